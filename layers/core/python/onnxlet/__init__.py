@@ -1,0 +1,13 @@
+"""Serve ONNX models from object storage, on AWS Lambda or a laptop.
+
+The rings, innermost first; a module imports only from its own ring and those before it:
+
+values      errors, tensors, signature, manifest, refs, settings
+ports       store (bytes by key), engine (ONNX Runtime sessions)
+services    registry, cache, predictor, steps, batch, telemetry
+doors       protocols (wire formats), dataplane, gateway (Lambda events), app, problem, schemas
+toolchain   convert, optimize, verify
+command     cli, local
+"""
+
+__version__ = "0.1.0"

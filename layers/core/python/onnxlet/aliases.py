@@ -1,0 +1,90 @@
+"""Alias documents and history entries: which versions a name routes to, and how that came about.
+
+An alias holds its latest entry whole; the entries before it lie in the history, one object each, chained by digest.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from onnxlet.errors import IntegrityError
+from onnxlet.manifest import canonical
+
+SCHEMA = 1
+PREVIOUS_KEPT = 20
+"""Earlier routes that an alias remembers, to roll back to."""
+
+
+class Route(msgspec.Struct, frozen=True):
+    """A share of the traffic: `weight` relative to the other routes', `digest` of the version's manifest bytes."""
+
+    version: int
+    weight: float
+    digest: str
+
+
+Routes = tuple[Route, ...]
+
+
+class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One move of an alias. `predecessor` is the digest of the canonical JSON of the entry before; None for the first.
+
+    `gates` are the checks that the move passed or was forced past, by name; `when` is RFC 3339 in UTC.
+    """
+
+    schema: int = SCHEMA
+    model: str
+    alias: str
+    sequence: int
+    action: Literal["promote", "rollback"]
+    who: str
+    when: str
+    why: str
+    origin: Routes = msgspec.field(name="from")
+    target: Routes = msgspec.field(name="to")
+    gates: dict[str, str] = {}
+    predecessor: str | None
+
+
+class Alias(msgspec.Struct, frozen=True, kw_only=True):
+    """An alias document. `previous` are the routes to go back to, newest first: a stack that `promote` pushes and
+    `rollback` pops, so that rolling back walks back and never toggles.
+    """
+
+    schema: int = SCHEMA
+    sequence: int
+    routes: Routes
+    previous: tuple[Routes, ...] = ()
+    entry: HistoryEntry
+
+
+_alias_decoder = msgspec.json.Decoder(Alias)
+_entry_decoder = msgspec.json.Decoder(HistoryEntry)
+
+
+def encode(document: Alias | HistoryEntry) -> bytes:
+    """A document as canonical JSON."""
+    return canonical(document)
+
+
+def decode_alias(data: bytes) -> Alias:
+    """Read an alias document. Raises IntegrityError if it is none, routes nowhere, or has a schema not known here."""
+    try:
+        alias = _alias_decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise IntegrityError(f"this is not an alias document: {error}") from error
+    if alias.schema != SCHEMA:
+        raise IntegrityError(f"the alias has schema {alias.schema}, this onnxlet knows {SCHEMA}: upgrade onnxlet")
+    if not alias.routes:
+        raise IntegrityError("the alias routes to no version")
+    return alias
+
+
+def decode_entry(data: bytes) -> HistoryEntry:
+    """Read a history entry. Raises IntegrityError if it is none."""
+    try:
+        return _entry_decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise IntegrityError(f"this is not a history entry: {error}") from error

@@ -1,0 +1,231 @@
+"""Every error the package raises on purpose. They know no transport; `problem` and `protocols` map them.
+
+OnnxletError
+├── InvalidInputError            what the caller sent is wrong
+│   ├── InvalidNameError         a model name, alias, version or ref that cannot be one
+│   └── UnknownLabelError        a TensorFlow Serving label that no alias has
+├── TooLargeError
+│   ├── RequestTooLargeError
+│   └── ResponseTooLargeError
+├── NotFoundError
+│   ├── ModelNotFoundError
+│   ├── VersionNotFoundError
+│   ├── AliasNotFoundError
+│   ├── ObjectNotFoundError      a key the store does not hold
+│   └── RouteNotFoundError       a URL nothing answers
+├── MethodNotAllowedError
+├── ConflictError
+│   ├── PreconditionFailedError  a conditional write lost: the key exists, or has another ETag
+│   ├── NothingToRollBackError
+│   └── VersionInUseError        an alias routes to it, or did lately
+├── IntegrityError               bytes are not those that were promised
+│   ├── DigestMismatchError
+│   ├── GoldenMismatchError      the model no longer gives its golden answers on this machine
+│   └── HistoryBrokenError       the hash chain of an alias does not hold
+├── RejectedModelError           an ONNX file that will not be published or loaded
+├── ExecutionError               the model itself failed on this input
+├── UnavailableError             try again later
+│   ├── StoreUnavailableError
+│   └── DeadlineExceededError
+├── ConversionError              a model that cannot be converted, or changed when it was
+├── TrustRequiredError           loading this file can run code
+└── MissingExtraError            an optional part of the package is not installed
+"""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+
+class OnnxletError(Exception):
+    """Base of all. `title` names the kind, `detail` this case, `context` its values.
+
+    Messages are lower case without a full stop, with values in quotes, and say what to do about it.
+    """
+
+    title: ClassVar[str] = "Error"
+
+    def __init__(self, detail: str, **context: object) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.context = context
+
+    @classmethod
+    def slug(cls) -> str:
+        """The kind in kebab case: `model-not-found`; it ends the problem type's URI."""
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", cls.__name__.removesuffix("Error")).lower()
+
+
+class InvalidInputError(OnnxletError):
+    """What the caller sent is wrong."""
+
+    title = "Invalid input"
+
+
+class InvalidNameError(InvalidInputError):
+    """A model name, alias, version or ref that cannot be one."""
+
+    title = "Invalid name"
+
+
+class UnknownLabelError(InvalidInputError):
+    """A TensorFlow Serving label that no alias has (its servers answer 400, not 404)."""
+
+    title = "Unknown label"
+
+
+class TooLargeError(OnnxletError):
+    """More bytes than a door takes or gives."""
+
+    title = "Too large"
+
+
+class RequestTooLargeError(TooLargeError):
+    """A request body over the limit, before or after decompression."""
+
+    title = "Request too large"
+
+
+class ResponseTooLargeError(TooLargeError):
+    """An answer that Lambda could not carry."""
+
+    title = "Response too large"
+
+
+class NotFoundError(OnnxletError):
+    """Something named does not exist."""
+
+    title = "Not found"
+
+
+class ModelNotFoundError(NotFoundError):
+    """No model has this name."""
+
+    title = "Model not found"
+
+
+class VersionNotFoundError(NotFoundError):
+    """The model has no such version, or it may not be served."""
+
+    title = "Version not found"
+
+
+class AliasNotFoundError(NotFoundError):
+    """The model has no such alias."""
+
+    title = "Alias not found"
+
+
+class ObjectNotFoundError(NotFoundError):
+    """The store holds nothing under this key."""
+
+    title = "Object not found"
+
+
+class RouteNotFoundError(NotFoundError):
+    """Nothing answers at this URL."""
+
+    title = "No such page"
+
+
+class MethodNotAllowedError(OnnxletError):
+    """The URL exists, the HTTP method does not fit it."""
+
+    title = "Method not allowed"
+
+
+class ConflictError(OnnxletError):
+    """The registry's state does not allow this now."""
+
+    title = "Conflict"
+
+
+class PreconditionFailedError(ConflictError):
+    """A conditional write lost: the key exists already, or its ETag is another."""
+
+    title = "Precondition failed"
+
+
+class NothingToRollBackError(ConflictError):
+    """The alias has no earlier routes to go back to."""
+
+    title = "Nothing to roll back to"
+
+
+class VersionInUseError(ConflictError):
+    """The version is servable: an alias routes to it, or did lately."""
+
+    title = "Version in use"
+
+
+class IntegrityError(OnnxletError):
+    """Bytes are not those that were promised."""
+
+    title = "Integrity failure"
+
+
+class DigestMismatchError(IntegrityError):
+    """An artifact's bytes do not have the digest its manifest or alias pins."""
+
+    title = "Digest mismatch"
+
+
+class GoldenMismatchError(IntegrityError):
+    """The model no longer gives its golden answers on this machine."""
+
+    title = "Golden cases failed"
+
+
+class HistoryBrokenError(IntegrityError):
+    """The hash chain of an alias's history does not hold."""
+
+    title = "History broken"
+
+
+class RejectedModelError(OnnxletError):
+    """An ONNX file that will not be published or loaded."""
+
+    title = "Model rejected"
+
+
+class ExecutionError(OnnxletError):
+    """The model itself failed on this input, a token id out of its vocabulary say."""
+
+    title = "Model failed"
+
+
+class UnavailableError(OnnxletError):
+    """Not now; trying again later may work."""
+
+    title = "Unavailable"
+
+
+class StoreUnavailableError(UnavailableError):
+    """The store did not answer, or refused us."""
+
+    title = "Store unavailable"
+
+
+class DeadlineExceededError(UnavailableError):
+    """Loading or running a model took longer than it may."""
+
+    title = "Deadline exceeded"
+
+
+class ConversionError(OnnxletError):
+    """A model that cannot be converted, or gave other answers once it was."""
+
+    title = "Conversion failed"
+
+
+class TrustRequiredError(OnnxletError):
+    """Loading this file can run code that it carries, so it must be trusted explicitly."""
+
+    title = "Trust required"
+
+
+class MissingExtraError(OnnxletError):
+    """An optional part of the package is needed and not installed."""
+
+    title = "Missing extra"

@@ -1,0 +1,47 @@
+"""Where everything lies in a store: the one place that spells keys."""
+
+from __future__ import annotations
+
+MODELS = "models/"
+ALIASES = "aliases/"
+HISTORY = "history/"
+BATCH_IN = "batch/in/"
+BATCH_OUT = "batch/out/"
+
+MANIFEST = "manifest.json"
+CLAIM = "claim.json"
+
+
+def version_prefix(model: str, version: int) -> str:
+    """Everything that a version owns."""
+    return f"{MODELS}{model}/{version}/"
+
+
+def manifest_key(model: str, version: int) -> str:
+    """The document that makes a version; written last."""
+    return version_prefix(model, version) + MANIFEST
+
+
+def claim_key(model: str, version: int) -> str:
+    """The document that takes a version's number; written first."""
+    return version_prefix(model, version) + CLAIM
+
+
+def alias_prefix(model: str) -> str:
+    """All aliases of a model."""
+    return f"{ALIASES}{model}/"
+
+
+def alias_key(model: str, alias: str) -> str:
+    """One alias document."""
+    return f"{ALIASES}{model}/{alias}.json"
+
+
+def history_prefix(model: str, alias: str) -> str:
+    """All past entries of an alias."""
+    return f"{HISTORY}{model}/{alias}/"
+
+
+def history_key(model: str, alias: str, sequence: int) -> str:
+    """One entry; zero-padded so that keys sort as numbers do."""
+    return f"{HISTORY}{model}/{alias}/{sequence:010d}.json"

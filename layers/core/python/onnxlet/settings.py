@@ -1,0 +1,74 @@
+"""Settings: every value that the environment may set, read once by an entry point and handed on."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from onnxlet.errors import InvalidInputError
+
+MIB = 2**20
+MB_PER_VCPU = 1769
+"""Lambda gives one vCPU for this much memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One field per environment variable: `alias_ttl` is `ONNXLET_ALIAS_TTL`."""
+
+    store: str = "file:///tmp/onnxlet-store"
+    """Where models lie: s3://bucket/prefix, file:///directory or memory://name."""
+    alias_ttl: float = 10.0
+    """Seconds that an alias's routes are believed before they are read again."""
+    servable_days: float = 7.0
+    """Days that a version stays servable by number after the last alias left it."""
+    cache_dir: str = tempfile.gettempdir() + "/onnxlet"
+    """Where fetched artifacts are kept."""
+    session_memory: int = 0
+    """Bytes of loaded models kept at once; 0: 60 % of the function's memory, or 4 GiB elsewhere."""
+    threads: int = 0
+    """Intra-op threads of a session; 0: one per whole vCPU of the function's memory, or 1 elsewhere."""
+    load_deadline: float = 60.0
+    """Seconds that fetching and loading a model may take."""
+    run_deadline: float = 25.0
+    """Seconds that one run of a model may take."""
+    preload: str = ""
+    """Refs, separated by commas, to load before the first request."""
+    function_memory: int = 0
+    """MB of the Lambda function (AWS_LAMBDA_FUNCTION_MEMORY_SIZE); 0 elsewhere."""
+    function_name: str = ""
+    """The Lambda function's name (AWS_LAMBDA_FUNCTION_NAME); empty elsewhere."""
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Settings:
+        """Read them. Raises InvalidInputError naming the variable whose value is no number."""
+        values: dict[str, str | int | float] = {}
+        for field in fields(cls):
+            variable = _LAMBDA.get(field.name, "ONNXLET_" + field.name.upper())
+            text = environ.get(variable)
+            if text is not None and text != "":
+                values[field.name] = _convert(variable, str(field.type), text)
+        return cls(**values)  # type: ignore[arg-type] # each value was converted to its field's type
+
+    @property
+    def intra_op_threads(self) -> int:
+        """Threads that a session runs with: always explicit, at least 1."""
+        return self.threads or max(1, self.function_memory // MB_PER_VCPU)
+
+    @property
+    def session_bytes(self) -> int:
+        """Bytes of loaded models kept at once."""
+        return self.session_memory or (self.function_memory * MIB * 6 // 10 or 4096 * MIB)
+
+
+_LAMBDA = {"function_memory": "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "function_name": "AWS_LAMBDA_FUNCTION_NAME"}
+
+
+def _convert(variable: str, kind: str, text: str) -> str | int | float:
+    try:
+        if kind == "int":
+            return int(text)
+        return float(text) if kind == "float" else text
+    except ValueError:
+        raise InvalidInputError(f"{variable} must be a number, not {text!r}", variable=variable) from None

@@ -1,0 +1,78 @@
+"""The store port: bytes by key, with conditional writes. `s3://bucket/prefix`, `file:///directory` and `memory://name`.
+
+Keys are `/`-separated ASCII paths without empty, `.` or `..` segments. ETags are opaque strings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from onnxlet.errors import InvalidInputError
+
+
+class Blob(NamedTuple):
+    """An object's bytes and the ETag they have."""
+
+    data: bytes
+    etag: str
+
+
+class Entry(NamedTuple):
+    """One listed object: key relative to the store, size in bytes, ETag, seconds since the epoch of its last change."""
+
+    key: str
+    size: int
+    etag: str
+    modified: float
+
+
+class Store(Protocol):
+    """Bytes by key. Every method raises StoreUnavailableError if the store does not answer or refuses us."""
+
+    url: str
+
+    def get(self, key: str) -> Blob:
+        """Read a whole object. Raises ObjectNotFoundError."""
+
+    def get_if_changed(self, key: str, etag: str) -> Blob | None:
+        """Read an object unless it still has `etag` (then None). Raises ObjectNotFoundError."""
+
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        """Read `length` bytes from `start`; fewer where the object ends sooner. Raises ObjectNotFoundError."""
+
+    def put(self, key: str, data: bytes | Path) -> str:
+        """Write an object (bytes, or a file's), whatever is there; return its ETag."""
+
+    def create(self, key: str, data: bytes | Path) -> str:
+        """Write an object that must not exist yet. Raises PreconditionFailedError if it does."""
+
+    def swap(self, key: str, data: bytes, etag: str) -> str:
+        """Overwrite an object that must still have `etag`. Raises PreconditionFailedError if it has not, or is gone."""
+
+    def delete(self, key: str, *, etag: str | None = None) -> None:
+        """Remove an object; it is no error if there is none, unless `etag` is given. Raises PreconditionFailedError."""
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        """All objects whose keys start with `prefix`, in the order of their keys."""
+
+
+def open_store(url: str) -> Store:
+    """The store at `url`; the adapter is imported only when it is used. Raises InvalidInputError for another scheme."""
+    scheme, separator, _ = url.partition("://")
+    if separator and scheme == "s3":
+        from onnxlet.store.s3 import S3Store
+
+        return S3Store(url)
+    if separator and scheme == "file":
+        from onnxlet.store.directory import DirectoryStore
+
+        return DirectoryStore(url)
+    if separator and scheme == "memory":
+        from onnxlet.store.memory import MemoryStore
+
+        return MemoryStore(url)
+    raise InvalidInputError(
+        f"{url!r} is no store: use s3://bucket/prefix, file:///directory or memory://name", store=url
+    )
