@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from onnxlet.tensors import DATATYPES, VARIABLE, Datatype
+from onnxlet.datatypes import DATATYPES, VARIABLE, Datatype
 
 
 class TensorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
