@@ -3,7 +3,8 @@
 OnnxletError
 ├── InvalidInputError            what the caller sent is wrong
 │   ├── InvalidNameError         a model name, alias, version or ref that cannot be one
-│   └── UnknownLabelError        a TensorFlow Serving label that no alias has
+│   ├── UnknownLabelError        a TensorFlow Serving label that no alias has
+│   └── PreconditionRequiredError  a write that does not say which state it changes
 ├── TooLargeError
 │   ├── RequestTooLargeError
 │   └── ResponseTooLargeError
@@ -73,6 +74,12 @@ class UnknownLabelError(InvalidInputError):
     """A TensorFlow Serving label that no alias has (its servers answer 400, not 404)."""
 
     title = "Unknown label"
+
+
+class PreconditionRequiredError(InvalidInputError):
+    """A write that must say which state it changes (RFC 6585), so that no change of another is lost."""
+
+    title = "Precondition required"
 
 
 class TooLargeError(OnnxletError):
