@@ -1,0 +1,23 @@
+"""Peak memory of loading one model through the predictor, in bytes over the imported floor: `memory.py STORE REF`."""
+
+import os
+import resource
+import sys
+
+from onnxlet.predictor import Predictor
+
+from onnxlet.refs import parse_ref
+from onnxlet.settings import Settings
+from onnxlet.store import open_store
+
+
+def peak() -> int:
+    """The largest resident set of this process so far, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+store = open_store(sys.argv[1])
+predictor = Predictor(store, Settings.from_environ(os.environ))
+before = peak()
+served = predictor.served(parse_ref(sys.argv[2]))
+print(peak() - before)  # noqa: T201 - a probe prints what it measured

@@ -1,0 +1,72 @@
+"""Rows 4 to 6: what the handler adds to a warm run, and what JSON costs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import orjson
+from cold import HANDLER, PROBES, run_probe
+from onnxlet.codec import decode, encode
+from row import Row, interleaved, quantiles
+from stage import Stage
+
+from onnxlet.signature import Signature, TensorSpec
+
+MICRO = 1e6
+IMAGE = (1, 3, 224, 224)
+
+
+def _warm(stage: Stage, event: str, model: str = "diagnosis") -> tuple[tuple[float, float], tuple[float, float]]:
+    environ = stage.environ | {
+        "ONNXLET_STORE": stage.store,
+        "ONNXLET_CACHE_DIR": str(stage.directory / "cache-warm"),
+        "ONNXLET_THREADS": "1",
+    }
+    arguments = [str(PROBES / "warm.py"), HANDLER, str(stage.published(model)), str(stage.event(event))]
+    measured = json.loads(run_probe(arguments, environ)[1])
+    return measured["handler"], measured["run"]
+
+
+def warm_rows(stage: Stage) -> list[Row]:
+    """Rows 4 and 5: microseconds that `handler(event)` takes beyond `session.run`."""
+    rows = []
+    for number, event, name, budget in (
+        (4, "one-row", "warm handler, 1 x 30, beyond the run", 30.0),
+        (5, "many-rows", "warm handler, 256 x 30, three outputs, beyond the run", 350.0),
+        (5, "many-rows-one-output", "warm handler, 256 x 30, one output, beyond the run", 300.0),
+    ):
+        (median, tail), (floor, _) = _warm(stage, event, "score" if event.endswith("one-output") else "diagnosis")
+        parts: dict[str, float | str] = {"handler p50 us": median * MICRO, "run p50 us": floor * MICRO}
+        rows.append(Row(number, name, (median - floor) * MICRO, budget, "us", parts=parts))
+        if number == 4:
+            rows.append(Row(4, "warm handler, 1 x 30, p99 / p50", tail / median, 4.0, "ratio"))
+    return rows
+
+
+def image_row() -> Row:
+    """Row 6: an image tensor of 150,528 numbers in, and the same out, against json.loads and numpy.asarray."""
+    image = np.random.default_rng(0).random(IMAGE, np.float32)
+    signature = Signature(
+        (TensorSpec("image", "FP32", (-1, *IMAGE[1:])),), (TensorSpec("image", "FP32", (-1, *IMAGE[1:])),)
+    )
+    body = orjson.dumps({"instances": image}, option=orjson.OPT_SERIALIZE_NUMPY)
+
+    def ours() -> None:
+        decode(body, signature)
+
+    def both() -> None:
+        decode(body, signature)
+        encode({"image": image}, signature)
+
+    def plain() -> None:
+        np.asarray(json.loads(body)["instances"], np.float32)
+
+    def median(call: Callable[[], None]) -> float:
+        return quantiles(call, 10)[0]
+
+    best = interleaved({call.__name__: partial(median, call) for call in (ours, both, plain)})
+    parts: dict[str, float | str] = {f"{name} ms": seconds * 1000 for name, seconds in best.items()}
+    return Row(6, "JSON image 1x3x224x224, parse + encode", best["both"] / best["plain"], 0.25, "ratio", parts=parts)
