@@ -1,6 +1,6 @@
 """The store port: bytes by key, with conditional writes. `s3://bucket/prefix`, `file:///directory` and `memory://name`.
 
-Keys are `/`-separated ASCII paths without empty, `.` or `..` segments. ETags are opaque strings.
+Keys are `/`-separated paths without empty, `.` or `..` segments (`rules` says all of it). ETags are opaque strings.
 """
 
 from __future__ import annotations
@@ -20,16 +20,18 @@ class Blob(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One listed object: key relative to the store, size in bytes, ETag, seconds since the epoch of its last change."""
+    """One listed object: key relative to the store, size in bytes, seconds since the epoch of its last change."""
 
     key: str
     size: int
-    etag: str
     modified: float
 
 
 class Store(Protocol):
-    """Bytes by key. Every method raises StoreUnavailableError if the store does not answer or refuses us."""
+    """Bytes by key. Every method raises StoreUnavailableError if the store does not answer or refuses us.
+
+    Keys that no store takes raise InvalidNameError, whatever the method.
+    """
 
     url: str
 
@@ -39,8 +41,11 @@ class Store(Protocol):
     def get_if_changed(self, key: str, etag: str) -> Blob | None:
         """Read an object unless it still has `etag` (then None). Raises ObjectNotFoundError."""
 
-    def get_range(self, key: str, start: int, length: int) -> bytes:
-        """Read `length` bytes from `start`; fewer where the object ends sooner. Raises ObjectNotFoundError."""
+    def get_range(self, key: str, start: int, length: int) -> bytes | memoryview:
+        """Read `length` bytes from `start`; fewer where the object ends sooner. Raises ObjectNotFoundError.
+
+        A store may lend the buffer that the bytes arrived in, so that large artifacts are not copied.
+        """
 
     def put(self, key: str, data: bytes | Path) -> str:
         """Write an object (bytes, or a file's), whatever is there; return its ETag."""

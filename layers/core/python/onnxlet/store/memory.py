@@ -1,0 +1,122 @@
+"""A store in the memory of one process: `memory://name`. The same name is the same store, until the process ends."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import NamedTuple
+
+from onnxlet.errors import InvalidInputError
+from onnxlet.store import Blob, Entry
+from onnxlet.store.rules import changed, check_key, check_prefix, check_range, exists, not_found, unreadable
+
+
+class _Object(NamedTuple):
+    data: bytes
+    etag: str
+    modified: float
+
+
+class _Space:
+    """What all stores of one name share."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, _Object] = {}
+        self.lock = threading.Lock()
+        self.writes = count(1)
+
+
+_SPACES: dict[str, _Space] = {}
+
+
+class MemoryStore:
+    """Objects in a dictionary under a lock. Raises InvalidInputError for a URL without a name."""
+
+    def __init__(self, url: str) -> None:
+        name = url.removeprefix("memory://")
+        if not name or name == url:
+            raise InvalidInputError(f"{url!r} is no memory store: use memory://name", store=url)
+        self.url = url
+        self._space = _SPACES.setdefault(name, _Space())
+
+    def get(self, key: str) -> Blob:
+        """Read a whole object. Raises ObjectNotFoundError."""
+        found = self._read(key)
+        return Blob(found.data, found.etag)
+
+    def get_if_changed(self, key: str, etag: str) -> Blob | None:
+        """Read an object unless it still has `etag` (then None). Raises ObjectNotFoundError."""
+        found = self._read(key)
+        return None if found.etag == etag else Blob(found.data, found.etag)
+
+    def get_range(self, key: str, start: int, length: int) -> memoryview:
+        """Read `length` bytes from `start`; fewer where the object ends sooner. Raises ObjectNotFoundError."""
+        check_range(start, length)
+        return memoryview(self._read(key).data)[start : start + length]
+
+    def put(self, key: str, data: bytes | Path) -> str:
+        """Write an object (bytes, or a file's), whatever is there; return its ETag."""
+        check_key(key)
+        content = _content(data)
+        with self._space.lock:
+            return self._write(key, content)
+
+    def create(self, key: str, data: bytes | Path) -> str:
+        """Write an object that must not exist yet. Raises PreconditionFailedError if it does."""
+        check_key(key)
+        content = _content(data)
+        with self._space.lock:
+            if key in self._space.objects:
+                raise exists(self.url, key)
+            return self._write(key, content)
+
+    def swap(self, key: str, data: bytes, etag: str) -> str:
+        """Overwrite an object that must still have `etag`. Raises PreconditionFailedError if it has not, or is gone."""
+        check_key(key)
+        with self._space.lock:
+            self._require(key, etag)
+            return self._write(key, bytes(data))
+
+    def delete(self, key: str, *, etag: str | None = None) -> None:
+        """Remove an object; it is no error if there is none, unless `etag` is given. Raises PreconditionFailedError."""
+        check_key(key)
+        with self._space.lock:
+            if etag is not None:
+                self._require(key, etag)
+            self._space.objects.pop(key, None)
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        """All objects whose keys start with `prefix`, in the order of their keys."""
+        check_prefix(prefix)
+        with self._space.lock:
+            found = sorted((key, value) for key, value in self._space.objects.items() if key.startswith(prefix))
+        return iter([Entry(key, len(value.data), value.modified) for key, value in found])
+
+    def _read(self, key: str) -> _Object:
+        found = self._space.objects.get(check_key(key))
+        if found is None:
+            raise not_found(self.url, key)
+        return found
+
+    def _require(self, key: str, etag: str) -> None:
+        found = self._space.objects.get(key)
+        if found is None or found.etag != etag:
+            raise changed(self.url, key, etag)
+
+    def _write(self, key: str, content: bytes) -> str:
+        etag = f"{next(self._space.writes):x}"
+        self._space.objects[key] = _Object(content, etag, time.time())
+        return etag
+
+
+def _content(data: bytes | Path) -> bytes:
+    """The bytes to write: an immutable copy."""
+    if not isinstance(data, Path):
+        return bytes(data)
+    try:
+        return data.read_bytes()
+    except OSError as error:
+        raise unreadable(data, error) from error
