@@ -45,10 +45,9 @@ class Settings:
         """Read them. Raises InvalidInputError naming the variable whose value is no number."""
         values: dict[str, str | int | float] = {}
         for field in fields(cls):
-            variable = _LAMBDA.get(field.name, "ONNXLET_" + field.name.upper())
-            text = environ.get(variable)
-            if text is not None and text != "":
-                values[field.name] = _convert(variable, str(field.type), text)
+            name = variable(field.name)
+            if text := environ.get(name):
+                values[field.name] = _convert(name, str(field.type), text)
         return cls(**values)  # type: ignore[arg-type] # each value was converted to its field's type
 
     @property
@@ -65,10 +64,15 @@ class Settings:
 _LAMBDA = {"function_memory": "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "function_name": "AWS_LAMBDA_FUNCTION_NAME"}
 
 
-def _convert(variable: str, kind: str, text: str) -> str | int | float:
+def variable(field: str) -> str:
+    """The environment variable that sets `field`."""
+    return _LAMBDA.get(field, "ONNXLET_" + field.upper())
+
+
+def _convert(name: str, kind: str, text: str) -> str | int | float:
     try:
         if kind == "int":
             return int(text)
         return float(text) if kind == "float" else text
     except ValueError:
-        raise InvalidInputError(f"{variable} must be a number, not {text!r}", variable=variable) from None
+        raise InvalidInputError(f"{name} must be a number, not {text!r}", variable=name) from None
