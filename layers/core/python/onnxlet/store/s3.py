@@ -1,0 +1,245 @@
+"""A store in a bucket: `s3://bucket/prefix`, through obstore.
+
+Conditions are S3's own: If-None-Match: * creates, If-Match replaces and removes. Everything is written by one
+PutObject, because a multipart upload through obstore could not be made conditional: 5 GB at most. Large files are
+handed over memory-mapped, not read.
+
+A store that does not answer is given up after about 4 seconds for a read and for connecting; a write gets as long as
+its size needs on a slow line. If S3 fails after it has written but before it said so, a repeated conditional write can
+report PreconditionFailedError although it was ours that won: callers read the object again anyway.
+"""
+
+from __future__ import annotations
+
+import mmap
+import random
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    NotModifiedError,
+    PermissionDeniedError,
+    PreconditionError,
+    UnauthenticatedError,
+)
+from obstore.store import S3Store as Client
+
+from onnxlet.errors import InvalidInputError, StoreUnavailableError
+from onnxlet.store import Blob, Entry
+from onnxlet.store.aws import account
+from onnxlet.store.rules import changed, check_key, check_prefix, check_range, exists, not_found, unreadable
+
+if TYPE_CHECKING:
+    from obstore import PutMode
+
+CONNECT_SECONDS = 1
+READ_SECONDS = 2
+"""Seconds without a byte from S3, after which a read is tried again or given up."""
+RETRY_SECONDS = 2.5
+RETRIES = 3
+WRITE_SECONDS = 10
+SLOWEST_UPLOAD = 256 * 1024
+"""Bytes per second that a write is given time for, on top of WRITE_SECONDS."""
+MAPPED_FROM = 2**20
+"""Files from this size on are memory-mapped instead of read."""
+CONFLICTS = 8
+"""How often a create is tried again that S3 could not decide because of another write at the same moment."""
+
+_FAILURE = re.compile(r"<Code>(.*?)</Code>.*?<Message>(.*?)</Message>", re.DOTALL)
+
+
+class S3Store:
+    """Objects in a bucket, below a prefix; nothing is sent before it is asked. Raises InvalidInputError for another URL."""
+
+    def __init__(self, url: str) -> None:
+        match = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?", url, re.DOTALL)
+        if match is None:
+            raise InvalidInputError(f"{url!r} is no S3 store: use s3://bucket or s3://bucket/prefix", store=url)
+        self.url = url
+        self._bucket = match[1]
+        self._prefix = (match[2] or "").strip("/")
+        if self._prefix:
+            check_key(self._prefix)
+        self._account = account()
+        self._reader = self._client(READ_SECONDS, RETRY_SECONDS)
+        self._writers: dict[int, Client] = {}
+
+    def get(self, key: str) -> Blob:
+        """Read a whole object. Raises ObjectNotFoundError."""
+        path = check_key(key)
+        with self._translated(key):
+            found = self._reader.get(path)
+            return Blob(bytes(found.bytes()), _bare(found.meta["e_tag"]))
+
+    def get_if_changed(self, key: str, etag: str) -> Blob | None:
+        """Read an object unless it still has `etag` (then None). Raises ObjectNotFoundError."""
+        path = check_key(key)
+        with self._translated(key):
+            try:
+                found = self._reader.get(path, options={"if_none_match": _quoted(etag)})
+            except NotModifiedError:
+                return None
+            return Blob(bytes(found.bytes()), _bare(found.meta["e_tag"]))
+
+    def get_range(self, key: str, start: int, length: int) -> memoryview:
+        """Read `length` bytes from `start`; fewer where the object ends sooner. Raises ObjectNotFoundError."""
+        path = check_key(key)
+        check_range(start, length)
+        with self._translated(key):
+            if not length:
+                self._reader.head(path)
+                return memoryview(b"")
+            try:
+                return memoryview(self._reader.get_range(path, start=start, length=length))
+            except BaseError as error:
+                if "<Code>InvalidRange</Code>" in str(error):
+                    return memoryview(b"")
+                raise
+
+    def put(self, key: str, data: bytes | Path) -> str:
+        """Write an object (bytes, or a file's), whatever is there; return its ETag."""
+        return self._write(key, data, "overwrite")
+
+    def create(self, key: str, data: bytes | Path) -> str:
+        """Write an object that must not exist yet. Raises PreconditionFailedError if it does."""
+        for attempt in range(CONFLICTS):
+            try:
+                return self._write(key, data, "create")
+            except AlreadyExistsError as error:
+                # 409: another write or delete of this key is under way, and whether it succeeds is open
+                if "ConditionalRequestConflict" not in str(error):
+                    raise exists(self.url, key) from error
+            time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 # jitter, not a secret
+        raise StoreUnavailableError(f"{key!r} in {self.url!r} is being written by too many at once", key=key)
+
+    def swap(self, key: str, data: bytes, etag: str) -> str:
+        """Overwrite an object that must still have `etag`. Raises PreconditionFailedError if it has not, or is gone."""
+        try:
+            return self._write(key, data, {"e_tag": _quoted(etag)})
+        except PreconditionError as error:
+            raise changed(self.url, key, etag) from error
+
+    def delete(self, key: str, *, etag: str | None = None) -> None:
+        """Remove an object; it is no error if there is none, unless `etag` is given. Raises PreconditionFailedError."""
+        path = check_key(key)
+        with self._translated(key):
+            if etag is None:
+                self._writer(0).delete(path)
+                return
+            try:
+                # obstore has no conditional delete; a client that sends the header with every request does one
+                self._client(WRITE_SECONDS, RETRY_SECONDS, {"If-Match": _quoted(etag)}).delete(path)
+            except (PreconditionError, FileNotFoundError) as error:
+                if "NoSuchBucket" in str(error):
+                    raise
+                raise changed(self.url, key, etag) from error
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        """All objects whose keys start with `prefix`, in the order of their keys."""
+        folder, _, _ = check_prefix(prefix).rpartition("/")
+        return self._list(folder, prefix)
+
+    def _list(self, folder: str, prefix: str) -> Iterator[Entry]:
+        """S3 lists in the order of keys; obstore lists folders, so the rest of the prefix is compared here."""
+        with self._translated(prefix):
+            for page in self._reader.list(folder or None, chunk_size=1000):
+                for found in page:
+                    key = found["path"]
+                    if key.startswith(prefix):
+                        yield Entry(key, found["size"], found["last_modified"].timestamp())
+                    elif key > prefix:
+                        return
+
+    def _write(self, key: str, data: bytes | Path, mode: PutMode) -> str:
+        path = check_key(key)
+        with _content(data) as content, self._translated(key):
+            result = self._writer(len(content)).put(path, content, mode=mode, use_multipart=False)
+        return _bare(result["e_tag"])
+
+    def _writer(self, size: int) -> Client:
+        """A client that waits as long as writing so many bytes may take: the next power of two."""
+        seconds = 1 << (WRITE_SECONDS + size // SLOWEST_UPLOAD).bit_length()
+        if seconds not in self._writers:
+            self._writers[seconds] = self._client(seconds, RETRY_SECONDS)
+        return self._writers[seconds]
+
+    def _client(self, wait: float, retry: float, headers: dict[str, str] | None = None) -> Client:
+        return Client(
+            self._bucket,
+            prefix=self._prefix or None,
+            config={**self._account.config, "disable_bulk_delete": True},
+            client_options={
+                "allow_http": self._account.plain_http,
+                "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
+                "read_timeout": timedelta(seconds=wait),
+                "timeout": timedelta(seconds=max(wait, 300)),
+                "pool_idle_timeout": timedelta(seconds=15),
+                "default_headers": headers or {},
+            },
+            retry_config={"max_retries": RETRIES, "retry_timeout": timedelta(seconds=retry)},
+            credential_provider=self._account.credentials,
+        )
+
+    @contextmanager
+    def _translated(self, key: str) -> Iterator[None]:
+        """Turn the exceptions of obstore into ours, except those of conditions."""
+        try:
+            yield
+        except (AlreadyExistsError, PreconditionError):
+            raise
+        except FileNotFoundError as error:
+            if "NoSuchBucket" in str(error):
+                raise self._unavailable(key, error) from error
+            raise not_found(self.url, key) from error
+        except (BaseError, OSError, ValueError) as error:
+            raise self._unavailable(key, error) from error
+
+    def _unavailable(self, key: str, error: Exception) -> StoreUnavailableError:
+        denied = isinstance(error, PermissionDeniedError | UnauthenticatedError)
+        verb = "denies us access to" if denied else "did not give"
+        hint = "; without s3:ListBucket a missing object is denied, too" if denied else ""
+        return StoreUnavailableError(
+            f"{self.url!r} {verb} {key!r}: {_reason(error)}{hint}", store=self.url, key=key, denied=denied
+        )
+
+
+def _reason(error: Exception) -> str:
+    """S3's own code and message, or the first line of obstore's, which go on for pages."""
+    text = str(error)
+    if failure := _FAILURE.search(text):
+        return f"{failure[1]}, {failure[2].rstrip('.')}"
+    return text.partition("\n")[0][:300]
+
+
+@contextmanager
+def _content(data: bytes | Path) -> Iterator[bytes | mmap.mmap]:
+    """What to send: bytes, or a large file's pages."""
+    if not isinstance(data, Path):
+        yield data
+        return
+    try:
+        file = data.open("rb")
+    except OSError as error:
+        raise unreadable(data, error) from error
+    with file:
+        if data.stat().st_size < MAPPED_FROM:
+            yield file.read()
+            return
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as pages:
+            yield pages
+
+
+def _bare(etag: str | None) -> str:
+    """S3's ETag without the quotes that HTTP puts around it."""
+    return (etag or "").strip('"')
+
+
+def _quoted(etag: str) -> str:
+    return f'"{etag}"'
