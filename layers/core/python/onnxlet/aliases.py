@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from onnxlet.errors import IntegrityError
+from onnxlet.errors import AliasNotFoundError, IntegrityError
 from onnxlet.manifest import canonical
 
 SCHEMA = 1
@@ -31,14 +31,15 @@ Routes = tuple[Route, ...]
 class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One move of an alias. `predecessor` is the digest of the canonical JSON of the entry before; None for the first.
 
-    `gates` are the checks that the move passed or was forced past, by name; `when` is RFC 3339 in UTC.
+    `gates` are the checks that the move passed or was forced past, by name; `when` is RFC 3339 in UTC. An alias is
+    retired, to no routes, when its version is deleted and there is none to go back to.
     """
 
     schema: int = SCHEMA
     model: str
     alias: str
     sequence: int
-    action: Literal["promote", "rollback"]
+    action: Literal["promote", "rollback", "retire"]
     who: str
     when: str
     why: str
@@ -50,7 +51,7 @@ class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 class Alias(msgspec.Struct, frozen=True, kw_only=True):
     """An alias document. `previous` are the routes to go back to, newest first: a stack that `promote` pushes and
-    `rollback` pops, so that rolling back walks back and never toggles.
+    `rollback` pops, so that rolling back walks back and never toggles. A retired alias has no routes.
     """
 
     schema: int = SCHEMA
@@ -69,14 +70,25 @@ def encode(document: Alias | HistoryEntry) -> bytes:
     return canonical(document)
 
 
-def decode_alias(data: bytes) -> Alias:
-    """Read an alias document. Raises IntegrityError if it is none, routes nowhere, or has a schema not known here."""
+def decode_alias(data: bytes, *, retired: bool = False) -> Alias:
+    """Read an alias document. Raises IntegrityError if it is none, routes nowhere, or has a schema not known here.
+
+    Raises AliasNotFoundError if it was retired, unless `retired` ones are wanted too.
+    """
     try:
         alias = _alias_decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise IntegrityError(f"this is not an alias document: {error}") from error
     if alias.schema != SCHEMA:
         raise IntegrityError(f"the alias has schema {alias.schema}, this onnxlet knows {SCHEMA}: upgrade onnxlet")
+    if not alias.routes and alias.entry.action == "retire":
+        if retired:
+            return alias
+        raise AliasNotFoundError(
+            f"alias {alias.entry.alias!r} of {alias.entry.model!r} was retired: promote a version to it",
+            model=alias.entry.model,
+            alias=alias.entry.alias,
+        )
     if not alias.routes:
         raise IntegrityError("the alias routes to no version")
     return alias

@@ -10,6 +10,7 @@ BATCH_OUT = "batch/out/"
 
 MANIFEST = "manifest.json"
 CLAIM = "claim.json"
+TOMBSTONE = "deleted.json"
 
 
 def version_prefix(model: str, version: int) -> str:
@@ -25,6 +26,11 @@ def manifest_key(model: str, version: int) -> str:
 def claim_key(model: str, version: int) -> str:
     """The document that takes a version's number; written first."""
     return version_prefix(model, version) + CLAIM
+
+
+def tombstone_key(model: str, version: int) -> str:
+    """The document that says that a version, or the attempt at one, is gone for good."""
+    return version_prefix(model, version) + TOMBSTONE
 
 
 def alias_prefix(model: str) -> str:

@@ -148,7 +148,7 @@ _decoder = msgspec.json.Decoder(Manifest)
 
 def canonical(value: Any) -> bytes:  # noqa: ANN401 - any value that JSON can say
     """The canonical JSON bytes of `value`."""
-    return msgspec.json.encode(value, order="deterministic")
+    return msgspec.json.encode(value, order="sorted")
 
 
 def digest(data: bytes | bytearray | memoryview) -> str:
