@@ -1,0 +1,126 @@
+"""S3 events → files to score. Three shapes of them arrive, and they spell keys differently:
+
+- EventBridge's (`"source": "aws.s3"`, `"detail-type": "Object Created"`): keys are raw.
+- S3's own notifications (`{"Records": [{"eventSource": "aws:s3", …}]}`): keys are URL-encoded, a space as `+`.
+- SQS messages (`{"Records": [{"eventSource": "aws:sqs", "body": …}]}`) with either of them as their body.
+
+What is asked of the function: docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html and
+notification-content-structure.html, docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html.
+
+A file that fails is never dropped: its SQS message is reported as failed, comes again as often as the queue allows and
+then lies in the dead-letter queue; an event that came directly raises, which Lambda retries and then hands to the
+function's failure destination. If trying again cannot help, a batch manifest of state `failed` says why as well.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_plus
+
+import msgspec
+
+from onnxlet.batch.scoring import ERRORS, MANIFEST, score_object
+from onnxlet.errors import InvalidInputError, OnnxletError
+from onnxlet.keys import BATCH_IN
+
+if TYPE_CHECKING:
+    from onnxlet.batch.report import BatchManifest
+    from onnxlet.predictor import Predictor
+    from onnxlet.store import Store
+
+log = logging.getLogger(__name__)
+
+
+def handle(store: Store, predictor: Predictor, event: Mapping[str, Any]) -> dict[str, Any]:
+    """Score what an event tells of. SQS is told which messages failed; others get batch manifests, or the error."""
+    records = event.get("Records") or []
+    if any(record.get("eventSource") == "aws:sqs" for record in records):
+        failed = [record["messageId"] for record in records if not _message(store, predictor, record)]
+        return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
+    reports = [_score(store, predictor, key) for key in keys_to_score(event, store.url)]
+    return {"scored": [msgspec.to_builtins(report) for report in reports]}
+
+
+def _message(store: Store, predictor: Predictor, record: Mapping[str, Any]) -> bool:
+    try:
+        for key in keys_to_score(_body(record), store.url):
+            _score(store, predictor, key)
+    except OnnxletError as error:
+        log.error("message failed", extra={"message_id": record["messageId"], "error": error.detail})  # noqa: TRY400 - the reason is ours and whole
+        return False
+    return True
+
+
+def _body(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        body = json.loads(record["body"])
+    except ValueError as error:
+        raise InvalidInputError("the message's body is not JSON") from error
+    if not isinstance(body, dict):
+        raise InvalidInputError("the message's body is not an event")
+    return body
+
+
+def _score(store: Store, predictor: Predictor, key: str) -> BatchManifest:
+    report = score_object(store, predictor, key)
+    facts = {"key": key, "scorer": msgspec.to_builtins(report.scorer), "rows": msgspec.to_builtins(report.rows)}
+    log.info("file scored", extra=facts)
+    return report
+
+
+def keys_to_score(event: Mapping[str, Any], url: str) -> list[str]:
+    """The keys, relative to the store at `url`, of the files that an event wants scored.
+
+    Raises InvalidInputError for events of another kind or another bucket.
+    """
+    keys = []
+    for bucket, key in _created(event):
+        inside = _relative(bucket, key, url)
+        reason = "outside the store" if inside is None else _ignored(inside)
+        if inside is None or reason:
+            log.info("object ignored", extra={"key": key, "reason": reason})
+        else:
+            keys.append(inside)
+    return keys
+
+
+def _created(event: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Bucket and key of each object that the event says was written."""
+    try:
+        if event.get("source") == "aws.s3":
+            if event["detail-type"] == "Object Created":
+                yield event["detail"]["bucket"]["name"], event["detail"]["object"]["key"]
+        elif event.get("Event") == "s3:TestEvent":
+            log.info("test event ignored")
+        else:
+            for record in event["Records"]:
+                if record["eventName"].removeprefix("s3:").startswith("ObjectCreated:"):
+                    yield record["s3"]["bucket"]["name"], unquote_plus(record["s3"]["object"]["key"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InvalidInputError("this is no event of an object written to S3") from error
+
+
+def _relative(bucket: str, key: str, url: str) -> str | None:
+    """The key below the store's prefix, None if it is not there. Other stores than S3 answer for any bucket."""
+    scheme, _, place = url.partition("://")
+    if scheme != "s3":
+        return key
+    own, _, prefix = place.partition("/")
+    if bucket != own:
+        raise InvalidInputError(f"the event is of bucket {bucket!r}, this function scores {own!r}", bucket=bucket)
+    prefix = prefix.strip("/") + "/" if prefix.strip("/") else ""
+    return key.removeprefix(prefix) if key.startswith(prefix) else None
+
+
+def _ignored(key: str) -> str | None:
+    """Why an object is nothing to score, if so."""
+    if not key.startswith(BATCH_IN):
+        return f"outside {BATCH_IN}"
+    if key.endswith("/"):
+        return "a folder's marker"
+    if key.endswith((ERRORS, MANIFEST)):
+        return "an output of scoring"
+    return None

@@ -1,0 +1,60 @@
+"""What a model wants of a row: named columns if it has a tabular step, else its graph's own inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from onnxlet.errors import InvalidInputError
+from onnxlet.manifest import Column
+from onnxlet.signature import TensorSpec
+
+if TYPE_CHECKING:
+    from onnxlet.model import Model
+
+SERVING_DEFAULT = "serving_default"
+COLUMNS = "columns"
+
+ROW = "row"
+"""The output column that holds a row's number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """A model seen from its rows: the signature that is called, its inputs and outputs, the tabular columns if any,
+    the names of its classes, and how many rows it takes at once (None: any).
+    """
+
+    signature_name: str
+    specs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    columns: tuple[Column, ...] | None
+    labels: tuple[str, ...]
+    rows_at_once: int | None
+
+
+def inputs_of(model: Model) -> Inputs:
+    """How to score rows with `model`. Raises InvalidInputError if it does not work row by row."""
+    name = COLUMNS if COLUMNS in model.signatures else SERVING_DEFAULT
+    signature = model.signatures[name]
+    tabular = model.manifest.steps.tabular
+    for spec in signature.inputs:
+        if not spec.batched and spec.shape[:1] != (1,):
+            raise InvalidInputError(
+                f"the model's input {spec.name!r} has shape {list(spec.shape)}: rows need a free first dimension"
+            )
+    return Inputs(
+        signature_name=name,
+        specs=signature.inputs,
+        outputs=signature.outputs,
+        columns=tabular.columns if tabular else None,
+        labels=model.manifest.labels,
+        rows_at_once=None if all(spec.batched for spec in signature.inputs) else 1,
+    )
+
+
+def free_name(name: str, taken: set[str]) -> str:
+    """The name under which an input column `name` is carried over: its own unless an output has it."""
+    while name in taken:
+        name = "input_" + name
+    return name

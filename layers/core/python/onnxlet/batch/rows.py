@@ -1,0 +1,92 @@
+"""The scoring loop: chunks of rows through a model; what cannot be scored is set aside, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+import msgspec
+
+from onnxlet.batch.chunks import CHUNK_ROWS, BadRow, Batch, Format
+from onnxlet.errors import ExecutionError, InvalidInputError
+from onnxlet.tensors import Tensors
+
+if TYPE_CHECKING:
+    from onnxlet.batch.inputs import Inputs
+    from onnxlet.model import Model
+
+
+class Scored(NamedTuple):
+    """Positions of rows in their chunk, and the model's outputs for them."""
+
+    positions: Sequence[int]
+    outputs: Tensors
+
+
+@dataclass(slots=True)
+class Counts:
+    """Rows of a file: `read` is always `scored` + `bad`."""
+
+    read: int = 0
+    scored: int = 0
+    bad: int = 0
+
+
+def score_rows(
+    model: Model, inputs: Inputs, file: Format, errors: BinaryIO, on_chunk: Callable[[int], None] | None = None
+) -> Counts:
+    """Score all rows of `file`, in order, and write the bad ones to `errors` as JSON Lines.
+
+    Raises InvalidInputError if the file as a whole cannot be scored, DeadlineExceededError if the model is too slow.
+    """
+    counts = Counts()
+    for chunk in file.chunks(inputs.rows_at_once or CHUNK_ROWS):
+        bound = file.bind(chunk)
+        bad = [*chunk.bad, *bound.bad]
+        scored: list[Scored] = []
+        for batch in bound.batches:
+            done, failed = _run(model, inputs, batch)
+            scored += done
+            # the model's own words may quote the row, which is nobody's business here
+            bad += [BadRow(chunk.numbers[position], "the model failed on this row") for position in failed]
+        for positions, outputs in _in_order(scored):
+            file.write(chunk, positions, outputs)
+            counts.scored += len(positions)
+        errors.writelines(msgspec.json.encode(row) + b"\n" for row in sorted(bad, key=lambda row: row.row))
+        counts.bad += len(bad)
+        counts.read += len(chunk.rows) + len(chunk.bad)
+        if on_chunk is not None:
+            on_chunk(counts.read)
+    return counts
+
+
+def _run(model: Model, inputs: Inputs, batch: Batch) -> tuple[list[Scored], list[int]]:
+    """Run a batch; if it fails, each of its rows alone, so that one row's fault stays its own. And who failed."""
+    try:
+        outputs = model.predict(batch.inputs, inputs.signature_name)
+    except (ExecutionError, InvalidInputError):
+        if len(batch.positions) == 1:
+            return [], [batch.positions[0]]
+        alone = [
+            Batch([position], {name: tensor[place : place + 1] for name, tensor in batch.inputs.items()})
+            for place, position in enumerate(batch.positions)
+        ]
+        runs = [_run(model, inputs, row) for row in alone]
+        return [scored for done, _ in runs for scored in done], [position for _, failed in runs for position in failed]
+    for name, tensor in outputs.items():
+        if tensor.shape[:1] != (len(batch.positions),):
+            raise InvalidInputError(f"the model's output {name!r} does not have one element per row")
+    return [Scored(batch.positions, outputs)], []
+
+
+def _in_order(scored: list[Scored]) -> list[Scored]:
+    """Rows that were run apart, because of their shapes or a bad one among them, in their file's order again."""
+    if len(scored) == 1:
+        return scored
+    rows = [
+        Scored([position], {name: tensor[place : place + 1] for name, tensor in outputs.items()})
+        for positions, outputs in scored
+        for place, position in enumerate(positions)
+    ]
+    return sorted(rows, key=lambda row: row.positions[0])
