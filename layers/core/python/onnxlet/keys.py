@@ -11,6 +11,13 @@ BATCH_OUT = "batch/out/"
 MANIFEST = "manifest.json"
 CLAIM = "claim.json"
 TOMBSTONE = "deleted.json"
+DOCUMENTS = frozenset({MANIFEST, CLAIM, TOMBSTONE})
+"""Paths in a version that no artifact may have."""
+
+
+def model_prefix(model: str) -> str:
+    """All versions of a model."""
+    return f"{MODELS}{model}/"
 
 
 def version_prefix(model: str, version: int) -> str:

@@ -1,0 +1,123 @@
+"""The registry of one store: what there is, what becomes of it, and who did it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from onnxlet.aliases import Alias, HistoryEntry
+from onnxlet.manifest import Draft, Manifest
+from onnxlet.refs import PRODUCTION, Ref
+from onnxlet.registry import history, listing, lookup, moving, publishing, removal
+from onnxlet.registry.listing import VersionSummary
+from onnxlet.registry.moments import utc_now
+from onnxlet.store import Store
+
+SERVABLE_DAYS = 7.0
+NOBODY = "unknown"
+
+
+class Registry:
+    """Names to versions, over one store. `who` is written into whatever this registry writes."""
+
+    def __init__(self, store: Store, *, who: str = "", clock: Callable[[], datetime] = utc_now) -> None:
+        self.store = store
+        self.who = who or NOBODY
+        self.clock = clock
+
+    def acting_as(self, who: str) -> Registry:
+        """The same registry in another's name."""
+        return Registry(self.store, who=who, clock=self.clock)
+
+    def models(self) -> list[str]:
+        """The names of all models that have a published version, sorted."""
+        return listing.models(self.store)
+
+    def versions(self, model: str) -> list[VersionSummary]:
+        """The published and the incomplete versions of a model, by number. Raises ModelNotFoundError."""
+        return listing.versions(self.store, model)
+
+    def manifest(self, model: str, version: int) -> Manifest:
+        """A published version. Raises ModelNotFoundError, VersionNotFoundError."""
+        return lookup.manifest(self.store, model, version)[0]
+
+    def aliases(self, model: str) -> dict[str, Alias]:
+        """All aliases of a model that route somewhere, by name."""
+        return lookup.aliases(self.store, model)
+
+    def alias(self, model: str, alias: str = PRODUCTION) -> tuple[Alias, str]:
+        """An alias and its ETag, to move it with `if_match`. Raises ModelNotFoundError, AliasNotFoundError."""
+        return lookup.alias(self.store, model, alias)
+
+    def resolve(self, ref: Ref) -> tuple[Manifest, str]:
+        """The version that a ref means, published is enough, and its manifest's digest.
+
+        Raises ModelNotFoundError, VersionNotFoundError, AliasNotFoundError, DigestMismatchError.
+        """
+        return lookup.resolve(self.store, ref)
+
+    def publish(
+        self,
+        model: str,
+        draft: Draft,
+        files: Mapping[str, Path],
+        *,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> Manifest:
+        """Make a draft and its files, by their paths in the version, the next version of `model`.
+
+        Raises InvalidNameError, InvalidInputError and TooLargeError before anything is written.
+        """
+        return publishing.publish(
+            self.store, model, draft, files, who=self.who, clock=self.clock, on_progress=on_progress
+        )
+
+    def promote(
+        self,
+        model: str,
+        version: int,
+        *,
+        alias: str = PRODUCTION,
+        why: str = "",
+        gates: Mapping[str, str] | None = None,
+        if_match: str | None = None,
+        retries: int = moving.RETRIES,
+    ) -> Alias:
+        """Route an alias to a version. One that it routes to already is recorded again and changes no route.
+
+        Without `if_match` a move by somebody else meanwhile is taken into account and this one comes after it. With
+        `moving.ABSENT` there the alias must be new.
+        Raises ModelNotFoundError, VersionNotFoundError, PreconditionFailedError.
+        """
+        mover = moving.Mover(self.store, model, alias, self.who, self.clock, if_match, retries)
+        return moving.promote(mover, version, why, gates or {})
+
+    def rollback(self, model: str, *, alias: str = PRODUCTION, why: str = "", if_match: str | None = None) -> Alias:
+        """Route an alias to where it was before, passing over versions that are gone.
+
+        Raises ModelNotFoundError, AliasNotFoundError, NothingToRollBackError, PreconditionFailedError.
+        """
+        return moving.rollback(moving.Mover(self.store, model, alias, self.who, self.clock, if_match), why)
+
+    def history(self, model: str, alias: str = PRODUCTION) -> list[HistoryEntry]:
+        """Every move of an alias, oldest first. Raises ModelNotFoundError, AliasNotFoundError."""
+        return history.entries(self.store, model, alias)
+
+    def verify_history(self, model: str, alias: str = PRODUCTION) -> int:
+        """Prove that no move of an alias was changed, added or left out; return how many there are.
+
+        Raises ModelNotFoundError, AliasNotFoundError, HistoryBrokenError naming the sequence where it breaks.
+        """
+        return history.verify(self.store, model, alias)
+
+    def delete(self, model: str, version: int, *, force: bool = False, days: float = SERVABLE_DAYS) -> None:
+        """Delete a version that no alias routes to or did within `days`; with `force`, take aliases off it first.
+
+        Raises ModelNotFoundError, VersionNotFoundError, VersionInUseError.
+        """
+        removal.delete(self.store, model, version, force=force, days=days, who=self.who, clock=self.clock)
+
+    def gc(self, *, older_than: timedelta, dry_run: bool = False) -> list[str]:
+        """Remove what unfinished publishes older than `older_than` and deleted versions left; return the keys."""
+        return removal.gc(self.store, older_than=older_than, dry_run=dry_run, who=self.who, clock=self.clock)
