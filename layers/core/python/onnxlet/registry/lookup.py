@@ -100,9 +100,15 @@ def model_exists(store: Store, model: str) -> bool:
 
 
 def _no_version(store: Store, model: str, version: int) -> NotFoundError:
-    if model_exists(store, model):
-        return VersionNotFoundError(f"model {model!r} has no version {version}", model=model, version=version)
-    return ModelNotFoundError(f"no model named {model!r}", model=model)
+    if not model_exists(store, model):
+        return ModelNotFoundError(f"no model named {model!r}", model=model)
+    if holds(store, keys.tombstone_key(model, version)):
+        detail = f"version {version} of model {model!r} was deleted"
+    elif holds(store, keys.claim_key(model, version)):
+        detail = f"version {version} of model {model!r} is incomplete: publishing it was not finished"
+    else:
+        detail = f"model {model!r} has no version {version}"
+    return VersionNotFoundError(detail, model=model, version=version)
 
 
 def _no_alias(store: Store, model: str, name: str) -> NotFoundError:
