@@ -1,0 +1,122 @@
+"""One conversion: export, compare with the model itself, measure, make golden cases, write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from onnxlet.convert import Progress
+from onnxlet.convert.directory import GOLDEN, MODEL, new_directory, write_draft
+from onnxlet.convert.evaluation import LABEL, PROBABILITIES, graph_answers, measure, served_signature
+from onnxlet.convert.extras import versions
+from onnxlet.convert.golden import golden_of
+from onnxlet.convert.source import Export, Rows, TrainedModel
+from onnxlet.convert.table import read_table
+from onnxlet.engine import OnnxEngine, load_engine
+from onnxlet.errors import ConversionError, ExecutionError, InvalidInputError, RejectedModelError
+from onnxlet.manifest import Draft, Evaluation, Golden, Provenance, Tolerance, digest
+from onnxlet.tensors import Tensors
+from onnxlet.verify import Comparison, compare, untie
+
+RUN_DEADLINE = 60.0
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Faithful:
+    """An export whose answers are the model's own."""
+
+    export: Export
+    engine: OnnxEngine
+    answers: Tensors
+    comparison: Comparison
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A trained model on its way to a converted directory."""
+
+    model: TrainedModel
+    source: Path
+    labels: tuple[str, ...]
+    tolerance: Tolerance
+    training_commit: str | None
+    say: Progress
+
+    def write(
+        self, output: Path, *, data: Path | None, target: str | None, golden_from: Literal["synthetic", "data"]
+    ) -> Draft:
+        """Convert and write. Raises ConversionError, InvalidInputError, MissingExtraError."""
+        rows = self.model.rows(read_table(data) if data else None, target, seed=SEED)
+        expected = self.model.answers(rows)
+        with new_directory(output) as directory:
+            faithful = self._faithful(directory / MODEL, rows, expected)
+            self.say("making golden cases")
+            export = faithful.export
+            source = golden_from if rows.source == "data" else "random"
+            golden, cases = golden_of(
+                faithful.engine, export.steps, rows.served(export.tabular), source=source, tolerance=self.tolerance
+            )
+            draft = self._draft(faithful, golden, self._evaluations(faithful, rows, expected))
+            faithful.engine.close()
+            write_draft(directory, draft, cases)
+        return draft
+
+    def _faithful(self, path: Path, rows: Rows, expected: Tensors) -> Faithful:
+        """The first export that answers as the model does. Raises ConversionError with what was measured if none does."""
+        found = []
+        for export in self.model.exports(rows, self.labels):
+            self.say(f"comparing the graph in {export.way} with the {self.model.framework} model on {rows.count} rows")
+            path.write_bytes(export.graph)
+            try:
+                engine = load_engine(path, threads=1, optimized=False, run_deadline=RUN_DEADLINE)
+                answers = graph_answers(engine, export.steps, rows.served(export.tabular))
+            except (RejectedModelError, ExecutionError, InvalidInputError) as error:
+                found.append(f"in {export.way} it does not run ({error.detail})")
+                continue
+            comparison = self._compared(expected, answers)
+            if comparison.within:
+                return Faithful(export, engine, answers, comparison)
+            engine.close()
+            found.append(f"in {export.way} {comparison}")
+        raise ConversionError(
+            f"the graph does not answer as the model does on {rows.count} rows: {'; '.join(found)}; scale features that are "
+            "orders of magnitude apart, fit on float32 values so that no split lies between two of them, or try another "
+            "estimator",
+            source=self.source.name,
+        )
+
+    def _compared(self, expected: Tensors, answers: Tensors) -> Comparison:
+        if PROBABILITIES in expected:
+            margin = 2 * self.tolerance.absolute
+            answers = untie(expected, answers, label=LABEL, probabilities=PROBABILITIES, margin=margin)
+        return compare(expected, answers, self.tolerance)
+
+    def _evaluations(self, faithful: Faithful, rows: Rows, expected: Tensors) -> tuple[Evaluation, ...]:
+        classification = faithful.export.classification
+        source = measure(rows.truth, expected, classification)
+        onnx = measure(rows.truth, faithful.answers, classification)
+        return (
+            *([Evaluation("source", rows.count, source)] if source else []),
+            Evaluation("onnx", rows.count, {**onnx, **faithful.comparison.metrics()}),
+        )
+
+    def _draft(self, faithful: Faithful, golden: Golden | None, evaluations: tuple[Evaluation, ...]) -> Draft:
+        export, graph = faithful.export, faithful.engine.signature
+        classification = export.classification
+        return Draft(
+            graph=graph,
+            signature=served_signature(graph, export.steps),
+            steps=export.steps,
+            labels=classification.labels if classification else (),
+            provenance=Provenance(
+                framework=self.model.framework,
+                opset=export.opset,
+                versions={**self.model.versions, **versions("onnxlet", "onnxruntime")},
+                source_digest=digest(self.source.read_bytes()),
+                training_commit=self.training_commit,
+            ),
+            evaluations=evaluations,
+            golden=golden,
+        )

@@ -1,0 +1,66 @@
+"""Converted directories: `model.onnx` (and `model.onnx.data`), `draft.json`, `golden.json`. Each appears whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from onnxlet.errors import InvalidInputError
+from onnxlet.golden import GoldenCase, decode_cases, encode_cases
+from onnxlet.manifest import Draft, canonical
+
+MODEL = "model.onnx"
+DATA = "model.onnx.data"
+DRAFT = "draft.json"
+GOLDEN = "golden.json"
+
+
+@contextmanager
+def new_directory(output: Path) -> Iterator[Path]:
+    """A directory to fill, which becomes `output` once the block ends well; an earlier conversion there is replaced.
+
+    Raises InvalidInputError if something stands there that is none.
+    """
+    replaces = output.exists()
+    if replaces and not (output / DRAFT).is_file() and (not output.is_dir() or any(output.iterdir())):
+        raise InvalidInputError(
+            f"{str(output)!r} exists and is no converted model: choose another place", path=str(output)
+        )
+    output.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}."))
+    try:
+        work.chmod(0o755)
+        filled = work / "new"
+        filled.mkdir()
+        yield filled
+        if replaces:
+            output.rename(work / "old")
+        filled.rename(output)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def write_draft(directory: Path, draft: Draft, cases: tuple[GoldenCase, ...]) -> None:
+    """Write everything but the graph."""
+    (directory / DRAFT).write_bytes(canonical(draft) + b"\n")
+    if draft.golden is not None:
+        (directory / draft.golden.path).write_bytes(encode_cases(cases))
+
+
+def read_draft(directory: Path) -> tuple[Draft, tuple[GoldenCase, ...]]:
+    """The draft and golden cases in a converted directory. Raises InvalidInputError if it is none."""
+    try:
+        draft = msgspec.json.decode((directory / DRAFT).read_bytes(), type=Draft)
+        cases = decode_cases((directory / GOLDEN).read_bytes()) if draft.golden is not None else ()
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InvalidInputError(
+            f"{str(directory)!r} is no converted model: {error}; make one with onnxlet convert", path=str(directory)
+        ) from error
+    if not (directory / MODEL).is_file():
+        raise InvalidInputError(f"{str(directory)!r} has no {MODEL}: convert the model again", path=str(directory))
+    return draft, cases

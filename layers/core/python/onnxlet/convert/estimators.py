@@ -1,0 +1,109 @@
+"""Estimators in files: joblib's pickles, which run code when they are read, and skops files, which list their types."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from onnxlet.convert.extras import require
+from onnxlet.convert.table import quoted
+from onnxlet.errors import ConversionError, InvalidInputError, TrustRequiredError
+
+_BROKEN = (
+    # what reading a damaged or foreign pickle raises
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+    zlib.error,
+    AttributeError,
+    EOFError,
+    ImportError,
+    IndexError,
+    KeyError,
+    OSError,
+    TypeError,
+    ValueError,
+)
+
+
+def load_estimator(path: Path, *, trust: bool, say: Callable[[str], None]) -> Any:  # noqa: ANN401 - scikit-learn has no types
+    """Read the fitted estimator in a joblib or skops file.
+
+    Raises TrustRequiredError for what runs code without `trust`, ConversionError for what holds no estimator, or one of
+    another scikit-learn, InvalidInputError for no file.
+    """
+    require("sklearn", "sklearn", "skl2onnx", "joblib")
+    from sklearn.base import BaseEstimator
+
+    if not path.is_file():
+        raise InvalidInputError(f"there is no file {str(path)!r}", path=str(path))
+    read = _read_skops if path.suffix == ".skops" else _read_joblib
+    with warnings.catch_warnings(record=True) as caught:
+        # a warning may be an error to the caller; here it is a finding
+        warnings.simplefilter("always")
+        try:
+            estimator = read(path, trust=trust)
+        except _BROKEN as error:
+            raise ConversionError(
+                f"{path.name!r} cannot be read: {type(error).__name__}: {error}; is it a fitted estimator, and are the "
+                "packages that it was made with installed?",
+                path=str(path),
+            ) from error
+    _check_versions(caught, say)
+    if not isinstance(estimator, BaseEstimator):
+        raise ConversionError(f"{path.name!r} holds a {type(estimator).__name__}, no scikit-learn estimator")
+    return estimator
+
+
+def _read_joblib(path: Path, *, trust: bool) -> Any:  # noqa: ANN401
+    import joblib
+
+    if not trust:
+        raise TrustRequiredError(
+            f"{path.name!r} is a pickle, and reading a pickle runs the code in it: pass --trust if you know who made it, "
+            "or save the estimator with skops.io.dump",
+            path=str(path),
+        )
+    return joblib.load(path)
+
+
+def _read_skops(path: Path, *, trust: bool) -> Any:  # noqa: ANN401
+    require("sklearn", "skops")
+    import skops.io
+
+    untrusted = skops.io.get_untrusted_types(file=path)
+    if untrusted and not trust:
+        raise TrustRequiredError(
+            f"{path.name!r} holds types that skops does not know as safe: {quoted(untrusted)}; pass --trust if you do",
+            types=list(untrusted),
+        )
+    return skops.io.load(path, trusted=untrusted)
+
+
+def _check_versions(caught: list[warnings.WarningMessage], say: Callable[[str], None]) -> None:
+    """Refuse an estimator of another scikit-learn 1.x, mention one of another patch. Raises ConversionError."""
+    from sklearn.exceptions import InconsistentVersionWarning
+
+    for entry in caught:
+        warning = entry.message
+        if not isinstance(warning, InconsistentVersionWarning):
+            continue
+        was, now = warning.original_sklearn_version, warning.current_sklearn_version
+        if _minor(was) != _minor(now):
+            raise ConversionError(
+                f"{warning.estimator_name} was saved by scikit-learn {was}, this is {now}, which may read it wrongly: "
+                f"pip install 'scikit-learn=={was}', or fit and save it again",
+                saved_by=was,
+                installed=now,
+            )
+        say(f"the estimator was saved by scikit-learn {was}, this is {now}")
+        return
+
+
+def _minor(version: str) -> list[str]:
+    return re.split(r"[.]", version)[:2]

@@ -1,0 +1,28 @@
+"""Optional packages: asked for where they are needed, missed with a sentence that says what to install."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from importlib.util import find_spec
+
+from onnxlet.errors import MissingExtraError
+
+
+def require(extra: str, *modules: str) -> None:
+    """Raise MissingExtraError unless all `modules`, which the extra brings, are installed."""
+    missing = [module for module in modules if find_spec(module) is None]
+    if missing:
+        raise MissingExtraError(
+            f"this needs {', '.join(missing)}: pip install 'onnxlet[{extra}]'", extra=extra, missing=missing
+        )
+
+
+def versions(*distributions: str) -> dict[str, str]:
+    """Versions of the packages that are installed."""
+    found = {}
+    for distribution in distributions:
+        try:
+            found[distribution] = metadata.version(distribution)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,90 @@
+"""Small edits of ONNX graphs: names, outputs and their shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import onnx
+from onnx import helper
+
+
+def free_name(graph: onnx.GraphProto, name: str) -> str:
+    """`name`, lengthened until nothing in the graph has it."""
+    taken = {value for node in graph.node for value in (*node.input, *node.output)}
+    taken |= {value.name for value in (*graph.input, *graph.initializer)}
+    while name in taken:
+        name += "_"
+    return name
+
+
+def rename(graph: onnx.GraphProto, old: str, new: str) -> None:
+    """Give the value `old` the name `new`; a value that has it already gets another."""
+    if old == new:
+        return
+    free = free_name(graph, new)
+    if free != new:
+        rename(graph, new, free)
+    for node in graph.node:
+        for values in (node.input, node.output):
+            values[:] = [new if value == old else value for value in values]
+    for value in (*graph.input, *graph.output, *graph.initializer, *graph.value_info):
+        if value.name == old:
+            value.name = new
+
+
+def keep_outputs(graph: onnx.GraphProto, names: Iterable[str]) -> None:
+    """Drop every other output, and the nodes and weights that only they needed."""
+    wanted = set(names)
+    outputs = [value for value in graph.output if value.name in wanted]
+    del graph.output[:]
+    graph.output.extend(outputs)
+    nodes = []
+    for node in reversed(graph.node):
+        if wanted.intersection(node.output):
+            nodes.append(node)
+            wanted.update(node.input)
+            wanted.update(_captured(node))
+    del graph.node[:]
+    graph.node.extend(reversed(nodes))
+    weights = [weight for weight in graph.initializer if weight.name in wanted]
+    del graph.initializer[:]
+    graph.initializer.extend(weights)
+
+
+def flatten_output(graph: onnx.GraphProto, name: str) -> None:
+    """Make the output `name` one-dimensional."""
+    column, shape = free_name(graph, f"{name}_column"), free_name(graph, f"{name}_shape")
+    rename(graph, name, column)
+    graph.initializer.append(helper.make_tensor(shape, onnx.TensorProto.INT64, [1], [-1]))
+    graph.node.append(helper.make_node("Reshape", [column, shape], [name], name=f"{name}_reshape"))
+    for value in graph.output:
+        if value.name == column:
+            value.name = name
+            declare_shape(value, [-1])
+
+
+def declare_shape(value: onnx.ValueInfoProto, shape: Sequence[int]) -> None:
+    """Declare a value's shape; -1 is a dimension of any size."""
+    declared = value.type.tensor_type.shape
+    declared.Clear()
+    for size in shape:
+        dimension = declared.dim.add()
+        if size >= 0:
+            dimension.dim_value = size
+
+
+def opsets(model: onnx.ModelProto) -> dict[str, int]:
+    """The operator sets that the model imports, by domain; the default one is `ai.onnx`."""
+    return {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
+
+
+def _captured(node: onnx.NodeProto) -> set[str]:
+    """Names of the outer graph that a node's own subgraphs may read."""
+    names: set[str] = set()
+    for attribute in node.attribute:
+        for graph in (attribute.g, *attribute.graphs):
+            names.update(value.name for value in graph.output)
+            for inner in graph.node:
+                names.update(inner.input)
+                names |= _captured(inner)
+    return names

@@ -1,0 +1,81 @@
+"""What a framework's file here gives the conversion: a trained model that can be asked, and written as a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from onnxlet.convert.table import Table
+from onnxlet.manifest import Classification, Steps, Tabular
+from onnxlet.tensors import DATATYPES, Tensor, Tensors
+
+
+@dataclass(frozen=True)
+class Export:
+    """A trained model as an ONNX graph, written in one way of several."""
+
+    way: str
+    """What distinguishes it, for messages: `float32`."""
+    graph: bytes
+    tabular: Tabular
+    classification: Classification | None
+    opset: dict[str, int]
+
+    @property
+    def steps(self) -> Steps:
+        """The steps to declare around the graph."""
+        return Steps(tabular=self.tabular, classification=self.classification)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows in the framework's own precision: numbers as float64, texts as str, by column."""
+
+    columns: Tensors
+    truth: Tensor | None = None
+    """What the target column says of each row, as the model itself would say it."""
+    source: str = "data"
+    """`data`, or `random` when there was none."""
+    count: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "count", len(next(iter(self.columns.values()))))
+
+    def served(self, tabular: Tabular) -> Tensors:
+        """The columns with the datatypes that clients send."""
+        return {
+            column.name: self.columns[column.name].astype(DATATYPES[column.datatype].numpy, copy=False)
+            for column in tabular.columns
+        }
+
+    def take(self, indices: Tensor) -> Rows:
+        """Some of the rows."""
+        truth = None if self.truth is None else self.truth[indices]
+        return Rows({name: column[indices] for name, column in self.columns.items()}, truth, self.source)
+
+
+class TrainedModel(Protocol):
+    """A model that was loaded from a framework's file."""
+
+    framework: str
+    versions: dict[str, str]
+    """The packages that take part, with their versions."""
+    classifies: bool
+
+    def rows(self, table: Table | None, target: str | None, *, seed: int) -> Rows:
+        """The rows that the data holds, or random ones where there is none. Raises InvalidInputError if it lacks columns."""
+
+    def exports(self, rows: Rows, labels: tuple[str, ...]) -> Iterator[Export]:
+        """The graph, in the ways worth trying, best first. Raises ConversionError naming what has no ONNX form."""
+
+    def answers(self, rows: Rows) -> Tensors:
+        """The model's own answers, by the names of the graph's outputs."""
+
+
+def matrix(columns: Tensors) -> Tensor:
+    """The columns side by side: float64 if all are numbers, else objects."""
+    numeric = all(column.dtype.kind != "O" for column in columns.values())
+    return np.stack([column if numeric else column.astype(object) for column in columns.values()], axis=1)

@@ -1,0 +1,93 @@
+"""Tables: named columns of text cells, read from a CSV file with a header, and the tensors that they stand for."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from onnxlet.errors import InvalidInputError
+from onnxlet.tensors import DATATYPES, Tensor
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows as text cells by column, in the file's order."""
+
+    name: str
+    columns: dict[str, list[str]]
+    rows: int
+
+    def column(self, name: str) -> list[str]:
+        """The cells of one column. Raises InvalidInputError if there is none of this name."""
+        try:
+            return self.columns[name]
+        except KeyError:
+            raise InvalidInputError(
+                f"{self.name!r} has no column {name!r}; it has {quoted(self.columns)}", column=name
+            ) from None
+
+    def is_numeric(self, name: str) -> bool:
+        """Whether every cell of the column is a number or empty."""
+        return all(_is_number(cell) for cell in self.column(name) if cell)
+
+    def numbers(self, name: str) -> Tensor:
+        """The column as float64; empty cells are NaN. Raises InvalidInputError for a cell that is no number."""
+        numbers = np.empty(self.rows, dtype=np.float64)
+        for row, cell in enumerate(self.column(name)):
+            if cell and not _is_number(cell):
+                raise InvalidInputError(
+                    f"row {row + 1} of column {name!r} holds {cell!r}, which is no number", column=name, row=row + 1
+                )
+            numbers[row] = float(cell) if cell else math.nan
+        return numbers
+
+    def tensor(self, name: str, datatype: str) -> Tensor:
+        """The column as a tensor [rows] of `datatype`. Raises InvalidInputError for cells that are none."""
+        if DATATYPES[datatype].kind == "s":
+            return np.array(self.column(name), dtype=object)
+        numbers = self.numbers(name)
+        if DATATYPES[datatype].kind == "i" and not (numbers == np.floor(numbers)).all():
+            raise InvalidInputError(f"column {name!r} must hold whole numbers", column=name)
+        return numbers.astype(DATATYPES[datatype].numpy)
+
+
+def read_table(path: Path) -> Table:
+    """Read a CSV file with a header. Raises InvalidInputError where it is none: no header, ragged rows, no rows."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            lines = [line for line in csv.reader(file, strict=True) if line]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InvalidInputError(f"cannot read the data {str(path)!r} as CSV: {error}", path=str(path)) from error
+    if len(lines) < 2:  # noqa: PLR2004 - a header and a row
+        raise InvalidInputError(f"{str(path)!r} needs a header line and at least one row", path=str(path))
+    header, *rows = lines
+    if len(set(header)) != len(header):
+        doubled = sorted({name for name in header if header.count(name) > 1})
+        raise InvalidInputError(f"{str(path)!r} names columns twice: {quoted(doubled)}", path=str(path))
+    for number, row in enumerate(rows, start=1):
+        if len(row) != len(header):
+            raise InvalidInputError(
+                f"row {number} of {str(path)!r} has {len(row)} cells, its header {len(header)}", row=number
+            )
+    columns = {name: [row[index].strip() for row in rows] for index, name in enumerate(header)}
+    return Table(path.name, columns, len(rows))
+
+
+def quoted(names: Iterable[str]) -> str:
+    """Names in quotes for a message, the first dozen of them."""
+    listed = list(names)
+    shown = ", ".join(repr(name) for name in listed[:12])
+    return shown + (f" and {len(listed) - 12} more" if len(listed) > 12 else "")  # noqa: PLR2004 - as the docstring says
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return "_" not in cell

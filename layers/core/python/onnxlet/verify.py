@@ -1,0 +1,119 @@
+"""Compare answers: how far apart two graphs' outputs are, how often their labels agree, how good they are.
+
+Metrics come from scikit-learn, which the toolchain's extra brings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from onnxlet.manifest import Tolerance
+from onnxlet.tensors import Tensor, Tensors
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What two sets of answers to the same rows have in common."""
+
+    rows: int
+    largest_distance: float
+    """Between two floats, absolute."""
+    largest_relative_distance: float
+    """The same, relative to what was expected."""
+    outside: int
+    """Floats that differ by more than the tolerance."""
+    label_agreement: float
+    """Share of everything else (class values, integers, texts) that is equal; 1.0 if there is nothing else."""
+
+    @property
+    def within(self) -> bool:
+        """Whether nothing differs that matters."""
+        return self.outside == 0 and self.label_agreement == 1.0
+
+    def __str__(self) -> str:
+        return (
+            f"answers differ by up to {self.largest_distance:.2g} ({self.largest_relative_distance:.2g} relative), "
+            f"{self.outside} of them beyond the tolerance, and {self.label_agreement:.2%} of the labels agree"
+        )
+
+    def metrics(self) -> dict[str, float]:
+        """The figures to record."""
+        return {
+            "largest_distance": self.largest_distance,
+            "largest_relative_distance": self.largest_relative_distance,
+            "label_agreement": self.label_agreement,
+        }
+
+
+def compare(expected: Tensors, got: Tensors, tolerance: Tolerance) -> Comparison:
+    """Compare the outputs that `expected` names, row by row."""
+    absolute = relative = 0.0
+    outside = disagreeing = discrete = 0
+    for name, tensor in expected.items():
+        if tensor.dtype.kind == "f":
+            distance = distances(tensor, got[name])
+            absolute = max(absolute, float(distance.max(initial=0.0)))
+            scale = np.maximum(np.abs(np.nan_to_num(tensor.astype(np.float64))), tolerance.absolute)
+            relative = max(relative, float((distance / scale).max(initial=0.0)))
+            outside += int((distance > tolerance.absolute + tolerance.relative * scale).sum())
+        else:
+            discrete += tensor.size
+            disagreeing += int((tensor != got[name]).sum())
+    rows = max(len(tensor) if tensor.ndim else 1 for tensor in expected.values())
+    return Comparison(rows, absolute, relative, outside, 1 - disagreeing / discrete if discrete else 1.0)
+
+
+def distances(expected: Tensor, got: Tensor) -> Tensor:
+    """|expected - got|, element by element; equal infinities and two NaN are 0 apart, one of them alone is infinitely far."""
+    left, right = expected.astype(np.float64), got.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        distance = np.abs(left - right)
+    same = (left == right) | (np.isnan(left) & np.isnan(right))
+    return np.where(same, 0.0, np.where(np.isnan(distance), np.inf, distance))
+
+
+def untie(expected: Tensors, got: Tensors, *, label: str, probabilities: str, margin: float) -> Tensors:
+    """`got` with the expected label in rows whose two largest probabilities are nearer than `margin`.
+
+    There either label is right: which one comes out is a matter of rounding.
+    """
+    ranked = np.sort(expected[probabilities], axis=1)
+    tied = ranked[:, -1] - ranked[:, -2] <= margin if ranked.shape[1] > 1 else np.zeros(len(ranked), dtype=bool)
+    return {**got, label: np.where(tied, expected[label], got[label])}
+
+
+def classification_metrics(
+    truth: Tensor, label: Tensor, probabilities: Tensor | None, classes: Tensor
+) -> dict[str, float]:
+    """Accuracy, F1 (of the second of two classes, else their mean) and, given probabilities, the area under the curve."""
+    from sklearn import metrics
+
+    binary = len(classes) == 2  # noqa: PLR2004
+    measured = {"accuracy": float(metrics.accuracy_score(truth, label))}
+    if binary:
+        measured["f1"] = float(metrics.f1_score(truth, label, pos_label=classes[1], zero_division=0.0))
+    else:
+        measured["f1"] = float(metrics.f1_score(truth, label, average="macro", labels=classes, zero_division=0.0))
+    if probabilities is not None and len(set(truth.tolist())) == len(classes):
+        scores = probabilities.astype(np.float64)
+        if binary:
+            measured["auc"] = float(metrics.roc_auc_score(truth == classes[1], scores[:, 1]))
+        else:
+            scores /= scores.sum(axis=1, keepdims=True)
+            measured["auc"] = float(metrics.roc_auc_score(truth, scores, multi_class="ovr", labels=classes))
+    return measured
+
+
+def regression_metrics(truth: Tensor, prediction: Tensor) -> dict[str, float]:
+    """Root mean squared error, mean absolute error and, given two rows, R squared."""
+    from sklearn import metrics
+
+    measured = {
+        "rmse": float(metrics.root_mean_squared_error(truth, prediction)),
+        "mae": float(metrics.mean_absolute_error(truth, prediction)),
+    }
+    if len(truth) > 1:
+        measured["r2"] = float(metrics.r2_score(truth, prediction))
+    return measured
