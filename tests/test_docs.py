@@ -1,0 +1,122 @@
+"""The documents say what is: commands in them run, links lead somewhere, and the README stays short.
+
+Blocks marked `sh` are run; those marked `text` need an AWS account or show what is seen.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+
+
+def blocks(page: Path, language: str) -> Iterator[str]:
+    for match in re.finditer(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
+        yield match.group(1)
+
+
+def commands(page: Path) -> list[str]:
+    """The commands of a page's `sh` blocks, without their comments."""
+    lines = [line.split("  #")[0].strip() for block in blocks(page, "sh") for line in block.splitlines()]
+    return [line.split(" # ")[0].strip() for line in lines if line]
+
+
+def targets() -> set[str]:
+    return set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> dict[str, str]:
+    """An environment in which `onnxlet` is this package's, with a store and files of its own."""
+    return os.environ | {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "ONNXLET_STORE": f"file://{tmp_path / 'store'}",
+        "ONNXLET_CACHE_DIR": str(tmp_path / "cache"),
+    }
+
+
+def run(command: str, directory: Path, environ: dict[str, str]) -> str:
+    done = subprocess.run(command, shell=True, cwd=directory, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def train(directory: Path, environ: dict[str, str]) -> None:
+    """The files that the README's commands are about: a model, held-out rows, some rows to predict."""
+    run(f"onnxlet demo-models {directory}", directory, environ)
+
+
+def serve_until_it_answers(command: str, directory: Path, environ: dict[str, str]) -> None:
+    server = subprocess.Popen([*command.split(), "--port", "0"], cwd=directory, env=environ, stderr=subprocess.PIPE)
+    try:
+        assert server.stderr is not None
+        os.set_blocking(server.stderr.fileno(), False)
+        said, deadline = "", time.monotonic() + 60
+        while (found := re.search(r"http://[^\s/]+", said)) is None:
+            assert server.poll() is None, said
+            assert time.monotonic() < deadline, said
+            time.sleep(0.05)
+            said += (server.stderr.read() or b"").decode()
+        with urllib.request.urlopen(f"{found.group(0)}/v2/health/live") as answer:
+            assert answer.status == 200
+    finally:
+        server.terminate()
+        server.wait()
+        if server.stderr is not None:
+            server.stderr.close()
+
+
+@pytest.mark.slow
+@pytest.mark.toolchain
+def test_the_commands_of_the_readme_and_of_operations_run_as_they_are_written(
+    tmp_path: Path, shell: dict[str, str]
+) -> None:
+    train(tmp_path, shell)
+    operations = commands(ROOT / "docs" / "operations.md")
+    readme = [command for command in commands(ROOT / "README.md") if command.startswith("onnxlet ")]
+    promoted = readme.index("onnxlet promote diagnosis:1")
+    again = ["onnxlet publish diagnosis/ diagnosis", "onnxlet promote diagnosis:2"]
+    story = readme[: promoted + 1] + again + readme[promoted + 1 :] + ["onnxlet promote diagnosis:2"] + operations
+    for command in story:
+        if command.startswith("onnxlet serve"):
+            serve_until_it_answers(command, tmp_path, shell)
+        else:
+            run(command, tmp_path, shell)
+
+
+def test_make_targets_that_documents_name_exist() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\bmake ([a-z0-9-]+)", "\n".join([*blocks(page, "sh"), *blocks(page, "text")])):
+            assert target in targets(), f"{page.name}: make {target}"
+
+
+def test_links_lead_to_files_that_exist() -> None:
+    for page in PAGES:
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name} links to {link}"
+
+
+def test_the_readme_is_under_150_lines_and_shows_a_command_before_line_30() -> None:
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert len(lines) < 150
+    assert any(line.startswith("make demo") for line in lines[:30])
+
+
+def test_every_contributor_command_is_a_make_target() -> None:
+    named = set(re.findall(r"^make ([a-z0-9-]+)", "\n".join(blocks(ROOT / "CONTRIBUTING.md", "text")), re.MULTILINE))
+    assert named
+    assert named <= targets()
+
+
+def test_each_page_of_the_docs_is_reachable_from_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for page in (ROOT / "docs").glob("*.md"):
+        assert f"docs/{page.name}" in readme
