@@ -15,26 +15,24 @@ Any number of threads and processes may use one directory, and any of them may b
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
-import random
 import stat
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from onnxlet.errors import InvalidInputError, InvalidNameError, StoreUnavailableError
-from onnxlet.store import Blob, Entry
-from onnxlet.store.rules import RESERVED, changed, check_key, check_prefix, check_range, exists, not_found, unreadable
+from onnxlet.store import Blob, Entry, files
+from onnxlet.store.rules import RESERVED, changed, check_key, check_prefix, check_range, exists, not_found
 
 LOCKS = 256
-LOCK_DEADLINE = 30.0
-"""Seconds that a write waits for the lock of its key: longer only if a process was stopped while it held it."""
-ABANDONED_AFTER = 3600.0
-"""Seconds since its last change after which a temporary file has no writer any more."""
-CHUNK = 4 * 2**20
+LOCK_SECONDS = 30.0
+"""Seconds that a write waits for the lock of its key: so long only if a process was stopped while it held it."""
+ABANDONED_SECONDS = 3600.0
+"""Seconds without a change after which a temporary file has no writer any more."""
+RACES = 16
+"""How often a folder is made again that others remove because it is empty."""
 
 
 class DirectoryStore:
@@ -43,13 +41,14 @@ class DirectoryStore:
     def __init__(self, url: str) -> None:
         self.url = url
         self._root = _path_of(url)
-        self._hidden = self._root + "/" + RESERVED
+        self._writes = self._root / RESERVED / "writes"
+        self._locks = self._root / RESERVED / "locks"
         self._swept = False
 
     def get(self, key: str) -> Blob:
         """Read a whole object. Raises ObjectNotFoundError."""
-        with self._reading(key) as descriptor:
-            data = _read(descriptor, 0, os.fstat(descriptor).st_size)
+        with self._reading(key) as (descriptor, size):
+            data = files.read(descriptor, 0, size)
         return Blob(data, _etag(data))
 
     def get_if_changed(self, key: str, etag: str) -> Blob | None:
@@ -60,305 +59,192 @@ class DirectoryStore:
     def get_range(self, key: str, start: int, length: int) -> bytes:
         """Read `length` bytes from `start`; fewer where the object ends sooner. Raises ObjectNotFoundError."""
         check_range(start, length)
-        with self._reading(key) as descriptor:
-            return _read(descriptor, start, length)
+        with self._reading(key) as (descriptor, size):
+            return files.read(descriptor, start, max(0, min(length, size - start)))
 
     def put(self, key: str, data: bytes | Path) -> str:
         """Write an object (bytes, or a file's), whatever is there; return its ETag."""
-        with self._writing(key, data) as (temporary, etag), self._locked(key):
-            self._replace(temporary, key)
+        with self._writing(key, data) as (written, etag), self._locked(key):
+            self._replace(written, key)
         return etag
 
     def create(self, key: str, data: bytes | Path) -> str:
         """Write an object that must not exist yet. Raises PreconditionFailedError if it does."""
-        if os.path.isfile(self._path(key)):
-            raise exists(self.url, key)
-        with self._writing(key, data) as (temporary, etag), self._locked(key):
-            if os.path.isfile(self._path(key)):
-                raise exists(self.url, key)
-            self._replace(temporary, key)
+        with self._translated(key):
+            self._require_none(key)
+        with self._writing(key, data) as (written, etag), self._locked(key):
+            self._require_none(key)
+            self._replace(written, key)
         return etag
 
     def swap(self, key: str, data: bytes, etag: str) -> str:
         """Overwrite an object that must still have `etag`. Raises PreconditionFailedError if it has not, or is gone."""
-        with self._writing(key, data) as (temporary, written), self._locked(key):
+        with self._writing(key, data) as (written, new_etag), self._locked(key):
             self._require(key, etag)
-            self._replace(temporary, key)
-        return written
+            self._replace(written, key)
+        return new_etag
 
     def delete(self, key: str, *, etag: str | None = None) -> None:
         """Remove an object; it is no error if there is none, unless `etag` is given. Raises PreconditionFailedError."""
         path = self._path(key)
-        if etag is None and not os.path.lexists(path):
-            return
-        with self._translated(key), self._locked(key):
-            if etag is not None:
-                self._require(key, etag)
-            try:
-                os.unlink(path)
-            except (FileNotFoundError, NotADirectoryError):
+        with self._translated(key):
+            if not path.is_file():
+                self._check_root()
+                if etag is not None:
+                    raise changed(self.url, key, etag)
                 return
-            _sync(os.path.dirname(path))
-            self._prune(os.path.dirname(path))
+            self._prepare()
+            with self._locked(key):
+                if etag is not None:
+                    self._require(key, etag)
+                path.unlink(missing_ok=True)
+                files.flush_folder(path.parent)
+                files.remove_empty_folders(path.parent, self._root)
 
     def list(self, prefix: str) -> Iterator[Entry]:
         """All objects whose keys start with `prefix`, in the order of their keys."""
         folder, slash, _ = check_prefix(prefix).rpartition("/")
         return self._walk(folder + slash, prefix)
 
-    def _path(self, key: str) -> str:
-        return f"{self._root}/{check_key(key)}"
+    def _path(self, key: str) -> Path:
+        return self._root / check_key(key)
 
     @contextmanager
-    def _reading(self, key: str) -> Iterator[int]:
-        """A descriptor of the object's file."""
-        try:
-            descriptor = os.open(self._path(key), os.O_RDONLY)
-        except (FileNotFoundError, NotADirectoryError):
-            self._check_root()
-            raise not_found(self.url, key) from None
-        except OSError as error:
-            raise self._unavailable(key, error) from error
-        try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise not_found(self.url, key)
-            yield descriptor
-        except OSError as error:
-            raise self._unavailable(key, error) from error
-        finally:
-            os.close(descriptor)
+    def _reading(self, key: str) -> Iterator[tuple[int, int]]:
+        """A descriptor of the object's file, and its size."""
+        with self._translated(key):
+            try:
+                descriptor = os.open(self._path(key), os.O_RDONLY)
+            except (FileNotFoundError, NotADirectoryError):
+                self._check_root()
+                raise not_found(self.url, key) from None
+            try:
+                status = os.fstat(descriptor)
+                if not stat.S_ISREG(status.st_mode):
+                    raise not_found(self.url, key)
+                yield descriptor, status.st_size
+            finally:
+                os.close(descriptor)
 
     @contextmanager
-    def _writing(self, key: str, data: bytes | Path) -> Iterator[tuple[str, str]]:
-        """A temporary file with the content, flushed to the disk, and its ETag; gone afterwards if it is still there."""
+    def _writing(self, key: str, data: bytes | Path) -> Iterator[tuple[Path, str]]:
+        """A temporary file with the content, flushed to the disk, and its ETag. It may be renamed; what stays is removed."""
         check_key(key)
         with self._translated(key):
-            folder = self._hidden_folder("writes")
-            if not self._swept:
-                self._swept = True
-                _sweep(folder)
-            temporary = f"{folder}/{os.getpid()}-{os.urandom(8).hex()}"
+            self._prepare()
+            written = self._writes / f"{os.getpid()}-{os.urandom(8).hex()}"
             try:
-                yield temporary, _write(temporary, data)
+                yield written, files.write_new(written, data)
             finally:
-                _unlink(temporary)
+                written.unlink(missing_ok=True)
+
+    def _prepare(self) -> None:
+        """Make the hidden folders; before the first write also sweep out what killed writers left."""
+        self._check_root()
+        files.make_folders(self._writes)
+        files.make_folders(self._locks)
+        if not self._swept:
+            self._swept = True
+            files.remove_older(self._writes, ABANDONED_SECONDS)
 
     @contextmanager
     def _locked(self, key: str) -> Iterator[None]:
-        """Hold the key's lock. Waits by asking again: flock cannot time out, and a stopped holder would stop everybody."""
-        name = hashlib.sha256(key.encode()).digest()[0] % LOCKS
-        descriptor = os.open(f"{self._hidden_folder('locks')}/{name:02x}", os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            deadline = time.monotonic() + LOCK_DEADLINE
-            while not _try_lock(descriptor):
-                if time.monotonic() > deadline:
-                    raise StoreUnavailableError(f"another process holds the lock of {key!r} in {self.url!r}", key=key)
-                time.sleep(random.uniform(0.0005, 0.005))  # noqa: S311 # jitter, not a secret
+        number = hashlib.sha256(key.encode()).digest()[0] % LOCKS
+        with files.locked(self._locks / f"{number:02x}", LOCK_SECONDS):
             yield
-        finally:
-            # explicitly: a child forked meanwhile has a copy of the descriptor that would keep the lock
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-            os.close(descriptor)
 
     @contextmanager
     def _translated(self, key: str) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            raise self._unavailable(key, error) from error
+            raise StoreUnavailableError(
+                f"{self.url!r} failed at {key!r}: {(error.strerror or str(error)).lower()}", store=self.url, key=key
+            ) from error
+
+    def _require_none(self, key: str) -> None:
+        if self._path(key).is_file():
+            raise exists(self.url, key)
 
     def _require(self, key: str, etag: str) -> None:
         """Raises PreconditionFailedError unless the object has `etag`. The lock is held."""
         try:
-            with open(self._path(key), "rb", buffering=0) as file:
-                found = _etag(file.readall())
+            found = _etag(self._path(key).read_bytes())
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             found = ""
         if found != etag:
             raise changed(self.url, key, etag)
 
-    def _replace(self, temporary: str, key: str) -> None:
-        """Rename the temporary file over the object; the folder may be pruned meanwhile. The lock is held."""
+    def _replace(self, written: Path, key: str) -> None:
+        """Rename the temporary file over the object. The lock is held, but another key's delete may take the folder."""
         path = self._path(key)
-        folder = os.path.dirname(path)
-        try:
-            for _ in range(9):
-                try:
-                    _make_folders(folder)
-                    os.rename(temporary, path)
-                    break
-                except FileNotFoundError:
-                    continue
-            else:
-                _make_folders(folder)
-                os.rename(temporary, path)
-        except (IsADirectoryError, NotADirectoryError, FileExistsError) as error:
-            raise InvalidNameError(
-                f"{key!r} cannot be held by {self.url!r}: an object's key cannot be the folder of another", key=key
-            ) from error
-        _sync(folder)
-
-    def _prune(self, folder: str) -> None:
-        """Remove folders that hold nothing any more, from the inside out."""
-        while len(folder) > len(self._root):
+        for attempt in range(RACES):
             try:
-                os.rmdir(folder)
-            except OSError:
-                return
-            folder = os.path.dirname(folder)
+                files.make_folders(path.parent)
+                written.rename(path)
+                break
+            except FileNotFoundError:
+                if attempt == RACES - 1:
+                    raise
+            except (IsADirectoryError, NotADirectoryError, FileExistsError) as error:
+                raise InvalidNameError(
+                    f"{self.url!r} cannot hold {key!r}: an object's key cannot be the folder of another's", key=key
+                ) from error
+        files.flush_folder(path.parent)
 
     def _walk(self, folder: str, prefix: str) -> Iterator[Entry]:
         """The objects below a folder (empty, or ending in a slash) in the order of their keys."""
-        for name, is_folder in self._children(folder):
+        with self._translated(prefix):
+            names = _names(self._root / folder)
+            if not names:
+                self._check_root()
+        for name in names:
             key = folder + name
-            if is_folder:
-                if key.startswith(prefix) or prefix.startswith(key):
+            if name.endswith("/"):
+                if key.startswith(prefix) and key != RESERVED + "/":
                     yield from self._walk(key, prefix)
             elif key.startswith(prefix) and _is_key(key):
-                try:
-                    status = os.stat(f"{self._root}/{key}")
-                except FileNotFoundError:
-                    continue
+                with self._translated(prefix):
+                    try:
+                        status = (self._root / key).stat()
+                    except FileNotFoundError:
+                        continue
                 yield Entry(key, status.st_size, status.st_mtime)
 
-    def _children(self, folder: str) -> list[tuple[str, bool]]:
-        """Names in a folder, those of folders with a slash at the end: so they sort as keys do."""
-        try:
-            with os.scandir(f"{self._root}/{folder}") as found:
-                children = [(one.name + "/", True) if one.is_dir() else (one.name, False) for one in found]
-        except (FileNotFoundError, NotADirectoryError):
-            self._check_root()
-            return []
-        except OSError as error:
-            raise self._unavailable(folder, error) from error
-        if not folder:
-            children = [child for child in children if child[0] != RESERVED + "/"]
-        return sorted(children)
-
-    def _hidden_folder(self, name: str) -> str:
-        folder = f"{self._hidden}/{name}"
-        _make_folders(folder)
-        return folder
-
     def _check_root(self) -> None:
-        """Raises StoreUnavailableError if what should be the directory is something else; no directory is an empty store."""
-        if os.path.lexists(self._root) and not os.path.isdir(self._root):
+        """Raises StoreUnavailableError if there is no directory but something else; nothing there is an empty store."""
+        if self._root.exists() and not self._root.is_dir():
             raise StoreUnavailableError(f"{self.url!r} is not a directory", store=self.url)
 
-    def _unavailable(self, key: str, error: OSError) -> StoreUnavailableError:
-        return StoreUnavailableError(f"{self.url!r} failed at {key!r}: {error.strerror}", store=self.url, key=key)
 
-
-def _path_of(url: str) -> str:
-    rest = url.removeprefix("file://")
-    if rest == url or not rest.startswith("/"):
+def _path_of(url: str) -> Path:
+    path = url.removeprefix("file://")
+    if path == url or not path.startswith("/") or "\0" in path:
         raise InvalidInputError(f"{url!r} is no directory store: use file:///directory, with three slashes", store=url)
-    if "%" in rest:
+    if "%" in path:
         from urllib.parse import unquote
 
-        rest = unquote(rest)
-    if "\0" in rest:
-        raise InvalidInputError(f"{url!r} has a zero byte in it", store=url)
-    return os.path.normpath("/" + rest.strip("/"))
+        path = unquote(path)
+    return Path(path)
 
 
 def _etag(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _read(descriptor: int, start: int, length: int) -> bytes:
-    """Up to `length` bytes: a single read gives at most 2 GiB."""
-    data = os.pread(descriptor, length, start)
-    if len(data) == length or not data:
-        return data
-    parts = [data]
-    while data and (missing := length - sum(map(len, parts))):
-        data = os.pread(descriptor, missing, start + length - missing)
-        parts.append(data)
-    return b"".join(parts)
-
-
-def _write(path: str, data: bytes | Path) -> str:
-    """Fill a new file, flush it to the disk, return its ETag."""
-    digest = hashlib.sha256()
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb", buffering=0) as file:
-        for chunk in _chunks(data):
-            digest.update(chunk)
-            view = memoryview(chunk)
-            while view:
-                view = view[file.write(view) :]
-        os.fsync(file.fileno())
-    return digest.hexdigest()
-
-
-def _chunks(data: bytes | Path) -> Iterator[bytes]:
-    if not isinstance(data, Path):
-        yield data
-        return
+def _names(folder: Path) -> list[str]:
+    """The names in a folder, those of folders with a slash at the end, so that they sort as keys do."""
     try:
-        with data.open("rb", buffering=0) as source:
-            while chunk := source.read(CHUNK):
-                yield chunk
-    except OSError as error:
-        raise unreadable(data, error) from error
+        with os.scandir(folder) as found:
+            return sorted(one.name + "/" if one.is_dir() else one.name for one in found)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
-def _try_lock(descriptor: int) -> bool:
+def _is_key(name: str) -> bool:
+    """Whether it can be an object: people and their tools leave other files in directories."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _make_folders(folder: str) -> None:
-    """Make a folder and those above it, each flushed to the disk; some may be there."""
-    missing = []
-    while not os.path.isdir(folder):
-        missing.append(folder)
-        folder = os.path.dirname(folder)
-    for new in reversed(missing):
-        try:
-            os.mkdir(new)
-        except FileExistsError:
-            if not os.path.isdir(new):
-                raise
-        _sync(os.path.dirname(new))
-
-
-def _sync(folder: str) -> None:
-    """Flush a folder's names to the disk; one that is gone has none."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except FileNotFoundError:
-        return
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sweep(folder: str) -> None:
-    """Remove temporary files that killed writers left."""
-    with os.scandir(folder) as found:
-        for one in found:
-            try:
-                if time.time() - one.stat().st_mtime > ABANDONED_AFTER:
-                    os.unlink(one.path)
-            except FileNotFoundError:
-                continue
-
-
-def _unlink(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return
-
-
-def _is_key(text: str) -> bool:
-    try:
-        check_key(text)
+        check_key(name)
     except InvalidNameError:
         return False
     return True

@@ -4,9 +4,9 @@ Conditions are S3's own: If-None-Match: * creates, If-Match replaces and removes
 PutObject, because a multipart upload through obstore could not be made conditional: 5 GB at most. Large files are
 handed over memory-mapped, not read.
 
-A store that does not answer is given up after about 4 seconds for a read and for connecting; a write gets as long as
-its size needs on a slow line. If S3 fails after it has written but before it said so, a repeated conditional write can
-report PreconditionFailedError although it was ours that won: callers read the object again anyway.
+A store that does not answer is given up after about 4 seconds when reading and 8 when writing; more bytes to write get
+the time that they need on a slow line. If S3 fails after it has written but before it said so, a repeated conditional
+write can report PreconditionFailedError although it was ours that won: callers read the object again anyway.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from obstore.exceptions import (
     AlreadyExistsError,
     BaseError,
+    GenericError,
     NotModifiedError,
     PermissionDeniedError,
     PreconditionError,
@@ -37,26 +38,36 @@ from onnxlet.store.aws import account
 from onnxlet.store.rules import changed, check_key, check_prefix, check_range, exists, not_found, unreadable
 
 if TYPE_CHECKING:
-    from obstore import PutMode
+    from obstore import GetResult, PutMode
 
 CONNECT_SECONDS = 1
 READ_SECONDS = 2
 """Seconds without a byte from S3, after which a read is tried again or given up."""
-RETRY_SECONDS = 2.5
-RETRIES = 3
-WRITE_SECONDS = 10
+WHOLE_SECONDS = 300
+"""Seconds that a read may take as long as bytes arrive."""
+WRITE_SECONDS = 7
 SLOWEST_UPLOAD = 256 * 1024
 """Bytes per second that a write is given time for, on top of WRITE_SECONDS."""
+RETRY_SECONDS = 2.5
+"""Seconds after which nothing is tried again."""
+RETRIES = 3
+IDLE_SECONDS = 15
+"""A connection is not used again after this: S3 or a frozen function may have lost it, which costs READ_SECONDS."""
+CONFLICTS = 8
+"""How often a create is tried that S3 could not decide because of another write at the same moment."""
 MAPPED_FROM = 2**20
 """Files from this size on are memory-mapped instead of read."""
-CONFLICTS = 8
-"""How often a create is tried again that S3 could not decide because of another write at the same moment."""
 
 _FAILURE = re.compile(r"<Code>(.*?)</Code>.*?<Message>(.*?)</Message>", re.DOTALL)
+_CAUSES = {
+    "ConnectionRefused": "the connection was refused",
+    "TimedOut": "no answer in time",
+    "dns error": "its host name is unknown",
+}
 
 
 class S3Store:
-    """Objects in a bucket, below a prefix; nothing is sent before it is asked. Raises InvalidInputError for another URL."""
+    """Objects in a bucket, below a prefix. Making one sends nothing. Raises InvalidInputError for another URL."""
 
     def __init__(self, url: str) -> None:
         match = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?", url, re.DOTALL)
@@ -68,78 +79,70 @@ class S3Store:
         if self._prefix:
             check_key(self._prefix)
         self._account = account()
-        self._reader = self._client(READ_SECONDS, RETRY_SECONDS)
+        self._reader = self._client(READ_SECONDS)
         self._writers: dict[int, Client] = {}
 
     def get(self, key: str) -> Blob:
         """Read a whole object. Raises ObjectNotFoundError."""
         path = check_key(key)
         with self._translated(key):
-            found = self._reader.get(path)
-            return Blob(bytes(found.bytes()), _bare(found.meta["e_tag"]))
+            return _blob(self._reader.get(path))
 
     def get_if_changed(self, key: str, etag: str) -> Blob | None:
         """Read an object unless it still has `etag` (then None). Raises ObjectNotFoundError."""
         path = check_key(key)
         with self._translated(key):
             try:
-                found = self._reader.get(path, options={"if_none_match": _quoted(etag)})
+                return _blob(self._reader.get(path, options={"if_none_match": _quoted(etag)}))
             except NotModifiedError:
                 return None
-            return Blob(bytes(found.bytes()), _bare(found.meta["e_tag"]))
 
     def get_range(self, key: str, start: int, length: int) -> memoryview:
         """Read `length` bytes from `start`; fewer where the object ends sooner. Raises ObjectNotFoundError."""
         path = check_key(key)
         check_range(start, length)
         with self._translated(key):
-            if not length:
-                self._reader.head(path)
-                return memoryview(b"")
             try:
-                return memoryview(self._reader.get_range(path, start=start, length=length))
-            except BaseError as error:
-                if "<Code>InvalidRange</Code>" in str(error):
+                # no range is empty in HTTP: of an empty one a byte is read to see whether the object exists
+                return memoryview(self._reader.get_range(path, start=start, length=length or 1))[:length]
+            except GenericError as error:
+                if _code(error) == "InvalidRange":
                     return memoryview(b"")
                 raise
 
     def put(self, key: str, data: bytes | Path) -> str:
         """Write an object (bytes, or a file's), whatever is there; return its ETag."""
-        return self._write(key, data, "overwrite")
+        with self._translated(key):
+            return self._write(key, data, "overwrite")
 
     def create(self, key: str, data: bytes | Path) -> str:
         """Write an object that must not exist yet. Raises PreconditionFailedError if it does."""
         for attempt in range(CONFLICTS):
-            try:
-                return self._write(key, data, "create")
-            except AlreadyExistsError as error:
-                # 409: another write or delete of this key is under way, and whether it succeeds is open
-                if "ConditionalRequestConflict" not in str(error):
-                    raise exists(self.url, key) from error
+            with self._translated(key):
+                try:
+                    return self._write(key, data, "create")
+                except AlreadyExistsError as error:
+                    # 409: another write or delete of this key is under way, and whether it succeeds is open
+                    if _code(error) != "ConditionalRequestConflict":
+                        raise exists(self.url, key) from error
             time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 # jitter, not a secret
-        raise StoreUnavailableError(f"{key!r} in {self.url!r} is being written by too many at once", key=key)
+        raise StoreUnavailableError(f"{key!r} in {self.url!r} is being written by others: try again", key=key)
 
     def swap(self, key: str, data: bytes, etag: str) -> str:
         """Overwrite an object that must still have `etag`. Raises PreconditionFailedError if it has not, or is gone."""
-        try:
+        with self._conditional(key, etag):
             return self._write(key, data, {"e_tag": _quoted(etag)})
-        except PreconditionError as error:
-            raise changed(self.url, key, etag) from error
 
     def delete(self, key: str, *, etag: str | None = None) -> None:
         """Remove an object; it is no error if there is none, unless `etag` is given. Raises PreconditionFailedError."""
         path = check_key(key)
-        with self._translated(key):
-            if etag is None:
+        if etag is None:
+            with self._translated(key):
                 self._writer(0).delete(path)
-                return
-            try:
-                # obstore has no conditional delete; a client that sends the header with every request does one
-                self._client(WRITE_SECONDS, RETRY_SECONDS, {"If-Match": _quoted(etag)}).delete(path)
-            except (PreconditionError, FileNotFoundError) as error:
-                if "NoSuchBucket" in str(error):
-                    raise
-                raise changed(self.url, key, etag) from error
+            return
+        with self._conditional(key, etag):
+            # obstore has no conditional delete; a client that sends the header with every request does one
+            self._client(WRITE_SECONDS, {"If-Match": _quoted(etag)}).delete(path)
 
     def list(self, prefix: str) -> Iterator[Entry]:
         """All objects whose keys start with `prefix`, in the order of their keys."""
@@ -159,7 +162,7 @@ class S3Store:
 
     def _write(self, key: str, data: bytes | Path, mode: PutMode) -> str:
         path = check_key(key)
-        with _content(data) as content, self._translated(key):
+        with _content(data) as content:
             result = self._writer(len(content)).put(path, content, mode=mode, use_multipart=False)
         return _bare(result["e_tag"])
 
@@ -167,10 +170,10 @@ class S3Store:
         """A client that waits as long as writing so many bytes may take: the next power of two."""
         seconds = 1 << (WRITE_SECONDS + size // SLOWEST_UPLOAD).bit_length()
         if seconds not in self._writers:
-            self._writers[seconds] = self._client(seconds, RETRY_SECONDS)
+            self._writers[seconds] = self._client(seconds)
         return self._writers[seconds]
 
-    def _client(self, wait: float, retry: float, headers: dict[str, str] | None = None) -> Client:
+    def _client(self, wait: float, headers: dict[str, str] | None = None) -> Client:
         return Client(
             self._bucket,
             prefix=self._prefix or None,
@@ -179,43 +182,63 @@ class S3Store:
                 "allow_http": self._account.plain_http,
                 "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
                 "read_timeout": timedelta(seconds=wait),
-                "timeout": timedelta(seconds=max(wait, 300)),
-                "pool_idle_timeout": timedelta(seconds=15),
+                "timeout": timedelta(seconds=max(wait, WHOLE_SECONDS)),
+                "pool_idle_timeout": timedelta(seconds=IDLE_SECONDS),
                 "default_headers": headers or {},
             },
-            retry_config={"max_retries": RETRIES, "retry_timeout": timedelta(seconds=retry)},
+            retry_config={"max_retries": RETRIES, "retry_timeout": timedelta(seconds=RETRY_SECONDS)},
             credential_provider=self._account.credentials,
         )
 
     @contextmanager
+    def _conditional(self, key: str, etag: str) -> Iterator[None]:
+        """A write that loses is PreconditionFailedError; a conflict (409) may have lost, and is read again as well."""
+        with self._translated(key):
+            try:
+                yield
+            except (PreconditionError, AlreadyExistsError, FileNotFoundError) as error:
+                if _code(error) == "NoSuchBucket":
+                    raise
+                raise changed(self.url, key, etag) from error
+
+    @contextmanager
     def _translated(self, key: str) -> Iterator[None]:
-        """Turn the exceptions of obstore into ours, except those of conditions."""
+        """Raises our errors for those of obstore."""
         try:
             yield
-        except (AlreadyExistsError, PreconditionError):
-            raise
-        except FileNotFoundError as error:
-            if "NoSuchBucket" in str(error):
-                raise self._unavailable(key, error) from error
-            raise not_found(self.url, key) from error
+        except (PermissionDeniedError, UnauthenticatedError) as error:
+            raise StoreUnavailableError(
+                f"access to {key!r} in {self.url!r} is denied: {_reason(error)} (without the right to list the bucket, "
+                "a missing object is denied as well)",
+                store=self.url,
+                key=key,
+            ) from error
         except (BaseError, OSError, ValueError) as error:
-            raise self._unavailable(key, error) from error
+            if _code(error) == "NoSuchKey":
+                raise not_found(self.url, key) from error
+            raise StoreUnavailableError(f"{self.url!r} failed at {key!r}: {_reason(error)}", key=key) from error
 
-    def _unavailable(self, key: str, error: Exception) -> StoreUnavailableError:
-        denied = isinstance(error, PermissionDeniedError | UnauthenticatedError)
-        verb = "denies us access to" if denied else "did not give"
-        hint = "; without s3:ListBucket a missing object is denied, too" if denied else ""
-        return StoreUnavailableError(
-            f"{self.url!r} {verb} {key!r}: {_reason(error)}{hint}", store=self.url, key=key, denied=denied
-        )
+
+def _code(error: Exception) -> str:
+    """S3's own code of the error; empty if it was not S3 that answered."""
+    failure = _FAILURE.search(str(error))
+    return failure[1] if failure else ""
 
 
 def _reason(error: Exception) -> str:
-    """S3's own code and message, or the first line of obstore's, which go on for pages."""
+    """What went wrong in a few words; obstore's own go on for pages."""
     text = str(error)
     if failure := _FAILURE.search(text):
         return f"{failure[1]}, {failure[2].rstrip('.')}"
-    return text.partition("\n")[0][:300]
+    for sign, reason in _CAUSES.items():
+        if sign in text:
+            return reason
+    first = text.partition("\n")[0]
+    return first.rpartition(" - ")[2][:300]
+
+
+def _blob(found: GetResult) -> Blob:
+    return Blob(bytes(found.bytes()), _bare(found.meta["e_tag"]))
 
 
 @contextmanager
@@ -238,7 +261,9 @@ def _content(data: bytes | Path) -> Iterator[bytes | mmap.mmap]:
 
 def _bare(etag: str | None) -> str:
     """S3's ETag without the quotes that HTTP puts around it."""
-    return (etag or "").strip('"')
+    if not etag:
+        raise ValueError("the answer has no ETag, so it is not S3 that answers")
+    return etag.strip('"')
 
 
 def _quoted(etag: str) -> str:

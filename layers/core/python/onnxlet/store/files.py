@@ -1,0 +1,122 @@
+"""Files for a store that many processes share: flushed writes, whole reads, locks that outlive no process."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from onnxlet.store.rules import unreadable
+
+CHUNK = 4 * 2**20
+
+
+def read(descriptor: int, start: int, length: int) -> bytes:
+    """Up to `length` bytes from `start`, also those beyond the 2 GiB that one system call gives."""
+    data = os.pread(descriptor, length, start)
+    if len(data) == length or not data:
+        return data
+    parts = [data]
+    while data and (missing := length - sum(map(len, parts))):
+        data = os.pread(descriptor, missing, start + length - missing)
+        parts.append(data)
+    return b"".join(parts)
+
+
+def write_new(path: Path, data: bytes | Path) -> str:
+    """Fill a new file with bytes, or those of another, and flush it to the disk; the SHA-256 of the content."""
+    digest = hashlib.sha256()
+    with path.open("xb", buffering=0) as file:
+        for chunk in _chunks(data):
+            digest.update(chunk)
+            rest = memoryview(chunk)
+            while rest:
+                rest = rest[file.write(rest) :]
+        os.fsync(file.fileno())
+    return digest.hexdigest()
+
+
+def make_folders(folder: Path) -> None:
+    """Make a folder and those above it, each flushed to the disk; they may be there."""
+    if folder.is_dir():
+        return
+    make_folders(folder.parent)
+    folder.mkdir(exist_ok=True)
+    flush_folder(folder.parent)
+
+
+def remove_empty_folders(folder: Path, root: Path) -> None:
+    """Remove a folder and those above it, up to `root`, as long as they hold nothing."""
+    while folder != root:
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+        folder = folder.parent
+
+
+def flush_folder(folder: Path) -> None:
+    """Flush the names in a folder to the disk; one that was removed meanwhile has none."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_older(folder: Path, seconds: float) -> None:
+    """Remove the files in a folder that nobody has changed for so long."""
+    for file in folder.iterdir():
+        try:
+            if time.time() - file.stat().st_mtime > seconds:
+                file.unlink()
+        except FileNotFoundError:
+            continue
+
+
+@contextmanager
+def locked(path: Path, seconds: float) -> Iterator[None]:
+    """Hold the lock of a file, which is made if need be and stays. Raises TimeoutError.
+
+    It asks again and again: flock(2) cannot time out, and one stopped process would stop all others.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        deadline = time.monotonic() + seconds
+        while not _try_lock(descriptor):
+            if time.monotonic() > deadline:
+                raise TimeoutError(None, "another process does not give its lock back", str(path))
+            time.sleep(random.uniform(0.0005, 0.005))  # noqa: S311 # jitter, not a secret
+        yield
+    finally:
+        # explicitly: a child forked meanwhile has a copy of the descriptor, which would keep the lock
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _chunks(data: bytes | Path) -> Iterator[bytes]:
+    if not isinstance(data, Path):
+        yield data
+        return
+    try:
+        with data.open("rb", buffering=0) as source:
+            while chunk := source.read(CHUNK):
+                yield chunk
+    except OSError as error:
+        raise unreadable(data, error) from error
