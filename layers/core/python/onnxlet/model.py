@@ -1,0 +1,131 @@
+"""Models: one loaded version with the steps that its manifest declares around the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from onnxlet.engine import Engine
+from onnxlet.errors import InvalidInputError, RejectedModelError
+from onnxlet.manifest import Manifest
+from onnxlet.signature import Signature, TensorSpec
+from onnxlet.steps import PROVIDES, Classifier, ColumnReader, columns_signature
+from onnxlet.tensors import VARIABLE, Tensors
+
+SERVING_DEFAULT = "serving_default"
+COLUMNS = "columns"
+
+
+class _Plan(NamedTuple):
+    names: Sequence[str]
+    graph_outputs: list[str]
+    classifier: Classifier | None
+
+
+class Model:
+    """A version in memory. It never changes, and may be used from several threads at once.
+
+    `signatures` are its ways in: `serving_default` takes the graph's tensors; with a tabular step `columns` takes one
+    [N] tensor per column. Where every column is a graph input of its own, the columns are `serving_default` as well.
+    """
+
+    __slots__ = ("_all", "_classifier", "_engine", "_readers", "manifest", "nbytes", "signatures")
+
+    def __init__(self, manifest: Manifest, engine: Engine) -> None:
+        _check(engine.signature, manifest)
+        self.manifest = manifest
+        self.nbytes = engine.nbytes
+        self._engine = engine
+        self.signatures: dict[str, Signature] = {SERVING_DEFAULT: manifest.signature}
+        self._readers: dict[str, Callable[[Tensors], Tensors] | None] = {SERVING_DEFAULT: None}
+        steps = manifest.steps
+        if steps.tabular is not None:
+            columns = Signature(inputs=columns_signature(steps.tabular), outputs=manifest.signature.outputs)
+            reader = ColumnReader(steps.tabular, manifest.graph).apply
+            for name in (COLUMNS, SERVING_DEFAULT) if steps.tabular.input is None else (COLUMNS,):
+                self.signatures[name] = columns
+                self._readers[name] = reader
+        self._classifier = None if steps.classification is None else Classifier(steps.classification)
+        self._all = self._plan([spec.name for spec in manifest.signature.outputs])
+
+    def predict(
+        self, inputs: Tensors, signature_name: str = SERVING_DEFAULT, outputs: Sequence[str] | None = None
+    ) -> Tensors:
+        """The served outputs, or those named, for inputs of one of the signatures.
+
+        Raises InvalidInputError for another signature, output or tensor than the model has, ExecutionError if the model
+        fails on these inputs, DeadlineExceededError if it runs too long.
+        """
+        try:
+            reader = self._readers[signature_name]
+        except KeyError:
+            raise InvalidInputError(
+                f"the model has no signature {signature_name!r}, only {', '.join(map(repr, self.signatures))}"
+            ) from None
+        names, graph_outputs, classifier = self._all if outputs is None else self._plan(outputs)
+        answers = self._engine.run(inputs if reader is None else reader(inputs), graph_outputs)
+        if classifier is not None:
+            answers.update(classifier.apply(answers))
+        return {name: answers[name] for name in names}
+
+    def _plan(self, outputs: Sequence[str]) -> _Plan:
+        served = [spec.name for spec in self.manifest.signature.outputs]
+        unknown = [name for name in outputs if name not in served]
+        if unknown:
+            raise InvalidInputError(
+                f"the model has no output {', '.join(map(repr, unknown))}, only {', '.join(map(repr, served))}"
+            )
+        classifier = self._classifier
+        if classifier is None or not any(name in classifier.provides for name in outputs):
+            return _Plan(outputs, list(outputs), None)
+        plain = [name for name in outputs if name not in classifier.provides and name not in classifier.needs]
+        return _Plan(outputs, plain + classifier.needs, classifier)
+
+
+def _check(engine: Signature, manifest: Manifest) -> None:
+    """Hold the manifest to the graph that was loaded, and its steps and signature to each other."""
+    graph = manifest.graph
+    if _differ(engine.inputs, graph.inputs) or _differ(engine.outputs, graph.outputs):
+        raise RejectedModelError(
+            f"the graph of {manifest.model}:{manifest.version} has another signature than its manifest says: "
+            f"{_said(engine)} instead of {_said(graph)}"
+        )
+    inputs = {spec.name for spec in graph.inputs}
+    outputs = {spec.name for spec in graph.outputs}
+    tabular, classification = manifest.steps.tabular, manifest.steps.classification
+    wanted: set[str] = set()
+    if tabular is not None:
+        wanted = {column.name for column in tabular.columns} if tabular.input is None else {tabular.input}
+    made = set(outputs)
+    if classification is not None:
+        made.update(PROVIDES)
+        outputs_read = {classification.label, classification.probabilities or classification.label}
+        if classification.labels and len(classification.labels) != len(classification.classes):
+            raise RejectedModelError("the manifest does not name as many labels as it lists classes")
+    else:
+        outputs_read = set()
+    lost = (wanted - inputs) | (outputs_read - outputs) | ({spec.name for spec in manifest.signature.outputs} - made)
+    if lost:
+        raise RejectedModelError(f"the manifest speaks of {', '.join(map(repr, sorted(lost)))}, which the graph lacks")
+
+
+def _differ(loaded: Sequence[TensorSpec], declared: Sequence[TensorSpec]) -> bool:
+    return len(loaded) != len(declared) or any(map(_differs, loaded, declared))
+
+
+def _differs(loaded: TensorSpec, declared: TensorSpec) -> bool:
+    """Names and datatypes must be equal; of shapes another ONNX Runtime may know more or less, but nothing else."""
+    if (loaded.name, loaded.datatype) != (declared.name, declared.datatype):
+        return True
+    if not loaded.shape or not declared.shape:  # unknown, or a scalar: the runtime does not tell them apart
+        return False
+    return len(loaded.shape) != len(declared.shape) or any(
+        a != b and VARIABLE not in (a, b) for a, b in zip(loaded.shape, declared.shape, strict=True)
+    )
+
+
+def _said(signature: Signature) -> str:
+    return " -> ".join(
+        "(" + ", ".join(f"{spec.name}: {spec.datatype}{list(spec.shape)}" for spec in specs) + ")"
+        for specs in (signature.inputs, signature.outputs)
+    )

@@ -1,0 +1,81 @@
+"""Tabular input: named columns become the graph's inputs, in the order and with the types that the model wants."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from onnxlet.datatypes import DATATYPES
+from onnxlet.errors import InvalidInputError
+from onnxlet.manifest import Column, Tabular
+from onnxlet.signature import Signature, TensorSpec
+from onnxlet.tensors import VARIABLE, Tensor, Tensors
+
+
+def columns_signature(tabular: Tabular) -> tuple[TensorSpec, ...]:
+    """One input of any length per column."""
+    return tuple(TensorSpec(column.name, column.datatype, (VARIABLE,)) for column in tabular.columns)
+
+
+class ColumnReader:
+    """The step with its plan made once; `apply` is what a prediction pays."""
+
+    def __init__(self, tabular: Tabular, graph: Signature) -> None:
+        self._columns = tabular.columns
+        self._names = tuple(column.name for column in tabular.columns)
+        self._expected = frozenset(self._names)
+        self._matrix = tabular.input
+        self._specs = {spec.name: spec for spec in graph.inputs}
+        self._dtype = None if tabular.input is None else DATATYPES[self._specs[tabular.input].datatype].numpy
+
+    def apply(self, columns: Tensors) -> Tensors:
+        """The graph's inputs for columns of [N] values each; absent ones get their defaults.
+
+        Raises InvalidInputError for unknown columns, absent ones without a default, and columns of unequal length.
+        """
+        if columns.keys() != self._expected:
+            columns = self._completed(columns)
+        values = [columns[name] for name in self._names]
+        shapes = {value.shape for value in values}
+        if len(shapes) != 1 or len(values[0].shape) != 1:
+            raise InvalidInputError("every column must be a list of values, and all of one length")
+        try:
+            return self._joined(values) if self._dtype is not None else self._apart(values)
+        except (ValueError, TypeError) as error:
+            raise InvalidInputError(f"the columns do not fit the model's types: {error}") from error
+
+    def _joined(self, values: list[Tensor]) -> Tensors:
+        # one concatenation and a transposition: half the time of filling a matrix column by column
+        flat = np.concatenate(values, dtype=self._dtype, casting="unsafe")
+        matrix = np.ascontiguousarray(flat.reshape(len(values), -1).T) if flat.size else flat.reshape(0, len(values))
+        return {str(self._matrix): matrix}
+
+    def _apart(self, values: list[Tensor]) -> Tensors:
+        inputs = {}
+        for name, value in zip(self._names, values, strict=True):
+            spec = self._specs[name]
+            rows = value.astype(DATATYPES[spec.datatype].numpy, copy=False)
+            inputs[name] = rows.reshape(-1, 1) if len(spec.shape) == 2 else rows  # noqa: PLR2004 - [N, 1]
+        return inputs
+
+    def _completed(self, columns: Tensors) -> Tensors:
+        unknown = sorted(columns.keys() - self._expected)
+        if unknown:
+            raise InvalidInputError(f"the model has no columns {', '.join(map(repr, unknown))}", unknown=unknown)
+        absent = [column for column in self._columns if column.name not in columns]
+        missing = [column.name for column in absent if column.default is None]
+        if missing:
+            raise InvalidInputError(f"the columns {', '.join(map(repr, missing))} are missing", missing=missing)
+        if not columns:
+            raise InvalidInputError("there is no column, so the number of rows is not known: send at least one")
+        rows = len(next(iter(columns.values())))
+        return columns | {column.name: default_values(column, rows) for column in absent}
+
+
+def default_values(column: Column, rows: int) -> Tensor:
+    """The column's default, `rows` times."""
+    return np.full(rows, column.default, dtype=DATATYPES[column.datatype].numpy)
+
+
+def columns_to_inputs(tabular: Tabular, columns: Tensors, graph: Signature) -> Tensors:
+    """Apply the step once; ColumnReader keeps its plan for many times. Raises InvalidInputError as it does."""
+    return ColumnReader(tabular, graph).apply(columns)
