@@ -100,6 +100,12 @@ def install(app: FastAPI) -> None:
     app.include_router(_router)
 
 
+def respond(error: OnnxletError, instance: str) -> Response:
+    """`error` at the path `instance`, as a response; clients that may try again are told when."""
+    headers = {"Retry-After": RETRY_AFTER} if isinstance(error, errors.UnavailableError) else None
+    return _answer(describe(error, instance), headers)
+
+
 def _answer(document: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
     # ASCII, because a message that quotes a client may hold lone surrogates, which UTF-8 cannot say.
     return Response(json.dumps(document), document["status"], headers, media_type=PROBLEM)
@@ -111,11 +117,10 @@ def _instance(request: Request) -> str:
 
 async def _on_domain_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, OnnxletError)  # noqa: S101 - it is registered for this class
-    document = describe(error, _instance(request))
-    if document["status"] < HTTPStatus.INTERNAL_SERVER_ERROR:
-        return _answer(document)
-    _logger.error(error.detail, exc_info=error, extra={"path": document["instance"], "problem": error.slug()})
-    return _answer(document, {"Retry-After": RETRY_AFTER} if isinstance(error, errors.UnavailableError) else None)
+    path = _instance(request)
+    if status_of(type(error)) >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        _logger.error(error.detail, exc_info=error, extra={"path": path, "problem": error.slug()})
+    return respond(error, path)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
@@ -138,7 +143,7 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
     detail = "; ".join(f"{fault['at']}: {fault['message']}" for fault in faults)
     if any(fault["at"] == "body" for fault in faults) and "json" not in request.headers.get("content-type", ""):
         detail = "the body must be JSON: send it with Content-Type: application/json"
-    return _answer(describe(InvalidInputError(detail, faults=faults), _instance(request)))
+    return respond(InvalidInputError(detail, faults=faults), _instance(request))
 
 
 async def _on_bug(request: Request, _: Exception) -> Response:

@@ -1,0 +1,59 @@
+"""The Asynchronous Server Gateway Interface, version 3: its types, and HTTP messages read from it and written to it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from onnxlet.messages import Request, Response
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+async def read_body(receive: Receive, limit: int) -> bytes | None:
+    """The body of a request; only its first `limit` + 1 bytes if it has more; None if the client left meanwhile."""
+    message = await receive()
+    if message["type"] == "http.request" and not message.get("more_body"):
+        return bytes(message.get("body", b""))[: limit + 1]
+    body = bytearray()
+    while message["type"] == "http.request":
+        body += message.get("body", b"")
+        if len(body) > limit or not message.get("more_body"):
+            return bytes(body[: limit + 1])
+        message = await receive()
+    return None
+
+
+def to_request(scope: Scope, body: bytes) -> Request:
+    """The request that an HTTP scope describes."""
+    pairs: list[tuple[bytes, bytes]] = scope["headers"]
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in pairs:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return Request(scope["method"], scope["path"], scope["query_string"].decode("latin-1"), headers, body)
+
+
+async def send_response(send: Send, response: Response) -> None:
+    """Send an answer whole."""
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()]
+    if not any(name.lower() == b"content-length" for name, _ in headers):
+        headers.append((b"content-length", b"%d" % len(response.body)))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body})
+
+
+def replayed(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives a body which was read already, and then what comes after it."""
+    pending = [body]
+
+    async def again() -> Message:
+        if pending:
+            return {"type": "http.request", "body": pending.pop(), "more_body": False}
+        return await receive()
+
+    return again

@@ -1,0 +1,140 @@
+"""The dispatcher: one ASGI application in which no framework stands in front of a prediction."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+from time import perf_counter, thread_time
+
+from onnxlet.dataplane import MAX_REQUEST, DataPlane, owns_path
+from onnxlet.errors import RequestTooLargeError
+from onnxlet.local.asgi import (
+    Application,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    read_body,
+    replayed,
+    send_response,
+    to_request,
+)
+from onnxlet.local.metrics import CONTENT_TYPE, Metrics
+from onnxlet.local.pace import Pace
+from onnxlet.messages import Request, Response
+from onnxlet.predictor import Predictor
+from onnxlet.settings import Settings
+from onnxlet.store import Store, open_store
+
+THREADS = 8
+"""Answers made at once beside the event loop."""
+SHORTEST_PAUSE = 0.1
+"""Seconds between two looks at the aliases in use, at least."""
+
+
+def create_asgi(settings: Settings, *, who: str = "") -> Application:
+    """Data plane and control plane over the store of `settings`; `who` is written into the history of what it moves.
+
+    Raises InvalidInputError if the store's URL is none.
+    """
+    return Dispatcher(settings, open_store(settings.store), who)
+
+
+class Dispatcher:
+    """Gives the data plane its paths and the control plane the rest."""
+
+    def __init__(self, settings: Settings, store: Store, who: str) -> None:
+        self._settings = settings
+        self._store = store
+        self._who = who
+        self._predictor = Predictor(store, settings)
+        self._dataplane = DataPlane(self._predictor)
+        self._threads = ThreadPoolExecutor(THREADS, "answer")
+        self._pace = Pace()
+        self._metrics = Metrics()
+        self._control: Awaitable[Application] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer what the server has: a request, or its own start and end."""
+        if scope["type"] == "http":
+            await self._answer(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._live(receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await read_body(receive, MAX_REQUEST)
+        if body is None:
+            return
+        path: str = scope["path"]
+        started = perf_counter()
+        if owns_path(path):
+            response = await self._predict(to_request(scope, body))
+            self._metrics.count("data", response.status, perf_counter() - started)
+            await send_response(send, response)
+        elif path == "/metrics":
+            await send_response(send, Response(HTTPStatus.OK, self._metrics.text(), {"Content-Type": CONTENT_TYPE}))
+        else:
+            await self._govern(scope, body, receive, self._counted(send, started))
+
+    async def _predict(self, request: Request) -> Response:
+        if self._pace.in_place(request.method, request.path, len(request.body)):
+            started = perf_counter()
+            response = self._dataplane.answer(request)
+            seconds = perf_counter() - started
+        else:
+            loop = asyncio.get_running_loop()
+            response, seconds = await loop.run_in_executor(self._threads, self._answer_in_thread, request)
+        if response.status == HTTPStatus.OK:
+            self._pace.record(request.path, seconds)
+        return response
+
+    def _answer_in_thread(self, request: Request) -> tuple[Response, float]:
+        # The processor's time, because beside other threads the clock on the wall shows what those took too.
+        started = thread_time()
+        response = self._dataplane.answer(request)
+        return response, thread_time() - started
+
+    async def _govern(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
+        if self._control is None:
+            self._control = asyncio.get_running_loop().run_in_executor(self._threads, self._open_control)
+        control = await asyncio.shield(self._control)
+        if len(body) > MAX_REQUEST:
+            from onnxlet.problem import respond
+
+            control = respond(RequestTooLargeError(f"a request's body may have {MAX_REQUEST:,} bytes"), scope["path"])
+        await control(scope, replayed(body, receive), send)
+
+    def _open_control(self) -> Application:
+        # FastAPI takes half a second to import, which whoever only predicts need not wait for.
+        from onnxlet.app import create_app
+        from onnxlet.registry import Registry
+
+        return create_app(self._settings, Registry(self._store, who=self._who))
+
+    def _counted(self, send: Send, started: float) -> Send:
+        async def counting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._metrics.count("control", message["status"], perf_counter() - started)
+            await send(message)
+
+        return counting
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._threads, self._predictor.preload)
+        refreshing = loop.create_task(self._keep_fresh())
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        refreshing.cancel()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _keep_fresh(self) -> None:
+        """Look at the aliases in use before they must be looked at, so that no answer in place waits for the store."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(max(SHORTEST_PAUSE, self._settings.alias_ttl / 2))
+            await loop.run_in_executor(self._threads, self._predictor.refresh)
