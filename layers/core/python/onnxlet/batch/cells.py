@@ -19,7 +19,7 @@ ABSENT = None
 """A cell that is not there at all."""
 
 EXACT_FLOAT = 2**53
-"""Whole floats up to here are exact integers."""
+"""Below this a whole float is certainly the integer that was written."""
 
 _TRUE_FALSE = {"true": True, "1": True, "false": False, "0": False}
 
@@ -109,7 +109,7 @@ def _whole(number: float) -> float:
     """Raises ValueError unless this is certainly the integer that was meant; NaN is missing, not wrong."""
     if math.isnan(number):
         return number
-    if not number.is_integer() or abs(number) > EXACT_FLOAT:
+    if not number.is_integer() or abs(number) >= EXACT_FLOAT:
         raise ValueError
     return int(number)
 

@@ -16,7 +16,6 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
@@ -30,6 +29,7 @@ from onnxlet.errors import InvalidInputError, OnnxletError, UnavailableError
 from onnxlet.keys import BATCH_IN, BATCH_OUT
 from onnxlet.manifest import digest, encode_manifest
 from onnxlet.refs import Ref, parse_ref
+from onnxlet.registry.moments import stamp, utc_now
 
 if TYPE_CHECKING:
     from onnxlet.model import Model
@@ -44,11 +44,6 @@ FAILED = BATCH_OUT + "_errors/"
 
 Progress = Callable[[int, int], None]
 """Called with the bytes read so far and the bytes there are."""
-
-
-def utc_now() -> str:
-    """The time, as RFC 3339 writes it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,9 +105,9 @@ def score(job: Job, predictor: Predictor, *, on_progress: Progress | None = None
     try:
         kind = kind_of(job.name)
         course.source, stream = job.read()
-        served = _served(predictor, job.ref, course.source.key)
-        course.scorer = _scorer(served)
         with stream, tempfile.TemporaryDirectory(prefix=".onnxlet-", dir=job.scratch) as scratch:
+            served = _served(predictor, job.ref, course.source.key)
+            course.scorer = _scorer(served)
             output, errors = Path(scratch) / "output", Path(scratch) / "errors"
             progress = _progress(on_progress, stream, course.source.size)
             kinds = kind_of(course.source.key), kind
@@ -132,7 +127,7 @@ class _Course:
     """What is known of a job so far."""
 
     job: Job
-    started: str = field(default_factory=utc_now)
+    started: str = field(default_factory=lambda: stamp(utc_now()))
     source: Source | None = None
     scorer: Scorer | None = None
 
@@ -148,7 +143,7 @@ class _Course:
             state=state,
             ref=str(self.job.ref),
             started=self.started,
-            finished=utc_now(),
+            finished=stamp(utc_now()),
             source=self.source,
             scorer=self.scorer,
             rows=rows,

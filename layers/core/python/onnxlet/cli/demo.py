@@ -1,0 +1,11 @@
+import click
+
+
+@click.command(hidden=True)
+def demo() -> None:
+    pass
+
+
+@click.command(hidden=True)
+def demo_models() -> None:
+    pass

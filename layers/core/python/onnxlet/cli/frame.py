@@ -1,0 +1,52 @@
+"""The frame around all commands: the package's errors become one line on stderr, with what to do next."""
+
+from __future__ import annotations
+
+import sys
+from typing import IO, Any
+
+import click
+
+from onnxlet import errors
+
+HINTS: dict[type[errors.OnnxletError], str] = {
+    errors.ModelNotFoundError: "`onnxlet list` shows the models of this store; --store or ONNXLET_STORE names another",
+    errors.VersionNotFoundError: "`onnxlet list NAME` shows the versions",
+    errors.AliasNotFoundError: "`onnxlet promote NAME:VERSION` makes the alias `production`, --to another",
+    errors.StoreUnavailableError: "check --store or ONNXLET_STORE, the network and your AWS credentials",
+    errors.TrustRequiredError: "repeat with --trust if you know who made the file",
+    errors.MissingExtraError: "pip install 'onnxlet[sklearn]'",
+}
+"""What to type next, by kind of error."""
+
+
+class Failure(click.ClickException):
+    """One of the package's errors, on its way to the terminal."""
+
+    exit_code = 1
+
+    def __init__(self, error: errors.OnnxletError) -> None:
+        super().__init__(error.detail)
+        hints = (HINTS[kind] for kind in type(error).__mro__ if kind in HINTS)
+        self.hint = next(hints, None)
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the error, and its hint on a line of its own."""
+        click.echo(f"error: {self.message}", file=file or sys.stderr)
+        if self.hint:
+            click.echo(f"  try: {self.hint}", file=file or sys.stderr)
+
+
+class Frame(click.Group):
+    """A group whose commands raise the package's errors. Ctrl-C and a closed pipe are click's to end quietly."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """The commands in the order in which a model meets them."""
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
+        """Run the command. Raises Failure for an error that the package raised on purpose."""
+        try:
+            return super().invoke(ctx)
+        except errors.OnnxletError as error:
+            raise Failure(error) from error

@@ -1,0 +1,96 @@
+"""A function run in this process as Lambda runs it: its environment, its event, its context, and how errors come back.
+
+After docs.aws.amazon.com/lambda/latest/dg/python-context.html and python-exceptions.html.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+import time
+import traceback
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+REGION = "us-east-1"
+ACCOUNT = "123456789012"
+
+
+@dataclass(frozen=True, slots=True)
+class LambdaContext:
+    """What Lambda hands a handler besides the event."""
+
+    function_name: str
+    memory_limit_in_mb: str
+    aws_request_id: str
+    deadline: float
+    function_version: str = "$LATEST"
+    identity: None = None
+    client_context: None = None
+    tenant_id: None = None
+    log_stream_name: str = field(default_factory=lambda: time.strftime("%Y/%m/%d/[$LATEST]") + uuid.uuid4().hex)
+
+    @property
+    def invoked_function_arn(self) -> str:
+        """The name under which the function was called."""
+        return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{self.function_name}"
+
+    @property
+    def log_group_name(self) -> str:
+        """Where its logs would lie."""
+        return f"/aws/lambda/{self.function_name}"
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Milliseconds until Lambda would end the function."""
+        return max(0, int((self.deadline - time.monotonic()) * 1000))
+
+
+class Lambda:
+    """A function: `app.py` with its `handler`, given a store, memory in MB and a timeout in seconds."""
+
+    def __init__(self, path: Path, *, store: str, memory: int, timeout: int) -> None:
+        self.path = path
+        self.request_id = str(uuid.uuid4())
+        self._environment = {
+            "ONNXLET_STORE": store,
+            "ORT_DISABLE_TELEMETRY": "1",
+            "AWS_LAMBDA_FUNCTION_NAME": path.parent.name,
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory),
+            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+        }
+        self._timeout = timeout
+
+    def __call__(self, event: Any) -> Any:  # noqa: ANN401 - any JSON
+        """What the handler returns for the event, as JSON carries it. Raises what the function raises."""
+        os.environ.update(self._environment)
+        context = LambdaContext(
+            function_name=self.path.parent.name,
+            memory_limit_in_mb=self._environment["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"],
+            aws_request_id=self.request_id,
+            deadline=time.monotonic() + self._timeout,
+        )
+        return json.loads(json.dumps(self._handler()(event, context)))
+
+    def _handler(self) -> Any:  # noqa: ANN401 - a callable that Lambda types as little as we do
+        # Lambda has the function's own folder on the path and imports app.py as a top-level module
+        sys.path.insert(0, str(self.path.parent.absolute()))
+        spec = importlib.util.spec_from_file_location("app", self.path)
+        if spec is None or spec.loader is None:
+            raise ImportError(f"cannot import {self.path}")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module.handler
+
+
+def as_lambda_reports(error: BaseException, request_id: str) -> dict[str, Any]:
+    """An error as the caller of a function sees it."""
+    return {
+        "errorMessage": str(error),
+        "errorType": type(error).__name__,
+        "requestId": request_id,
+        "stackTrace": traceback.format_tb(error.__traceback__)[1:],
+    }

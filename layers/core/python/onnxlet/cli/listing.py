@@ -1,0 +1,111 @@
+"""Commands that show what a store holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from onnxlet.cli.access import Access, pass_access
+from onnxlet.cli.moving import versions_of
+from onnxlet.cli.options import MODEL, json_option, ref_argument
+from onnxlet.cli.output import Output, facts, size, table
+from onnxlet.refs import PRODUCTION, Ref
+
+if TYPE_CHECKING:
+    from onnxlet.manifest import Manifest
+    from onnxlet.registry import Registry
+    from onnxlet.signature import TensorSpec
+
+
+@click.command("list", short_help="List models, or a model's versions.")
+@click.argument("name", type=MODEL, required=False)
+@json_option
+@pass_access
+def list_(access: Access, name: str | None, output: Output) -> None:
+    """List the models of the store, or the versions of one.
+
+    \b
+    Example:
+      onnxlet list
+      onnxlet list diagnosis --json
+    """
+    registry = access.registry()
+    if name is None:
+        _list_models(registry, output)
+        return
+    versions = registry.versions(name)
+    rows = [(v.number, v.state, v.created[:19] + "Z", size(v.size), ", ".join(v.aliases)) for v in versions]
+    document = [version._asdict() for version in versions]
+    output.show(document, table(("VERSION", "STATE", "CREATED", "SIZE", "ALIASES"), rows))
+
+
+def _list_models(registry: Registry, output: Output) -> None:
+    document = []
+    rows = []
+    for model in registry.models():
+        published = [version.number for version in registry.versions(model) if version.state == "published"]
+        aliases = {alias: versions_of(found.routes) for alias, found in sorted(registry.aliases(model).items())}
+        document.append({"model": model, "versions": published, "aliases": aliases})
+        others = ", ".join(f"{alias} {routes}" for alias, routes in aliases.items() if alias != PRODUCTION)
+        rows.append((model, len(published), max(published, default=None), aliases.get(PRODUCTION), others))
+    output.show(document, table(("MODEL", "VERSIONS", "LATEST", "PRODUCTION", "OTHER ALIASES"), rows))
+    if not rows:
+        output.say(f"no models in {registry.store.url}: `onnxlet publish PATH NAME` brings one")
+
+
+@click.command(short_help="Show a version.")
+@ref_argument
+@json_option
+@pass_access
+def show(access: Access, ref: Ref, output: Output) -> None:
+    """Show a version: its signature, where it comes from, how well it does, its artifacts.
+
+    With --json: its manifest.
+
+    \b
+    Example:
+      onnxlet show diagnosis
+      onnxlet show diagnosis:7 --json
+    """
+    manifest, digest = access.registry().resolve(ref)
+    output.show(manifest, _told(manifest, digest))
+
+
+def _told(manifest: Manifest, digest: str) -> str:
+    tabular = manifest.steps.tabular
+    came = manifest.provenance
+    optimization = manifest.optimization
+    blocks = [
+        facts(
+            (
+                ("version", f"{manifest.model}:{manifest.version}"),
+                ("created", manifest.created),
+                ("publisher", manifest.publisher),
+                ("manifest", digest),
+                ("framework", came.framework),
+                ("made with", ", ".join(f"{name} {number}" for name, number in came.versions.items())),
+                ("training commit", came.training_commit),
+                ("labels", ", ".join(manifest.labels)),
+                ("columns", ", ".join(column.name for column in tabular.columns) if tabular else None),
+                ("inputs", _specs(manifest.signature.inputs)),
+                ("outputs", _specs(manifest.signature.outputs)),
+                ("golden cases", f"{manifest.golden.cases} ({manifest.golden.source})" if manifest.golden else None),
+                ("optimization", f"{optimization.method}: {optimization.reason}" if optimization else None),
+            )
+        ),
+        table(
+            ("STAGE", "ROWS", "METRICS"),
+            [(e.stage, e.rows, _metrics(e.metrics)) for e in manifest.evaluations],
+        ),
+        table(("ARTIFACT", "SIZE", "DIGEST"), [(a.path, size(a.size), a.digest) for a in manifest.artifacts]),
+    ]
+    return "\n\n".join(block for block in blocks if block)
+
+
+def _metrics(metrics: dict[str, float]) -> str:
+    return "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+
+
+def _specs(specs: tuple[TensorSpec, ...]) -> str:
+    return ", ".join(f"{spec.name} {spec.datatype}{list(spec.shape)}" for spec in specs)

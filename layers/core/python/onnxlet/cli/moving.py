@@ -1,0 +1,89 @@
+"""Commands that move aliases, and the history of the moves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from onnxlet.cli.access import Access, pass_access
+from onnxlet.cli.options import alias_option, json_option, model_argument, version_argument, why_option
+from onnxlet.cli.output import Output, table
+from onnxlet.refs import Ref
+
+if TYPE_CHECKING:
+    from onnxlet.aliases import Alias, Routes
+
+
+@click.command()
+@version_argument
+@alias_option("--to", "The alias to move.")
+@why_option
+@json_option
+@pass_access
+def promote(access: Access, ref: Ref, alias: str, why: str, output: Output) -> None:
+    """Route an alias to a version.
+
+    Running functions and servers follow within their alias TTL, without a deploy.
+
+    \b
+    Example:
+      onnxlet promote diagnosis:7
+      onnxlet promote diagnosis:8 --to candidate --why "recall on the June cohort"
+    """
+    assert ref.version is not None  # noqa: S101 - the argument's type refuses others
+    moved = access.registry().promote(ref.model, ref.version, alias=alias, why=why)
+    output.show(moved, _told(moved))
+
+
+@click.command()
+@model_argument
+@alias_option("--alias", "The alias to move.")
+@why_option
+@json_option
+@pass_access
+def rollback(access: Access, name: str, alias: str, why: str, output: Output) -> None:
+    """Route an alias to where it was before.
+
+    Repeated, it walks further back; it never returns to a version that was rolled back from.
+
+    \b
+    Example:
+      onnxlet rollback diagnosis --why "recall fell"
+    """
+    moved = access.registry().rollback(name, alias=alias, why=why)
+    output.show(moved, _told(moved))
+
+
+@click.command(short_help="Show who moved an alias, when and why.")
+@model_argument
+@alias_option("--alias", "The alias whose moves to show.")
+@click.option("--verify", is_flag=True, help="Prove that no entry was changed, added or left out; else exit with 1.")
+@json_option
+@pass_access
+def history(access: Access, name: str, alias: str, verify: bool, output: Output) -> None:
+    """Show who moved an alias, when, from where to where, and why.
+
+    \b
+    Example:
+      onnxlet history diagnosis --verify
+    """
+    registry = access.registry()
+    entries = registry.history(name, alias)
+    rows = [(e.sequence, e.when, e.who, e.action, versions_of(e.origin), versions_of(e.target), e.why) for e in entries]
+    output.show(entries, table(("SEQUENCE", "WHEN", "WHO", "ACTION", "FROM", "TO", "WHY"), rows))
+    if verify:
+        output.say(f"verified: the chain of {registry.verify_history(name, alias)} entries holds")
+
+
+def versions_of(routes: Routes) -> str:
+    """Where an alias routes to: `7`, or with several routes `7 (90 %), 8 (10 %)`."""
+    if len(routes) == 1:
+        return str(routes[0].version)
+    total = sum(route.weight for route in routes) or 1
+    return ", ".join(f"{route.version} ({100 * route.weight / total:.3g} %)" for route in routes) or "-"
+
+
+def _told(alias: Alias) -> str:
+    entry = alias.entry
+    return f"{entry.model}@{entry.alias}: {versions_of(entry.origin)} -> {versions_of(entry.target)}"

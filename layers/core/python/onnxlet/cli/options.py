@@ -1,0 +1,127 @@
+"""Arguments and options that several commands share, so that they read the same everywhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from onnxlet.cli.output import Output
+from onnxlet.errors import InvalidNameError
+from onnxlet.refs import PRODUCTION, Ref, check_alias_name, check_model_name, parse_ref
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+Option = Callable[[Decorated], Decorated]
+
+
+class RefType(click.ParamType[Ref]):
+    """`NAME`, `NAME:VERSION` or `NAME@ALIAS`; with `versioned` the second alone."""
+
+    name = "ref"
+
+    def __init__(self, *, versioned: bool = False) -> None:
+        self._versioned = versioned
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Ref:  # noqa: ANN401 - click's signature
+        """Read a ref; a usage error if it is none."""
+        if isinstance(value, Ref):
+            return value
+        try:
+            ref = parse_ref(value)
+        except InvalidNameError as error:
+            self.fail(error.detail, param, ctx)
+        if self._versioned and ref.version is None:
+            self.fail(f"{value!r} names no version: write {ref.model}:VERSION", param, ctx)
+        return ref
+
+
+class NameType(click.ParamType[str]):
+    """A name that `check` accepts."""
+
+    def __init__(self, name: str, check: Callable[[str], str]) -> None:
+        self.name = name
+        self._check = check
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401 - click's signature
+        """Read a name; a usage error if it cannot be one."""
+        try:
+            return self._check(value)
+        except InvalidNameError as error:
+            self.fail(error.detail, param, ctx)
+
+
+class DurationType(click.ParamType[timedelta]):
+    """`90s`, `30m`, `12h`, `1d` or `2w`."""
+
+    name = "duration"
+    _units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}  # noqa: RUF012 - never changed
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:  # noqa: ANN401 - click's signature
+        """Read a duration; a usage error if it is none."""
+        if isinstance(value, timedelta):
+            return value
+        match = re.fullmatch(r"(\d{1,6})([smhdw])", value, re.ASCII)
+        if match is None:
+            self.fail(f"{value!r} is no duration: write 90s, 30m, 12h, 1d or 2w", param, ctx)
+        return timedelta(**{self._units[match[2]]: int(match[1])})
+
+
+MODEL = NameType("name", check_model_name)
+ALIAS = NameType("alias", check_alias_name)
+
+
+def _output(_ctx: click.Context, _param: click.Parameter, as_json: bool) -> Output:
+    return Output(as_json=as_json)
+
+
+def json_option(command: Decorated) -> Decorated:
+    """`--json`; the command gets its Output."""
+    option: Option[Decorated] = click.option(
+        "--json", "output", is_flag=True, callback=_output, help="Print the data as JSON."
+    )
+    return option(command)
+
+
+def model_argument(command: Decorated) -> Decorated:
+    """A model's NAME."""
+    argument: Option[Decorated] = click.argument("name", type=MODEL)
+    return argument(command)
+
+
+def ref_argument(command: Decorated) -> Decorated:
+    """A REF: NAME, NAME:VERSION or NAME@ALIAS."""
+    argument: Option[Decorated] = click.argument("ref", type=RefType())
+    return argument(command)
+
+
+def version_argument(command: Decorated) -> Decorated:
+    """A ref that names a version: NAME:VERSION."""
+    argument: Option[Decorated] = click.argument("ref", type=RefType(versioned=True), metavar="NAME:VERSION")
+    return argument(command)
+
+
+def alias_option(flag: str, text: str) -> Callable[[Decorated], Decorated]:
+    """An alias, `production` unless said otherwise."""
+    return click.option(flag, "alias", type=ALIAS, default=PRODUCTION, show_default=True, help=text)
+
+
+def why_option(command: Decorated) -> Decorated:
+    """`--why`, for the history."""
+    option: Option[Decorated] = click.option("--why", default="", help="The reason, for the history.")
+    return option(command)
+
+
+def data_options(command: Decorated) -> Decorated:
+    """`--data` and `--target`: held-out rows to check and measure a model with."""
+    path = click.Path(exists=True, dir_okay=False, path_type=Path)
+    data: Option[Decorated] = click.option(
+        "--data", type=path, metavar="CSV", help="Rows that the model was not trained on, with a header."
+    )
+    target: Option[Decorated] = click.option(
+        "--target", metavar="COLUMN", help="The column of --data that the model predicts."
+    )
+    return data(target(command))

@@ -1,0 +1,111 @@
+"""What commands print: data on stdout, as aligned text or as JSON; talk and progress on stderr."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import click
+
+PATIENCE = 1.0
+"""Seconds that a command may work before it says at what."""
+
+Progress = Callable[[int, int], None]
+"""Called with how much is done and how much there is."""
+
+
+class Output:
+    """One command's output, in the form that its `--json` asks for."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+
+    def show(self, value: object, text: str) -> None:
+        """The command's data: `value` as JSON, or `text` for people."""
+        if self._as_json:
+            show_json(value)
+        elif text:
+            click.echo(text)
+
+    def say(self, text: str) -> None:
+        """Something for people to know that is not the data."""
+        click.echo(text, err=True)
+
+    @contextmanager
+    def working(self, text: str) -> Iterator[None]:
+        """Say what is being done, if it takes longer than a second."""
+        timer = threading.Timer(PATIENCE, self.say, [text + " …"])
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    @contextmanager
+    def progress(self, text: str, unit: str = "") -> Iterator[Progress]:
+        """A bar on stderr for work that tells how far it is; it appears after a second, and seldom moves in a log."""
+        from tqdm import tqdm
+
+        bar = tqdm(
+            desc=text,
+            unit=unit or "it",
+            unit_scale=True,
+            delay=PATIENCE,
+            mininterval=0.1 if sys.stderr.isatty() else 10.0,
+            leave=False,
+            file=sys.stderr,
+        )
+
+        def advance(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        with bar:
+            yield advance
+
+
+def show_json(value: object) -> None:
+    """`value`, anything that JSON can say, as indented JSON on stdout."""
+    import msgspec
+
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Columns under their names, aligned: numbers to the right. No rows: an empty text."""
+    lines = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    if not lines:
+        return ""
+    widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
+    right = [all(_is_number(cell) for cell in column if cell) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if flush_right else cell.ljust(width)
+            for cell, width, flush_right in zip(line, widths, right, strict=True)
+        ).rstrip()
+        for line in [head, *lines]
+    )
+
+
+def facts(pairs: Iterable[tuple[str, object]]) -> str:
+    """Names and what they are, aligned; pairs without a value are left out."""
+    told = [(name, str(value)) for name, value in pairs if value not in {None, ""}]
+    width = max((len(name) for name, _ in told), default=0)
+    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in told)
+
+
+def size(count: int) -> str:
+    """Bytes as people read them: `1.2 MB`."""
+    amount = float(count)
+    for unit in ("B", "kB", "MB"):
+        if amount < 1000:  # noqa: PLR2004 - what kilo means
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} GB"
+
+
+def _is_number(text: str) -> bool:
+    return text.removeprefix("-").replace(".", "", 1).isdigit()

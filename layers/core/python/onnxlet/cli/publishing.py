@@ -1,0 +1,77 @@
+"""Commands that bring versions into the store and take them out."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from onnxlet.cli.access import Access, pass_access
+from onnxlet.cli.options import DurationType, json_option, model_argument, version_argument
+from onnxlet.cli.output import Output
+from onnxlet.refs import Ref
+
+
+@click.command(short_help="Publish a model as a new version.")
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@model_argument
+@json_option
+@pass_access
+def publish(access: Access, path: Path, name: str, output: Output) -> None:
+    """Publish PATH as the next version of the model NAME, and print NAME:VERSION.
+
+    PATH is an .onnx file or a directory that `onnxlet convert` wrote. The graph is checked, optimized and tried out
+    first. Nothing serves the version until an alias is moved to it.
+
+    \b
+    Example:
+      onnxlet publish diagnosis/ diagnosis
+      onnxlet promote $(onnxlet publish encoder.onnx encoder)
+    """
+    from onnxlet.prepare import prepare
+
+    registry = access.registry()
+    with tempfile.TemporaryDirectory(prefix="onnxlet-") as workdir:
+        with output.working("checking the model"):
+            draft, files = prepare(path, Path(workdir))
+        with output.progress("publishing", "B") as advance:
+            manifest = registry.publish(name, draft, files, on_progress=advance)
+    output.show(manifest, f"{manifest.model}:{manifest.version}")
+
+
+@click.command()
+@version_argument
+@click.option("--force", is_flag=True, help="Even if aliases route to it: they go back to where they were before.")
+@json_option
+@pass_access
+def delete(access: Access, ref: Ref, force: bool, output: Output) -> None:
+    """Delete a version that nothing serves. Its number is never used again.
+
+    \b
+    Example:
+      onnxlet delete diagnosis:3
+    """
+    assert ref.version is not None  # noqa: S101 - the argument's type refuses others
+    access.registry().delete(ref.model, ref.version, force=force, days=access.settings().servable_days)
+    output.show({"deleted": str(ref)}, "")
+    output.say(f"deleted {ref}")
+
+
+@click.command(short_help="Remove what unfinished publishes left.")
+@click.option("--older-than", type=DurationType(), default="1d", show_default=True, help="Leave alone what is younger.")
+@click.option("--dry-run", is_flag=True, help="Only print what would be removed.")
+@json_option
+@pass_access
+def gc(access: Access, older_than: timedelta, dry_run: bool, output: Output) -> None:
+    """Remove what unfinished publishes and deleted versions left in the store, and print the keys.
+
+    \b
+    Example:
+      onnxlet gc --older-than 12h --dry-run
+    """
+    with output.working("looking through the store"):
+        keys = access.registry().gc(older_than=older_than, dry_run=dry_run)
+    output.show({"removed": keys, "dry_run": dry_run}, "\n".join(keys))
+    output.say(f"{'would remove' if dry_run else 'removed'} {len(keys)} objects")

@@ -1,0 +1,60 @@
+"""The command line's root: which commands there are, and which store they work on."""
+
+from __future__ import annotations
+
+import click
+
+from onnxlet import __version__
+from onnxlet.cli import demo, listing, moving, publishing, scoring, serving, toolchain
+from onnxlet.cli.access import Access, store_url
+from onnxlet.cli.frame import Frame
+
+
+@click.group(cls=Frame, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--store",
+    envvar="ONNXLET_STORE",
+    metavar="URL",
+    help="Where models lie: s3://bucket/prefix, file:///directory or a path. "
+    "Default: ONNXLET_STORE, else a directory in your own data folder.",
+)
+@click.version_option(__version__, prog_name="onnxlet")
+@click.pass_context
+def cli(ctx: click.Context, store: str | None) -> None:
+    """Turn a trained model into a prediction service.
+
+    \b
+    Example:
+      onnxlet convert model.joblib --trust --data held-out.csv --target diagnosis -o diagnosis/
+      onnxlet optimize diagnosis/ --data held-out.csv --target diagnosis
+      onnxlet publish diagnosis/ diagnosis
+      onnxlet promote diagnosis:1
+      onnxlet serve
+    """
+    ctx.obj = Access(store_url(store))
+
+
+for command in (
+    toolchain.convert,
+    toolchain.optimize,
+    publishing.publish,
+    moving.promote,
+    moving.rollback,
+    moving.history,
+    listing.list_,
+    listing.show,
+    publishing.delete,
+    publishing.gc,
+    scoring.predict,
+    scoring.score,
+    serving.serve,
+    serving.invoke,
+    demo.demo,
+    demo.demo_models,
+):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line."""
+    cli()

@@ -1,0 +1,102 @@
+"""Commands that ask a model: predict for an answer to look at, score for files."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import IO, Any
+
+import click
+
+from onnxlet.cli.access import Access, pass_access
+from onnxlet.cli.options import RefType, json_option, ref_argument
+from onnxlet.cli.output import Output, table
+from onnxlet.refs import Ref
+
+
+@click.command(short_help="Print predictions for a file.")
+@ref_argument
+@click.argument("file", type=click.File("rb"))
+@click.option("--url", metavar="URL", help="Ask a running server there, instead of loading the model here.")
+@json_option
+@pass_access
+def predict(access: Access, ref: Ref, file: IO[bytes], url: str | None, output: Output) -> None:
+    """Print a model's predictions for FILE (`-`: stdin).
+
+    FILE is the JSON body of a TensorFlow Serving request (`{"instances": [...]}` or `{"inputs": ...}`) or a CSV with a
+    header, one column per input. With --json: the answer as HTTP gives it, and the version that made it.
+
+    \b
+    Example:
+      onnxlet predict diagnosis patients.csv
+      echo '{"instances": [[5.1, 3.5, 1.4, 0.2]]}' | onnxlet predict iris:3 -
+      onnxlet predict diagnosis patients.csv --url http://127.0.0.1:8080
+    """
+    from onnxlet.cli.asking import ask_here, ask_server
+
+    body = file.read()
+    with output.working(f"asking {ref}"):
+        started = time.perf_counter()
+        answer = ask_server(url, ref, body) if url else ask_here(access.predictor(), ref, body)
+        took = time.perf_counter() - started
+    output.show({**answer.document, "model_version": answer.version}, _rows(answer.document))
+    output.say(f"{ref.model}:{answer.version} answered in {took * 1000:.0f} ms{answer.remark}")
+
+
+@click.command(short_help="Score a file of rows into another.")
+@click.argument("source", metavar="INPUT", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--model", "ref", type=RefType(), required=True, metavar="REF", help="The model, as `diagnosis` or `diagnosis:7`."
+)
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="The file to write, of INPUT's format; its .errors.jsonl and .manifest.json appear beside it.",
+)
+@json_option
+@pass_access
+def score(access: Access, source: Path, ref: Ref, target: Path, output: Output) -> None:
+    """Score a file of rows: CSV with a header or JSON Lines (.csv, .jsonl, .ndjson; gzipped with .gz).
+
+    Columns that the model does not use are carried over. A row that cannot be scored goes to OUTPUT.errors.jsonl with
+    the reason, and never stops the others; OUTPUT.manifest.json counts them.
+
+    \b
+    Example:
+      onnxlet score patients.csv --model diagnosis -o scored.csv
+    """
+    from onnxlet.batch.scoring import score_path
+
+    with output.progress(f"scoring {source.name}", "B") as advance:
+        report = score_path(access.predictor(), ref, source, target, on_progress=advance)
+    output.show(report, str(target))
+    rows, scorer = report.rows, report.scorer
+    assert rows is not None  # noqa: S101 - a scored file has both
+    assert scorer is not None  # noqa: S101
+    bad = f", {rows.errors} set aside in {target}.errors.jsonl" if rows.errors else ""
+    output.say(f"{scorer.model}:{scorer.version} scored {rows.scored} of {rows.read} rows{bad}")
+
+
+def _rows(document: dict[str, Any]) -> str:
+    """An answer in rows as a table, any other as JSON."""
+    import json
+
+    rows = document.get("predictions")
+    if not isinstance(rows, list):
+        return json.dumps(document, indent=2)
+    if not all(isinstance(row, dict) for row in rows):
+        rows = [{"prediction": row} for row in rows]
+    names = list(rows[0])
+    cells = ([number, *(_cell(row[name]) for name in names)] for number, row in enumerate(rows, start=1))
+    return table(("ROW", *map(str.upper, names)), cells)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_cell, value)) + "]"
+    return str(value)

@@ -1,0 +1,72 @@
+"""Commands that run the service here: the local server, and a function as Lambda would run it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import IO
+
+import click
+
+from onnxlet.cli.access import Access, pass_access
+from onnxlet.cli.options import json_option
+from onnxlet.cli.output import Output, show_json
+
+
+@click.command(short_help="Serve the store over HTTP.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for all.")
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 for a free one.")
+@pass_access
+def serve(access: Access, host: str, port: int) -> None:
+    """Serve the store's models over HTTP, as the functions on Lambda do, until Ctrl-C.
+
+    \b
+    Example:
+      onnxlet serve
+      curl http://127.0.0.1:8080/v1/models/diagnosis
+    """
+    from onnxlet.local import serve as run
+
+    run(access.settings(), host, port)
+
+
+@click.command(short_help="Run a function with a Lambda event.")
+@click.argument("function")
+@click.argument("event", type=click.File("rb"), metavar="EVENT.json")
+@click.option(
+    "--memory", default=1769, show_default=True, type=click.IntRange(128, 10240), help="MB that the function has."
+)
+@click.option(
+    "--timeout", default=30, show_default=True, type=click.IntRange(1, 900), help="Seconds that the context tells."
+)
+@json_option
+@pass_access
+@click.pass_context
+def invoke(
+    ctx: click.Context, access: Access, *, function: str, event: IO[bytes], memory: int, timeout: int, output: Output
+) -> None:
+    """Run functions/FUNCTION/app.py with a Lambda event (`-`: stdin) and print what Lambda would return.
+
+    An error is printed as Lambda reports it, and the exit code is 1.
+
+    \b
+    Example:
+      onnxlet invoke predict tests/events/predict-http-api.json
+    """
+    from onnxlet.cli.lambdas import Lambda, as_lambda_reports
+
+    path = Path("functions") / function.lower() / "app.py"
+    if not path.is_file():
+        raise click.UsageError(f"there is no function {function!r} here: {path} does not exist")
+    try:
+        document = json.load(event)
+    except ValueError as error:
+        raise click.UsageError(f"{event.name} is not JSON: {error}") from error
+    function_here = Lambda(path, store=access.url, memory=memory, timeout=timeout)
+    try:
+        with output.working(f"running {path}"):
+            answer = function_here(document)
+    except Exception as error:  # noqa: BLE001 - the outermost door: whatever a handler raises, Lambda reports
+        show_json(as_lambda_reports(error, function_here.request_id))
+        ctx.exit(1)
+    show_json(answer)

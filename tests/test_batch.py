@@ -1,0 +1,290 @@
+"""Batch: local files in, scored files out; every row is accounted for."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from onnx import TensorProto
+
+from models import tiny
+from onnxlet.batch.report import BatchManifest, decode_report
+from onnxlet.batch.scoring import score_path
+from onnxlet.errors import InvalidInputError, ModelNotFoundError, OnnxletError
+from onnxlet.manifest import digest, encode_manifest
+from onnxlet.predictor import Predictor
+from onnxlet.refs import parse_ref
+from onnxlet.settings import Settings
+from onnxlet.store import Store
+
+Score = Callable[..., BatchManifest]
+
+
+@pytest.fixture
+def predictor(store: Store, tmp_path: Path) -> Predictor:
+    return Predictor(store, Settings(store=store.url, cache_dir=str(tmp_path / "cache")))
+
+
+@pytest.fixture
+def score(store: Store, predictor: Predictor, tmp_path: Path) -> Score:
+    """Score text with a package published as `m`, or as the model published before."""
+
+    def run(name: str, text: str | bytes, contents: tiny.Package | None = None, ref: str = "m") -> BatchManifest:
+        if contents is not None:
+            tiny.publish(store, "m", contents)
+        source = tmp_path / name
+        source.write_bytes(text.encode() if isinstance(text, str) else text)
+        return score_path(predictor, parse_ref(ref), source, tmp_path / f"scored-{name}")
+
+    return run
+
+
+def _csv(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(path.read_text())))
+
+
+def _lines(path: Path) -> list[Any]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def _counts(report: BatchManifest) -> tuple[int, int, int]:
+    assert report.rows is not None
+    assert report.rows.read == report.rows.scored + report.rows.errors
+    return report.rows.read, report.rows.scored, report.rows.errors
+
+
+EVERY_KIND = [
+    "patient,radius,texture,area,note",
+    'p1,1,2,3,"carried, with a comma"',
+    "p2,,2,3,empty",
+    "p3,1,nan,3,nan",
+    "p4,secret-value,2,3,text",
+    "p5,1e39,2,3,beyond",
+    "p6,inf,2,3,infinite",
+    "p7,1,2",
+    "p8,1,2,3,x,one too many",
+    "",
+    'p9,1,"2"x,3,quoting',
+    "p10,4,5,,default",
+    "p\udcff11,1,2,3,not utf-8",
+    "p12,2,2,1,Jürgen",
+]
+
+
+def test_every_kind_of_bad_row_is_set_aside_alone_and_counts_add_up(score: Score, tmp_path: Path) -> None:
+    text = b"\xef\xbb\xbf" + "\n".join(EVERY_KIND).encode("utf-8", "surrogateescape")
+    report = score("in.csv", text, tiny.classifier_package(tmp_path / "model"))
+    assert _counts(report) == (12, 3, 9)
+    rows = _csv(tmp_path / "scored-in.csv")
+    assert list(rows[0]) == [
+        *("row", "patient", "note", "label", "probability"),
+        *("probabilities.benign", "probabilities.malignant"),
+    ]
+    assert [(row["row"], row["patient"], row["note"], row["label"]) for row in rows] == [
+        ("1", "p1", "carried, with a comma", "benign"),
+        ("10", "p10", "default", "malignant"),
+        ("12", "p12", "Jürgen", "malignant"),
+    ]
+    assert float(rows[1]["probability"]) == float(rows[1]["probabilities.malignant"]) > 0.99
+    errors = _lines(tmp_path / "scored-in.csv.errors.jsonl")
+    assert errors == [
+        {"row": 2, "error": "missing value", "column": "radius"},
+        {"row": 3, "error": "missing value", "column": "texture"},
+        {"row": 4, "error": "not a number", "column": "radius"},
+        {"row": 5, "error": "out of range for FP32", "column": "radius"},
+        {"row": 6, "error": "not a finite number", "column": "radius"},
+        {"row": 7, "error": "has 3 cells where the header has 5"},
+        {"row": 8, "error": "has 6 cells where the header has 5"},
+        {"row": 9, "error": errors[7]["error"]},
+        {"row": 11, "error": "not UTF-8"},
+    ]
+    assert errors[7]["error"].startswith("not CSV")
+
+
+def test_the_manifest_names_who_scored_what_into_what(
+    score: Score, store: Store, predictor: Predictor, tmp_path: Path
+) -> None:
+    report = score("in.csv", "radius,texture\n1,2\n,2\n", tiny.classifier_package(tmp_path / "model"))
+    target = tmp_path / "scored-in.csv"
+    assert decode_report(Path(f"{target}.manifest.json").read_bytes()) == report
+    manifest = predictor.load(parse_ref("m")).model.manifest
+    assert report.scorer is not None
+    assert (report.state, report.scorer.model, report.scorer.version, report.scorer.alias) == (
+        *("scored", "m", 1, "production"),
+    )
+    assert report.scorer.digest == digest(encode_manifest(manifest))
+    assert report.scorer.digest == digest(store.get("models/m/1/manifest.json").data)
+    assert report.source is not None
+    assert report.source.digest == digest((tmp_path / "in.csv").read_bytes())
+    for written, path, rows in zip(report.outputs, (target, Path(f"{target}.errors.jsonl")), (1, 1), strict=True):
+        assert (written.key, written.digest, written.size, written.rows) == (
+            *(str(path), digest(path.read_bytes()), path.stat().st_size, rows),
+        )
+    assert sorted(path.name for path in tmp_path.glob("*in.csv*")) == sorted(
+        ["in.csv", target.name, f"{target.name}.errors.jsonl", f"{target.name}.manifest.json"]
+    )
+
+
+def test_scoring_again_writes_the_same_bytes(score: Score, tmp_path: Path) -> None:
+    text = gzip.compress(b'{"radius": 1, "texture": 2, "id": "a"}\n{"radius": 1}\n')
+    first = score("in.jsonl.gz", text, tiny.classifier_package(tmp_path / "model"))
+    again = score("in.jsonl.gz", text)
+    assert again.outputs == first.outputs
+    assert _counts(again) == (2, 1, 1)
+    written = gzip.decompress((tmp_path / "scored-in.jsonl.gz").read_bytes())
+    assert json.loads(written)["id"] == "a"
+
+
+def test_a_file_longer_than_a_chunk_keeps_its_order(score: Score, tmp_path: Path) -> None:
+    rows = [f"{number},{number % 7},{'x' if number % 500 == 3 else 1}" for number in range(2500)]
+    report = score("in.csv", "\n".join(["id,radius,texture", *rows]), tiny.classifier_package(tmp_path / "model"))
+    assert _counts(report) == (2500, 2495, 5)
+    scored = _csv(tmp_path / "scored-in.csv")
+    assert [row["id"] for row in scored] == [str(number) for number in range(2500) if number % 500 != 3]
+    assert all(int(row["row"]) == int(row["id"]) + 1 for row in scored)
+
+
+def test_input_columns_named_like_outputs_are_carried_over_under_another_name(score: Score, tmp_path: Path) -> None:
+    score("in.csv", "label,row,radius,texture\nM,r1,1,2\n", tiny.classifier_package(tmp_path / "model"))
+    (row,) = _csv(tmp_path / "scored-in.csv")
+    assert (row["row"], row["input_label"], row["input_row"]) == ("1", "M", "r1")
+    score("in.jsonl", '{"label": "M", "radius": 1, "texture": 2}\n')
+    (line,) = _lines(tmp_path / "scored-in.jsonl")
+    assert (line["input_label"], line["label"]) == ("M", "malignant")
+
+
+def test_json_lines_of_columns_set_bad_rows_aside(score: Score, tmp_path: Path) -> None:
+    text = """{"radius": 1, "texture": 2, "area": null, "id": 7}
+{"radius": "1", "texture": 2}
+{"radius": 1, "texture":
+[1, 2, 3]
+
+{"texture": 2}
+{"radius": NaN, "texture": 2}
+"""
+    report = score("in.ndjson", text, tiny.classifier_package(tmp_path / "model"))
+    assert _counts(report) == (6, 1, 5)
+    (line,) = _lines(tmp_path / "scored-in.ndjson")
+    assert (line["row"], line["id"], line["label"]) == (1, 7, "malignant")
+    assert len(line["probabilities"]) == 2
+    assert _lines(tmp_path / "scored-in.ndjson.errors.jsonl") == [
+        {"row": 2, "error": "not a number", "column": "radius"},
+        {"row": 3, "error": "not JSON in UTF-8"},
+        {"row": 4, "error": "not an object of the model's columns"},
+        {"row": 5, "error": "missing value", "column": "radius"},
+        {"row": 6, "error": "not JSON in UTF-8"},
+    ]
+
+
+def test_csv_of_a_model_without_columns_gives_them_in_order(score: Score, tmp_path: Path) -> None:
+    score("in.csv", "b,a\n1,2\n3,4\n", tiny.package(tiny.regressor(), tmp_path / "model"))
+    assert (tmp_path / "scored-in.csv").read_text() == "row,prediction\n1,6.0\n2,14.0\n"
+
+
+def test_csv_of_a_model_with_one_input_per_column(score: Score, tmp_path: Path) -> None:
+    score("in.csv", "sex,id,age\nmale,x,40\n,y,50\n", tiny.package(tiny.column_inputs(), tmp_path / "model"))
+    assert (tmp_path / "scored-in.csv").read_text() == "row,id,prediction\n1,x,42.0\n"
+
+
+def test_instances_of_several_shapes_come_back_in_order(score: Score, tmp_path: Path) -> None:
+    text = "[0]\n[1, 2]\n[3]\n[[1]]\n[4, 9]\n[1.5]\n[]\n"
+    report = score("in.jsonl", text, tiny.package(tiny.embedder(), tmp_path / "model"))
+    assert _counts(report) == (7, 4, 3)
+    assert _lines(tmp_path / "scored-in.jsonl") == [
+        {"row": 1, "vectors": [[0.0, 1.0]]},
+        {"row": 2, "vectors": [[2.0, 3.0], [4.0, 5.0]]},
+        {"row": 3, "vectors": [[6.0, 7.0]]},
+        {"row": 7, "vectors": []},
+    ]
+    # the id 9 is beyond the vocabulary: ONNX Runtime's message would quote it
+    assert _lines(tmp_path / "scored-in.jsonl.errors.jsonl") == [
+        {"row": 4, "error": "has shape [1, 1] where the model takes [-1]", "column": "ids"},
+        {"row": 5, "error": "the model failed on this row"},
+        {"row": 6, "error": "not an integer", "column": "ids"},
+    ]
+
+
+def test_ragged_and_wrongly_nested_instances_are_bad(score: Score, tmp_path: Path) -> None:
+    text = '[[1, 2], [3, 4]]\n[[1, 2], [3]]\n[[1, 2], [3, [4]]]\n[[1, 2], 3]\n{"x": [[5, 6]], "id": 1}\n'
+    contents = tiny.package(tiny.identity(TensorProto.FLOAT, ("N", "A", "B")), tmp_path / "model")
+    assert _counts(score("in.jsonl", text, contents)) == (5, 2, 3)
+    assert _lines(tmp_path / "scored-in.jsonl")[1] == {"row": 5, "id": 1, "y": [[5.0, 6.0]]}
+
+
+def test_several_inputs_come_as_objects(score: Score, tmp_path: Path) -> None:
+    text = '{"left": [1, 2], "right": [3, 4]}\n[1, 2]\n{"left": [1, 2]}\n'
+    report = score("in.jsonl", text, tiny.package(tiny.two_inputs(), tmp_path / "model"))
+    assert _counts(report) == (3, 1, 2)
+    with pytest.raises(InvalidInputError, match="score JSON Lines"):
+        score("in.csv", "left,right\n1,2\n")
+
+
+def test_a_model_of_one_row_at_a_time_scores_row_by_row(score: Score, tmp_path: Path) -> None:
+    contents = tiny.package(tiny.identity(TensorProto.FLOAT, (1, 2)), tmp_path / "model")
+    assert _counts(score("in.csv", "a,b\n1,2\n3,4\n", contents)) == (2, 2, 0)
+    assert (tmp_path / "scored-in.csv").read_text() == "row,y.0,y.1\n1,1.0,2.0\n2,3.0,4.0\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("in.csv", "radius,other\n1,2\n", "no column 'texture' that the model needs"),
+        ("in.csv", "radius;texture\n1;2\n", "'radius' and 1 more that the model needs: are its cells separated"),
+        ("in.csv", "", "the file is empty"),
+        ("in.csv", "radius,texture,radius\n1,2,3\n", "two columns named 'radius'"),
+        ("in.csv", "radius,texture\n".encode("utf-16"), "no CSV header in UTF-8"),
+        ("in.csv.gz", b"no gzip at all", "gzip compression is broken"),
+        ("in.jsonl.gz", gzip.compress(b'{"radius": 1, "texture": 2}\n' * 99)[:-12], "gzip compression is broken"),
+        ("in.parquet", b"PAR1", "cannot be scored: use .csv"),
+        ("in", b"", "cannot be scored: use .csv"),
+    ],
+)
+def test_a_file_that_cannot_be_scored_says_so_in_its_manifest(
+    score: Score, tmp_path: Path, name: str, text: str | bytes, message: str
+) -> None:
+    contents = tiny.classifier_package(tmp_path / "model")
+    if not name.endswith((".csv", ".gz")):
+        with pytest.raises(InvalidInputError, match=message):
+            score(name, text, contents)
+        return
+    with pytest.raises(InvalidInputError, match=message) as error:
+        score(name, text, contents)
+    report = decode_report((tmp_path / f"scored-{name}.manifest.json").read_bytes())
+    assert (report.state, report.outputs, report.rows) == ("failed", (), None)
+    assert report.failure is not None
+    assert (report.failure.type, report.failure.detail) == ("InvalidInputError", error.value.detail)
+    assert not (tmp_path / f"scored-{name}").exists()
+
+
+def test_a_file_of_no_rows_gets_a_header_and_counts_of_zero(score: Score, tmp_path: Path) -> None:
+    assert _counts(score("in.csv", "id,radius,texture\n", tiny.classifier_package(tmp_path / "m"))) == (0, 0, 0)
+    header = (tmp_path / "scored-in.csv").read_text()
+    assert header == "row,id,label,probability,probabilities.benign,probabilities.malignant\n"
+    assert _counts(score("in.jsonl", "")) == (0, 0, 0)
+
+
+def test_an_unknown_model_fails_the_file(score: Score) -> None:
+    with pytest.raises(ModelNotFoundError):
+        score("in.csv", "radius,texture\n1,2\n")
+
+
+def test_a_published_version_scores_though_nothing_serves_it(score: Score, store: Store, tmp_path: Path) -> None:
+    tiny.publish(store, "m", tiny.classifier_package(tmp_path / "model"), alias=None)
+    report = score("in.csv", "radius,texture\n1,2\n", ref="m:1")
+    assert report.scorer is not None
+    assert (report.scorer.version, report.scorer.alias) == (1, None)
+
+
+def test_the_output_may_not_replace_the_input_nor_be_of_another_format(predictor: Predictor, tmp_path: Path) -> None:
+    source = tmp_path / "in.csv"
+    source.write_text("radius,texture\n1,2\n")
+    for target in (source, tmp_path / "out.jsonl"):
+        with pytest.raises(OnnxletError):
+            score_path(predictor, parse_ref("m"), source, target)
+    assert source.read_text() == "radius,texture\n1,2\n"
