@@ -95,8 +95,13 @@ def decode_alias(data: bytes, *, retired: bool = False) -> Alias:
 
 
 def decode_entry(data: bytes) -> HistoryEntry:
-    """Read a history entry. Raises IntegrityError if it is none."""
+    """Read a history entry. Raises IntegrityError if it is none, or has a schema not known here."""
     try:
-        return _entry_decoder.decode(data)
+        entry = _entry_decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise IntegrityError(f"this is not a history entry: {error}") from error
+    if entry.schema != SCHEMA:
+        raise IntegrityError(
+            f"the history entry has schema {entry.schema}, this onnxlet knows {SCHEMA}: upgrade onnxlet"
+        )
+    return entry

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from onnxlet import keys
-from onnxlet.aliases import Alias, HistoryEntry, decode_entry, encode
+from onnxlet.aliases import Alias, HistoryEntry, Routes, decode_entry, encode
 from onnxlet.errors import (
     AliasNotFoundError,
     HistoryBrokenError,
@@ -58,6 +58,8 @@ class _Chain:
             if listed:
                 raise self._broken(len(listed) + 1, "the alias document is gone") from error
             raise
+        except IntegrityError as error:
+            raise self._broken(len(listed) + 1, error.detail) from error
         if document.sequence != document.entry.sequence:
             raise self._broken(document.sequence, f"the alias holds entry {document.entry.sequence}")
         return document
@@ -76,24 +78,33 @@ class _Chain:
                 raise self._broken(document.sequence, f"{key!r} does not belong to it")
 
     def check_links(self, document: Alias) -> None:
+        """Every entry was written after the one before it and goes on from there, up to what the alias is."""
         archived = abreast(lambda sequence: self._store.get(self._key(sequence)).data, range(1, document.sequence))
-        before: HistoryEntry | None = None
-        before_digest: str | None = None
+        written = [*archived, encode(document.entry)]
+        entries = [self._entry(sequence, data) for sequence, data in enumerate(written, start=1)]
+        self._check_digests(entries, [digest(data) for data in written])
+        position: Routes = ()
         stack: Stack = ()
-        for sequence, data in enumerate([*archived, encode(document.entry)], start=1):
-            entry = self._entry(sequence, data)
-            if entry.predecessor != before_digest:
-                raise self._broken(sequence - 1, f"it is not the entry that entry {sequence} was written after")
-            if entry.origin != (() if before is None else before.target):
-                raise self._broken(sequence, "it does not start where the entry before it ended")
-            following = stack_after(stack, entry)
-            if following is None:
-                raise self._broken(sequence, f"a {entry.action} cannot lead there")
-            before, before_digest, stack = entry, digest(data), following
-        if document.routes != document.entry.target:
+        for entry in entries:
+            if entry.origin != position:
+                raise self._broken(entry.sequence, "it does not start where the entry before it ended")
+            after = stack_after(stack, entry)
+            if after is None:
+                raise self._broken(entry.sequence, f"a {entry.action} cannot lead there")
+            position, stack = entry.target, after
+        if document.routes != position:
             raise self._broken(document.sequence, "the alias does not route where its entry says")
         if document.previous != stack:
             raise self._broken(document.sequence, "the alias would roll back to what its moves did not leave")
+
+    def _check_digests(self, entries: list[HistoryEntry], digests: list[str]) -> None:
+        for entry, before, after in zip(entries, [None, *digests], [*entries[1:], None], strict=False):
+            if entry.predecessor == before:
+                continue
+            changed = after is not None and after.predecessor != digests[entry.sequence - 1]
+            if changed or before is None:
+                raise self._broken(entry.sequence, "it is not as it was written")
+            raise self._broken(entry.sequence - 1, f"it is not the entry that entry {entry.sequence} was written after")
 
     def _entry(self, sequence: int, data: bytes) -> HistoryEntry:
         try:
