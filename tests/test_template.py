@@ -1,0 +1,396 @@
+"""What CloudFormation is told, once SAM has translated the template and its conditions are decided."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+from samtranslator.yaml_helper import yaml_parse
+
+REPOSITORY = Path(__file__).parents[1]
+FUNCTIONS = ("Predict", "Api", "Score")
+READABLE = {("s3:GetObject", f"{prefix}/*") for prefix in ("models", "aliases", "history")}
+NOTHING = {"Ref": "AWS::NoValue"}
+Document = dict[str, Any]
+
+
+@cache
+def _translated() -> str:
+    """The template as SAM hands it to CloudFormation, as JSON, so that no test can change another's."""
+    source = yaml_parse((REPOSITORY / "template.yaml").read_text())
+    for resource in source["Resources"].values():
+        for location in {"CodeUri", "ContentUri", "Location"} & resource["Properties"].keys():
+            resource["Properties"][location] = "s3://uploaded/by-package"
+    defaults = {name: parameter["Default"] for name, parameter in source["Parameters"].items()}
+    translator = Translator({}, Parser(), boto_session=boto3.Session(region_name="eu-central-1"))
+    return json.dumps(translator.translate(source, defaults))
+
+
+def _decided(value: Any, conditions: Document, parameters: Document) -> Any:  # noqa: ANN401 - JSON
+    """`value` with every Fn::If decided and every parameter filled in; what is AWS::NoValue disappears."""
+    if isinstance(value, list):
+        decided = [_decided(item, conditions, parameters) for item in value]
+        return [item for item in decided if item != NOTHING]
+    if not isinstance(value, dict):
+        return value
+    if "Fn::If" in value:
+        name, then, otherwise = value["Fn::If"]
+        return _decided(then if _holds(conditions[name], parameters) else otherwise, conditions, parameters)
+    if value.get("Ref") in parameters:
+        return parameters[value["Ref"]]
+    items = {key: _decided(item, conditions, parameters) for key, item in value.items()}
+    return {key: item for key, item in items.items() if item != NOTHING}
+
+
+def _holds(condition: Document, parameters: Document) -> bool:
+    if "Fn::Not" in condition:
+        return not _holds(condition["Fn::Not"][0], parameters)
+    left, right = (_decided(side, {}, parameters) for side in condition["Fn::Equals"])
+    return bool(left == right)
+
+
+def resources(template: Document, **chosen: object) -> Document:
+    """The resources that a stack with these parameters has."""
+    parameters = {name: parameter.get("Default") for name, parameter in template["Parameters"].items()} | chosen
+    conditions = template.get("Conditions", {})
+    decided = {
+        name: _decided(resource, conditions, parameters)
+        for name, resource in template["Resources"].items()
+        if "Condition" not in resource or _holds(conditions[resource["Condition"]], parameters)
+    }
+    assert isinstance(decided, dict)
+    return decided
+
+
+def stack(**chosen: object) -> Document:
+    """The main stack's resources, translated."""
+    return resources(json.loads(_translated()), **chosen)
+
+
+def nested(name: str, **chosen: object) -> Document:
+    """A nested stack's resources."""
+    return resources(yaml_parse((REPOSITORY / "infra" / name).read_text()), **chosen)
+
+
+def _of_type(stack: Document, kind: str) -> dict[str, Document]:
+    return {name: resource["Properties"] for name, resource in stack.items() if resource["Type"] == kind}
+
+
+def _statements(stack: Document, function: str) -> Iterator[Document]:
+    for policy in stack[f"{function}Role"]["Properties"]["Policies"]:
+        yield from policy["PolicyDocument"]["Statement"]
+
+
+def _list(value: Any) -> list[Any]:  # noqa: ANN401 - JSON
+    return value if isinstance(value, list) else [value]
+
+
+def _grants(stack: Document, function: str) -> set[tuple[str, str]]:
+    """(action, key pattern) of everything that a function's own policy allows on objects."""
+    return {
+        (action, resource["Fn::Sub"].removeprefix("${Storage.Outputs.BucketArn}/"))
+        for statement in _statements(stack, function)
+        for action in _list(statement["Action"])
+        for resource in _list(statement["Resource"])
+        if action != "s3:ListBucket"
+    }
+
+
+def _operations(stack: Document) -> Iterator[tuple[str, Document]]:
+    for path, methods in stack["HttpApi"]["Properties"]["Body"]["paths"].items():
+        for operation in methods.values():
+            yield path, operation
+
+
+def test_the_template_stays_readable_on_its_own() -> None:
+    assert len((REPOSITORY / "template.yaml").read_text().splitlines()) <= 400
+
+
+@pytest.mark.parametrize(
+    ("function", "grants"),
+    [
+        ("Predict", READABLE),
+        (
+            "Api",
+            READABLE | {("s3:PutObject", "aliases/*"), ("s3:PutObject", "history/*"), ("s3:DeleteObject", "models/*")},
+        ),
+        ("Score", READABLE | {("s3:GetObject", "batch/in/*"), ("s3:PutObject", "batch/out/*")}),
+    ],
+)
+def test_a_function_touches_exactly_its_prefixes(function: str, grants: set[tuple[str, str]]) -> None:
+    assert _grants(stack(), function) == grants
+
+
+@pytest.mark.parametrize(
+    ("function", "prefixes"),
+    [
+        ("Predict", ["models/*", "aliases/*", "history/*"]),
+        ("Api", ["models/*", "aliases/*", "history/*"]),
+        ("Score", ["models/*", "aliases/*", "history/*", "batch/in/*"]),
+    ],
+)
+def test_a_function_lists_its_prefixes_and_learns_that_a_key_is_missing(function: str, prefixes: list[str]) -> None:
+    (listing,) = (it for it in _statements(stack(), function) if it["Action"] == "s3:ListBucket")
+    assert listing["Resource"] == {"Fn::GetAtt": ["Storage", "Outputs.BucketArn"]}
+    assert listing["Condition"] == {"StringLikeIfExists": {"s3:prefix": prefixes}}
+
+
+@pytest.mark.parametrize(
+    ("function", "actions"),
+    [
+        ("Predict", {"kms:Decrypt"}),
+        ("Api", {"kms:Decrypt", "kms:GenerateDataKey"}),
+        ("Score", {"kms:Decrypt", "kms:GenerateDataKey"}),
+    ],
+)
+def test_a_function_may_use_the_key_only_where_there_is_one(function: str, actions: set[str]) -> None:
+    key = "arn:aws:kms:eu-central-1:111122223333:key/example"
+    keyed = [it for it in _statements(stack(EncryptionKeyArn=key), function) if it["Resource"] == key]
+    assert {action for statement in keyed for action in _list(statement["Action"])} == actions
+    assert not [it for it in _statements(stack(), function) if "kms" in str(it["Action"])]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_has_only_the_managed_policies_that_logs_and_queues_need(function: str) -> None:
+    expected = {"service-role/AWSLambdaBasicExecutionRole"}
+    if function == "Score":
+        expected.add("service-role/AWSLambdaSQSQueueExecutionRole")
+    managed = stack()[f"{function}Role"]["Properties"]["ManagedPolicyArns"]
+    assert {arn.partition(":policy/")[2] for arn in managed} == expected
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_logs_json_to_its_own_group_for_a_limited_time(function: str) -> None:
+    built = stack(LogDays=90)
+    logging = built[function]["Properties"]["LoggingConfig"]
+    assert logging == {"LogFormat": "JSON", "LogGroup": {"Ref": f"{function}Logs"}}
+    assert built[f"{function}Logs"]["Properties"]["RetentionInDays"] == 90
+
+
+def test_every_log_group_forgets() -> None:
+    groups = _of_type(stack(), "AWS::Logs::LogGroup")
+    assert len(groups) == len(FUNCTIONS) + 1
+    assert all(group["RetentionInDays"] for group in groups.values())
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_runs_on_python_3_13_without_telemetry(function: str) -> None:
+    properties = stack()[function]["Properties"]
+    assert properties["Runtime"] == "python3.13"
+    assert properties["Handler"] == "app.handler"
+    variables = properties["Environment"]["Variables"]
+    assert variables["ORT_DISABLE_TELEMETRY"] == "1"
+    assert variables["ONNXLET_STORE"] == {"Fn::Sub": "s3://${Storage.Outputs.BucketName}"}
+
+
+def test_every_variable_of_the_functions_is_a_setting_or_telemetry() -> None:
+    from dataclasses import fields
+
+    from onnxlet.settings import Settings
+
+    known = {f"ONNXLET_{field.name.upper()}" for field in fields(Settings)} | {"ORT_DISABLE_TELEMETRY"}
+    used = {name for it in FUNCTIONS for name in stack()[it]["Properties"]["Environment"]["Variables"]}
+    assert used <= known
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_has_room_for_one_more_layer(function: str) -> None:
+    layers = stack()[function]["Properties"]["Layers"]
+    assert 2 <= len(layers) <= 4
+
+
+@pytest.mark.parametrize("architecture", ["x86_64", "arm64"])
+def test_the_architecture_is_a_parameter(architecture: str) -> None:
+    built = stack(Architecture=architecture)
+    assert all(built[function]["Properties"]["Architectures"] == [architecture] for function in FUNCTIONS)
+    source = resources(yaml_parse((REPOSITORY / "template.yaml").read_text()), Architecture=architecture)
+    for layer in ("EngineLayer", "WebLayer"):
+        assert source[layer]["Metadata"]["BuildArchitecture"] == architecture
+        assert source[layer]["Metadata"]["WorkingDirectory"]["Fn::Sub"].endswith("/${Architecture}")
+
+
+def test_memory_and_concurrency_are_parameters() -> None:
+    built = stack(MemorySize=3538, ReservedConcurrency=7)
+    assert built["Predict"]["Properties"]["MemorySize"] == 3538
+    assert built["Predict"]["Properties"]["ReservedConcurrentExecutions"] == 7
+
+
+def test_concurrency_is_not_reserved_unless_asked() -> None:
+    assert not any("ReservedConcurrentExecutions" in stack()[function]["Properties"] for function in FUNCTIONS)
+
+
+@pytest.mark.parametrize("function", ["Predict", "Api"])
+def test_a_function_behind_the_api_gives_up_before_the_api_does(function: str) -> None:
+    assert stack()[function]["Properties"]["Timeout"] <= 29
+
+
+def test_nothing_is_open_by_default() -> None:
+    assert {str(operation["security"]) for _, operation in _operations(stack())} == {"[{'AWS_IAM': []}]"}
+
+
+@pytest.mark.parametrize(
+    ("mode", "security"), [("iam", [{"AWS_IAM": []}]), ("jwt", [{"jwt": []}]), ("none", [])], ids=str
+)
+def test_only_the_mode_none_is_open(mode: str, security: list[Document]) -> None:
+    built = stack(AuthMode=mode, JwtIssuer="https://issuer.example", JwtAudience=["onnxlet"])
+    assert all(operation["security"] == security for _, operation in _operations(built))
+    schemes = built["HttpApi"]["Properties"]["Body"]["components"]["securitySchemes"]
+    assert all(scheme in schemes for requirement in security for scheme in requirement)
+
+
+def test_iam_is_checked_by_signature_and_jwt_by_issuer_and_audience() -> None:
+    iam = stack()["HttpApi"]["Properties"]["Body"]["components"]["securitySchemes"]["AWS_IAM"]
+    assert iam["x-amazon-apigateway-authtype"] == "awsSigv4"
+    built = stack(AuthMode="jwt", JwtIssuer="https://issuer.example", JwtAudience=["onnxlet"])
+    jwt = built["HttpApi"]["Properties"]["Body"]["components"]["securitySchemes"]["jwt"]
+    authorizer = jwt["x-amazon-apigateway-authorizer"]
+    assert authorizer["type"] == "jwt"
+    assert authorizer["jwtConfiguration"] == {"issuer": "https://issuer.example", "audience": ["onnxlet"]}
+
+
+def test_no_function_has_an_address_beside_the_api() -> None:
+    assert not _of_type(stack(AuthMode="none"), "AWS::Lambda::Url")
+    principals = [it["Principal"] for it in _of_type(stack(), "AWS::Lambda::Permission").values()]
+    assert principals == ["apigateway.amazonaws.com"] * 2
+
+
+def test_every_path_has_one_owner() -> None:
+    owners = {
+        path: re.findall(r"\$\{(\w+)\.Arn\}", operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"])
+        for path, operation in _operations(stack())
+    }
+    assert owners == {
+        "/v1/{proxy+}": ["Predict"],
+        "/v2": ["Predict"],
+        "/v2/{proxy+}": ["Predict"],
+        "/registry/{proxy+}": ["Api"],
+        "/docs": ["Api"],
+        "/openapi.json": ["Api"],
+        "/problems/{proxy+}": ["Api"],
+    }
+
+
+def test_the_api_is_throttled_and_logged() -> None:
+    ((_, stage),) = _of_type(stack(ThrottlingRate=3, ThrottlingBurst=4), "AWS::ApiGatewayV2::Stage").items()
+    assert stage["DefaultRouteSettings"]["ThrottlingRateLimit"] == 3
+    assert stage["DefaultRouteSettings"]["ThrottlingBurstLimit"] == 4
+    assert stage["AccessLogSettings"]["DestinationArn"] == {"Fn::GetAtt": ["AccessLogs", "Arn"]}
+    assert "status" in json.loads(stage["AccessLogSettings"]["Format"])
+
+
+def test_files_that_land_go_through_the_queue_to_score() -> None:
+    rule = stack()["FileLanded"]["Properties"]
+    assert rule["EventPattern"]["source"] == ["aws.s3"]
+    assert rule["EventPattern"]["detail-type"] == ["Object Created"]
+    detail = rule["EventPattern"]["detail"]
+    assert detail["bucket"] == {"name": [{"Fn::GetAtt": ["Storage", "Outputs.BucketName"]}]}
+    assert detail["object"]["key"] == [{"prefix": "batch/in/"}]
+    (target,) = rule["Targets"]
+    assert target["Arn"] == {"Fn::GetAtt": ["LandedFiles", "Arn"]}
+    assert target["DeadLetterConfig"]["Arn"] == {"Fn::GetAtt": ["DeadLetters", "Arn"]}
+
+
+def test_a_file_that_fails_comes_again_alone_and_ends_among_the_dead_letters() -> None:
+    built = stack(BatchConcurrency=9)
+    ((_, source),) = _of_type(built, "AWS::Lambda::EventSourceMapping").items()
+    assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert source["ScalingConfig"] == {"MaximumConcurrency": 9}
+    redrive = built["LandedFiles"]["Properties"]["RedrivePolicy"]
+    assert redrive["deadLetterTargetArn"] == {"Fn::GetAtt": ["DeadLetters", "Arn"]}
+    assert redrive["maxReceiveCount"] >= 2
+
+
+def test_a_message_stays_hidden_for_six_times_what_its_file_may_take() -> None:
+    built = stack()
+    assert built["LandedFiles"]["Properties"]["VisibilityTimeout"] >= 6 * built["Score"]["Properties"]["Timeout"]
+
+
+def test_queues_are_encrypted_and_only_the_rule_writes_to_them() -> None:
+    built = stack()
+    assert all(queue["SqsManagedSseEnabled"] for queue in _of_type(built, "AWS::SQS::Queue").values())
+    (statement,) = built["QueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": ["FileLanded", "Arn"]}}}
+
+
+def test_the_bucket_is_private_versioned_encrypted_and_outlives_its_stack() -> None:
+    bucket = nested("storage.yaml")["Bucket"]
+    assert bucket["DeletionPolicy"] == bucket["UpdateReplacePolicy"] == "Retain"
+    properties = bucket["Properties"]
+    assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
+    assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert properties["NotificationConfiguration"] == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
+    (rule,) = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
+
+
+def test_the_bucket_takes_a_key_of_ones_own() -> None:
+    properties = nested("storage.yaml", EncryptionKeyArn="arn:aws:kms:::key/own")["Bucket"]["Properties"]
+    (rule,) = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule["ServerSideEncryptionByDefault"] == {
+        "SSEAlgorithm": "aws:kms",
+        "KMSMasterKeyID": "arn:aws:kms:::key/own",
+    }
+
+
+def test_the_bucket_forgets_work_files_and_old_versions_but_no_model() -> None:
+    def prefixes(**chosen: object) -> set[str]:
+        rules = nested("storage.yaml", **chosen)["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+        return {rule["Prefix"] for rule in rules if "ExpirationInDays" in rule}
+
+    assert prefixes() == {"capture/", "sketches/"}
+    assert prefixes(BatchDays=7) == {"capture/", "sketches/", "batch/"}
+
+
+def _denied(sid: str) -> Document:
+    statements = nested("storage.yaml")["BucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    (statement,) = (it for it in statements if it["Sid"] == sid)
+    assert statement["Effect"] == "Deny"
+    assert statement["Principal"] == "*"
+    assert isinstance(statement, dict)
+    return statement
+
+
+def test_the_bucket_answers_only_over_tls() -> None:
+    statement = _denied("TlsOnly")
+    assert statement["Action"] == "s3:*"
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_versions_and_history_can_only_be_created() -> None:
+    statement = _denied("VersionsAndHistoryAreWrittenOnce")
+    assert statement["Action"] == "s3:PutObject"
+    assert statement["Resource"] == [{"Fn::Sub": "${Bucket.Arn}/models/*"}, {"Fn::Sub": "${Bucket.Arn}/history/*"}]
+    assert statement["Condition"] == {
+        "Null": {"s3:if-none-match": "true"},
+        "Bool": {"s3:ObjectCreationOperation": "true"},
+    }
+
+
+def test_an_alias_can_only_be_created_or_swapped() -> None:
+    statement = _denied("AliasesMoveByCompareAndSwap")
+    assert statement["Resource"] == {"Fn::Sub": "${Bucket.Arn}/aliases/*"}
+    assert statement["Condition"]["Null"] == {"s3:if-none-match": "true", "s3:if-match": "true"}
+
+
+def test_alarms_watch_every_function_the_api_and_the_dead_letters() -> None:
+    alarms = nested("alarms.yaml", TopicArn="arn:aws:sns:::topic")
+    expected = {f"{function}{what}" for function in FUNCTIONS for what in ("Errors", "Throttles", "Duration")}
+    assert alarms.keys() == expected | {"ApiServerErrors", "DeadLettersWaiting"}
+    assert all(alarm["Properties"]["AlarmActions"] == ["arn:aws:sns:::topic"] for alarm in alarms.values())
+    assert not any("AlarmActions" in alarm["Properties"] for alarm in nested("alarms.yaml").values())
+
+
+def test_a_function_is_slow_from_four_fifths_of_its_timeout() -> None:
+    built = stack()
+    given = built["Alarms"]["Properties"]["Parameters"]
+    for parameter, function in (("SlowHttp", "Predict"), ("SlowHttp", "Api"), ("SlowScore", "Score")):
+        assert given[parameter] == 800 * built[function]["Properties"]["Timeout"]
