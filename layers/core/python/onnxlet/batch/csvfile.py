@@ -165,7 +165,9 @@ def _columns(header: list[str], inputs: Inputs) -> tuple[Column, ...]:
     missing = [column.name for column in columns if column.default is None and column.name not in header]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        hint = ": are its cells separated by commas?" if len(header) == 1 else ""
+        hint = (
+            ": separate its cells by commas" if len(header) == 1 and any(mark in header[0] for mark in ";\t|") else ""
+        )
         raise InvalidInputError(f"the file has no column {missing[0]!r}{more} that the model needs{hint}")
     return columns
 
