@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 from time import monotonic
 from typing import Generic, TypeVar
 
 from onnxlet.errors import IntegrityError, OnnxletError, UnavailableError
+from onnxlet.telemetry import log
 
 RETRY = 1.0
 """Seconds between two tries of what failed, if that is less than the time to live."""
@@ -18,19 +17,20 @@ SLOWNESS = 10
 MOST_REFUSALS = 1024
 """Errors remembered at once: names that do not exist are many."""
 
-_log = logging.getLogger(__name__)
 Name = TypeVar("Name", bound=Hashable)
 Value = TypeVar("Value")
 
 
-@dataclass(frozen=True, slots=True)
 class Belief(Generic[Value]):
     """A value with its ETag, believed until `time.monotonic` passes `until`; `stale` if reading it again failed."""
 
-    value: Value
-    etag: str
-    until: float
-    stale: bool
+    __slots__ = ("etag", "stale", "until", "value")
+
+    def __init__(self, value: Value, etag: str, until: float, *, stale: bool) -> None:
+        self.value = value
+        self.etag = etag
+        self.until = until
+        self.stale = stale
 
 
 class Believed(Generic[Name, Value]):
@@ -85,7 +85,7 @@ class Believed(Generic[Name, Value]):
             if belief is None or not isinstance(error, UnavailableError | IntegrityError):
                 self._refuse(name, now + pause, error)
                 raise
-            _log.warning("serving what was last known, reading it again failed", extra={"reason": error.detail})
+            log(__name__).warning("serving what was last known: %s", error.detail)
             renewed = Belief(belief.value, belief.etag, now + pause, stale=True)
         else:
             value, etag = (belief.value, belief.etag) if answer is None and belief is not None else _must(answer)

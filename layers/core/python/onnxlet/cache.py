@@ -10,12 +10,12 @@ import errno
 import hashlib
 import os
 import threading
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable
+from contextlib import suppress
 from time import monotonic
+from typing import BinaryIO
 
 from onnxlet.errors import (
-    DeadlineExceededError,
     DigestMismatchError,
     IntegrityError,
     ObjectNotFoundError,
@@ -23,7 +23,7 @@ from onnxlet.errors import (
 )
 from onnxlet.keys import version_prefix
 from onnxlet.manifest import Artifact, Manifest
-from onnxlet.ranges import RANGE, read_ranges
+from onnxlet.ranges import RANGE, read_ranges, took_too_long
 from onnxlet.store import Store
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -32,95 +32,108 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 class ArtifactCache:
     """Files of versions below `directory`. Threads and processes may share it."""
 
-    def __init__(self, store: Store, directory: Path) -> None:
+    def __init__(self, store: Store, directory: str | os.PathLike[str]) -> None:
         self._store = store
-        self._directory = directory
+        self._directory = os.fspath(directory)
 
-    def fetch(self, manifest: Manifest, digest: str, *, deadline: float = 60.0) -> Path:
+    def fetch(self, manifest: Manifest, digest: str, *, deadline: float = 60.0) -> str:
         """The folder with all artifacts of the version whose manifest has `digest`, fetched where they are not there.
 
         Raises DigestMismatchError and IntegrityError for artifacts that are not what the manifest says,
         UnavailableError if the disk does not take them, DeadlineExceededError after `deadline` seconds, and what the
         store raises.
         """
-        folder = self._directory / digest.removeprefix("sha256:")
+        folder = f"{self._directory}/{digest.removeprefix('sha256:')}"
         until = monotonic() + deadline
         for artifact in manifest.artifacts:
-            path = folder / _checked(artifact.path)
+            path = f"{folder}/{_checked(artifact.path)}"
+            key = version_prefix(manifest.model, manifest.version) + artifact.path
             try:
                 if not _holds(path, artifact):
-                    self._download(manifest, artifact, path, folder, until)
+                    self._download(key, artifact, path, until)
             except OSError as error:
-                raise UnavailableError(f"the cache folder '{folder}' cannot be used: {error.strerror}") from error
+                raise self._unusable(key, artifact, error) from error
         return folder
 
-    def _download(self, manifest: Manifest, artifact: Artifact, path: Path, folder: Path, until: float) -> None:
-        key = version_prefix(manifest.model, manifest.version) + artifact.path
+    def _download(self, key: str, artifact: Artifact, path: str, until: float) -> None:
         try:
             self._write(key, artifact, path, until)
         except OSError as error:
             if error.errno not in _FULL:
                 raise
-            self._remove_others(folder)
-            try:
-                self._write(key, artifact, path, until)
-            except OSError as again:
-                raise UnavailableError(
-                    f"the disk of '{self._directory}' is too full for {artifact.size} bytes of {key!r}: "
-                    "give the function more ephemeral storage, or set ONNXLET_CACHE_DIR"
-                ) from again
+            self._remove_others(path)
+            self._write(key, artifact, path, until)
 
-    def _write(self, key: str, artifact: Artifact, path: Path, until: float) -> None:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
+    def _write(self, key: str, artifact: Artifact, path: str, until: float) -> None:
+        folder, name = os.path.split(path)
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        partial = f"{folder}/.{name}.{os.getpid()}-{threading.get_ident()}.partial"
+        try:
+            with open(partial, "wb") as file:
+                got = self._receive(key, artifact, file, until)
+            _require(key, got, artifact.digest)
+            os.replace(partial, path)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(partial)
+            raise
+
+    def _receive(self, key: str, artifact: Artifact, file: BinaryIO, until: float) -> str:
+        """Write the object to `file`; the digest of what was written."""
         sha256 = hashlib.sha256()
         try:
-            with partial.open("wb") as file:
-                for chunk in self._chunks(key, artifact, until):
-                    sha256.update(chunk)
-                    file.write(chunk)
-            got = "sha256:" + sha256.hexdigest()
-            if got != artifact.digest:
-                raise DigestMismatchError(
-                    f"{key!r} has the digest {got}, but its manifest promises {artifact.digest}: publish it again",
-                    key=key,
-                    got=got,
-                    expected=artifact.digest,
-                )
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-
-    def _chunks(self, key: str, artifact: Artifact, until: float) -> Iterator[bytes | memoryview]:
-        try:
             if artifact.size < RANGE:
-                yield self._store.get(key).data
+                chunks: Iterable[bytes | memoryview] = (self._store.get(key).data,)
             else:
-                yield from read_ranges(self._store, key, artifact.size, until)
+                chunks = read_ranges(self._store, key, artifact.size, until)
+            for chunk in chunks:
+                sha256.update(chunk)
+                file.write(chunk)
         except ObjectNotFoundError as error:
             raise IntegrityError(f"{key!r} is gone, though its manifest lists it: publish it again", key=key) from error
         if monotonic() > until:
-            raise DeadlineExceededError(f"fetching {key!r} took too long: raise ONNXLET_LOAD_DEADLINE")
+            raise took_too_long(key)
+        return "sha256:" + sha256.hexdigest()
 
-    def _remove_others(self, folder: Path) -> None:
+    def _remove_others(self, path: str) -> None:
         """Make room: what other versions left can be fetched again. Sessions keep files that they have open."""
         import shutil
 
-        for other in self._directory.iterdir():
-            if other != folder:
-                shutil.rmtree(other, ignore_errors=True)
+        for other in os.scandir(self._directory):
+            if not path.startswith(other.path + "/"):
+                shutil.rmtree(other.path, ignore_errors=True)
+
+    def _unusable(self, key: str, artifact: Artifact, error: OSError) -> UnavailableError:
+        if error.errno in _FULL:
+            return UnavailableError(
+                f"the disk of '{self._directory}' is too full for the {artifact.size} bytes of {key!r}: "
+                "give the function more ephemeral storage, or set ONNXLET_CACHE_DIR to a larger disk"
+            )
+        return UnavailableError(
+            f"the cache folder '{self._directory}' cannot be used ({error.strerror}): set ONNXLET_CACHE_DIR"
+        )
+
+
+def _require(key: str, got: str, promised: str) -> None:
+    if got != promised:
+        raise DigestMismatchError(
+            f"{key!r} has the digest {got}, but its manifest promises {promised}: publish it again",
+            key=key,
+            got=got,
+            expected=promised,
+        )
 
 
 def _checked(path: str) -> str:
-    if path.startswith("/") or "\\" in path or "\0" in path or not {"", ".", ".."}.isdisjoint(path.split("/")):
+    if "\\" in path or "\0" in path or not {"", ".", ".."}.isdisjoint(path.split("/")):
         raise IntegrityError(f"the manifest lists {path!r}, which lies outside the version's folder")
     return path
 
 
-def _holds(path: Path, artifact: Artifact) -> bool:
+def _holds(path: str, artifact: Artifact) -> bool:
     """Whether the file is there already, with the right bytes."""
     try:
-        with path.open("rb") as file:
+        with open(path, "rb") as file:
             if os.fstat(file.fileno()).st_size != artifact.size:
                 return False
             return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest() == artifact.digest

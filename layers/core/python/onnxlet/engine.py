@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
 
@@ -128,7 +127,12 @@ class OnnxEngine:
 
 
 def load_engine(
-    path: Path, *, threads: int, optimized: bool, run_deadline: float, load_deadline: float | None = None
+    path: str | os.PathLike[str],
+    *,
+    threads: int,
+    optimized: bool,
+    run_deadline: float,
+    load_deadline: float | None = None,
 ) -> OnnxEngine:
     """Open the model file at `path` with `threads` intra-op threads.
 
@@ -140,10 +144,9 @@ def load_engine(
         _watchdog.attend(load_deadline)
         _watchdog.running[options] = monotonic() + load_deadline
     try:
-        nbytes = sum(file.stat().st_size for file in (path, Path(f"{path}.data")) if file.exists())
-        session = onnxruntime.InferenceSession(
-            os.fspath(path), options, providers=["CPUExecutionProvider"], enable_fallback=0
-        )
+        file = os.fspath(path)
+        nbytes = sum(os.path.getsize(part) for part in (file, file + ".data") if os.path.exists(part))
+        session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except _native.ModelLoadCanceled as error:
         raise DeadlineExceededError(f"the model took longer than {load_deadline:g} s to load") from error
     except _FOREIGN as error:

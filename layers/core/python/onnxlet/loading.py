@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from time import monotonic, perf_counter
 from typing import NamedTuple
 
@@ -34,8 +32,6 @@ from onnxlet.telemetry import Telemetry
 
 GRAPH = "model.onnx"
 """The artifact that holds the graph."""
-
-_log = logging.getLogger(__name__)
 
 
 class Pinned(NamedTuple):
@@ -77,7 +73,7 @@ class Loader:
         self._settings = settings
         self._metrics = metrics
         self._on_evict = on_evict
-        self._cache = ArtifactCache(store, Path(settings.cache_dir))
+        self._cache = ArtifactCache(store, settings.cache_dir)
         self._loaded: dict[Pinned, Loaded] = {}
         self._refusals: dict[Pinned, _Refusal] = {}
         self._locks: dict[Pinned, threading.Lock] = {}
@@ -157,11 +153,11 @@ class Loader:
             )
         return decode_manifest(data)
 
-    def _open(self, manifest: Manifest, folder: Path, left: float) -> Model:
+    def _open(self, manifest: Manifest, folder: str, left: float) -> Model:
         if GRAPH not in {artifact.path for artifact in manifest.artifacts}:
             raise RejectedModelError(f"the manifest lists no {GRAPH!r}")
         engine = load_engine(
-            folder / GRAPH,
+            f"{folder}/{GRAPH}",
             threads=self._settings.intra_op_threads,
             optimized=manifest.offline_optimized,
             run_deadline=self._settings.run_deadline,
@@ -172,7 +168,9 @@ class Loader:
         if golden is not None:
             if golden.path not in {artifact.path for artifact in manifest.artifacts}:
                 raise IntegrityError(f"the manifest lists no {golden.path!r}, which shall hold its golden cases")
-            check(engine, decode_cases((folder / golden.path).read_bytes()), golden.tolerance)
+            with open(f"{folder}/{golden.path}", "rb") as file:
+                cases = decode_cases(file.read())
+            check(engine, cases, golden.tolerance)
         return model
 
     def _refuse(self, pinned: Pinned, manifest: Manifest | None, error: OnnxletError) -> None:
@@ -185,7 +183,9 @@ class Loader:
             float("inf") if golden else monotonic() + pause,
             golden and manifest is not None and manifest.on_golden_failure == "previous",
         )
-        _log.error("version refused: %s", error.detail, extra={**_named(pinned), telemetry.DIGEST: pinned.digest})
+        telemetry.log(__name__).error(
+            "version refused: %s", error.detail, extra={**_named(pinned), telemetry.DIGEST: pinned.digest}
+        )
         self._metrics.record({telemetry.LOAD_FAILURE: 1}, **_named(pinned), **{telemetry.REASON: error.slug()})
 
     def _make_room(self, needed: int, keep: Loaded | None = None) -> None:

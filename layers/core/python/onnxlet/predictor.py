@@ -11,7 +11,6 @@ What answers when the routed version cannot:
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from time import monotonic
@@ -40,8 +39,6 @@ from onnxlet.store import Store
 from onnxlet.telemetry import Telemetry
 
 __all__ = ["COLUMNS", "SERVING_DEFAULT", "Model", "Predictor", "Served", "VersionStatus"]
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +128,7 @@ class Predictor:
             try:
                 self.served(parse_ref(text))
             except OnnxletError as error:
-                _log.error("preloading %r failed: %s", text, error.detail)
+                telemetry.log(__name__).error("preloading %r failed: %s", text, error.detail)
 
     def refresh(self) -> None:
         """Find anew, before its time, what answers for the refs in use, and load it.
@@ -206,7 +203,7 @@ class Predictor:
                 found = self._loader.load(Pinned(model, route.version, route.digest))
             except (IntegrityError, RejectedModelError, NotFoundError):
                 continue
-            _log.error(
+            telemetry.log(__name__).error(
                 "version %s of %r is refused, the previous version %s answers: %s",
                 document.routes[0].version,
                 model,

@@ -34,6 +34,11 @@ def read_ranges(store: Store, key: str, size: int, until: float) -> Iterator[byt
         reading.stop()
 
 
+def took_too_long(key: str) -> DeadlineExceededError:
+    """The error of a fetch past its deadline."""
+    return DeadlineExceededError(f"fetching {key!r} took too long: raise ONNXLET_LOAD_DEADLINE")
+
+
 class _Reading:
     """Workers that read ranges ahead of the one who consumes them, at most IN_FLIGHT."""
 
@@ -58,7 +63,7 @@ class _Reading:
                     raise self._error
                 left = until - monotonic()
                 if left <= 0:
-                    raise DeadlineExceededError(f"fetching {self._key!r} took too long: raise ONNXLET_LOAD_DEADLINE")
+                    raise took_too_long(self._key)
                 self._changed.wait(left)
             return self._arrived.pop(number)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
@@ -23,7 +22,7 @@ class Settings:
     """Seconds that an alias's routes are believed before they are read again."""
     servable_days: float = 7.0
     """Days that a version stays servable by number after the last alias left it."""
-    cache_dir: str = tempfile.gettempdir() + "/onnxlet"
+    cache_dir: str = "/tmp/onnxlet"  # noqa: S108 - each file in it is hashed before it is used
     """Where fetched artifacts are kept."""
     session_memory: int = 0
     """Bytes of loaded models kept at once; 0: 60 % of the function's memory, or 4 GiB elsewhere."""

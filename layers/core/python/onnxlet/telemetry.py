@@ -8,6 +8,10 @@ Neither ever holds a value of a prediction's input or output. Field names are th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import logging
 
 NAMESPACE = "Onnxlet"
 
@@ -28,6 +32,13 @@ _UNITS = {FETCH_TIME: "Milliseconds", LOAD_TIME: "Milliseconds"}
 """Everything else is a count."""
 
 
+def log(name: str) -> logging.Logger:
+    """The logger of a module. A cold start that goes well logs nothing, so the import waits until something is."""
+    import logging
+
+    return logging.getLogger(name)
+
+
 class Telemetry:
     """Where metrics go: standard output of the Lambda function named, or the log when there is none."""
 
@@ -38,9 +49,7 @@ class Telemetry:
         """Record metrics of one event. `fields` describe it; the model is the metrics' dimension."""
         told = {name: value for name, value in fields.items() if value is not None}
         if not self._function_name:
-            import logging
-
-            logging.getLogger(__name__).info(", ".join(metrics), extra={**told, **metrics})
+            log(__name__).info(", ".join(metrics), extra={**told, **metrics})
             return
         import sys
         import time

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy.typing as npt
+import numpy as np
 
 from onnxlet.datatypes import DATATYPES, VARIABLE, Datatype, datatype_of_onnx
 
 __all__ = ["DATATYPES", "VARIABLE", "Datatype", "Tensor", "Tensors", "datatype_of_onnx"]
 
-Tensor = npt.NDArray[Any]
+Tensor = np.ndarray[tuple[Any, ...], np.dtype[Any]]
 """A numpy array; BYTES tensors are object arrays of str."""
 
 Tensors = dict[str, Tensor]
