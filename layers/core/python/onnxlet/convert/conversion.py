@@ -12,11 +12,11 @@ from onnxlet.convert.evaluation import LABEL, PROBABILITIES, graph_answers, meas
 from onnxlet.convert.extras import versions
 from onnxlet.convert.golden import golden_of
 from onnxlet.convert.source import Export, Rows, TrainedModel
-from onnxlet.convert.table import read_table
+from onnxlet.convert.table import quoted, read_table, truth_of
 from onnxlet.engine import OnnxEngine, load_engine
 from onnxlet.errors import ConversionError, ExecutionError, InvalidInputError, RejectedModelError
 from onnxlet.manifest import Draft, Evaluation, Golden, Provenance, Tolerance, digest
-from onnxlet.tensors import Tensors
+from onnxlet.tensors import Tensor, Tensors
 from onnxlet.verify import Comparison, compare, untie
 
 RUN_DEADLINE = 60.0
@@ -48,7 +48,10 @@ class Conversion:
         self, output: Path, *, data: Path | None, target: str | None, golden_from: Literal["synthetic", "data"]
     ) -> Draft:
         """Convert and write. Raises ConversionError, InvalidInputError, MissingExtraError."""
-        rows = self.model.rows(read_table(data) if data else None, target, seed=SEED)
+        table = read_table(data) if data else None
+        rows = self.model.rows(table, target, seed=SEED)
+        self._check_labels()
+        truth = truth_of(table, target, self.model.classes, self.labels) if table and target else None
         expected = self.model.answers(rows)
         with new_directory(output) as directory:
             faithful = self._faithful(directory / MODEL, rows, expected)
@@ -58,10 +61,19 @@ class Conversion:
             golden, cases = golden_of(
                 faithful.engine, export.steps, rows.served(export.tabular), source=source, tolerance=self.tolerance
             )
-            draft = self._draft(faithful, golden, self._evaluations(faithful, rows, expected))
+            draft = self._draft(faithful, golden, self._evaluations(faithful, truth, expected))
             faithful.engine.close()
             write_draft(directory, draft, cases)
         return draft
+
+    def _check_labels(self) -> None:
+        classes = self.model.classes
+        if self.labels and classes is None:
+            raise InvalidInputError("labels name classes, and this model is a regressor: leave --labels out")
+        if self.labels and classes is not None and len(self.labels) != len(classes):
+            raise InvalidInputError(
+                f"{len(self.labels)} labels were given, the model has {len(classes)} classes: {quoted(map(str, classes))}"
+            )
 
     def _faithful(self, path: Path, rows: Rows, expected: Tensors) -> Faithful:
         """The first export that answers as the model does. Raises ConversionError with what was measured if none does."""
@@ -93,13 +105,13 @@ class Conversion:
             answers = untie(expected, answers, label=LABEL, probabilities=PROBABILITIES, margin=margin)
         return compare(expected, answers, self.tolerance)
 
-    def _evaluations(self, faithful: Faithful, rows: Rows, expected: Tensors) -> tuple[Evaluation, ...]:
-        classification = faithful.export.classification
-        source = measure(rows.truth, expected, classification)
-        onnx = measure(rows.truth, faithful.answers, classification)
+    def _evaluations(self, faithful: Faithful, truth: Tensor | None, expected: Tensors) -> tuple[Evaluation, ...]:
+        classification, rows = faithful.export.classification, faithful.comparison.rows
+        source = measure(truth, expected, classification)
+        onnx = measure(truth, faithful.answers, classification)
         return (
-            *([Evaluation("source", rows.count, source)] if source else []),
-            Evaluation("onnx", rows.count, {**onnx, **faithful.comparison.metrics()}),
+            *([Evaluation("source", rows, source)] if source else []),
+            Evaluation("onnx", rows, {**onnx, **faithful.comparison.metrics()}),
         )
 
     def _draft(self, faithful: Faithful, golden: Golden | None, evaluations: tuple[Evaluation, ...]) -> Draft:

@@ -44,18 +44,19 @@ class Estimator:
         self._estimator = estimator
         self._name = type(estimator).__name__
         self.versions = versions("scikit-learn", "skl2onnx", "onnx")
-        self.classifies = bool(is_classifier(estimator))
         try:
             check_is_fitted(estimator)
         except NotFittedError as error:
             raise ConversionError(f"the {self._name} was never fitted: fit it, then save it again") from error
-        if not self.classifies and not is_regressor(estimator):
+        classifies = bool(is_classifier(estimator))
+        if not classifies and not is_regressor(estimator):
             raise ConversionError(
                 f"a {self._name} is neither a classifier nor a regressor, and only these are converted; convert it with "
                 "skl2onnx and publish the .onnx file"
             )
-        if self.classifies and isinstance(estimator.classes_, list):
+        if classifies and isinstance(estimator.classes_, list):
             raise ConversionError(f"the {self._name} predicts several targets: convert one classifier per target")
+        self.classes = tuple(_plain_classes(estimator.classes_).tolist()) if classifies else None
         self._layout: Layout | None = None
 
     def rows(self, table: Table | None, target: str | None, *, seed: int) -> Rows:
@@ -69,13 +70,13 @@ class Estimator:
         columns = {
             name: table.tensor(name, "BYTES" if layout.datatypes[name] == "BYTES" else "FP64") for name in layout.names
         }
-        return Rows(columns, self._truth(table, target) if target else None)
+        return Rows(columns)
 
     def answers(self, rows: Rows) -> Tensors:
         """The estimator's own answers, by the names of the graph's outputs."""
         inputs = self._native(rows)
         with _quiet():
-            if not self.classifies:
+            if self.classes is None:
                 return {"prediction": np.asarray(self._estimator.predict(inputs), dtype=np.float64)}
             answers = {"label": _plain_classes(np.asarray(self._estimator.predict(inputs)))}
             if hasattr(self._estimator, "predict_proba"):
@@ -104,27 +105,6 @@ class Estimator:
             return pd.DataFrame(rows.columns)
         return matrix(rows.columns)
 
-    def _truth(self, table: Table, target: str) -> Tensor:
-        if not self.classifies:
-            return table.numbers(target)
-        classes = _plain_classes(self._estimator.classes_)
-        if classes.dtype.kind == "O":
-            truth = np.array(table.column(target), dtype=object)
-        elif table.is_numeric(target):
-            truth = table.numbers(target)
-        else:
-            raise InvalidInputError(f"the target {target!r} must hold the class values {quoted(map(str, classes))}")
-        unknown = sorted(
-            {str(value) for value in truth.tolist()} - {str(value) for value in classes.astype(truth.dtype)}
-        )
-        if unknown:
-            raise InvalidInputError(
-                f"the target {target!r} holds {quoted(unknown)}, the estimator knows the classes "
-                f"{quoted(map(str, classes))}",
-                target=target,
-            )
-        return truth.astype(classes.dtype)
-
     def _export(self, way: str, estimator: Any, datatype: str, rows: Rows, labels: tuple[str, ...]) -> Export:  # noqa: ANN401
         layout = self._layout
         if layout is None:
@@ -138,33 +118,34 @@ class Estimator:
             columns=tuple(Column(name, datatypes[name]) for name in layout.names),
             input=None if layout.columned else SINGLE_INPUT,
         )
-        classification = self._finish_classifier(model.graph, labels) if self.classifies else None
-        if classification is None:
+        classification = None
+        if self.classes is not None:
+            classification = self._finish_classifier(model.graph, self.classes, labels)
+        else:
             self._finish_regressor(model.graph, self.answers(rows.take(np.arange(1)))["prediction"].shape)
         return Export(way, model.SerializeToString(), tabular, classification, graphs.opsets(model))
 
     @property
     def _gives_probabilities(self) -> bool:
-        return self.classifies and hasattr(self._estimator, "predict_proba")
+        return self.classes is not None and hasattr(self._estimator, "predict_proba")
 
-    def _finish_classifier(self, graph: Any, labels: tuple[str, ...]) -> Classification:  # noqa: ANN401
-        classes = _plain_classes(self._estimator.classes_)
-        if labels and len(labels) != len(classes):
-            raise InvalidInputError(
-                f"{len(labels)} labels were given, the estimator has {len(classes)} classes: {quoted(map(str, classes))}"
-            )
+    def _finish_classifier(
+        self,
+        graph: Any,
+        classes: tuple[int | str, ...],
+        labels: tuple[str, ...],  # noqa: ANN401
+    ) -> Classification:
         found = [value.name for value in graph.output][: 2 if self._gives_probabilities else 1]
         graphs.keep_outputs(graph, found)
         wanted = [graphs.free_name(graph, name) if name not in found else name for name in ("label", "probabilities")]
         for value, name, shape in zip(list(graph.output), wanted, ([-1], [-1, len(classes)]), strict=False):
             graphs.rename(graph, value.name, name)
             graphs.declare_shape(value, shape)
-        texts = tuple(classes.tolist()) if classes.dtype.kind == "O" else ()
         return Classification(
             label=wanted[0],
             probabilities=wanted[1] if self._gives_probabilities else None,
-            labels=labels or texts,
-            classes=tuple(classes.tolist()),
+            labels=labels or tuple(value for value in classes if isinstance(value, str)),
+            classes=classes,
         )
 
     def _finish_regressor(self, graph: Any, shape: tuple[int, ...]) -> None:  # noqa: ANN401

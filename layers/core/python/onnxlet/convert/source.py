@@ -35,8 +35,6 @@ class Rows:
     """Rows in the framework's own precision: numbers as float64, texts as str, by column."""
 
     columns: Tensors
-    truth: Tensor | None = None
-    """What the target column says of each row, as the model itself would say it."""
     source: str = "data"
     """`data`, or `random` when there was none."""
     count: int = field(init=False)
@@ -53,8 +51,7 @@ class Rows:
 
     def take(self, indices: Tensor) -> Rows:
         """Some of the rows."""
-        truth = None if self.truth is None else self.truth[indices]
-        return Rows({name: column[indices] for name, column in self.columns.items()}, truth, self.source)
+        return Rows({name: column[indices] for name, column in self.columns.items()}, self.source)
 
 
 class TrainedModel(Protocol):
@@ -63,7 +60,8 @@ class TrainedModel(Protocol):
     framework: str
     versions: dict[str, str]
     """The packages that take part, with their versions."""
-    classifies: bool
+    classes: tuple[int | str, ...] | None
+    """A classifier's class values, as its graph will give them; None for a regressor."""
 
     def rows(self, table: Table | None, target: str | None, *, seed: int) -> Rows:
         """The rows that the data holds, or random ones where there is none. Raises InvalidInputError if it lacks columns."""

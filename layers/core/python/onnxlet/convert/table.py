@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,11 +78,38 @@ def read_table(path: Path) -> Table:
     return Table(path.name, columns, len(rows))
 
 
+def truth_of(table: Table, target: str, classes: Sequence[int | str] | None, labels: Sequence[str] = ()) -> Tensor:
+    """The target column: numbers, or class values where there are `classes`, which the cells may also call by `labels`.
+
+    Raises InvalidInputError for cells that are neither.
+    """
+    if classes is None:
+        truth = table.numbers(target)
+        if np.isnan(truth).any():
+            raise InvalidInputError(f"the target {target!r} has empty cells", target=target)
+        return truth
+    values = {str(value): value for value in classes} | dict(zip(labels, classes, strict=False))
+    cells = [_whole(cell) for cell in table.column(target)]
+    unknown = sorted(set(cells) - values.keys())
+    if unknown:
+        raise InvalidInputError(
+            f"the target {target!r} holds {quoted(unknown)}; the model knows the classes {quoted(values)}",
+            target=target,
+        )
+    texts = any(isinstance(value, str) for value in classes)
+    return np.array([values[cell] for cell in cells], dtype=object if texts else np.int64)
+
+
 def quoted(names: Iterable[str]) -> str:
     """Names in quotes for a message, the first dozen of them."""
     listed = list(names)
     shown = ", ".join(repr(name) for name in listed[:12])
     return shown + (f" and {len(listed) - 12} more" if len(listed) > 12 else "")  # noqa: PLR2004 - as the docstring says
+
+
+def _whole(cell: str) -> str:
+    """`1.0` as `1`: a class value that a spreadsheet made a float of."""
+    return str(int(float(cell))) if _is_number(cell) and float(cell).is_integer() else cell
 
 
 def _is_number(cell: str) -> bool:
