@@ -128,7 +128,7 @@ class DirectoryStore:
 
     @contextmanager
     def _writing(self, key: str, data: bytes | Path) -> Iterator[tuple[Path, str]]:
-        """A temporary file with the content, flushed to the disk, and its ETag. It may be renamed; what stays is removed."""
+        """A temporary file with the content, flushed to the disk, and its ETag; removed unless it was renamed."""
         check_key(key)
         with self._translated(key):
             self._prepare()

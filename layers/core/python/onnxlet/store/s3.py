@@ -26,9 +26,7 @@ from obstore.exceptions import (
     BaseError,
     GenericError,
     NotModifiedError,
-    PermissionDeniedError,
     PreconditionError,
-    UnauthenticatedError,
 )
 from obstore.store import S3Store as Client
 
@@ -59,6 +57,7 @@ MAPPED_FROM = 2**20
 """Files from this size on are memory-mapped instead of read."""
 
 _FAILURE = re.compile(r"<Code>(.*?)</Code>.*?<Message>(.*?)</Message>", re.DOTALL)
+_DENIED = re.compile(r"status code: 40[13]\b")
 _CAUSES = {
     "ConnectionRefused": "the connection was refused",
     "TimedOut": "no answer in time",
@@ -75,7 +74,7 @@ class S3Store:
             raise InvalidInputError(f"{url!r} is no S3 store: use s3://bucket or s3://bucket/prefix", store=url)
         self.url = url
         self._bucket = match[1]
-        self._prefix = (match[2] or "").strip("/")
+        self._prefix = (match[2] or "").removesuffix("/")
         if self._prefix:
             check_key(self._prefix)
         self._account = account()
@@ -206,17 +205,16 @@ class S3Store:
         """Raises our errors for those of obstore."""
         try:
             yield
-        except (PermissionDeniedError, UnauthenticatedError) as error:
-            raise StoreUnavailableError(
-                f"access to {key!r} in {self.url!r} is denied: {_reason(error)} (without the right to list the bucket, "
-                "a missing object is denied as well)",
-                store=self.url,
-                key=key,
-            ) from error
         except (BaseError, OSError, ValueError) as error:
             if _code(error) == "NoSuchKey":
                 raise not_found(self.url, key) from error
-            raise StoreUnavailableError(f"{self.url!r} failed at {key!r}: {_reason(error)}", key=key) from error
+            detail = f"{self.url!r} failed at {key!r}: {_reason(error)}"
+            if _DENIED.search(str(error)):
+                detail = (
+                    f"{self.url!r} denies access to {key!r}: {_reason(error)} (without the right to list the bucket "
+                    "a missing object is denied as well)"
+                )
+            raise StoreUnavailableError(detail, store=self.url, key=key) from error
 
 
 def _code(error: Exception) -> str:
