@@ -34,18 +34,51 @@ $(VENV313)/.dev: pyproject.toml
 test-lambda-python: $(VENV313)/.dev ## the fast tests under Python 3.13, which is Lambda's
 	$(VENV313)/bin/python -m pytest -n 2 --dist worksteal -m "not toolchain and not slow"
 
+# SAM CLI lives apart from the package: its dependencies are its own.
+SAM_CLI := 1.170.0
+RUNTIME_CLIENT := 4.2.2
+TOOLS := .tools
+SAM := SAM_CLI_TELEMETRY=0 $(TOOLS)/bin/sam
+ARCHITECTURE ?= x86_64
+
+$(TOOLS)/.sam-cli-$(SAM_CLI):
+	@rm -rf $(TOOLS)
+	@$(PYTHON) -m venv $(TOOLS)
+	@echo "installing SAM CLI into $(TOOLS) (about a minute, once)" >&2
+	@$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check aws-sam-cli==$(SAM_CLI)
+	@touch $@
+
+$(TOOLS)/.runtime-client-$(RUNTIME_CLIENT): $(TOOLS)/.sam-cli-$(SAM_CLI)
+	@test -n "$(LAMBDA_PYTHON)" || { echo "no Python 3.13 on PATH or under pyenv: install one, or set LAMBDA_PYTHON" >&2; exit 1; }
+	@$(LAMBDA_PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
+		--upgrade --target $(TOOLS)/runtime awslambdaric==$(RUNTIME_CLIENT)
+	@touch $@
+
+build: $(TOOLS)/.sam-cli-$(SAM_CLI) ## functions and layers for Lambda, in .aws-sam (ARCHITECTURE=arm64 for the other one)
+	$(SAM) build --cached --parallel --parameter-overrides Architecture=$(ARCHITECTURE)
+	$(TOOLS)/bin/python layers/weigh.py
+
+pins: ## choose the versions of the layers' wheels anew
+	$(PYTHON) layers/pin.py layers/engine layers/web
+
+e2e: $(VENV)/.dev $(TOOLS)/.runtime-client-$(RUNTIME_CLIENT) build ## what was built, run by SAM CLI in containers and by Lambda's own emulator
+	engine=$$(tests/e2e/lambda-docker up) && eval "$$engine" && LAMBDA_PYTHON=$(LAMBDA_PYTHON) \
+		$(BIN)/python -m pytest -o addopts="--strict-config --strict-markers -ra --durations=5" tests/e2e
+
 bench: $(VENV313)/.dev build ## measure the budget table: docs/performance.md and build/bench.json
 	$(VENV313)/bin/python -m compileall -q layers/core/python functions
 	$(VENV313)/bin/python tests/bench/run.py
 
-check: $(VENV)/.dev ## ruff, mypy, import contracts, template lint, docs up to date
+check: $(VENV)/.dev $(TOOLS)/.sam-cli-$(SAM_CLI) ## ruff, mypy, import contracts, template lint, docs up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/cfn-lint template.yaml infra/*.yaml
+	$(SAM) validate --lint --region us-east-1
 	$(BIN)/python docs/generate.py --check
 
 docs: $(VENV)/.dev ## regenerate docs/cli.md, docs/errors.md and docs/settings.md
 	$(BIN)/python docs/generate.py
 
-.PHONY: help install test test-lambda-python check docs bench
+.PHONY: help install test test-lambda-python check docs bench build pins e2e
