@@ -32,7 +32,7 @@ _FATAL = 4
 """Log severity: everything below comes as an exception as well, or is noise."""
 
 _native = onnxruntime.capi.onnxruntime_pybind11_state
-_FOREIGN: tuple[type[Exception], ...] = (
+FOREIGN: tuple[type[Exception], ...] = (
     # what the binding raises of its own when it converts tensors
     RuntimeError,
     ValueError,
@@ -41,6 +41,7 @@ _FOREIGN: tuple[type[Exception], ...] = (
     OSError,
     *(kind for kind in vars(_native).values() if isinstance(kind, type) and issubclass(kind, Exception)),
 )
+"""What the runtime raises."""
 
 
 def _stop(running: object) -> None:
@@ -94,7 +95,7 @@ class OnnxEngine:
         self._running[options] = monotonic() + self._run_deadline
         try:
             answers = self._run(names, inputs, options)
-        except _FOREIGN as error:
+        except FOREIGN as error:
             raise self._translated(error, options) from error
         finally:
             del self._running[options]
@@ -149,7 +150,7 @@ def load_engine(
         session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except _native.ModelLoadCanceled as error:
         raise DeadlineExceededError(f"the model took longer than {load_deadline:g} s to load") from error
-    except _FOREIGN as error:
+    except FOREIGN as error:
         raise RejectedModelError(f"ONNX Runtime does not load this model: {_plain(error)}") from error
     finally:
         _watchdog.running.pop(options, None)

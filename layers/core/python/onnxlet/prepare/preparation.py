@@ -1,0 +1,149 @@
+"""One preparation: inspect the file, have it tried out in another process, and draw up the draft."""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from onnxlet import errors
+from onnxlet.convert.directory import DATA, GOLDEN, MODEL, read_draft
+from onnxlet.convert.extras import versions
+from onnxlet.errors import DeadlineExceededError, InvalidInputError, OnnxletError, RejectedModelError
+from onnxlet.manifest import Draft, Golden, Provenance, Tolerance, canonical
+from onnxlet.prepare.inspection import Inspected, inspect
+from onnxlet.prepare.trial import REPORT, REQUEST, Report, Request
+from onnxlet.signature import Signature
+from onnxlet.tensors import VARIABLE
+
+APART_FROM = 32 * 2**20
+"""Bytes of a model from which on its weights lie in a file of their own."""
+MEMORY = 4 * 2**30
+"""Address space of a trial, and six times the model's bytes on top."""
+
+
+class Preparation:
+    """A model on its way to the registry."""
+
+    def __init__(self, path: Path, workdir: Path, say: Callable[[str], None]) -> None:
+        self._workdir, self._say = workdir, say
+        self._draft: Draft | None = None
+        self._model = path
+        self._golden: Path | None = None
+        if path.is_dir():
+            self._draft, cases = read_draft(path)
+            self._model = path / MODEL
+            self._golden = path / GOLDEN if cases else None
+        elif not path.is_file():
+            raise InvalidInputError(f"there is no file or directory {str(path)!r}", path=str(path))
+        self._tolerance = self._draft.golden.tolerance if self._draft and self._draft.golden else Tolerance()
+
+    def finish(self, *, trial_deadline: float, run_deadline: float) -> tuple[Draft, dict[str, Path]]:
+        """The draft and the files. Raises as prepare does."""
+        self._say(f"checking {self._model.name}")
+        inspected = inspect(self._model)
+        self._workdir.mkdir(parents=True, exist_ok=True)
+        self._say("optimizing the graph and trying it out")
+        request = Request(
+            model=str(self._model.resolve()),
+            optimized=MODEL,
+            weights_apart=inspected.size >= APART_FROM,
+            golden=str(self._golden.resolve()) if self._golden else None,
+            tolerance=self._tolerance,
+            run_deadline=run_deadline,
+            memory=MEMORY + 6 * inspected.size,
+        )
+        report = self._try_out(request, trial_deadline)
+        if report.source is None or report.graph is None:
+            raise _error_of(report)
+        draft = self._drawn_up(inspected, report.source, report.graph, report.cases)
+        files = {name: self._workdir / name for name in (MODEL, DATA, GOLDEN)}
+        return draft, {name: file for name, file in files.items() if file.exists()}
+
+    def _try_out(self, request: Request, deadline: float) -> Report:
+        """The trial's report. Raises RejectedModelError if it died, DeadlineExceededError if it had to be killed."""
+        (self._workdir / REQUEST).write_bytes(canonical(request))
+        command = [sys.executable, "-P", "-m", "onnxlet.prepare.trial", str(self._workdir.resolve())]
+        try:
+            done = subprocess.run(command, capture_output=True, timeout=deadline, check=False)  # noqa: S603 - our own
+        except subprocess.TimeoutExpired as error:
+            raise DeadlineExceededError(
+                f"{self._model.name!r} was still loading or running after {deadline:g} s, and was stopped: it may never end"
+            ) from error
+        report = self._workdir / REPORT
+        if done.returncode != 0 or not report.exists():
+            raise RejectedModelError(f"{self._model.name!r} {_death(done)} when it was tried")
+        return msgspec.json.decode(report.read_bytes(), type=Report)
+
+    def _drawn_up(self, inspected: Inspected, source: Signature, graph: Signature, cases: int) -> Draft:
+        draft = self._draft
+        if draft is None:
+            provenance = Provenance(
+                framework=inspected.producer or "onnx",
+                opset=inspected.opset,
+                versions={
+                    **({inspected.producer: inspected.producer_version} if inspected.producer_version else {}),
+                    **versions("onnxlet", "onnxruntime"),
+                },
+            )
+            draft = Draft(graph=graph, signature=graph, provenance=provenance)
+        elif not _agree(draft.graph, source):
+            raise RejectedModelError(
+                f"the graph takes {_said(source)}, its draft says {_said(draft.graph)}: convert the model again"
+            )
+        origin = draft.golden.source if draft.golden and self._golden else "random"
+        golden = Golden(path=GOLDEN, source=origin, cases=cases, tolerance=self._tolerance) if cases else None
+        digest = draft.provenance.source_digest or _digest(self._model)
+        return msgspec.structs.replace(
+            draft,
+            graph=graph,
+            golden=golden,
+            provenance=msgspec.structs.replace(draft.provenance, source_digest=digest),
+            offline_optimized=True,
+        )
+
+
+def _agree(draft: Signature, graph: Signature) -> bool:
+    """Whether names and datatypes are equal, and no shape contradicts the other."""
+    pairs = [*zip(draft.inputs, graph.inputs, strict=False), *zip(draft.outputs, graph.outputs, strict=False)]
+    return (len(draft.inputs), len(draft.outputs)) == (len(graph.inputs), len(graph.outputs)) and all(
+        (a.name, a.datatype) == (b.name, b.datatype)
+        and (
+            not a.shape
+            or not b.shape
+            or (
+                len(a.shape) == len(b.shape)
+                and all(x == y or VARIABLE in (x, y) for x, y in zip(a.shape, b.shape, strict=True))
+            )
+        )
+        for a, b in pairs
+    )
+
+
+def _said(signature: Signature) -> str:
+    return " -> ".join(
+        ", ".join(f"{spec.name}: {spec.datatype}{list(spec.shape)}" for spec in specs)
+        for specs in (signature.inputs, signature.outputs)
+    )
+
+
+def _error_of(report: Report) -> OnnxletError:
+    kind = getattr(errors, report.error or "", RejectedModelError)
+    return kind(report.detail)
+
+
+def _death(done: subprocess.CompletedProcess[bytes]) -> str:
+    if done.returncode < 0:
+        return f"crashed with {signal.Signals(-done.returncode).name}"
+    last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+    return f"ended with exit code {done.returncode} ({''.join(last)[:300]})"
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()

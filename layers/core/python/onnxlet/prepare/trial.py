@@ -1,0 +1,130 @@
+"""The trial: load a graph, optimize it, run it and compare. `python -m onnxlet.prepare.trial FOLDER`, in its own process.
+
+FOLDER holds `request.json`; the trial leaves `report.json` there, the optimized graph and `golden.json`. A model that
+hangs or crashes leaves no report: the one who waits judges by that.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+from pathlib import Path
+from time import perf_counter
+
+import msgspec
+
+from onnxlet.engine import OnnxEngine, load_engine
+from onnxlet.errors import ExecutionError, GoldenMismatchError, InvalidInputError, OnnxletError, RejectedModelError
+from onnxlet.golden import MOST_CASES, MOST_SECONDS, GoldenCase, check, decode_cases, encode_cases
+from onnxlet.manifest import Tolerance, canonical
+from onnxlet.prepare.offline import declare_outputs, save_optimized
+from onnxlet.prepare.shapes import observed_outputs
+from onnxlet.signature import Signature
+from onnxlet.synthesis import golden_cases, random_inputs
+from onnxlet.tensors import Tensors
+from onnxlet.verify import compare
+
+REQUEST = "request.json"
+REPORT = "report.json"
+GOLDEN = "golden.json"
+MOST_GOLDEN_BYTES = 2**20
+"""Of further golden cases; the first one may be larger."""
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What to try: the graph, where to write the optimized one, and how long and large it may get."""
+
+    model: str
+    optimized: str
+    weights_apart: bool
+    golden: str | None
+    tolerance: Tolerance
+    run_deadline: float
+    memory: int
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What came out: the signatures before and after, and the number of golden cases; or the error."""
+
+    source: Signature | None = None
+    graph: Signature | None = None
+    cases: int = 0
+    error: str | None = None
+    detail: str = ""
+
+
+def try_out(folder: Path, request: Request) -> Report:
+    """Load, run, optimize, run again, compare.
+
+    Raises RejectedModelError for what fails or changes, DeadlineExceededError for what runs too long.
+    """
+    plain = _load(Path(request.model), request)
+    given = decode_cases(Path(request.golden).read_bytes()) if request.golden else ()
+    try:
+        check(plain, given, request.tolerance)
+    except GoldenMismatchError as error:
+        raise RejectedModelError(f"the graph does not give its golden answers: {error.detail}") from error
+    inputs = [case.inputs for case in given] or [random_inputs(plain, seed=seed) for seed in range(MOST_CASES)]
+    expected = [plain.run(tensors) for tensors in inputs]
+    steady = all(_alike(plain, tensors, answer, request) for tensors, answer in zip(inputs, expected, strict=True))
+    outputs = observed_outputs(plain, inputs[0])
+    declared = plain.signature
+    plain.close()
+
+    optimized = folder / request.optimized
+    save_optimized(Path(request.model), optimized, weights_apart=request.weights_apart)
+    if outputs != declared.outputs:
+        declare_outputs(optimized, outputs)
+    engine = _load(optimized, request)
+    for tensors, answer in zip(inputs, expected, strict=True):
+        if steady and not _alike(engine, tensors, answer, request):
+            raise RejectedModelError(
+                "the graph gives other answers once ONNX Runtime has optimized it: "
+                f"{compare(answer, engine.run(tensors), request.tolerance)}"
+            )
+    cases = _brief(engine, golden_cases(engine, inputs, request.tolerance)) if steady else ()
+    if cases:
+        (folder / GOLDEN).write_bytes(encode_cases(cases))
+    return Report(source=declared, graph=engine.signature, cases=len(cases))
+
+
+def main(folder: Path) -> None:
+    """Try out what `request.json` asks for, and leave `report.json`."""
+    request = msgspec.json.decode((folder / REQUEST).read_bytes(), type=Request)
+    resource.setrlimit(resource.RLIMIT_AS, (request.memory, request.memory))
+    try:
+        report = try_out(folder, request)
+    except (ExecutionError, InvalidInputError) as error:
+        report = Report(error=RejectedModelError.__name__, detail=f"the model fails when it is tried: {error.detail}")
+    except MemoryError:
+        report = Report(error=RejectedModelError.__name__, detail="the model wants more memory than it may have")
+    except OnnxletError as error:
+        report = Report(error=type(error).__name__, detail=error.detail)
+    (folder / REPORT).write_bytes(canonical(report))
+
+
+def _load(path: Path, request: Request) -> OnnxEngine:
+    return load_engine(path, threads=1, optimized=True, run_deadline=request.run_deadline)
+
+
+def _alike(engine: OnnxEngine, inputs: Tensors, expected: Tensors, request: Request) -> bool:
+    return compare(expected, engine.run(inputs), request.tolerance).within
+
+
+def _brief(engine: OnnxEngine, cases: tuple[GoldenCase, ...]) -> tuple[GoldenCase, ...]:
+    """As many of the cases as a cold start can check, and a version can carry; at least one."""
+    kept: list[GoldenCase] = []
+    seconds = size = 0.0
+    for case in cases:
+        started = perf_counter()
+        engine.run(case.inputs)
+        seconds += perf_counter() - started
+        size += sum(tensor.nbytes for tensor in (*case.inputs.values(), *case.outputs.values()))
+        if kept and (seconds > MOST_SECONDS or size > MOST_GOLDEN_BYTES):
+            break
+        kept.append(case)
+    return tuple(kept)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
