@@ -139,6 +139,7 @@ def test_an_object_is_read_again_only_if_it_changed(any_store: Store) -> None:
     new = any_store.put("a", b"two")
     assert any_store.get_if_changed("a", old) == (b"two", new)
     assert any_store.get_if_changed("a", new) is None
+    assert any_store.get_if_changed("a", "") == (b"two", new)
 
 
 @pytest.mark.parametrize(

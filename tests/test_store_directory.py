@@ -14,7 +14,7 @@ import pytest
 
 from onnxlet.errors import InvalidNameError, ObjectNotFoundError, StoreUnavailableError
 from onnxlet.store import open_store
-from onnxlet.store.directory import ABANDONED_SECONDS
+from onnxlet.store.directory_writer import ABANDONED_SECONDS
 
 COUNT = """
 import sys

@@ -6,10 +6,12 @@ Keys are `/`-separated paths without empty, `.` or `..` segments (`rules` says a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from onnxlet.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Blob(NamedTuple):

@@ -20,36 +20,34 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from onnxlet.errors import InvalidInputError, InvalidNameError, StoreUnavailableError
-from onnxlet.store import Blob, Entry, files
-from onnxlet.store.rules import RESERVED, changed, check_key, check_prefix, check_range, exists, not_found
+from onnxlet.store import Blob, Entry
+from onnxlet.store.rules import RESERVED, check_key, check_prefix, check_range, not_found
 
-LOCKS = 256
-LOCK_SECONDS = 30.0
-"""Seconds that a write waits for the lock of its key: so long only if a process was stopped while it held it."""
-ABANDONED_SECONDS = 3600.0
-"""Seconds without a change after which a temporary file has no writer any more."""
-RACES = 16
-"""How often a folder is made again that others remove because it is empty."""
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from onnxlet.store.directory_writer import DirectoryWriter
 
 
 class DirectoryStore:
-    """Objects as files below one directory, which the first write makes. Raises InvalidInputError for another URL."""
+    """Objects as files below one directory, which the first write makes. Raises InvalidInputError for another URL.
+
+    What only writers need is in `directory_writer` and loaded by the first write: cold starts only read.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url
         self._root = _path_of(url)
-        self._writes = self._root / RESERVED / "writes"
-        self._locks = self._root / RESERVED / "locks"
-        self._swept = False
+        self._made_writer: DirectoryWriter | None = None
 
     def get(self, key: str) -> Blob:
         """Read a whole object. Raises ObjectNotFoundError."""
         with self._reading(key) as (descriptor, size):
-            data = files.read(descriptor, 0, size)
-        return Blob(data, _etag(data))
+            data = _read(descriptor, 0, size)
+        return Blob(data, etag_of(data))
 
     def get_if_changed(self, key: str, etag: str) -> Blob | None:
         """Read an object unless it still has `etag` (then None). Raises ObjectNotFoundError."""
@@ -60,63 +58,45 @@ class DirectoryStore:
         """Read `length` bytes from `start`; fewer where the object ends sooner. Raises ObjectNotFoundError."""
         check_range(start, length)
         with self._reading(key) as (descriptor, size):
-            return files.read(descriptor, start, max(0, min(length, size - start)))
+            return _read(descriptor, start, max(0, min(length, size - start)))
 
     def put(self, key: str, data: bytes | Path) -> str:
         """Write an object (bytes, or a file's), whatever is there; return its ETag."""
-        with self._writing(key, data) as (written, etag), self._locked(key):
-            self._replace(written, key)
-        return etag
+        return self._writer.put(check_key(key), data)
 
     def create(self, key: str, data: bytes | Path) -> str:
         """Write an object that must not exist yet. Raises PreconditionFailedError if it does."""
-        with self._translated(key):
-            self._require_none(key)
-        with self._writing(key, data) as (written, etag), self._locked(key):
-            self._require_none(key)
-            self._replace(written, key)
-        return etag
+        return self._writer.create(check_key(key), data)
 
     def swap(self, key: str, data: bytes, etag: str) -> str:
         """Overwrite an object that must still have `etag`. Raises PreconditionFailedError if it has not, or is gone."""
-        with self._writing(key, data) as (written, new_etag), self._locked(key):
-            self._require(key, etag)
-            self._replace(written, key)
-        return new_etag
+        return self._writer.swap(check_key(key), data, etag)
 
     def delete(self, key: str, *, etag: str | None = None) -> None:
         """Remove an object; it is no error if there is none, unless `etag` is given. Raises PreconditionFailedError."""
-        path = self._path(key)
-        with self._translated(key):
-            if not path.is_file():
-                self._check_root()
-                if etag is not None:
-                    raise changed(self.url, key, etag)
-                return
-            self._prepare()
-            with self._locked(key):
-                if etag is not None:
-                    self._require(key, etag)
-                path.unlink(missing_ok=True)
-                files.flush_folder(path.parent)
-                files.remove_empty_folders(path.parent, self._root)
+        self._writer.delete(check_key(key), etag)
 
     def list(self, prefix: str) -> Iterator[Entry]:
         """All objects whose keys start with `prefix`, in the order of their keys."""
         folder, slash, _ = check_prefix(prefix).rpartition("/")
         return self._walk(folder + slash, prefix)
 
-    def _path(self, key: str) -> Path:
-        return self._root / check_key(key)
+    @property
+    def _writer(self) -> DirectoryWriter:
+        if self._made_writer is None:
+            from onnxlet.store.directory_writer import DirectoryWriter
+
+            self._made_writer = DirectoryWriter(self.url, self._root)
+        return self._made_writer
 
     @contextmanager
     def _reading(self, key: str) -> Iterator[tuple[int, int]]:
         """A descriptor of the object's file, and its size."""
-        with self._translated(key):
+        with translated(self.url, key):
             try:
-                descriptor = os.open(self._path(key), os.O_RDONLY)
+                descriptor = os.open(f"{self._root}/{check_key(key)}", os.O_RDONLY)
             except (FileNotFoundError, NotADirectoryError):
-                self._check_root()
+                check_root(self.url, self._root)
                 raise not_found(self.url, key) from None
             try:
                 status = os.fstat(descriptor)
@@ -126,98 +106,48 @@ class DirectoryStore:
             finally:
                 os.close(descriptor)
 
-    @contextmanager
-    def _writing(self, key: str, data: bytes | Path) -> Iterator[tuple[Path, str]]:
-        """A temporary file with the content, flushed to the disk, and its ETag; removed unless it was renamed."""
-        check_key(key)
-        with self._translated(key):
-            self._prepare()
-            written = self._writes / f"{os.getpid()}-{os.urandom(8).hex()}"
-            try:
-                yield written, files.write_new(written, data)
-            finally:
-                written.unlink(missing_ok=True)
-
-    def _prepare(self) -> None:
-        """Make the hidden folders; before the first write also sweep out what killed writers left."""
-        self._check_root()
-        files.make_folders(self._writes)
-        files.make_folders(self._locks)
-        if not self._swept:
-            self._swept = True
-            files.remove_older(self._writes, ABANDONED_SECONDS)
-
-    @contextmanager
-    def _locked(self, key: str) -> Iterator[None]:
-        number = hashlib.sha256(key.encode()).digest()[0] % LOCKS
-        with files.locked(self._locks / f"{number:02x}", LOCK_SECONDS):
-            yield
-
-    @contextmanager
-    def _translated(self, key: str) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise StoreUnavailableError(
-                f"{self.url!r} failed at {key!r}: {(error.strerror or str(error)).lower()}", store=self.url, key=key
-            ) from error
-
-    def _require_none(self, key: str) -> None:
-        if self._path(key).is_file():
-            raise exists(self.url, key)
-
-    def _require(self, key: str, etag: str) -> None:
-        """Raises PreconditionFailedError unless the object has `etag`. The lock is held."""
-        try:
-            found = _etag(self._path(key).read_bytes())
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            found = ""
-        if found != etag:
-            raise changed(self.url, key, etag)
-
-    def _replace(self, written: Path, key: str) -> None:
-        """Rename the temporary file over the object. The lock is held, but another key's delete may take the folder."""
-        path = self._path(key)
-        for attempt in range(RACES):
-            try:
-                files.make_folders(path.parent)
-                written.rename(path)
-                break
-            except FileNotFoundError:
-                if attempt == RACES - 1:
-                    raise
-            except (IsADirectoryError, NotADirectoryError, FileExistsError) as error:
-                raise InvalidNameError(
-                    f"{self.url!r} cannot hold {key!r}: an object's key cannot be the folder of another's", key=key
-                ) from error
-        files.flush_folder(path.parent)
-
     def _walk(self, folder: str, prefix: str) -> Iterator[Entry]:
         """The objects below a folder (empty, or ending in a slash) in the order of their keys."""
-        with self._translated(prefix):
-            names = _names(self._root / folder)
+        with translated(self.url, prefix):
+            names = _names(f"{self._root}/{folder}")
             if not names:
-                self._check_root()
+                check_root(self.url, self._root)
         for name in names:
             key = folder + name
             if name.endswith("/"):
                 if key.startswith(prefix) and key != RESERVED + "/":
                     yield from self._walk(key, prefix)
             elif key.startswith(prefix) and _is_key(key):
-                with self._translated(prefix):
+                with translated(self.url, prefix):
                     try:
-                        status = (self._root / key).stat()
+                        status = os.stat(f"{self._root}/{key}")
                     except FileNotFoundError:
                         continue
                 yield Entry(key, status.st_size, status.st_mtime)
 
-    def _check_root(self) -> None:
-        """Raises StoreUnavailableError if there is no directory but something else; nothing there is an empty store."""
-        if self._root.exists() and not self._root.is_dir():
-            raise StoreUnavailableError(f"{self.url!r} is not a directory", store=self.url)
+
+@contextmanager
+def translated(url: str, key: str) -> Iterator[None]:
+    """Raises StoreUnavailableError for what the operating system refuses."""
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise StoreUnavailableError(f"{url!r} failed at {key!r}: {reason}", store=url, key=key) from error
 
 
-def _path_of(url: str) -> Path:
+def check_root(url: str, root: str) -> None:
+    """Raises StoreUnavailableError if there is no directory but something else; nothing there is an empty store."""
+    if os.path.exists(root) and not os.path.isdir(root):
+        raise StoreUnavailableError(f"{url!r} is not a directory", store=url)
+
+
+def etag_of(data: bytes) -> str:
+    """The ETag of an object with this content."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _path_of(url: str) -> str:
     path = url.removeprefix("file://")
     if path == url or not path.startswith("/") or "\0" in path:
         raise InvalidInputError(f"{url!r} is no directory store: use file:///directory, with three slashes", store=url)
@@ -225,14 +155,22 @@ def _path_of(url: str) -> Path:
         from urllib.parse import unquote
 
         path = unquote(path)
-    return Path(path)
+    return os.path.normpath(path)
 
 
-def _etag(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def _read(descriptor: int, start: int, length: int) -> bytes:
+    """Up to `length` bytes from `start`, also those beyond the 2 GiB that one system call gives."""
+    data = os.pread(descriptor, length, start)
+    if len(data) == length or not data:
+        return data
+    parts = [data]
+    while data and (missing := length - sum(map(len, parts))):
+        data = os.pread(descriptor, missing, start + length - missing)
+        parts.append(data)
+    return b"".join(parts)
 
 
-def _names(folder: Path) -> list[str]:
+def _names(folder: str) -> list[str]:
     """The names in a folder, those of folders with a slash at the end, so that they sort as keys do."""
     try:
         with os.scandir(folder) as found:

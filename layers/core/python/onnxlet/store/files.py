@@ -1,4 +1,4 @@
-"""Files for a store that many processes share: flushed writes, whole reads, locks that outlive no process."""
+"""Files and folders that many processes write to: flushed to the disk, locked by locks that outlive no process."""
 
 from __future__ import annotations
 
@@ -14,18 +14,6 @@ from pathlib import Path
 from onnxlet.store.rules import unreadable
 
 CHUNK = 4 * 2**20
-
-
-def read(descriptor: int, start: int, length: int) -> bytes:
-    """Up to `length` bytes from `start`, also those beyond the 2 GiB that one system call gives."""
-    data = os.pread(descriptor, length, start)
-    if len(data) == length or not data:
-        return data
-    parts = [data]
-    while data and (missing := length - sum(map(len, parts))):
-        data = os.pread(descriptor, missing, start + length - missing)
-        parts.append(data)
-    return b"".join(parts)
 
 
 def write_new(path: Path, data: bytes | Path) -> str:

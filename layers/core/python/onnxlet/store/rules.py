@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from onnxlet.errors import InvalidInputError, InvalidNameError, ObjectNotFoundError, PreconditionFailedError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MAX_KEY_BYTES = 1024
 """S3's limit for a whole key."""

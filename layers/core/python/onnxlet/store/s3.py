@@ -11,14 +11,11 @@ write can report PreconditionFailedError although it was ours that won: callers 
 
 from __future__ import annotations
 
-import mmap
-import random
+import os
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from obstore.exceptions import (
@@ -36,6 +33,9 @@ from onnxlet.store.aws import account
 from onnxlet.store.rules import changed, check_key, check_prefix, check_range, exists, not_found, unreadable
 
 if TYPE_CHECKING:
+    from mmap import mmap
+    from pathlib import Path
+
     from obstore import GetResult, PutMode
 
 CONNECT_SECONDS = 1
@@ -124,7 +124,7 @@ class S3Store:
                     # 409: another write or delete of this key is under way, and whether it succeeds is open
                     if _code(error) != "ConditionalRequestConflict":
                         raise exists(self.url, key) from error
-            time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 # jitter, not a secret
+            _pause(0.05 * 2**attempt)
         raise StoreUnavailableError(f"{key!r} in {self.url!r} is being written by others: try again", key=key)
 
     def swap(self, key: str, data: bytes, etag: str) -> str:
@@ -240,21 +240,31 @@ def _blob(found: GetResult) -> Blob:
 
 
 @contextmanager
-def _content(data: bytes | Path) -> Iterator[bytes | mmap.mmap]:
+def _content(data: bytes | Path) -> Iterator[bytes | mmap]:
     """What to send: bytes, or a large file's pages."""
-    if not isinstance(data, Path):
+    if not isinstance(data, os.PathLike):
         yield data
         return
+    import mmap
+
     try:
         file = data.open("rb")
     except OSError as error:
         raise unreadable(data, error) from error
     with file:
-        if data.stat().st_size < MAPPED_FROM:
+        if os.fstat(file.fileno()).st_size < MAPPED_FROM:
             yield file.read()
             return
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as pages:
             yield pages
+
+
+def _pause(longest: float) -> None:
+    """Wait a random while, so that those who collided do not meet again."""
+    import random
+    import time
+
+    time.sleep(random.uniform(0, longest))  # noqa: S311 # jitter, not a secret
 
 
 def _bare(etag: str | None) -> str:
