@@ -56,8 +56,8 @@ CONFLICTS = 8
 MAPPED_FROM = 2**20
 """Files from this size on are memory-mapped instead of read."""
 
-_FAILURE = re.compile(r"<Code>(.*?)</Code>.*?<Message>(.*?)</Message>", re.DOTALL)
-_DENIED = re.compile(r"status code: 40[13]\b")
+_FAILURE = r"(?s)<Code>(.*?)</Code>.*?<Message>(.*?)</Message>"
+_DENIED = r"status code: 40[13]\b"
 _CAUSES = {
     "ConnectionRefused": "the connection was refused",
     "TimedOut": "no answer in time",
@@ -209,7 +209,7 @@ class S3Store:
             if _code(error) == "NoSuchKey":
                 raise not_found(self.url, key) from error
             detail = f"{self.url!r} failed at {key!r}: {_reason(error)}"
-            if _DENIED.search(str(error)):
+            if re.search(_DENIED, str(error)):
                 detail = (
                     f"{self.url!r} denies access to {key!r}: {_reason(error)} (without the right to list the bucket "
                     "a missing object is denied as well)"
@@ -219,14 +219,14 @@ class S3Store:
 
 def _code(error: Exception) -> str:
     """S3's own code of the error; empty if it was not S3 that answered."""
-    failure = _FAILURE.search(str(error))
+    failure = re.search(_FAILURE, str(error))
     return failure[1] if failure else ""
 
 
 def _reason(error: Exception) -> str:
     """What went wrong in a few words; obstore's own go on for pages."""
     text = str(error)
-    if failure := _FAILURE.search(text):
+    if failure := re.search(_FAILURE, text):
         return f"{failure[1]}, {failure[2].rstrip('.')}"
     for sign, reason in _CAUSES.items():
         if sign in text:
