@@ -1,8 +1,8 @@
 """Golden rows: inputs made up from statistics, so that no row of anybody's data travels with a version.
 
-Each feature is drawn on its own from binned statistics: quantile bins that hold at least FEWEST rows, the outermost one
-per cent left out, a fresh uniform draw within a bin; or, of columns with few values, the values that FEWEST rows share. A
-row that equals one of the data is thrown away. A graph of which nothing is known gets random inputs within its signature.
+Each feature is drawn on its own from binned statistics: quantile bins that hold at least FEWEST rows, the outermost per
+cent left out, a fresh uniform draw within a bin; or, of columns with few values, the values that FEWEST rows share. A row
+that equals one of the data is thrown away. A graph of which nothing is known gets random inputs within its signature.
 """
 
 from __future__ import annotations
@@ -105,8 +105,8 @@ def row_cases(inputs: Tensors, order: Sequence[int]) -> Iterator[Tensors]:
 def golden_cases(engine: Engine, candidates: Iterable[Tensors], tolerance: Tolerance) -> tuple[GoldenCase, ...]:
     """The first four candidates whose answers can be held against another machine's.
 
-    Those are left out whose answer changes from run to run, or by more than half the tolerance when the inputs change by
-    a rounding error: they sit on an edge, and would fail on a CPU that rounds otherwise. Empty if all do.
+    Those are left out whose answer changes from run to run, or by more than half the tolerance when the inputs change
+    by a rounding error: they sit on an edge, and would fail on a CPU that rounds otherwise. Empty if all do.
     """
     random = np.random.default_rng(0)
     cases: list[GoldenCase] = []

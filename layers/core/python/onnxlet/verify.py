@@ -24,27 +24,28 @@ class Comparison:
     """The same, relative to what was expected."""
     outside: int
     """Floats that differ by more than the tolerance."""
-    label_agreement: float
-    """Share of everything else (class values, integers, texts) that is equal; 1.0 if there is nothing else."""
+    label_agreement: float | None
+    """Share of everything else (class values, integers, texts) that is equal; None if there is nothing else."""
 
     @property
     def within(self) -> bool:
         """Whether nothing differs that matters."""
-        return self.outside == 0 and self.label_agreement == 1.0
+        return self.outside == 0 and self.label_agreement in (None, 1.0)
 
     def __str__(self) -> str:
-        return (
+        said = (
             f"answers differ by up to {self.largest_distance:.2g} ({self.largest_relative_distance:.2g} relative), "
-            f"{self.outside} of them beyond the tolerance, and {self.label_agreement:.2%} of the labels agree"
+            f"{self.outside} of them beyond the tolerance"
         )
+        return said if self.label_agreement is None else f"{said}, and {self.label_agreement:.2%} of the labels agree"
 
     def metrics(self) -> dict[str, float]:
         """The figures to record."""
-        return {
+        figures = {
             "largest_distance": self.largest_distance,
             "largest_relative_distance": self.largest_relative_distance,
-            "label_agreement": self.label_agreement,
         }
+        return figures if self.label_agreement is None else {**figures, "label_agreement": self.label_agreement}
 
 
 def compare(expected: Tensors, got: Tensors, tolerance: Tolerance) -> Comparison:
@@ -62,11 +63,11 @@ def compare(expected: Tensors, got: Tensors, tolerance: Tolerance) -> Comparison
             discrete += tensor.size
             disagreeing += int((tensor != got[name]).sum())
     rows = max(len(tensor) if tensor.ndim else 1 for tensor in expected.values())
-    return Comparison(rows, absolute, relative, outside, 1 - disagreeing / discrete if discrete else 1.0)
+    return Comparison(rows, absolute, relative, outside, 1 - disagreeing / discrete if discrete else None)
 
 
 def distances(expected: Tensor, got: Tensor) -> Tensor:
-    """|expected - got|, element by element; equal infinities and two NaN are 0 apart, one of them alone is infinitely far."""
+    """|expected - got|, element by element; equal infinities and two NaN are 0 apart, one NaN alone is infinitely far."""
     left, right = expected.astype(np.float64), got.astype(np.float64)
     with np.errstate(invalid="ignore"):
         distance = np.abs(left - right)
@@ -87,7 +88,7 @@ def untie(expected: Tensors, got: Tensors, *, label: str, probabilities: str, ma
 def classification_metrics(
     truth: Tensor, label: Tensor, probabilities: Tensor | None, classes: Tensor
 ) -> dict[str, float]:
-    """Accuracy, F1 (of the second of two classes, else their mean) and, given probabilities, the area under the curve."""
+    """Accuracy, F1 (of the second of two classes, else their mean) and, with probabilities, the area under the curve."""
     from sklearn import metrics
 
     binary = len(classes) == 2  # noqa: PLR2004

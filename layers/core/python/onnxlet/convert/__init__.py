@@ -41,8 +41,8 @@ def convert(
 ) -> Draft:
     """Convert the model in `source` into a directory at `output`, and prove that its answers stayed what they were.
 
-    `data` is a CSV file with a header: its columns name the inputs, its rows are compared and, given the `target` column,
-    measured. `labels` name the classes, in the order of the model's own. Unpickling runs code, hence `trust`.
+    `data` is a CSV file with a header: its columns name the inputs, its rows are compared and, given the `target`
+    column, measured. `labels` name the classes, in the order of the model's own. Unpickling runs code, hence `trust`.
 
     Raises ConversionError where the model cannot be converted or changed by more than `tolerance`, TrustRequiredError,
     MissingExtraError, InvalidInputError for data that does not fit the model.
@@ -73,8 +73,8 @@ def _open(source: Path, *, trust: bool, say: Progress) -> TrainedModel:
             return model
     known = ", ".join(suffix for _, suffixes in FRAMEWORKS for suffix in suffixes)
     raise ConversionError(
-        f"{source.name!r} is of no kind that can be converted: files end in {known}; an .onnx file needs no conversion, "
-        "publish it"
+        f"{source.name!r} is of no kind that can be converted: files end in {known}; an .onnx file needs no "
+        "conversion, publish it"
     )
 
 

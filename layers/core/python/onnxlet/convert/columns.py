@@ -15,7 +15,10 @@ from onnxlet.tensors import Tensors
 
 @dataclass(frozen=True)
 class Layout:
-    """The columns in the estimator's order. `datatypes` holds BYTES and INT64 where a column must be, None for any float."""
+    """The columns in the estimator's order.
+
+    `datatypes` holds BYTES and INT64 for columns that must be of these, None for any float.
+    """
 
     names: tuple[str, ...]
     datatypes: dict[str, str | None]
@@ -25,7 +28,7 @@ class Layout:
     """The estimator takes columns by name, so it must be asked with a DataFrame."""
 
 
-def layout_of(estimator: Any, table: Table | None, target: str | None) -> Layout:  # noqa: ANN401 - scikit-learn has no types
+def layout_of(estimator: Any, table: Table | None, target: str | None) -> Layout:
     """Match the estimator's features with the data's columns. Raises InvalidInputError where they do not fit."""
     names = _names(estimator, table, target)
     learned = _learned_types(estimator, names)
@@ -46,7 +49,7 @@ def layout_of(estimator: Any, table: Table | None, target: str | None) -> Layout
     return Layout(names, datatypes, columned, by_name)
 
 
-def typical_rows(estimator: Any, names: tuple[str, ...], count: int, seed: int) -> Tensors:  # noqa: ANN401
+def typical_rows(estimator: Any, names: tuple[str, ...], count: int, seed: int) -> Tensors:
     """Random numbers, spread as the estimator's first scaler learned it where it has one."""
     random = np.random.default_rng(seed)
     rows = random.standard_normal((count, len(names)))
@@ -62,7 +65,7 @@ def typical_rows(estimator: Any, names: tuple[str, ...], count: int, seed: int) 
     return {name: rows[:, index] for index, name in enumerate(names)}
 
 
-def _names(estimator: Any, table: Table | None, target: str | None) -> tuple[str, ...]:  # noqa: ANN401
+def _names(estimator: Any, table: Table | None, target: str | None) -> tuple[str, ...]:
     """The features' names: as the estimator was fitted, else the data's columns, else x0, x1 …"""
     if table is not None and target is not None:
         table.column(target)
@@ -89,7 +92,7 @@ def _names(estimator: Any, table: Table | None, target: str | None) -> tuple[str
     return names
 
 
-def _learned_types(estimator: Any, names: tuple[str, ...]) -> dict[str, str]:  # noqa: ANN401
+def _learned_types(estimator: Any, names: tuple[str, ...]) -> dict[str, str]:
     """BYTES and INT64 for the columns whose categories an encoder learned as such."""
     types: dict[str, str] = {}
     for columns, part in _fed(estimator, names):
@@ -105,7 +108,7 @@ def _learned_types(estimator: Any, names: tuple[str, ...]) -> dict[str, str]:  #
     return types
 
 
-def _fed(estimator: Any, names: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:  # noqa: ANN401
+def _fed(estimator: Any, names: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
     """The parts that see input columns unchanged in number, each with the columns it sees."""
     for part in _parts(estimator):
         if hasattr(part, "transformers_"):
@@ -117,7 +120,7 @@ def _fed(estimator: Any, names: tuple[str, ...]) -> Iterator[tuple[tuple[str, ..
             yield names, part
 
 
-def _parts(estimator: Any) -> Iterator[Any]:  # noqa: ANN401
+def _parts(estimator: Any) -> Iterator[Any]:
     """The estimator itself, and what a pipeline or a search holds, in order."""
     yield estimator
     for _, step in getattr(estimator, "steps", ()):
@@ -127,7 +130,7 @@ def _parts(estimator: Any) -> Iterator[Any]:  # noqa: ANN401
         yield from _parts(best)
 
 
-def _selected(selector: Any) -> list[Any]:  # noqa: ANN401
+def _selected(selector: Any) -> list[Any]:
     """What a ColumnTransformer was given to pick columns by."""
     picked: list[Any] = []
     for _, transformer, columns in selector.transformers_:
@@ -138,7 +141,7 @@ def _selected(selector: Any) -> list[Any]:  # noqa: ANN401
     return picked
 
 
-def _resolved(columns: Any, names: tuple[str, ...]) -> tuple[str, ...]:  # noqa: ANN401
+def _resolved(columns: Any, names: tuple[str, ...]) -> tuple[str, ...]:
     """Column names for the names, positions, mask or slice that a ColumnTransformer picks by."""
     if isinstance(columns, str):
         return (columns,)

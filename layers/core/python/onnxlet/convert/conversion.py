@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from onnxlet.convert import Progress
-from onnxlet.convert.directory import GOLDEN, MODEL, new_directory, write_draft
+from onnxlet.convert.directory import MODEL, new_directory, write_draft
 from onnxlet.convert.evaluation import LABEL, PROBABILITIES, graph_answers, measure, served_signature
 from onnxlet.convert.extras import versions
 from onnxlet.convert.golden import golden_of
@@ -72,11 +72,12 @@ class Conversion:
             raise InvalidInputError("labels name classes, and this model is a regressor: leave --labels out")
         if self.labels and classes is not None and len(self.labels) != len(classes):
             raise InvalidInputError(
-                f"{len(self.labels)} labels were given, the model has {len(classes)} classes: {quoted(map(str, classes))}"
+                f"{len(self.labels)} labels were given, the model has {len(classes)} classes: "
+                f"{quoted(map(str, classes))}"
             )
 
     def _faithful(self, path: Path, rows: Rows, expected: Tensors) -> Faithful:
-        """The first export that answers as the model does. Raises ConversionError with what was measured if none does."""
+        """The first export that answers as the model does. Raises ConversionError with what was measured if none."""
         found = []
         for export in self.model.exports(rows, self.labels):
             self.say(f"comparing the graph in {export.way} with the {self.model.framework} model on {rows.count} rows")
@@ -93,9 +94,9 @@ class Conversion:
             engine.close()
             found.append(f"in {export.way} {comparison}")
         raise ConversionError(
-            f"the graph does not answer as the model does on {rows.count} rows: {'; '.join(found)}; scale features that are "
-            "orders of magnitude apart, fit on float32 values so that no split lies between two of them, or try another "
-            "estimator",
+            f"the graph does not answer as the model does on {rows.count} rows: {'; '.join(found)}; scale features that "
+            "are orders of magnitude apart, fit on float32 values so that no split lies between two of them, or try "
+            "another estimator",
             source=self.source.name,
         )
 

@@ -1,4 +1,4 @@
-"""Converted directories: `model.onnx` (and `model.onnx.data`), `draft.json`, `golden.json`. Each appears whole or not at all."""
+"""Converted directories: `model.onnx` (and `model.onnx.data`), `draft.json`, `golden.json`; whole or not at all."""
 
 from __future__ import annotations
 

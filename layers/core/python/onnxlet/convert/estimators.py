@@ -31,7 +31,7 @@ _BROKEN = (
 )
 
 
-def load_estimator(path: Path, *, trust: bool, say: Callable[[str], None]) -> Any:  # noqa: ANN401 - scikit-learn has no types
+def load_estimator(path: Path, *, trust: bool, say: Callable[[str], None]) -> Any:
     """Read the fitted estimator in a joblib or skops file.
 
     Raises TrustRequiredError for what runs code without `trust`, ConversionError for what holds no estimator, or one of
@@ -60,19 +60,19 @@ def load_estimator(path: Path, *, trust: bool, say: Callable[[str], None]) -> An
     return estimator
 
 
-def _read_joblib(path: Path, *, trust: bool) -> Any:  # noqa: ANN401
+def _read_joblib(path: Path, *, trust: bool) -> Any:
     import joblib
 
     if not trust:
         raise TrustRequiredError(
-            f"{path.name!r} is a pickle, and reading a pickle runs the code in it: pass --trust if you know who made it, "
-            "or save the estimator with skops.io.dump",
+            f"{path.name!r} is a pickle, and reading a pickle runs the code in it: pass --trust if you know who made "
+            "it, or save the estimator with skops.io.dump",
             path=str(path),
         )
     return joblib.load(path)
 
 
-def _read_skops(path: Path, *, trust: bool) -> Any:  # noqa: ANN401
+def _read_skops(path: Path, *, trust: bool) -> Any:
     require("sklearn", "skops")
     import skops.io
 

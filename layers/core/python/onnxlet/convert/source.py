@@ -64,7 +64,7 @@ class TrainedModel(Protocol):
     """A classifier's class values, as its graph will give them; None for a regressor."""
 
     def rows(self, table: Table | None, target: str | None, *, seed: int) -> Rows:
-        """The rows that the data holds, or random ones where there is none. Raises InvalidInputError if it lacks columns."""
+        """The rows that the data holds, or random ones without data. Raises InvalidInputError if it lacks columns."""
 
     def exports(self, rows: Rows, labels: tuple[str, ...]) -> Iterator[Export]:
         """The graph, in the ways worth trying, best first. Raises ConversionError naming what has no ONNX form."""

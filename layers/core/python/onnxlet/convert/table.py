@@ -13,6 +13,9 @@ import numpy as np
 from onnxlet.errors import InvalidInputError
 from onnxlet.tensors import DATATYPES, Tensor
 
+MOST_NAMES = 12
+"""So many are listed in a message."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -88,8 +91,11 @@ def truth_of(table: Table, target: str, classes: Sequence[int | str] | None, lab
         if np.isnan(truth).any():
             raise InvalidInputError(f"the target {target!r} has empty cells", target=target)
         return truth
-    values = {str(value): value for value in classes} | dict(zip(labels, classes, strict=False))
-    cells = [_whole(cell) for cell in table.column(target)]
+    values: dict[str, int | str] = {str(value): value for value in classes}
+    if tuple(classes) == (0, 1):
+        values |= {"False": 0, "True": 1}
+    values |= dict(zip(labels, classes, strict=False))
+    cells = [cell if cell in values else _whole(cell) for cell in table.column(target)]
     unknown = sorted(set(cells) - values.keys())
     if unknown:
         raise InvalidInputError(
@@ -101,10 +107,10 @@ def truth_of(table: Table, target: str, classes: Sequence[int | str] | None, lab
 
 
 def quoted(names: Iterable[str]) -> str:
-    """Names in quotes for a message, the first dozen of them."""
+    """Names in quotes for a message, the first of them."""
     listed = list(names)
-    shown = ", ".join(repr(name) for name in listed[:12])
-    return shown + (f" and {len(listed) - 12} more" if len(listed) > 12 else "")  # noqa: PLR2004 - as the docstring says
+    shown = ", ".join(repr(name) for name in listed[:MOST_NAMES])
+    return shown + (f" and {len(listed) - MOST_NAMES} more" if len(listed) > MOST_NAMES else "")
 
 
 def _whole(cell: str) -> str:

@@ -19,8 +19,8 @@ def optimize(
     """Quantize the converted model in `directory` where that pays; write to `output`, or in its place.
 
     `data` is a CSV file with a header, better of rows that were held out: the answers are compared on it, and with a
-    `target` column measured before and after. Without it there are just the golden rows to compare. The draft says what was
-    done, or why nothing was. Raises InvalidInputError for no converted model, or one that is quantized already.
+    `target` column measured before and after. Without it there are just the golden rows to compare. The draft says what
+    was done, or why nothing was. Raises InvalidInputError for no converted model, or one that is quantized already.
     """
     from onnxlet.optimize.optimization import Optimizing
 

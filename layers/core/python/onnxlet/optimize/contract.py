@@ -40,7 +40,7 @@ class Quality:
     def breach(self, expected: Tensors) -> str:
         """In what the contract does not hold; empty if it does."""
         rows = self.batch.rows
-        agreement = min(self.batch.label_agreement, self.alone.label_agreement)
+        agreement = min(c.label_agreement if c.label_agreement is not None else 1.0 for c in (self.batch, self.alone))
         if (1 - agreement) * rows > max(1.0, (1 - LOWEST_AGREEMENT) * rows) + 1e-9:
             return f"only {agreement:.1%} of {rows} labels stay the same"
         for name, before in self.before.items():

@@ -1,8 +1,8 @@
 """Dynamic quantization: weights of matrix products as 8-bit integers, activations quantized as they come.
 
-Weights are unsigned: with signed ones, products of two neighbours overflow 16 bits on x86 CPUs without VNNI, and the same
-row gets another answer there. Activations share one scale per tensor, so that a row's answer depends a little on the rows
-it is sent with; hence answers are compared both ways.
+Weights are unsigned: with signed ones, sums of two products overflow 16 bits on x86 CPUs without VNNI, and the same row
+gets another answer there. Activations share one scale per tensor, so that a row's answer depends a little on the rows it
+is sent with; hence answers are compared both ways.
 """
 
 from __future__ import annotations

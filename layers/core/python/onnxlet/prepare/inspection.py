@@ -41,8 +41,8 @@ def inspect(path: Path) -> Inspected:
     size = path.stat().st_size
     if size > MOST_PROTOBUF:
         raise RejectedModelError(
-            f"{path.name!r} has {size} bytes, more than the 2 GB that an ONNX file may have: save its weights apart with "
-            "onnx.save_model(model, path, save_as_external_data=True)",
+            f"{path.name!r} has {size} bytes, more than the 2 GB that an ONNX file may have: save its weights apart "
+            "with onnx.save_model(model, path, save_as_external_data=True)",
             size=size,
         )
     try:
@@ -94,8 +94,8 @@ def _check_types(graph: onnx.GraphProto) -> None:
             if value.type.tensor_type.elem_type not in _KINDS:
                 said = onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)
                 raise RejectedModelError(
-                    f"{kind} {value.name!r} has elements of type {said}, which no protocol here carries: cast it in the "
-                    f"graph to one of {', '.join(DATATYPES)}",
+                    f"{kind} {value.name!r} has elements of type {said}, which no protocol here carries: cast it in "
+                    f"the graph to one of {', '.join(DATATYPES)}",
                     name=value.name,
                 )
 

@@ -15,9 +15,10 @@ SMALLEST_APART = 1024
 
 
 def save_optimized(source: Path, destination: Path, *, weights_apart: bool) -> None:
-    """Write the graph as ONNX Runtime optimizes it for any CPU; with `weights_apart` its weights into one file beside it.
+    """Write the graph as ONNX Runtime optimizes it for any CPU; with `weights_apart` its weights in one file beside it.
 
-    The level is ENABLE_EXTENDED: ENABLE_ALL would tie the file to this machine's instructions. Raises RejectedModelError.
+    The level is ENABLE_EXTENDED: ENABLE_ALL would tie the file to this machine's instructions. Raises
+    RejectedModelError.
     """
     import onnxruntime  # after the engine, which silences its telemetry
 

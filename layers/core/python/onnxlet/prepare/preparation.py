@@ -73,7 +73,7 @@ class Preparation:
             done = subprocess.run(command, capture_output=True, timeout=deadline, check=False)  # noqa: S603 - our own
         except subprocess.TimeoutExpired as error:
             raise DeadlineExceededError(
-                f"{self._model.name!r} was still loading or running after {deadline:g} s, and was stopped: it may never end"
+                f"{self._model.name!r} was still loading or running after {deadline:g} s and was stopped: it may never end"
             ) from error
         report = self._workdir / REPORT
         if done.returncode != 0 or not report.exists():

@@ -1,4 +1,4 @@
-"""The trial: load a graph, optimize it, run it and compare. `python -m onnxlet.prepare.trial FOLDER`, in its own process.
+"""The trial: load a graph, run it, optimize it and compare; `python -m onnxlet.prepare.trial FOLDER`, a process apart.
 
 FOLDER holds `request.json`; the trial leaves `report.json` there, the optimized graph and `golden.json`. A model that
 hangs or crashes leaves no report: the one who waits judges by that.

@@ -1,0 +1,116 @@
+"""What is known of skl2onnx: how to ask it, what its releases get wrong, which of its warnings mean nothing here."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from onnxlet.convert.columns import Layout
+from onnxlet.convert.extras import require
+from onnxlet.errors import ConversionError
+
+OPSET = {"": 21, "ai.onnx.ml": 3}
+"""What is written: old enough for every ONNX Runtime that this package takes."""
+SINGLE_INPUT = "features"
+_GRADIENT_BOOSTING = ("SklearnHistGradientBoostingClassifier", "SklearnHistGradientBoostingRegressor")
+
+
+def to_onnx(estimator: Any, layout: Layout, datatypes: dict[str, str], datatype: str, *, probabilities: bool) -> Any:
+    """The ModelProto that skl2onnx makes. Raises ConversionError with what it says."""
+    require("sklearn", "skl2onnx")
+    import skl2onnx
+    from skl2onnx.common import data_types
+    from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
+
+    kinds = {
+        "BYTES": data_types.StringTensorType,
+        "INT64": data_types.Int64TensorType,
+        "FP32": data_types.FloatTensorType,
+        "FP64": data_types.DoubleTensorType,
+    }
+    if layout.columned:
+        # skl2onnx would rewrite most names; they are given back afterwards
+        inputs = [(f"column_{i}", kinds[datatypes[name]]([None, 1])) for i, name in enumerate(layout.names)]
+    else:
+        inputs = [(SINGLE_INPUT, kinds[datatype]([None, len(layout.names)]))]
+    options = {id(estimator): {"zipmap": False}} if probabilities else None
+    _repair_gradient_boosting()
+    try:
+        with hushed():
+            return skl2onnx.to_onnx(estimator, initial_types=inputs, options=options, target_opset=OPSET)
+    except (MissingConverter, MissingShapeCalculator) as error:
+        raise ConversionError(
+            f"skl2onnx has no converter for a part of the {type(estimator).__name__}: {_first_line(error)}; replace "
+            "that part, or register a converter and publish the .onnx file",
+            estimator=type(estimator).__name__,
+        ) from error
+    except (RuntimeError, NotImplementedError, NameError, ValueError, TypeError, AttributeError, KeyError) as error:
+        raise ConversionError(
+            f"skl2onnx cannot convert the {type(estimator).__name__}: {_first_line(error)}; try other parameters, or "
+            "another estimator",
+            estimator=type(estimator).__name__,
+        ) from error
+
+
+def cast_before_last(estimator: Any) -> Any | None:
+    """The pipeline with a cast to float32 before its last step, as scikit-learn's trees do it; None for no pipeline."""
+    from skl2onnx.sklapi import CastTransformer
+    from sklearn.pipeline import Pipeline
+
+    if not isinstance(estimator, Pipeline) or len(estimator.steps) < 2:  # noqa: PLR2004
+        return None
+    *before, last = estimator.steps
+    return Pipeline([*before, ("cast_to_float32", CastTransformer(dtype=np.float32)), last])
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Silence what two libraries say of each other, not of the model."""
+    with warnings.catch_warnings():
+        # skl2onnx reads probA_ of every SVC, which scikit-learn 1.9 deprecates
+        warnings.filterwarnings("ignore", message=r"Attribute `prob[AB]_` was deprecated", category=FutureWarning)
+        # the columns were put in the order of feature_names_in_; an array just does not say so
+        warnings.filterwarnings("ignore", message=r"X does not have valid feature names", category=UserWarning)
+        yield
+
+
+def _repair_gradient_boosting() -> None:
+    """Let skl2onnx 1.20 write flags as integers where it leaves them booleans, which protobuf 6 and later refuse."""
+    from skl2onnx.common._registration import get_converter, register_converter
+
+    for name in _GRADIENT_BOOSTING:
+        registered = get_converter(name)
+        convert, options = registered._fct, registered._options  # noqa: SLF001 - there is no public way
+        if not isinstance(convert, _IntegerFlags):
+            register_converter(name, _IntegerFlags(convert), overwrite=True, options=options)
+
+
+class _IntegerFlags:
+    """A converter whose nodes get integers for booleans."""
+
+    def __init__(self, convert: Any) -> None:
+        self._convert = convert
+
+    def __call__(self, scope: Any, operator: Any, container: Any) -> None:
+        add_node = container.add_node
+
+        def add(*arguments: Any, **attributes: Any) -> None:
+            flags = attributes.get("nodes_missing_value_tracks_true")
+            if flags is not None:
+                attributes["nodes_missing_value_tracks_true"] = [int(flag) for flag in flags]
+            add_node(*arguments, **attributes)
+
+        container.add_node = add
+        try:
+            self._convert(scope, operator, container)
+        finally:
+            del container.add_node
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:300].rstrip(".") if lines else type(error).__name__
