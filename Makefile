@@ -16,6 +16,17 @@ $(VENV)/.dev: pyproject.toml
 
 install: $(VENV)/.dev ## the package, its extras and the development tools, in .venv
 
+$(VENV)/.demo: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed: make demo PYTHON=python3.13" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test $(VENV)/.dev -nt pyproject.toml || { echo "installing into $(VENV) (about a minute, once)"; \
+		$(BIN)/python -m pip install --disable-pip-version-check -e '.[sklearn]'; }
+	@touch $@
+
+demo: $(VENV)/.demo ## a model's life from training to rollback, on this machine alone (KEEP=1: the server stays)
+	@$(BIN)/onnxlet demo $(if $(KEEP),--keep)
+
 test: $(VENV)/.dev ## the test suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
@@ -81,4 +92,4 @@ check: $(VENV)/.dev $(TOOLS)/.sam-cli-$(SAM_CLI) ## ruff, mypy, import contracts
 docs: $(VENV)/.dev ## regenerate docs/cli.md, docs/errors.md and docs/settings.md
 	$(BIN)/python docs/generate.py
 
-.PHONY: help install test test-lambda-python check docs bench build pins e2e
+.PHONY: help install demo test test-lambda-python check docs bench build pins e2e

@@ -39,7 +39,7 @@ class Access:
         """Its registry, in the caller's name."""
         from onnxlet.registry import Registry
 
-        return Registry(self.store(), who=_who())
+        return Registry(self.store(), who=self.who)
 
     def predictor(self) -> Predictor:
         """A predictor over its models, in this process."""
@@ -47,6 +47,19 @@ class Access:
         from onnxlet.predictor import Predictor
 
         return Predictor(self.store(), self.settings())
+
+    @property
+    def who(self) -> str:
+        """The caller."""
+        import getpass
+        import socket
+
+        try:
+            user = getpass.getuser()
+        except (OSError, KeyError):
+            # a user id without an account, as in some containers; Python 3.13 raises OSError, 3.11 KeyError
+            user = str(os.getuid())
+        return f"{user}@{socket.gethostname()}"
 
 
 pass_access = click.make_pass_decorator(Access)
@@ -61,15 +74,3 @@ def store_url(text: str | None) -> str:
     from platformdirs import user_data_path
 
     return (user_data_path("onnxlet") / "store").as_uri()
-
-
-def _who() -> str:
-    import getpass
-    import socket
-
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError):
-        # a user id without an account, as in some containers; Python 3.13 raises OSError, 3.11 KeyError
-        user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"

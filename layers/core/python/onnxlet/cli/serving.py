@@ -27,7 +27,7 @@ def serve(access: Access, host: str, port: int) -> None:
     """
     from onnxlet.local import serve as run
 
-    run(access.settings(), host, port)
+    run(access.settings(), host, port, who=access.who)
 
 
 @click.command(short_help="Run a function with a Lambda event.")
