@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +18,7 @@ from werkzeug.serving import make_server
 from onnxlet.store import Store, open_store
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+logging.getLogger("werkzeug").setLevel(logging.WARNING)  # a line per request costs as much as the request
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
