@@ -151,7 +151,10 @@ class Loader:
                 got=got,
                 expected=pinned.digest,
             )
-        return decode_manifest(data)
+        manifest = decode_manifest(data)
+        if (manifest.model, manifest.version) != (pinned.model, pinned.version):
+            raise IntegrityError(f"{key!r} holds the manifest of '{manifest.model}:{manifest.version}'", key=key)
+        return manifest
 
     def _open(self, manifest: Manifest, folder: str, left: float) -> Model:
         if GRAPH not in {artifact.path for artifact in manifest.artifacts}:

@@ -10,14 +10,12 @@ What answers when the routed version cannot:
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import NamedTuple
 
 from onnxlet import keys, telemetry
-from onnxlet.aliases import Alias, Route, Routes, decode_alias
+from onnxlet.aliases import Alias, Route, decode_alias
 from onnxlet.believed import RETRY, Belief, Believed
 from onnxlet.errors import (
     AliasNotFoundError,
@@ -34,6 +32,7 @@ from onnxlet.errors import (
 from onnxlet.loading import Loaded, Loader, Pinned
 from onnxlet.model import COLUMNS, SERVING_DEFAULT, Model
 from onnxlet.refs import PRODUCTION, Ref, parse_ref
+from onnxlet.routing import choose, earlier
 from onnxlet.settings import Settings
 from onnxlet.store import Store
 from onnxlet.telemetry import Telemetry
@@ -83,6 +82,7 @@ class Predictor:
         self._statuses = Believed(settings.alias_ttl, self._read_statuses)
         self._warm: dict[Ref, _Warm] = {}
         self._last: dict[tuple[str, str], Pinned] = {}
+        self._told: set[Pinned] = set()
 
     def served(self, ref: Ref, routing_key: str | None = None) -> Served:
         """The model that answers for `ref` over HTTP; `routing_key` decides between the routes of an alias.
@@ -179,7 +179,7 @@ class Predictor:
         except GoldenMismatchError as error:
             if not self._loader.may_fall_back(pinned):
                 raise
-            loaded, timings = self._previous(model, alias, known.value, error)
+            loaded, timings = self._previous(pinned, alias, known.value, error)
             fallback = True
         except (IntegrityError, RejectedModelError, UnavailableError) as error:
             last = self._last.get((model, alias))
@@ -196,23 +196,28 @@ class Predictor:
         return Served(loaded.model, version, alias, stale, fallback, timings), loaded, until
 
     def _previous(
-        self, model: str, alias: str, document: Alias, error: GoldenMismatchError
+        self, refused: Pinned, alias: str, document: Alias, error: GoldenMismatchError
     ) -> tuple[Loaded, dict[str, float] | None]:
-        for route in _earlier(document):
+        for route in earlier(document):
             try:
-                found = self._loader.load(Pinned(model, route.version, route.digest))
+                found = self._loader.load(Pinned(refused.model, route.version, route.digest))
             except (IntegrityError, RejectedModelError, NotFoundError):
                 continue
-            telemetry.log(__name__).error(
-                "version %s of %r is refused, the previous version %s answers: %s",
-                document.routes[0].version,
-                model,
-                route.version,
-                error.detail,
-                extra={telemetry.MODEL: model, telemetry.ALIAS: alias, telemetry.VERSION: route.version},
-            )
+            self._tell(refused, route.version, alias, error)
             return found
         raise error
+
+    def _tell(self, refused: Pinned, answering: int, alias: str, error: GoldenMismatchError) -> None:
+        if refused not in self._told:
+            self._told.add(refused)
+            telemetry.log(__name__).error(
+                "version %s of %r is refused and version %s answers: %s",
+                refused.version,
+                refused.model,
+                answering,
+                error.detail,
+                extra={telemetry.MODEL: refused.model, telemetry.ALIAS: alias, telemetry.VERSION: answering},
+            )
 
     def _read_alias(self, name: tuple[str, str], etag: str) -> tuple[Alias, str] | None:
         model, alias = name
@@ -222,12 +227,19 @@ class Predictor:
         except ObjectNotFoundError as error:
             self._require_model(model)
             raise AliasNotFoundError(
-                f"model {model!r} has no alias {alias!r}: promote a version with 'onnxlet promote {model}:VERSION'"
-                + ("" if alias == PRODUCTION else f" --to {alias}"),
+                f"model {model!r} has no alias {alias!r}: promote a version with 'onnxlet promote {model}:VERSION"
+                + ("'" if alias == PRODUCTION else f" --to {alias}'"),
                 model=model,
                 alias=alias,
             ) from error
-        return None if blob is None else (decode_alias(blob.data), blob.etag)
+        if blob is None:
+            return None
+        document = decode_alias(blob.data)
+        if (document.entry.model, document.entry.alias) != name:
+            raise IntegrityError(
+                f"{key!r} holds the alias '{document.entry.model}@{document.entry.alias}'", model=model, alias=alias
+            )
+        return document, blob.etag
 
     def _read_servable(self, name: tuple[str, int], _: str) -> tuple[str, str]:
         from onnxlet.registry.moments import utc_now
@@ -258,33 +270,3 @@ class Predictor:
 
         if not model_exists(self._store, model):
             raise ModelNotFoundError(f"no model named {model!r}", model=model)
-
-
-def choose(routes: Routes, model: str, routing_key: str | None) -> Route:
-    """One of the routes, by weight: always the same one for a routing key, a random one without.
-
-    Routes keep their order when weights change, so that most keys stay where they are.
-    """
-    if routing_key is None:
-        import random
-
-        point = random.random()  # noqa: S311 - which route is no secret
-    else:
-        hashed = hashlib.sha256(f"{model}\0{routing_key}".encode()).digest()
-        point = int.from_bytes(hashed[:8]) / 2**64
-    left = point * sum(route.weight for route in routes)
-    for route in routes:
-        left -= route.weight
-        if left < 0:
-            return route
-    return routes[-1]
-
-
-def _earlier(alias: Alias) -> Iterator[Route]:
-    """The routes before, newest first and heaviest first, each version once."""
-    seen = {(route.version, route.digest) for route in alias.routes}
-    for routes in alias.previous:
-        for route in sorted(routes, key=lambda route: -route.weight):
-            if (route.version, route.digest) not in seen:
-                seen.add((route.version, route.digest))
-                yield route
