@@ -37,8 +37,8 @@ RETRIES = 200
 """Lost swaps before a mover gives up. One is lost only when another is won, so fifty at once lose at most 49 each."""
 ABSENT = ""
 """The ETag of an alias that routes nowhere yet, or no more: with it as `if_match` nobody's alias is moved."""
-FIRST_PAUSE = 0.01
-LONGEST_PAUSE = 0.5
+FIRST_PAUSE = 0.02
+LONGEST_PAUSE = 1.0
 
 
 class Move(NamedTuple):

@@ -1,0 +1,47 @@
+"""What the registry's fault tests run in processes of their own. It imports little, so that they start quickly."""
+
+from __future__ import annotations
+
+import os
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from onnxlet.registry import Registry
+from onnxlet.store import open_store
+from registries import DRAFT, publish
+
+Environment = dict[str, str]
+
+
+def open_registry(url: str, who: str, environment: Environment, start: float = 0.0) -> Registry:
+    """The registry in a child: at `start`, with the environment that it is told."""
+    os.environ.update(environment)
+    registry = Registry(open_store(url), who=who)
+    time.sleep(max(0.0, start - time.time()))
+    return registry
+
+
+def promote_often(url: str, environment: Environment, who: str, times: int, start: float) -> None:
+    registry = open_registry(url, who, environment, start)
+    for number in range(times):
+        registry.promote("m", 1 + number % 2, why=f"{who}-{number}")
+
+
+def publish_once(url: str, environment: Environment, folder: Path, who: str, start: float) -> None:
+    registry = open_registry(url, who, environment, start)
+    publish(registry, folder / who, graph=who.encode())
+
+
+def publish_until_killed(url: str, environment: Environment, folder: Path, ready: Connection) -> None:
+    registry = open_registry(url, "killed", environment)
+    ready.send(None)
+    while True:
+        registry.publish("m", DRAFT, {"model.onnx": folder / "model.onnx", "model.onnx.data": folder / "data"})
+
+
+def promote_until_killed(url: str, environment: Environment, _: Path, ready: Connection) -> None:
+    registry = open_registry(url, "killed", environment)
+    ready.send(None)
+    for number in range(1_000_000):
+        registry.promote("m", 1 + number % 2)

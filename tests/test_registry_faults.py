@@ -1,0 +1,161 @@
+"""The registry under many writers at once and under `kill -9`: real processes, a directory and S3."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+
+from onnxlet.manifest import digest
+from onnxlet.registry import Registry
+from onnxlet.store import Store, open_store
+from registries import publish, routed
+from registry_processes import promote_often, promote_until_killed, publish_once, publish_until_killed
+
+KILLS = 100
+LONGEST = {"file": 0.012, "s3": 0.03}
+"""Seconds after which a child is killed at the latest: a publish or a few promotes long."""
+# Children come from a small server process: they start in milliseconds and inherit no lock or thread of this one.
+_PROCESSES = multiprocessing.get_context("forkserver")
+_PROCESSES.set_forkserver_preload(["onnxlet.registry.registry", "onnxlet.store.directory", "onnxlet.store.s3"])
+
+
+@pytest.fixture(params=["directory", "s3"])
+def store_url(request: pytest.FixtureRequest) -> str:
+    """The URL of a store that processes can share."""
+    url: str = request.getfixturevalue("directory_url" if request.param == "directory" else "s3_store_url")
+    return url
+
+
+def aws_environment() -> dict[str, str]:
+    """What a child needs to be told, for it inherits the environment of the server process."""
+    return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+
+
+def run_all(target: Callable[..., None], arguments: list[tuple[object, ...]]) -> None:
+    """Run processes side by side; every one must end well."""
+    processes = [_PROCESSES.Process(target=target, args=args) for args in arguments]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(timeout=120)
+    assert [process.exitcode for process in processes] == [0] * len(processes)
+
+
+def kill_often(
+    target: Callable[[str, dict[str, str], Path, Connection], None], url: str, folder: Path, check: Callable[[], None]
+) -> None:
+    """Start a process and kill it at some moment after it got ready, again and again; `check` now and then."""
+    scheme = url.partition(":")[0]
+    for number in range(1, KILLS + 1):
+        ours, theirs = _PROCESSES.Pipe(duplex=False)
+        process = _PROCESSES.Process(target=target, args=(url, aws_environment(), folder, theirs))
+        process.start()
+        theirs.close()
+        ours.recv()
+        time.sleep(random.uniform(0, LONGEST[scheme]))  # noqa: S311 - a moment, no secret
+        process.kill()
+        process.join()
+        ours.close()
+        process.close()
+        if number % 10 == 0:
+            check()
+
+
+def assert_whole(store: Store) -> None:
+    """Every version that is listed as published has all its artifacts, with the digests that its manifest says."""
+    registry = Registry(store)
+    for version in registry.versions("m"):
+        if version.state == "published":
+            for artifact in registry.manifest("m", version.number).artifacts:
+                data = store.get(f"models/m/{version.number}/{artifact.path}").data
+                assert (digest(data), len(data)) == (artifact.digest, artifact.size)
+
+
+@pytest.fixture
+def registry(store_url: str, tmp_path: Path) -> Registry:
+    """A registry with two versions of `m`."""
+    registry = Registry(open_store(store_url))
+    for number in (1, 2):
+        publish(registry, tmp_path, graph=bytes(number))
+    return registry
+
+
+def assert_every_promote_counted(registry: Registry, reasons: set[str]) -> None:
+    """Each is in the history once, in order, and the alias is where the last one took it."""
+    history = registry.history("m")
+    assert Counter(entry.why for entry in history) == Counter(reasons)
+    assert [entry.sequence for entry in history] == list(range(1, len(reasons) + 1))
+    assert routed(registry.alias("m")[0]) == [route.version for route in history[-1].target]
+    assert registry.verify_history("m") == len(reasons)
+
+
+def test_fifty_promotes_at_once_from_threads_are_all_in_the_history_in_order(registry: Registry) -> None:
+    with ThreadPoolExecutor(50) as pool:
+        for number in range(50):
+            pool.submit(registry.promote, "m", 1 + number % 2, why=str(number))
+    assert_every_promote_counted(registry, {str(number) for number in range(50)})
+
+
+def test_fifty_promotes_at_once_from_processes_are_all_in_the_history_in_order(
+    registry: Registry, store_url: str
+) -> None:
+    start = time.time() + 0.5
+    run_all(promote_often, [(store_url, aws_environment(), f"p{number}", 5, start) for number in range(10)])
+    assert_every_promote_counted(registry, {f"p{process}-{number}" for process in range(10) for number in range(5)})
+
+
+def test_processes_that_publish_one_model_at_once_get_a_version_each(store_url: str, tmp_path: Path) -> None:
+    start = time.time() + 0.5
+    names = [f"p{number}" for number in range(6)]
+    run_all(publish_once, [(store_url, aws_environment(), tmp_path, name, start) for name in names])
+    store = open_store(store_url)
+    listed = Registry(store).versions("m")
+    assert [(version.number, version.state) for version in listed] == [(n, "published") for n in range(1, 7)]
+    manifests = [Registry(store).manifest("m", version.number) for version in listed]
+    assert sorted(manifest.publisher for manifest in manifests) == names
+    for manifest in manifests:
+        assert store.get(f"models/m/{manifest.version}/model.onnx").data == manifest.publisher.encode()
+    assert_whole(store)
+
+
+def test_kills_during_publish_leave_no_half_version(tmp_path: Path, store_url: str) -> None:
+    store = open_store(store_url)
+    registry = Registry(store)
+    for name in ("model.onnx", "data"):
+        (tmp_path / name).write_bytes(os.urandom(10_000))
+    published = []
+
+    def check() -> None:
+        published.append(publish(registry, tmp_path / "ours").version)
+        assert registry.promote("m", published[-1]).routes[0].version == published[-1]
+
+    kill_often(publish_until_killed, store_url, tmp_path, check)
+    assert_whole(store)
+    assert published == sorted(set(published))
+    assert any(version.state == "incomplete" for version in registry.versions("m"))
+    registry.gc(older_than=timedelta(seconds=-1))
+    assert all(version.state == "published" for version in registry.versions("m"))
+    assert_whole(store)
+
+
+def test_kills_during_promote_leave_alias_and_history_whole(registry: Registry, store_url: str, tmp_path: Path) -> None:
+    ours = []
+
+    def check() -> None:
+        ours.append(registry.promote("m", 1, why="ours").sequence)
+        assert registry.verify_history("m") == ours[-1]
+
+    kill_often(promote_until_killed, store_url, tmp_path, check)
+    history = registry.history("m")
+    assert len(history) > len(ours)
+    assert [entry.sequence for entry in history if entry.why == "ours"] == ours
