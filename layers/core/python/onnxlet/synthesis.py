@@ -1,8 +1,8 @@
 """Golden rows: inputs made up from statistics, so that no row of anybody's data travels with a version.
 
-Each feature is drawn on its own from binned statistics: quantile bins that hold at least FEWEST rows, the outermost per
-cent left out, a fresh uniform draw within a bin; or, of columns with few values, the values that FEWEST rows share. A row
-that equals one of the data is thrown away. A graph of which nothing is known gets random inputs within its signature.
+Each feature is drawn on its own from binned statistics: quantile bins that hold at least FEWEST rows, the outermost
+per cent left out, a fresh uniform draw within a bin; or, of columns with few values, values that FEWEST rows share. A
+row that equals one of the data is thrown away. A graph of which nothing is known gets random inputs.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ FEW_VALUES = 12
 """A column of so many distinct values or fewer is treated as categories."""
 ROUNDING = 1e-6
 """Relative change of a float that another CPU's arithmetic may make."""
+JOLTS = 8
+"""How often a case is tried with other rounding errors."""
 INTEGERS = 10
 """Random integers are smaller: they may be positions in a short vocabulary."""
 SIZES = (16, 1, 8, 32, 2, 64, 224)
@@ -112,7 +114,7 @@ def golden_cases(engine: Engine, candidates: Iterable[Tensors], tolerance: Toler
     cases: list[GoldenCase] = []
     for inputs in candidates:
         outputs = engine.run(inputs)
-        again = [engine.run(inputs), *(engine.run(_jolted(inputs, random)) for _ in range(3))]
+        again = [engine.run(inputs), *(engine.run(_jolted(inputs, random)) for _ in range(JOLTS))]
         if all(_near(outputs, other, tolerance) for other in again):
             cases.append(GoldenCase(inputs, outputs))
         if len(cases) == MOST_CASES:

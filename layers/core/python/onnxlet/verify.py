@@ -67,7 +67,7 @@ def compare(expected: Tensors, got: Tensors, tolerance: Tolerance) -> Comparison
 
 
 def distances(expected: Tensor, got: Tensor) -> Tensor:
-    """|expected - got|, element by element; equal infinities and two NaN are 0 apart, one NaN alone is infinitely far."""
+    """|expected - got|, element by element; equal infinities and two NaN are 0 apart, one NaN is infinitely far."""
     left, right = expected.astype(np.float64), got.astype(np.float64)
     with np.errstate(invalid="ignore"):
         distance = np.abs(left - right)
@@ -88,7 +88,7 @@ def untie(expected: Tensors, got: Tensors, *, label: str, probabilities: str, ma
 def classification_metrics(
     truth: Tensor, label: Tensor, probabilities: Tensor | None, classes: Tensor
 ) -> dict[str, float]:
-    """Accuracy, F1 (of the second of two classes, else their mean) and, with probabilities, the area under the curve."""
+    """Accuracy, F1 (of the second of two classes, else the mean) and, with probabilities, the area under the curve."""
     from sklearn import metrics
 
     binary = len(classes) == 2  # noqa: PLR2004

@@ -94,9 +94,9 @@ class Conversion:
             engine.close()
             found.append(f"in {export.way} {comparison}")
         raise ConversionError(
-            f"the graph does not answer as the model does on {rows.count} rows: {'; '.join(found)}; scale features that "
-            "are orders of magnitude apart, fit on float32 values so that no split lies between two of them, or try "
-            "another estimator",
+            f"the graph does not answer as the model does on {rows.count} rows: {'; '.join(found)}; scale features "
+            "that are orders of magnitude apart, fit on float32 values so that no split lies between two of them, or "
+            "try another estimator",
             source=self.source.name,
         )
 

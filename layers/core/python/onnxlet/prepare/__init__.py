@@ -26,9 +26,9 @@ def prepare(
     """What `Registry.publish` takes, of a bare .onnx file or a converted directory; files are written below `workdir`.
 
     Raises RejectedModelError for a file that is no ONNX, uses other domains than ai.onnx, ai.onnx.ml and com.microsoft,
-    has weights outside its folder or types that cannot be served, disagrees with its draft, fails, or changes when it is
-    optimized; DeadlineExceededError where loading takes longer than `trial_deadline` or a run longer than `run_deadline` seconds; InvalidInputError for
-    what is neither file nor converted directory.
+    has weights outside its folder or types that cannot be served, disagrees with its draft, fails, or answers otherwise
+    once it is optimized; DeadlineExceededError where loading takes longer than `trial_deadline` or a run longer than
+    `run_deadline` seconds; InvalidInputError for what is neither file nor converted directory.
     """
     from onnxlet.prepare.preparation import Preparation
 

@@ -52,7 +52,8 @@ class Preparation:
         request = Request(
             model=str(self._model.resolve()),
             optimized=MODEL,
-            weights_apart=inspected.size >= APART_FROM,
+            # ONNX Runtime would leave those that lay apart where they were
+            weights_apart=inspected.size >= APART_FROM or bool(inspected.weights),
             golden=str(self._golden.resolve()) if self._golden else None,
             tolerance=self._tolerance,
             run_deadline=run_deadline,
@@ -73,7 +74,7 @@ class Preparation:
             done = subprocess.run(command, capture_output=True, timeout=deadline, check=False)  # noqa: S603 - our own
         except subprocess.TimeoutExpired as error:
             raise DeadlineExceededError(
-                f"{self._model.name!r} was still loading or running after {deadline:g} s and was stopped: it may never end"
+                f"{self._model.name!r} was not done after {deadline:g} s and was stopped: it may never end"
             ) from error
         report = self._workdir / REPORT
         if done.returncode != 0 or not report.exists():
