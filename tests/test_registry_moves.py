@@ -20,6 +20,7 @@ from onnxlet.errors import (
 )
 from onnxlet.manifest import digest
 from onnxlet.registry import Registry
+from onnxlet.registry.moving import ABSENT
 from onnxlet.store import Entry, Store
 from onnxlet.store.memory import MemoryStore
 from registries import publish, routed
@@ -144,6 +145,15 @@ def test_a_conditional_move_with_an_old_etag_is_refused_at_once(registry: Regist
     assert len(registry.history("m")) == 2
     _, etag = registry.alias("m")
     assert routed(registry.rollback("m", if_match=etag)) == [1]
+
+
+def test_a_move_can_require_that_the_alias_is_new(registry: Registry) -> None:
+    registry.promote("m", 1, if_match=ABSENT)
+    with pytest.raises(PreconditionFailedError):
+        registry.promote("m", 2, if_match=ABSENT)
+    registry.delete("m", 1, force=True)
+    assert routed(registry.promote("m", 2, if_match=ABSENT)) == [2]
+    assert registry.verify_history("m") == 3
 
 
 def overtaken(store: Store, meanwhile: Callable[[], object], times: int = 1) -> Store:
