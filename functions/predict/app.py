@@ -1,0 +1,21 @@
+"""The predict function: answers HTTP events and direct invocations with models from the store."""
+
+import os
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+from onnxlet.dataplane import DataPlane
+from onnxlet.gateway import Event, handle
+from onnxlet.predictor import Predictor
+from onnxlet.settings import Settings
+from onnxlet.store import open_store
+
+settings = Settings.from_environ(os.environ)
+predictor = Predictor(open_store(settings.store), settings)
+predictor.preload()
+dataplane = DataPlane(predictor)
+
+
+def handler(event: Event, context: object) -> dict[str, object]:
+    """Lambda's entry point."""
+    return handle(dataplane, event, context)

@@ -1,0 +1,154 @@
+"""JSON documents, read fast or read exactly, behind one way of looking into them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import simdjson
+
+from onnxlet.errors import InvalidInputError
+
+_LISTED = 3
+"""Names that an error spells out before it only counts."""
+_SMALL = 4096
+"""Bytes below which bytes.count beats numpy at counting brackets."""
+_INFINITE = (float("inf"), float("-inf"))
+
+_NAMES: dict[type, str] = {
+    bool: "true or false",
+    int: "an integer",
+    float: "a decimal number",
+    str: "a string",
+    list: "a list",
+    simdjson.Array: "a list",
+    type(None): "null",
+}
+
+
+class UncertainError(InvalidInputError):
+    """The fast reading cannot vouch for its result: read exactly instead. It never leaves the doors."""
+
+
+class RepeatedKeys(dict[str, Any]):
+    """A JSON object that has `repeated` more than once: refused when it is looked into, as the fast reading does."""
+
+    repeated: str = ""
+
+
+def parse_fast(body: bytes) -> Any | None:  # noqa: ANN401 - a JSON value or simdjson's proxy of one
+    """The document as simdjson reads it, or None if it will not: NaN, numbers out of range, more than one document."""
+    try:
+        # a parser must not be reused while a proxy of its last document lives, so each document gets its own
+        return simdjson.Parser().parse(body)
+    except (ValueError, RuntimeError):
+        return None
+
+
+def parse_exact(body: bytes) -> Any:  # noqa: ANN401 - a JSON value
+    """The first JSON document of a body; what follows it is ignored, as TensorFlow Serving does.
+
+    Raises InvalidInputError if there is none, or one nested too deeply or with a number out of range.
+    """
+    import json
+
+    try:
+        text = body.decode().lstrip("\ufeff \t\r\n")
+        return json.JSONDecoder(object_pairs_hook=_object, parse_float=_finite).raw_decode(text)[0]
+    except RecursionError:
+        raise InvalidInputError("the JSON is nested too deeply") from None
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
+    except json.JSONDecodeError as error:
+        said = error.msg[:1].lower() + error.msg[1:]
+        raise InvalidInputError(f"the body is not JSON: {said} at character {error.pos}") from None
+    except ValueError as error:
+        raise InvalidInputError(f"the JSON has a number that cannot be read: {error}") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    repeated = RepeatedKeys(found)
+    names = [name for name, _ in pairs]
+    repeated.repeated = next(name for name in names if names.count(name) > 1)
+    return repeated
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if number in _INFINITE:
+        raise ValueError(f"{text[:40]} is out of range")
+    return number
+
+
+def brackets(body: bytes) -> int:
+    """How often `[` stands in a body: no more than the lists that are known, or it hides one (simdjson flattens: to its
+    buffers `[[1, 2], [[3], 4]]` is as good as two by two).
+    """
+    if len(body) < _SMALL:
+        return body.count(b"[")
+    return int(np.count_nonzero(np.frombuffer(body, np.uint8) == ord("[")))
+
+
+def is_list(value: object) -> bool:
+    """Whether a JSON value is a list."""
+    return isinstance(value, (list, simdjson.Array))
+
+
+def is_object(value: object) -> bool:
+    """Whether a JSON value is an object, other than a binary value {"b64": …}."""
+    if not isinstance(value, (dict, simdjson.Object)):
+        return False
+    return not (len(value) == 1 and "b64" in value and isinstance(value["b64"], str))
+
+
+def members(value: Any, place: str) -> dict[str, Any]:  # noqa: ANN401 - a JSON value
+    """The members of a JSON object. Raises InvalidInputError if it is none, or has a key twice."""
+    if isinstance(value, simdjson.Object):
+        # not by items(), which makes Python objects of whole lists
+        return _once({name: value[name] for name in value.keys()}, value)  # noqa: SIM118 - it iterates over keys no other way
+    if isinstance(value, RepeatedKeys):
+        raise InvalidInputError(f"the key {value.repeated!r} appears twice in {place}")
+    if not isinstance(value, dict):
+        raise InvalidInputError(f"{place} must be an object, not {json_name(value)}")
+    return value
+
+
+def sole_member(value: Any, name: str) -> Any | None:  # noqa: ANN401 - a JSON value
+    """The value of an object's only member, if simdjson read it and it has this name; None otherwise."""
+    if type(value) is simdjson.Object and len(value) == 1:
+        return value.get(name)
+    return None
+
+
+def row_members(row: Any, place: str, *, flat: bool) -> dict[str, Any]:  # noqa: ANN401 - a JSON value
+    """The members of one row of many; `flat` promises that lists among them are rare. Raises as `members` does."""
+    if flat and isinstance(row, simdjson.Object):
+        return _once(row.as_dict(), row)
+    return members(row, place)
+
+
+def is_flat(row: dict[str, Any]) -> bool:
+    """Whether the values of a row are all single ones."""
+    return not any(isinstance(value, (simdjson.Array, simdjson.Object)) for value in row.values())
+
+
+def _once(found: dict[str, Any], value: simdjson.Object) -> dict[str, Any]:
+    if len(found) != len(value):
+        raise UncertainError("a key appears twice")
+    return found
+
+
+def json_name(value: object) -> str:
+    """What JSON calls the kind of a value: `a string`, `an object`."""
+    return _NAMES.get(type(value), "an object")
+
+
+def name_some(names: Iterable[str]) -> str:
+    """A few names in quotes, and how many more there are."""
+    listed = list(names)
+    more = f" and {len(listed) - _LISTED} more" if len(listed) > _LISTED else ""
+    return ", ".join(f"'{name[:80]}'" for name in listed[:_LISTED]) + more

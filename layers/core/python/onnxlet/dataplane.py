@@ -1,0 +1,182 @@
+"""The data plane: one HTTP request in, one answer out, whatever happens. It knows no framework and no Lambda.
+
+Paths belong to protocols by prefix. What all protocols share is done here: sizes, compression, HEAD and OPTIONS, and
+the last resort for errors that nobody foresaw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+
+from onnxlet.errors import (
+    InvalidInputError,
+    MethodNotAllowedError,
+    OnnxletError,
+    RequestTooLargeError,
+    ResponseTooLargeError,
+    RouteNotFoundError,
+)
+from onnxlet.messages import Request, Response
+from onnxlet.predictor import Predictor
+from onnxlet.protocols import health, tfserving
+from onnxlet.protocols.instances import read_document, write_answer
+from onnxlet.refs import parse_ref
+
+MB = 1_000_000
+MAX_REQUEST = 6 * MB
+"""Bytes of a body, before and after decompression: what Lambda takes in one event."""
+MAX_RESPONSE = 5 * MB + MB // 2
+"""Bytes of an answer as Lambda carries it: its limit is 6 MB with the envelope and the escapes of JSON."""
+COMPRESS_FROM = 16 * 1024
+"""Bytes from which an answer is compressed for those who take it: below, base64 eats most of what gzip saves."""
+_COMPRESSION = 1
+
+_PREFIXES = ("/v1/", "/v2/", "/models/", "/openai/v1/")
+_PATHS = frozenset({"/v1", "/v2", "/models", "/invocations", "/ping", "/health", "/version", "/execution-parameters"})
+_METHODS = "GET, HEAD, OPTIONS, POST"
+
+
+def owns_path(path: str) -> bool:
+    """Whether a path is the data plane's to answer; the others are the control plane's."""
+    return path.startswith(_PREFIXES) or path in _PATHS or path[:4].lower() == "/v1/"
+
+
+class DataPlane:
+    """Answers requests with a predictor's models."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+
+    def answer(self, request: Request) -> Response:
+        """Answer a request. It never raises: what goes wrong is an answer too."""
+        try:
+            return _finished(request, self._answer(request))
+        except Exception:  # the outermost door: the log has it, the caller learns nothing internal
+            import logging
+
+            logging.getLogger(__name__).exception("unforeseen error", extra={"path": request.path})
+            return Response(500, tfserving.error_body("internal error"), {"Content-Type": tfserving.JSON})
+
+    def invoke(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer a direct invocation: `{"model": ref, "instances" or "inputs": …}` in, TensorFlow Serving's body with
+        `model_version` out. Raises the errors that `answer` would write.
+        """
+        ref = event["model"]
+        if not isinstance(ref, str):
+            raise InvalidInputError("'model' must be a string: a name, 'name:version' or 'name@alias'")
+        served = self._predictor.served(parse_ref(ref))
+        call = read_document(event, served.model)
+        body = write_answer(served.model.predict(call.inputs, call.signature), rows=call.rows)
+        _check_size(len(body))
+        answer: dict[str, Any] = _parsed(body)
+        answer["model_version"] = served.version
+        return answer
+
+    def _answer(self, request: Request) -> Response:
+        try:
+            if len(request.body) > MAX_REQUEST:
+                raise _request_too_large()
+            encoding = request.headers.get("content-encoding")
+            if encoding:
+                request.body = _decompressed(request.body, encoding)
+            if request.method == "OPTIONS":
+                return _options(request)
+            return _protocol(request.path)(self._predictor, request)
+        except OnnxletError as error:
+            return tfserving.refuse(error)
+
+
+def _protocol(path: str) -> Callable[[Predictor, Request], Response]:
+    if path[:4].lower() == "/v1/":
+        return tfserving.answer
+    if path in (health.LIVE, health.READY):
+        return health.answer
+    raise RouteNotFoundError(f"nothing answers at '{path[:200]}'")
+
+
+def _finished(request: Request, response: Response) -> Response:
+    if request.method == "HEAD":
+        response.body = b""
+        return response
+    size = len(response.body)
+    if size >= COMPRESS_FROM and _takes_gzip(request.headers.get("accept-encoding", "")):
+        import zlib
+
+        gzip = zlib.compressobj(_COMPRESSION, wbits=31)
+        response.body = gzip.compress(response.body) + gzip.flush()
+        response.headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+        size = len(response.body) * 4 // 3
+    try:
+        _check_size(size)
+    except ResponseTooLargeError as error:
+        response.headers.pop("Content-Encoding", None)
+        return tfserving.refuse(error, response.headers)
+    return response
+
+
+def _options(request: Request) -> Response:
+    """TensorFlow Serving's answer to a preflight; as there, cross-origin calls are off by default."""
+    if not request.headers.get("origin", "").lower().startswith(("http://", "https://")):
+        raise MethodNotAllowedError("OPTIONS needs an Origin header with an http or https origin")
+    return Response(200, b"", {"Allow": _METHODS})
+
+
+def _request_too_large() -> RequestTooLargeError:
+    return RequestTooLargeError(
+        f"request too large: at most {MAX_REQUEST:,} bytes are taken, before and after decompression: "
+        "send fewer rows per call, or score a file in batch"
+    )
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_RESPONSE:
+        raise ResponseTooLargeError(
+            f"response too large: {size:,} bytes, at most {MAX_RESPONSE:,} can be answered: send fewer rows per call, "
+            "ask for fewer outputs, accept gzip, or score a file in batch",
+            size=size,
+        )
+
+
+def _takes_gzip(accepted: str) -> bool:
+    for offer in accepted.lower().split(","):
+        coding, _, weight = offer.partition(";")
+        if coding.strip() in ("gzip", "*"):
+            return weight.replace(" ", "").rstrip("0") not in ("q=", "q=0.")
+    return False
+
+
+def _decompressed(body: bytes, encoding: str) -> bytes:
+    """The body that was sent compressed; never more of it than the limit is held in memory."""
+    import zlib
+
+    coding = encoding.strip().lower()
+    if coding == "identity":
+        return body
+    if coding not in ("gzip", "x-gzip"):
+        raise InvalidInputError(f"content-encoding '{coding[:40]}' is not known here: send gzip, or plain bytes")
+    found = b""
+    while body:
+        stream = zlib.decompressobj(wbits=31)
+        try:
+            found += stream.decompress(body, MAX_REQUEST - len(found) + 1)
+        except zlib.error as error:
+            raise InvalidInputError(f"the body is not gzip: {error}") from None
+        if len(found) > MAX_REQUEST:
+            raise _request_too_large()
+        if not stream.eof:
+            raise InvalidInputError("the gzip body ends too soon")
+        body = stream.unused_data
+    return found
+
+
+def _parsed(body: bytes) -> dict[str, Any]:
+    try:
+        parsed = orjson.loads(body)
+    except orjson.JSONDecodeError:  # NaN and the infinities
+        import json
+
+        parsed = json.loads(body)
+    return dict(parsed)

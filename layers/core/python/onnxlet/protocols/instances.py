@@ -1,0 +1,260 @@
+"""Prediction bodies as TensorFlow Serving's REST API v1 has them: `instances` row by row, `inputs` tensor by tensor.
+
+Two things go beyond it. Numbers for floating point inputs may be any that fit; TensorFlow Serving itself refuses whole
+ones above 2**24. And where a model knows named columns, objects with the columns' names are rows of them, without a
+`signature_name`; a column that a row leaves out, or has as null, gets its default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from onnxlet.codec.decoding import copy_matrix, decode_columns, decode_tensor, lists_in, place_in, place_in_rows
+from onnxlet.codec.documents import (
+    brackets,
+    is_flat,
+    is_list,
+    is_object,
+    json_name,
+    members,
+    name_some,
+    parse_exact,
+    parse_fast,
+    row_members,
+    sole_member,
+)
+from onnxlet.codec.encoding import encode_only_row, encode_records, encode_rows, encode_tensor
+from onnxlet.errors import InvalidInputError
+from onnxlet.model import COLUMNS, SERVING_DEFAULT, Model
+from onnxlet.signature import Signature, TensorSpec
+from onnxlet.tensors import Tensor, Tensors
+
+BYTES_SUFFIX = "_bytes"
+"""Outputs of strings whose name ends so are written in base64."""
+
+
+class Call(NamedTuple):
+    """What a body asks for: inputs for one of the model's signatures, and the form it wants the answer in."""
+
+    signature: str
+    inputs: Tensors
+    rows: bool
+    lists: int
+    """How many lists the inputs were written with."""
+
+
+def read_body(body: bytes, model: Model) -> Call:
+    """Read the JSON of a request. Raises InvalidInputError for whatever is wrong with it."""
+    document = parse_fast(body)
+    if document is not None:
+        try:
+            call = _read_matrix(document, model) or _read(document, model, exact=False)
+            if call.lists == brackets(body):
+                return call
+        except InvalidInputError:
+            # the exact reading says what is wrong, if anything is
+            pass
+    return _read(parse_exact(body), model, exact=True)
+
+
+def _read_matrix(document: Any, model: Model) -> Call | None:  # noqa: ANN401 - a JSON value
+    """Read `{"instances": [[number, …], …]}`, the commonest body by far, or leave it to the others."""
+    inputs = model.signatures[SERVING_DEFAULT].inputs
+    if len(inputs) == 1:
+        tensor = copy_matrix(sole_member(document, "instances"), inputs[0])
+        if tensor is not None:
+            return Call(SERVING_DEFAULT, {inputs[0].name: tensor}, rows=True, lists=1 + len(tensor))
+    return None
+
+
+def read_document(document: Mapping[str, Any], model: Model) -> Call:
+    """Read a request that was parsed already. Raises InvalidInputError for whatever is wrong with it."""
+    return _read(document, model, exact=True)
+
+
+def _read(document: Any, model: Model, *, exact: bool) -> Call:  # noqa: ANN401 - a JSON value
+    top = members(document, "the body")
+    name = top.get("signature_name", "")
+    if not isinstance(name, str):
+        raise InvalidInputError(f"'signature_name' must be a string, not {json_name(name)}")
+    if name and name not in model.signatures:
+        raise InvalidInputError(f"the model has no signature '{name[:80]}', only {name_some(model.signatures)}")
+    if "instances" in top:
+        if "inputs" in top:
+            raise InvalidInputError("the body must have one of 'instances' and 'inputs', not both")
+        return _read_rows(top["instances"], model, name, exact=exact)
+    if "inputs" in top:
+        return _read_inputs(top["inputs"], model, name, exact=exact)
+    raise InvalidInputError("the body must have 'instances' or 'inputs'")
+
+
+# --- instances: a list of rows ----------------------------------------------------------------------------------------
+
+
+def _read_rows(rows: Any, model: Model, name: str, *, exact: bool) -> Call:  # noqa: ANN401 - a JSON value
+    if not is_list(rows):
+        raise InvalidInputError(f"'instances' must be a list, not {json_name(rows)}")
+    if not len(rows):
+        raise InvalidInputError("'instances' is empty: send at least one row")
+    if is_object(rows[0]):
+        return _read_objects(rows, model, name, exact=exact)
+    name = name or SERVING_DEFAULT
+    inputs = model.signatures[name].inputs
+    if len(inputs) != 1:
+        raise InvalidInputError(
+            f"'instances' must be a list of objects: the model has {len(inputs)} inputs, {name_some(_names(inputs))}"
+        )
+    tensor = decode_tensor(rows, inputs[0], place_in("instances"), exact=exact)
+    return Call(name, {inputs[0].name: tensor}, rows=True, lists=lists_in(tensor.shape))
+
+
+def _read_objects(rows: Any, model: Model, name: str, *, exact: bool) -> Call:  # noqa: ANN401 - a JSON list
+    first = members(rows[0], "instances[0]")
+    flat = is_flat(first)
+    table = []
+    for index, row in enumerate(rows):
+        if not is_object(row):
+            raise InvalidInputError(f"instances[{index}] must be an object as those before it, not {json_name(row)}")
+        table.append(row_members(row, f"instances[{index}]", flat=flat))
+    name = name or _guessed(model, first)
+    signature = model.signatures[name]
+    defaults = _defaults(model, signature)
+    if defaults is None:
+        _check_rows(table, signature, {})
+        found = {
+            spec.name: decode_tensor(
+                [row[spec.name] for row in table], spec, place_in_rows("instances", spec.name), exact=exact
+            )
+            for spec in signature.inputs
+        }
+        written = sum(len(table) * lists_in(tensor.shape[1:]) for tensor in found.values())
+        return Call(name, found, rows=True, lists=1 + written)
+    complete = _check_rows(table, signature, defaults)
+    columns = {
+        column: [row[column] for row in table]
+        if complete and column not in defaults
+        else [_or_default(row.get(column), defaults.get(column)) for row in table]
+        for column in _names(signature.inputs)
+    }
+    return Call(name, decode_columns(columns, signature.inputs, "instances", exact=exact), rows=True, lists=1)
+
+
+def _check_rows(table: list[dict[str, Any]], signature: Signature, defaults: Mapping[str, Any]) -> bool:
+    """Whether every row has every input. Raises InvalidInputError if one lacks a name or has one too many."""
+    names = _names(signature.inputs)
+    wanted = set(names)
+    complete = True
+    for index, row in enumerate(table):
+        if row.keys() != wanted:
+            complete = False
+            missing = [name for name in names if name not in row and name not in defaults]
+            unknown = [name for name in row if name not in wanted]
+            if missing or unknown:
+                raise InvalidInputError(f"instances[{index}] {_wrong_names(missing, unknown)}")
+    return complete
+
+
+def _wrong_names(missing: list[str], unknown: list[str]) -> str:
+    lacks = f"lacks {name_some(missing)}" if missing else ""
+    has = f"has {name_some(unknown)}, which the model does not know" if unknown else ""
+    return " and ".join(filter(None, (lacks, has)))
+
+
+def _guessed(model: Model, members_: Mapping[str, Any]) -> str:
+    """The signature that an object without a signature_name is for: the columns, unless it names the model's inputs."""
+    if COLUMNS in model.signatures:
+        inputs = model.signatures[SERVING_DEFAULT].inputs
+        if not any(spec.name in members_ for spec in inputs):
+            return COLUMNS
+    return SERVING_DEFAULT
+
+
+def _defaults(model: Model, signature: Signature) -> dict[str, Any] | None:
+    """The defaults of the columns, or None if this signature does not take columns."""
+    tabular = model.manifest.steps.tabular
+    if tabular is None or signature is not model.signatures.get(COLUMNS):
+        return None
+    return {column.name: column.default for column in tabular.columns if column.default is not None}
+
+
+def _or_default(value: Any, default: Any) -> Any:  # noqa: ANN401 - JSON values
+    return default if value is None else value
+
+
+def _names(inputs: tuple[TensorSpec, ...]) -> list[str]:
+    return [spec.name for spec in inputs]
+
+
+# --- inputs: whole tensors --------------------------------------------------------------------------------------------
+
+
+def _read_inputs(value: Any, model: Model, name: str, *, exact: bool) -> Call:  # noqa: ANN401 - a JSON value
+    if not is_object(value):
+        name = name or SERVING_DEFAULT
+        inputs = model.signatures[name].inputs
+        if len(inputs) != 1:
+            raise InvalidInputError(
+                f"'inputs' must be an object: the model has {len(inputs)} inputs, {name_some(_names(inputs))}"
+            )
+        tensor = decode_tensor(value, inputs[0], place_in("inputs"), exact=exact)
+        return Call(name, {inputs[0].name: tensor}, rows=False, lists=lists_in(tensor.shape))
+    given = members(value, "'inputs'")
+    name = name or _guessed(model, given)
+    signature = model.signatures[name]
+    defaults = _defaults(model, signature) or {}
+    missing = [spec.name for spec in signature.inputs if spec.name not in given and spec.name not in defaults]
+    if missing:
+        raise InvalidInputError(
+            f"'inputs' {_wrong_names(missing, [n for n in given if n not in _names(signature.inputs)])}"
+        )
+    found = {
+        spec.name: decode_tensor(given[spec.name], spec, place_in(f"inputs.{spec.name}"), exact=exact)
+        for spec in signature.inputs
+        if spec.name in given
+    }
+    return Call(name, found, rows=False, lists=sum(lists_in(tensor.shape) for tensor in found.values()))
+
+
+# --- answers ----------------------------------------------------------------------------------------------------------
+
+
+def write_answer(outputs: Tensors, *, rows: bool) -> bytes:
+    """The JSON of an answer: `predictions` for rows, else `outputs`; one output stands bare, several in objects.
+
+    Raises InvalidInputError if rows are wanted of outputs that have none, or not as many.
+    """
+    if not rows:
+        if len(outputs) == 1:
+            [(name, tensor)] = outputs.items()
+            return b'{"outputs":' + encode_tensor(tensor, binary=_binary(name, tensor)) + b"}"
+        written = {name: [encode_tensor(tensor, binary=_binary(name, tensor))] for name, tensor in outputs.items()}
+        return b'{"outputs":' + encode_records(written)[1:-1] + b"}"
+    binary = any(map(_binary, outputs, outputs.values()))
+    if _check_batch(outputs) == 1 and not binary:
+        written_row = encode_only_row(outputs)
+        if written_row is not None:
+            return b'{"predictions":' + written_row + b"}"
+    if len(outputs) == 1:
+        [(name, tensor)] = outputs.items()
+        return b'{"predictions":' + encode_tensor(tensor, binary=_binary(name, tensor)) + b"}"
+    columns = {name: encode_rows(tensor, binary=_binary(name, tensor)) for name, tensor in outputs.items()}
+    return b'{"predictions":' + encode_records(columns) + b"}"
+
+
+def _check_batch(outputs: Tensors) -> int:
+    rows = -1
+    for name, tensor in outputs.items():
+        if not tensor.ndim:
+            raise InvalidInputError(
+                f"output '{name}' is a single value, not rows: send 'inputs' instead of 'instances'"
+            )
+        if rows not in (-1, len(tensor)):
+            said = ", ".join(f"'{name}' {len(tensor)}" for name, tensor in outputs.items() if tensor.ndim)
+            raise InvalidInputError(f"the outputs differ in rows ({said}): send 'inputs' instead of 'instances'")
+        rows = len(tensor)
+    return rows
+
+
+def _binary(name: str, tensor: Tensor) -> bool:
+    return name.endswith(BYTES_SUFFIX) and tensor.dtype.kind not in "biuf"
