@@ -49,7 +49,8 @@ def _message(store: Store, predictor: Predictor, record: Mapping[str, Any]) -> b
         for key in keys_to_score(_body(record), store.url):
             _score(store, predictor, key)
     except OnnxletError as error:
-        log.error("message failed", extra={"message_id": record["messageId"], "error": error.detail})  # noqa: TRY400 - the reason is ours and whole
+        message = record["messageId"]
+        log.error("message %s failed: %s", message, error.detail, extra={"message_id": message})  # noqa: TRY400 - ours
         return False
     return True
 
@@ -66,8 +67,8 @@ def _body(record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _score(store: Store, predictor: Predictor, key: str) -> BatchManifest:
     report = score_object(store, predictor, key)
-    facts = {"key": key, "scorer": msgspec.to_builtins(report.scorer), "rows": msgspec.to_builtins(report.rows)}
-    log.info("file scored", extra=facts)
+    facts = {"scorer": msgspec.to_builtins(report.scorer), "rows": msgspec.to_builtins(report.rows)}
+    log.info("%s scored", key, extra=facts)
     return report
 
 
@@ -81,7 +82,7 @@ def keys_to_score(event: Mapping[str, Any], url: str) -> list[str]:
         inside = _relative(bucket, key, url)
         reason = "outside the store" if inside is None else _ignored(inside)
         if inside is None or reason:
-            log.info("object ignored", extra={"key": key, "reason": reason})
+            log.info("%s ignored: %s", key, reason)
         else:
             keys.append(inside)
     return keys

@@ -9,7 +9,9 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import signal
 import statistics
+import sys
 import time
 from contextlib import chdir
 from pathlib import Path
@@ -48,6 +50,8 @@ def demo_models(directory: Path, output: Output) -> None:
 @click.option("--keep", is_flag=True, help="Leave the server running until Ctrl-C.")
 def demo(directory: Path, keep: bool) -> None:
     """Show a model's life, from training to rollback, in DIRECTORY, which is emptied first."""
+    # ended by a signal, the demo ends its server as well
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     started = time.perf_counter()
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)

@@ -34,15 +34,26 @@ class Output:
         click.echo(text, err=True)
 
     @contextmanager
-    def working(self, text: str) -> Iterator[None]:
-        """Say what is being done, if it takes longer than a second."""
-        timer = threading.Timer(PATIENCE, self.say, [text + " …"])
-        timer.daemon = True
-        timer.start()
+    def working(self, text: str) -> Iterator[Callable[[str], None]]:
+        """Say what is being done, if it takes longer than a second; call what is given with what is done next."""
+        timers: list[threading.Timer] = []
+
+        def begin(text: str) -> None:
+            end()
+            timers.append(threading.Timer(PATIENCE, self.say, [text + " …"]))
+            timers[-1].daemon = True
+            timers[-1].start()
+
+        def end() -> None:
+            for timer in timers:
+                timer.cancel()
+            timers.clear()
+
+        begin(text)
         try:
-            yield
+            yield begin
         finally:
-            timer.cancel()
+            end()
 
     @contextmanager
     def progress(self, text: str, unit: str = "") -> Iterator[Progress]:

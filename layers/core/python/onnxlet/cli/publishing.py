@@ -34,8 +34,8 @@ def publish(access: Access, path: Path, name: str, output: Output) -> None:
 
     registry = access.registry()
     with tempfile.TemporaryDirectory(prefix="onnxlet-") as workdir:
-        with output.working("checking the model"):
-            draft, files = prepare(path, Path(workdir))
+        with output.working(f"reading {path}") as begin:
+            draft, files = prepare(path, Path(workdir), on_progress=begin)
         with output.progress("publishing", "B") as advance:
             manifest = registry.publish(name, draft, files, on_progress=advance)
     output.show(manifest, f"{manifest.model}:{manifest.version}")

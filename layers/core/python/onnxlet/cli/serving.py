@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import IO
 
@@ -61,10 +63,11 @@ def invoke(
     try:
         document = json.load(event)
     except ValueError as error:
-        raise click.UsageError(f"{event.name} is not JSON: {error}") from error
+        raise click.UsageError(f"the event is not JSON: {error}") from error
     function_here = Lambda(path, store=access.url, memory=memory, timeout=timeout)
     try:
-        with output.working(f"running {path}"):
+        # what Lambda would take for logs and metrics must not stand beside the data
+        with output.working(f"running {path}"), redirect_stdout(sys.stderr):
             answer = function_here(document)
     except Exception as error:  # noqa: BLE001 - the outermost door: whatever a handler raises, Lambda reports
         show_json(as_lambda_reports(error, function_here.request_id))

@@ -63,17 +63,18 @@ def convert(
     from onnxlet.convert import convert as run
 
     place = directory or Path(model_file.stem)
-    draft = run(
-        model_file,
-        place,
-        data=data,
-        target=target,
-        labels=labels,
-        trust=trust,
-        golden_from=golden_from,
-        training_commit=training_commit,
-        on_progress=output.say,
-    )
+    with output.working(f"reading {model_file}") as begin:
+        draft = run(
+            model_file,
+            place,
+            data=data,
+            target=target,
+            labels=labels,
+            trust=trust,
+            golden_from=golden_from,
+            training_commit=training_commit,
+            on_progress=begin,
+        )
     _tell(draft, output)
     output.show(draft, str(place))
 
@@ -100,7 +101,8 @@ def optimize(directory: Path, place: Path | None, data: Path | None, target: str
     """
     from onnxlet.optimize import optimize as run
 
-    draft = run(directory, place, data=data, target=target, on_progress=output.say)
+    with output.working(f"reading {directory}") as begin:
+        draft = run(directory, place, data=data, target=target, on_progress=begin)
     _tell(draft, output)
     output.show(draft, str(place or directory))
 

@@ -71,9 +71,10 @@ def _fit(estimator: Any, columns: Iterable[str], split: Sequence[Any], trained: 
     import warnings
 
     import joblib
+    from threadpoolctl import threadpool_limits
 
     rows, held_out, truth, held_out_truth = split
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore")  # the network is stopped on purpose before it has converged
         estimator.fit(rows, truth)
     joblib.dump(estimator, trained.model)
