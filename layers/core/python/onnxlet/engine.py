@@ -184,10 +184,12 @@ def _spec_of(node: Any) -> TensorSpec:  # noqa: ANN401 - onnxruntime's NodeArg h
 
 
 def _plain(error: Exception) -> str:
-    """What the runtime says, in one line, without its own folders or ours."""
+    """What the runtime says, in one line, without error numbers and without folders, its own or ours."""
+    import re
+
     said = " ".join(str(error).split())
-    said = said.removeprefix("[ONNXRuntimeError] : ")
-    return said[:500]
+    said = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed:)?", "", said)
+    return re.sub(r"(?<![^\s\"'(:])/[^\s\"']*/", "", said)[:500]
 
 
 def _closed(*_: object) -> list[Any]:
