@@ -19,7 +19,7 @@ install: $(VENV)/.dev ## the package, its extras and the development tools, in .
 $(VENV)/.demo: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed: make demo PYTHON=python3.13" >&2; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 	@test $(VENV)/.dev -nt pyproject.toml || { echo "installing into $(VENV) (about a minute, once)"; \
 		$(BIN)/python -m pip install --disable-pip-version-check -e '.[sklearn]'; }
 	@touch $@

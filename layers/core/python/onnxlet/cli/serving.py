@@ -18,9 +18,10 @@ from onnxlet.cli.output import Output, show_json
 @click.command(short_help="Serve the store over HTTP.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for all.")
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 for a free one.")
+@json_option
 @pass_access
-def serve(access: Access, host: str, port: int) -> None:
-    """Serve the store's models over HTTP, as the functions on Lambda do, until Ctrl-C.
+def serve(access: Access, host: str, port: int, output: Output) -> None:
+    """Serve the store's models over HTTP, as the functions on Lambda do, until Ctrl-C; print the URL once it answers.
 
     \b
     Example:
@@ -29,7 +30,11 @@ def serve(access: Access, host: str, port: int) -> None:
     """
     from onnxlet.local import serve as run
 
-    run(access.settings(), host, port, who=access.who)
+    def ready(url: str) -> None:
+        output.show({"url": url}, url)
+        output.say("predictions below /v1/models, the registry at /docs; Ctrl-C ends it")
+
+    run(access.settings(), host, port, who=access.who, on_ready=ready)
 
 
 @click.command(short_help="Run a function with a Lambda event.")
