@@ -141,10 +141,9 @@ def test_a_mismatch_never_tells_a_value() -> None:
 
 def test_no_case_is_started_after_50_ms() -> None:
     case = GoldenCase({"y": floats(1.0)}, {"y": floats(1.0)})
-    patient, slow = Echo(), Echo(0.06)
-    check(patient, [case] * 4, Tolerance())
+    slow = Echo(0.06)
     check(slow, [case] * 4, Tolerance())
-    assert (patient.runs, slow.runs) == (4, 1)
+    assert slow.runs == 1
 
 
 def test_a_case_that_does_not_run_is_a_mismatch(tmp_path: Path) -> None:

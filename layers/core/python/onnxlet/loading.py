@@ -120,7 +120,7 @@ class Loader:
             folder = self._cache.fetch(manifest, pinned.digest, deadline=self._settings.load_deadline)
             fetched = perf_counter()
             self._make_room(manifest.size)
-            model = self._open(manifest, folder, self._settings.load_deadline - (fetched - started))
+            model = self._open(manifest, folder, started + self._settings.load_deadline - fetched)
         except (IntegrityError, RejectedModelError, UnavailableError) as error:
             self._refuse(pinned, manifest, error)
             raise

@@ -10,7 +10,6 @@ What answers when the routed version cannot:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from time import monotonic
 from typing import NamedTuple
 
@@ -40,8 +39,7 @@ from onnxlet.telemetry import Telemetry
 __all__ = ["COLUMNS", "SERVING_DEFAULT", "Model", "Predictor", "Served", "VersionStatus"]
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
+class Served(NamedTuple):
     """The model that answers, and why it does.
 
     `stale`: the store does not answer, so that this may no longer be what the alias routes to. `fallback`: the routed
@@ -160,7 +158,7 @@ class Predictor:
         return served if len(routes) > 1 else self._keep(ref, served, loaded, until)
 
     def _keep(self, ref: Ref, served: Served, loaded: Loaded, until: float) -> Served:
-        kept = served if served.timings is None else replace(served, timings=None)
+        kept = served if served.timings is None else served._replace(timings=None)
         self._warm[ref] = _Warm(until, kept, loaded)
         return served
 
