@@ -82,7 +82,7 @@ def test_floats_are_written_as_the_shortest_decimals_of_their_width(tensor: Tens
 def test_floats_look_as_tensorflow_serving_writes_them() -> None:
     tensor = np.array([0.1, 1, -0.0, np.nan, np.inf, -np.inf, 1e-9], np.float32)
     assert encode_tensor(tensor) == b"[0.1,1.0,-0.0,NaN,Infinity,-Infinity,1e-9]"
-    assert encode_tensor(np.float64(0.1).reshape(())) == b"0.1"
+    assert encode_tensor(np.array(0.1)) == b"0.1"
     assert encode_tensor(np.array([[np.nan], [2]], np.float16)) == b"[[NaN],[2.0]]"
     assert encode_rows(np.array([[np.nan, 1], [2, np.inf]])) == [b"[NaN,1.0]", b"[2.0,Infinity]"]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from doors import COLUMNS, FEATURES, Shop
 
+from doors import COLUMNS, FEATURES, Shop
 from onnxlet.errors import InvalidInputError, InvalidNameError, ModelNotFoundError
 from onnxlet.gateway import handle, to_request
 from onnxlet.store import Store

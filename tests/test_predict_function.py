@@ -1,0 +1,81 @@
+"""The predict function as Lambda runs it: in a process of its own, from its own folder, with its environment alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from doors import Shop
+from onnxlet.store import open_store
+
+EVENTS = Path(__file__).parent / "events"
+FUNCTION = Path(__file__).parents[1] / "functions" / "predict"
+FORBIDDEN = ("fastapi", "starlette", "mangum", "boto3", "botocore", "pydantic", "click", "onnx", "tqdm", "uvicorn")
+
+PROGRAM = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import app
+answers = [app.handler(json.loads(event), None) for event in sys.argv[2:]]
+print(json.dumps({"answers": answers, "modules": sorted({name.partition(".")[0] for name in sys.modules})}))
+"""
+
+
+def run(events: list[str], store: str, cache: Path, **environment: str) -> dict[str, Any]:
+    """What the function answers, and the modules that it needed."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ONNXLET_", "ORT_"))}
+    finished = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(FUNCTION), *events],
+        env=kept | {"ONNXLET_STORE": store, "ONNXLET_CACHE_DIR": str(cache)} | environment,
+        capture_output=True,
+        check=True,
+        text=True,
+        timeout=60,
+    )
+    assert finished.stderr == ""
+    answered: dict[str, Any] = json.loads(finished.stdout.splitlines()[-1])
+    return answered
+
+
+@pytest.fixture(params=["file", "s3"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a store that holds the classifier."""
+    url: str = request.getfixturevalue("s3_store_url" if request.param == "s3" else "directory_url")
+    Shop(open_store(url), tmp_path / "shop").publish_diagnosis()
+    return url
+
+
+def test_it_predicts_without_any_forbidden_module(store_url: str, tmp_path: Path) -> None:
+    events = [(EVENTS / f"predict-{name}.json").read_text() for name in ("http-api", "direct", "http-api-ready")]
+    found = run(events, store_url, tmp_path / "cache")
+    http, direct, ready = found["answers"]
+    assert http["statusCode"] == 200
+    assert http["headers"]["X-Onnxlet-Model-Version"] == "1"
+    assert http["headers"]["Server-Timing"].startswith("fetch;dur=")
+    assert json.loads(http["body"]) | {"model_version": 1} == direct
+    assert direct["predictions"][0]["label"] == "malignant"
+    assert ready["statusCode"] == 200
+    assert not set(FORBIDDEN) & set(found["modules"])
+    assert ("obstore" in found["modules"]) is store_url.startswith("s3://")
+
+
+def test_it_starts_without_what_a_prediction_does_not_need(directory_url: str, tmp_path: Path) -> None:
+    modules = set(run([], directory_url, tmp_path / "cache")["modules"])
+    assert not {"gzip", "zlib", "ssl", "asyncio", "http", "concurrent"} & modules
+
+
+def test_it_loads_models_before_the_first_request(store_url: str, tmp_path: Path) -> None:
+    event = (EVENTS / "predict-http-api.json").read_text()
+    [answer] = run([event], store_url, tmp_path / "cache", ONNXLET_PRELOAD="diagnosis")["answers"]
+    assert answer["statusCode"] == 200
+    assert "Server-Timing" not in answer["headers"]
+
+
+def test_the_handler_is_composition_only() -> None:
+    assert len((FUNCTION / "app.py").read_text().splitlines()) <= 25
