@@ -49,7 +49,7 @@ test-lambda-python: $(VENV313)/.dev ## the fast tests under Python 3.13, which i
 SAM_CLI := 1.170.0
 RUNTIME_CLIENT := 4.2.2
 TOOLS := .tools
-SAM := SAM_CLI_TELEMETRY=0 $(TOOLS)/bin/sam
+SAM := MAKEFLAGS= LAMBDA_PYTHON=$(LAMBDA_PYTHON) SAM_CLI_TELEMETRY=0 $(TOOLS)/bin/sam
 ARCHITECTURE ?= x86_64
 
 $(TOOLS)/.sam-cli-$(SAM_CLI):

@@ -37,7 +37,13 @@ def find_python() -> str:
     """A Python of the runtime's version that really runs: a pyenv shim on PATH may not. Raises PackagingError."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     installed = sorted(pyenv.glob(f"{RUNTIME}.*/bin/python{RUNTIME}"), key=_patch, reverse=True)
-    for candidate in (sys.executable, f"python{RUNTIME}", "python3", *map(str, installed)):
+    for candidate in (
+        os.environ.get("LAMBDA_PYTHON"),
+        sys.executable,
+        f"python{RUNTIME}",
+        "python3",
+        *map(str, installed),
+    ):
         if candidate and _version(candidate) == RUNTIME:
             return candidate
     raise PackagingError(
@@ -74,13 +80,15 @@ def install_wheels(python: str, requirements: Path, architecture: str, target: P
 
 
 def copy_code(source: Path, target: Path, without: list[str]) -> None:
-    """Copy a file or a directory of sources; `without` are paths inside it that stay behind."""
+    """Copy a file or a directory of sources; `without` are paths inside it that stay behind. Raises PackagingError."""
     if source.is_file():
         target.mkdir(parents=True, exist_ok=True)
         shutil.copy2(source, target / source.name)
         return
     shutil.copytree(source, target / source.name, dirs_exist_ok=True)
     for path in without:
+        if not (target / source.name / path).exists():
+            raise PackagingError(f"{source} has no {path!r} that could stay behind: was it renamed?")
         _remove(target / source.name / path)
 
 

@@ -84,10 +84,16 @@ def test_the_core_layer_leaves_the_toolchain_and_the_command_behind(lambda_pytho
     environ = {**os.environ, "ARTIFACTS_DIR": str(tmp_path), "PATH": _path(lambda_python)}
     subprocess.run(["make", "build-CoreLayer"], cwd=LAYERS / "core", env=environ, check=True, capture_output=True)
     built = tmp_path / "python" / "onnxlet"
-    absent = {"cli", "convert", "local", "optimize.py", "prepare.py", "synthesis.py", "verify.py"}
-    assert not absent & {path.name for path in built.iterdir()}
-    assert {"dataplane.py", "app.py", "registry", "predictor.py"} <= {path.name for path in built.iterdir()}
-    assert not list(tmp_path.rglob("*.pyc~")) + list(tmp_path.rglob("*.cpython-311.pyc"))
+    modules = {path.stem for path in built.iterdir()}
+    assert not modules & {"cli", "convert", "local", "optimize", "prepare", "synthesis", "verify"}
+    assert {"dataplane", "app", "registry", "predictor"} <= modules
+    assert {path.name.split(".")[1] for path in tmp_path.rglob("*.pyc")} == {"cpython-313"}
+
+
+def test_what_shall_stay_behind_must_exist(tmp_path: Path) -> None:
+    (tmp_path / "library").mkdir()
+    with pytest.raises(packager.PackagingError, match="'renamed' that could stay behind"):
+        packager.copy_code(tmp_path / "library", tmp_path / "built", ["renamed"])
 
 
 def _path(python: str) -> str:
@@ -121,6 +127,7 @@ def test_a_python_that_does_not_run_is_no_python(monkeypatch: pytest.MonkeyPatch
     shim.write_text("#!/bin/sh\necho 'python3.13: command not found' >&2\nexit 127\n")
     shim.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("LAMBDA_PYTHON", str(shim))
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "pyenv"))
     monkeypatch.setattr(sys, "executable", "")
     with pytest.raises(packager.PackagingError, match=r"put python3\.13 on PATH, or install one under pyenv"):

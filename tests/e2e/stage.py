@@ -49,8 +49,7 @@ class Stage:
         more = {"AWS_DEFAULT_REGION": "us-east-1", "SAM_CLI_TELEMETRY": "0", "ORT_DISABLE_TELEMETRY": "1"}
         return own | account | more | self.store
 
-    @property
-    def template(self) -> Path:
+    def write_template(self) -> Path:
         """The built template, its functions pointed at the S3 server: SAM only overrides variables that are in it."""
         built = yaml.safe_load((BUILD / "template.yaml").read_text())
         built["Globals"]["Function"]["Environment"]["Variables"] |= self.store

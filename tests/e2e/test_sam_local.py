@@ -15,7 +15,7 @@ from e2e.stage import SAM, Document, Stage, event, http_event, run
 def _invoke(stage: Stage, function: str, it: Document) -> Any:  # noqa: ANN401 - JSON
     path = stage.directory / "event.json"
     path.write_text(json.dumps(it))
-    command = [str(SAM), "local", "invoke", function, "--template", str(stage.template), "--event", str(path)]
+    command = [str(SAM), "local", "invoke", function, "--template", str(stage.write_template()), "--event", str(path)]
     return json.loads(run([*command, "--skip-pull-image"], stage.environ, seconds=180))
 
 

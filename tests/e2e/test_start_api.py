@@ -17,7 +17,15 @@ HOST = "127.0.0.1"
 def url(stage: Stage) -> Iterator[str]:
     port = free_port(HOST)
     log = stage.directory / "start-api.log"
-    command = [str(SAM), "local", "start-api", "--template", str(stage.template), "--skip-pull-image", "--no-watch"]
+    command = [
+        str(SAM),
+        "local",
+        "start-api",
+        "--template",
+        str(stage.write_template()),
+        "--skip-pull-image",
+        "--no-watch",
+    ]
     command += ["--warm-containers", "LAZY", "--host", HOST, "--port", str(port)]
     with running(command, stage.environ, log) as server:
         wait_for(HOST, port, server, log, seconds=60)
@@ -42,6 +50,12 @@ def test_a_prediction_by_version_and_by_label(stage: Stage, url: str) -> None:
     by_version = _curl("--json", body, f"{url}/v1/models/diagnosis/versions/1:predict")
     assert by_version == _curl("--json", body, f"{url}/v1/models/diagnosis/labels/production:predict")
     assert by_version[0] == 200
+
+
+def test_a_prediction_whose_body_arrives_in_base64(stage: Stage, url: str) -> None:
+    body = json.dumps({"instances": stage.rows[:1]})
+    status, answer = _curl("--header", "Content-Type:", "--data", body, f"{url}/v1/models/diagnosis:predict")
+    assert status == 200, answer
 
 
 def test_a_bad_request(url: str) -> None:
