@@ -94,7 +94,7 @@ def cold_rows(stage: Stage) -> list[Row]:
     """Rows 1, 2 and 3."""
     floor = _Contender([str(PROBES / "floor.py"), str(stage.published("diagnosis"))], {})
     return [
-        _compare(1, "cold start from a directory / floor", 1.3, _ours(stage, stage.store, "one-row"), floor, "floor"),
+        _compare(1, "cold start from a directory / floor", 1.3, _ours(stage, stage.store, "one-row"), floor),
         _compare(
             2,
             "cold start from S3 / tutorial",

@@ -78,7 +78,7 @@ def http_event(path: str, body: str) -> dict[str, object]:
 
 def _train_diagnosis(directory: Path) -> Path:
     data = load_breast_cancer()
-    model = make_pipeline(StandardScaler(), MLPClassifier((256, 128), max_iter=60, random_state=0))
+    model = make_pipeline(StandardScaler(), MLPClassifier((256, 128), max_iter=200, random_state=0))
     model.fit(data.data, data.target)
     joblib.dump(model, directory / "diagnosis.joblib")
     rows = "\n".join(",".join(map(repr, row)) for row in data.data.tolist())
@@ -95,7 +95,8 @@ def _train_diagnosis(directory: Path) -> Path:
 
 
 def _write_events(directory: Path) -> None:
-    rows = load_breast_cancer().data[:256].tolist()
+    noise = np.random.default_rng(0).normal(1, 0.05, (256, 30))  # all digits of a double, as measured values have
+    rows = (load_breast_cancer().data[:256] * noise).tolist()
     bodies = {
         "one-row": orjson.dumps({"instances": rows[:1]}),
         "many-rows": orjson.dumps({"instances": rows}),

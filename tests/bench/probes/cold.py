@@ -19,12 +19,13 @@ answer = handler(json.loads(Path(event).read_text()), None)
 answered = time.perf_counter()
 if answer["statusCode"] != 200:
     sys.exit(f"{module} answered {answer}")
+headers = {name.lower(): value for name, value in answer["headers"].items()}
 print(  # noqa: T201 - a probe prints what it measured
     json.dumps(
         {
             "import": imported - began,
             "answer": answered - imported,
-            "timing": answer["headers"].get("server-timing", ""),
+            "timing": headers.get("server-timing", ""),
         }
     )
 )
