@@ -21,7 +21,7 @@ $(VENV)/.demo: pyproject.toml
 		{ echo "Python 3.11 or newer is needed: make demo PYTHON=python3.13" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 	@test $(VENV)/.dev -nt pyproject.toml || { echo "installing into $(VENV) (about a minute, once)"; \
-		$(BIN)/python -m pip install --disable-pip-version-check -e '.[sklearn]'; }
+		$(BIN)/python -m pip install --disable-pip-version-check --no-compile -e '.[sklearn]'; }
 	@touch $@
 
 demo: $(VENV)/.demo ## a model's life from training to rollback, on this machine alone (KEEP=1: the server stays)
