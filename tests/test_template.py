@@ -4,110 +4,26 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from functools import cache
-from pathlib import Path
-from typing import Any
 
-import boto3
 import pytest
-from samtranslator.parser.parser import Parser
-from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
-REPOSITORY = Path(__file__).parents[1]
-FUNCTIONS = ("Predict", "Api", "Score")
+from templates import (
+    FUNCTIONS,
+    REPOSITORY,
+    Document,
+    grants,
+    listed,
+    listing,
+    nested,
+    of_type,
+    operations,
+    resources,
+    stack,
+    statements,
+)
+
 READABLE = {("s3:GetObject", f"{prefix}/*") for prefix in ("models", "aliases", "history")}
-NOTHING = {"Ref": "AWS::NoValue"}
-Document = dict[str, Any]
-
-
-@cache
-def _translated() -> str:
-    """The template as SAM hands it to CloudFormation, as JSON, so that no test can change another's."""
-    source = yaml_parse((REPOSITORY / "template.yaml").read_text())
-    for resource in source["Resources"].values():
-        for location in {"CodeUri", "ContentUri", "Location"} & resource["Properties"].keys():
-            resource["Properties"][location] = "s3://uploaded/by-package"
-    defaults = {name: parameter["Default"] for name, parameter in source["Parameters"].items()}
-    translator = Translator({}, Parser(), boto_session=boto3.Session(region_name="eu-central-1"))
-    return json.dumps(translator.translate(source, defaults))
-
-
-def _decided(value: Any, conditions: Document, parameters: Document) -> Any:  # noqa: ANN401 - JSON
-    """`value` with every Fn::If decided and every parameter filled in; what is AWS::NoValue disappears."""
-    if isinstance(value, list):
-        decided = [_decided(item, conditions, parameters) for item in value]
-        return [item for item in decided if item != NOTHING]
-    if not isinstance(value, dict):
-        return value
-    if "Fn::If" in value:
-        name, then, otherwise = value["Fn::If"]
-        return _decided(then if _holds(conditions[name], parameters) else otherwise, conditions, parameters)
-    if value.get("Ref") in parameters:
-        return parameters[value["Ref"]]
-    items = {key: _decided(item, conditions, parameters) for key, item in value.items()}
-    return {key: item for key, item in items.items() if item != NOTHING}
-
-
-def _holds(condition: Document, parameters: Document) -> bool:
-    if "Fn::Not" in condition:
-        return not _holds(condition["Fn::Not"][0], parameters)
-    left, right = (_decided(side, {}, parameters) for side in condition["Fn::Equals"])
-    return bool(left == right)
-
-
-def resources(template: Document, **chosen: object) -> Document:
-    """The resources that a stack with these parameters has."""
-    parameters = {name: parameter.get("Default") for name, parameter in template["Parameters"].items()} | chosen
-    conditions = template.get("Conditions", {})
-    decided = {
-        name: _decided(resource, conditions, parameters)
-        for name, resource in template["Resources"].items()
-        if "Condition" not in resource or _holds(conditions[resource["Condition"]], parameters)
-    }
-    assert isinstance(decided, dict)
-    return decided
-
-
-def stack(**chosen: object) -> Document:
-    """The main stack's resources, translated."""
-    return resources(json.loads(_translated()), **chosen)
-
-
-def nested(name: str, **chosen: object) -> Document:
-    """A nested stack's resources."""
-    return resources(yaml_parse((REPOSITORY / "infra" / name).read_text()), **chosen)
-
-
-def _of_type(stack: Document, kind: str) -> dict[str, Document]:
-    return {name: resource["Properties"] for name, resource in stack.items() if resource["Type"] == kind}
-
-
-def _statements(stack: Document, function: str) -> Iterator[Document]:
-    for policy in stack[f"{function}Role"]["Properties"]["Policies"]:
-        yield from policy["PolicyDocument"]["Statement"]
-
-
-def _list(value: Any) -> list[Any]:  # noqa: ANN401 - JSON
-    return value if isinstance(value, list) else [value]
-
-
-def _grants(stack: Document, function: str) -> set[tuple[str, str]]:
-    """(action, key pattern) of everything that a function's own policy allows on objects."""
-    return {
-        (action, resource["Fn::Sub"].removeprefix("${Storage.Outputs.BucketArn}/"))
-        for statement in _statements(stack, function)
-        for action in _list(statement["Action"])
-        for resource in _list(statement["Resource"])
-        if action != "s3:ListBucket"
-    }
-
-
-def _operations(stack: Document) -> Iterator[tuple[str, Document]]:
-    for path, methods in stack["HttpApi"]["Properties"]["Body"]["paths"].items():
-        for operation in methods.values():
-            yield path, operation
 
 
 def test_the_template_stays_readable_on_its_own() -> None:
@@ -115,18 +31,20 @@ def test_the_template_stays_readable_on_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("function", "grants"),
+    ("function", "expected"),
     [
         ("Predict", READABLE),
         (
             "Api",
-            READABLE | {("s3:PutObject", "aliases/*"), ("s3:PutObject", "history/*"), ("s3:DeleteObject", "models/*")},
+            READABLE
+            | {("s3:PutObject", key) for key in ("aliases/*", "history/*", "models/*/deleted.json")}
+            | {("s3:DeleteObject", "models/*")},
         ),
         ("Score", READABLE | {("s3:GetObject", "batch/in/*"), ("s3:PutObject", "batch/out/*")}),
     ],
 )
-def test_a_function_touches_exactly_its_prefixes(function: str, grants: set[tuple[str, str]]) -> None:
-    assert _grants(stack(), function) == grants
+def test_a_function_touches_exactly_its_prefixes(function: str, expected: set[tuple[str, str]]) -> None:
+    assert grants(stack(), function) == expected
 
 
 @pytest.mark.parametrize(
@@ -138,9 +56,9 @@ def test_a_function_touches_exactly_its_prefixes(function: str, grants: set[tupl
     ],
 )
 def test_a_function_lists_its_prefixes_and_learns_that_a_key_is_missing(function: str, prefixes: list[str]) -> None:
-    (listing,) = (it for it in _statements(stack(), function) if it["Action"] == "s3:ListBucket")
-    assert listing["Resource"] == {"Fn::GetAtt": ["Storage", "Outputs.BucketArn"]}
-    assert listing["Condition"] == {"StringLikeIfExists": {"s3:prefix": prefixes}}
+    statement = listing(stack(), function)
+    assert statement["Resource"] == {"Fn::GetAtt": ["Storage", "Outputs.BucketArn"]}
+    assert statement["Condition"] == {"StringLikeIfExists": {"s3:prefix": prefixes}}
 
 
 @pytest.mark.parametrize(
@@ -153,9 +71,9 @@ def test_a_function_lists_its_prefixes_and_learns_that_a_key_is_missing(function
 )
 def test_a_function_may_use_the_key_only_where_there_is_one(function: str, actions: set[str]) -> None:
     key = "arn:aws:kms:eu-central-1:111122223333:key/example"
-    keyed = [it for it in _statements(stack(EncryptionKeyArn=key), function) if it["Resource"] == key]
-    assert {action for statement in keyed for action in _list(statement["Action"])} == actions
-    assert not [it for it in _statements(stack(), function) if "kms" in str(it["Action"])]
+    keyed = [it for it in statements(stack(EncryptionKeyArn=key), function) if it["Resource"] == key]
+    assert {action for statement in keyed for action in listed(statement["Action"])} == actions
+    assert not [it for it in statements(stack(), function) if "kms" in str(it["Action"])]
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -176,7 +94,7 @@ def test_a_function_logs_json_to_its_own_group_for_a_limited_time(function: str)
 
 
 def test_every_log_group_forgets() -> None:
-    groups = _of_type(stack(), "AWS::Logs::LogGroup")
+    groups = of_type(stack(), "AWS::Logs::LogGroup")
     assert len(groups) == len(FUNCTIONS) + 1
     assert all(group["RetentionInDays"] for group in groups.values())
 
@@ -233,7 +151,7 @@ def test_a_function_behind_the_api_gives_up_before_the_api_does(function: str) -
 
 
 def test_nothing_is_open_by_default() -> None:
-    assert {str(operation["security"]) for _, operation in _operations(stack())} == {"[{'AWS_IAM': []}]"}
+    assert {str(operation["security"]) for _, operation in operations(stack())} == {"[{'AWS_IAM': []}]"}
 
 
 @pytest.mark.parametrize(
@@ -241,7 +159,7 @@ def test_nothing_is_open_by_default() -> None:
 )
 def test_only_the_mode_none_is_open(mode: str, security: list[Document]) -> None:
     built = stack(AuthMode=mode, JwtIssuer="https://issuer.example", JwtAudience=["onnxlet"])
-    assert all(operation["security"] == security for _, operation in _operations(built))
+    assert all(operation["security"] == security for _, operation in operations(built))
     schemes = built["HttpApi"]["Properties"]["Body"]["components"]["securitySchemes"]
     assert all(scheme in schemes for requirement in security for scheme in requirement)
 
@@ -257,15 +175,15 @@ def test_iam_is_checked_by_signature_and_jwt_by_issuer_and_audience() -> None:
 
 
 def test_no_function_has_an_address_beside_the_api() -> None:
-    assert not _of_type(stack(AuthMode="none"), "AWS::Lambda::Url")
-    principals = [it["Principal"] for it in _of_type(stack(), "AWS::Lambda::Permission").values()]
+    assert not of_type(stack(AuthMode="none"), "AWS::Lambda::Url")
+    principals = [it["Principal"] for it in of_type(stack(), "AWS::Lambda::Permission").values()]
     assert principals == ["apigateway.amazonaws.com"] * 2
 
 
 def test_every_path_has_one_owner() -> None:
     owners = {
         path: re.findall(r"\$\{(\w+)\.Arn\}", operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"])
-        for path, operation in _operations(stack())
+        for path, operation in operations(stack())
     }
     assert owners == {
         "/v1/{proxy+}": ["Predict"],
@@ -279,7 +197,7 @@ def test_every_path_has_one_owner() -> None:
 
 
 def test_the_api_is_throttled_and_logged() -> None:
-    ((_, stage),) = _of_type(stack(ThrottlingRate=3, ThrottlingBurst=4), "AWS::ApiGatewayV2::Stage").items()
+    ((_, stage),) = of_type(stack(ThrottlingRate=3, ThrottlingBurst=4), "AWS::ApiGatewayV2::Stage").items()
     assert stage["DefaultRouteSettings"]["ThrottlingRateLimit"] == 3
     assert stage["DefaultRouteSettings"]["ThrottlingBurstLimit"] == 4
     assert stage["AccessLogSettings"]["DestinationArn"] == {"Fn::GetAtt": ["AccessLogs", "Arn"]}
@@ -300,7 +218,7 @@ def test_files_that_land_go_through_the_queue_to_score() -> None:
 
 def test_a_file_that_fails_comes_again_alone_and_ends_among_the_dead_letters() -> None:
     built = stack(BatchConcurrency=9)
-    ((_, source),) = _of_type(built, "AWS::Lambda::EventSourceMapping").items()
+    ((_, source),) = of_type(built, "AWS::Lambda::EventSourceMapping").items()
     assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert source["ScalingConfig"] == {"MaximumConcurrency": 9}
     redrive = built["LandedFiles"]["Properties"]["RedrivePolicy"]
@@ -315,7 +233,7 @@ def test_a_message_stays_hidden_for_six_times_what_its_file_may_take() -> None:
 
 def test_queues_are_encrypted_and_only_the_rule_writes_to_them() -> None:
     built = stack()
-    assert all(queue["SqsManagedSseEnabled"] for queue in _of_type(built, "AWS::SQS::Queue").values())
+    assert all(queue["SqsManagedSseEnabled"] for queue in of_type(built, "AWS::SQS::Queue").values())
     (statement,) = built["QueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert statement["Principal"] == {"Service": "events.amazonaws.com"}
     assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": ["FileLanded", "Arn"]}}}

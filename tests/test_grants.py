@@ -1,0 +1,137 @@
+"""That what the template allows each function is enough: their work is done on a store that refuses all else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pytest
+
+from models import tiny
+from onnxlet.batch.events import handle
+from onnxlet.errors import ModelNotFoundError, StoreUnavailableError
+from onnxlet.predictor import Predictor
+from onnxlet.refs import parse_ref
+from onnxlet.registry import Registry
+from onnxlet.settings import Settings
+from onnxlet.store import Blob, Entry, Store
+from templates import grants, listing, stack
+
+WRITTEN_ONCE = ("models/*", "history/*")
+"""Where the bucket takes no put and no swap, see test_template.py."""
+
+
+@dataclass
+class Guarded:
+    """A store as S3 is for a function: what its policy and the bucket's do not allow is refused."""
+
+    inner: Store
+    function: str
+    allowed: set[tuple[str, str]] = field(init=False)
+    url: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.url = self.inner.url
+        prefixes = listing(stack(), self.function)["Condition"]["StringLikeIfExists"]["s3:prefix"]
+        self.allowed = grants(stack(), self.function) | {("s3:ListBucket", prefix) for prefix in prefixes}
+
+    def _check(self, action: str, key: str) -> None:
+        if not any(action == granted and fnmatchcase(key, pattern) for granted, pattern in self.allowed):
+            raise StoreUnavailableError(f"{self.function} may not {action} {key!r}")
+
+    def get(self, key: str) -> Blob:
+        self._check("s3:GetObject", key)
+        return self.inner.get(key)
+
+    def get_if_changed(self, key: str, etag: str) -> Blob | None:
+        self._check("s3:GetObject", key)
+        return self.inner.get_if_changed(key, etag)
+
+    def get_range(self, key: str, start: int, length: int) -> bytes | memoryview:
+        self._check("s3:GetObject", key)
+        return self.inner.get_range(key, start, length)
+
+    def put(self, key: str, data: bytes | Path) -> str:
+        self._check("s3:PutObject", key)
+        assert not any(fnmatchcase(key, pattern) for pattern in (*WRITTEN_ONCE, "aliases/*"))
+        return self.inner.put(key, data)
+
+    def create(self, key: str, data: bytes | Path) -> str:
+        self._check("s3:PutObject", key)
+        return self.inner.create(key, data)
+
+    def swap(self, key: str, data: bytes, etag: str) -> str:
+        self._check("s3:PutObject", key)
+        assert not any(fnmatchcase(key, pattern) for pattern in WRITTEN_ONCE)
+        return self.inner.swap(key, data, etag)
+
+    def delete(self, key: str, *, etag: str | None = None) -> None:
+        self._check("s3:DeleteObject", key)
+        self.inner.delete(key, etag=etag)
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        self._check("s3:ListBucket", prefix)
+        return self.inner.list(prefix)
+
+
+@pytest.fixture
+def published(store: Store, tmp_path: Path) -> Store:
+    """A store with two versions of `diagnosis`; the second is in production."""
+    for bias in (0.0, 1.0):
+        tiny.publish(store, "diagnosis", tiny.classifier_package(tmp_path / str(bias), bias=bias))
+    return store
+
+
+def _predictor(store: Store, tmp_path: Path) -> Predictor:
+    return Predictor(store, Settings(store=store.url, cache_dir=str(tmp_path / "cache")))
+
+
+def test_predict_may_do_what_it_does(published: Store, tmp_path: Path) -> None:
+    predictor = _predictor(Guarded(published, "Predict"), tmp_path)
+    predictor.ready()
+    assert predictor.served(parse_ref("diagnosis")).version == 2
+    assert predictor.served(parse_ref("diagnosis:1")).version == 1
+    assert predictor.statuses("diagnosis")
+    with pytest.raises(ModelNotFoundError):
+        predictor.served(parse_ref("nobody"))
+
+
+def test_api_may_do_what_it_does(published: Store) -> None:
+    registry = Registry(Guarded(published, "Api"))
+    assert registry.models() == ["diagnosis"]
+    assert [it.number for it in registry.versions("diagnosis")] == [1, 2]
+    assert registry.manifest("diagnosis", 1).version == 1
+    assert registry.aliases("diagnosis").keys() == {"production"}
+    registry.promote("diagnosis", 1)
+    registry.promote("diagnosis", 2, alias="candidate")
+    registry.rollback("diagnosis")
+    assert registry.verify_history("diagnosis") == len(registry.history("diagnosis"))
+    registry.delete("diagnosis", 1, force=True)
+    assert [it.state for it in registry.versions("diagnosis") if it.number == 1] != ["published"]
+
+
+def test_api_may_not_write_a_version(published: Store, tmp_path: Path) -> None:
+    draft, files = tiny.classifier_package(tmp_path / "third")
+    with pytest.raises(StoreUnavailableError, match=r"may not s3:PutObject 'models/"):
+        Registry(Guarded(published, "Api")).publish("diagnosis", draft, files)
+
+
+@pytest.mark.parametrize("content", [b"radius,texture\n1,2\n,2\n", b""], ids=["rows", "nothing"])
+def test_score_may_do_what_it_does(published: Store, tmp_path: Path, content: bytes) -> None:
+    event = json.loads((Path(__file__).parent / "events" / "score-sqs.json").read_text())
+    key = json.loads(event["Records"][0]["body"])["detail"]["object"]["key"]
+    published.put(key, content)
+    guarded = Guarded(published, "Score")
+    answer = handle(guarded, _predictor(guarded, tmp_path), event)
+    written = {entry.key for entry in published.list("batch/out/")}
+    assert any(path.endswith(".manifest.json") for path in written)
+    assert bool(content) == (answer == {"batchItemFailures": []})
+
+
+def test_no_function_may_remove_what_was_promised_to_stay(published: Store) -> None:
+    for function in ("Predict", "Api", "Score"):
+        with pytest.raises(StoreUnavailableError):
+            Guarded(published, function).delete("history/diagnosis/production/0000000001.json")
