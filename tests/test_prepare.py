@@ -295,13 +295,21 @@ def test_a_graph_that_never_finishes_loading_is_stopped(tmp_path: Path) -> None:
 
 
 def test_a_graph_that_wants_all_memory_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RejectedModelError):
+    with pytest.raises(RejectedModelError, match="more memory than it may have"):
         prepare(saved(greedy(), tmp_path / "source"), tmp_path / "work")
 
 
-def test_a_graph_that_fails_on_its_own_inputs_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RejectedModelError, match="fails on random inputs"):
-        prepare(saved(tiny.embedder(vocabulary=0), tmp_path / "source"), tmp_path / "work")
+def test_a_graph_that_no_random_inputs_suit_is_left_as_it_is_without_golden_cases(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    draft, files = prepare(
+        saved(tiny.embedder(vocabulary=0), tmp_path / "source"), tmp_path / "work", on_progress=said.append
+    )
+
+    assert draft.golden is None
+    assert not draft.offline_optimized
+    assert set(files) == {"model.onnx"}
+    assert "no golden cases, as the model fails on random inputs" in said[-1]
 
 
 def foldable() -> onnx.ModelProto:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
+from time import perf_counter
 
 import numpy as np
 
@@ -29,6 +30,8 @@ ROUNDING = 1e-6
 """Relative change of a float that another CPU's arithmetic may make."""
 JOLTS = 8
 """How often a case is tried with other rounding errors."""
+SLOW = 0.5
+"""Seconds of a run from which on it is only tried with one."""
 INTEGERS = 10
 """Random integers are smaller: they may be positions in a short vocabulary."""
 SIZES = (16, 1, 8, 32, 2, 64, 224)
@@ -113,8 +116,10 @@ def golden_cases(engine: Engine, candidates: Iterable[Tensors], tolerance: Toler
     random = np.random.default_rng(0)
     cases: list[GoldenCase] = []
     for inputs in candidates:
+        started = perf_counter()
         outputs = engine.run(inputs)
-        again = [engine.run(inputs), *(engine.run(_jolted(inputs, random)) for _ in range(JOLTS))]
+        jolts = JOLTS if perf_counter() - started < SLOW else 1
+        again = [engine.run(inputs), *(engine.run(_jolted(inputs, random)) for _ in range(jolts))]
         if all(_near(outputs, other, tolerance) for other in again):
             cases.append(GoldenCase(inputs, outputs))
         if len(cases) == MOST_CASES:

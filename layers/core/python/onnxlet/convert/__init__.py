@@ -1,15 +1,16 @@
 """Convert trained models to ONNX: one file per framework, one use case over them.
 
-`FRAMEWORKS` says which file of this package reads which file of yours. What comes out is a converted directory, which
-`optimize` makes smaller and `publish` takes.
+`FRAMEWORKS` says which module of this package reads which file of yours, by what the file begins with rather than by
+what it is called. What comes out is a converted directory, which `optimize` makes smaller and `publish` takes.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.manifest import Draft, Tolerance
@@ -20,9 +21,26 @@ if TYPE_CHECKING:
 Progress = Callable[[str], None]
 """Told in a sentence what begins."""
 
-FRAMEWORKS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    # module of this package, with open_model(path, *, trust, say) -> TrainedModel; what its files end in
-    ("scikit_learn", (".joblib", ".pkl", ".pickle", ".skops")),
+OPENING = 128
+"""So many bytes of a file tell what it is."""
+
+
+class Framework(NamedTuple):
+    """A module of this package, with `open_model(path, *, trust, say) -> TrainedModel`, and the files that it reads."""
+
+    module: str
+    suffixes: tuple[str, ...]
+    opening: bytes | None = None
+    """A pattern that such files, and no others, begin with."""
+
+
+FRAMEWORKS: tuple[Framework, ...] = (
+    Framework("scikit_learn", (".joblib", ".pkl", ".pickle", ".skops")),
+    # JSON, and UBJSON with the length of the first key as an int64
+    Framework("xgboost", (".ubj", ".json"), rb'\{(L.{8}|\s*")(learner|version)\b'),
+    Framework("lightgbm", (".txt",), rb"tree\r?\nversion="),
+    Framework("catboost", (".cbm",), rb'CBM1|\{\s*"features_info"'),
+    Framework("libsvm", (".model",), rb"svm_type\s"),
 )
 
 
@@ -67,11 +85,27 @@ def convert(
 
 
 def _open(source: Path, *, trust: bool, say: Progress) -> TrainedModel:
-    for name, suffixes in FRAMEWORKS:
-        if source.suffix in suffixes:
-            model: TrainedModel = import_module(f"onnxlet.convert.{name}").open_model(source, trust=trust, say=say)
-            return model
-    known = ", ".join(suffix for _, suffixes in FRAMEWORKS for suffix in suffixes)
+    if not source.exists():
+        raise InvalidInputError(f"there is no file {str(source)!r}", path=str(source))
+    framework = _by_opening(source) or _by_suffix(source)
+    model: TrainedModel = import_module(f"onnxlet.convert.{framework.module}").open_model(source, trust=trust, say=say)
+    return model
+
+
+def _by_opening(source: Path) -> Framework | None:
+    if not source.is_file():
+        return None
+    with source.open("rb") as file:
+        opening = file.read(OPENING)
+    found = (f for f in FRAMEWORKS if f.opening is not None and re.match(f.opening, opening, re.DOTALL))
+    return next(found, None)
+
+
+def _by_suffix(source: Path) -> Framework:
+    for framework in FRAMEWORKS:
+        if source.suffix in framework.suffixes:
+            return framework
+    known = ", ".join(suffix for framework in FRAMEWORKS for suffix in framework.suffixes)
     raise ConversionError(
         f"{source.name!r} is of no kind that can be converted: files end in {known}; an .onnx file needs no "
         "conversion, publish it"

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from onnxlet.convert.table import Table, quoted
-from onnxlet.errors import ConversionError, InvalidInputError
+from onnxlet.convert.features import feature_names
+from onnxlet.convert.table import Table
+from onnxlet.errors import InvalidInputError
 from onnxlet.tensors import Tensors
 
 
@@ -67,29 +68,14 @@ def typical_rows(estimator: Any, names: tuple[str, ...], count: int, seed: int) 
 
 def _names(estimator: Any, table: Table | None, target: str | None) -> tuple[str, ...]:
     """The features' names: as the estimator was fitted, else the data's columns, else x0, x1 …"""
-    if table is not None and target is not None:
-        table.column(target)
     fitted = getattr(estimator, "feature_names_in_", None)
-    if fitted is not None:
-        names = tuple(map(str, fitted))
-        missing = [name for name in names if table is not None and name not in table.columns]
-        if table is not None and missing:
-            raise InvalidInputError(f"{table.name!r} lacks the columns {quoted(missing)}", missing=missing)
-        return names
-    expected = getattr(estimator, "n_features_in_", None)
-    if table is None:
-        if expected is None:
-            raise ConversionError(f"a {type(estimator).__name__} does not say how many features it has: give --data")
-        return tuple(f"x{index}" for index in range(expected))
-    names = tuple(name for name in table.columns if name != target)
-    if expected is not None and len(names) != expected:
-        hint = "" if target else "; if it holds the target, name it with --target"
-        raise InvalidInputError(
-            f"{table.name!r} has {len(names)} columns of features, the estimator wants {expected}{hint}",
-            columns=len(names),
-            expected=expected,
-        )
-    return names
+    return feature_names(
+        f"the {type(estimator).__name__}",
+        learned=None if fitted is None else tuple(map(str, fitted)),
+        expected=getattr(estimator, "n_features_in_", None),
+        table=table,
+        target=target,
+    )
 
 
 def _learned_types(estimator: Any, names: tuple[str, ...]) -> dict[str, str]:

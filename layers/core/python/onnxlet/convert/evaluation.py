@@ -33,9 +33,9 @@ def graph_answers(engine: Engine, steps: Steps, columns: Tensors) -> Tensors:
 
 
 def renamed(classification: Classification | None, outputs: Tensors) -> Tensors:
-    """A classifier's outputs under the names that every classifier's have; others as they are."""
+    """A classifier's outputs, and a single other one, under common names; several others as they are."""
     if classification is None:
-        return outputs
+        return {PREDICTION: next(iter(outputs.values()))} if len(outputs) == 1 else outputs
     answers = {LABEL: outputs[classification.label]}
     if classification.probabilities is not None:
         answers[PROBABILITIES] = outputs[classification.probabilities]

@@ -17,6 +17,14 @@ def free_name(graph: onnx.GraphProto, name: str) -> str:
     return name
 
 
+def output_name(graph: onnx.GraphProto, name: str) -> str:
+    """`name`, lengthened until no input has it; what else has it can be renamed."""
+    inputs = {value.name for value in graph.input}
+    while name in inputs:
+        name += "_"
+    return name
+
+
 def rename(graph: onnx.GraphProto, old: str, new: str) -> None:
     """Give the value `old` the name `new`; a value that has it already gets another."""
     if old == new:

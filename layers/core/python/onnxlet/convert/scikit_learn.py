@@ -133,7 +133,7 @@ class Estimator:
     ) -> Classification:
         found = [value.name for value in graph.output][: 2 if self._gives_probabilities else 1]
         graphs.keep_outputs(graph, found)
-        wanted = [graphs.free_name(graph, name) if name not in found else name for name in ("label", "probabilities")]
+        wanted = [graphs.output_name(graph, name) for name in ("label", "probabilities")]
         for value, name, shape in zip(list(graph.output), wanted, ([-1], [-1, len(classes)]), strict=False):
             graphs.rename(graph, value.name, name)
             graphs.declare_shape(value, shape)
@@ -146,9 +146,10 @@ class Estimator:
 
     def _finish_regressor(self, graph: Any, shape: tuple[int, ...]) -> None:
         graphs.keep_outputs(graph, [graph.output[0].name])
-        graphs.rename(graph, graph.output[0].name, "prediction")
+        name = graphs.output_name(graph, "prediction")
+        graphs.rename(graph, graph.output[0].name, name)
         if len(shape) == 1:
-            graphs.flatten_output(graph, "prediction")
+            graphs.flatten_output(graph, name)
         else:
             graphs.declare_shape(graph.output[0], [-1, *shape[1:]])
 

@@ -33,8 +33,8 @@ def to_onnx(estimator: Any, layout: Layout, datatypes: dict[str, str], datatype:
         "FP64": data_types.DoubleTensorType,
     }
     if layout.columned:
-        # skl2onnx would rewrite most names; they are given back afterwards
-        inputs = [(f"column_{i}", kinds[datatypes[name]]([None, 1])) for i, name in enumerate(layout.names)]
+        # skl2onnx rewrites most names; they are given back afterwards
+        inputs = [(name, kinds[datatypes[name]]([None, 1])) for name in layout.names]
     else:
         inputs = [(SINGLE_INPUT, kinds[datatype]([None, len(layout.names)]))]
     options = {id(estimator): {"zipmap": False}} if probabilities else None

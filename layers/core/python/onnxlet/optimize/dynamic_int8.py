@@ -1,8 +1,8 @@
 """Dynamic quantization: weights of matrix products as 8-bit integers, activations quantized as they come.
 
-Weights are unsigned: with signed ones, sums of two products overflow 16 bits on x86 CPUs without VNNI, and the same row
-gets another answer there. Activations share one scale per tensor, so that a row's answer depends a little on the rows it
-is sent with; hence answers are compared both ways.
+Weights are unsigned: with signed ones, sums of two products overflow 16 bits on x86 CPUs without VNNI, and the same
+row gets another answer there. Activations share one scale per tensor, so that a row's answer depends a little on those
+that it is sent with; hence answers are compared both ways.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ def weighted_products(model: onnx.ModelProto) -> list[str]:
         for weight in model.graph.initializer
         if weight.data_type == onnx.TensorProto.FLOAT and len(weight.dims) > 1
     }
-    return [node.name for node in model.graph.node if node.op_type in _PRODUCTS and node.input[1] in weights]
+    return [
+        node.name for node in named_nodes(model).graph.node if node.op_type in _PRODUCTS and node.input[1] in weights
+    ]
 
 
 def quantize(source: Path, destination: Path, *, keep: Sequence[str]) -> None:
@@ -40,11 +42,11 @@ def quantize(source: Path, destination: Path, *, keep: Sequence[str]) -> None:
         quantize_dynamic(
             named,
             destination,
-            op_types_to_quantize=["MatMul"],  # Gemm is taken apart into MatMul and Add
+            op_types_to_quantize=["MatMul"],  # Gemm x is taken apart into MatMul x_MatMul and Add
             per_channel=False,
             reduce_range=False,
             weight_type=QuantType.QUInt8,
-            nodes_to_exclude=list(keep),
+            nodes_to_exclude=[name for product in keep for name in (product, f"{product}_MatMul")],
         )
 
 

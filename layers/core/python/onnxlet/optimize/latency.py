@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
 
 from onnxlet.engine import Engine
 from onnxlet.tensors import Tensors
 
+NOT_SLOWER = 1.1
+"""Times the latency of one row."""
+UNNOTICED = 20e-6
+"""Seconds."""
 ROUNDS = 9
 MOST_RUNS = 100
 ROUND_SECONDS = 0.02
 
 
-def latency_ratio(engine: Engine, reference: Engine, inputs: Tensors) -> float:
-    """How many times as long `engine` takes as `reference` for these inputs: the median of interleaved rounds.
+@dataclass(frozen=True)
+class Latency:
+    """Seconds that one row takes, before and after."""
+
+    before: float
+    after: float
+
+    @property
+    def slower(self) -> bool:
+        """Whether it takes longer, by more than what medians vary by and nobody notices."""
+        return self.after > self.before * NOT_SLOWER and self.after - self.before > UNNOTICED
+
+    def __str__(self) -> str:
+        return f"one row takes {self.after * 1e6:.0f} instead of {self.before * 1e6:.0f} us"
+
+
+def latency_of(engine: Engine, reference: Engine, inputs: Tensors) -> Latency:
+    """How long `engine` takes for these inputs, beside `reference`: the median ratio of interleaved rounds.
 
     Each round times both, so that what else the machine does weighs on both alike.
     """
@@ -22,7 +43,9 @@ def latency_ratio(engine: Engine, reference: Engine, inputs: Tensors) -> float:
     runs = max(1, min(MOST_RUNS, int(ROUND_SECONDS / once)))
     for warm in (engine, reference):
         _seconds(warm, inputs, runs)
-    return median(_seconds(engine, inputs, runs) / _seconds(reference, inputs, runs) for _ in range(ROUNDS))
+    rounds = [(_seconds(reference, inputs, runs), _seconds(engine, inputs, runs)) for _ in range(ROUNDS)]
+    before = median(float_ for float_, _ in rounds)
+    return Latency(before, before * median(quantized / float_ for float_, quantized in rounds))
 
 
 def _seconds(engine: Engine, inputs: Tensors, runs: int) -> float:

@@ -19,7 +19,7 @@ from onnxlet.golden import GoldenCase
 from onnxlet.manifest import Draft, Evaluation, Optimization, Tolerance
 from onnxlet.optimize.contract import Quality
 from onnxlet.optimize.dynamic_int8 import METHOD, quantize, weighted_products
-from onnxlet.optimize.latency import latency_ratio
+from onnxlet.optimize.latency import Latency, latency_of
 from onnxlet.optimize.rows import Answers, Rows, answers_of, rows_of
 from onnxlet.synthesis import golden_cases
 from onnxlet.verify import compare
@@ -27,8 +27,6 @@ from onnxlet.verify import compare
 RUN_DEADLINE = 60.0
 WORTHWHILE = 0.9
 """The share of the bytes that may be left at most."""
-NOT_SLOWER = 1.1
-"""Times the latency of one row, with room for what a median still varies by."""
 OPTIMIZED = "optimized"
 ATTEMPTS = 3
 """How often a latency over the limit is measured before it is believed."""
@@ -107,11 +105,11 @@ class Optimizing:
         breach = quality.breach(before.batch)
         if breach:
             return None, breach
-        ratio = self._latency_ratio(engine, rows)
-        if ratio > NOT_SLOWER:
-            return None, f"one row takes {ratio:.2f} times as long"
+        latency = self._latency(engine, rows)
+        if latency.slower:
+            return None, str(latency)
         said = (
-            f"{name} in 8 bits: {1 - share:.0%} smaller, one row takes {ratio:.2f} times as long, answers to "
+            f"{name} in 8 bits: {1 - share:.0%} smaller, {latency}, answers to "
             f"{rows.count} {rows.kind} rows move by up to {quality.alone.largest_distance:.2g} alone and "
             f"{quality.batch.largest_distance:.2g} in one batch"
         )
@@ -126,14 +124,13 @@ class Optimizing:
             after=measure(rows.truth, after.batch, classification),
         )
 
-    def _latency_ratio(self, engine: OnnxEngine, rows: Rows) -> float:
-        """The smallest of a few measurements; one within the limit is believed at once."""
-        ratio = float("inf")
-        for _ in range(ATTEMPTS):
-            ratio = min(ratio, latency_ratio(engine, self._float, rows.one(0)))
-            if ratio <= NOT_SLOWER:
+    def _latency(self, engine: OnnxEngine, rows: Rows) -> Latency:
+        """The best of a few measurements; one that is not slower is believed at once."""
+        for attempt in range(1, ATTEMPTS + 1):
+            latency = latency_of(engine, self._float, rows.one(0))
+            if not latency.slower or attempt == ATTEMPTS:
                 break
-        return ratio
+        return latency
 
     def _with_golden(self, chosen: Quantized) -> tuple[Draft, tuple[GoldenCase, ...]]:
         """The golden inputs with the quantized graph's answers.

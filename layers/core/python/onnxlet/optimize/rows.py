@@ -45,7 +45,7 @@ class Answers:
 def rows_of(
     draft: Draft, cases: tuple[GoldenCase, ...], engine: Engine, *, data: Path | None, target: str | None
 ) -> Rows | None:
-    """The data's rows, else the golden ones, None without either. Raises InvalidInputError for data that does not fit."""
+    """The data's rows, else the golden ones, None without either. Raises InvalidInputError for unfit data."""
     if data is None:
         if target is not None:
             raise InvalidInputError("a target column needs --data")

@@ -14,18 +14,19 @@ SMALLEST_APART = 1024
 """Bytes of a weight from which on it lies apart from the graph."""
 
 
-def save_optimized(source: Path, destination: Path, *, weights_apart: bool) -> None:
-    """Write the graph as ONNX Runtime optimizes it for any CPU; with `weights_apart` its weights in one file beside it.
+def save_optimized(source: Path, destination: Path, *, weights_apart: bool, optimize: bool) -> None:
+    """Write the graph as ONNX Runtime optimizes it for any CPU, or only as it reads it.
 
-    The level is ENABLE_EXTENDED: ENABLE_ALL would tie the file to this machine's instructions. Raises
-    RejectedModelError.
+    With `weights_apart` its weights go into one file beside it. The level is ENABLE_EXTENDED: ENABLE_ALL would tie the
+    file to this machine's instructions. Raises RejectedModelError.
     """
     import onnxruntime  # after the engine, which silences its telemetry
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    levels = onnxruntime.GraphOptimizationLevel
+    options.graph_optimization_level = levels.ORT_ENABLE_EXTENDED if optimize else levels.ORT_DISABLE_ALL
     options.optimized_model_filepath = str(destination)
     if weights_apart:
         options.add_session_config_entry(

@@ -62,7 +62,9 @@ class Preparation:
         report = self._try_out(request, trial_deadline)
         if report.source is None or report.graph is None:
             raise _error_of(report)
-        draft = self._drawn_up(inspected, report.source, report.graph, report.cases)
+        if not report.cases:
+            self._say(f"there will be no golden cases, as {report.detail}")
+        draft = self._drawn_up(inspected, report, report.source, report.graph)
         files = {name: self._workdir / name for name in (MODEL, DATA, GOLDEN)}
         return draft, {name: file for name, file in files.items() if file.exists()}
 
@@ -81,7 +83,7 @@ class Preparation:
             raise RejectedModelError(f"{self._model.name!r} {_death(done)} when it was tried")
         return msgspec.json.decode(report.read_bytes(), type=Report)
 
-    def _drawn_up(self, inspected: Inspected, source: Signature, graph: Signature, cases: int) -> Draft:
+    def _drawn_up(self, inspected: Inspected, report: Report, source: Signature, graph: Signature) -> Draft:
         draft = self._draft
         if draft is None:
             provenance = Provenance(
@@ -98,14 +100,14 @@ class Preparation:
                 f"the graph takes {_said(source)}, its draft says {_said(draft.graph)}: convert the model again"
             )
         origin = draft.golden.source if draft.golden and self._golden else "random"
-        golden = Golden(path=GOLDEN, source=origin, cases=cases, tolerance=self._tolerance) if cases else None
+        golden = Golden(path=GOLDEN, source=origin, cases=report.cases, tolerance=self._tolerance)
         digest = draft.provenance.source_digest or _digest(self._model)
         return msgspec.structs.replace(
             draft,
             graph=graph,
-            golden=golden,
+            golden=golden if report.cases else None,
             provenance=msgspec.structs.replace(draft.provenance, source_digest=digest),
-            offline_optimized=True,
+            offline_optimized=report.optimized,
         )
 
 

@@ -1,0 +1,53 @@
+"""Features: which columns of the data a model wants, by name where it learned names, else by number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from onnxlet.convert.table import Table, quoted
+from onnxlet.errors import ConversionError, InvalidInputError
+
+
+def feature_names(
+    what: str,
+    *,
+    learned: Sequence[str] | None,
+    expected: int | None,
+    table: Table | None,
+    target: str | None,
+    spelled: Callable[[str], str] = str,
+) -> tuple[str, ...]:
+    """The features' names in the model's order: the learned ones as the data spells them, else the data's columns,
+    else x0, x1 …
+
+    `what` is the model in a message, `expected` how many features it has if it says so, `spelled` how it would have
+    spelled a column's name. Raises InvalidInputError where data and model do not fit, ConversionError if neither says
+    how many there are.
+    """
+    if table is not None and target is not None:
+        table.column(target)
+    if learned is not None:
+        return _found(learned, table, spelled)
+    if table is None:
+        if expected is None:
+            raise ConversionError(f"{what} does not say how many features it has: give --data")
+        return tuple(f"x{index}" for index in range(expected))
+    names = tuple(name for name in table.columns if name != target)
+    if expected is not None and len(names) != expected:
+        hint = "" if target else "; if it holds the target, name it with --target"
+        raise InvalidInputError(
+            f"{table.name!r} has {len(names)} columns of features, {what} wants {expected}{hint}",
+            columns=len(names),
+            expected=expected,
+        )
+    return names
+
+
+def _found(learned: Sequence[str], table: Table | None, spelled: Callable[[str], str]) -> tuple[str, ...]:
+    if table is None:
+        return tuple(learned)
+    columns = {spelled(name): name for name in table.columns} | {name: name for name in table.columns}
+    missing = [name for name in learned if name not in columns]
+    if missing:
+        raise InvalidInputError(f"{table.name!r} lacks the columns {quoted(missing)}", missing=missing)
+    return tuple(columns[name] for name in learned)
