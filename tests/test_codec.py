@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from onnxlet.codec.decoding import decode_tensor, lists_in, place_in
-from onnxlet.codec.documents import UncertainError, brackets, parse_exact, parse_fast
+from onnxlet.codec.decoding import decode_tensor, lists_in
+from onnxlet.codec.documents import UncertainError, brackets, parse_exact, parse_fast, place_in
 from onnxlet.codec.encoding import encode_only_row, encode_records, encode_rows, encode_tensor
 from onnxlet.datatypes import DATATYPES
 from onnxlet.errors import InvalidInputError

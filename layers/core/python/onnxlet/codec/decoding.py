@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import numpy as np
 import simdjson
 
-from onnxlet.codec.documents import UncertainError, json_name, members
+from onnxlet.codec.documents import Place, UncertainError, json_name, members, place_in
 from onnxlet.datatypes import VARIABLE, Datatype
 from onnxlet.errors import InvalidInputError
 from onnxlet.signature import TensorSpec
@@ -20,29 +20,12 @@ from onnxlet.tensors import Tensor, Tensors
 MAX_RANK = 32
 """Dimensions that a tensor in JSON may have: far more than any model's, a bound for nesting bombs."""
 
-Place = Callable[[Sequence[int]], str]
-"""Says where the element with this index stands in the body: `instances[2].age`."""
-
 _LEAVES: dict[str, tuple[frozenset[type], str]] = {
     "b": (frozenset({bool}), "true or false"),
     "i": (frozenset({int}), "an integer"),
     "f": (frozenset({int, float}), "a number"),
     "s": (frozenset({str}), 'a string or {"b64": …}'),
 }
-
-
-def place_in(prefix: str) -> Place:
-    """Elements of one nested list: `inputs[1][2]`."""
-    return lambda index: prefix + "".join(f"[{position}]" for position in index)
-
-
-def place_in_rows(prefix: str, name: str) -> Place:
-    """Elements of one member of each row: `instances[1].image[2]`."""
-
-    def place(index: Sequence[int]) -> str:
-        return f"{prefix}[{index[0]}].{name}" + "".join(f"[{i}]" for i in index[1:]) if index else prefix
-
-    return place
 
 
 def lists_in(shape: Sequence[int]) -> int:
@@ -127,16 +110,17 @@ def copy_matrix(rows: Any, spec: TensorSpec) -> Tensor | None:  # noqa: ANN401 -
     if type(rows) is not simdjson.Array or spec.datatype != "FP32" or len(spec.shape) != 2:  # noqa: PLR2004
         return None
     height, width = len(rows), spec.shape[1]
-    if not height or type(rows[0]) is not simdjson.Array or len(rows[0]) != width:
+    first = rows[0] if height else None
+    if type(first) is not simdjson.Array or len(first) != width or spec.shape[0] not in (VARIABLE, height):
         return None
+    each: Any = rows
     try:
-        each: Any = rows
         if height > 1 and set(map(len, each)) != {width}:
             return None
         wide = np.frombuffer(rows.as_buffer(of_type="d"))
     except (ValueError, TypeError, RuntimeError):
         return None
-    if wide.size != height * width or spec.shape[0] not in (VARIABLE, height):
+    if wide.size != height * width:
         return None
     return _narrowed(wide, spec.type).reshape(height, width)
 
@@ -280,8 +264,9 @@ def _narrowed(wide: Tensor, datatype: Datatype) -> Tensor:
     if wide.dtype == dtype:
         return wide
     if datatype.kind == "f":
-        # no number is larger than the root of the sum of all squares: a tenth of the price of asking for overflows
-        if wide.size < _FEW and wide.dot(wide) < _SQUARES[datatype.name]:
+        # no number is larger than the root of the sum of all squares, which costs a fifth of asking for overflows;
+        # vdot because it does not warn of its own
+        if wide.size < _FEW and np.vdot(wide, wide) < _SQUARES[datatype.name]:
             return wide.astype(dtype)
         try:
             with np.errstate(over="raise"):

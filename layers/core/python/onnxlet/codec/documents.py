@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import orjson
 import simdjson
 
 from onnxlet.errors import InvalidInputError
@@ -13,7 +14,7 @@ from onnxlet.errors import InvalidInputError
 _LISTED = 3
 """Names that an error spells out before it only counts."""
 _SMALL = 4096
-"""Bytes below which bytes.count beats numpy at counting brackets."""
+"""Bytes below which bytes.count beats numpy at counting."""
 _INFINITE = (float("inf"), float("-inf"))
 
 _NAMES: dict[type, str] = {
@@ -25,6 +26,10 @@ _NAMES: dict[type, str] = {
     simdjson.Array: "a list",
     type(None): "null",
 }
+
+
+Place = Callable[[Sequence[int]], str]
+"""Says where the element with this index stands in the body: `instances[2].age`."""
 
 
 class UncertainError(InvalidInputError):
@@ -43,6 +48,16 @@ def parse_fast(body: bytes) -> Any | None:  # noqa: ANN401 - a JSON value or sim
         # a parser must not be reused while a proxy of its last document lives, so each document gets its own
         return simdjson.Parser().parse(body)
     except (ValueError, RuntimeError):
+        return None
+
+
+def parse_plain(body: bytes) -> Any | None:  # noqa: ANN401 - a JSON value
+    """The document as orjson reads it, or None if it will not, or if strings cannot be counted by their quotes."""
+    if b"\\" in body:
+        return None
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
         return None
 
 
@@ -88,9 +103,18 @@ def brackets(body: bytes) -> int:
     """How often `[` stands in a body: no more than the lists that are known, or it hides one (simdjson flattens: to its
     buffers `[[1, 2], [[3], 4]]` is as good as two by two).
     """
+    return _count(body, b"[")
+
+
+def strings(body: bytes) -> int:
+    """How many strings, keys included, stand in a body without escapes."""
+    return _count(body, b'"') // 2
+
+
+def _count(body: bytes, character: bytes) -> int:
     if len(body) < _SMALL:
-        return body.count(b"[")
-    return int(np.count_nonzero(np.frombuffer(body, np.uint8) == ord("[")))
+        return body.count(character)
+    return int(np.count_nonzero(np.frombuffer(body, np.uint8) == ord(character)))
 
 
 def is_list(value: object) -> bool:
@@ -109,7 +133,10 @@ def members(value: Any, place: str) -> dict[str, Any]:  # noqa: ANN401 - a JSON 
     """The members of a JSON object. Raises InvalidInputError if it is none, or has a key twice."""
     if isinstance(value, simdjson.Object):
         # not by items(), which makes Python objects of whole lists
-        return _once({name: value[name] for name in value.keys()}, value)  # noqa: SIM118 - it iterates over keys no other way
+        found = {name: value[name] for name in value.keys()}  # noqa: SIM118 - a proxy is no Mapping
+        if len(found) != len(value):
+            raise UncertainError("a key appears twice")
+        return found
     if isinstance(value, RepeatedKeys):
         raise InvalidInputError(f"the key {value.repeated!r} appears twice in {place}")
     if not isinstance(value, dict):
@@ -124,24 +151,6 @@ def sole_member(value: Any, name: str) -> Any | None:  # noqa: ANN401 - a JSON v
     return None
 
 
-def row_members(row: Any, place: str, *, flat: bool) -> dict[str, Any]:  # noqa: ANN401 - a JSON value
-    """The members of one row of many; `flat` promises that lists among them are rare. Raises as `members` does."""
-    if flat and isinstance(row, simdjson.Object):
-        return _once(row.as_dict(), row)
-    return members(row, place)
-
-
-def is_flat(row: dict[str, Any]) -> bool:
-    """Whether the values of a row are all single ones."""
-    return not any(isinstance(value, (simdjson.Array, simdjson.Object)) for value in row.values())
-
-
-def _once(found: dict[str, Any], value: simdjson.Object) -> dict[str, Any]:
-    if len(found) != len(value):
-        raise UncertainError("a key appears twice")
-    return found
-
-
 def json_name(value: object) -> str:
     """What JSON calls the kind of a value: `a string`, `an object`."""
     return _NAMES.get(type(value), "an object")
@@ -152,3 +161,17 @@ def name_some(names: Iterable[str]) -> str:
     listed = list(names)
     more = f" and {len(listed) - _LISTED} more" if len(listed) > _LISTED else ""
     return ", ".join(f"'{name[:80]}'" for name in listed[:_LISTED]) + more
+
+
+def place_in(prefix: str) -> Place:
+    """Elements of one nested list: `inputs[1][2]`."""
+    return lambda index: prefix + "".join(f"[{position}]" for position in index)
+
+
+def place_in_rows(prefix: str, name: str) -> Place:
+    """Elements of one member of each row: `instances[1].image[2]`."""
+
+    def place(index: Sequence[int]) -> str:
+        return f"{prefix}[{index[0]}].{name}" + "".join(f"[{i}]" for i in index[1:]) if index else prefix
+
+    return place

@@ -16,6 +16,7 @@ import orjson
 from onnxlet.tensors import Tensor, Tensors
 
 _NUMERIC = "biuf"
+_ONE_ROW = (1,)
 
 
 def encode_tensor(tensor: Tensor, *, binary: bool = False) -> bytes:
@@ -64,10 +65,14 @@ def encode_rows(tensor: Tensor, *, binary: bool = False) -> list[bytes]:
 
 
 def encode_only_row(tensors: Tensors) -> bytes | None:
-    """A list of the one row that each tensor has: bare for one tensor, an object for several. None where orjson cannot
-    say it alone. One call for everything is a third of the price of the general way.
+    """A list of the one row that each tensor has: bare for one tensor, an object for several. None where there is not
+    one row, or orjson cannot say it alone. One call for everything is a third of the price of the general way.
     """
-    row = {name: tensor[0] for name, tensor in tensors.items()}
+    row = {}
+    for name, tensor in tensors.items():
+        if tensor.shape[:1] != _ONE_ROW:
+            return None
+        row[name] = tensor[0]
     try:
         written = orjson.dumps([row] if len(row) > 1 else [*row.values()], option=orjson.OPT_SERIALIZE_NUMPY)
     except TypeError:  # strings in more than one dimension, rows that are not contiguous

@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from onnxlet.codec.decoding import copy_matrix, decode_columns, decode_tensor, lists_in, place_in, place_in_rows
+from onnxlet.codec.decoding import copy_matrix, decode_columns, decode_tensor, lists_in
 from onnxlet.codec.documents import (
     brackets,
-    is_flat,
     is_list,
     is_object,
     json_name,
@@ -21,8 +20,11 @@ from onnxlet.codec.documents import (
     name_some,
     parse_exact,
     parse_fast,
-    row_members,
+    parse_plain,
+    place_in,
+    place_in_rows,
     sole_member,
+    strings,
 )
 from onnxlet.codec.encoding import encode_only_row, encode_records, encode_rows, encode_tensor
 from onnxlet.errors import InvalidInputError
@@ -32,6 +34,9 @@ from onnxlet.tensors import Tensor, Tensors
 
 BYTES_SUFFIX = "_bytes"
 """Outputs of strings whose name ends so are written in base64."""
+
+_HEAD = 64
+"""Bytes in which rows that are objects show their first brace."""
 
 
 class Call(NamedTuple):
@@ -46,16 +51,35 @@ class Call(NamedTuple):
 
 def read_body(body: bytes, model: Model) -> Call:
     """Read the JSON of a request. Raises InvalidInputError for whatever is wrong with it."""
-    document = parse_fast(body)
-    if document is not None:
-        try:
-            call = _read_matrix(document, model) or _read(document, model, exact=False)
-            if call.lists == brackets(body):
+    try:
+        lists = brackets(body)
+        if lists == 1 and b"{" in body[1:_HEAD]:
+            call = _read_records(body, model)
+            if call is not None:
                 return call
-        except InvalidInputError:
-            # the exact reading says what is wrong, if anything is
-            pass
+        document = parse_fast(body)
+        if document is not None:
+            call = _read_matrix(document, model) or _read(document, model, exact=False)
+            if call.lists == lists:
+                return call
+    except InvalidInputError:
+        # the exact reading says what is wrong, if anything is
+        pass
     return _read(parse_exact(body), model, exact=True)
+
+
+def _read_records(body: bytes, model: Model) -> Call | None:
+    """Read `{"instances": [{name: value, …}, …]}` with single values through orjson, which is better at objects than
+    simdjson's proxies; or leave it to the others. Of equal keys it keeps the last, so all strings must be known.
+    """
+    document = parse_plain(body)
+    rows = document.get("instances") if isinstance(document, dict) and len(document) == 1 else None
+    if not isinstance(rows, list):
+        return None
+    call = _read(document, model, exact=True)
+    keys = sum(len(row) for row in rows if isinstance(row, dict))
+    values = sum(tensor.size for tensor in call.inputs.values() if tensor.dtype.kind == "O")
+    return call if strings(body) == 1 + keys + values else None
 
 
 def _read_matrix(document: Any, model: Model) -> Call | None:  # noqa: ANN401 - a JSON value
@@ -111,12 +135,11 @@ def _read_rows(rows: Any, model: Model, name: str, *, exact: bool) -> Call:  # n
 
 def _read_objects(rows: Any, model: Model, name: str, *, exact: bool) -> Call:  # noqa: ANN401 - a JSON list
     first = members(rows[0], "instances[0]")
-    flat = is_flat(first)
     table = []
     for index, row in enumerate(rows):
         if not is_object(row):
             raise InvalidInputError(f"instances[{index}] must be an object as those before it, not {json_name(row)}")
-        table.append(row_members(row, f"instances[{index}]", flat=flat))
+        table.append(members(row, f"instances[{index}]"))
     name = name or _guessed(model, first)
     signature = model.signatures[name]
     defaults = _defaults(model, signature)
@@ -230,11 +253,10 @@ def write_answer(outputs: Tensors, *, rows: bool) -> bytes:
             return b'{"outputs":' + encode_tensor(tensor, binary=_binary(name, tensor)) + b"}"
         written = {name: [encode_tensor(tensor, binary=_binary(name, tensor))] for name, tensor in outputs.items()}
         return b'{"outputs":' + encode_records(written)[1:-1] + b"}"
-    binary = any(map(_binary, outputs, outputs.values()))
-    if _check_batch(outputs) == 1 and not binary:
-        written_row = encode_only_row(outputs)
-        if written_row is not None:
-            return b'{"predictions":' + written_row + b"}"
+    row = None if any(name.endswith(BYTES_SUFFIX) for name in outputs) else encode_only_row(outputs)
+    if row is not None:
+        return b'{"predictions":' + row + b"}"
+    _check_batch(outputs)
     if len(outputs) == 1:
         [(name, tensor)] = outputs.items()
         return b'{"predictions":' + encode_tensor(tensor, binary=_binary(name, tensor)) + b"}"
@@ -242,7 +264,7 @@ def write_answer(outputs: Tensors, *, rows: bool) -> bytes:
     return b'{"predictions":' + encode_records(columns) + b"}"
 
 
-def _check_batch(outputs: Tensors) -> int:
+def _check_batch(outputs: Tensors) -> None:
     rows = -1
     for name, tensor in outputs.items():
         if not tensor.ndim:
@@ -253,7 +275,6 @@ def _check_batch(outputs: Tensors) -> int:
             said = ", ".join(f"'{name}' {len(tensor)}" for name, tensor in outputs.items() if tensor.ndim)
             raise InvalidInputError(f"the outputs differ in rows ({said}): send 'inputs' instead of 'instances'")
         rows = len(tensor)
-    return rows
 
 
 def _binary(name: str, tensor: Tensor) -> bool:
