@@ -18,14 +18,14 @@ import joblib
 import numpy as np
 import orjson
 from encoder import write_encoder
-from onnxlet.prepare import prepare
-from onnxlet.registry import Registry
 from sklearn.datasets import load_breast_cancer
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from onnxlet.convert import convert
+from onnxlet.prepare import prepare
+from onnxlet.registry import Registry
 from onnxlet.store import open_store
 
 BUCKET = "bench"
@@ -123,7 +123,7 @@ def wait_for(url: str, process: subprocess.Popen[bytes], seconds: float = 30) ->
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            urllib.request.urlopen(url, timeout=1).close()  # noqa: S310 - our own address
+            urllib.request.urlopen(url, timeout=1).close()
         except OSError:
             time.sleep(0.05)
         else:
@@ -150,8 +150,8 @@ def staged(directory: Path) -> Iterator[Stage]:
     try:
         wait_for(f"{endpoint}/moto-api/", server)
         os.environ.update(environ)
-        request = urllib.request.Request(f"{endpoint}/{BUCKET}", method="PUT")  # noqa: S310 - our own address
-        urllib.request.urlopen(request).close()  # noqa: S310
+        request = urllib.request.Request(f"{endpoint}/{BUCKET}", method="PUT")
+        urllib.request.urlopen(request).close()
         stage = Stage(directory, f"file://{directory / 'store'}", f"s3://{BUCKET}", environ)
         _publish(stage)
         _write_events(directory)

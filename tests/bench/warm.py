@@ -9,10 +9,10 @@ from functools import partial
 import numpy as np
 import orjson
 from cold import HANDLER, PROBES, run_probe
-from onnxlet.codec import decode, encode
 from row import Row, interleaved, quantiles
 from stage import Stage
 
+from onnxlet.codec import decode, encode
 from onnxlet.signature import Signature, TensorSpec
 
 MICRO = 1e6

@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 from onnxlet.predictor import Predictor
-
 from onnxlet.refs import parse_ref
 from onnxlet.settings import Settings
 from onnxlet.store import open_store
