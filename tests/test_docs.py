@@ -5,6 +5,7 @@ Blocks marked `sh` are run; those marked `text` need an AWS account or show what
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -52,6 +53,9 @@ def run(command: str, directory: Path, environ: dict[str, str]) -> str:
 def train(directory: Path, environ: dict[str, str]) -> None:
     """The files that the README's commands are about: a model, held-out rows, some rows to predict."""
     run(f"onnxlet demo-models {directory}", directory, environ)
+    shutil.copy(directory / "diagnosis.joblib", directory / "model.joblib")
+    for name in ("held-out.csv", "patients.csv"):
+        shutil.copy(directory / "diagnosis-held-out.csv", directory / name)
 
 
 def serve_until_it_answers(command: str, directory: Path, environ: dict[str, str]) -> None:

@@ -32,7 +32,7 @@ def serve(access: Access, host: str, port: int, output: Output) -> None:
 
     def ready(url: str) -> None:
         output.show({"url": url}, url)
-        output.say("predictions below /v1/models, the registry at /docs; Ctrl-C ends it")
+        output.say(f"predictions below {url}/v1/models, the registry at {url}/docs; Ctrl-C ends it")
 
     run(access.settings(), host, port, who=access.who, on_ready=ready)
 
