@@ -409,6 +409,7 @@ def test_a_file_without_an_estimator_says_so(tmp_path: Path, contents: bytes) ->
 
 
 def test_what_cannot_be_read_or_found_is_named(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"\x08\x0a")
     with pytest.raises(ConversionError, match=r"\.joblib.*\.skops.*publish it"):
         convert(tmp_path / "model.onnx", tmp_path / "out")
     with pytest.raises(InvalidInputError, match="there is no file"):
@@ -511,7 +512,7 @@ def problem(folder: Path, data: str, target: str | None = "target", **options: A
 
 def test_data_that_do_not_fit_are_named(tmp_path: Path) -> None:
     assert "no column 'target'; it has 'a', 'b'" in problem(tmp_path, "a,b\n1,2\n")
-    assert "3 columns of features, the estimator wants 2; if it holds the target" in problem(
+    assert "wants 2; if it holds the target, name it with --target" in problem(
         tmp_path, "a,b,target\n1,2,0\n", target=None
     )
     assert "holds '7'; the model knows the classes '0', '1', '2'" in problem(tmp_path, "a,b,target\n1,2,7\n")

@@ -104,7 +104,9 @@ def _inputs(plain: OnnxEngine, request: Request) -> tuple[list[Tensors], str]:
 def main(folder: Path) -> None:
     """Try out what `request.json` asks for, and leave `report.json`."""
     request = msgspec.json.decode((folder / REQUEST).read_bytes(), type=Request)
-    resource.setrlimit(resource.RLIMIT_AS, (request.memory, request.memory))
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    memory = request.memory if most == resource.RLIM_INFINITY else min(request.memory, most)
+    resource.setrlimit(resource.RLIMIT_AS, (memory, most))
     try:
         report = try_out(folder, request)
     except (ExecutionError, InvalidInputError) as error:
