@@ -6,6 +6,7 @@ Speed and memory depend on the shapes, not on what the weights say, so nothing h
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +39,7 @@ class _Graph:
     def ones(self, name: str) -> str:
         return self.constant(name, np.ones(WIDTH, np.float32))
 
-    def node(self, operator: str, *inputs: str, **attributes: object) -> str:
+    def node(self, operator: str, *inputs: str, **attributes: Any) -> str:  # noqa: ANN401 - whatever it takes
         output = f"{operator.lower()}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(operator, list(inputs), [output], **attributes))
         return output

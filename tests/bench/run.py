@@ -38,7 +38,7 @@ def measure() -> list[Row]:
             steps: list[tuple[str, Callable[[], list[Row]]]] = [
                 ("cold starts", lambda: cold_rows(stage)),
                 ("warm calls", lambda: warm_rows(stage)),
-                ("JSON", lambda: [image_row()]),
+                ("JSON", lambda: [image_row(stage)]),
                 ("memory", lambda: [memory_row(stage)]),
                 ("the local server", lambda: serving_rows(stage)),
                 ("layers", layer_rows),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -13,13 +14,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
+import onnx
 import orjson
 from encoder import write_encoder
+from onnx import TensorProto, helper
 from sklearn.datasets import load_breast_cancer
-from sklearn.neural_network import MLPClassifier
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -55,59 +59,53 @@ class Stage:
         return self.directory / "store" / "models" / model / "1" / "model.onnx"
 
 
-def http_event(path: str, body: str) -> dict[str, object]:
+def http_event(path: str, body: str) -> dict[str, Any]:
     """A POST as an HTTP API (payload 2.0) hands it to Lambda."""
-    event: dict[str, object] = json.loads((REPOSITORY / "tests" / "events" / "predict-http-api.json").read_text())
-    return (
-        event
-        | {"rawPath": path, "body": body, "isBase64Encoded": False, "routeKey": "$default"}
-        | {
-            "requestContext": event["requestContext"]  # type: ignore[dict-item] # an object in the file
-            | {
-                "http": {
-                    "method": "POST",
-                    "path": path,
-                    "protocol": "HTTP/1.1",
-                    "sourceIp": "192.0.2.1",
-                    "userAgent": "x",
-                }
-            }
-        }
-    )
+    event: dict[str, Any] = json.loads((REPOSITORY / "tests" / "events" / "predict-http-api.json").read_text())
+    http = event["requestContext"]["http"] | {"method": "POST", "path": path}
+    context = event["requestContext"] | {"http": http}
+    return event | {"rawPath": path, "body": body, "isBase64Encoded": False, "requestContext": context}
 
 
-def _train_diagnosis(directory: Path) -> Path:
+def _train(directory: Path) -> dict[str, Path]:
+    """Two networks on 30 features, converted: `diagnosis` has three outputs, `score` one."""
     data = load_breast_cancer()
-    model = make_pipeline(StandardScaler(), MLPClassifier((256, 128), max_iter=200, random_state=0))
-    model.fit(data.data, data.target)
-    joblib.dump(model, directory / "diagnosis.joblib")
     rows = "\n".join(",".join(map(repr, row)) for row in data.data.tolist())
-    (directory / "diagnosis.csv").write_text(",".join(data.feature_names) + "\n" + rows + "\n")
-    converted = directory / "diagnosis"
-    convert(
-        directory / "diagnosis.joblib",
-        converted,
-        data=directory / "diagnosis.csv",
-        labels=("malignant", "benign"),
-        trust=True,
-    )
+    table = directory / "data.csv"
+    table.write_text(",".join(data.feature_names) + "\n" + rows + "\n")
+    converted = {}
+    for name, network, labels in (
+        ("diagnosis", MLPClassifier((256, 128), max_iter=200, random_state=0), ("malignant", "benign")),
+        ("score", MLPRegressor((256, 128), max_iter=200, random_state=0), None),
+    ):
+        joblib.dump(make_pipeline(StandardScaler(), network).fit(data.data, data.target), directory / f"{name}.joblib")
+        converted[name] = directory / name
+        convert(directory / f"{name}.joblib", converted[name], data=table, labels=labels, trust=True)
     return converted
+
+
+def _write_identity(path: Path) -> None:
+    """A model that gives back the image it gets: what JSON costs is all that is left."""
+    image = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["rows", 3, 224, 224]) for name in ("image", "same")
+    ]
+    graph = helper.make_graph([helper.make_node("Identity", ["image"], ["same"])], "identity", image[:1], image[1:])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
 
 
 def _write_events(directory: Path) -> None:
     noise = np.random.default_rng(0).normal(1, 0.05, (256, 30))  # all digits of a double, as measured values have
     rows = (load_breast_cancer().data[:256] * noise).tolist()
-    bodies = {
-        "one-row": orjson.dumps({"instances": rows[:1]}),
-        "many-rows": orjson.dumps({"instances": rows}),
-        "tokens": orjson.dumps({"instances": np.random.default_rng(0).integers(0, 30_000, (1, 16)).tolist()}),
-    }
-    for name, body in bodies.items():
-        model = "encoder" if name == "tokens" else "diagnosis"
-        event = http_event(f"/v1/models/{model}:predict", body.decode())
-        (directory / f"{name}.json").write_text(json.dumps(event))
-        tutorial = http_event("/v1/models/model:predict", body.decode())
-        (directory / f"{name}-tutorial.json").write_text(json.dumps(tutorial))
+    tokens = np.random.default_rng(0).integers(0, 30_000, (1, 16)).tolist()
+    for name, model, instances in (
+        ("one-row", "diagnosis", rows[:1]),
+        ("many-rows", "diagnosis", rows),
+        ("many-rows-one-output", "score", rows),
+        ("tokens", "encoder", tokens),
+    ):
+        body = orjson.dumps({"instances": instances}).decode()
+        (directory / f"{name}.json").write_text(json.dumps(http_event(f"/v1/models/{model}:predict", body)))
+        (directory / f"{name}-tutorial.json").write_text(json.dumps(http_event("/v1/models/model:predict", body)))
 
 
 def free_port() -> int:
@@ -162,13 +160,15 @@ def staged(directory: Path) -> Iterator[Stage]:
 
 
 def _publish(stage: Stage) -> None:
-    write_encoder(stage.plain("encoder"))
-    sources = {"diagnosis": _train_diagnosis(stage.directory), "encoder": stage.plain("encoder")}
-    stage.plain("diagnosis").write_bytes((sources["diagnosis"] / "model.onnx").read_bytes())
+    sources = _train(stage.directory) | {name: stage.plain(name) for name in ("encoder", "identity")}
+    write_encoder(sources["encoder"])
+    _write_identity(sources["identity"])
+    shutil.copy(sources["diagnosis"] / "model.onnx", stage.plain("diagnosis"))
     bucket = open_store(stage.s3)
     for model, source in sources.items():
         draft, files = prepare(source, stage.directory / f"prepared-{model}")
         for store in (open_store(stage.store), bucket):
             registry = Registry(store, who="bench")
             registry.promote(model, registry.publish(model, draft, files).version)
+    for model in ("diagnosis", "encoder"):
         bucket.put(f"tutorial/{model}.onnx", stage.plain(model))

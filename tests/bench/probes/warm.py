@@ -15,9 +15,9 @@ sys.path[:0] = [directory, str(Path(__file__).parents[1])]
 
 import numpy as np
 import onnxruntime as ort
-from app import handler  # type: ignore[attr-defined] # functions/predict/app.py
 from row import ROUNDS, quantiles
 
+handler = __import__("app").handler  # functions/predict/app.py
 event = json.loads(Path(event_file).read_text())
 answer = handler(event, None)
 if answer["statusCode"] != 200:
