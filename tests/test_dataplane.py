@@ -150,11 +150,11 @@ def test_a_gzip_bomb_is_not_blown_up(shop: Shop) -> None:
     ],
 )
 def test_answers_are_compressed_for_those_who_take_it(shop: Shop, accepted: str, compressed: bool) -> None:
-    body = json.dumps({"instances": [0.5] * 8000})
+    body = json.dumps({"instances": [0.5] * 20_000})
     response = shop.predict("echo", body, accept_encoding=accepted)
     assert ("Content-Encoding" in response.headers) is compressed
     plain = gzip.decompress(response.body) if compressed else response.body
-    assert json.loads(plain) == {"predictions": [0.5] * 8000}
+    assert json.loads(plain) == {"predictions": [0.5] * 20_000}
 
 
 def test_an_answer_over_the_limit_says_what_to_do_instead(shop: Shop) -> None:

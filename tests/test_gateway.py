@@ -164,13 +164,13 @@ def test_an_event_without_a_body_is_an_empty_one() -> None:
 
 
 def test_large_answers_are_compressed_where_the_caller_takes_it(shop: Shop) -> None:
-    body = json.dumps({"instances": [number / 7 for number in range(4000)]})
+    body = json.dumps({"instances": [number / 7 for number in range(8000)]})
     answer = handle(shop.dataplane, http_event("POST", "/v1/models/echo:predict", body=body), None)
     assert answer["isBase64Encoded"]
     assert answer["headers"]["Content-Encoding"] == "gzip"
     assert answer["headers"]["Vary"] == "Accept-Encoding"
     predictions = json.loads(gzip.decompress(base64.b64decode(answer["body"])))["predictions"]
-    assert len(predictions) == 4000
+    assert len(predictions) == 8000
     # a REST API without binaryMediaTypes would hand the base64 on as it is
     plain = handle(shop.dataplane, event("rest-api", path="/v1/models/echo:predict", body=body), None)
     assert not plain["isBase64Encoded"]

@@ -30,8 +30,8 @@ MAX_REQUEST = 6 * MB
 """Bytes of a body, before and after decompression: what Lambda takes in one event."""
 MAX_RESPONSE = 5 * MB + MB // 2
 """Bytes of an answer as Lambda carries it: its limit is 6 MB with the envelope and the escapes of JSON."""
-COMPRESS_FROM = 16 * 1024
-"""Bytes from which an answer is compressed for those who take it: below, base64 eats most of what gzip saves."""
+COMPRESS_FROM = 64 * 1024
+"""Bytes from which an answer is compressed for those who take it: below, gzip takes longer than the bytes it saves."""
 _COMPRESSION = 1
 
 _PREFIXES = ("/v1/", "/v2/", "/models/", "/openai/v1/")
