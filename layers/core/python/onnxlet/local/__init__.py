@@ -1,7 +1,7 @@
 """The local server: data plane and control plane on one port, the code that Lambda runs.
 
 dispatcher  one ASGI application: predictions go straight to the data plane, everything else to FastAPI
-pace        which predictions are quick enough to be made on the event loop itself
+workers     threads that make predictions beside the event loop
 metrics     what /metrics shows
 server      a socket, uvicorn, and their end
 """

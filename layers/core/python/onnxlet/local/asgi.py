@@ -38,10 +38,10 @@ def to_request(scope: Scope, body: bytes) -> Request:
     return Request(scope["method"], scope["path"], scope["query_string"].decode("latin-1"), headers, body)
 
 
-async def send_response(send: Send, response: Response) -> None:
-    """Send an answer whole."""
+async def send_response(send: Send, response: Response, method: str) -> None:
+    """Send the answer to a request by `method` whole; one to HEAD leaves open how long its body would have been."""
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()]
-    if not any(name.lower() == b"content-length" for name, _ in headers):
+    if method != "HEAD":
         headers.append((b"content-length", b"%d" % len(response.body)))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": response.body})

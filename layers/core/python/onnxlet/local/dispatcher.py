@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
-from time import perf_counter, thread_time
+from time import perf_counter
 
 from onnxlet.dataplane import MAX_REQUEST, DataPlane, owns_path
 from onnxlet.errors import RequestTooLargeError
@@ -22,16 +21,12 @@ from onnxlet.local.asgi import (
     to_request,
 )
 from onnxlet.local.metrics import CONTENT_TYPE, Metrics
-from onnxlet.local.pace import Pace
-from onnxlet.messages import Request, Response
+from onnxlet.local.workers import Workers
+from onnxlet.messages import Response
 from onnxlet.predictor import Predictor
+from onnxlet.protocols.health import LIVE
 from onnxlet.settings import Settings
 from onnxlet.store import Store, open_store
-
-THREADS = 8
-"""Answers made at once beside the event loop."""
-SHORTEST_PAUSE = 0.1
-"""Seconds between two looks at the aliases in use, at least."""
 
 
 def create_asgi(settings: Settings, *, who: str = "") -> Application:
@@ -51,8 +46,7 @@ class Dispatcher:
         self._who = who
         self._predictor = Predictor(store, settings)
         self._dataplane = DataPlane(self._predictor)
-        self._threads = ThreadPoolExecutor(THREADS, "answer")
-        self._pace = Pace()
+        self._workers = Workers(self._dataplane.answer)
         self._metrics = Metrics()
         self._control: Awaitable[Application] | None = None
 
@@ -70,35 +64,19 @@ class Dispatcher:
         path: str = scope["path"]
         started = perf_counter()
         if owns_path(path):
-            response = await self._predict(to_request(scope, body))
+            request = to_request(scope, body)
+            response = self._dataplane.answer(request) if path == LIVE else await self._workers.answer(request)
             self._metrics.count("data", response.status, perf_counter() - started)
-            await send_response(send, response)
+            await send_response(send, response, scope["method"])
         elif path == "/metrics":
-            await send_response(send, Response(HTTPStatus.OK, self._metrics.text(), {"Content-Type": CONTENT_TYPE}))
+            shown = Response(HTTPStatus.OK, self._metrics.text(), {"Content-Type": CONTENT_TYPE})
+            await send_response(send, shown, scope["method"])
         else:
             await self._govern(scope, body, receive, self._counted(send, started))
 
-    async def _predict(self, request: Request) -> Response:
-        if self._pace.in_place(request.method, request.path, len(request.body)):
-            started = perf_counter()
-            response = self._dataplane.answer(request)
-            seconds = perf_counter() - started
-        else:
-            loop = asyncio.get_running_loop()
-            response, seconds = await loop.run_in_executor(self._threads, self._answer_in_thread, request)
-        if response.status == HTTPStatus.OK:
-            self._pace.record(request.path, seconds)
-        return response
-
-    def _answer_in_thread(self, request: Request) -> tuple[Response, float]:
-        # The processor's time, because beside other threads the clock on the wall shows what those took too.
-        started = thread_time()
-        response = self._dataplane.answer(request)
-        return response, thread_time() - started
-
     async def _govern(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
         if self._control is None:
-            self._control = asyncio.get_running_loop().run_in_executor(self._threads, self._open_control)
+            self._control = asyncio.get_running_loop().run_in_executor(None, self._open_control)
         control = await asyncio.shield(self._control)
         if len(body) > MAX_REQUEST:
             from onnxlet.problem import respond
@@ -123,18 +101,8 @@ class Dispatcher:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._threads, self._predictor.preload)
-        refreshing = loop.create_task(self._keep_fresh())
+        await asyncio.get_running_loop().run_in_executor(None, self._predictor.preload)
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        refreshing.cancel()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._workers.stop()
         await send({"type": "lifespan.shutdown.complete"})
-
-    async def _keep_fresh(self) -> None:
-        """Look at the aliases in use before they must be looked at, so that no answer in place waits for the store."""
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(max(SHORTEST_PAUSE, self._settings.alias_ttl / 2))
-            await loop.run_in_executor(self._threads, self._predictor.refresh)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import socket
 import sys
 from collections.abc import Callable
@@ -20,6 +21,7 @@ KEEP_ALIVE = 75
 GRACE = 10
 """Seconds that requests get to end once the server shall."""
 BACKLOG = 2048
+LAST_PORT = 65535
 
 _ANYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - names what such a host means
 
@@ -69,19 +71,19 @@ class _Server(uvicorn.Server):
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    if not 0 <= port <= LAST_PORT:
+        raise InvalidInputError(f"there is no port {port}: they go from 0 (any that is free) to {LAST_PORT}", port=port)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=host == "::")
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
-        if getattr(error, "errno", None) in (errno.EADDRINUSE, errno.EACCES):
+    except OSError as error:
+        if error.errno in (errno.EADDRINUSE, errno.EACCES):
             raise UnavailableError(
-                f"port {port} of {host!r} is not to be had ({reason}): choose another, or 0 for any that is free",
+                f"port {port} of {host!r} is not to be had ({os.strerror(error.errno)}): choose another, or 0 for any "
+                "that is free",
                 port=port,
             ) from error
-        raise InvalidInputError(
-            f"cannot listen on host {host!r}, port {port}: {reason}", host=host, port=port
-        ) from error
+        raise InvalidInputError(f"cannot listen on host {host!r}: {error.strerror}", host=host) from error
 
 
 def _literal(host: str) -> str:

@@ -1,0 +1,139 @@
+"""The control plane's Lambda function: real events in, whole answers out."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from onnxlet.registry import Registry
+from onnxlet.store import open_store
+from registries import publish
+
+FUNCTION = Path(__file__).parents[1] / "functions" / "api" / "app.py"
+EVENTS = Path(__file__).parent / "events"
+ARN = "arn:aws:iam::123456789012:user/ada"
+
+Handler = Callable[[dict[str, Any], None], dict[str, Any]]
+
+
+@pytest.fixture
+def registry(directory_url: str, tmp_path: Path) -> Registry:
+    """A registry with two versions of `diagnosis`."""
+    registry = Registry(open_store(directory_url), who="tests")
+    publish(registry, tmp_path / "model", "diagnosis", b"one")
+    publish(registry, tmp_path / "model", "diagnosis", b"two")
+    return registry
+
+
+@pytest.fixture
+def handler(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Iterator[Handler]:
+    """The function's handler, loaded as Lambda does it."""
+    monkeypatch.setenv("ONNXLET_STORE", registry.store.url)
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "api")
+    spec = importlib.util.spec_from_file_location("api_function", FUNCTION)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    yield module.handler
+    asyncio.set_event_loop(None)
+    module._loop.close()  # noqa: SLF001 - it lives as long as its process
+
+
+def event(name: str) -> dict[str, Any]:
+    """The event `api-<name>.json`."""
+    loaded: dict[str, Any] = json.loads((EVENTS / f"api-{name}.json").read_text())
+    return loaded
+
+
+def test_an_http_api_event_is_answered_whole(handler: Handler) -> None:
+    assert handler(event("models"), None) == {
+        "statusCode": 200,
+        "headers": {"content-length": "24", "content-type": "application/json"},
+        "body": '{"models":["diagnosis"]}',
+        "isBase64Encoded": False,
+    }
+
+
+def test_a_problem_is_text_and_not_base64(handler: Handler) -> None:
+    detail = "no model named 'nobody'"
+    body = {
+        "type": "/problems/model-not-found",
+        "title": "Model not found",
+        "status": 404,
+        "detail": detail,
+        "instance": "/registry/models/nobody",
+        "model": "nobody",
+        "error": detail,
+    }
+    text = json.dumps(body)
+    assert handler(event("unknown-model"), None) == {
+        "statusCode": 404,
+        "headers": {"content-length": str(len(text)), "content-type": "application/problem+json"},
+        "body": text,
+        "isBase64Encoded": False,
+    }
+
+
+def test_the_callers_identity_is_kept_in_the_history(handler: Handler, registry: Registry) -> None:
+    promoted = handler(event("promote"), None)
+    assert promoted["statusCode"] == 201
+    assert promoted["headers"]["etag"] == f'"{registry.alias("diagnosis")[1]}"'
+    moving = event("promote") | {"body": '{"version": 2, "why": "smaller"}'}
+    moving["headers"] = moving["headers"] | {"if-match": promoted["headers"]["etag"]}
+    del moving["headers"]["if-none-match"]
+    assert handler(moving, None)["statusCode"] == 200
+    rolled_back = handler(event("rollback-rest"), None)
+    assert (rolled_back["statusCode"], rolled_back["isBase64Encoded"]) == (200, False)
+    assert json.loads(rolled_back["body"])["routes"][0]["version"] == 1
+    history = json.loads(handler(event("history"), None)["body"])
+    assert [(entry["who"], entry["why"]) for entry in history["entries"]] == [
+        ("ada (https://id.example)", "recall 0.98 on the held-out set"),
+        ("ada (https://id.example)", "smaller"),
+        (ARN, "drift in texture_mean"),
+    ]
+    assert history["verified"] == 3
+
+
+def test_a_body_in_base64_is_decoded(handler: Handler, registry: Registry) -> None:
+    assert handler(event("promote-base64"), None)["statusCode"] == 201
+    assert registry.alias("diagnosis", "candidate")[0].entry.why == "smaller"
+
+
+def test_a_condition_that_is_lost_is_412(handler: Handler) -> None:
+    handler(event("promote"), None)
+    answer = handler(event("promote"), None)
+    assert (answer["statusCode"], answer["headers"]["content-type"]) == (412, "application/problem+json")
+
+
+def test_another_event_loop_in_the_process_does_no_harm(handler: Handler) -> None:
+    asyncio.run(asyncio.sleep(0))
+    assert handler(event("models"), None)["statusCode"] == 200
+
+
+def test_the_function_imports_no_engine_and_no_array() -> None:
+    program = """
+import json, pathlib, runpy, sys, warnings
+warnings.simplefilter("error")
+handler = runpy.run_path(sys.argv[1])["handler"]
+assert handler(json.loads(pathlib.Path(sys.argv[2]).read_text()), None)["statusCode"] == 200
+forbidden = {"onnxruntime", "numpy", "onnx", "boto3", "botocore", "click", "uvicorn", "simdjson", "onnxlet.engine"}
+found = sorted(forbidden & set(sys.modules))
+sys.exit(f"imported: {found}" if found else 0)
+"""
+    command = [sys.executable, "-c", program, str(FUNCTION), str(EVENTS / "api-models.json")]
+    environ = {"ONNXLET_STORE": "memory://api", "AWS_LAMBDA_FUNCTION_NAME": "api"}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_function_only_composes() -> None:
+    assert len(FUNCTION.read_text().splitlines()) <= 25
