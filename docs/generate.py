@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from inspect import cleandoc
 from pathlib import Path
 
 import click
-from onnxlet.protocols.tfserving import status_of as tensorflow_status_of
 
 from onnxlet.cli import cli
 from onnxlet.errors import OnnxletError
-from onnxlet.problem import status_of
+from onnxlet.problem import STATUS
+from onnxlet.protocols.tfserving import STATUSES
 from onnxlet.settings import Settings, variable
 
 DOCS = Path(__file__).parent
@@ -34,7 +34,13 @@ def kinds(kind: type[OnnxletError]) -> Iterator[type[OnnxletError]]:
     """An error class and those below it."""
     yield kind
     for child in kind.__subclasses__():
-        yield from kinds(child)
+        if child.__module__ == OnnxletError.__module__:
+            yield from kinds(child)
+
+
+def inherited(statuses: Mapping[type[OnnxletError], int], kind: type[OnnxletError]) -> int:
+    """The status of the nearest of a kind's parents that has one."""
+    return int(next(statuses[parent] for parent in kind.__mro__ if parent in statuses))
 
 
 def one_line(text: str | None) -> str:
@@ -51,7 +57,7 @@ def table(head: str, rows: Iterable[Iterable[object]]) -> str:
 def errors_page() -> str:
     """Every error: its problem type, its statuses, what it means."""
     rows = (
-        (f"`{kind.slug()}`", kind.title, status_of(kind), tensorflow_status_of(kind), one_line(kind.__doc__))
+        (f"`{kind.slug()}`", kind.title, inherited(STATUS, kind), inherited(STATUSES, kind), one_line(kind.__doc__))
         for kind in sorted(kinds(OnnxletError), key=lambda kind: kind.slug())
     )
     return (

@@ -124,3 +124,10 @@ def test_each_page_of_the_docs_is_reachable_from_the_readme() -> None:
     readme = (ROOT / "README.md").read_text()
     for page in (ROOT / "docs").glob("*.md"):
         assert f"docs/{page.name}" in readme
+
+
+def test_every_parameter_of_the_template_is_documented() -> None:
+    parameters = (ROOT / "template.yaml").read_text().split("\nParameters:\n")[1].split("\nRules:")[0]
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    for name in re.findall(r"^  (\w+):", parameters, re.MULTILINE):
+        assert f"`{name}`" in page

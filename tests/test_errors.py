@@ -9,7 +9,8 @@ from onnxlet.errors import ModelNotFoundError, OnnxletError
 def tree(kind: type[OnnxletError], depth: int = 0) -> list[tuple[int, str]]:
     rows = [(depth, kind.__name__)]
     for child in kind.__subclasses__():
-        rows += tree(child, depth + 1)
+        if child.__module__ == errors.__name__:  # what a module keeps to itself is not in the tree
+            rows += tree(child, depth + 1)
     return rows
 
 

@@ -8,9 +8,8 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before onnxruntime is imp
 
 from typing import Any
 
-from onnxlet.predictor import Predictor
-
 from onnxlet.batch.events import handle
+from onnxlet.predictor import Predictor
 from onnxlet.settings import Settings
 from onnxlet.store import open_store
 

@@ -73,7 +73,7 @@ class Tolerance(msgspec.Struct, frozen=True):
 
 
 class Golden(msgspec.Struct, frozen=True):
-    """The golden cases that travel with a version: where they lie, what their inputs come from, how near answers must be."""
+    """The golden cases of a version: where they lie, what their inputs come from, how near answers must be."""
 
     path: str
     source: Literal["synthetic", "data", "random"]
@@ -113,6 +113,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 
     `graph` is the signature of model.onnx itself, `signature` what clients see once the steps stand around it.
     `offline_optimized` says that the graph was optimized when it was published, so that loading need not do it again.
+    `assets` are further files that travel with a version, a tokenizer say.
     """
 
     graph: Signature
@@ -125,6 +126,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     golden: Golden | None = None
     on_golden_failure: Literal["previous", "refuse"] = "previous"
     offline_optimized: bool = False
+    assets: tuple[str, ...] = ()
 
 
 class Manifest(Draft, frozen=True, kw_only=True):
