@@ -273,5 +273,14 @@ def test_large_numbers_in_long_lists_are_found() -> None:
         assert quickly(json.dumps(numbers).encode(), "FP32") is None
 
 
+def test_a_parser_in_use_is_replaced() -> None:
+    first = parse_fast(b'{"a": [1]}')
+    assert parse_fast(b"[2]") is None
+    second = parse_fast(b"[3]")
+    assert first is not None
+    assert second is not None
+    assert (first["a"][0], second[0]) == (1, 3)
+
+
 def test_uncertainty_is_an_invalid_input_to_whoever_does_not_know_it() -> None:
     assert issubclass(UncertainError, InvalidInputError)
