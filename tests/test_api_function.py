@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -130,7 +131,7 @@ found = sorted(forbidden & set(sys.modules))
 sys.exit(f"imported: {found}" if found else 0)
 """
     command = [sys.executable, "-c", program, str(FUNCTION), str(EVENTS / "api-models.json")]
-    environ = {"ONNXLET_STORE": "memory://api", "AWS_LAMBDA_FUNCTION_NAME": "api"}
+    environ = os.environ | {"ONNXLET_STORE": "memory://api", "AWS_LAMBDA_FUNCTION_NAME": "api"}
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
 
