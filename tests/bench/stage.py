@@ -76,7 +76,7 @@ def _train(directory: Path) -> dict[str, Path]:
     converted = {}
     for name, network, labels in (
         ("diagnosis", MLPClassifier((256, 128), max_iter=200, random_state=0), ("malignant", "benign")),
-        ("score", MLPRegressor((256, 128), max_iter=200, random_state=0), None),
+        ("score", MLPRegressor(hidden_layer_sizes=(256, 128), max_iter=200, random_state=0), None),
     ):
         joblib.dump(make_pipeline(StandardScaler(), network).fit(data.data, data.target), directory / f"{name}.joblib")
         converted[name] = directory / name
