@@ -410,8 +410,11 @@ def test_a_file_without_an_estimator_says_so(tmp_path: Path, contents: bytes) ->
 
 def test_what_cannot_be_read_or_found_is_named(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"\x08\x0a")
-    with pytest.raises(ConversionError, match=r"\.joblib.*\.skops.*publish it"):
+    with pytest.raises(ConversionError, match="no graph"):
         convert(tmp_path / "model.onnx", tmp_path / "out")
+    (tmp_path / "model.doc").write_bytes(b"\x08\x0a")
+    with pytest.raises(ConversionError, match=r"\.joblib.*\.skops.*config\.json"):
+        convert(tmp_path / "model.doc", tmp_path / "out")
     with pytest.raises(InvalidInputError, match="there is no file"):
         convert(tmp_path / "model.joblib", tmp_path / "out", trust=True)
 

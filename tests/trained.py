@@ -60,6 +60,12 @@ def feature_names(count: int = 4) -> list[str]:
     return [f"feature {index}" for index in range(count)]
 
 
+def npz_of(path: Path, arrays: dict[str, Any]) -> Path:
+    """The arrays by name."""
+    np.savez(path, **arrays)
+    return path
+
+
 def csv_of(path: Path, features: Array, target: Sequence[Any] | Array | None) -> Path:
     """The features, and the target as the last column if there is one."""
     names = feature_names(features.shape[1])

@@ -47,6 +47,15 @@ def synthetic_rows(columns: Tensors, count: int, *, seed: int) -> Tensors:
     return {name: column[fresh] for name, column in drawn.items()}
 
 
+def synthetic_tensors(tensors: Tensors, count: int, *, seed: int) -> Tensors:
+    """`count` rows of tensors of any rank, each element drawn on its own from the statistics of all of its tensor's."""
+    random = np.random.default_rng(seed)
+    return {
+        name: _draw(tensor.ravel(), count * tensor[0].size, random).reshape(count, *tensor.shape[1:])
+        for name, tensor in tensors.items()
+    }
+
+
 def arbitrary_rows(columns: Tensors, count: int, *, seed: int) -> Tensors:
     """`count` rows of the columns' types that owe nothing to their values."""
     random = np.random.default_rng(seed)

@@ -12,8 +12,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from onnxlet.convert.wishes import Wishes
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.manifest import Draft, Tolerance
+from onnxlet.signature import TensorSpec
 
 if TYPE_CHECKING:
     from onnxlet.convert.source import TrainedModel
@@ -26,12 +28,18 @@ OPENING = 128
 
 
 class Framework(NamedTuple):
-    """A module of this package, with `open_model(path, *, trust, say) -> TrainedModel`, and the files that it reads."""
+    """A module of this package, with `open_model(path, *, trust, say) -> TrainedModel`, and what it reads."""
 
     module: str
-    suffixes: tuple[str, ...]
+    suffixes: tuple[str, ...] = ()
     opening: bytes | None = None
     """A pattern that such files, and no others, begin with."""
+    holds: tuple[str, ...] = ()
+    """A directory with a file of one of these names is one."""
+    named: str | None = None
+    """A pattern of sources that are no files."""
+    wishes: tuple[str, ...] = ()
+    """Fields of Wishes that its open_model, then with `wishes` as a further argument, can heed."""
 
 
 FRAMEWORKS: tuple[Framework, ...] = (
@@ -41,6 +49,14 @@ FRAMEWORKS: tuple[Framework, ...] = (
     Framework("lightgbm", (".txt",), rb"tree\r?\nversion="),
     Framework("catboost", (".cbm",), rb'CBM1|\{\s*"features_info"'),
     Framework("libsvm", (".model",), rb"svm_type\s"),
+    Framework(
+        "pytorch",
+        (".pt2", ".pt", ".pth"),
+        named=r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*",
+        wishes=("labels", "weights", "inputs", "outputs"),
+    ),
+    Framework("huggingface", holds=("config.json", "modules.json"), wishes=("labels",)),
+    Framework("onnx_file", (".onnx",), wishes=("labels",)),
 )
 
 
@@ -51,6 +67,9 @@ def convert(
     data: Path | None = None,
     target: str | None = None,
     labels: Sequence[str] | None = None,
+    weights: Path | None = None,
+    inputs: Sequence[TensorSpec] = (),
+    outputs: Sequence[str] = (),
     trust: bool = False,
     golden_from: Literal["synthetic", "data"] = "synthetic",
     training_commit: str | None = None,
@@ -60,7 +79,9 @@ def convert(
     """Convert the model in `source` into a directory at `output`, and prove that its answers stayed what they were.
 
     `data` is a CSV file with a header: its columns name the inputs, its rows are compared and, given the `target`
-    column, measured. `labels` name the classes, in the order of the model's own. Unpickling runs code, hence `trust`.
+    column, measured; or a .npz file with an array for each input, and one for the target. `labels` name the classes, in
+    the order of the model's own. `weights`, `inputs` and `outputs` are for frameworks whose files leave them open. Some
+    files run code when they are read, hence `trust`.
 
     Raises ConversionError where the model cannot be converted or changed by more than `tolerance`, TrustRequiredError,
     MissingExtraError, InvalidInputError for data that does not fit the model.
@@ -73,10 +94,12 @@ def convert(
     if target is not None and data is None:
         raise InvalidInputError("a target column needs --data")
     say(f"reading {source.name}")
+    wishes = Wishes(tuple(labels or ()), weights, tuple(inputs), tuple(outputs))
     conversion = Conversion(
-        model=_open(source, trust=trust, say=say),
+        model=_open(source, wishes, trust=trust, say=say),
         source=source,
-        labels=tuple(labels or ()),
+        origin=weights or source,
+        labels=wishes.labels,
         tolerance=tolerance or Tolerance(),
         training_commit=training_commit,
         say=say,
@@ -84,12 +107,29 @@ def convert(
     return conversion.write(output, data=data, target=target, golden_from=golden_from)
 
 
-def _open(source: Path, *, trust: bool, say: Progress) -> TrainedModel:
-    if not source.exists():
-        raise InvalidInputError(f"there is no file {str(source)!r}", path=str(source))
-    framework = _by_opening(source) or _by_suffix(source)
-    model: TrainedModel = import_module(f"onnxlet.convert.{framework.module}").open_model(source, trust=trust, say=say)
+def _open(source: Path, wishes: Wishes, *, trust: bool, say: Progress) -> TrainedModel:
+    framework = _framework_of(source)
+    deaf = sorted(wishes.made() - {*framework.wishes, "labels"})
+    if deaf:
+        raise InvalidInputError(f"{', '.join(deaf)} cannot be chosen for {source.name!r}: leave the option out")
+    heard = {"wishes": wishes} if framework.wishes else {}
+    module = import_module(f"onnxlet.convert.{framework.module}")
+    model: TrainedModel = module.open_model(source, trust=trust, say=say, **heard)
     return model
+
+
+def _framework_of(source: Path) -> Framework:
+    """What reads this source. Raises InvalidInputError where there is none, ConversionError for a strange one."""
+    if not source.exists():
+        for framework in FRAMEWORKS:
+            if framework.named is not None and re.fullmatch(framework.named, str(source)):
+                return framework
+        raise InvalidInputError(f"there is no file {str(source)!r}", path=str(source))
+    if source.is_dir():
+        for framework in FRAMEWORKS:
+            if any((source / name).is_file() for name in framework.holds):
+                return framework
+    return _by_opening(source) or _by_suffix(source)
 
 
 def _by_opening(source: Path) -> Framework | None:
@@ -105,10 +145,10 @@ def _by_suffix(source: Path) -> Framework:
     for framework in FRAMEWORKS:
         if source.suffix in framework.suffixes:
             return framework
-    known = ", ".join(suffix for framework in FRAMEWORKS for suffix in framework.suffixes)
+    suffixes = ", ".join(suffix for framework in FRAMEWORKS for suffix in framework.suffixes)
+    held = ", ".join(name for framework in FRAMEWORKS for name in framework.holds)
     raise ConversionError(
-        f"{source.name!r} is of no kind that can be converted: files end in {known}; an .onnx file needs no "
-        "conversion, publish it"
+        f"{source.name!r} is of no kind that can be converted: files end in {suffixes}, directories hold {held}"
     )
 
 

@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Literal
 
 from onnxlet.convert import Progress
-from onnxlet.convert.directory import MODEL, new_directory, write_draft
+from onnxlet.convert.arrays import Arrays, read_data
+from onnxlet.convert.directory import MODEL, new_directory, source_digest, write_draft
 from onnxlet.convert.evaluation import LABEL, PROBABILITIES, graph_answers, measure, served_signature
 from onnxlet.convert.extras import versions
-from onnxlet.convert.golden import golden_of
-from onnxlet.convert.source import Export, Rows, TrainedModel
-from onnxlet.convert.table import quoted, read_table, truth_of
+from onnxlet.convert.golden import golden_of, golden_rows
+from onnxlet.convert.source import Export, Rows, TakesTensors, TrainedModel
+from onnxlet.convert.table import Table, quoted, truth_of
 from onnxlet.engine import OnnxEngine, load_engine
 from onnxlet.errors import ConversionError, ExecutionError, InvalidInputError, RejectedModelError
-from onnxlet.manifest import Draft, Evaluation, Golden, Provenance, Tolerance, digest
+from onnxlet.manifest import Draft, Evaluation, Golden, Provenance, Tolerance
 from onnxlet.tensors import Tensor, Tensors
 from onnxlet.verify import Comparison, compare, untie
 
@@ -39,6 +40,8 @@ class Conversion:
 
     model: TrainedModel
     source: Path
+    origin: Path
+    """The file or directory that holds what was trained: the source, or its weights."""
     labels: tuple[str, ...]
     tolerance: Tolerance
     training_commit: str | None
@@ -48,23 +51,33 @@ class Conversion:
         self, output: Path, *, data: Path | None, target: str | None, golden_from: Literal["synthetic", "data"]
     ) -> Draft:
         """Convert and write. Raises ConversionError, InvalidInputError, MissingExtraError."""
-        table = read_table(data) if data else None
-        rows = self.model.rows(table, target, seed=SEED)
+        table = read_data(data) if data else None
+        rows = self._rows(table, target)
         self._check_labels()
-        truth = truth_of(table, target, self.model.classes, self.labels) if table and target else None
+        labels = self.labels or (self.model.labels if isinstance(self.model, TakesTensors) else ())
+        truth = truth_of(table, target, self.model.classes, labels) if table and target else None
         expected = self.model.answers(rows)
         with new_directory(output) as directory:
             faithful = self._faithful(directory / MODEL, rows, expected)
             self.say("making golden cases")
             export = faithful.export
-            source = golden_from if rows.source == "data" else "random"
-            golden, cases = golden_of(
-                faithful.engine, export.steps, rows.served(export.tabular), source=source, tolerance=self.tolerance
-            )
+            columns, source = golden_rows(rows, export.tabular, golden_from)
+            golden, cases = golden_of(faithful.engine, export.steps, columns, source=source, tolerance=self.tolerance)
             draft = self._draft(faithful, golden, self._evaluations(faithful, truth, expected))
             faithful.engine.close()
             write_draft(directory, draft, cases)
+            for name, contents in export.assets.items():
+                (directory / name).write_bytes(contents)
         return draft
+
+    def _rows(self, data: Table | Arrays | None, target: str | None) -> Rows:
+        if not isinstance(data, Arrays):
+            return self.model.rows(data, target, seed=SEED)
+        if not isinstance(self.model, TakesTensors):
+            raise InvalidInputError(
+                f"{data.name!r} holds arrays, and a {self.model.framework} model reads columns: give --data a CSV file"
+            )
+        return self.model.samples(data, target, seed=SEED)
 
     def _check_labels(self) -> None:
         classes = self.model.classes
@@ -78,27 +91,36 @@ class Conversion:
 
     def _faithful(self, path: Path, rows: Rows, expected: Tensors) -> Faithful:
         """The first export that answers as the model does. Raises ConversionError with what was measured if none."""
-        found = []
+        found, advice = [], ""
+        others = [(other, self.model.answers(other)) for other in rows.others]
         for export in self.model.exports(rows, self.labels):
+            advice = export.advice
             self.say(f"comparing the graph in {export.way} with the {self.model.framework} model on {rows.count} rows")
             path.write_bytes(export.graph)
             try:
                 engine = load_engine(path, threads=1, optimized=False, run_deadline=RUN_DEADLINE)
                 answers = graph_answers(engine, export.steps, rows.served(export.tabular))
+                comparison = self._compared(expected, answers)
+                worst = comparison if not comparison.within else self._elsewhere(engine, export, others)
             except (RejectedModelError, ExecutionError, InvalidInputError) as error:
                 found.append(f"in {export.way} it does not run ({error.detail})")
                 continue
-            comparison = self._compared(expected, answers)
-            if comparison.within:
+            if worst is None:
                 return Faithful(export, engine, answers, comparison)
             engine.close()
-            found.append(f"in {export.way} {comparison}")
+            found.append(f"in {export.way} {worst}")
         raise ConversionError(
-            f"the graph does not answer as the model does on {rows.count} rows: {'; '.join(found)}; scale features "
-            "that are orders of magnitude apart, fit on float32 values so that no split lies between two of them, or "
-            "try another estimator",
+            f"the graph does not answer as the model does on {rows.count} rows: {'; '.join(found)}; {advice}",
             source=self.source.name,
         )
+
+    def _elsewhere(self, engine: OnnxEngine, export: Export, others: list[tuple[Rows, Tensors]]) -> Comparison | None:
+        """The first comparison on inputs of other sizes that fails. Raises as the engine does where it does not run."""
+        for rows, expected in others:
+            comparison = self._compared(expected, graph_answers(engine, export.steps, rows.served(export.tabular)))
+            if not comparison.within:
+                return comparison
+        return None
 
     def _compared(self, expected: Tensors, answers: Tensors) -> Comparison:
         if PROBABILITIES in expected:
@@ -127,9 +149,10 @@ class Conversion:
                 framework=self.model.framework,
                 opset=export.opset,
                 versions={**self.model.versions, **versions("onnxlet", "onnxruntime")},
-                source_digest=digest(self.source.read_bytes()),
+                source_digest=source_digest(self.origin),
                 training_commit=self.training_commit,
             ),
             evaluations=evaluations,
             golden=golden,
+            assets=tuple(sorted(export.assets)),
         )

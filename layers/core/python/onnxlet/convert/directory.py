@@ -1,7 +1,8 @@
-"""Converted directories: `model.onnx` (and `model.onnx.data`), `draft.json`, `golden.json`; whole or not at all."""
+"""Converted directories: `model.onnx`, its `model.onnx.data`, `draft.json`, `golden.json`, assets; all or nothing."""
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import msgspec
 
 from onnxlet.errors import InvalidInputError
 from onnxlet.golden import GoldenCase, decode_cases, encode_cases
-from onnxlet.manifest import Draft, canonical
+from onnxlet.manifest import Draft, canonical, digest
 
 MODEL = "model.onnx"
 DATA = "model.onnx.data"
@@ -45,11 +46,33 @@ def new_directory(output: Path) -> Iterator[Path]:
         shutil.rmtree(work, ignore_errors=True)
 
 
+def source_digest(source: Path) -> str | None:
+    """The digest of a file, of what a directory holds, None where the source is neither."""
+    if source.is_dir():
+        files = sorted(file for file in source.rglob("*") if file.is_file())
+        return digest(canonical({str(file.relative_to(source)): _file_digest(file) for file in files}))
+    return _file_digest(source) if source.is_file() else None
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def write_draft(directory: Path, draft: Draft, cases: tuple[GoldenCase, ...]) -> None:
     """Write everything but the graph."""
     (directory / DRAFT).write_bytes(canonical(draft) + b"\n")
     if draft.golden is not None:
         (directory / draft.golden.path).write_bytes(encode_cases(cases))
+
+
+def assets_of(directory: Path, draft: Draft) -> dict[str, Path]:
+    """The assets in a converted directory. Raises InvalidInputError if one is missing, or lies elsewhere."""
+    files = {name: directory / name for name in draft.assets}
+    for name, file in files.items():
+        if Path(name).name != name or not file.is_file():
+            raise InvalidInputError(f"{str(directory)!r} has no file {name!r}: convert the model again", asset=name)
+    return files
 
 
 def read_draft(directory: Path) -> tuple[Draft, tuple[GoldenCase, ...]]:

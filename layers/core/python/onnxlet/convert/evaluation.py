@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 
 from onnxlet.engine import Engine
+from onnxlet.errors import InvalidInputError
 from onnxlet.manifest import Classification, Steps
 from onnxlet.signature import Signature, TensorSpec
 from onnxlet.steps import columns_signature, columns_to_inputs
@@ -15,6 +19,8 @@ LABEL = "label"
 PROBABILITY = "probability"
 PROBABILITIES = "probabilities"
 PREDICTION = "prediction"
+BATCH = 64
+"""Rows of tensors that are run at once."""
 
 
 def graph_inputs(engine: Engine, steps: Steps, columns: Tensors) -> Tensors:
@@ -29,7 +35,26 @@ def graph_answers(engine: Engine, steps: Steps, columns: Tensors) -> Tensors:
 
     Raises ExecutionError, InvalidInputError as the engine does.
     """
-    return renamed(steps.classification, engine.run(graph_inputs(engine, steps, columns)))
+    inputs = graph_inputs(engine, steps, columns)
+    run = engine.run if steps.tabular is not None else partial(in_batches, engine.run)
+    return renamed(steps.classification, run(inputs))
+
+
+def in_batches(run: Callable[[Tensors], Tensors], inputs: Tensors) -> Tensors:
+    """The answers to many rows, computed some rows at a time: images and texts of all at once take much memory.
+
+    Inputs whose outputs do not count rows are run as they are.
+    """
+    rows = max(len(tensor) if tensor.ndim else 1 for tensor in inputs.values())
+    if rows <= BATCH:
+        return run(inputs)
+    parts = []
+    for start in range(0, rows, BATCH):
+        part = {name: tensor[start : start + BATCH] for name, tensor in inputs.items()}
+        parts.append(run(part))
+        if any(tensor.shape[:1] != (min(BATCH, rows - start),) for tensor in parts[-1].values()):
+            return run(inputs)
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def renamed(classification: Classification | None, outputs: Tensors) -> Tensors:
@@ -63,11 +88,17 @@ def served_signature(graph: Signature, steps: Steps) -> Signature:
 
 
 def measure(truth: Tensor | None, answers: Tensors, classification: Classification | None) -> dict[str, float]:
-    """Metrics of the answers against the truth; none without it."""
+    """Metrics of the answers against the truth; none without it. Raises InvalidInputError where they cannot be told."""
     if truth is None:
         return {}
     if classification is None:
-        return regression_metrics(truth, answers[PREDICTION])
+        prediction = answers.get(PREDICTION)
+        if prediction is None or prediction.size != truth.size:
+            raise InvalidInputError(
+                "the model does not answer with one number per row, which a target could be compared with: name its "
+                "classes with --labels, or leave --target out"
+            )
+        return regression_metrics(truth, prediction.reshape(truth.shape))
     kind = object if truth.dtype.kind == "O" else np.int64
     classes = np.array(classification.classes, dtype=kind)
     return classification_metrics(truth, answers[LABEL], answers.get(PROBABILITIES), classes)

@@ -6,10 +6,11 @@ from typing import Literal
 
 from onnxlet.convert.directory import GOLDEN
 from onnxlet.convert.evaluation import LABEL, PREDICTION, PROBABILITIES, graph_inputs, renamed
+from onnxlet.convert.source import Rows
 from onnxlet.engine import Engine
 from onnxlet.errors import ExecutionError
 from onnxlet.golden import GoldenCase
-from onnxlet.manifest import Golden, Steps, Tolerance
+from onnxlet.manifest import Golden, Steps, Tabular, Tolerance
 from onnxlet.synthesis import arbitrary_rows, golden_cases, row_cases, synthetic_rows, telling_order
 from onnxlet.tensors import Tensors
 
@@ -19,19 +20,29 @@ SEED = 0
 Source = Literal["synthetic", "data", "random"]
 
 
+def golden_rows(rows: Rows, tabular: Tabular | None, wanted: Literal["synthetic", "data"]) -> tuple[Tensors, Source]:
+    """Rows of served datatypes to make golden cases of, and what they are: of the data only its statistics are used,
+    unless it is `wanted` itself.
+    """
+    if rows.source != "data" or wanted == "data":
+        return rows.served(tabular), rows.source
+    if rows.made_up is not None:
+        return rows.made_up.served(tabular), rows.made_up.source
+    columns = rows.served(tabular)
+    synthetic = synthetic_rows(columns, SYNTHETIC_ROWS, seed=SEED)
+    if len(next(iter(synthetic.values()))):
+        return synthetic, "synthetic"
+    # every combination of frequent values is a row of the data
+    return arbitrary_rows(columns, SYNTHETIC_ROWS, seed=SEED), "random"
+
+
 def golden_of(
     engine: Engine, steps: Steps, columns: Tensors, *, source: Source, tolerance: Tolerance
 ) -> tuple[Golden | None, tuple[GoldenCase, ...]]:
     """Up to four cases near the decision boundary and of each class; None where no answer is steady enough.
 
-    `columns` are rows of served datatypes: the data, of which only statistics are used unless the source is `data`.
+    `columns` are rows of served datatypes, as golden_rows gives them.
     """
-    if source == "synthetic":
-        columns = synthetic_rows(columns, SYNTHETIC_ROWS, seed=SEED)
-        if not len(next(iter(columns.values()))):
-            # every combination of frequent values is a row of the data
-            source = "random"
-            columns = arbitrary_rows(columns, SYNTHETIC_ROWS, seed=SEED)
     inputs = graph_inputs(engine, steps, columns)
     try:
         outputs = renamed(steps.classification, engine.run(inputs))
@@ -39,7 +50,8 @@ def golden_of(
         # arbitrary rows may hold what an encoder has never seen
         return None, ()
     order = telling_order(outputs.get(LABEL), outputs.get(PROBABILITIES, outputs.get(PREDICTION)))
-    cases = golden_cases(engine, row_cases(inputs, order), tolerance)
+    rows = range(len(next(iter(inputs.values()))))
+    cases = golden_cases(engine, row_cases(inputs, order or rows), tolerance)
     if not cases:
         return None, ()
     return Golden(path=GOLDEN, source=source, cases=len(cases), tolerance=tolerance), cases

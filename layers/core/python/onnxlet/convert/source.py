@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
+from onnxlet.convert.arrays import Arrays
 from onnxlet.convert.table import Table
 from onnxlet.manifest import Classification, Steps, Tabular
 from onnxlet.tensors import DATATYPES, Tensor, Tensors
@@ -20,9 +21,16 @@ class Export:
     way: str
     """What distinguishes it, for messages: `float32`."""
     graph: bytes
-    tabular: Tabular
+    tabular: Tabular | None
     classification: Classification | None
     opset: dict[str, int]
+    assets: Mapping[str, bytes] = field(default_factory=dict)
+    """Further files that travel with the version, by name."""
+    advice: str = (
+        "scale features that are orders of magnitude apart, fit on float32 values so that no split lies between two of "
+        "them, or try another estimator"
+    )
+    """What to try where it does not answer as the model does."""
 
     @property
     def steps(self) -> Steps:
@@ -32,18 +40,24 @@ class Export:
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows in the framework's own precision: numbers as float64, texts as str, by column."""
+    """Rows in the framework's own precision: numbers as float64, texts as str, by column; or tensors by graph input."""
 
     columns: Tensors
-    source: str = "data"
-    """`data`, or `random` when there was none."""
+    source: Literal["data", "random", "synthetic"] = "data"
+    """Where they come from: `random` when there was no data, `synthetic` if only its statistics went into them."""
+    others: tuple[Rows, ...] = ()
+    """More and fewer of them, and of other sizes, on which a graph must answer as the model does too."""
+    made_up: Rows | None = None
+    """Such as could be, for golden cases; None: columns, to be drawn from their statistics."""
     count: int = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "count", len(next(iter(self.columns.values()))))
 
-    def served(self, tabular: Tabular) -> Tensors:
-        """The columns with the datatypes that clients send."""
+    def served(self, tabular: Tabular | None) -> Tensors:
+        """The columns with the datatypes that clients send; tensors as they are."""
+        if tabular is None:
+            return self.columns
         return {
             column.name: self.columns[column.name].astype(DATATYPES[column.datatype].numpy, copy=False)
             for column in tabular.columns
@@ -71,6 +85,17 @@ class TrainedModel(Protocol):
 
     def answers(self, rows: Rows) -> Tensors:
         """The model's own answers, by the names of the graph's outputs."""
+
+
+@runtime_checkable
+class TakesTensors(Protocol):
+    """A trained model that can also be asked with tensors of any rank."""
+
+    labels: tuple[str, ...]
+    """Names of the classes that it brings of its own."""
+
+    def samples(self, arrays: Arrays, target: str | None, *, seed: int) -> Rows:
+        """The rows in the arrays. Raises InvalidInputError if they are not those that the model takes."""
 
 
 def matrix(columns: Tensors) -> Tensor:

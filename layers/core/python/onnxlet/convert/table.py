@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -81,7 +82,17 @@ def read_table(path: Path) -> Table:
     return Table(path.name, columns, len(rows))
 
 
-def truth_of(table: Table, target: str, classes: Sequence[int | str] | None, labels: Sequence[str] = ()) -> Tensor:
+class Cells(Protocol):
+    """What a target column is read from."""
+
+    def column(self, name: str) -> list[str]:
+        """The cells of one column. Raises InvalidInputError if there is none of this name."""
+
+    def numbers(self, name: str) -> Tensor:
+        """The column as float64. Raises InvalidInputError for a cell that is no number."""
+
+
+def truth_of(table: Cells, target: str, classes: Sequence[int | str] | None, labels: Sequence[str] = ()) -> Tensor:
     """The target column: numbers, or class values where there are `classes`, which the cells may also call by `labels`.
 
     Raises InvalidInputError for cells that are neither.

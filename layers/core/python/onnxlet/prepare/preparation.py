@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from onnxlet import errors
-from onnxlet.convert.directory import DATA, GOLDEN, MODEL, read_draft
+from onnxlet.convert.directory import DATA, GOLDEN, MODEL, assets_of, read_draft
 from onnxlet.convert.extras import versions
 from onnxlet.errors import DeadlineExceededError, InvalidInputError, OnnxletError, RejectedModelError
 from onnxlet.manifest import Draft, Golden, Provenance, Tolerance, canonical
@@ -35,8 +35,10 @@ class Preparation:
         self._draft: Draft | None = None
         self._model = path
         self._golden: Path | None = None
+        self._assets: dict[str, Path] = {}
         if path.is_dir():
             self._draft, cases = read_draft(path)
+            self._assets = assets_of(path, self._draft)
             self._model = path / MODEL
             self._golden = path / GOLDEN if cases else None
         elif not path.is_file():
@@ -66,7 +68,7 @@ class Preparation:
             self._say(f"there will be no golden cases, as {report.detail}")
         draft = self._drawn_up(inspected, report, report.source, report.graph)
         files = {name: self._workdir / name for name in (MODEL, DATA, GOLDEN)}
-        return draft, {name: file for name, file in files.items() if file.exists()}
+        return draft, {name: file for name, file in files.items() if file.exists()} | self._assets
 
     def _try_out(self, request: Request, deadline: float) -> Report:
         """The trial's report. Raises RejectedModelError if it died, DeadlineExceededError if it had to be killed."""

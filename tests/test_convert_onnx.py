@@ -1,0 +1,195 @@
+"""Converting ONNX files: they stay what they are, and get what data tells of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import trained
+from models import tiny
+from onnxlet.convert import convert
+from onnxlet.convert.directory import read_draft
+from onnxlet.engine import load_engine
+from onnxlet.errors import ConversionError, InvalidInputError
+from onnxlet.golden import check
+from onnxlet.manifest import Draft
+from onnxlet.prepare import prepare
+from onnxlet.signature import TensorSpec
+from onnxlet.tensors import Tensor
+
+pytestmark = pytest.mark.toolchain
+
+
+def linear(weights: Tensor, last: str | None = None, *, producer: str = "") -> onnx.ModelProto:
+    """`features` [N, rows of the weights] times the weights, and an activation."""
+    nodes = [helper.make_node("MatMul", ["features", "weights"], ["scores" if last else "output"])]
+    if last:
+        nodes.append(helper.make_node(last, ["scores"], ["output"]))
+    graph = helper.make_graph(
+        nodes,
+        "linear",
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, [None, weights.shape[0]])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, [None, weights.shape[1]])],
+        [numpy_helper.from_array(weights.astype(np.float32), "weights")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], producer_name=producer)
+    model.ir_version = 8
+    return model
+
+
+def saved(model: onnx.ModelProto, folder: Path) -> Path:
+    path = folder / "model.onnx"
+    onnx.save_model(model, path)
+    return path
+
+
+def slopes(folder: Path) -> tuple[Path, Tensor, Tensor]:
+    features = np.random.default_rng(0).standard_normal((40, 3))
+    target = features @ [1.0, -2.0, 0.5]
+    return trained.csv_of(folder / "data.csv", features, target), features, target
+
+
+def test_a_graph_gets_column_names_metrics_and_made_up_golden_cases_from_the_data(tmp_path: Path) -> None:
+    data, _, _ = slopes(tmp_path)
+    path = saved(linear(np.array([[1.0], [-2.0], [0.5]]), producer="pytorch"), tmp_path)
+
+    draft = convert(path, tmp_path / "out", data=data, target="target")
+
+    assert draft.provenance.framework == "pytorch"
+    assert draft.steps.tabular is not None
+    assert [column.name for column in draft.steps.tabular.columns] == ["feature 0", "feature 1", "feature 2"]
+    assert draft.steps.tabular.input == "features"
+    assert {evaluation.stage: evaluation.metrics["r2"] for evaluation in draft.evaluations}["onnx"] > 0.999
+    assert draft.golden is not None
+    assert draft.golden.source == "synthetic"
+    engine = load_engine(tmp_path / "out/model.onnx", threads=1, optimized=False, run_deadline=10)
+    check(engine, read_draft(tmp_path / "out")[1], draft.golden.tolerance)
+
+
+@pytest.mark.parametrize(("columns", "last"), [(2, None), (2, "Softmax"), (1, None), (1, "Sigmoid")], ids=str)
+def test_labels_make_a_classifier_of_scores(tmp_path: Path, columns: int, last: str | None) -> None:
+    weights = np.stack([-np.arange(1.0, 4.0), np.arange(1.0, 4.0)], axis=1)[:, -columns:]
+    features = np.random.default_rng(0).standard_normal((60, 3))
+    truth = np.where(features @ np.arange(1.0, 4.0) > 0, "sick", "well")
+    data = trained.csv_of(tmp_path / "data.csv", features, truth)
+
+    draft = convert(
+        saved(linear(weights, last), tmp_path), tmp_path / "out", data=data, target="target", labels=["well", "sick"]
+    )
+
+    assert [spec.name for spec in draft.signature.outputs] == ["label", "probability", "probabilities"]
+    assert draft.labels == ("well", "sick")
+    assert draft.evaluations[-1].metrics["accuracy"] == 1.0
+    engine = load_engine(tmp_path / "out/model.onnx", threads=1, optimized=False, run_deadline=10)
+    probabilities = engine.run({"features": features.astype(np.float32)})["probabilities"]
+    assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+    assert np.array_equal(probabilities[:, 1] > 0.5, truth == "sick")
+
+
+def test_arrays_give_rows_to_inputs_of_any_rank(tmp_path: Path) -> None:
+    model = tiny.embedder()
+    engine = load_engine(saved(model, tmp_path), threads=1, optimized=False, run_deadline=10)
+    arrays = {spec.name: np.ones((70, 5), dtype=np.int32) for spec in engine.signature.inputs}
+
+    draft = convert(tmp_path / "model.onnx", tmp_path / "out", data=trained.npz_of(tmp_path / "rows.npz", arrays))
+
+    assert draft.graph == engine.signature
+    assert draft.steps.tabular is None
+    assert draft.evaluations[-1].rows == 70
+    assert draft.golden is not None
+    assert draft.golden.source == "random"
+
+
+def test_weights_that_lie_apart_come_along(tmp_path: Path) -> None:
+    path = tiny.save(tiny.classifier(), tmp_path / "source", external=True)["model.onnx"]
+
+    draft = convert(path, tmp_path / "out")
+
+    assert draft.golden is not None
+    _, files = prepare(tmp_path / "out", tmp_path / "work")
+    assert set(files) == {"model.onnx", "golden.json"}
+
+
+def test_a_wrongly_declared_output_is_corrected(tmp_path: Path) -> None:
+    model = tiny.regressor()
+    model.graph.output[0].type.tensor_type.shape.dim[0].dim_value = 1
+
+    draft = convert(saved(model, tmp_path), tmp_path / "out")
+
+    assert draft.signature.outputs == (TensorSpec("prediction", "FP32", (-1,)),)
+
+
+def test_a_graph_with_a_fixed_number_of_rows_says_so(tmp_path: Path) -> None:
+    data, _, _ = slopes(tmp_path)
+    model = linear(np.ones((3, 1)))
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 2
+
+    with pytest.raises(InvalidInputError, match="40 rows"):
+        convert(saved(model, tmp_path), tmp_path / "out", data=data, target="target")
+
+
+def test_old_opsets_foreign_domains_and_other_files_are_refused(tmp_path: Path) -> None:
+    old = linear(np.ones((3, 1)))
+    old.opset_import[0].version = 6
+    foreign = linear(np.ones((3, 1)))
+    foreign.graph.node[0].domain = "mine"
+    for model, said in ((old, "opset 6"), (foreign, "'mine'")):
+        with pytest.raises(ConversionError, match=said):
+            convert(saved(model, tmp_path), tmp_path / "out")
+    (tmp_path / "model.onnx").write_bytes(b"no graph")
+    with pytest.raises(ConversionError, match="no ONNX file"):
+        convert(tmp_path / "model.onnx", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        ({"other": np.ones((4, 3))}, "'features'"),
+        ({"features": np.ones((4, 2))}, r"\[4, 2\]"),
+        ({"features": np.ones((4, 3)), "y": np.ones(5)}, "first dimension"),
+        ({"features": np.array([["a", "b", "c"]])}, "FP32"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_named(tmp_path: Path, arrays: dict[str, Tensor], said: str) -> None:
+    data = trained.npz_of(tmp_path / "rows.npz", arrays)
+
+    with pytest.raises(InvalidInputError, match=said):
+        convert(saved(linear(np.ones((3, 1))), tmp_path), tmp_path / "out", data=data)
+
+
+def test_labels_that_no_output_scores_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="3 labels"):
+        convert(saved(linear(np.ones((3, 2))), tmp_path), tmp_path / "out", labels=["a", "b", "c"])
+
+
+def test_a_target_of_classes_asks_for_labels(tmp_path: Path) -> None:
+    data, _, _ = slopes(tmp_path)
+
+    with pytest.raises(InvalidInputError, match="--labels"):
+        convert(saved(linear(np.ones((3, 4))), tmp_path), tmp_path / "out", data=data, target="target")
+
+
+def test_what_only_other_frameworks_are_told_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="weights"):
+        convert(saved(linear(np.ones((3, 1))), tmp_path), tmp_path / "out", weights=tmp_path / "weights.safetensors")
+
+
+def test_assets_are_published_with_the_graph(tmp_path: Path) -> None:
+    convert(saved(linear(np.ones((3, 1))), tmp_path), tmp_path / "out")
+    (tmp_path / "out/tokenizer.json").write_text("{}")
+    draft, _ = read_draft(tmp_path / "out")
+    (tmp_path / "out/draft.json").write_bytes(
+        (tmp_path / "out/draft.json").read_bytes().replace(b'"assets":[]', b'"assets":["tokenizer.json"]')
+    )
+
+    _, files = prepare(tmp_path / "out", tmp_path / "work")
+
+    assert files["tokenizer.json"] == tmp_path / "out/tokenizer.json"
+    assert isinstance(draft, Draft)
+    (tmp_path / "out/tokenizer.json").unlink()
+    with pytest.raises(InvalidInputError, match="no file .tokenizer"):
+        prepare(tmp_path / "out", tmp_path / "again")
