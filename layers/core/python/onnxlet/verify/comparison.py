@@ -1,7 +1,4 @@
-"""Compare answers: how far apart two graphs' outputs are, how often their labels agree, how good they are.
-
-Metrics come from scikit-learn, which the toolchain's extra brings.
-"""
+"""Compare answers: how far apart two graphs' outputs are, how often their labels agree."""
 
 from __future__ import annotations
 
@@ -83,38 +80,3 @@ def untie(expected: Tensors, got: Tensors, *, label: str, probabilities: str, ma
     ranked = np.sort(expected[probabilities], axis=1)
     tied = ranked[:, -1] - ranked[:, -2] <= margin if ranked.shape[1] > 1 else np.zeros(len(ranked), dtype=bool)
     return {**got, label: np.where(tied, expected[label], got[label])}
-
-
-def classification_metrics(
-    truth: Tensor, label: Tensor, probabilities: Tensor | None, classes: Tensor
-) -> dict[str, float]:
-    """Accuracy, F1 (of the second of two classes, else the mean) and, with probabilities, the area under the curve."""
-    from sklearn import metrics
-
-    binary = len(classes) == 2  # noqa: PLR2004
-    measured = {"accuracy": float(metrics.accuracy_score(truth, label))}
-    if binary:
-        measured["f1"] = float(metrics.f1_score(truth, label, pos_label=classes[1], zero_division=0.0))
-    else:
-        measured["f1"] = float(metrics.f1_score(truth, label, average="macro", labels=classes, zero_division=0.0))
-    if probabilities is not None and len(set(truth.tolist())) == len(classes):
-        scores = probabilities.astype(np.float64)
-        if binary:
-            measured["auc"] = float(metrics.roc_auc_score(truth == classes[1], scores[:, 1]))
-        else:
-            scores /= scores.sum(axis=1, keepdims=True)
-            measured["auc"] = float(metrics.roc_auc_score(truth, scores, multi_class="ovr", labels=classes))
-    return measured
-
-
-def regression_metrics(truth: Tensor, prediction: Tensor) -> dict[str, float]:
-    """Root mean squared error, mean absolute error and, given two rows, R squared."""
-    from sklearn import metrics
-
-    measured = {
-        "rmse": float(metrics.root_mean_squared_error(truth, prediction)),
-        "mae": float(metrics.mean_absolute_error(truth, prediction)),
-    }
-    if len(truth) > 1:
-        measured["r2"] = float(metrics.r2_score(truth, prediction))
-    return measured

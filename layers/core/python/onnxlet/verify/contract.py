@@ -1,0 +1,143 @@
+"""The accuracy contract: how much worse than the model it was made of a graph may answer, and whether it does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from onnxlet.errors import InvalidInputError
+from onnxlet.manifest import Bounds, Contract, Finding, Recall, Stage, Tolerance
+from onnxlet.steps.classification import LABEL
+from onnxlet.tensors import Tensor, Tensors
+from onnxlet.verify.bootstrap import FEWEST_ROWS, RESAMPLES, estimates
+from onnxlet.verify.comparison import compare
+from onnxlet.verify.findings import Case, Metrics, scaled_distances
+from onnxlet.verify.metrics import recalls
+from onnxlet.verify.slices import Slicing, sliced, worst_of
+from onnxlet.verify.task import Task
+
+__all__ = ["Bounds", "Contract", "breaches", "judge", "said"]
+
+MOST_CLASSES = 20
+"""Classes whose recall a contract lists, those that are told worst; all of them are judged."""
+
+
+def judge(
+    reference: Tensors,
+    candidate: Tensors,
+    truth: Tensor | None,
+    task: Task,
+    bounds: Bounds = Bounds(),  # noqa: B008 - frozen
+    *,
+    stages: tuple[str, str] = ("source", "optimized"),
+    between: Mapping[str, Tensors] | None = None,
+    slicings: Sequence[Slicing] = (),
+    resamples: int = RESAMPLES,
+    data_digest: str | None = None,
+) -> Contract:
+    """Judge the candidate's answers by those of what it was made of, and by the truth where it is known.
+
+    Answers are named as `onnxlet.convert.evaluation.renamed` names them: a classifier's `label` holds class values.
+    `between` are further stages, which are measured and not judged. With 0 `resamples` there are no intervals.
+    Raises InvalidInputError for answers to other rows, or of a truth that they cannot be compared with.
+    """
+    answers = {stages[0]: reference, **(between or {}), stages[1]: candidate}
+    rows = _rows(answers, truth)
+    measures = {stage: task.measures(given, truth, reference) for stage, given in answers.items()}
+    told = {stage: measure for stage, measure in measures.items() if measure is not None}
+    metrics = estimates(rows, told, resamples=resamples)
+    before, after = (metrics.get(stage, {}) for stage in stages)
+    slices = sliced(slicings, task, measures[stages[0]], measures[stages[1]])
+    findings = tuple(Case(reference, candidate, truth, task, bounds, rows).findings(before, after, slices))
+    return Contract(
+        holds=all(finding.ok for finding in findings),
+        task=task.kind,
+        metric=task.metric if after else None,
+        rows=rows,
+        bounds=bounds,
+        findings=findings,
+        stages=tuple(
+            Stage(
+                stage,
+                metrics.get(stage, {}),
+                _recalls(task, given, truth),
+                {} if given is reference else _apart(reference, given, task),
+            )
+            for stage, given in answers.items()
+        ),
+        slices=slices,
+        worst_slice=worst_of(slices, task),
+        data_digest=data_digest,
+        notes=tuple(_notes(task, rows, truth, after)),
+    )
+
+
+def breaches(contract: Contract) -> str:
+    """In what the contract does not hold, in words; empty if it does."""
+    return "; ".join(said(finding) for finding in contract.findings if not finding.ok)
+
+
+def said(finding: Finding) -> str:
+    """A finding in words: `accuracy loss 0.012, at most 0.005`."""
+    about = f" of {finding.about}" if finding.about else ""
+    return f"{finding.name.replace('_', ' ')}{about} {finding.value:.3g}, at most {finding.bound:.3g}"
+
+
+def _rows(answers: Mapping[str, Tensors], truth: Tensor | None) -> int:
+    counts = {len(tensor) if tensor.ndim else 1 for given in answers.values() for tensor in given.values()}
+    counts |= {len(truth)} if truth is not None else set()
+    if len(counts) != 1 or 0 in counts:
+        raise InvalidInputError(f"these are not answers to the same rows: there are {sorted(counts)} of them")
+    return counts.pop()
+
+
+def _recalls(task: Task, answers: Tensors, truth: Tensor | None) -> tuple[Recall, ...]:
+    if truth is None or task.kind != "classification":
+        return ()
+    figures = recalls(task.positions(truth), task.positions(answers[LABEL]), len(task.classes))
+    found = [
+        Recall(name, int(rows), _or_none(sensitivity), _or_none(specificity))
+        for name, rows, sensitivity, specificity in zip(task.names, *figures, strict=True)
+    ]
+    if len(found) <= MOST_CLASSES:
+        return tuple(found)
+    worst = sorted((each for each in found if each.rows), key=lambda each: each.sensitivity or 0.0)
+    return tuple(worst[:MOST_CLASSES])
+
+
+def _or_none(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _apart(reference: Tensors, answers: Tensors, task: Task) -> dict[str, float]:
+    """Distances from the first stage. Infinite ones are left out: the contract counts numbers that were lost."""
+    comparison = compare(reference, answers, Tolerance())
+    apart = {"largest": comparison.largest_distance, "largest_relative": comparison.largest_relative_distance}
+    distance = scaled_distances(reference, answers, task)
+    if distance.size:
+        apart["mean"] = float(distance.mean())
+    if task.kind == "embedding":
+        apart["smallest_cosine"] = 1 - float(distance.max())
+    if comparison.label_agreement is not None:
+        apart["label_agreement"] = comparison.label_agreement
+    return {name: value for name, value in apart.items() if np.isfinite(value)}
+
+
+def _notes(task: Task, rows: int, truth: Tensor | None, after: Metrics) -> list[str]:
+    """What cannot be judged on these rows."""
+    notes = []
+    if truth is None:
+        notes.append("no target was given: distances are judged, not how good the answers are")
+    elif task.kind == "classification":
+        present = len(np.unique(task.positions(truth)))
+        if present < len(task.classes):
+            notes.append(
+                f"the target holds {present} of {len(task.classes)} classes: the others' recall and the area under the "
+                "curve are not judged"
+            )
+    elif task.kind == "regression" and "r2" not in after:
+        notes.append("the target is the same in all rows: R squared cannot be told")
+    if rows < FEWEST_ROWS:
+        notes.append(f"{rows} rows are too few for confidence intervals: {FEWEST_ROWS} are needed")
+    return notes

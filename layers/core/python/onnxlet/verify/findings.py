@@ -1,0 +1,134 @@
+"""What a contract bounds: how far the answers moved, and what the metrics, the classes and the slices lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from onnxlet.manifest import Bounds, Estimate, Finding, Slice
+from onnxlet.steps.classification import LABEL, PROBABILITIES
+from onnxlet.tensors import Tensor, Tensors
+from onnxlet.verify.comparison import distances, untie
+from onnxlet.verify.metrics import recalls
+from onnxlet.verify.task import Task, cosine_distances
+
+TIED = 2e-4
+"""Two largest probabilities that are nearer than this make either label right."""
+FLAT = 0.01
+"""Of the truth's spread: an error smaller than this counts as this, for a share of nothing is no measure."""
+ROUNDING = 1e-9
+
+Metrics = Mapping[str, Estimate]
+
+
+@dataclass(frozen=True)
+class Case:
+    """Two models' answers to the same rows, and the truth about these where it is known."""
+
+    reference: Tensors
+    candidate: Tensors
+    truth: Tensor | None
+    task: Task
+    bounds: Bounds
+    rows: int
+
+    def findings(self, before: Metrics, after: Metrics, slices: Sequence[Slice]) -> Iterator[Finding]:
+        """Everything that is bounded; of classes and of slices the one that is worst."""
+        yield from self._moved()
+        if self.truth is None:
+            return
+        if self.task.kind == "regression":
+            yield from self._error(self.truth, before, after)
+        if self.task.kind == "classification":
+            yield from self._metrics(self.truth, before, after)
+            yield from _worst(self._recalls(self.truth))
+            yield from _worst(self._slices(slices))
+
+    def _moved(self) -> Iterator[Finding]:
+        lost = sum(
+            int((np.isfinite(tensor) & ~np.isfinite(self.candidate[name])).sum())
+            for name, tensor in self.reference.items()
+            if tensor.dtype.kind == "f"
+        )
+        yield Finding("numbers_lost", lost, 0, lost == 0)
+        if self.task.kind == "classification":
+            changed = label_change(self.reference, self.candidate)
+            yield _within("label_change", changed, max(self.bounds.label_change, 1 / self.rows))
+        distance = scaled_distances(self.reference, self.candidate, self.task)
+        if distance.size:
+            yield _within("distance", float(distance.max()), self.bounds.distance)
+            yield _within("mean_distance", float(distance.mean()), self.bounds.mean_distance)
+
+    def _error(self, truth: Tensor, before: Metrics, after: Metrics) -> Iterator[Finding]:
+        if "rmse" in before and "rmse" in after:
+            scale = max(before["rmse"].value, FLAT * _spread(truth))
+            loss = (after["rmse"].value - before["rmse"].value) / scale
+            yield _within("rmse_loss", loss, self.bounds.metric_loss)
+
+    def _metrics(self, truth: Tensor, before: Metrics, after: Metrics) -> Iterator[Finding]:
+        for name in ("accuracy", "auc"):
+            if name in before and name in after:
+                scale = max(before[name].value, 1 / self.rows)
+                aside = 1 / self.rows if name == "accuracy" else self._pair(truth)
+                loss = (before[name].value - after[name].value) / scale
+                yield _within(f"{name}_loss", loss, max(self.bounds.metric_loss, aside / scale))
+
+    def _pair(self, truth: Tensor) -> float:
+        """The area under the curve that one pair of rows is worth."""
+        counts = np.unique(self.task.positions(truth), return_counts=True)[1]
+        fewest = int(counts.min())
+        return 1 / (fewest * max(len(truth) - fewest, 1))
+
+    def _recalls(self, truth: Tensor) -> Iterator[Finding]:
+        known, classes = self.task.positions(truth), len(self.task.classes)
+        support, before, _ = recalls(known, self.task.positions(self.reference[LABEL]), classes)
+        _, after, _ = recalls(known, self.task.positions(self.candidate[LABEL]), classes)
+        for rows, share, now, name in zip(support, before, after, self.task.names, strict=True):
+            if rows:
+                bound = max(self.bounds.recall_loss, 1 / float(rows))
+                yield _within("recall_loss", float(share - now), bound, about=name)
+
+    def _slices(self, slices: Sequence[Slice]) -> Iterator[Finding]:
+        for each in slices:
+            bound = max(self.bounds.recall_loss, 1 / each.rows)
+            yield _within("slice_loss", each.before - each.after, bound, about=f"{each.column} = {each.value}")
+
+
+def label_change(reference: Tensors, candidate: Tensors) -> float:
+    """The share of labels that changed, where the reference was not undecided."""
+    if PROBABILITIES in reference:
+        candidate = untie(reference, candidate, label=LABEL, probabilities=PROBABILITIES, margin=TIED)
+    return float((reference[LABEL] != candidate[LABEL]).mean())
+
+
+def scaled_distances(reference: Tensors, candidate: Tensors, task: Task) -> Tensor:
+    """Distances on the scale on which they count, where they are numbers."""
+    if task.kind == "embedding":
+        return cosine_distances(reference, candidate)
+    parts = []
+    for name, tensor in reference.items():
+        if tensor.dtype.kind == "f":
+            spread = 1.0 if name == PROBABILITIES else _spread(tensor)
+            parts.append((distances(tensor, candidate[name]) / spread).ravel())
+    distance = np.concatenate(parts) if parts else np.empty(0)
+    return distance[np.isfinite(distance)]
+
+
+def _spread(tensor: Tensor) -> float:
+    """The standard deviation; of numbers that are all the same their size."""
+    finite = tensor[np.isfinite(tensor)].astype(np.float64)
+    spread = float(np.std(finite)) if finite.size else 0.0
+    return spread or float(np.abs(finite).max(initial=0.0)) or 1.0
+
+
+def _worst(findings: Iterator[Finding]) -> Iterator[Finding]:
+    """The finding that is nearest to its bound, or farthest beyond it."""
+    worst = max(findings, key=lambda finding: finding.value - finding.bound, default=None)
+    if worst is not None:
+        yield worst
+
+
+def _within(name: str, value: float, bound: float, *, about: str = "") -> Finding:
+    return Finding(name, value, bound, value <= bound + ROUNDING, about)

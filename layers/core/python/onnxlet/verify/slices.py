@@ -1,0 +1,85 @@
+"""Slices: the rows with one value of a column, measured by themselves, so that no group's loss hides in the mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from onnxlet.manifest import Slice
+from onnxlet.tensors import Tensor
+from onnxlet.verify.bootstrap import Measures
+from onnxlet.verify.task import Task
+
+FEWEST_ROWS = 5
+"""Values with fewer rows are put together as `others`: a report names no group so small."""
+MOST_VALUES = 12
+"""Texts of their own slices, the most frequent ones; more numbers than that are cut at their quartiles."""
+OTHERS = "others"
+MISSING = "(empty)"
+
+
+@dataclass(frozen=True)
+class Slicing:
+    """A column cut into slices: what each row's slice is called."""
+
+    column: str
+    values: tuple[str, ...]
+
+
+def slicing_of(column: str, cells: Sequence[str], numbers: Tensor | None) -> Slicing:
+    """A column's slices: its frequent values, or the quartiles of its `numbers` if these are many."""
+    if numbers is not None and len(np.unique(numbers[np.isfinite(numbers)])) > MOST_VALUES:
+        return Slicing(column, _merged(_quartiles(numbers)))
+    return Slicing(column, _merged([cell or MISSING for cell in cells]))
+
+
+def sliced(
+    slicings: Sequence[Slicing], task: Task, before: Measures | None, after: Measures | None
+) -> tuple[Slice, ...]:
+    """The task's metric on each slice, before and after; none without a metric."""
+    if before is None or after is None or task.metric is None:
+        return ()
+    found = []
+    for slicing in slicings:
+        values = np.array(slicing.values, dtype=object)
+        for value in dict.fromkeys(sorted(slicing.values, key=_last)):
+            inside = values == value
+            weights = inside[None, :].astype(np.float64)
+            pair = [float(measure(weights)[task.metric][0]) for measure in (before, after)]
+            if np.isfinite(pair).all():
+                found.append(Slice(slicing.column, value, int(inside.sum()), *pair))
+    return tuple(found)
+
+
+def worst_of(slices: Sequence[Slice], task: Task) -> str | None:
+    """The slice that the candidate answers worst, by name; None if there are none to choose from."""
+    if len(slices) < 2:  # noqa: PLR2004 - one alone is not the worst
+        return None
+    worst = (max if task.less_is_better else min)(slices, key=lambda each: each.after)
+    return f"{worst.column} = {worst.value}"
+
+
+def _quartiles(numbers: Tensor) -> list[str]:
+    finite = np.isfinite(numbers)
+    cuts = np.unique(np.quantile(numbers[finite], [0.25, 0.5, 0.75]))
+    bins = np.searchsorted(cuts, numbers, side="left")
+    names = [f"up to {cuts[0]:.4g}", *(f"{a:.4g} to {b:.4g}" for a, b in pairwise(cuts))]
+    names.append(f"over {cuts[-1]:.4g}")
+    return [names[index] if known else MISSING for index, known in zip(bins, finite, strict=True)]
+
+
+def _merged(values: Sequence[str]) -> tuple[str, ...]:
+    """The values, those that are rare or too many as `others`."""
+    counts: dict[str, int] = {}
+    for value in values:
+        counts[value] = counts.get(value, 0) + 1
+    frequent = sorted((value for value, count in counts.items() if count >= FEWEST_ROWS), key=lambda v: -counts[v])
+    kept = set(frequent[:MOST_VALUES])
+    return tuple(value if value in kept else OTHERS for value in values)
+
+
+def _last(value: str) -> tuple[bool, str]:
+    return value in (OTHERS, MISSING), value
