@@ -24,6 +24,7 @@ from onnx import ModelProto, TensorProto, helper
 from models import tiny
 from onnxlet.errors import InvalidInputError, UnavailableError
 from onnxlet.local import serve
+from onnxlet.local.pace import MOST_PATHS, Pace
 from onnxlet.registry import Registry
 from onnxlet.settings import Settings
 from onnxlet.store import open_store
@@ -35,6 +36,7 @@ SLOW = {"json": {"instances": [800]}, "timeout": 60}
 PROGRAM = """
 import json, sys
 from onnxlet.local import serve
+from onnxlet.local.pace import MOST_PATHS, Pace
 from onnxlet.settings import Settings
 serve(Settings(**json.loads(sys.argv[1])), sys.argv[2], 0, who="ana")
 """
@@ -191,8 +193,7 @@ def test_a_promote_over_http_reaches_predictions_and_is_signed(
 
 def test_a_slow_model_holds_up_neither_health_checks_nor_other_models(server: Server) -> None:
     url = server.url + "/v1/models/slow:predict"
-    for _ in range(3):
-        requests.post(url, json={"instances": [1]}, timeout=TIMEOUT)
+    assert requests.post(url, json={"instances": [20]}, timeout=TIMEOUT).status_code == 200
     slow = [threading.Thread(target=requests.post, args=(url,), kwargs=SLOW) for _ in range(4)]
     started = time.monotonic()
     for thread in slow:
@@ -330,3 +331,26 @@ def test_a_registry_that_is_changed_by_others_is_seen(server: Server, folder: Pa
         time.sleep(0.1)
         status = requests.post(server.url + "/v1/models/late:predict", json=ROW, timeout=TIMEOUT).status_code
     assert status == 200
+
+
+def test_a_path_is_answered_in_place_while_its_answers_are_quick() -> None:
+    pace = Pace()
+    assert not pace.in_place(PREDICT, 100)
+    pace.record(PREDICT, 0.0001)
+    assert pace.in_place(PREDICT, 100)
+    assert not pace.in_place(PREDICT, 1_000_000)
+    pace.record(PREDICT, 3.0)
+    for _ in range(20):
+        pace.record(PREDICT, 0.0001)
+    assert not pace.in_place(PREDICT, 100)
+    for _ in range(60):
+        pace.record(PREDICT, 0.0001)
+    assert pace.in_place(PREDICT, 100)
+
+
+def test_only_so_many_paths_are_remembered() -> None:
+    pace = Pace()
+    for number in range(MOST_PATHS + 1):
+        pace.record(str(number), 0.0001)
+    assert not pace.in_place("0", 1)
+    assert pace.in_place(str(MOST_PATHS), 1)

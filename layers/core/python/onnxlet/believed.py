@@ -64,6 +64,14 @@ class Believed(Generic[Name, Value]):
             finally:
                 self._locks.pop(name, None)
 
+    def renew(self, name: Name) -> Belief[Value]:
+        """Read `name` again before its time; others go on meanwhile with what is known. Raises as `get` does."""
+        with self._locks.setdefault(name, threading.Lock()):
+            try:
+                return self._read_again(name, self._beliefs.get(name))
+            finally:
+                self._locks.pop(name, None)
+
     def _read_again(self, name: Name, belief: Belief[Value] | None) -> Belief[Value]:
         started = monotonic()
         until, refusal = self._refusals.get(name, (0.0, None))

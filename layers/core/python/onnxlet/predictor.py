@@ -128,6 +128,22 @@ class Predictor:
             except OnnxletError as error:
                 telemetry.log(__name__).error("preloading %r failed: %s", text, error.detail)
 
+    def refresh(self) -> None:
+        """Find anew, before its time, what answers for the refs in use, and load it.
+
+        A server that does so beside its requests lets none of them wait for the store. What fails here is told to the
+        request that wants it.
+        """
+        for ref in list(self._warm):
+            try:
+                if ref.version is None:
+                    self._aliases.renew((ref.model, ref.alias or PRODUCTION))
+                else:
+                    self._servable.renew((ref.model, ref.version))
+                self._find(ref, None)
+            except OnnxletError:
+                continue
+
     def _find(self, ref: Ref, routing_key: str | None) -> Served:
         if ref.version is not None:
             belief = self._servable.get((ref.model, ref.version))

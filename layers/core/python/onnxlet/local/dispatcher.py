@@ -21,12 +21,16 @@ from onnxlet.local.asgi import (
     to_request,
 )
 from onnxlet.local.metrics import CONTENT_TYPE, Metrics
+from onnxlet.local.pace import Pace
 from onnxlet.local.workers import Workers
-from onnxlet.messages import Response
+from onnxlet.messages import Request, Response
 from onnxlet.predictor import Predictor
 from onnxlet.protocols.health import LIVE
 from onnxlet.settings import Settings
 from onnxlet.store import Store, open_store
+
+SHORTEST_PAUSE = 0.1
+"""Seconds between two looks at the aliases in use, at least."""
 
 
 def create_asgi(settings: Settings, *, who: str = "") -> Application:
@@ -47,6 +51,7 @@ class Dispatcher:
         self._predictor = Predictor(store, settings)
         self._dataplane = DataPlane(self._predictor)
         self._workers = Workers(self._dataplane.answer)
+        self._pace = Pace()
         self._metrics = Metrics()
         self._control: Awaitable[Application] | None = None
 
@@ -64,8 +69,7 @@ class Dispatcher:
         path: str = scope["path"]
         started = perf_counter()
         if owns_path(path):
-            request = to_request(scope, body)
-            response = self._dataplane.answer(request) if path == LIVE else await self._workers.answer(request)
+            response = await self._predict(to_request(scope, body))
             self._metrics.count("data", response.status, perf_counter() - started)
             await send_response(send, response, scope["method"])
         elif path == "/metrics":
@@ -73,6 +77,21 @@ class Dispatcher:
             await send_response(send, shown, scope["method"])
         else:
             await self._govern(scope, body, receive, self._counted(send, started))
+
+    async def _predict(self, request: Request) -> Response:
+        if request.path == LIVE:
+            return self._dataplane.answer(request)
+        if request.method != "POST":  # asks the store, whose pace can change any time
+            return (await self._workers.answer(request))[0]
+        if self._pace.in_place(request.path, len(request.body)):
+            started = perf_counter()
+            response = self._dataplane.answer(request)
+            seconds = perf_counter() - started
+        else:
+            response, seconds = await self._workers.answer(request)
+        if response.status == HTTPStatus.OK:
+            self._pace.record(request.path, seconds)
+        return response
 
     async def _govern(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
         if self._control is None:
@@ -101,8 +120,17 @@ class Dispatcher:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
-        await asyncio.get_running_loop().run_in_executor(None, self._predictor.preload)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, self._predictor.preload)
+        refreshing = loop.create_task(self._keep_fresh())
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        refreshing.cancel()
         self._workers.stop()
         await send({"type": "lifespan.shutdown.complete"})
+
+    async def _keep_fresh(self) -> None:
+        """Look at the aliases in use before that is due, so that no answer in place waits for the store or a load."""
+        while True:
+            await asyncio.sleep(max(SHORTEST_PAUSE, self._settings.alias_ttl / 2))
+            await asyncio.get_running_loop().run_in_executor(None, self._predictor.refresh)

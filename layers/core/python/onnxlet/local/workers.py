@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
+from time import thread_time
 
 from onnxlet.messages import Request, Response
 
@@ -20,7 +21,9 @@ MOST = 64
 PATIENCE = 0.01
 """Seconds in which some answer must have been finished, while others wait, lest another thread is started."""
 
-_Job = tuple[Request, "asyncio.Future[Response]"]
+Timed = tuple[Response, float]
+"""An answer, and the processor's seconds for it: beside other threads, the clock shows what those took too."""
+_Job = tuple[Request, "asyncio.Future[Timed]"]
 
 
 class Workers:
@@ -34,12 +37,12 @@ class Workers:
         self._finished = 0
         self._looking = False
 
-    async def answer(self, request: Request) -> Response:
-        """What `answer` makes of `request`."""
+    async def answer(self, request: Request) -> Timed:
+        """What `answer` makes of `request`, and how long that took."""
         loop = asyncio.get_running_loop()
         while self._threads < FEWEST:
             self._start()
-        answered: asyncio.Future[Response] = loop.create_future()
+        answered: asyncio.Future[Timed] = loop.create_future()
         self._queue.put((request, answered))
         self._unfinished += 1
         if not self._looking:
@@ -78,11 +81,12 @@ class Workers:
     def _work(self) -> None:
         while (job := self._queue.get()) is not None:
             request, answered = job
-            response = self._answer(request)
+            started = thread_time()
+            timed = self._answer(request), thread_time() - started
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                answered.get_loop().call_soon_threadsafe(_deliver, answered, response)
+                answered.get_loop().call_soon_threadsafe(_deliver, answered, timed)
 
 
-def _deliver(answered: asyncio.Future[Response], response: Response) -> None:
+def _deliver(answered: asyncio.Future[Timed], timed: Timed) -> None:
     if not answered.done():
-        answered.set_result(response)
+        answered.set_result(timed)
