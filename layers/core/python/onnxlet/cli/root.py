@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from onnxlet import __version__
-from onnxlet.cli import demo, listing, moving, publishing, scoring, serving, toolchain
+from onnxlet.cli import demo, fit, listing, moving, publishing, scoring, serving, toolchain
 from onnxlet.cli.access import Access, store_url
 from onnxlet.cli.frame import Frame
 
@@ -38,6 +38,7 @@ for command in (
     toolchain.convert,
     toolchain.optimize,
     publishing.publish,
+    fit.fit,
     moving.promote,
     moving.rollback,
     moving.history,

@@ -1,0 +1,11 @@
+"""Fit: will a version run on AWS Lambda, how fast, and what will it cost.
+
+probe        a fresh process that loads and runs a version, and tells what that took
+measuring    probes at 1 and 2 threads, brought together
+sizing       arithmetic: packages, memory, times by memory size
+costing      arithmetic: money, by a price list
+fitting      one report of all that; `fit` and `summary`
+
+What was measured, what was computed and what was assumed stay apart, from the probe to the printed page. Nothing is
+imported here: what a probe measures begins with an empty process.
+"""
