@@ -5,12 +5,13 @@ All that is measured in one call is measured on the same resamples, so that two 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from onnxlet.manifest import Estimate
-from onnxlet.tensors import Tensor, Tensors
+from onnxlet.tensors import Tensor
+from onnxlet.verify.metrics import Measures, exact
 
 RESAMPLES = 1000
 FEWEST_ROWS = 20
@@ -21,9 +22,6 @@ DRAWN_AT_ONCE = 10**6
 SEED = 0
 _INTERVAL = (2.5, 97.5)
 
-Measures = Callable[[Tensor], Tensors]
-"""Measures [resamples] by name, of weights [resamples, rows]."""
-
 
 def estimates(
     rows: int, measures: Mapping[str, Measures], *, resamples: int = RESAMPLES
@@ -32,30 +30,27 @@ def estimates(
 
     What cannot be told of these rows is left out.
     """
-    exact = {stage: measure(np.ones((1, rows))) for stage, measure in measures.items()}
-    drawn: dict[str, dict[str, list[Tensor]]] = {stage: {name: [] for name in exact[stage]} for stage in measures}
+    known = {stage: exact(measure, rows) for stage, measure in measures.items()}
+    drawn: dict[str, dict[str, list[Tensor]]] = {stage: {name: [] for name in known[stage]} for stage in measures}
     for weights in resampled(rows, resamples) if rows >= FEWEST_ROWS else ():
         for stage, measure in measures.items():
             for name, values in measure(weights).items():
-                drawn[stage][name].append(values)
+                if name in known[stage]:
+                    drawn[stage][name].append(values)
     return {
-        stage: {
-            name: _estimate(float(value[0]), drawn[stage][name])
-            for name, value in exact[stage].items()
-            if np.isfinite(value[0])
-        }
+        stage: {name: _estimate(value, drawn[stage][name]) for name, value in known[stage].items()}
         for stage in measures
     }
 
 
 def resampled(rows: int, resamples: int) -> Iterator[Tensor]:
-    """Weights [resamples, rows] some resamples at a time, always the same ones."""
+    """Weights [rows, resamples] some resamples at a time, always the same ones."""
     random = np.random.default_rng(SEED)
     left = min(resamples, max(100, MOST_DRAWN // rows))
     while left > 0:
         count = min(left, max(1, DRAWN_AT_ONCE // rows))
-        drawn = random.integers(0, rows, (count, rows)) + rows * np.arange(count)[:, None]
-        yield np.bincount(drawn.ravel(), minlength=count * rows).reshape(count, rows).astype(np.float32)
+        drawn = random.integers(0, rows, (rows, count)) * count + np.arange(count)
+        yield np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count).astype(np.float32)
         left -= count
 
 

@@ -8,12 +8,10 @@ import numpy as np
 
 from onnxlet.errors import InvalidInputError
 from onnxlet.manifest import Bounds, Contract, Finding, Recall, Stage, Tolerance
-from onnxlet.steps.classification import LABEL
 from onnxlet.tensors import Tensor, Tensors
 from onnxlet.verify.bootstrap import FEWEST_ROWS, RESAMPLES, estimates
 from onnxlet.verify.comparison import compare
 from onnxlet.verify.findings import Case, Metrics, scaled_distances
-from onnxlet.verify.metrics import recalls
 from onnxlet.verify.slices import Slicing, sliced, worst_of
 from onnxlet.verify.task import Task
 
@@ -95,10 +93,11 @@ def _rows(answers: Mapping[str, Tensors], truth: Tensor | None) -> int:
 def _recalls(task: Task, answers: Tensors, truth: Tensor | None) -> tuple[Recall, ...]:
     if truth is None or task.kind != "classification":
         return ()
-    figures = recalls(task.positions(truth), task.positions(answers[LABEL]), len(task.classes))
     found = [
         Recall(name, int(rows), _or_none(sensitivity), _or_none(specificity))
-        for name, rows, sensitivity, specificity in zip(task.names, *figures, strict=True)
+        for name, rows, sensitivity, specificity in zip(
+            task.names, *task.classified(answers, truth).recalls(), strict=True
+        )
     ]
     if len(found) <= MOST_CLASSES:
         return tuple(found)

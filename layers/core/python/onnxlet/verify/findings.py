@@ -11,7 +11,6 @@ from onnxlet.manifest import Bounds, Estimate, Finding, Slice
 from onnxlet.steps.classification import LABEL, PROBABILITIES
 from onnxlet.tensors import Tensor, Tensors
 from onnxlet.verify.comparison import distances, untie
-from onnxlet.verify.metrics import recalls
 from onnxlet.verify.task import Task, cosine_distances
 
 TIED = 2e-4
@@ -82,9 +81,8 @@ class Case:
         return 1 / (fewest * max(len(truth) - fewest, 1))
 
     def _recalls(self, truth: Tensor) -> Iterator[Finding]:
-        known, classes = self.task.positions(truth), len(self.task.classes)
-        support, before, _ = recalls(known, self.task.positions(self.reference[LABEL]), classes)
-        _, after, _ = recalls(known, self.task.positions(self.candidate[LABEL]), classes)
+        support, before, _ = self.task.classified(self.reference, truth).recalls()
+        _, after, _ = self.task.classified(self.candidate, truth).recalls()
         for rows, share, now, name in zip(support, before, after, self.task.names, strict=True):
             if rows:
                 bound = max(self.bounds.recall_loss, 1 / float(rows))

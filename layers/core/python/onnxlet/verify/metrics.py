@@ -1,15 +1,20 @@
 """Metrics of answers against the truth, of many weightings of the rows at once: a bootstrap's resamples are such.
 
-`weights` [resamples, rows] count how often each resample has a row; a measure is [resamples], NaN where it cannot be
+`weights` [rows, resamples] count how often each resample has a row; a measure is [resamples], NaN where it cannot be
 told. The areas under curves, F1 and R squared are scikit-learn's; the calibration error is that of the label's own
 probability over 15 bins of equal width (Guo et al. 2017, On Calibration of Modern Neural Networks).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from onnxlet.tensors import Tensor, Tensors
+
+Measures = Callable[[Tensor], Tensors]
+"""Measures [resamples] by name, of weights [rows, resamples]."""
 
 CALIBRATION_BINS = 15
 AREAS_OF_MANY = 5
@@ -22,141 +27,179 @@ def positions(values: Tensor, classes: Tensor) -> Tensor:
     return np.array([place.get(value, -1) for value in values.ravel().tolist()], dtype=np.int64)
 
 
-def classification_measures(
-    weights: Tensor, truth: Tensor, label: Tensor, probabilities: Tensor | None, classes: int
-) -> Tensors:
+class ClassificationMeasures:
     """Accuracy, F1 (of the second of two classes, else the mean), area under the curve and calibration error.
 
     `truth` and `label` are positions among the classes.
     """
-    with np.errstate(invalid="ignore", divide="ignore"):
-        total = weights.sum(axis=1, dtype=np.float64)
-        right = truth == label
-        measured = {"accuracy": _weighted(weights, right) / total}
-        support, found, predicted = _counts(weights, truth, label, classes)
-        f1 = np.divide(2 * found, support + predicted, out=np.zeros_like(found), where=support + predicted > 0)
-        measured["f1"] = f1[:, 1] if classes == 2 else f1.mean(axis=1)  # noqa: PLR2004
+
+    def __init__(self, truth: Tensor, label: Tensor, probabilities: Tensor | None, classes: int) -> None:
+        self._right = truth == label
+        self._classes = classes
+        self._truth = _Groups(truth, classes)
+        self._found = _Groups(np.where(self._right, truth, -1), classes)
+        self._label = _Groups(label, classes)
+        self._probabilities = probabilities
         if probabilities is not None:
             scores = probabilities.astype(np.float64)
-            measured["auc"] = _areas(weights, truth, scores)
-            measured["calibration_error"] = _calibration_error(weights, right, _confidence(scores, label)) / total
-    return measured
+            confidence = _confidence(scores, label)
+            self._gap = (self._right - confidence)[:, None]
+            self._bins = _Groups(_bins(confidence), CALIBRATION_BINS)
+            self._areas = _areas_of(truth, scores)
+
+    def __call__(self, weights: Tensor) -> Tensors:
+        """The measures of these weights."""
+        total = weights.sum(axis=0, dtype=np.float64)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            measured = {"accuracy": _sum(weights, self._right) / total, "f1": self._f1(weights)}
+            if self._probabilities is not None:
+                measured["auc"] = self._auc(weights)
+                gaps = self._bins.sums(weights * self._gap.astype(weights.dtype))
+                measured["calibration_error"] = np.abs(gaps).sum(axis=0) / total
+        return measured
+
+    def recalls(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Per class: its rows, its sensitivity and its specificity; NaN where there are no rows to tell by."""
+        one = np.ones((len(self._right), 1))
+        support, found, predicted = (groups.sums(one)[:, 0] for groups in (self._truth, self._found, self._label))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return support, found / support, 1 - (predicted - found) / (len(one) - support)
+
+    def _f1(self, weights: Tensor) -> Tensor:
+        marked = self._truth.sums(weights) + self._label.sums(weights)
+        found = self._found.sums(weights)
+        f1 = np.divide(2 * found, marked, out=np.zeros_like(found), where=marked > 0)
+        mean: Tensor = f1[1] if self._classes == 2 else f1.mean(axis=0)  # noqa: PLR2004
+        return mean
+
+    def _auc(self, weights: Tensor) -> Tensor:
+        """That of the second of two classes, else the mean of those of each class against the rest."""
+        if len(self._areas) < 2:  # noqa: PLR2004 - two classes have one curve
+            return self._areas[0](weights) if self._areas else np.full(weights.shape[1], np.nan)
+        some = weights[:, ::AREAS_OF_MANY]
+        told: Tensor = np.mean([area(some) for area in self._areas], axis=0)
+        return told
 
 
-def recalls(truth: Tensor, label: Tensor, classes: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Per class: its rows, its sensitivity and its specificity; NaN where there are no rows to tell by."""
-    support, found, predicted = (counts[0] for counts in _counts(np.ones((1, len(truth))), truth, label, classes))
-    others = len(truth) - support
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return support, found / support, 1 - (predicted - found) / others
-
-
-def regression_measures(weights: Tensor, truth: Tensor, prediction: Tensor) -> Tensors:
+class RegressionMeasures:
     """Root mean squared error, mean absolute error and R squared."""
-    truth, prediction = truth.astype(np.float64).ravel(), prediction.astype(np.float64).ravel()
-    away = truth - prediction
-    # centred first, so that the squares do not drown the differences
-    centred = truth - truth.mean()
-    total = weights.sum(axis=1, dtype=np.float64)
-    squared = _weighted(weights, away**2)
-    around = _weighted(weights, centred**2) - _weighted(weights, centred) ** 2 / total
-    spread = np.where((around > 1e-12 * (centred**2).sum()) & (total > 1), around, np.nan)
-    return {
-        "rmse": np.sqrt(squared / total),
-        "mae": _weighted(weights, np.abs(away)) / total,
-        "r2": 1 - squared / spread,
-    }
+
+    def __init__(self, truth: Tensor, prediction: Tensor) -> None:
+        truth, prediction = truth.astype(np.float64).ravel(), prediction.astype(np.float64).ravel()
+        self._away = truth - prediction
+        # centred first, so that the squares do not drown the differences
+        self._centred = truth - truth.mean()
+
+    def __call__(self, weights: Tensor) -> Tensors:
+        """The measures of these weights."""
+        total = weights.sum(axis=0, dtype=np.float64)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            squared = _sum(weights, self._away**2)
+            around = _sum(weights, self._centred**2) - _sum(weights, self._centred) ** 2 / total
+            varies = (around > 1e-12 * (self._centred**2).sum()) & (total > 1)
+            return {
+                "rmse": np.sqrt(squared / total),
+                "mae": _sum(weights, np.abs(self._away)) / total,
+                "r2": 1 - squared / np.where(varies, around, np.nan),
+            }
 
 
-def mean_measure(weights: Tensor, values: Tensor) -> Tensor:
+class MeanMeasure:
     """The mean of one value per row."""
-    mean: Tensor = _weighted(weights, values) / weights.sum(axis=1, dtype=np.float64)
-    return mean
+
+    def __init__(self, name: str, values: Tensor) -> None:
+        self._name, self._values = name, values
+
+    def __call__(self, weights: Tensor) -> Tensors:
+        """The measure of these weights."""
+        return {self._name: _sum(weights, self._values) / weights.sum(axis=0, dtype=np.float64)}
 
 
-def calibration_curve(truth: Tensor, label: Tensor, probabilities: Tensor) -> list[tuple[float, float, int]]:
-    """Mean probability of the label, share of right labels and rows, by bin of that probability."""
-    confidence = _confidence(probabilities.astype(np.float64), label)
-    bins = _bins(confidence)
-    right = truth == label
-    return [
-        (float(confidence[bins == each].mean()), float(right[bins == each].mean()), int((bins == each).sum()))
-        for each in np.unique(bins)
-    ]
+def exact(measures: Measures, rows: int) -> dict[str, float]:
+    """The measures of the rows as they are; those that cannot be told are left out."""
+    measured = {name: float(value[0]) for name, value in measures(np.ones((rows, 1))).items()}
+    return {name: value for name, value in measured.items() if np.isfinite(value)}
 
 
 def classification_metrics(
     truth: Tensor, label: Tensor, probabilities: Tensor | None, classes: Tensor
 ) -> dict[str, float]:
     """Accuracy, F1 (of the second of two classes, else the mean) and, with probabilities, the area under the curve."""
-    one = np.ones((1, len(truth)))
-    measured = classification_measures(
-        one, positions(truth, classes), positions(label, classes), probabilities, len(classes)
-    )
-    return {name: value for name, value in _told(measured).items() if name in {"accuracy", "f1", "auc"}}
+    known, given = positions(truth, classes), positions(label, classes)
+    measured = exact(ClassificationMeasures(known, given, probabilities, len(classes)), len(truth))
+    return {name: value for name, value in measured.items() if name in {"accuracy", "f1", "auc"}}
 
 
 def regression_metrics(truth: Tensor, prediction: Tensor) -> dict[str, float]:
     """Root mean squared error, mean absolute error and, where the truth varies, R squared."""
-    return _told(regression_measures(np.ones((1, truth.size)), truth, prediction))
+    return exact(RegressionMeasures(truth, prediction), truth.size)
 
 
-def _told(measured: Tensors) -> dict[str, float]:
-    return {name: float(value[0]) for name, value in measured.items() if np.isfinite(value[0])}
+def calibration_curve(truth: Tensor, label: Tensor, probabilities: Tensor) -> list[tuple[float, float, int]]:
+    """Mean probability of the label, share of right labels and rows, by bin of that probability."""
+    confidence = _confidence(probabilities.astype(np.float64), label)
+    bins, right = _bins(confidence), truth == label
+    inside = [bins == each for each in np.unique(bins)]
+    return [(float(confidence[rows].mean()), float(right[rows].mean()), int(rows.sum())) for rows in inside]
 
 
-def _weighted(weights: Tensor, values: Tensor) -> Tensor:
-    total: Tensor = weights @ values.astype(weights.dtype)
-    return total.astype(np.float64)
+class _Groups:
+    """Rows by group; those of group -1 are in none."""
+
+    def __init__(self, groups: Tensor, count: int) -> None:
+        order = np.argsort(groups, kind="stable")
+        self._order = order[groups[order] >= 0]
+        self._present, self._starts = np.unique(groups[self._order], return_index=True)
+        self._count = count
+
+    def sums(self, weights: Tensor) -> Tensor:
+        """The weights summed by group: [groups, resamples]."""
+        sums = np.zeros((self._count, weights.shape[1]))
+        if len(self._order):
+            sums[self._present] = np.add.reduceat(weights[self._order], self._starts, axis=0)
+        return sums
 
 
-def _counts(weights: Tensor, truth: Tensor, label: Tensor, classes: int) -> tuple[Tensor, Tensor, Tensor]:
-    """By resample and class: its rows, those of them that were found, and the rows that were taken for it."""
-    return (
-        _grouped(weights, truth, classes),
-        _grouped(weights, np.where(truth == label, truth, -1), classes),
-        _grouped(weights, label, classes),
-    )
+class _Area:
+    """The area under a curve: the share of pairs of a positive and a negative row that the score ranks right.
+
+    Equal scores count half.
+    """
+
+    def __init__(self, positive: Tensor, score: Tensor) -> None:
+        self._positive, negative = np.flatnonzero(positive), np.flatnonzero(~positive)
+        self._negative = negative[np.argsort(score[negative], kind="stable")]
+        ranked = score[self._negative]
+        self._below = np.searchsorted(ranked, score[self._positive], side="left")
+        self._reached = np.searchsorted(ranked, score[self._positive], side="right")
+        self._ties = bool((self._below != self._reached).any())
+
+    def __call__(self, weights: Tensor) -> Tensor:
+        beaten = np.zeros((len(self._negative) + 1, weights.shape[1]), dtype=weights.dtype)
+        np.cumsum(weights[self._negative], axis=0, out=beaten[1:])
+        positive = weights[self._positive]
+        won = np.einsum("ij,ij->j", positive, beaten[self._below], dtype=np.float64)
+        if self._ties:
+            won = (won + np.einsum("ij,ij->j", positive, beaten[self._reached], dtype=np.float64)) / 2
+        area: Tensor = won / (positive.sum(axis=0, dtype=np.float64) * beaten[-1])
+        return area
 
 
-def _grouped(weights: Tensor, groups: Tensor, count: int) -> Tensor:
-    """The weights summed by group; rows of group -1 are left out."""
-    sums = np.zeros((len(weights), count))
-    order = np.argsort(groups, kind="stable")
-    order = order[groups[order] >= 0]
-    if len(order):
-        present, starts = np.unique(groups[order], return_index=True)
-        sums[:, present] = np.add.reduceat(weights[:, order], starts, axis=1)
-    return sums
-
-
-def _areas(weights: Tensor, truth: Tensor, scores: Tensor) -> Tensor:
-    """The area under the curve of the second of two classes, else the mean of those of each class against the rest."""
+def _areas_of(truth: Tensor, scores: Tensor) -> list[_Area]:
+    """One curve for two classes, one each for more of them; none if a class has no rows, or a score is no number."""
     classes = scores.shape[1]
+    if len(np.unique(truth)) < max(classes, 2) or not np.isfinite(scores).all():
+        return []
     if classes == 2:  # noqa: PLR2004
-        return _area(weights, truth == 1, scores[:, 1])
-    if classes < 2 or len(np.unique(truth)) < classes:  # noqa: PLR2004
-        return np.full(len(weights), np.nan)
+        return [_Area(truth == 1, scores[:, 1])]
     with np.errstate(invalid="ignore", divide="ignore"):
         scores = scores / scores.sum(axis=1, keepdims=True)
-    some = weights[: -(-len(weights) // AREAS_OF_MANY)]
-    areas = np.mean([_area(some, truth == each, scores[:, each]) for each in range(classes)], axis=0)
-    return np.concatenate([areas, np.full(len(weights) - len(some), np.nan)])
+    return [_Area(truth == each, scores[:, each]) for each in range(classes)]
 
 
-def _area(weights: Tensor, positive: Tensor, score: Tensor) -> Tensor:
-    """The share of pairs of a positive and a negative row that the score ranks right; equal scores count half."""
-    if not np.isfinite(score).all():
-        return np.full(len(weights), np.nan)
-    order = np.argsort(score, kind="stable")
-    ranked = weights[:, order]
-    starts = np.unique(score[order], return_index=True)[1]
-    above = np.add.reduceat(ranked * positive[order], starts, axis=1)
-    below = np.add.reduceat(ranked * ~positive[order], starts, axis=1)
-    reached = np.cumsum(below, axis=1)
-    won = np.einsum("ij,ij->i", above, reached - below / 2, dtype=np.float64)
-    area: Tensor = won / (above.sum(axis=1, dtype=np.float64) * reached[:, -1])
-    return area
+def _sum(weights: Tensor, values: Tensor) -> Tensor:
+    total: Tensor = values.astype(weights.dtype) @ weights
+    return total.astype(np.float64)
 
 
 def _confidence(scores: Tensor, label: Tensor) -> Tensor:
@@ -169,9 +212,3 @@ def _confidence(scores: Tensor, label: Tensor) -> Tensor:
 def _bins(confidence: Tensor) -> Tensor:
     bins: Tensor = np.minimum((confidence * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
     return bins
-
-
-def _calibration_error(weights: Tensor, right: Tensor, confidence: Tensor) -> Tensor:
-    gap = (right - confidence).astype(weights.dtype)
-    error: Tensor = np.abs(_grouped(weights * gap, _bins(confidence), CALIBRATION_BINS)).sum(axis=1)
-    return error

@@ -10,7 +10,7 @@ import numpy as np
 
 from onnxlet.manifest import Slice
 from onnxlet.tensors import Tensor
-from onnxlet.verify.bootstrap import Measures
+from onnxlet.verify.metrics import Measures
 from onnxlet.verify.task import Task
 
 FEWEST_ROWS = 5
@@ -47,7 +47,7 @@ def sliced(
         values = np.array(slicing.values, dtype=object)
         for value in dict.fromkeys(sorted(slicing.values, key=_last)):
             inside = values == value
-            weights = inside[None, :].astype(np.float64)
+            weights = inside[:, None].astype(np.float64)
             pair = [float(measure(weights)[task.metric][0]) for measure in (before, after)]
             if np.isfinite(pair).all():
                 found.append(Slice(slicing.column, value, int(inside.sum()), *pair))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -12,8 +11,7 @@ from onnxlet.errors import InvalidInputError
 from onnxlet.manifest import Steps
 from onnxlet.steps.classification import LABEL, PROBABILITIES
 from onnxlet.tensors import Tensor, Tensors
-from onnxlet.verify.bootstrap import Measures
-from onnxlet.verify.metrics import classification_measures, mean_measure, positions, regression_measures
+from onnxlet.verify.metrics import ClassificationMeasures, MeanMeasure, Measures, RegressionMeasures, positions
 
 FEWEST_DIMENSIONS = 16
 """Of vectors that are taken for embeddings when there is no truth to compare them with."""
@@ -52,24 +50,23 @@ class Task:
         Raises InvalidInputError for answers that the truth cannot be compared with.
         """
         if self.kind == "embedding":
-            return partial(_cosines, values=1 - cosine_distances(reference, answers))
+            return MeanMeasure("cosine", 1 - cosine_distances(reference, answers))
         if truth is None:
             return None
         if self.kind == "classification":
-            return partial(
-                classification_measures,
-                truth=self.positions(truth),
-                label=self.positions(answers[LABEL]),
-                probabilities=answers.get(PROBABILITIES),
-                classes=len(self.classes),
-            )
+            return self.classified(answers, truth)
         (prediction,) = answers.values() if len(answers) == 1 else (np.empty(0),)
         if prediction.size != truth.size:
             raise InvalidInputError(
                 "the model does not answer with one number per row, which a target could be compared with: leave "
                 "--target out"
             )
-        return partial(regression_measures, truth=truth, prediction=prediction)
+        return RegressionMeasures(truth, prediction)
+
+    def classified(self, answers: Tensors, truth: Tensor) -> ClassificationMeasures:
+        """How to measure a classifier's answers."""
+        given = self.positions(answers[LABEL])
+        return ClassificationMeasures(self.positions(truth), given, answers.get(PROBABILITIES), len(self.classes))
 
 
 def task_of(steps: Steps, answers: Tensors, truth: Tensor | None) -> Task:
@@ -98,10 +95,6 @@ def cosine_distances(expected: Tensors, got: Tensors) -> Tensor:
         distance = (1 - np.where(np.isfinite(cosine), cosine, 0.0)).reshape(len(left), -1).max(axis=1)
         farthest = distance if farthest is None else np.maximum(farthest, distance)
     return np.zeros(0) if farthest is None else farthest
-
-
-def _cosines(weights: Tensor, values: Tensor) -> Tensors:
-    return {"cosine": mean_measure(weights, values)}
 
 
 def _array(classes: tuple[int | str, ...]) -> Tensor:
