@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields
 from inspect import cleandoc
 from pathlib import Path
 
@@ -73,7 +72,10 @@ def settings_page() -> str:
     meanings = {
         line.split(":")[0].strip(): source[number + 1].strip().strip('"') for number, line in enumerate(source[:-1])
     }
-    rows = ((f"`{variable(field.name)}`", f"`{field.default}`", meanings[field.name]) for field in fields(Settings))
+    rows = (
+        (f"`{variable(field)}`", f"`{getattr(Settings(), field)}`", meanings[field])
+        for field in Settings.__struct_fields__
+    )
     return (
         f"{HEAD}\n# Settings\n\nRead once, when a function or the local server starts.\n\n"
         + table("| variable | default | means |", rows)

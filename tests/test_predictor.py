@@ -7,13 +7,12 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from faults import FragileStore
 from models import tiny
@@ -256,7 +255,7 @@ def weigh(world: World, *weights: float) -> None:
     routes = tuple(
         Route(version, weight, pinned) for version, (weight, pinned) in enumerate(zip(weights, digests, strict=True), 1)
     )
-    world.store.put(key, encode(msgspec.structs.replace(document, routes=routes)))
+    world.store.put(key, encode(replace(document, routes=routes)))
 
 
 def test_weights_share_the_traffic_and_a_routing_key_keeps_its_version(world: World) -> None:
@@ -392,7 +391,7 @@ def republish(world: World, change: Callable[[Manifest], Manifest]) -> None:
     alias = keys.alias_key("diagnosis", "production")
     document = decode_alias(world.store.get(alias).data)
     routes = (Route(1, 1.0, digest(data)),)
-    world.store.put(alias, encode(msgspec.structs.replace(document, routes=routes)))
+    world.store.put(alias, encode(replace(document, routes=routes)))
 
 
 @pytest.mark.parametrize(
@@ -409,9 +408,7 @@ def republish(world: World, change: Callable[[Manifest], Manifest]) -> None:
 def test_a_signature_that_disagrees_with_its_manifest_is_rejected(graph: Signature, world: World) -> None:
     republish(
         world,
-        lambda manifest: msgspec.structs.replace(
-            manifest, graph=Signature(graph.inputs, manifest.graph.outputs), golden=None
-        ),
+        lambda manifest: replace(manifest, graph=Signature(graph.inputs, manifest.graph.outputs), golden=None),
     )
     with pytest.raises(RejectedModelError, match="another signature than its manifest says"):
         world.served()
@@ -420,14 +417,14 @@ def test_a_signature_that_disagrees_with_its_manifest_is_rejected(graph: Signatu
 def test_steps_that_speak_of_what_the_graph_lacks_are_rejected(world: World) -> None:
     republish(
         world,
-        lambda manifest: msgspec.structs.replace(manifest, steps=Steps(tabular=Tabular(columns=(), input="nope"))),
+        lambda manifest: replace(manifest, steps=Steps(tabular=Tabular(columns=(), input="nope"))),
     )
     with pytest.raises(RejectedModelError, match="'nope', 'probability', which the graph lacks"):
         world.served()
 
 
 def test_a_manifest_of_another_version_is_refused(world: World) -> None:
-    republish(world, lambda manifest: msgspec.structs.replace(manifest, version=2))
+    republish(world, lambda manifest: replace(manifest, version=2))
     with pytest.raises(IntegrityError, match="'diagnosis:2'"):
         world.served()
 
@@ -435,7 +432,7 @@ def test_a_manifest_of_another_version_is_refused(world: World) -> None:
 def test_golden_cases_that_no_artifact_holds_are_refused(world: World) -> None:
     republish(
         world,
-        lambda manifest: msgspec.structs.replace(
+        lambda manifest: replace(
             manifest, artifacts=tuple(artifact for artifact in manifest.artifacts if artifact.path != "golden.json")
         ),
     )

@@ -110,11 +110,9 @@ def test_a_function_runs_on_python_3_13_without_telemetry(function: str) -> None
 
 
 def test_every_variable_of_the_functions_is_a_setting_or_telemetry() -> None:
-    from dataclasses import fields
+    from onnxlet.settings import Settings, variable
 
-    from onnxlet.settings import Settings
-
-    known = {f"ONNXLET_{field.name.upper()}" for field in fields(Settings)} | {"ORT_DISABLE_TELEMETRY"}
+    known = {variable(field) for field in Settings.__struct_fields__} | {"ORT_DISABLE_TELEMETRY"}
     used = {name for it in FUNCTIONS for name in stack()[it]["Properties"]["Environment"]["Variables"]}
     assert used <= known
 

@@ -3,8 +3,6 @@
 An alias holds its latest entry whole; the entries before it lie in the history, one object each, chained by digest.
 """
 
-from __future__ import annotations
-
 from typing import Literal
 
 import msgspec

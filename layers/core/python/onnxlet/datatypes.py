@@ -3,11 +3,10 @@
 The table needs no numpy, so that whoever only reads manifests does not load it.
 """
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from onnxlet.errors import RejectedModelError
 
@@ -18,8 +17,7 @@ VARIABLE = -1
 """A dimension of any size."""
 
 
-@dataclass(frozen=True)
-class Datatype:
+class Datatype(msgspec.Struct, frozen=True, dict=True):
     """One element type: its name in the Open Inference Protocol, in ONNX Runtime, in TensorFlow's DataType enum and
     in numpy.
     """
@@ -32,7 +30,7 @@ class Datatype:
     """b bool, i integer, f floating point, s string."""
 
     @cached_property
-    def numpy(self) -> np.dtype[Any]:
+    def numpy(self) -> "np.dtype[Any]":
         """The dtype of arrays that hold such elements; numpy is loaded by the first who asks."""
         import numpy as np
 

@@ -1,12 +1,9 @@
 """HTTP messages as the doors hand them around: what a Lambda event or a local connection is read into."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass, field
+import msgspec
 
 
-@dataclass(slots=True)
-class Request:
+class Request(msgspec.Struct):
     """One HTTP request. `path` is percent-decoded once; `headers` have lower-case names; `body` is as it came, still
     compressed if `content-encoding` says so, but never base64.
     """
@@ -14,14 +11,13 @@ class Request:
     method: str
     path: str
     query: str = ""
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = {}
     body: bytes = b""
 
 
-@dataclass(slots=True)
-class Response:
+class Response(msgspec.Struct):
     """One HTTP answer. Header names are written as they shall be sent."""
 
     status: int
     body: bytes = b""
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = {}

@@ -1,9 +1,7 @@
 """Refs: how a person or a URL names a version: `diagnosis`, `diagnosis:7`, `diagnosis@production`."""
 
-from __future__ import annotations
-
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from onnxlet.errors import InvalidNameError
 
@@ -16,8 +14,7 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?!\.)){0,126}[A-Za-z0-9_-]|[
 _ALIAS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Ref:
+class Ref(NamedTuple):
     """A model and at most one of a version and an alias; neither means the alias `production`."""
 
     model: str

@@ -1,9 +1,8 @@
 """Settings: every value that the environment may set, read once by an entry point and handed on."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+
+import msgspec
 
 from onnxlet.errors import InvalidInputError
 
@@ -12,8 +11,7 @@ MB_PER_VCPU = 1769
 """Lambda gives one vCPU for this much memory."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """One field per environment variable: `alias_ttl` is `ONNXLET_ALIAS_TTL`."""
 
     store: str = "file:///tmp/onnxlet-store"
@@ -40,13 +38,13 @@ class Settings:
     """The Lambda function's name (AWS_LAMBDA_FUNCTION_NAME); empty elsewhere."""
 
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str]) -> Settings:
+    def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
         """Read them. Raises InvalidInputError naming the variable whose value is no number."""
         values: dict[str, str | int | float] = {}
-        for field in fields(cls):
-            name = variable(field.name)
+        for field, kind in cls.__annotations__.items():
+            name = variable(field)
             if text := environ.get(name):
-                values[field.name] = _convert(name, str(field.type), text)
+                values[field] = _convert(name, kind, text)
         return cls(**values)  # type: ignore[arg-type] # each value was converted to its field's type
 
     @property
@@ -68,10 +66,8 @@ def variable(field: str) -> str:
     return _LAMBDA.get(field, "ONNXLET_" + field.upper())
 
 
-def _convert(name: str, kind: str, text: str) -> str | int | float:
+def _convert(name: str, kind: type[str | int | float], text: str) -> str | int | float:
     try:
-        if kind == "int":
-            return int(text)
-        return float(text) if kind == "float" else text
+        return kind(text)
     except ValueError:
         raise InvalidInputError(f"{name} must be a number, not {text!r}", variable=name) from None

@@ -1,7 +1,5 @@
 """Signatures: names, datatypes and shapes of a model's inputs and outputs."""
 
-from __future__ import annotations
-
 import msgspec
 
 from onnxlet.datatypes import DATATYPES, VARIABLE, Datatype

@@ -23,7 +23,7 @@ class Access:
 
     def settings(self) -> Settings:
         """The environment's settings, for this store."""
-        from dataclasses import replace
+        from msgspec.structs import replace
 
         from onnxlet.settings import Settings
 
