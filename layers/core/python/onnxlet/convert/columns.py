@@ -70,7 +70,7 @@ def _names(estimator: Any, table: Table | None, target: str | None) -> tuple[str
     """The features' names: as the estimator was fitted, else the data's columns, else x0, x1 …"""
     fitted = getattr(estimator, "feature_names_in_", None)
     return feature_names(
-        f"the {type(estimator).__name__}",
+        "the estimator",
         learned=None if fitted is None else tuple(map(str, fitted)),
         expected=getattr(estimator, "n_features_in_", None),
         table=table,

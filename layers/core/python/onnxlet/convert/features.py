@@ -15,14 +15,15 @@ def feature_names(
     expected: int | None,
     table: Table | None,
     target: str | None,
+    exact: bool = True,
     spelled: Callable[[str], str] = str,
 ) -> tuple[str, ...]:
     """The features' names in the model's order: the learned ones as the data spells them, else the data's columns,
     else x0, x1 …
 
-    `what` is the model in a message, `expected` how many features it has if it says so, `spelled` how it would have
-    spelled a column's name. Raises InvalidInputError where data and model do not fit, ConversionError if neither says
-    how many there are.
+    `what` is the model in a message, `expected` how many features it has if it says so, at least or `exact`ly,
+    `spelled` how it would have spelled a column's name. Raises InvalidInputError where data and model do not fit,
+    ConversionError if neither says how many there are.
     """
     if table is not None and target is not None:
         table.column(target)
@@ -33,10 +34,11 @@ def feature_names(
             raise ConversionError(f"{what} does not say how many features it has: give --data")
         return tuple(f"x{index}" for index in range(expected))
     names = tuple(name for name in table.columns if name != target)
-    if expected is not None and len(names) != expected:
-        hint = "" if target else "; if it holds the target, name it with --target"
+    if expected is not None and (len(names) != expected if exact else len(names) < expected):
+        hint = "" if target or not exact else "; if it holds the target, name it with --target"
+        wanted = expected if exact else f"at least {expected}"
         raise InvalidInputError(
-            f"{table.name!r} has {len(names)} columns of features, {what} wants {expected}{hint}",
+            f"{table.name!r} has {len(names)} columns of features, {what} wants {wanted}{hint}",
             columns=len(names),
             expected=expected,
         )

@@ -1,0 +1,126 @@
+"""Models of one matrix of numbers: what boosting libraries and LIBSVM have in common as sources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+
+from onnxlet.convert import graphs
+from onnxlet.convert.features import feature_names
+from onnxlet.convert.links import Answers
+from onnxlet.convert.source import Export, Rows, matrix
+from onnxlet.convert.table import Table
+from onnxlet.convert.writing import GraphWriter
+from onnxlet.manifest import Classification, Column, Tabular
+from onnxlet.tensors import DATATYPES, VARIABLE, Tensor, Tensors
+
+FEATURES = "features"
+RANDOM_ROWS = 512
+
+
+class Native(Protocol):
+    """A framework's model that takes a matrix [N, columns] of float64, NaN where a value is missing."""
+
+    framework: str
+    versions: dict[str, str]
+    classes: tuple[int | str, ...] | None
+    names: tuple[str, ...] | None
+    """The features as it learned them; None if it did not."""
+    width: int
+    """How many features it has."""
+    exact: bool
+    """Whether rows have just so many; else more of them change nothing but distances."""
+    datatypes: tuple[str, ...]
+    """Of graph inputs, in the order worth trying: FP32 and, if it tells doubles apart, FP64."""
+    outputs: int
+    """Numbers per row that a regressor predicts."""
+
+    def spelled(self, name: str) -> str:
+        """How it would have learned a column's name."""
+
+    def typical(self, count: int, width: int, random: np.random.Generator) -> Tensor:
+        """Random rows like those it was trained on."""
+
+    def answers(self, features: Tensor) -> Tensors:
+        """Its own label and probabilities, or prediction. Raises InvalidInputError for rows that it refuses."""
+
+    def write(self, graph: GraphWriter, features: str, width: int) -> Answers:
+        """Append itself to a graph with `features` [N, width]. Raises ConversionError for what has no ONNX form."""
+
+
+class MatrixModel:
+    """A trained model around a framework's own."""
+
+    def __init__(self, native: Native) -> None:
+        self._native = native
+        self.framework = native.framework
+        self.versions = native.versions
+        self.classes = native.classes
+
+    def rows(self, table: Table | None, target: str | None, *, seed: int) -> Rows:
+        """The rows that the data holds, or random ones where there is none.
+
+        Raises InvalidInputError if the data lacks a column or holds texts.
+        """
+        native = self._native
+        names = feature_names(
+            f"the {native.framework} model",
+            learned=native.names,
+            expected=native.width,
+            exact=native.exact,
+            table=table,
+            target=target,
+            spelled=native.spelled,
+        )
+        if table is not None:
+            return Rows({name: table.numbers(name) for name in names})
+        random = native.typical(RANDOM_ROWS, len(names), np.random.default_rng(seed))
+        return Rows({name: random[:, index] for index, name in enumerate(names)}, source="random")
+
+    def answers(self, rows: Rows) -> Tensors:
+        """The model's own answers, by the names of the graph's outputs."""
+        return self._native.answers(matrix(rows.columns))
+
+    def exports(self, rows: Rows, labels: tuple[str, ...]) -> Iterator[Export]:
+        """The graph with single precision inputs, then, if the framework tells doubles apart, with double ones."""
+        for datatype in self._native.datatypes:
+            yield self._export(datatype, tuple(rows.columns), labels)
+
+    def _export(self, datatype: str, names: tuple[str, ...], labels: tuple[str, ...]) -> Export:
+        graph = GraphWriter()
+        features = graph.input(FEATURES, datatype, (VARIABLE, len(names)))
+        answers = self._native.write(graph, features, len(names))
+        self._give(graph, answers, datatype)
+        model = graph.model()
+        return Export(
+            way=str(DATATYPES[datatype].numpy),
+            graph=model.SerializeToString(),
+            tabular=Tabular(tuple(Column(name, datatype) for name in names), FEATURES),
+            classification=self._classification(answers, labels),
+            opset=graphs.opsets(model),
+        )
+
+    def _give(self, graph: GraphWriter, answers: Answers, datatype: str) -> None:
+        classes = self.classes or ()
+        if answers.label is not None:
+            texts = any(isinstance(value, str) for value in classes)
+            graph.output(answers.label, "label", "BYTES" if texts else "INT64", (VARIABLE,))
+        if answers.probabilities is not None:
+            graph.output(answers.probabilities, "probabilities", datatype, (VARIABLE, len(classes)))
+        if answers.prediction is not None:
+            outputs = self._native.outputs
+            graph.output(
+                answers.prediction, "prediction", datatype, (VARIABLE, outputs) if outputs > 1 else (VARIABLE,)
+            )
+
+    def _classification(self, answers: Answers, labels: tuple[str, ...]) -> Classification | None:
+        if self.classes is None or answers.label is None:
+            return None
+        return Classification(
+            label="label",
+            probabilities="probabilities" if answers.probabilities is not None else None,
+            labels=labels or tuple(value for value in self.classes if isinstance(value, str)),
+            classes=self.classes,
+        )
