@@ -21,7 +21,7 @@ from onnxlet.local.asgi import (
     to_request,
 )
 from onnxlet.local.metrics import CONTENT_TYPE, Metrics
-from onnxlet.local.pace import Pace
+from onnxlet.local.pace import QUICK, Pace
 from onnxlet.local.workers import Workers
 from onnxlet.messages import Request, Response
 from onnxlet.predictor import Predictor
@@ -89,7 +89,7 @@ class Dispatcher:
             seconds = perf_counter() - started
         else:
             response, seconds = await self._workers.answer(request)
-        if response.status == HTTPStatus.OK:
+        if response.status == HTTPStatus.OK or seconds > QUICK:
             self._pace.record(request.path, seconds)
         return response
 
