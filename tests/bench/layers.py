@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cold import BUILD
 from row import Row
-from stage import REPOSITORY
 
-BUILD = REPOSITORY / ".aws-sam" / "build"
 FUNCTIONS = {
     "Predict": ("CoreLayer", "EngineLayer"),
     "Api": ("CoreLayer", "WebLayer"),

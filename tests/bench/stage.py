@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import marshal
 import os
 import shutil
 import socket
@@ -47,8 +48,8 @@ class Stage:
     """What a process needs to read from moto's S3."""
 
     def event(self, name: str) -> Path:
-        """The file of an HTTP API event."""
-        return self.directory / f"{name}.json"
+        """The file of an HTTP API event, in marshal's format, which is read without an import."""
+        return self.directory / f"{name}.marshal"
 
     def plain(self, model: str) -> Path:
         """The ONNX file as it was exported."""
@@ -104,8 +105,8 @@ def _write_events(directory: Path) -> None:
         ("tokens", "encoder", tokens),
     ):
         body = orjson.dumps({"instances": instances}).decode()
-        (directory / f"{name}.json").write_text(json.dumps(http_event(f"/v1/models/{model}:predict", body)))
-        (directory / f"{name}-tutorial.json").write_text(json.dumps(http_event("/v1/models/model:predict", body)))
+        for suffix, path in (("", f"/v1/models/{model}:predict"), ("-tutorial", "/v1/models/model:predict")):
+            (directory / f"{name}{suffix}.marshal").write_bytes(marshal.dumps(http_event(path, body)))
 
 
 def free_port() -> int:

@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 import orjson
-from cold import HANDLER, PROBES, run_probe
+from cold import BUILT, HANDLER, PROBES, run_probe
 from row import Row, interleaved, quantiles
 from stage import Stage
 
@@ -23,11 +23,15 @@ IMAGE = (1, 3, 224, 224)
 
 
 def _warm(stage: Stage, event: str, model: str = "diagnosis") -> tuple[tuple[float, float], tuple[float, float]]:
-    environ = stage.environ | {
-        "ONNXLET_STORE": stage.store,
-        "ONNXLET_CACHE_DIR": str(stage.directory / "cache-warm"),
-        "ONNXLET_THREADS": "1",
-    }
+    environ = (
+        stage.environ
+        | BUILT
+        | {
+            "ONNXLET_STORE": stage.store,
+            "ONNXLET_CACHE_DIR": str(stage.directory / "cache-warm"),
+            "ONNXLET_THREADS": "1",
+        }
+    )
     arguments = [str(PROBES / "warm.py"), HANDLER, str(stage.published(model)), str(stage.event(event))]
     measured = json.loads(run_probe(arguments, environ)[1])
     return measured["handler"], measured["run"]

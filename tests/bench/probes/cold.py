@@ -1,31 +1,23 @@
-"""One cold start of a handler: `cold.py MODULE_DIR MODULE EVENT.json`; prints where the time went, in seconds.
+"""One cold start of a handler: `cold.py MODULE_DIR MODULE EVENT.marshal`; prints where the time went, in seconds.
 
-The clock starts when the interpreter does, as Linux tells it; `spawn` is what passed before this file's first line.
+It imports nothing itself, so that nothing is there before the handler asks for it: the event is in marshal's format.
 """
 
 import time
 
 began = time.perf_counter()
 
-import json
+import marshal
 import sys
-from pathlib import Path
 
 directory, module, event = sys.argv[1:]
 sys.path.insert(0, directory)
 handler = __import__(module).handler
 imported = time.perf_counter()
-answer = handler(json.loads(Path(event).read_text()), None)
+with open(event, "rb") as file:  # noqa: PTH123 - pathlib is an import, too
+    answer = handler(marshal.load(file), None)  # noqa: S302 - written by ourselves
 answered = time.perf_counter()
 if answer["statusCode"] != 200:
     sys.exit(f"{module} answered {answer}")
-headers = {name.lower(): value for name, value in answer["headers"].items()}
-print(  # noqa: T201 - a probe prints what it measured
-    json.dumps(
-        {
-            "import": imported - began,
-            "answer": answered - imported,
-            "timing": headers.get("server-timing", ""),
-        }
-    )
-)
+timing = next((value for name, value in answer["headers"].items() if name.lower() == "server-timing"), "")
+print(repr({"import": imported - began, "answer": answered - imported, "timing": timing}))  # noqa: T201 - the result

@@ -7,6 +7,7 @@ Neither ever holds a value of a prediction's input or output. Field names are th
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -49,9 +50,9 @@ class Telemetry:
         """Record metrics of one event. `fields` describe it; the model is the metrics' dimension."""
         told = {name: value for name, value in fields.items() if value is not None}
         if not self._function_name:
-            log(__name__).info(", ".join(metrics), extra={**told, **metrics})
+            if "logging" in sys.modules:  # who has not loaded it has not asked for records like these
+                log(__name__).info(", ".join(metrics), extra={**told, **metrics})
             return
-        import sys
         import time
 
         import msgspec
