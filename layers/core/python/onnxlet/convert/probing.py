@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,15 +20,19 @@ RANDOM_ROWS = 8
 BATCHES = (1, 3)
 SIZES = (16, 24, 32, 5, 3, 64, 96, 224)
 """What is tried for free dimensions other than rows, until two are found that the network takes."""
+SKEWS = (8, 0)
+"""An image's width is tried as larger than its height, so that nothing takes one for the other."""
+WIDTH = 3
+"""The axis that is one in an image."""
 INTEGERS = 2
 """Random integers are smaller, unless more is known of them."""
 
 
-def random_rows(network: Network, specs: tuple[TensorSpec, ...], *, seed: int) -> Tensors:
+def random_rows(network: Network, specs: tuple[TensorSpec, ...], *, rows: int = RANDOM_ROWS, seed: int) -> Tensors:
     """Random inputs that the network takes. Raises InvalidInputError with what it says if it takes none."""
     said = ""
-    for size in SIZES:
-        inputs = network.random(sizes_of(specs, RANDOM_ROWS, size), seed=seed)
+    for size, skew in product(SIZES, SKEWS):
+        inputs = network.random(sizes_of(specs, rows, size, skew), seed=seed)
         try:
             network.run(inputs)
         except InvalidInputError as error:
@@ -49,12 +54,12 @@ def other_sizes(network: Network, specs: tuple[TensorSpec, ...], inputs: Tensors
     return tuple(others)
 
 
-def sizes_of(specs: tuple[TensorSpec, ...], rows: int, size: int) -> dict[str, tuple[int, ...]]:
-    """Shapes of the inputs with these sizes for free dimensions."""
+def sizes_of(specs: tuple[TensorSpec, ...], rows: int, size: int, skew: int = 0) -> dict[str, tuple[int, ...]]:
+    """Shapes of the inputs with these sizes for free dimensions, an image's width larger by `skew`."""
+    free = {0: rows, WIDTH: size + skew}
     return {
         spec.name: tuple(
-            declared if declared != VARIABLE else rows if axis == 0 else size
-            for axis, declared in enumerate(spec.shape)
+            free.get(axis, size) if declared == VARIABLE else declared for axis, declared in enumerate(spec.shape)
         )
         for spec in specs
     }
@@ -78,8 +83,8 @@ def _drawn(spec: TensorSpec, shape: tuple[int, ...], random: np.random.Generator
 def _of_another_size(
     network: Network, specs: tuple[TensorSpec, ...], known: dict[str, tuple[int, ...]], seed: int
 ) -> Iterator[Rows]:
-    for size in SIZES:
-        shapes = sizes_of(specs, BATCHES[-1], size)
+    for size, skew in product(SIZES, SKEWS):
+        shapes = sizes_of(specs, BATCHES[-1], size, skew)
         if all(shape[1:] == known[name] for name, shape in shapes.items()):
             continue
         inputs = network.random(shapes, seed=seed)
