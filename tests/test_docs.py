@@ -80,15 +80,15 @@ def serve_until_it_answers(command: str, directory: Path, environ: dict[str, str
 
 @pytest.mark.slow
 @pytest.mark.toolchain
-def test_the_commands_of_the_readme_and_of_operations_run_as_they_are_written(
+def test_the_commands_of_the_readme_of_costs_and_of_operations_run_as_they_are_written(
     tmp_path: Path, shell: dict[str, str]
 ) -> None:
     train(tmp_path, shell)
-    operations = commands(ROOT / "docs" / "operations.md")
+    after = commands(ROOT / "docs" / "cost.md") + commands(ROOT / "docs" / "operations.md")
     readme = [command for command in commands(ROOT / "README.md") if command.startswith("onnxlet ")]
     promoted = readme.index("onnxlet promote diagnosis:1")
     again = ["onnxlet publish diagnosis/ diagnosis", "onnxlet promote diagnosis:2"]
-    story = readme[: promoted + 1] + again + readme[promoted + 1 :] + ["onnxlet promote diagnosis:2"] + operations
+    story = readme[: promoted + 1] + again + readme[promoted + 1 :] + ["onnxlet promote diagnosis:2"] + after
     for command in story:
         if command.startswith("onnxlet serve"):
             serve_until_it_answers(command, tmp_path, shell)

@@ -6,7 +6,7 @@ values      errors, tensors, signature, manifest, refs, settings
 ports       store (bytes by key), engine (ONNX Runtime sessions)
 services    registry, cache, predictor, steps, batch, telemetry
 doors       protocols (wire formats), dataplane, gateway (Lambda events), app, problem, schemas
-toolchain   convert, optimize, verify
+toolchain   convert, optimize, verify, fit
 command     cli, local
 """
 
