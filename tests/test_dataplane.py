@@ -113,8 +113,8 @@ def test_a_body_of_another_encoding_is_refused(shop: Shop) -> None:
     for body, encoding, said in (
         (BODY, "br", "content-encoding 'br' is not known here"),
         (BODY, "gzip", "the body is not gzip"),
-        (gzip.compress(BODY)[:-9], "gzip", "ends too soon"),
-        (gzip.compress(BODY) + b"more", "gzip", "the body is not gzip"),
+        (gzip.compress(BODY, mtime=0)[:-9], "gzip", "ends too soon"),
+        (gzip.compress(BODY, mtime=0) + b"more", "gzip", "the body is not gzip"),
     ):
         response = shop.predict("echo", body, content_encoding=encoding)
         assert response.status == 400
