@@ -39,6 +39,8 @@ class ArtifactCache:
     def fetch(self, manifest: Manifest, digest: str, *, deadline: float = 60.0) -> str:
         """The folder with all artifacts of the version whose manifest has `digest`, fetched where they are not there.
 
+        The report is for people and is not fetched.
+
         Raises DigestMismatchError and IntegrityError for artifacts that are not what the manifest says,
         UnavailableError if the disk does not take them, DeadlineExceededError after `deadline` seconds, and what the
         store raises.
@@ -46,6 +48,8 @@ class ArtifactCache:
         folder = f"{self._directory}/{digest.removeprefix('sha256:')}"
         until = monotonic() + deadline
         for artifact in manifest.artifacts:
+            if artifact.path == manifest.report:
+                continue
             path = f"{folder}/{_checked(artifact.path)}"
             key = version_prefix(manifest.model, manifest.version) + artifact.path
             try:

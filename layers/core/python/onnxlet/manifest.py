@@ -162,7 +162,7 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
     """The accuracy contract of a version: whether it holds, by what bounds, and what was found on `rows` rows.
 
     `metric` is the task's own (`accuracy`, `rmse`, `cosine`), `data_digest` that of the evaluation file, whose rows are
-    nowhere in it. `notes` say what could not be judged, and why.
+    nowhere in it, `graph_digest` that of the graph that was judged. `notes` say what could not be judged, and why.
     """
 
     holds: bool
@@ -175,6 +175,7 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
     slices: tuple[Slice, ...] = ()
     worst_slice: str | None = None
     data_digest: str | None = None
+    graph_digest: str | None = None
     notes: tuple[str, ...] = ()
 
 

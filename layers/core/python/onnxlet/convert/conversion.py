@@ -19,6 +19,7 @@ from onnxlet.errors import ConversionError, ExecutionError, InvalidInputError, R
 from onnxlet.manifest import Draft, Evaluation, Golden, Provenance, Tolerance
 from onnxlet.tensors import Tensor, Tensors
 from onnxlet.verify import Comparison, compare, untie
+from onnxlet.verify.reference import ONNX, SOURCE, Reference, write_reference
 
 RUN_DEADLINE = 60.0
 SEED = 0
@@ -66,6 +67,8 @@ class Conversion:
             draft = self._draft(faithful, golden, self._evaluations(faithful, truth, expected))
             faithful.engine.close()
             write_draft(directory, draft, cases)
+            if data:
+                write_reference(directory, _reference(data, faithful, rows, expected))
             for name, contents in export.assets.items():
                 (directory / name).write_bytes(contents)
         return draft
@@ -156,3 +159,10 @@ class Conversion:
             golden=golden,
             assets=tuple(sorted(export.assets)),
         )
+
+
+def _reference(data: Path, faithful: Faithful, rows: Rows, expected: Tensors) -> Reference:
+    """What was answered to the data, to compare with later."""
+    answers = {name: faithful.answers[name] for name in expected}
+    inputs = rows.columns if faithful.export.tabular is None else {}
+    return Reference(source_digest(data) or "", {SOURCE: expected, ONNX: answers}, inputs)

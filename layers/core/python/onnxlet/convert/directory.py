@@ -54,6 +54,12 @@ def source_digest(source: Path) -> str | None:
     return _file_digest(source) if source.is_file() else None
 
 
+def graph_digest(directory: Path) -> str:
+    """The digest of the graph in a converted directory, and of its weights where these lie apart."""
+    files = (file for file in (directory / MODEL, directory / DATA) if file.is_file())
+    return digest(canonical({file.name: _file_digest(file) for file in files}))
+
+
 def _file_digest(path: Path) -> str:
     with path.open("rb") as file:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
@@ -67,8 +73,12 @@ def write_draft(directory: Path, draft: Draft, cases: tuple[GoldenCase, ...]) ->
 
 
 def assets_of(directory: Path, draft: Draft) -> dict[str, Path]:
-    """The assets in a converted directory. Raises InvalidInputError if one is missing, or lies elsewhere."""
-    files = {name: directory / name for name in draft.assets}
+    """The assets in a converted directory, and the report on it.
+
+    Raises InvalidInputError if one is missing, or lies elsewhere.
+    """
+    names = draft.assets if draft.report is None else (*draft.assets, draft.report)
+    files = {name: directory / name for name in names}
     for name, file in files.items():
         if Path(name).name != name or not file.is_file():
             raise InvalidInputError(f"{str(directory)!r} has no file {name!r}: convert the model again", asset=name)

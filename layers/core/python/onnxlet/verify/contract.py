@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import msgspec
 import numpy as np
 
 from onnxlet.errors import InvalidInputError
@@ -41,14 +43,21 @@ def judge(
     Raises InvalidInputError for answers to other rows, or of a truth that they cannot be compared with.
     """
     answers = {stages[0]: reference, **(between or {}), stages[1]: candidate}
-    rows = _rows(answers, truth)
+    given = _rows(answers, truth)
+    kept = _answered(reference, given)
+    if not kept.all():
+        answers = {stage: {name: tensor[kept] for name, tensor in of.items()} for stage, of in answers.items()}
+        reference, candidate = answers[stages[0]], answers[stages[1]]
+        truth = None if truth is None else truth[kept]
+        slicings = [slicing.take(kept) for slicing in slicings]
+    rows = int(kept.sum())
     measures = {stage: task.measures(given, truth, reference) for stage, given in answers.items()}
     told = {stage: measure for stage, measure in measures.items() if measure is not None}
     metrics = estimates(rows, told, resamples=resamples)
     before, after = (metrics.get(stage, {}) for stage in stages)
     slices = sliced(slicings, task, measures[stages[0]], measures[stages[1]])
     findings = tuple(Case(reference, candidate, truth, task, bounds, rows).findings(before, after, slices))
-    return Contract(
+    contract = Contract(
         holds=all(finding.ok for finding in findings),
         task=task.kind,
         metric=task.metric if after else None,
@@ -67,8 +76,9 @@ def judge(
         slices=slices,
         worst_slice=worst_of(slices, task),
         data_digest=data_digest,
-        notes=tuple(_notes(task, rows, truth, after)),
+        notes=tuple(_notes(task, rows, given - rows, truth, after)),
     )
+    return msgspec.convert(_rounded(msgspec.to_builtins(contract)), Contract)
 
 
 def breaches(contract: Contract) -> str:
@@ -90,6 +100,17 @@ def _rows(answers: Mapping[str, Tensors], truth: Tensor | None) -> int:
     return counts.pop()
 
 
+def _answered(reference: Tensors, rows: int) -> Tensor:
+    """The rows that the model itself answers with numbers. Raises InvalidInputError if there are none."""
+    answered = np.ones(rows, dtype=bool)
+    for tensor in reference.values():
+        if tensor.dtype.kind == "f":
+            answered &= np.isfinite(tensor.reshape(rows, -1)).all(axis=1)
+    if not answered.any():
+        raise InvalidInputError("the model itself gives no numbers for any of the rows: do they lack values?")
+    return answered
+
+
 def _recalls(task: Task, answers: Tensors, truth: Tensor | None) -> tuple[Recall, ...]:
     if truth is None or task.kind != "classification":
         return ()
@@ -103,6 +124,15 @@ def _recalls(task: Task, answers: Tensors, truth: Tensor | None) -> tuple[Recall
         return tuple(found)
     worst = sorted((each for each in found if each.rows), key=lambda each: each.sensitivity or 0.0)
     return tuple(worst[:MOST_CLASSES])
+
+
+def _rounded(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """All floats as short as they matter: the contract is part of a document that is read at each cold start."""
+    if isinstance(value, dict):
+        return {name: _rounded(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(each) for each in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _or_none(value: float) -> float | None:
@@ -123,9 +153,11 @@ def _apart(reference: Tensors, answers: Tensors, task: Task) -> dict[str, float]
     return {name: value for name, value in apart.items() if np.isfinite(value)}
 
 
-def _notes(task: Task, rows: int, truth: Tensor | None, after: Metrics) -> list[str]:
+def _notes(task: Task, rows: int, unanswered: int, truth: Tensor | None, after: Metrics) -> list[str]:
     """What cannot be judged on these rows."""
     notes = []
+    if unanswered:
+        notes.append(f"{unanswered} rows are left out, for which the model itself gives no numbers: they lack values")
     if truth is None:
         notes.append("no target was given: distances are judged, not how good the answers are")
     elif task.kind == "classification":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -23,17 +24,26 @@ MISSING = "(empty)"
 
 @dataclass(frozen=True)
 class Slicing:
-    """A column cut into slices: what each row's slice is called."""
+    """A column cut into slices: what each row's slice is called, and the order to show them in."""
 
     column: str
     values: tuple[str, ...]
+    order: tuple[str, ...]
+
+    def take(self, rows: Tensor) -> Slicing:
+        """Some of the rows."""
+        return Slicing(self.column, tuple(np.array(self.values, dtype=object)[rows]), self.order)
 
 
 def slicing_of(column: str, cells: Sequence[str], numbers: Tensor | None) -> Slicing:
     """A column's slices: its frequent values, or the quartiles of its `numbers` if these are many."""
     if numbers is not None and len(np.unique(numbers[np.isfinite(numbers)])) > MOST_VALUES:
-        return Slicing(column, _merged(_quartiles(numbers)))
-    return Slicing(column, _merged([cell or MISSING for cell in cells]))
+        names, values = _quartiles(numbers)
+        return _merged(column, values, names)
+    values = [cell or MISSING for cell in cells]
+    if numbers is not None:
+        return _merged(column, values, sorted(set(cells) - {""}, key=float))
+    return _merged(column, values, sorted(set(cells) - {""}))
 
 
 def sliced(
@@ -45,8 +55,10 @@ def sliced(
     found = []
     for slicing in slicings:
         values = np.array(slicing.values, dtype=object)
-        for value in dict.fromkeys(sorted(slicing.values, key=_last)):
+        for value in slicing.order:
             inside = values == value
+            if not inside.any():
+                continue
             weights = inside[:, None].astype(np.float64)
             pair = [float(measure(weights)[task.metric][0]) for measure in (before, after)]
             if np.isfinite(pair).all():
@@ -62,24 +74,20 @@ def worst_of(slices: Sequence[Slice], task: Task) -> str | None:
     return f"{worst.column} = {worst.value}"
 
 
-def _quartiles(numbers: Tensor) -> list[str]:
+def _quartiles(numbers: Tensor) -> tuple[list[str], list[str]]:
+    """The quarters' names in order, and each row's."""
     finite = np.isfinite(numbers)
     cuts = np.unique(np.quantile(numbers[finite], [0.25, 0.5, 0.75]))
     bins = np.searchsorted(cuts, numbers, side="left")
     names = [f"up to {cuts[0]:.4g}", *(f"{a:.4g} to {b:.4g}" for a, b in pairwise(cuts))]
     names.append(f"over {cuts[-1]:.4g}")
-    return [names[index] if known else MISSING for index, known in zip(bins, finite, strict=True)]
+    return names, [names[index] if known else MISSING for index, known in zip(bins, finite, strict=True)]
 
 
-def _merged(values: Sequence[str]) -> tuple[str, ...]:
+def _merged(column: str, values: Sequence[str], order: Sequence[str]) -> Slicing:
     """The values, those that are rare or too many as `others`."""
-    counts: dict[str, int] = {}
-    for value in values:
-        counts[value] = counts.get(value, 0) + 1
-    frequent = sorted((value for value, count in counts.items() if count >= FEWEST_ROWS), key=lambda v: -counts[v])
-    kept = set(frequent[:MOST_VALUES])
-    return tuple(value if value in kept else OTHERS for value in values)
-
-
-def _last(value: str) -> tuple[bool, str]:
-    return value in (OTHERS, MISSING), value
+    counts = Counter(values)
+    frequent = [value for value, count in counts.most_common(MOST_VALUES) if count >= FEWEST_ROWS]
+    shown = tuple(value if value in frequent else OTHERS for value in values)
+    ordered = [value for value in (*order, OTHERS, MISSING) if value in set(shown)]
+    return Slicing(column, shown, tuple(dict.fromkeys(ordered)))

@@ -1,0 +1,55 @@
+"""What a report draws: counts and means by bin, never a row by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from onnxlet.steps.classification import LABEL, PROBABILITIES
+from onnxlet.tensors import Tensor, Tensors
+from onnxlet.verify.findings import scaled_distances
+from onnxlet.verify.metrics import calibration_curve
+from onnxlet.verify.slices import FEWEST_ROWS
+from onnxlet.verify.task import Task
+
+DECADES = range(-8, 1)
+"""Powers of ten between which distances are counted; smaller ones are in the first bin, larger ones in the last."""
+
+
+@dataclass(frozen=True)
+class Plots:
+    """By stage: points of the calibration curve (mean probability, share that is right), and counts of distances."""
+
+    calibration: Mapping[str, list[tuple[float, float]]] = field(default_factory=dict)
+    distances: Mapping[str, list[int]] = field(default_factory=dict)
+
+
+def plots_of(task: Task, stages: Mapping[str, Tensors], truth: Tensor | None) -> Plots:
+    """What to draw of the stages' answers, the first of which the distances are from."""
+    reference, *_ = stages.values()
+    calibration = {}
+    if task.kind == "classification" and truth is not None and PROBABILITIES in reference:
+        known = task.positions(truth)
+        for stage, answers in stages.items():
+            points = calibration_curve(known, task.positions(answers[LABEL]), answers[PROBABILITIES])
+            # a bin of few rows would tell of each
+            calibration[stage] = [(said, right) for said, right, rows in points if rows >= FEWEST_ROWS]
+    counted = {
+        stage: _by_decade(scaled_distances(reference, answers, task))
+        for stage, answers in stages.items()
+        if answers is not reference
+    }
+    return Plots(calibration, {stage: counts for stage, counts in counted.items() if sum(counts)})
+
+
+def decades() -> list[str]:
+    """The names of the bins that distances are counted in."""
+    return [f"≤ 1e{power}" for power in DECADES] + ["> 1"]
+
+
+def _by_decade(distances: Tensor) -> list[int]:
+    edges = np.array([10.0**power for power in DECADES])
+    counts: list[int] = np.bincount(np.searchsorted(edges, distances), minlength=len(edges) + 1).tolist()
+    return counts

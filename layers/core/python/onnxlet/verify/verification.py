@@ -1,0 +1,97 @@
+"""One verification: run the graph on the evaluation data, judge it, and write contract and report beside it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from onnxlet.convert.directory import DRAFT, MODEL, graph_digest, read_draft
+from onnxlet.engine import load_engine
+from onnxlet.errors import InvalidInputError
+from onnxlet.manifest import Bounds, Contract, canonical
+from onnxlet.tensors import Tensors
+from onnxlet.verify import Progress
+from onnxlet.verify.contract import judge
+from onnxlet.verify.evaluation_data import EvaluationData, answers, read_evaluation_data
+from onnxlet.verify.plots import plots_of
+from onnxlet.verify.reference import ONNX, SOURCE
+from onnxlet.verify.report import REPORT, report_of
+from onnxlet.verify.task import task_of
+
+RUN_DEADLINE = 60.0
+OPTIMIZED = "optimized"
+
+
+@dataclass(frozen=True)
+class Verification:
+    """A converted directory on its way to a contract."""
+
+    directory: Path
+    data: Path
+    target: str | None
+    slices: Sequence[str]
+    bounds: Bounds
+    say: Progress
+
+    def write(self, copy: Path | None) -> Contract:
+        """Judge, and write. Raises as `verify` does."""
+        draft, _ = read_draft(self.directory)
+        engine = load_engine(self.directory / MODEL, threads=1, optimized=False, run_deadline=RUN_DEADLINE)
+        try:
+            given = read_evaluation_data(self.directory, draft, engine, self.data, self.target)
+            stages = self._known(given)
+            slicings = given.slicings(self.slices)
+            self.say(f"running the model on {given.rows} rows")
+            candidate = answers(engine, draft.steps, given.inputs)
+        finally:
+            engine.close()
+        name = ONNX if draft.optimization is None or draft.optimization.method == "none" else OPTIMIZED
+        between = {ONNX: stages[ONNX]} if name == OPTIMIZED and ONNX in stages else {}
+        task = task_of(draft.steps, stages[SOURCE], given.truth)
+        self.say("judging the answers")
+        contract = judge(
+            stages[SOURCE],
+            candidate,
+            given.truth,
+            task,
+            self.bounds,
+            stages=(SOURCE, name),
+            between=between,
+            slicings=slicings,
+            data_digest=given.digest,
+        )
+        contract = msgspec.structs.replace(contract, graph_digest=graph_digest(self.directory))
+        drawn = plots_of(task, {SOURCE: stages[SOURCE], **between, name: candidate}, given.truth)
+        page = report_of(draft, contract, drawn)
+        _write(self.directory / REPORT, page.encode())
+        judged = msgspec.structs.replace(draft, contract=contract, report=REPORT)
+        _write(self.directory / DRAFT, canonical(judged) + b"\n")
+        if copy is not None:
+            _write(copy, page.encode())
+        return contract
+
+    def _known(self, given: EvaluationData) -> Mapping[str, Tensors]:
+        """What was answered at conversion. Raises InvalidInputError if it is not known for this data."""
+        if given.reference is None:
+            raise InvalidInputError(
+                f"what the model itself answers to {self.data.name!r} is not known: convert it with this --data, then "
+                "optimize and verify what comes out",
+                data=str(self.data),
+            )
+        return given.reference.stages
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all. Raises InvalidInputError where that cannot be."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            partial = Path(file.name)
+            file.write(data)
+        partial.chmod(0o644)
+        partial.replace(path)
+    except OSError as error:
+        raise InvalidInputError(f"cannot write {str(path)!r}: {error.strerror}", path=str(path)) from error
