@@ -48,7 +48,7 @@ class Found(msgspec.Struct, frozen=True):
     remarks: tuple[str, ...] = ()
 
 
-class Failed(msgspec.Struct, frozen=True, tag=True):
+class Failed(msgspec.Struct, frozen=True):
     """The error that ended a probe: its class and what it says."""
 
     error: str

@@ -128,14 +128,15 @@ def _size(
     tmp: int,
     image: bool,
 ) -> Size:
-    plain = Size(memory, enough, round(vcpus(memory), 2), sizing.threads_of(memory))
+    processors, threads = round(vcpus(memory), 2), sizing.threads_of(memory)
     cold = sizing.cold_seconds(
         memory, measured.threads, artifact_bytes=measured.artifact_bytes, artifacts=measured.artifacts, image=image
     )
+    if not enough or cold is None:
+        return Size(memory, enough, processors, threads)
 
-    def cost(rows: int) -> float | None:
-        warm = sizing.warm_seconds(memory, measured.threads, rows)
-        if warm is None or cold is None:
+    def cost(warm: float | None, rows: int) -> float | None:
+        if warm is None:
             return None
         return costing.per_million(
             memory,
@@ -148,15 +149,6 @@ def _size(
             rows=rows,
         )
 
-    if not enough:
-        return plain
-    return Size(
-        plain.memory,
-        plain.enough,
-        plain.vcpus,
-        plain.threads,
-        warm=sizing.warm_seconds(memory, measured.threads),
-        cold=cold,
-        per_million=cost(1),
-        per_million_in_batches=cost(sizing.BATCH),
-    )
+    warm = sizing.warm_seconds(memory, measured.threads)
+    batch = sizing.warm_seconds(memory, measured.threads, sizing.BATCH)
+    return Size(memory, enough, processors, threads, warm, cold, cost(warm, 1), cost(batch, sizing.BATCH))
