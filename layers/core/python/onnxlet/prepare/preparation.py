@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from onnxlet import errors
-from onnxlet.convert.directory import DATA, GOLDEN, MODEL, assets_of, read_draft
+from onnxlet.convert.directory import DATA, GOLDEN, MODEL, assets_of, graph_digest, read_draft
 from onnxlet.convert.extras import versions
 from onnxlet.errors import DeadlineExceededError, InvalidInputError, OnnxletError, RejectedModelError
 from onnxlet.manifest import Draft, Golden, Provenance, Tolerance, canonical
@@ -39,6 +39,7 @@ class Preparation:
         if path.is_dir():
             self._draft, cases = read_draft(path)
             self._assets = assets_of(path, self._draft)
+            _check_contract(path, self._draft)
             self._model = path / MODEL
             self._golden = path / GOLDEN if cases else None
         elif not path.is_file():
@@ -110,6 +111,14 @@ class Preparation:
             golden=golden if report.cases else None,
             provenance=msgspec.structs.replace(draft.provenance, source_digest=digest),
             offline_optimized=report.optimized,
+        )
+
+
+def _check_contract(directory: Path, draft: Draft) -> None:
+    """Raises RejectedModelError if the contract was made for another graph."""
+    if draft.contract is not None and draft.contract.graph_digest != graph_digest(directory):
+        raise RejectedModelError(
+            f"the graph in {str(directory)!r} is not the one that was verified: verify it again, with onnxlet verify"
         )
 
 
