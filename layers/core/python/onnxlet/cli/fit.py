@@ -10,10 +10,10 @@ import click
 from onnxlet.cli.access import Access, pass_access
 from onnxlet.cli.options import json_option, version_argument
 from onnxlet.cli.output import Output, facts, size, table
-from onnxlet.fit.limits import ARCHITECTURES, LEAST_MEMORY, MOST_MEMORY, MOST_TMP, Architecture
 from onnxlet.refs import Ref
 
 if TYPE_CHECKING:
+    from onnxlet.fit.limits import Architecture
     from onnxlet.fit.report import Measured, Report, Size
 
 
@@ -31,12 +31,12 @@ def _write_prices(ctx: click.Context, _param: click.Parameter, path: Path | None
 @version_argument
 @click.option(
     "--memory",
-    type=click.IntRange(LEAST_MEMORY, MOST_MEMORY),
+    type=click.IntRange(128, 10240),
     multiple=True,
     metavar="MB",
     help="Estimate for this memory size; may be repeated. Default: 256, 512, 1024, 1769, 3538.",
 )
-@click.option("--architecture", type=click.Choice(ARCHITECTURES), default="x86_64", show_default=True)
+@click.option("--architecture", type=click.Choice(("x86_64", "arm64")), default="x86_64", show_default=True)
 @click.option(
     "--prices",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -147,6 +147,7 @@ def _measured(measured: Measured) -> str:
 
 
 def _arithmetic(report: Report) -> str:
+    from onnxlet.fit.limits import MOST_TMP
     from onnxlet.fit.sizing import BATCH, HEADROOM, RUNTIME_MB
 
     computed = report.arithmetic

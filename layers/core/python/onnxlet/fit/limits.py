@@ -5,12 +5,11 @@ From the pages "Lambda quotas" and "Configure Lambda function memory" of its dev
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 from onnxlet.settings import MB_PER_VCPU, MIB
 
 Architecture = Literal["x86_64", "arm64"]
-ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
 
 UNZIPPED = 250 * MIB
 """A function's code and its layers together, in bytes."""
@@ -18,7 +17,7 @@ UPLOAD = 50 * MIB
 """A zip file that is uploaded directly; through S3, as SAM does, it may be larger."""
 IMAGE = 10240 * MIB
 """A container image."""
-LEAST_MEMORY, MOST_MEMORY = 128, 10240
+MOST_MEMORY = 10240
 """MB."""
 LEAST_TMP, MOST_TMP = 512, 10240
 """MB of /tmp; the least is free of charge."""
