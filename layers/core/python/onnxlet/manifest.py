@@ -121,6 +121,10 @@ class Finding(msgspec.Struct, frozen=True):
     ok: bool
     about: str = ""
 
+    def __str__(self) -> str:
+        about = f" of {self.about}" if self.about else ""
+        return f"{self.name.replace('_', ' ')}{about} {self.value:.3g}, at most {self.bound:.3g}"
+
 
 class Estimate(msgspec.Struct, frozen=True):
     """A metric, and the interval in which 95 % of bootstrap resamples of the rows have it; None: too few rows."""
@@ -177,6 +181,11 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
     data_digest: str | None = None
     graph_digest: str | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def breaches(self) -> str:
+        """In what it does not hold, in words; empty if it does."""
+        return "; ".join(str(finding) for finding in self.findings if not finding.ok)
 
 
 class Calibration(msgspec.Struct, frozen=True):
