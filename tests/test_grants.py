@@ -12,10 +12,11 @@ import pytest
 
 from models import tiny
 from onnxlet.batch.events import handle
-from onnxlet.errors import ModelNotFoundError, StoreUnavailableError
+from onnxlet.errors import ContractFailedError, ModelNotFoundError, StoreUnavailableError
 from onnxlet.predictor import Predictor
 from onnxlet.refs import parse_ref
 from onnxlet.registry import Registry
+from onnxlet.registry.requirements import Requirements
 from onnxlet.settings import Settings
 from onnxlet.store import Blob, Entry, Store
 from templates import grants, listing, stack
@@ -106,7 +107,10 @@ def test_api_may_do_what_it_does(published: Store) -> None:
     assert registry.manifest("diagnosis", 1).version == 1
     assert registry.aliases("diagnosis").keys() == {"production"}
     registry.promote("diagnosis", 1)
-    registry.promote("diagnosis", 2, alias="candidate")
+    Registry(published).require(Requirements(require_contract=True))
+    with pytest.raises(ContractFailedError):
+        registry.promote("diagnosis", 2)
+    registry.promote("diagnosis", 2, alias="candidate", force=True, why="a tiny graph")
     registry.rollback("diagnosis")
     assert registry.verify_history("diagnosis") == len(registry.history("diagnosis"))
     registry.delete("diagnosis", 1, force=True)

@@ -24,6 +24,7 @@ from onnxlet.problem import describe, kinds, respond, status_of
         (errors.MethodNotAllowedError, 405),
         (errors.NothingToRollBackError, 409),
         (errors.VersionInUseError, 409),
+        (errors.ContractFailedError, 409),
         (errors.PreconditionFailedError, 412),
         (errors.RejectedModelError, 422),
         (errors.ExecutionError, 400),

@@ -48,7 +48,7 @@ def test_a_promote_pins_the_manifest_and_records_who_when_why_and_the_gates(regi
     assert route.digest == digest(registry.store.get("models/m/2/manifest.json").data)
     assert (alias.entry.who, alias.entry.when) == ("ben", "2026-05-03T14:03:00.000000Z")
     assert alias.entry.why == "fewer false negatives"
-    assert alias.entry.gates == {"golden": "passed", "drift": "forced"}
+    assert alias.entry.gates == {"golden": "passed", "drift": "forced", "accuracy-contract": "none"}
     assert [route.version for route in alias.entry.origin] == [1]
 
 

@@ -37,6 +37,7 @@ def test_the_template_stays_readable_on_its_own() -> None:
         (
             "Api",
             READABLE
+            | {("s3:GetObject", "settings/*")}
             | {("s3:PutObject", key) for key in ("aliases/*", "history/*", "models/*/deleted.json")}
             | {("s3:DeleteObject", "models/*")},
         ),

@@ -58,7 +58,7 @@ def promote(
     """Route an alias to a version, if it is what the caller thinks it is.
 
     Raises PreconditionRequiredError if the caller says nothing about an alias that exists, PreconditionFailedError,
-    ModelNotFoundError, VersionNotFoundError.
+    ModelNotFoundError, VersionNotFoundError, ContractFailedError.
     """
     etag = _etag(registry, model, alias)
     if if_none_match is not None and matches(if_none_match, etag, weakly=True):
@@ -68,7 +68,9 @@ def promote(
             f"alias {alias!r} of {model!r} exists: send If-Match with the ETag that a GET of it answers"
         )
     _require(model, alias, etag, if_match)
-    moved = registry.promote(model, promotion.version, alias=alias, why=promotion.why, if_match=etag or ABSENT)
+    moved = registry.promote(
+        model, promotion.version, alias=alias, why=promotion.why, if_match=etag or ABSENT, force=promotion.force
+    )
     return _with_etag(registry, moved)
 
 

@@ -18,7 +18,8 @@ OnnxletError
 ├── ConflictError
 │   ├── PreconditionFailedError  a conditional write lost: the key exists, or has another ETag
 │   ├── NothingToRollBackError
-│   └── VersionInUseError        an alias routes to it, or did lately
+│   ├── VersionInUseError        an alias routes to it, or did lately
+│   └── ContractFailedError      a version's accuracy contract does not hold, or is wanted and missing
 ├── IntegrityError               bytes are not those that were promised
 │   ├── DigestMismatchError
 │   ├── GoldenMismatchError      the model no longer gives its golden answers on this machine
@@ -164,6 +165,12 @@ class VersionInUseError(ConflictError):
     """The version is servable: an alias routes to it, or did lately."""
 
     title = "Version in use"
+
+
+class ContractFailedError(ConflictError):
+    """The version's accuracy contract does not hold, or there is none and the registry requires one."""
+
+    title = "Accuracy contract failed"
 
 
 class IntegrityError(OnnxletError):

@@ -5,6 +5,8 @@ from __future__ import annotations
 MODELS = "models/"
 ALIASES = "aliases/"
 HISTORY = "history/"
+REGISTRY_SETTINGS = "settings/registry.json"
+"""What holds for all models of a store."""
 BATCH_IN = "batch/in/"
 BATCH_OUT = "batch/out/"
 

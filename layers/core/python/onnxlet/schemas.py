@@ -30,6 +30,9 @@ class Promotion(BaseModel):
 
     version: Annotated[int, Field(ge=1, le=MAX_VERSION, description="A published version of the model.")]
     why: Why = ""
+    force: Annotated[
+        bool, Field(description="Even if its accuracy contract does not hold, or is missing; `why` must say why.")
+    ] = False
 
 
 class Rollback(BaseModel):

@@ -1,14 +1,15 @@
 """The registry: names to versions. Every document in it is written conditionally, so that any number of writers may.
 
-publishing  a draft and its files become a version: claim, artifacts, manifest
-lookup      a ref to a manifest, an alias to its document
-listing     which models and versions there are
-moving      promote, rollback and leave: an alias moves, with one commit point
-stack       what an alias may roll back to, as a function of its moves
-history     the moves of an alias, and the proof that none was changed, added or left out
-removal     delete and gc: what is taken away, and what must not be
-servable    which versions answer over HTTP (all that the data plane imports of this package)
-registry    `Registry`, which puts these together over one store
+publishing    a draft and its files become a version: claim, artifacts, manifest
+lookup        a ref to a manifest, an alias to its document
+listing       which models and versions there are
+moving        promote, rollback and leave: an alias moves, with one commit point
+requirements  what promoting asks of a version: an accuracy contract that holds
+stack         what an alias may roll back to, as a function of its moves
+history       the moves of an alias, and the proof that none was changed, added or left out
+removal       delete and gc: what is taken away, and what must not be
+servable      which versions answer over HTTP (all that the data plane imports of this package)
+registry      `Registry`, which puts these together over one store
 """
 
 from __future__ import annotations

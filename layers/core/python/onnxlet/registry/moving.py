@@ -28,7 +28,7 @@ from onnxlet.errors import (
 )
 from onnxlet.manifest import digest
 from onnxlet.refs import check_alias_name
-from onnxlet.registry import lookup
+from onnxlet.registry import lookup, requirements
 from onnxlet.registry.moments import stamp
 from onnxlet.registry.stack import stack_after
 from onnxlet.store import Store
@@ -167,13 +167,15 @@ class Mover:
         )
 
 
-def promote(mover: Mover, version: int, why: str, gates: Mapping[str, str]) -> Alias:
+def promote(mover: Mover, version: int, why: str, gates: Mapping[str, str], *, force: bool = False) -> Alias:
     """Route the alias to `version` alone. A version that it routes to already is recorded again and changes no route.
 
-    Raises ModelNotFoundError, VersionNotFoundError, PreconditionFailedError.
+    `gates` were passed elsewhere; that of the accuracy contract is passed here, or with `force` gone around.
+    Raises ModelNotFoundError, VersionNotFoundError, ContractFailedError, PreconditionFailedError.
     """
     check_alias_name(mover.alias)
-    _, found = lookup.manifest(mover.store, mover.model, version)
+    manifest, found = lookup.manifest(mover.store, mover.model, version)
+    gates = {**gates, **requirements.gates(mover.store, manifest, force=force, why=why)}
     target = (Route(version, 1.0, found),)
     moved = mover.move(lambda _: Move("promote", target, why, gates))
     if not stands(mover.store, mover.model, target):

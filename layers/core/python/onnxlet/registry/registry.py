@@ -9,9 +9,10 @@ from pathlib import Path
 from onnxlet.aliases import Alias, HistoryEntry
 from onnxlet.manifest import Draft, Manifest
 from onnxlet.refs import PRODUCTION, Ref
-from onnxlet.registry import history, listing, lookup, moving, publishing, removal
+from onnxlet.registry import history, listing, lookup, moving, publishing, removal, requirements
 from onnxlet.registry.listing import VersionSummary
 from onnxlet.registry.moments import utc_now
+from onnxlet.registry.requirements import Requirements
 from onnxlet.store import Store
 
 SERVABLE_DAYS = 7.0
@@ -83,15 +84,26 @@ class Registry:
         gates: Mapping[str, str] | None = None,
         if_match: str | None = None,
         retries: int = moving.RETRIES,
+        force: bool = False,
     ) -> Alias:
         """Route an alias to a version. One that it routes to already is recorded again and changes no route.
 
         Without `if_match` a move by somebody else meanwhile is taken into account and this one comes after it. With
-        `moving.ABSENT` there the alias must be new.
-        Raises ModelNotFoundError, VersionNotFoundError, PreconditionFailedError.
+        `moving.ABSENT` there the alias must be new. A version whose accuracy contract does not hold, or that has none
+        where `requirements` ask for one, needs `force` and then a reason; the history says so.
+        Raises ModelNotFoundError, VersionNotFoundError, ContractFailedError, PreconditionFailedError.
         """
         mover = moving.Mover(self.store, model, alias, self.who, self.clock, if_match, retries)
-        return moving.promote(mover, version, why, gates or {})
+        return moving.promote(mover, version, why, gates or {}, force=force)
+
+    @property
+    def requirements(self) -> Requirements:
+        """What is asked of every version that is promoted."""
+        return requirements.read(self.store)
+
+    def require(self, wanted: Requirements) -> None:
+        """Ask this of every version that is promoted from now on; what is routed to stays."""
+        requirements.write(self.store, wanted)
 
     def rollback(self, model: str, *, alias: str = PRODUCTION, why: str = "", if_match: str | None = None) -> Alias:
         """Route an alias to where it was before, passing over versions that are gone.

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from onnxlet.errors import InvalidInputError
-from onnxlet.manifest import Bounds, Contract, Finding, Recall, Stage, Tolerance
+from onnxlet.manifest import Bounds, Contract, Recall, Stage, Tolerance
 from onnxlet.tensors import Tensor, Tensors
 from onnxlet.verify.bootstrap import FEWEST_ROWS, RESAMPLES, estimates
 from onnxlet.verify.comparison import compare
@@ -17,7 +17,7 @@ from onnxlet.verify.findings import Case, Metrics, scaled_distances
 from onnxlet.verify.slices import Slicing, sliced, worst_of
 from onnxlet.verify.task import Task
 
-__all__ = ["Bounds", "Contract", "breaches", "judge", "said"]
+__all__ = ["Bounds", "Contract", "breaches", "judge"]
 
 MOST_CLASSES = 20
 """Classes whose recall a contract lists, those that are told worst; all of them are judged."""
@@ -83,13 +83,7 @@ def judge(
 
 def breaches(contract: Contract) -> str:
     """In what the contract does not hold, in words; empty if it does."""
-    return "; ".join(said(finding) for finding in contract.findings if not finding.ok)
-
-
-def said(finding: Finding) -> str:
-    """A finding in words: `accuracy loss 0.012, at most 0.005`."""
-    about = f" of {finding.about}" if finding.about else ""
-    return f"{finding.name.replace('_', ' ')}{about} {finding.value:.3g}, at most {finding.bound:.3g}"
+    return contract.breaches
 
 
 def _rows(answers: Mapping[str, Tensors], truth: Tensor | None) -> int:
