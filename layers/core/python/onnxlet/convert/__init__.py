@@ -56,6 +56,8 @@ FRAMEWORKS: tuple[Framework, ...] = (
         wishes=("labels", "weights", "inputs", "outputs"),
     ),
     Framework("huggingface", holds=("config.json", "modules.json"), wishes=("labels",)),
+    Framework("keras_file", (".keras",), wishes=("labels",)),
+    Framework("saved_model", holds=("saved_model.pb",), wishes=("labels", "signature")),
     Framework("onnx_file", (".onnx",), wishes=("labels",)),
 )
 
@@ -70,6 +72,7 @@ def convert(
     weights: Path | None = None,
     inputs: Sequence[TensorSpec] = (),
     outputs: Sequence[str] = (),
+    signature: str | None = None,
     trust: bool = False,
     golden_from: Literal["synthetic", "data"] = "synthetic",
     training_commit: str | None = None,
@@ -80,8 +83,8 @@ def convert(
 
     `data` is a CSV file with a header: its columns name the inputs, its rows are compared and, given the `target`
     column, measured; or a .npz file with an array for each input, and one for the target. `labels` name the classes, in
-    the order of the model's own. `weights`, `inputs` and `outputs` are for frameworks whose files leave them open. Some
-    files run code when they are read, hence `trust`.
+    the order of the model's own. `weights`, `inputs` and `outputs` are for frameworks whose files leave them open,
+    `signature` for those with several. Some files run code when they are read, hence `trust`.
 
     Raises ConversionError where the model cannot be converted or changed by more than `tolerance`, TrustRequiredError,
     MissingExtraError, InvalidInputError for data that does not fit the model.
@@ -94,7 +97,7 @@ def convert(
     if target is not None and data is None:
         raise InvalidInputError("a target column needs --data")
     say(f"reading {source.name}")
-    wishes = Wishes(tuple(labels or ()), weights, tuple(inputs), tuple(outputs))
+    wishes = Wishes(tuple(labels or ()), weights, tuple(inputs), tuple(outputs), signature)
     conversion = Conversion(
         model=_open(source, wishes, trust=trust, say=say),
         source=source,

@@ -26,6 +26,8 @@ class Wishes:
     """Names, datatypes and shapes of inputs, where those that the model or the data say are not wanted."""
     outputs: tuple[str, ...] = ()
     """Names for the outputs, in the model's order."""
+    signature: str | None = None
+    """Which of a model's several ways in and out is wanted."""
 
     def made(self) -> set[str]:
         """The names of the fields that say something."""
