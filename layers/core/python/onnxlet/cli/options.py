@@ -110,8 +110,10 @@ def alias_option(flag: str, text: str) -> Callable[[Decorated], Decorated]:
 
 
 def why_option(command: Decorated) -> Decorated:
-    """`--why`, for the history."""
-    option: Option[Decorated] = click.option("--why", default="", help="The reason, for the history.")
+    """`--why`, or `--reason`, for the history."""
+    option: Option[Decorated] = click.option(
+        "--why", "--reason", "why", default="", help="The reason, for the history."
+    )
     return option(command)
 
 
