@@ -13,6 +13,7 @@ HINTS: dict[type[errors.OnnxletError], str] = {
     errors.ModelNotFoundError: "`onnxlet list` shows the models of this store; --store or ONNXLET_STORE names another",
     errors.VersionNotFoundError: "`onnxlet list NAME` shows the versions",
     errors.AliasNotFoundError: "`onnxlet promote NAME:VERSION` makes the alias `production`, --to another",
+    errors.ContractFailedError: "`onnxlet verify DIRECTORY` shows what was lost; --force --reason WHY goes around it",
     errors.StoreUnavailableError: "check --store or ONNXLET_STORE, the network and your AWS credentials",
     errors.TrustRequiredError: "repeat with --trust if you know who made the file",
     errors.MissingExtraError: "pip install 'onnxlet[sklearn]'",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from onnxlet.cli.access import Access, pass_access
+from onnxlet.cli.contracts import force_option
 from onnxlet.cli.options import alias_option, json_option, model_argument, version_argument, why_option
 from onnxlet.cli.output import Output, table
 from onnxlet.refs import Ref
@@ -18,13 +19,16 @@ if TYPE_CHECKING:
 @click.command()
 @version_argument
 @alias_option("--to", "The alias to move.")
+@force_option
 @why_option
 @json_option
 @pass_access
-def promote(access: Access, ref: Ref, alias: str, why: str, output: Output) -> None:
+def promote(access: Access, /, *, ref: Ref, alias: str, force: bool, why: str, output: Output) -> None:
     """Route an alias to a version.
 
-    Running functions and servers follow within their alias TTL, without a deploy.
+    Running functions and servers follow within their alias TTL, without a deploy. A version whose accuracy contract
+    does not hold is refused, as is one without a contract if the registry requires that; --force with a --reason
+    overrides both, and the history says so.
 
     \b
     Example:
@@ -32,8 +36,21 @@ def promote(access: Access, ref: Ref, alias: str, why: str, output: Output) -> N
       onnxlet promote diagnosis:8 --to candidate --why "recall on the June cohort"
     """
     assert ref.version is not None  # noqa: S101 - the argument's type refuses others
-    moved = access.registry().promote(ref.model, ref.version, alias=alias, why=why)
+    moved = access.registry().promote(ref.model, ref.version, alias=alias, why=why, force=force)
+    warn(moved, output)
     output.show(moved, _told(moved))
+
+
+def warn(alias: Alias, output: Output) -> None:
+    """Say what the accuracy contract did not vouch for."""
+    from onnxlet.registry.requirements import GATE
+
+    passed = alias.entry.gates.get(GATE, "held")
+    version = f"{alias.entry.model}:{versions_of(alias.entry.target)}"
+    if passed == "none":
+        output.say(f"warning: {version} has no accuracy contract: nobody has shown that it answers as its source does")
+    elif passed != "held":
+        output.say(f"warning: {version} was {passed}")
 
 
 @click.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from onnxlet import __version__
-from onnxlet.cli import demo, fit, listing, moving, publishing, scoring, serving, toolchain
+from onnxlet.cli import demo, fit, listing, moving, publishing, require, scoring, serving, ship, toolchain, verify
 from onnxlet.cli.access import Access, store_url
 from onnxlet.cli.frame import Frame
 
@@ -25,9 +25,7 @@ def cli(ctx: click.Context, store: str | None) -> None:
 
     \b
     Example:
-      onnxlet convert model.joblib --trust --data held-out.csv --target diagnosis -o diagnosis/
-      onnxlet optimize diagnosis/ --data held-out.csv --target diagnosis
-      onnxlet publish diagnosis/ diagnosis
+      onnxlet ship model.joblib diagnosis --trust --data held-out.csv --target diagnosis
       onnxlet promote diagnosis:1
       onnxlet serve
     """
@@ -35,13 +33,16 @@ def cli(ctx: click.Context, store: str | None) -> None:
 
 
 for command in (
+    ship.ship,
     toolchain.convert,
     toolchain.optimize,
+    verify.verify,
     publishing.publish,
     fit.fit,
     moving.promote,
     moving.rollback,
     moving.history,
+    require.require,
     listing.list_,
     listing.show,
     publishing.delete,

@@ -1,0 +1,167 @@
+"""The command that does the whole way of a model: ship."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from onnxlet.cli.access import Access, pass_access
+from onnxlet.cli.contracts import contract_options, force_option, told, verdict
+from onnxlet.cli.moving import warn
+from onnxlet.cli.options import data_options, json_option, model_argument, why_option
+from onnxlet.cli.output import Output, facts, size
+from onnxlet.cli.toolchain import convert
+from onnxlet.errors import ContractFailedError
+
+if TYPE_CHECKING:
+    from onnxlet.fit.report import Report
+    from onnxlet.manifest import Bounds, Contract, Draft, Manifest
+
+OWN = {"model", "directory", "data", "target", "output"}
+"""Parameters of `convert` that ship has in its own way; it takes all others over."""
+
+
+@dataclass(frozen=True)
+class Shipment:
+    """A model's file and what it is judged on."""
+
+    model: Path
+    data: Path
+    target: str | None
+    slices: tuple[str, ...]
+    bounds: Bounds
+    choices: dict[str, Any]
+
+    def make(self, place: Path, begin: Callable[[str], None]) -> tuple[Draft, Contract]:
+        """Convert, optimize and verify into `place`. Raises as these do."""
+        from onnxlet.convert import convert
+        from onnxlet.convert.arrays import read_data
+        from onnxlet.optimize import optimize
+        from onnxlet.verify import verify
+
+        cells = read_data(self.data)
+        for column in self.slices:
+            cells.column(column)
+        choices = {name: value for name, value in self.choices.items() if value is not None}
+        begin("converting")
+        convert(self.model, place, data=self.data, target=self.target, on_progress=begin, **choices)
+        begin("optimizing")
+        draft = optimize(place, data=self.data, target=self.target, on_progress=begin)
+        begin("verifying")
+        contract = verify(
+            place, data=self.data, target=self.target, slices=self.slices, bounds=self.bounds, on_progress=begin
+        )
+        return draft, contract
+
+
+@click.command(short_help="Convert, optimize, verify and publish in one go.")
+@click.argument("model_file", type=click.Path(path_type=Path))
+@model_argument
+@data_options
+@contract_options
+@click.option("--promote", "promoting", is_flag=True, help="Route the alias `production` to the new version.")
+@force_option
+@why_option
+@json_option
+@pass_access
+@click.pass_context
+def ship(
+    ctx: click.Context,
+    access: Access,
+    /,
+    *,
+    model_file: Path,
+    name: str,
+    data: Path | None,
+    target: str | None,
+    slices: tuple[str, ...],
+    bounds: Bounds,
+    promoting: bool,
+    force: bool,
+    why: str,
+    output: Output,
+    **choices: Any,  # noqa: ANN401 - as convert takes them
+) -> None:
+    """Convert, optimize, verify and publish MODEL_FILE as the next version of NAME, and print NAME:VERSION.
+
+    MODEL_FILE is what `onnxlet convert` takes, and so are its options. All of it is judged on --data, rows that the
+    model was not trained on: with --target by the truth, without it only by how far answers moved. A version whose
+    accuracy contract does not hold is not published, unless --force says so and --reason why.
+
+    \b
+    Example:
+      onnxlet ship model.joblib diagnosis --trust --data held-out.csv --target diagnosis
+      onnxlet ship model.joblib diagnosis --trust --data held-out.csv --target diagnosis --slice sex \\
+          --promote --reason "retrained on the June cohort"
+    """
+    if data is None:
+        raise click.UsageError("--data is needed: rows that the model was not trained on", ctx)
+    if force and not why:
+        raise click.UsageError("--force needs a --reason, which the history keeps", ctx)
+    shipment = Shipment(model_file, data, target, slices, bounds, choices)
+    registry = access.registry()
+    with tempfile.TemporaryDirectory(prefix="onnxlet-") as folder, output.working(f"reading {model_file}") as begin:
+        draft, contract = shipment.make(Path(folder) / "model", begin)
+        output.say(_made(draft, contract))
+        _require(contract, force=force)
+        manifest = _publish(access, name, Path(folder), output, begin)
+        alias = registry.promote(name, manifest.version, why=why, force=force) if promoting else None
+        report = _fit(access, manifest, begin)
+    if alias is not None:
+        warn(alias, output)
+    output.say(facts(_next(manifest, report, promoted=alias is not None)))
+    output.show({"version": manifest, "alias": alias, "fit": report}, f"{manifest.model}:{manifest.version}")
+
+
+ship.params[2:2] = [param for param in convert.params if param.name not in OWN]
+
+
+def _require(contract: Contract, *, force: bool) -> None:
+    if not contract.holds and not force:
+        raise ContractFailedError(
+            f"nothing was published: the accuracy contract {verdict(contract)}; loosen it with --bound, or publish all "
+            "the same with --force --reason WHY"
+        )
+
+
+def _publish(access: Access, name: str, folder: Path, output: Output, begin: Callable[[str], None]) -> Manifest:
+    from onnxlet.prepare import prepare
+
+    draft, files = prepare(folder / "model", folder / "prepared", on_progress=begin)
+    begin("publishing")
+    with output.progress("publishing", "B") as advance:
+        return access.registry().publish(name, draft, files, on_progress=advance)
+
+
+def _fit(access: Access, manifest: Manifest, begin: Callable[[str], None]) -> Report:
+    from onnxlet.fit.fitting import fit
+    from onnxlet.fit.prices import read_prices
+
+    begin("measuring whether it fits Lambda")
+    prices = read_prices(None)
+    return fit(access.store(), manifest.model, manifest.version, prices=prices, rounds=1, on_progress=begin)
+
+
+def _made(draft: Draft, contract: Contract) -> str:
+    """What became of the model, for people."""
+    done = draft.optimization
+    sizes = f"{size(done.bytes_before)} -> {size(done.bytes_after)}" if done else None
+    pairs = (
+        ("model", draft.provenance.framework),
+        ("size", sizes),
+        ("optimization", f"{done.method}: {done.reason}" if done else None),
+    )
+    return f"{facts(pairs)}\n{told(contract)}"
+
+
+def _next(manifest: Manifest, report: Report, *, promoted: bool) -> list[tuple[str, str]]:
+    from onnxlet.fit.report import summary
+
+    name = f"{manifest.model}:{manifest.version}"
+    command = f"onnxlet predict {manifest.model} rows.csv" if promoted else f"onnxlet promote {name}"
+    return [("on Lambda", summary(report)), ("next", command)]

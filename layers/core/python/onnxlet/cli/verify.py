@@ -1,0 +1,64 @@
+"""The command that judges a converted model by its accuracy contract: verify."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from onnxlet.cli.contracts import contract_options, told
+from onnxlet.cli.options import data_options, json_option
+from onnxlet.cli.output import Output
+
+if TYPE_CHECKING:
+    from onnxlet.manifest import Bounds
+
+
+@click.command(short_help="Judge a converted model by its accuracy contract.")
+@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@data_options
+@contract_options
+@click.option(
+    "-o",
+    "--output",
+    "report",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A copy of the report that DIRECTORY gets, a page of HTML.",
+)
+@json_option
+@click.pass_context
+def verify(
+    ctx: click.Context,
+    *,
+    directory: Path,
+    data: Path | None,
+    target: str | None,
+    slices: tuple[str, ...],
+    bounds: Bounds,
+    report: Path | None,
+    output: Output,
+) -> None:
+    """Judge a converted model by its own framework's answers, and print where the report lies.
+
+    DIRECTORY is what `onnxlet convert` wrote with this --data, optimized or not. The contract goes into the version
+    that is published of it, and so does the report, which holds no row of the data. Without --target distances are
+    judged alone. The exit code is 1 if the contract does not hold.
+
+    \b
+    Example:
+      onnxlet verify diagnosis/ --data held-out.csv --target diagnosis --slice sex -o report.html
+    """
+    from onnxlet.verify import verify as run
+    from onnxlet.verify.report import REPORT
+
+    if data is None:
+        raise click.UsageError("--data is needed: the file that the model was converted with", ctx)
+    with output.working(f"reading {directory}") as begin:
+        contract = run(
+            directory, data=data, target=target, slices=slices, bounds=bounds, report=report, on_progress=begin
+        )
+    output.say(told(contract))
+    output.show(contract, str(report or directory / REPORT))
+    if not contract.holds:
+        ctx.exit(1)
