@@ -121,9 +121,12 @@ def data_options(command: Decorated) -> Decorated:
     """`--data` and `--target`: held-out rows to check and measure a model with."""
     path = click.Path(exists=True, dir_okay=False, path_type=Path)
     data: Option[Decorated] = click.option(
-        "--data", type=path, metavar="CSV", help="Rows that the model was not trained on, with a header."
+        "--data",
+        type=path,
+        metavar="FILE",
+        help="Rows that the model was not trained on: a CSV file with a header, or a .npz with an array per input.",
     )
     target: Option[Decorated] = click.option(
-        "--target", metavar="COLUMN", help="The column of --data that the model predicts."
+        "--target", metavar="COLUMN", help="The column, or array, of --data that the model predicts."
     )
     return data(target(command))

@@ -9,27 +9,53 @@ import click
 
 from onnxlet.cli.options import data_options, json_option
 from onnxlet.cli.output import Output, facts, size, table
+from onnxlet.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from onnxlet.manifest import Draft
+    from onnxlet.signature import TensorSpec
 
 
 def _split(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[str, ...] | None:
     return tuple(label.strip() for label in value.split(",")) if value else None
 
 
+def _inputs(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> tuple[TensorSpec, ...]:
+    from onnxlet.convert.wishes import parse_input
+
+    try:
+        return tuple(map(parse_input, values))
+    except InvalidInputError as error:
+        raise click.BadParameter(error.detail) from error
+
+
 @click.command(short_help="Convert a trained model to ONNX.")
-@click.argument("model_file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("model", type=click.Path(path_type=Path))
 @click.option(
     "-o",
     "--output",
     "directory",
     type=click.Path(file_okay=False, path_type=Path),
-    help="The directory to write. Default: MODEL_FILE's name without its ending, here.",
+    help="The directory to write. Default: MODEL's name without its ending, here.",
 )
 @data_options
 @click.option("--labels", callback=_split, metavar="A,B", help="Names of the classes, in the order of the model's own.")
-@click.option("--trust", is_flag=True, help="Load a pickle (.joblib, .pkl), which can run any code that it carries.")
+@click.option(
+    "--weights",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="The weights of a PyTorch factory's module: safetensors, or a state dict.",
+)
+@click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    callback=_inputs,
+    metavar="NAME=TYPE[SHAPE]",
+    help="An input, say image=FP32[-1,3,224,224], where -1 is any size. Default: as the model or --data says.",
+)
+@click.option("--outputs", callback=_split, metavar="A,B", help="Names for a PyTorch model's outputs, in its order.")
+@click.option("--trust", is_flag=True, help="Run the code that pickles, .pt2 files and PyTorch factories carry.")
 @click.option(
     "--golden-from",
     type=click.Choice(("synthetic", "data")),
@@ -41,11 +67,14 @@ def _split(_ctx: click.Context, _param: click.Parameter, value: str | None) -> t
 @json_option
 def convert(
     *,
-    model_file: Path,
+    model: Path,
     directory: Path | None,
     data: Path | None,
     target: str | None,
     labels: tuple[str, ...] | None,
+    weights: Path | None,
+    inputs: tuple[TensorSpec, ...],
+    outputs: tuple[str, ...] | None,
     trust: bool,
     golden_from: Literal["synthetic", "data"],
     training_commit: str | None,
@@ -53,23 +82,31 @@ def convert(
 ) -> None:
     """Convert a trained model to ONNX, check that it still answers alike, and print the directory written.
 
-    MODEL_FILE is a scikit-learn estimator or pipeline in a .joblib, .pkl or .skops file.
+    MODEL is a file: scikit-learn's (.joblib, .pkl, .skops), XGBoost's, LightGBM's, CatBoost's or LIBSVM's own, an
+    exported PyTorch program (.pt2) or a graph (.onnx); a directory: a Hugging Face encoder; or a PyTorch module's
+    package.module:factory. Each needs its own extra, which is named where it is missing.
 
     \b
     Example:
       onnxlet convert model.joblib --trust --data held-out.csv --target diagnosis \\
           --labels malignant,benign -o diagnosis/
+      onnxlet convert nets.digits:network --weights digits.safetensors --trust \\
+          --data held-out.npz --target digit --labels 0,1,2,3,4,5,6,7,8,9
+      onnxlet convert all-MiniLM-L6-v2/ -o encoder/
     """
     from onnxlet.convert import convert as run
 
-    place = directory or Path(model_file.stem)
-    with output.working(f"reading {model_file}") as begin:
+    place = directory or Path(model.name.rpartition(":")[2]).with_suffix("")
+    with output.working(f"reading {model}") as begin:
         draft = run(
-            model_file,
+            model,
             place,
             data=data,
             target=target,
             labels=labels,
+            weights=weights,
+            inputs=inputs,
+            outputs=outputs or (),
             trust=trust,
             golden_from=golden_from,
             training_commit=training_commit,

@@ -6,7 +6,8 @@ import logging
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
 from typing import Any
 
 import numpy as np
@@ -149,11 +150,11 @@ def arrays_of(tensors: Mapping[str, Any]) -> Tensors:
 
 @contextmanager
 def hushed() -> Iterator[None]:
-    """Silence what PyTorch says of itself: deprecations within it, and packages that it would like to find."""
+    """Silence what PyTorch says of itself: deprecations within it, packages that it would like, programs it gave up."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
