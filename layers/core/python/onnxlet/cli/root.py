@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from onnxlet import __version__
-from onnxlet.cli import demo, fit, listing, moving, publishing, require, scoring, serving, ship, toolchain, verify
+from onnxlet.cli import demo, export, fit, listing, moving, publishing, require, scoring, serving, ship, toolchain, verify
 from onnxlet.cli.access import Access, store_url
 from onnxlet.cli.frame import Frame
 
@@ -45,6 +45,7 @@ for command in (
     require.require,
     listing.list_,
     listing.show,
+    export.export,
     publishing.delete,
     publishing.gc,
     scoring.predict,

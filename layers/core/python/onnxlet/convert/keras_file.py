@@ -14,7 +14,16 @@ import onnx
 from onnxlet.convert.extras import require, versions
 from onnxlet.convert.probing import plain_random
 from onnxlet.convert.tensor_model import TensorModel
-from onnxlet.convert.through_tensorflow import EXTRA, ask, first_line, foreign, hushed, load_tensorflow, spec_of, to_onnx
+from onnxlet.convert.through_tensorflow import (
+    EXTRA,
+    ask,
+    first_line,
+    foreign,
+    hushed,
+    load_tensorflow,
+    spec_of,
+    to_onnx,
+)
 from onnxlet.convert.wishes import Wishes
 from onnxlet.errors import ConversionError, TrustRequiredError
 from onnxlet.signature import TensorSpec
@@ -26,7 +35,10 @@ _UNSAFE = ("safe_mode=False", "unsafe_deserialization", "arbitrary code executio
 
 
 def open_model(path: Path, *, trust: bool, say: Callable[[str], None], wishes: Wishes) -> TensorModel:
-    """The model in a file. Raises TrustRequiredError for one with code of its own, ConversionError, MissingExtraError."""
+    """The model in a file.
+
+    Raises TrustRequiredError for one with code of its own, ConversionError, MissingExtraError.
+    """
     saved_by = _version_in(path)
     require(EXTRA, "tensorflow", "keras", "tf2onnx")
     os.environ.setdefault("KERAS_BACKEND", BACKEND)
@@ -121,7 +133,8 @@ def _version_in(path: Path) -> str:
             return str(json.loads(archive.read(_METADATA))["keras_version"])
     except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
         raise ConversionError(
-            f"{path.name!r} is no file of Keras 3: load it where it was made, and save it with model.save('model.keras')",
+            f"{path.name!r} is no file of Keras 3: load it where it was made, and save it with "
+            "model.save('model.keras')",
             path=str(path),
         ) from error
 
@@ -148,7 +161,7 @@ def _loaded(path: Path, saved_by: str, *, trust: bool) -> Any:
             ) from error
         raise ConversionError(
             f"Keras {keras.__version__} cannot read {path.name!r}, which Keras {saved_by} saved: {first_line(error)}; "
-            "if it holds layers of your own, save it with model.export(directory) and convert that directory, else "
-            f"install keras=={saved_by}",
+            "if it holds layers of your own, save it with model.export(directory) and convert that directory"
+            + ("" if saved_by == keras.__version__ else f", else install keras=={saved_by}"),
             path=str(path),
         ) from error

@@ -13,7 +13,16 @@ from onnxlet.convert.extras import require, versions
 from onnxlet.convert.probing import plain_random
 from onnxlet.convert.table import quoted
 from onnxlet.convert.tensor_model import TensorModel
-from onnxlet.convert.through_tensorflow import EXTRA, ask, first_line, foreign, hushed, load_tensorflow, spec_of, to_onnx
+from onnxlet.convert.through_tensorflow import (
+    EXTRA,
+    ask,
+    first_line,
+    foreign,
+    hushed,
+    load_tensorflow,
+    spec_of,
+    to_onnx,
+)
 from onnxlet.convert.wishes import Wishes
 from onnxlet.errors import ConversionError, InvalidInputError, TrustRequiredError
 from onnxlet.signature import TensorSpec
@@ -99,7 +108,7 @@ class SavedModelNetwork:
 
 
 def _document(path: Path) -> Any:
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     from tensorflow.core.protobuf import saved_model_pb2
 
     document = saved_model_pb2.SavedModel()
@@ -131,7 +140,8 @@ def _chosen(path: Path, declared: Mapping[str, Any], wished: str | None) -> str:
     if (wished or SIGNATURE) in declared:
         return wished or SIGNATURE
     raise InvalidInputError(
-        f"{path.name!r} has no signature {wished or SIGNATURE!r}, only {quoted(sorted(declared))}: choose with --signature",
+        f"{path.name!r} has no signature {wished or SIGNATURE!r}, only {quoted(sorted(declared))}: choose with "
+        "--signature",
         signatures=sorted(declared),
     )
 

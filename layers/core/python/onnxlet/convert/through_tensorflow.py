@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -70,7 +71,9 @@ def spec_of(name: str, tensor: Any) -> TensorSpec:
         )
     if tensor.shape.rank is None if hasattr(tensor.shape, "rank") else tensor.shape is None:
         raise ConversionError(f"the input {name!r} has no shape: save the model with one, -1 or None for free sizes")
-    return TensorSpec(name, _BY_TENSORFLOW[kind], tuple(VARIABLE if size is None else int(size) for size in tensor.shape))
+    return TensorSpec(
+        name, _BY_TENSORFLOW[kind], tuple(VARIABLE if size is None else int(size) for size in tensor.shape)
+    )
 
 
 def ask(function: Callable[..., Any], inputs: Sequence[Tensor]) -> list[Tensor]:
@@ -172,8 +175,10 @@ def _declare_inputs(graph: onnx.GraphProto, specs: Sequence[TensorSpec]) -> None
 def first_line(error: BaseException) -> str:
     """What an error of TensorFlow's or Keras's says, without the traces that they add."""
     lines = [line.strip() for line in str(error).splitlines()]
-    lines = [line for line in lines if line and not line.startswith(("Traceback", "File ", "in user code", "Arguments "))]
-    return lines[0][:300].rstrip(".") if lines else type(error).__name__
+    lines = [
+        line for line in lines if line and not line.startswith(("Traceback", "File ", "in user code", "Arguments "))
+    ]
+    return re.split(r"\. (?=[A-Z])", lines[0])[0][:300].rstrip(".") if lines else type(error).__name__
 
 
 @contextmanager

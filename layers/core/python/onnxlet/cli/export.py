@@ -1,0 +1,44 @@
+"""Commands that take a version out of the store, to other servers."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import click
+
+from onnxlet.cli.access import Access, pass_access
+from onnxlet.cli.options import json_option, ref_argument
+from onnxlet.cli.output import Output
+from onnxlet.refs import Ref
+
+FETCH_DEADLINE = 3600.0
+"""Seconds: a laptop's line may be slow."""
+
+
+@click.command(short_help="Write a version for another server.")
+@ref_argument
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--to", "kind", type=click.Choice(("savedmodel",)), required=True, help="For which: TensorFlow Serving.")
+@json_option
+@pass_access
+def export(access: Access, ref: Ref, directory: Path, kind: str, output: Output) -> None:
+    """Write a version as a SavedModel to DIRECTORY/NAME/VERSION, where TensorFlow Serving looks, and print the folder.
+
+    Its signatures have the names and shapes that the version's clients see. It is loaded by TensorFlow and held to the
+    version's answers first; one that answers otherwise is not written. Needs the extra `tensorflow`.
+
+    \b
+    Example:
+      onnxlet export diagnosis:1 --to savedmodel models/
+      tensorflow_model_server --model_name=diagnosis --model_base_path=$PWD/models/diagnosis
+    """
+    from onnxlet.cache import ArtifactCache
+    from onnxlet.export import export_saved_model
+
+    manifest, digest = access.registry().resolve(ref)
+    with tempfile.TemporaryDirectory(prefix="onnxlet-") as workdir, output.working(f"fetching {ref}") as begin:
+        artifacts = ArtifactCache(access.store(), workdir).fetch(manifest, digest, deadline=FETCH_DEADLINE)
+        place, comparison = export_saved_model(manifest, Path(artifacts), directory, on_progress=begin)
+    output.say(f"TensorFlow's {comparison}")
+    output.show({"directory": str(place), "kind": kind, **comparison.metrics()}, str(place))
