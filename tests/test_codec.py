@@ -7,12 +7,13 @@ import math
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from onnxlet.codec.decoding import decode_tensor, lists_in
+from onnxlet.codec.decoding import decode_tensor, list_matrix, lists_in
 from onnxlet.codec.documents import UncertainError, brackets, parse_exact, parse_fast, place_in
 from onnxlet.codec.encoding import encode_only_row, encode_records, encode_rows, encode_tensor
 from onnxlet.datatypes import DATATYPES
@@ -163,6 +164,29 @@ def test_both_readings_refuse_ragged_and_mixed_lists(body: str) -> None:
     assert quickly(body.encode(), "FP32") is None
     with pytest.raises(InvalidInputError):
         exactly(body.encode(), "FP32")
+
+
+ODD = st.none() | st.booleans() | st.text(max_size=2) | st.lists(st.integers(), max_size=2) | st.floats(min_value=3e38)
+NUMBER = (
+    st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False, width=32) | st.floats(-1, 1)
+)
+
+
+@given(st.integers(1, 3).flatmap(lambda width: st.lists(st.lists(NUMBER, min_size=width, max_size=width), max_size=3)))
+def test_small_matrices_are_read_to_the_last_bit(rows: list[list[float]]) -> None:
+    body = json.dumps(rows).encode()
+    read = list_matrix(orjson.loads(body), TensorSpec("x", "FP32", (-1, len(rows[0]) if rows else 1)))
+    if read is None:
+        assert not rows
+    else:
+        assert read.tobytes() == exactly(body, "FP32").tobytes()
+
+
+@given(st.lists(st.lists(NUMBER | ODD, max_size=3) | ODD, max_size=3))
+def test_small_matrices_are_left_alone_if_the_exact_reading_refuses_them(rows: list[object]) -> None:
+    read = list_matrix(json.loads(json.dumps(rows)), TensorSpec("x", "FP32", (-1, 2)))
+    if read is not None:
+        assert read.tobytes() == exactly(json.dumps(rows).encode(), "FP32", -1, 2).tobytes()
 
 
 def test_errors_say_where() -> None:

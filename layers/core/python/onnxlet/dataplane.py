@@ -6,7 +6,7 @@ the last resort for errors that nobody foresaw.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -70,7 +70,8 @@ class DataPlane:
         served = self._predictor.served(parse_ref(ref))
         call = read_document(event, served.model)
         body = write_answer(served.model.predict(call.inputs, call.signature), rows=call.rows)
-        _check_size(len(body))
+        if len(body) > MAX_RESPONSE:
+            raise _response_too_large(len(body))
         answer: dict[str, Any] = _parsed(body)
         answer["model_version"] = served.version
         return answer
@@ -84,17 +85,14 @@ class DataPlane:
                 request.body = _decompressed(request.body, encoding)
             if request.method == "OPTIONS":
                 return _options(request)
-            return _protocol(request.path)(self._predictor, request)
+            path = request.path
+            if path[:4].lower() == "/v1/":
+                return tfserving.answer(self._predictor, request)
+            if path in (health.LIVE, health.READY):
+                return health.answer(self._predictor, request)
+            raise RouteNotFoundError(f"nothing answers at '{path[:200]}'")
         except OnnxletError as error:
             return tfserving.refuse(error)
-
-
-def _protocol(path: str) -> Callable[[Predictor, Request], Response]:
-    if path[:4].lower() == "/v1/":
-        return tfserving.answer
-    if path in (health.LIVE, health.READY):
-        return health.answer
-    raise RouteNotFoundError(f"nothing answers at '{path[:200]}'")
 
 
 def _finished(request: Request, response: Response) -> Response:
@@ -109,11 +107,9 @@ def _finished(request: Request, response: Response) -> Response:
         response.body = gzip.compress(response.body) + gzip.flush()
         response.headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
         size = len(response.body) * 4 // 3
-    try:
-        _check_size(size)
-    except ResponseTooLargeError as error:
+    if size > MAX_RESPONSE:
         response.headers.pop("Content-Encoding", None)
-        return tfserving.refuse(error, response.headers)
+        return tfserving.refuse(_response_too_large(size), response.headers)
     return response
 
 
@@ -131,13 +127,12 @@ def _request_too_large() -> RequestTooLargeError:
     )
 
 
-def _check_size(size: int) -> None:
-    if size > MAX_RESPONSE:
-        raise ResponseTooLargeError(
-            f"response too large: {size:,} bytes, at most {MAX_RESPONSE:,} can be answered: send fewer rows per call, "
-            "ask for fewer outputs, accept gzip, or score a file in batch",
-            size=size,
-        )
+def _response_too_large(size: int) -> ResponseTooLargeError:
+    return ResponseTooLargeError(
+        f"response too large: {size:,} bytes, at most {MAX_RESPONSE:,} can be answered: send fewer rows per call, "
+        "ask for fewer outputs, accept gzip, or score a file in batch",
+        size=size,
+    )
 
 
 def _takes_gzip(accepted: str) -> bool:

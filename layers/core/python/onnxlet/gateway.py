@@ -45,7 +45,7 @@ def handle(dataplane: DataPlane, event: Event, context: object) -> dict[str, Any
 def to_request(event: Event) -> Request:
     """The request that an event carries. Raises InvalidInputError for other events and for a body not in base64."""
     context = event.get("requestContext")
-    if not isinstance(context, Mapping):
+    if not isinstance(context, dict):
         raise InvalidInputError(_ACCEPTED)
     if "http" in context:
         return _from_payload_2(event, context)
@@ -56,7 +56,9 @@ def to_request(event: Event) -> Request:
 
 def _from_payload_2(event: Event, context: Mapping[str, Any]) -> Request:
     domain = context.get("domainName") or ""
-    path = _without_stage(event["rawPath"], context.get("stage"), domain)
+    path, stage = event["rawPath"], context.get("stage")
+    if stage != "$default":
+        path = _without_stage(path, stage, domain)
     if ".lambda-url." in domain:
         path = _unquoted(path)
     headers = event.get("headers") or {}
@@ -83,7 +85,7 @@ def _from_payload_1(event: Event, context: Mapping[str, Any]) -> Request:
 
 def _without_stage(path: str, stage: str | None, domain: str) -> str:
     """A path without the name of the stage, which only the API's own domain puts in front of it."""
-    if stage and stage != "$default" and ".execute-api." in domain and path.startswith(f"/{stage}/"):
+    if stage and ".execute-api." in domain and path.startswith(f"/{stage}/"):
         return path[len(stage) + 1 :]
     return path
 
@@ -101,7 +103,7 @@ def _body(event: Event) -> bytes:
     if not body:
         return b""
     if not event.get("isBase64Encoded"):
-        return bytes(body.encode(errors="surrogatepass"))
+        return bytes(body.encode("utf-8", "surrogatepass"))
     import binascii
 
     try:
@@ -121,7 +123,7 @@ def to_event_answer(response: Response, event: Event) -> dict[str, Any]:
         body = response.body.decode()
     answer: dict[str, Any] = {"statusCode": response.status, "body": body, "isBase64Encoded": binary}
     context = event["requestContext"]
-    balancer = isinstance(context, Mapping) and "elb" in context
+    balancer = isinstance(context, dict) and "elb" in context
     if balancer:
         from http import HTTPStatus
 

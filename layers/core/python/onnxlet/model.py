@@ -20,6 +20,8 @@ class _Plan(NamedTuple):
     names: Sequence[str]
     graph_outputs: list[str]
     classifier: Classifier | None
+    complete: bool
+    """Whether what is computed is just what is named, in this order."""
 
 
 class Model:
@@ -62,11 +64,12 @@ class Model:
             raise InvalidInputError(
                 f"the model has no signature {signature_name!r}, only {', '.join(map(repr, self.signatures))}"
             ) from None
-        names, graph_outputs, classifier = self._all if outputs is None else self._plan(outputs)
-        answers = self._engine.run(inputs if reader is None else reader(inputs), graph_outputs)
-        if classifier is not None:
-            answers.update(classifier.apply(answers))
-        return {name: answers[name] for name in names}
+        plan = self._all if outputs is None else self._plan(outputs)
+        answers = self._engine.run(inputs if reader is None else reader(inputs), plan.graph_outputs)
+        if plan.classifier is not None:
+            made = plan.classifier.apply(answers)
+            answers = made if plan.complete else answers | made
+        return answers if plan.complete else {name: answers[name] for name in plan.names}
 
     def _plan(self, outputs: Sequence[str]) -> _Plan:
         served = [spec.name for spec in self.manifest.signature.outputs]
@@ -77,9 +80,10 @@ class Model:
             )
         classifier = self._classifier
         if classifier is None or not any(name in classifier.provides for name in outputs):
-            return _Plan(outputs, list(outputs), None)
+            return _Plan(outputs, list(outputs), None, complete=True)
         plain = [name for name in outputs if name not in classifier.provides and name not in classifier.needs]
-        return _Plan(outputs, plain + classifier.needs, classifier)
+        complete = tuple(outputs) == classifier.provides
+        return _Plan(outputs, plain + classifier.needs, classifier, complete)
 
 
 def _check(engine: Signature, manifest: Manifest) -> None:

@@ -22,6 +22,7 @@ class Watchdog:
 
     `running` maps the one who runs to a due time, in `time.monotonic` seconds. Setting and deleting a key of a
     dictionary is atomic, and so is copying it: neither side needs a lock. Something that is due may be stopped twice.
+    What left before it was due never is: the clock is read before the dictionary.
     """
 
     def __init__(self, stop: Callable[[object], None]) -> None:

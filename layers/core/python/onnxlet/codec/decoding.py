@@ -125,6 +125,24 @@ def copy_matrix(rows: Any, spec: TensorSpec) -> Tensor | None:  # noqa: ANN401 -
     return _narrowed(wide, spec.type).reshape(height, width)
 
 
+def list_matrix(rows: list[Any], spec: TensorSpec) -> Tensor | None:
+    """Rows of numbers as orjson reads them, as `copy_matrix` says.
+
+    A small body is faster read so: one library less, and few calls into numpy. It hides no list from `type`.
+    """
+    height, width = spec.shape if len(spec.shape) == 2 and spec.datatype == "FP32" else (0, 0)  # noqa: PLR2004
+    if width < 1 or not rows or height not in (VARIABLE, len(rows)):
+        return None
+    for row in rows:
+        if type(row) is not list or len(row) != width or not _NUMBERS.issuperset(map(type, row)):
+            return None
+        if min(row) < -_LARGEST or max(row) > _LARGEST:
+            return None
+    return np.array(rows, np.float32)
+
+
+_NUMBERS = frozenset({int, float})
+_LARGEST = float(np.finfo(np.float32).max)
 _WIDEST = {"f": (np.dtype(np.float64), "d"), "i": (np.dtype(np.int64), "i"), "UINT64": (np.dtype(np.uint64), "u")}
 """numpy's and simdjson's widest type of a kind."""
 

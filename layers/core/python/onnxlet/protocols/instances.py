@@ -8,9 +8,12 @@ ones above 2**24. And where a model knows named columns, objects with the column
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from operator import methodcaller
+from typing import Any
 
-from onnxlet.codec.decoding import copy_matrix, decode_columns, decode_tensor, lists_in
+import msgspec
+
+from onnxlet.codec.decoding import copy_matrix, decode_columns, decode_tensor, list_matrix, lists_in
 from onnxlet.codec.documents import (
     brackets,
     is_list,
@@ -35,11 +38,17 @@ from onnxlet.tensors import Tensor, Tensors
 BYTES_SUFFIX = "_bytes"
 """Outputs of strings whose name ends so are written in base64."""
 
+_named_bytes = methodcaller("endswith", BYTES_SUFFIX)
+
 _HEAD = 64
 """Bytes in which rows that are objects show their first brace."""
+_SMALL = 4096
+"""Bytes up to which orjson beats simdjson at numbers too."""
+_ONLY_KEY = len('"instances"') - 1
+"""From the first to the last quote of a body whose only string this is."""
 
 
-class Call(NamedTuple):
+class Call(msgspec.Struct):
     """What a body asks for: inputs for one of the model's signatures, and the form it wants the answer in."""
 
     signature: str
@@ -52,15 +61,14 @@ class Call(NamedTuple):
 def read_body(body: bytes, model: Model) -> Call:
     """Read the JSON of a request. Raises InvalidInputError for whatever is wrong with it."""
     try:
-        lists = brackets(body)
-        if lists == 1 and b"{" in body[1:_HEAD]:
-            call = _read_records(body, model)
+        if len(body) < _SMALL or (body.find(b"{", 1, _HEAD) > 0 and brackets(body) == 1):
+            call = _read_plain(body, model)
             if call is not None:
                 return call
         document = parse_fast(body)
         if document is not None:
             call = _read_matrix(document, model) or _read(document, model, exact=False)
-            if call.lists == lists:
+            if call.lists == brackets(body):
                 return call
     except InvalidInputError:
         # the exact reading says what is wrong, if anything is
@@ -68,13 +76,23 @@ def read_body(body: bytes, model: Model) -> Call:
     return _read(parse_exact(body), model, exact=True)
 
 
-def _read_records(body: bytes, model: Model) -> Call | None:
-    """Read `{"instances": [{name: value, …}, …]}` with single values through orjson, which is better at objects than
-    simdjson's proxies; or leave it to the others. Of equal keys it keeps the last, so all strings must be known.
+def _read_plain(body: bytes, model: Model) -> Call | None:
+    """Read `{"instances": [[number, …], …]}` or `{"instances": [{name: value, …}, …]}` through orjson, which is better
+    at few numbers and at objects than simdjson's proxies; or leave it to the others. Of equal keys it keeps the last,
+    so all strings must be known.
     """
     document = parse_plain(body)
-    rows = document.get("instances") if isinstance(document, dict) and len(document) == 1 else None
-    if not isinstance(rows, list):
+    rows = document.get("instances") if type(document) is dict and len(document) == 1 else None
+    if type(rows) is not list:
+        return None
+    inputs = model.signatures[SERVING_DEFAULT].inputs
+    if len(inputs) == 1:
+        tensor = list_matrix(rows, inputs[0])
+        if tensor is not None:
+            if body.rfind(b'"') - body.find(b'"') != _ONLY_KEY:
+                return None
+            return Call(SERVING_DEFAULT, {inputs[0].name: tensor}, rows=True, lists=1 + len(rows))
+    if brackets(body) != 1:
         return None
     call = _read(document, model, exact=True)
     keys = sum(len(row) for row in rows if isinstance(row, dict))
@@ -253,7 +271,7 @@ def write_answer(outputs: Tensors, *, rows: bool) -> bytes:
             return b'{"outputs":' + encode_tensor(tensor, binary=_binary(name, tensor)) + b"}"
         written = {name: [encode_tensor(tensor, binary=_binary(name, tensor))] for name, tensor in outputs.items()}
         return b'{"outputs":' + encode_records(written)[1:-1] + b"}"
-    row = None if any(name.endswith(BYTES_SUFFIX) for name in outputs) else encode_only_row(outputs)
+    row = None if any(map(_named_bytes, outputs)) else encode_only_row(outputs)
     if row is not None:
         return b'{"predictions":' + row + b"}"
     _check_batch(outputs)

@@ -66,7 +66,8 @@ def answer(predictor: Predictor, request: Request) -> Response:
     """Answer a request below `/v1/`. Errors are answers too, except those that nobody foresaw."""
     headers = {"Content-Type": JSON}
     try:
-        body = _route(predictor, request, headers)
+        target = parse_call(request.path) if request.method == "POST" else None
+        body = _look(predictor, request, headers) if target is None else _predict(predictor, request, target, headers)
     except OnnxletError as error:
         return refuse(error, headers)
     return Response(200, body, headers)
@@ -92,12 +93,9 @@ def error_body(detail: str) -> bytes:
     return orjson.dumps({"error": detail.encode(errors="replace").decode()})
 
 
-def _route(predictor: Predictor, request: Request, headers: dict[str, str]) -> bytes:
-    if request.method == "POST":
-        target = parse_call(request.path)
-        if target is not None:
-            return _predict(predictor, request, target, headers)
-    elif request.method in ("GET", "HEAD"):
+def _look(predictor: Predictor, request: Request, headers: dict[str, str]) -> bytes:
+    """What is no prediction: status and metadata, for those who may be told."""
+    if request.method in ("GET", "HEAD"):
         match = _QUERY.fullmatch(request.path)
         if match is not None:
             if match["model"] is None:

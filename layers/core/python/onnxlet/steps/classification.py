@@ -40,17 +40,8 @@ class Classifier:
         [N, classes]. Raises ExecutionError for a class value that the manifest does not list.
         """
         values = outputs[self._step.label]
-        if values.size == 1:
-            return self._one(values, outputs)
-        positions = self._positions(values.ravel())
-        answer = {LABEL: values if self._names is None else self._names[positions]}
-        if self._step.probabilities is not None:
-            probabilities = outputs[self._step.probabilities]
-            answer[PROBABILITY] = probabilities[np.arange(len(positions)), positions]
-            answer[PROBABILITIES] = probabilities
-        return answer
-
-    def _one(self, values: Tensor, outputs: Tensors) -> Tensors:
+        if values.size != 1:
+            return self._many(values, outputs)
         # indexing arrays costs 2 us and checking them 2 more: for one row plain Python is five times as fast
         position = self._position.get(values.item())
         if position is None:
@@ -59,6 +50,15 @@ class Classifier:
         if self._step.probabilities is not None:
             probabilities = outputs[self._step.probabilities]
             answer[PROBABILITY] = probabilities[0, position : position + 1]
+            answer[PROBABILITIES] = probabilities
+        return answer
+
+    def _many(self, values: Tensor, outputs: Tensors) -> Tensors:
+        positions = self._positions(values.ravel())
+        answer = {LABEL: values if self._names is None else self._names.take(positions)}
+        if self._step.probabilities is not None:
+            probabilities = outputs[self._step.probabilities]
+            answer[PROBABILITY] = probabilities[np.arange(len(positions)), positions]
             answer[PROBABILITIES] = probabilities
         return answer
 
