@@ -7,6 +7,7 @@ They travel as one artifact, `golden.json`: `{"cases": [{"inputs": {name: {"data
 from __future__ import annotations
 
 import math
+import platform
 from collections.abc import Sequence
 from time import perf_counter
 from typing import cast
@@ -16,12 +17,15 @@ import numpy as np
 
 from onnxlet.engine import Engine
 from onnxlet.errors import DeadlineExceededError, ExecutionError, GoldenMismatchError, IntegrityError, InvalidInputError
-from onnxlet.manifest import Tolerance, canonical
+from onnxlet.manifest import Golden, Tolerance, canonical
 from onnxlet.tensors import DATATYPES, Tensor, Tensors
 
 MOST_CASES = 4
 MOST_SECONDS = 0.05
 """No further case is started once this much time went by: the check is part of every cold start."""
+
+ARCHITECTURES = {"x86_64": "x86-64", "AMD64": "x86-64", "aarch64": "arm64", "arm64": "arm64"}
+"""Architectures by what machines call them."""
 
 
 class GoldenCase(msgspec.Struct, frozen=True, eq=False):
@@ -61,6 +65,17 @@ def decode_cases(data: bytes) -> tuple[GoldenCase, ...]:
         return tuple(GoldenCase(_unpacked(case.inputs), _unpacked(case.outputs)) for case in document.cases)
     except (msgspec.MsgspecError, ValueError, KeyError) as error:
         raise IntegrityError(f"these are not golden cases: {error}") from error
+
+
+def architecture() -> str:
+    """This machine's architecture: `x86-64`, `arm64`, or its own name for another."""
+    machine = platform.machine()
+    return ARCHITECTURES.get(machine, machine)
+
+
+def tolerance_here(golden: Golden) -> Tolerance:
+    """How near this machine's answers must be."""
+    return golden.tolerances.get(architecture(), golden.tolerance)
 
 
 def check(engine: Engine, cases: Sequence[GoldenCase], tolerance: Tolerance) -> None:

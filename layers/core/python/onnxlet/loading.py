@@ -22,7 +22,7 @@ from onnxlet.errors import (
     UnavailableError,
     VersionNotFoundError,
 )
-from onnxlet.golden import check, decode_cases
+from onnxlet.golden import check, decode_cases, tolerance_here
 from onnxlet.keys import manifest_key
 from onnxlet.manifest import Manifest, decode_manifest, digest
 from onnxlet.model import Model
@@ -173,7 +173,7 @@ class Loader:
                 raise IntegrityError(f"the manifest lists no {golden.path!r}, which shall hold its golden cases")
             with open(f"{folder}/{golden.path}", "rb") as file:
                 cases = decode_cases(file.read())
-            check(engine, cases, golden.tolerance)
+            check(engine, cases, tolerance_here(golden))
         return model
 
     def _refuse(self, pinned: Pinned, manifest: Manifest | None, error: OnnxletError) -> None:

@@ -71,12 +71,16 @@ class Tolerance(msgspec.Struct, frozen=True):
 
 
 class Golden(msgspec.Struct, frozen=True):
-    """The golden cases of a version: where they lie, what their inputs come from, how near answers must be."""
+    """The golden cases of a version: where they lie, what their inputs come from, how near answers must be.
+
+    `tolerances` say so by architecture (`x86-64`, `arm64`); on others `tolerance` holds.
+    """
 
     path: str
     source: Literal["synthetic", "data", "random"]
     cases: int
     tolerance: Tolerance = Tolerance()
+    tolerances: dict[str, Tolerance] = {}
 
 
 class Provenance(msgspec.Struct, frozen=True):
@@ -217,8 +221,8 @@ class Rung(msgspec.Struct, frozen=True):
 class Optimization(msgspec.Struct, frozen=True):
     """What was done to make the graph smaller; `reason` says why, `rungs` what was tried.
 
-    `method` is `none`, `dynamic-int8`, `static-int8`, `weight-only` or `fp16-weights`; `cpu` what its integers are meant
-    for, `objective` by what it was chosen, `kept` names the nodes that stayed float.
+    `method` is `none`, `dynamic-int8`, `static-int8`, `weight-only` or `fp16-weights`; `cpu` what its integers are
+    meant for, `objective` by what it was chosen, `kept` names the nodes that stayed float.
     """
 
     method: str

@@ -136,6 +136,20 @@ def golden_cases(engine: Engine, candidates: Iterable[Tensors], tolerance: Toler
     return tuple(cases)
 
 
+def rounding_share(engine: Engine, cases: Sequence[GoldenCase], tolerance: Tolerance) -> float:
+    """The largest share of the tolerance that answers use up when inputs change by a rounding error."""
+    random = np.random.default_rng(1)
+    share = 0.0
+    for case in cases:
+        for _ in range(JOLTS):
+            got = engine.run(_jolted(case.inputs, random))
+            for name, output in case.outputs.items():
+                if output.dtype.kind == "f":
+                    allowed = tolerance.absolute + tolerance.relative * np.abs(np.nan_to_num(output.astype(np.float64)))
+                    share = max(share, float((distances(output, got[name]) / allowed).max(initial=0.0)))
+    return share
+
+
 def _jolted(inputs: Tensors, random: np.random.Generator) -> Tensors:
     return {
         name: (tensor * (1 + ROUNDING * random.choice((-1.0, 1.0), tensor.shape))).astype(tensor.dtype)

@@ -17,7 +17,7 @@ from onnxlet.cache import ArtifactCache
 from onnxlet.engine import OnnxEngine, load_engine
 from onnxlet.errors import DeadlineExceededError, ExecutionError, InvalidInputError, RejectedModelError
 from onnxlet.fit.findings import REQUEST, Findings, Found, Latency, Request
-from onnxlet.golden import GoldenCase, check, decode_cases
+from onnxlet.golden import GoldenCase, check, decode_cases, tolerance_here
 from onnxlet.loading import GRAPH
 from onnxlet.manifest import Manifest, canonical
 from onnxlet.model import Model
@@ -101,7 +101,7 @@ def _first_run(engine: OnnxEngine, manifest: Manifest, cases: tuple[GoldenCase, 
     """Seconds that the golden cases take, or a run where there are none."""
     started = perf_counter()
     if manifest.golden is not None and cases:
-        check(engine, cases, manifest.golden.tolerance)
+        check(engine, cases, tolerance_here(manifest.golden))
     elif examples:
         engine.run(examples[0])
     return perf_counter() - started

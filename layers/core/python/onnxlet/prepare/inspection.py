@@ -14,6 +14,16 @@ from onnxlet.errors import RejectedModelError
 
 DOMAINS = ("ai.onnx", "ai.onnx.ml", "com.microsoft")
 """The operators that are allowed; com.microsoft is what ONNX Runtime's optimizer writes."""
+INTEGER_OPERATORS = {
+    "ConvInteger",
+    "DequantizeLinear",
+    "DynamicQuantizeLinear",
+    "MatMulInteger",
+    "MatMulNBits",
+    "QLinearConv",
+    "QLinearMatMul",
+}
+"""Which compute, or may be made to compute, with 8-bit integers."""
 MOST_PROTOBUF = 2**31 - 1
 """Bytes that protobuf can read."""
 
@@ -34,6 +44,10 @@ class Inspected:
     """Files that its weights lie in, apart from itself."""
     size: int
     """Bytes of the file and of those."""
+    quantized: bool
+    """It computes with 8-bit integers."""
+    halves: bool
+    """Weights are stored as float16 and cast."""
 
 
 def inspect(path: Path) -> Inspected:
@@ -61,7 +75,15 @@ def inspect(path: Path) -> Inspected:
         opset={e.domain or "ai.onnx": e.version for e in model.opset_import if (e.domain or "ai.onnx") in used},
         weights=weights,
         size=size + sum(file.stat().st_size for file in weights),
+        quantized=any(node.op_type in INTEGER_OPERATORS for node in _nodes(model)),
+        halves=holds_halves(model),
     )
+
+
+def holds_halves(model: onnx.ModelProto) -> bool:
+    """Whether weights are stored as float16 and cast to float32 where they are read."""
+    halves = {weight.name for weight in model.graph.initializer if weight.data_type == onnx.TensorProto.FLOAT16}
+    return any(node.op_type == "Cast" and node.input[0] in halves for node in model.graph.node)
 
 
 def _check_domains(model: onnx.ModelProto) -> None:

@@ -15,6 +15,7 @@ from onnxlet import errors
 from onnxlet.convert.directory import DATA, GOLDEN, MODEL, assets_of, graph_digest, read_draft
 from onnxlet.convert.extras import versions
 from onnxlet.errors import DeadlineExceededError, InvalidInputError, OnnxletError, RejectedModelError
+from onnxlet.golden import ARCHITECTURES, architecture
 from onnxlet.manifest import Draft, Golden, Provenance, Tolerance, canonical
 from onnxlet.prepare.inspection import Inspected, inspect
 from onnxlet.prepare.trial import REPORT, REQUEST, Report, Request
@@ -23,6 +24,12 @@ from onnxlet.tensors import VARIABLE
 
 APART_FROM = 32 * 2**20
 """Bytes of a model from which on its weights lie in a file of their own."""
+MARGIN = 20
+"""Times the measured rounding errors, which a processor of the same architecture may stay within."""
+NARROWEST = 0.1
+"""Of the declared tolerance."""
+WIDER = 3.0
+"""Times the declared tolerance, where nothing was measured."""
 MEMORY = 4 * 2**30
 """Address space of a trial, and six times the model's bytes on top."""
 
@@ -57,6 +64,7 @@ class Preparation:
             optimized=MODEL,
             # ONNX Runtime would leave those that lay apart where they were
             weights_apart=inspected.size >= APART_FROM or bool(inspected.weights),
+            optimize=not inspected.halves,
             golden=str(self._golden.resolve()) if self._golden else None,
             tolerance=self._tolerance,
             run_deadline=run_deadline,
@@ -103,7 +111,13 @@ class Preparation:
                 f"the graph takes {_said(source)}, its draft says {_said(draft.graph)}: convert the model again"
             )
         origin = draft.golden.source if draft.golden and self._golden else "random"
-        golden = Golden(path=GOLDEN, source=origin, cases=report.cases, tolerance=self._tolerance)
+        golden = Golden(
+            path=GOLDEN,
+            source=origin,
+            cases=report.cases,
+            tolerance=self._tolerance,
+            tolerances=_tolerances(self._tolerance, 1.0 if inspected.quantized else report.rounding),
+        )
         digest = draft.provenance.source_digest or _digest(self._model)
         return msgspec.structs.replace(
             draft,
@@ -112,6 +126,20 @@ class Preparation:
             provenance=msgspec.structs.replace(draft.provenance, source_digest=digest),
             offline_optimized=report.optimized,
         )
+
+
+def _tolerances(declared: Tolerance, rounding: float) -> dict[str, Tolerance]:
+    """What was declared, narrowed on this architecture to what was measured here, and widened on the other.
+
+    `rounding` is the share of the tolerance that rounding errors use up. Integers may saturate on one processor of an
+    architecture and not on the next, so that for them nothing is narrowed.
+    """
+    here, share = architecture(), min(1.0, max(NARROWEST, MARGIN * rounding))
+    scales = {name: share if name == here else WIDER for name in sorted({*ARCHITECTURES.values(), here})}
+    return {
+        name: Tolerance(float(f"{scale * declared.absolute:.3g}"), float(f"{scale * declared.relative:.3g}"))
+        for name, scale in scales.items()
+    }
 
 
 def _check_contract(directory: Path, draft: Draft) -> None:

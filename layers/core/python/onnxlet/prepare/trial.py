@@ -20,7 +20,7 @@ from onnxlet.manifest import Tolerance, canonical
 from onnxlet.prepare.offline import declare_outputs, save_optimized
 from onnxlet.prepare.shapes import observed_outputs
 from onnxlet.signature import Signature
-from onnxlet.synthesis import golden_cases, random_inputs
+from onnxlet.synthesis import golden_cases, random_inputs, rounding_share
 from onnxlet.tensors import Tensors
 
 REQUEST = "request.json"
@@ -36,6 +36,8 @@ class Request(msgspec.Struct, frozen=True):
     model: str
     optimized: str
     weights_apart: bool
+    optimize: bool
+    """Else it is only written as it is read: weights stored as halves would be unfolded."""
     golden: str | None
     tolerance: Tolerance
     run_deadline: float
@@ -48,6 +50,8 @@ class Report(msgspec.Struct, frozen=True):
     source: Signature | None = None
     graph: Signature | None = None
     cases: int = 0
+    rounding: float = 1.0
+    """The share of the tolerance that rounding errors use up here."""
     optimized: bool = False
     """Only what was compared is optimized."""
     error: str | None = None
@@ -70,7 +74,8 @@ def try_out(folder: Path, request: Request) -> Report:
     plain.close()
 
     optimized = folder / request.optimized
-    save_optimized(Path(request.model), optimized, weights_apart=request.weights_apart, optimize=bool(steady))
+    optimize = request.optimize and bool(steady)
+    save_optimized(Path(request.model), optimized, weights_apart=request.weights_apart, optimize=optimize)
     if outputs != declared.outputs:
         declare_outputs(optimized, outputs)
     engine = _load(optimized, request)
@@ -81,7 +86,14 @@ def try_out(folder: Path, request: Request) -> Report:
     cases = _brief(engine, steady)
     if cases:
         (folder / GOLDEN).write_bytes(encode_cases(cases))
-    return Report(source=declared, graph=engine.signature, cases=len(cases), optimized=bool(steady), detail=detail)
+    return Report(
+        source=declared,
+        graph=engine.signature,
+        cases=len(cases),
+        rounding=rounding_share(engine, cases, request.tolerance),
+        optimized=optimize,
+        detail=detail,
+    )
 
 
 def _inputs(plain: OnnxEngine, request: Request) -> tuple[list[Tensors], str]:
