@@ -22,8 +22,6 @@ from registries import publish, routed
 from registry_processes import promote_often, promote_until_killed, publish_once, publish_until_killed
 
 KILLS = 100
-LONGEST = {"file": 0.012, "s3": 0.03}
-"""Seconds after which a child is killed at the latest: a publish or a few promotes long."""
 # Children come from a small server process: they start in milliseconds and inherit no lock or thread of this one.
 _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(["onnxlet.registry.registry", "onnxlet.store.directory", "onnxlet.store.s3"])
@@ -54,15 +52,20 @@ def run_all(target: Callable[..., None], arguments: list[tuple[object, ...]]) ->
 def kill_often(
     target: Callable[[str, dict[str, str], Path, Connection], None], url: str, folder: Path, check: Callable[[], None]
 ) -> None:
-    """Start a process and kill it at some moment after it got ready, again and again; `check` now and then."""
-    scheme = url.partition(":")[0]
+    """Start a process and kill it at some moment after it got ready, again and again; `check` now and then.
+
+    The moment lies within a few times what `check`, which does what the process does, takes on this machine just now.
+    """
+    started = time.perf_counter()
+    check()
+    longest = 3 * (time.perf_counter() - started)
     for number in range(1, KILLS + 1):
         ours, theirs = _PROCESSES.Pipe(duplex=False)
         process = _PROCESSES.Process(target=target, args=(url, aws_environment(), folder, theirs))
         process.start()
         theirs.close()
         ours.recv()
-        time.sleep(random.uniform(0, LONGEST[scheme]))  # noqa: S311 - a moment, no secret
+        time.sleep(random.uniform(0, longest))  # noqa: S311 - a moment, no secret
         process.kill()
         process.join()
         ours.close()
