@@ -7,6 +7,7 @@ import json
 import logging
 import re
 import shutil
+import tracemalloc
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -134,7 +135,12 @@ def test_a_gzip_bomb_is_not_blown_up(shop: Shop) -> None:
     stream = zlib.compressobj(wbits=31)
     bomb = b"".join(stream.compress(b"\0" * 2**20) for _ in range(60)) + stream.flush()
     assert len(bomb) < 2**17
-    assert shop.predict("echo", bomb, content_encoding="gzip").status == 413
+    tracemalloc.start()
+    try:
+        assert shop.predict("echo", bomb, content_encoding="gzip").status == 413
+        assert tracemalloc.get_traced_memory()[1] < 4 * MAX_REQUEST
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(
