@@ -46,9 +46,10 @@ class CsvFile:
             raise InvalidInputError("the file's first line is no CSV header in UTF-8") from error
         if not header:
             raise InvalidInputError("the file is empty: its first line must name the columns")
-        twice = sorted({name for name in header if header.count(name) > 1})
-        if twice:
-            raise InvalidInputError(f"the file has two columns named {twice[0]!r}")
+        for place, name in enumerate(header):
+            if name in header[:place]:
+                # by their places: where the header is missing, names are somebody's values
+                raise InvalidInputError(f"columns {header.index(name) + 1} and {place + 1} have the same name")
         return header
 
     def chunks(self, rows: int) -> Iterator[Chunk]:
