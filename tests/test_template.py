@@ -8,6 +8,7 @@ import re
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
+from onnxlet.settings import Settings, variable
 from templates import (
     FUNCTIONS,
     REPOSITORY,
@@ -111,8 +112,6 @@ def test_a_function_runs_on_python_3_13_without_telemetry(function: str) -> None
 
 
 def test_every_variable_of_the_functions_is_a_setting_or_telemetry() -> None:
-    from onnxlet.settings import Settings, variable
-
     known = {variable(field) for field in Settings.__struct_fields__} | {"ORT_DISABLE_TELEMETRY"}
     used = {name for it in FUNCTIONS for name in stack()[it]["Properties"]["Environment"]["Variables"]}
     assert used <= known
@@ -147,6 +146,14 @@ def test_concurrency_is_not_reserved_unless_asked() -> None:
 @pytest.mark.parametrize("function", ["Predict", "Api"])
 def test_a_function_behind_the_api_gives_up_before_the_api_does(function: str) -> None:
     assert stack()[function]["Properties"]["Timeout"] <= 29
+
+
+def test_a_prediction_gives_up_before_its_function_is_killed() -> None:
+    predict = stack()["Predict"]["Properties"]
+    variables = predict["Environment"]["Variables"]
+    settings = Settings.from_environ({name: text for name, text in variables.items() if isinstance(text, str)})
+    assert settings.load_deadline < predict["Timeout"]
+    assert settings.run_deadline < predict["Timeout"]
 
 
 def test_nothing_is_open_by_default() -> None:
