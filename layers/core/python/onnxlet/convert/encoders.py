@@ -107,7 +107,8 @@ def _way(config: Any, *, pooled: bool) -> tuple[Any, tuple[str, ...]]:
     """The class that reads it, and the outputs to give. Raises ConversionError for what is no encoder."""
     (architecture,) = (getattr(config, "architectures", None) or ["Model"])[:1]
     head = next((found for ending, found in _HEADS.items() if architecture.endswith(ending)), None)
-    if getattr(config, "is_encoder_decoder", False) or getattr(config, "is_decoder", False):
+    writes = architecture.endswith("LMHeadModel") or getattr(config, "is_encoder_decoder", False)
+    if writes or getattr(config, "is_decoder", False):
         head = None
     elif pooled or architecture.endswith(_BARE):
         head = _BODY
