@@ -98,7 +98,7 @@ def test_the_commands_of_the_readme_of_costs_and_of_operations_run_as_they_are_w
 
 def test_make_targets_that_documents_name_exist() -> None:
     for page in PAGES:
-        for target in re.findall(r"\bmake ([a-z0-9-]+)", "\n".join([*blocks(page, "sh"), *blocks(page, "text")])):
+        for target in re.findall(r"^make ([a-z0-9-]+)", "\n".join([*blocks(page, "sh"), *blocks(page, "text")]), re.M):
             assert target in targets(), f"{page.name}: make {target}"
 
 
