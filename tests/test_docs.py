@@ -80,7 +80,7 @@ def serve_until_it_answers(command: str, directory: Path, environ: dict[str, str
 
 @pytest.mark.slow
 @pytest.mark.toolchain
-def test_the_commands_of_the_readme_of_costs_and_of_operations_run_as_they_are_written(
+def test_the_shown_the_readme_of_costs_and_of_operations_run_as_they_are_written(
     tmp_path: Path, shell: dict[str, str]
 ) -> None:
     train(tmp_path, shell)
@@ -98,7 +98,8 @@ def test_the_commands_of_the_readme_of_costs_and_of_operations_run_as_they_are_w
 
 def test_make_targets_that_documents_name_exist() -> None:
     for page in PAGES:
-        for target in re.findall(r"^make ([a-z0-9-]+)", "\n".join([*blocks(page, "sh"), *blocks(page, "text")]), re.M):
+        shown = "\n".join([*blocks(page, "sh"), *blocks(page, "text")])
+        for target in re.findall(r"^make ([a-z0-9-]+)", shown, re.MULTILINE):
             assert target in targets(), f"{page.name}: make {target}"
 
 
