@@ -1,17 +1,39 @@
-"""Comparing answers."""
+"""Comparing answers, and verifying converted models: what is known of the evaluation data, and what is written."""
 
 from __future__ import annotations
 
 import math
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from onnxlet.manifest import Tolerance
-from onnxlet.verify import classification_metrics, compare, distances, regression_metrics, untie
+import trained
+from onnxlet.cache import ArtifactCache
+from onnxlet.convert.directory import read_draft
+from onnxlet.errors import InvalidInputError, RejectedModelError
+from onnxlet.manifest import Bounds, Tolerance
+from onnxlet.prepare import prepare
+from onnxlet.registry import Registry
+from onnxlet.store import open_store
+from onnxlet.verify import classification_metrics, compare, distances, regression_metrics, untie, verify
+from onnxlet.verify.reference import (
+    ONNX,
+    REFERENCE,
+    SOURCE,
+    Reference,
+    carry_reference,
+    read_reference,
+    write_reference,
+)
 
 floats = arrays.arrays(np.float32, st.integers(1, 20), elements=st.floats(width=32))
 
@@ -72,9 +94,7 @@ def test_either_label_is_right_where_probabilities_are_tied() -> None:
     assert untied["label"].tolist() == [0, 1]
 
 
-@pytest.mark.toolchain
 def test_metrics_of_two_classes() -> None:
-    pytest.importorskip("sklearn")
     truth = np.array([0, 0, 1, 1])
     probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.3, 0.7], [0.2, 0.8]])
 
@@ -83,9 +103,7 @@ def test_metrics_of_two_classes() -> None:
     assert measured == {"accuracy": 0.75, "f1": pytest.approx(0.8), "auc": 1.0}
 
 
-@pytest.mark.toolchain
 def test_metrics_of_three_named_classes() -> None:
-    pytest.importorskip("sklearn")
     truth = np.array(["a", "b", "c"], dtype=object)
 
     measured = classification_metrics(truth, truth, np.eye(3), truth)
@@ -93,19 +111,173 @@ def test_metrics_of_three_named_classes() -> None:
     assert measured == {"accuracy": 1.0, "f1": 1.0, "auc": 1.0}
 
 
-@pytest.mark.toolchain
 def test_there_is_no_area_under_the_curve_of_one_class() -> None:
-    pytest.importorskip("sklearn")
 
     measured = classification_metrics(np.array([1]), np.array([1]), np.array([[0.1, 0.9]]), np.array([0, 1]))
 
     assert "auc" not in measured
 
 
-@pytest.mark.toolchain
 def test_metrics_of_a_regression() -> None:
-    pytest.importorskip("sklearn")
 
     measured = regression_metrics(np.array([0.0, 2.0]), np.array([1.0, 1.0]))
 
     assert measured == {"rmse": 1.0, "mae": 1.0, "r2": 0.0}
+
+
+def test_reference_answers_read_back_as_they_were_kept(tmp_path: Path) -> None:
+    texts = np.array(["a", "bc"], dtype=object)
+    kept = Reference("sha256:1", {SOURCE: {"label": texts}, ONNX: {"y": np.eye(2)}}, {"image/1": np.ones((2, 3))})
+
+    write_reference(tmp_path, kept)
+    (tmp_path / "other").mkdir()
+    carry_reference(tmp_path, tmp_path / "other")
+    read = read_reference(tmp_path / "other")
+
+    assert read is not None
+    assert read.data_digest == "sha256:1"
+    assert read.stages[SOURCE]["label"].tolist() == ["a", "bc"]
+    assert read.stages[SOURCE]["label"].dtype == object
+    assert read.stages[ONNX]["y"].tolist() == np.eye(2).tolist()
+    assert read.inputs["image/1"].shape == (2, 3)
+
+
+def test_damaged_reference_answers_are_refused(tmp_path: Path) -> None:
+    assert read_reference(tmp_path) is None
+    for damage in (b"", b"PK no zip", b"\x80pickle"):
+        (tmp_path / REFERENCE).write_bytes(damage)
+        with pytest.raises(InvalidInputError, match="convert the model again"):
+            read_reference(tmp_path)
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A converted model with the data that it was converted with."""
+
+    directory: Path
+    data: Path
+    features: npt.NDArray[Any]
+    target: npt.NDArray[Any]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Converted:
+    """A logistic regression of three classes."""
+    pytest.importorskip("sklearn")
+    from sklearn.linear_model import LogisticRegression
+
+    from onnxlet.convert import convert
+
+    folder = tmp_path_factory.mktemp("made")
+    features, target = trained.blobs()
+    model = trained.saved(trained.fitted(LogisticRegression(), features, target), folder)
+    data = trained.csv_of(folder / "data.csv", features, target)
+    convert(model, folder / "out", data=data, target="target", labels=["a", "b", "c"], trust=True)
+    return Converted(folder / "out", data, features, target)
+
+
+@pytest.fixture
+def converted(made: Converted, tmp_path: Path) -> Converted:
+    """A copy of it, to write to."""
+    shutil.copytree(made.directory, tmp_path / "out")
+    return replace(made, directory=tmp_path / "out")
+
+
+@pytest.mark.toolchain
+def test_a_conversion_is_verified_and_its_draft_carries_the_contract(converted: Converted, tmp_path: Path) -> None:
+    said: list[str] = []
+
+    contract = verify(
+        converted.directory,
+        data=converted.data,
+        target="target",
+        slices=["feature 1"],
+        report=tmp_path / "copy.html",
+        on_progress=said.append,
+    )
+
+    assert contract.holds
+    assert [stage.stage for stage in contract.stages] == ["source", "onnx"]
+    assert contract.worst_slice is not None
+    assert len(contract.slices) == 4
+    draft, _ = read_draft(converted.directory)
+    assert draft.contract == contract
+    assert draft.report == "report.html"
+    assert (tmp_path / "copy.html").read_text() == (converted.directory / "report.html").read_text()
+    assert len(said) == 2
+    assert not list(converted.directory.glob(".*"))
+
+
+@pytest.mark.toolchain
+def test_a_verified_version_publishes_its_report_but_not_its_reference(converted: Converted, tmp_path: Path) -> None:
+    verify(converted.directory, data=converted.data, target="target")
+
+    draft, files = prepare(converted.directory, tmp_path / "work")
+
+    assert "report.html" in files
+    assert "reference.npz" not in files
+    assert draft.contract is not None
+    store = open_store((tmp_path / "store").as_uri())
+    manifest = Registry(store).publish("m", draft, files)
+    folder = Path(ArtifactCache(store, tmp_path / "cache").fetch(manifest, "sha256:00"))
+    assert {file.name for file in folder.iterdir()} == {"model.onnx", "golden.json"}
+
+
+@pytest.mark.toolchain
+def test_a_graph_that_was_changed_since_is_not_published(converted: Converted, tmp_path: Path) -> None:
+    verify(converted.directory, data=converted.data, target="target")
+    graph = onnx.load(converted.directory / "model.onnx")
+    graph.doc_string = "another one"
+    onnx.save(graph, converted.directory / "model.onnx")
+
+    with pytest.raises(RejectedModelError, match="verify it again"):
+        prepare(converted.directory, tmp_path / "work")
+
+
+@pytest.mark.toolchain
+def test_strict_bounds_fail_and_the_failure_is_written_too(converted: Converted) -> None:
+    contract = verify(converted.directory, data=converted.data, bounds=Bounds(distance=0.0, mean_distance=0.0))
+
+    assert not contract.holds
+    draft, _ = read_draft(converted.directory)
+    assert draft.contract == contract
+    assert "does not hold" in (converted.directory / "report.html").read_text()
+
+
+@pytest.mark.toolchain
+def test_other_data_than_at_conversion_is_refused(converted: Converted, tmp_path: Path) -> None:
+    other = trained.csv_of(tmp_path / "other.csv", converted.features + 1, converted.target)
+
+    with pytest.raises(InvalidInputError, match=r"what the model itself answers to 'other.csv' is not known"):
+        verify(converted.directory, data=other, target="target")
+
+
+@pytest.mark.toolchain
+@pytest.mark.parametrize(
+    ("names", "row", "said"),
+    [
+        (["feature 0", "target"], ["1", "a"], "lacks the columns 'feature 1', 'feature 2', 'feature 3'"),
+        ([*trained.feature_names(), "target"], ["1", "1", "1", "1", ""], "the target 'target' holds ''"),
+        ([*trained.feature_names(), "target"], ["1", "1", "1", "1", "d"], "the model knows the classes"),
+        ([*trained.feature_names(), "y"], ["1", "1", "1", "1", "a"], "has no column 'target'"),
+        ([*trained.feature_names(), "target"], ["1", "x", "1", "1", "a"], "holds 'x', which is no number"),
+    ],
+)
+def test_data_that_does_not_fit_is_refused_by_what_is_wrong(
+    converted: Converted, tmp_path: Path, names: list[str], row: list[str], said: str
+) -> None:
+    data = trained.write_csv(tmp_path / "data.csv", names, [row])
+
+    with pytest.raises(InvalidInputError, match=said):
+        verify(converted.directory, data=data, target="target")
+
+
+@pytest.mark.toolchain
+def test_a_slice_by_a_column_that_is_not_there_is_refused(converted: Converted) -> None:
+    with pytest.raises(InvalidInputError, match="no column 'sex'"):
+        verify(converted.directory, data=converted.data, slices=["sex"])
+
+
+def test_a_directory_that_was_never_converted_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="no converted model"):
+        verify(tmp_path, data=tmp_path / "data.csv")

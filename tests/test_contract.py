@@ -1,0 +1,291 @@
+"""The accuracy contract: what it bounds, what it leaves aside, and what it says of data that tells little."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from onnxlet.errors import InvalidInputError
+from onnxlet.manifest import Bounds, Classification, Contract, Finding, Stage, Steps, canonical
+from onnxlet.tensors import Tensors
+from onnxlet.verify.contract import MOST_CLASSES, breaches, judge
+from onnxlet.verify.slices import MISSING, OTHERS, slicing_of
+from onnxlet.verify.task import Task, task_of
+
+BINARY = Task("classification", (0, 1), ("benign", "malignant"))
+REGRESSION = Task("regression")
+
+
+def classified(probability: npt.ArrayLike) -> Tensors:
+    """A binary classifier's answers with these probabilities of the second class."""
+    second = np.asarray(probability, dtype=np.float64)
+    return {"label": (second > 0.5).astype(np.int64), "probabilities": np.stack([1 - second, second], axis=1)}
+
+
+def rows(count: int = 200) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Probabilities between 0.02 and 0.98, and a truth that goes with most of them."""
+    probability = np.linspace(0.02, 0.98, count)
+    truth = (probability > 0.5).astype(np.int64)
+    truth[:: count // 10] ^= 1
+    return probability, truth
+
+
+def found(contract: Contract, name: str) -> Finding:
+    """The finding of a name."""
+    return next(finding for finding in contract.findings if finding.name == name)
+
+
+def stage(contract: Contract, name: str) -> Stage:
+    """The stage of a name."""
+    return next(each for each in contract.stages if each.stage == name)
+
+
+def test_a_model_holds_the_contract_with_itself() -> None:
+    probability, truth = rows()
+
+    contract = judge(classified(probability), classified(probability), truth, BINARY)
+
+    assert contract.holds
+    assert breaches(contract) == ""
+    assert contract.metric == "accuracy"
+    assert [each.stage for each in contract.stages] == ["source", "optimized"]
+    assert contract.notes == ()
+    estimate = stage(contract, "optimized").metrics["accuracy"]
+    assert estimate.low is not None
+    assert estimate.high is not None
+    assert estimate.low < estimate.value < estimate.high
+
+
+def test_a_loss_of_the_metric_beyond_the_bound_breaks_it() -> None:
+    probability, truth = rows()
+    label_noise = probability.copy()
+    wrong = np.flatnonzero((truth == 1) & (probability > 0.5))[:6]
+    label_noise[wrong] = 0.45
+
+    contract = judge(classified(probability), classified(label_noise), truth, BINARY)
+
+    assert not contract.holds
+    assert found(contract, "accuracy_loss").value == pytest.approx(6 / 190, abs=1e-6)
+    assert not found(contract, "accuracy_loss").ok
+    recall = found(contract, "recall_loss")
+    assert recall.about == "malignant"
+    assert not recall.ok
+    assert "recall loss of malignant 0.06, at most 0.02" in breaches(contract)
+
+
+def test_one_row_aside_is_no_loss() -> None:
+    probability, truth = rows(50)
+    moved = probability.copy()
+    moved[np.flatnonzero(truth == 1)[-1]] = 0.49
+
+    contract = judge(classified(probability), classified(moved), truth, BINARY, Bounds(distance=1, mean_distance=1))
+
+    assert found(contract, "accuracy_loss").value > 0.005
+    assert found(contract, "accuracy_loss").ok
+    assert found(contract, "recall_loss").ok
+
+
+def test_a_tie_may_fall_either_way() -> None:
+    tied = classified([0.50005] * 30)
+    other = classified([0.49995] * 30)
+
+    assert found(judge(tied, other, None, BINARY), "label_change").value == 0
+
+
+def test_without_a_target_distances_are_judged_alone_and_that_is_said() -> None:
+    probability, _ = rows()
+
+    contract = judge(classified(probability), classified(np.clip(probability + 0.2, 0, 1)), None, BINARY)
+
+    assert {finding.name for finding in contract.findings} == {
+        "numbers_lost", "label_change", "distance", "mean_distance"
+    }  # fmt: skip
+    assert not contract.holds
+    assert contract.metric is None
+    assert "no target was given" in contract.notes[0]
+
+
+def test_numbers_that_are_lost_break_it() -> None:
+    expected = {"prediction": np.arange(30.0)}
+    got = {"prediction": np.where(np.arange(30) == 3, np.nan, np.arange(30.0))}
+
+    contract = judge(expected, got, None, REGRESSION)
+
+    assert found(contract, "numbers_lost") == Finding("numbers_lost", 1, 0, ok=False)
+    assert msgspec.json.decode(canonical(contract), type=Contract) == contract
+
+
+def test_rows_that_the_model_itself_cannot_answer_are_left_out_and_counted() -> None:
+    expected = {"prediction": np.where(np.arange(30) < 4, np.nan, np.arange(30.0))}
+    truth = np.arange(30.0) + 0.5
+
+    contract = judge(expected, expected, truth, REGRESSION, slicings=[slicing_of("sex", ["F", "M"] * 15, None)])
+
+    assert contract.holds
+    assert contract.rows == 26
+    assert "4 rows are left out" in contract.notes[0]
+    assert sum(each.rows for each in contract.slices) == 26
+
+
+def test_no_row_with_an_answer_is_an_error() -> None:
+    nothing = {"prediction": np.full(5, np.nan)}
+
+    with pytest.raises(InvalidInputError, match="no numbers for any of the rows"):
+        judge(nothing, nothing, None, REGRESSION)
+
+
+def test_answers_to_other_rows_are_refused() -> None:
+    with pytest.raises(InvalidInputError, match="same rows"):
+        judge({"prediction": np.zeros(3)}, {"prediction": np.zeros(4)}, None, REGRESSION)
+
+
+def test_a_target_that_the_answers_do_not_match_is_refused() -> None:
+    answers = {"prediction": np.zeros((30, 2))}
+
+    with pytest.raises(InvalidInputError, match="leave --target out"):
+        judge(answers, answers, np.zeros(30), REGRESSION)
+
+
+def test_one_class_alone_is_judged_by_what_it_can_tell_and_that_is_said() -> None:
+    probability, _ = rows()
+
+    contract = judge(classified(probability), classified(probability), np.ones(200, dtype=np.int64), BINARY)
+
+    assert "1 of 2 classes" in contract.notes[0]
+    assert "auc" not in stage(contract, "source").metrics
+    assert stage(contract, "source").recalls[0].sensitivity is None
+    assert stage(contract, "source").recalls[0].rows == 0
+
+
+def test_few_rows_are_judged_without_intervals_and_that_is_said() -> None:
+    contract = judge(classified([0.1, 0.9]), classified([0.1, 0.9]), np.array([0, 1]), BINARY)
+
+    assert contract.holds
+    assert "2 rows are too few" in contract.notes[-1]
+    assert stage(contract, "source").metrics["accuracy"].low is None
+
+
+def test_errors_count_relative_to_what_they_were() -> None:
+    truth = np.linspace(0, 10, 200)
+    before = {"prediction": truth + np.where(np.arange(200) % 2, 0.5, -0.5)}
+
+    worse = judge(before, {"prediction": truth + (before["prediction"] - truth) * 1.02}, truth, REGRESSION)
+    same = judge(before, {"prediction": truth + (before["prediction"] - truth) * 1.002}, truth, REGRESSION)
+
+    assert found(worse, "rmse_loss").value == pytest.approx(0.02)
+    assert not worse.holds
+    assert same.holds
+
+
+def test_a_perfect_fit_may_gain_rounding_errors() -> None:
+    truth = np.linspace(0, 10, 200)
+
+    contract = judge({"prediction": truth}, {"prediction": truth + 1e-6}, truth, REGRESSION)
+
+    assert contract.holds
+
+
+def test_embeddings_are_held_to_their_angle() -> None:
+    random = np.random.default_rng(0)
+    vectors = random.normal(size=(40, 32))
+    task = task_of(Steps(), {"embedding": vectors}, None)
+
+    turned = judge({"embedding": vectors}, {"embedding": 2 * vectors}, None, task)
+    other = judge({"embedding": vectors}, {"embedding": random.normal(size=(40, 32))}, None, task)
+
+    assert task.kind == "embedding"
+    assert turned.holds
+    assert turned.metric == "cosine"
+    assert stage(turned, "optimized").distances["smallest_cosine"] == pytest.approx(1)
+    assert not other.holds
+
+
+def test_tasks_are_told_by_steps_and_answers() -> None:
+    classification = Classification("label", "probabilities", (), (0, 1))
+    numbers = {"prediction": np.zeros((4, 1))}
+
+    assert task_of(Steps(classification=classification), {}, None).names == ("0", "1")
+    assert task_of(Steps(), numbers, None) == REGRESSION
+    assert task_of(Steps(), {"prediction": np.zeros((4, 3))}, None).kind == "tensors"
+    assert task_of(Steps(), {"prediction": np.zeros((4, 3))}, np.zeros((4, 3))) == REGRESSION
+    assert task_of(Steps(), {"a": np.zeros((4, 3, 64)), "b": np.zeros((4, 64))}, None).kind == "embedding"
+
+
+def test_stages_between_are_measured_and_not_judged() -> None:
+    probability, truth = rows()
+    answers = classified(probability)
+
+    contract = judge(answers, answers, truth, BINARY, between={"onnx": classified(1 - probability)})
+
+    assert contract.holds
+    assert stage(contract, "onnx").distances["label_agreement"] == 0
+
+
+def test_a_slice_that_loses_is_found_where_the_mean_hides_it() -> None:
+    probability, truth = rows(1000)
+    truth = (probability > 0.5).astype(np.int64)
+    sex = np.where(np.arange(1000) % 50 == 0, "F", "M")
+    moved = np.where((sex == "F") & (truth == 1) & (probability < 0.58), 0.49, probability)
+
+    contract = judge(
+        classified(probability),
+        classified(moved),
+        truth,
+        BINARY,
+        Bounds(distance=1),
+        slicings=[slicing_of("sex", sex.tolist(), None)],
+    )
+
+    loss = found(contract, "slice_loss")
+    assert (loss.about, loss.ok) == ("sex = F", False)
+    assert found(contract, "accuracy_loss").ok
+    assert contract.worst_slice == "sex = F"
+    assert {(each.value, each.rows) for each in contract.slices} == {("F", 20), ("M", 980)}
+
+
+def test_slices_by_numbers_are_quarters_and_rare_texts_are_put_together() -> None:
+    numbers = np.append(np.arange(99.0), np.nan)
+    quarters = slicing_of("age", [str(number) for number in numbers], numbers)
+    assert quarters.order == ("up to 24.5", "24.5 to 49", "49 to 73.5", "over 73.5", OTHERS)
+
+    texts = slicing_of("site", ["a"] * 8 + ["b"] * 6 + ["c", "d"] + [""] * 5, None)
+    assert texts.order == ("a", "b", OTHERS, MISSING)
+    assert texts.values.count(OTHERS) == 2
+
+    few = slicing_of("grade", ["10"] * 5 + ["9"] * 5, np.array([10.0] * 5 + [9.0] * 5))
+    assert few.order == ("9", "10")
+
+    identifiers = slicing_of("patient", [f"p{index}" for index in range(40)], None)
+    assert identifiers.order == (OTHERS,)
+
+
+def test_of_many_classes_those_told_worst_are_listed() -> None:
+    classes = tuple(range(40))
+    truth = np.repeat(np.arange(40), 3)
+    label = np.where(truth == 17, 0, truth)
+    answers = {"label": label}
+
+    contract = judge(answers, answers, truth, Task("classification", classes))
+
+    listed = stage(contract, "source").recalls
+    assert len(listed) == MOST_CLASSES
+    assert listed[0].label == "17"
+
+
+@given(st.integers(0, 10**6), st.floats(0, 0.3))
+@settings(max_examples=25, deadline=None)
+def test_a_contract_always_reads_back_as_it_was_written(seed: int, noise: float) -> None:
+    random = np.random.default_rng(seed)
+    probability, truth = rows(60)
+    got = np.clip(probability + noise * random.normal(size=60), 0, 1)
+
+    contract = judge(classified(probability), classified(got), truth, BINARY, resamples=50)
+
+    assert msgspec.json.decode(canonical(contract), type=Contract) == contract
+    assert contract.holds == (breaches(contract) == "")

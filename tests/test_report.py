@@ -1,0 +1,136 @@
+"""The report: one page that needs nothing else, escapes what it is given and holds no row."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import msgspec
+import numpy as np
+import pytest
+
+from onnxlet.manifest import Bounds, Optimization, Provenance
+from onnxlet.tensors import Tensors
+from onnxlet.verify.contract import judge
+from onnxlet.verify.plots import decades, plots_of
+from onnxlet.verify.report import report_of
+from onnxlet.verify.slices import slicing_of
+from onnxlet.verify.task import Task
+from registries import DRAFT
+
+EVIL = "<script>alert('x')</script>&\"'"
+OPEN = {"meta", "br", "hr"}
+
+
+class Balanced(HTMLParser):
+    """Whether every element that begins ends, in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack: list[str] = []
+        self.seen: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:  # noqa: ANN401, ARG002
+        self.seen.append(tag)
+        if tag not in OPEN:
+            self.stack.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: Any) -> None:  # noqa: ANN401, ARG002
+        self.seen.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.stack.pop() == tag
+
+
+def answers(seed: int, noise: float) -> Tensors:
+    """A binary classifier's answers."""
+    random = np.random.default_rng(0)
+    second = np.clip(random.random(120) + noise * np.random.default_rng(seed).normal(size=120), 0, 1)
+    labels = np.array(["benign", EVIL], dtype=object)
+    return {"label": labels[(second > 0.5).astype(int)], "probabilities": np.stack([1 - second, second], axis=1)}
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    """The report of a classifier with texts that would like to be code."""
+    reference, onnx, candidate = answers(0, 0), answers(1, 1e-6), answers(2, 0.01)
+    truth = reference["label"]
+    task = Task("classification", ("benign", EVIL), ("benign", EVIL))
+    slicings = [slicing_of(f"sex {EVIL}", [EVIL, "M"] * 60, None)]
+    contract = judge(
+        reference, candidate, truth, task, Bounds(mean_distance=0.0), between={"onnx": onnx}, slicings=slicings
+    )
+    draft = msgspec.structs.replace(
+        DRAFT,
+        provenance=Provenance(f"framework {EVIL}", {"ai.onnx": 21}, {"package": EVIL}),
+        optimization=Optimization("dynamic-int8", EVIL, 100, 50),
+    )
+    stages = {"source": reference, "onnx": onnx, "optimized": candidate}
+    return report_of(draft, contract, plots_of(task, stages, truth))
+
+
+def test_it_is_whole_html_with_a_language_and_a_heading(page: str) -> None:
+    parser = Balanced()
+    parser.feed(page)
+
+    assert parser.stack == []
+    assert page.startswith('<!doctype html><html lang="en">')
+    assert parser.seen.count("h1") == 1
+    assert {"svg", "table", "figure"} <= set(parser.seen)
+
+
+def test_it_escapes_all_that_it_is_given(page: str) -> None:
+    assert "<script" not in page
+    assert "alert(" in page
+
+
+def test_it_needs_nothing_and_may_load_nothing(page: str) -> None:
+    assert "default-src 'none'" in page
+    assert not re.search(r"\b(src|href)=|url\(|@import", page)
+    assert len(page) < 60_000
+
+
+def test_its_charts_are_named_for_those_who_cannot_see_them(page: str) -> None:
+    charts = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
+
+    assert len(charts) == 4
+    for chart in charts:
+        root = ET.fromstring(chart)  # noqa: S314 - our own page
+        assert root.get("role") == "img"
+        assert [child.tag for child in root][:2] == ["title", "desc"]
+        assert root[1].text
+
+
+def test_it_says_the_verdict_in_words_and_in_light_and_dark(page: str) -> None:
+    assert "does not hold" in page
+    assert "prefers-color-scheme:dark" in page
+    assert "Worst slice" in page
+
+
+def test_it_holds_no_row(page: str) -> None:
+    values = np.random.default_rng(0).random(120)
+    assert not [value for value in values if f"{value:.6f}"[:8] in page]
+
+
+def test_distances_are_counted_by_decade() -> None:
+    reference = {"prediction": np.arange(10.0)}
+    moved = {"prediction": np.arange(10.0) + np.std(np.arange(10.0)) * 0.005}
+
+    plots = plots_of(Task("regression"), {"source": reference, "onnx": moved}, None)
+
+    assert dict(zip(decades(), plots.distances["onnx"], strict=True))["≤ 1e-2"] == 10
+    assert plots.calibration == {}
+
+
+def test_a_report_without_a_truth_has_no_metrics() -> None:
+    given = {"prediction": np.arange(30.0)}
+    task = Task("regression")
+    contract = judge(given, given, None, task)
+
+    page = report_of(DRAFT, contract, plots_of(task, {"source": given, "onnx": given}, None))
+
+    assert "<h2>Metrics</h2>" not in page
+    assert "no target was given" in page
+    assert "holds" in page

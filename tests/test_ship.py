@@ -1,0 +1,148 @@
+"""The whole way in one command: what it prints, what it publishes, and when it publishes nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+import trained
+from onnxlet.cli import cli
+from onnxlet.cli.ship import ship
+from onnxlet.cli.toolchain import convert
+from onnxlet.registry import Registry
+from onnxlet.store import open_store
+
+pytest.importorskip("sklearn")
+pytestmark = pytest.mark.toolchain
+Run = Callable[..., Result]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A trained model's file and its evaluation data."""
+
+    model: Path
+    data: Path
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The command's usual words."""
+        return "ship", str(self.model), "m", "--trust", "--data", str(self.data)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
+    """A logistic regression of two classes."""
+    from sklearn.linear_model import LogisticRegression
+
+    folder = tmp_path_factory.mktemp("source")
+    features, target = trained.blobs(classes=2)
+    model = trained.saved(trained.fitted(LogisticRegression(), features, target), folder)
+    return Source(model, trained.csv_of(folder / "data.csv", features, target))
+
+
+@pytest.fixture
+def run(directory_url: str) -> Run:
+    """Run a command on a fresh store."""
+    return lambda *words: CliRunner().invoke(cli, ["--store", directory_url, *words])
+
+
+def test_it_ships_a_model_and_prints_its_version_alone_on_stdout(run: Run, source: Source, directory_url: str) -> None:
+    result = run(*source.words, "--target", "target", "--labels", "no,yes", "--slice", "feature 1", "--promote")
+
+    assert (result.exit_code, result.stdout) == (0, "m:1\n"), result.stderr
+    for part in ("scikit-learn", "ACCURACY", " to ", "worst slice", "holds on 120 rows", "fits:", "onnxlet predict m"):
+        assert part in result.stderr
+    registry = Registry(open_store(directory_url))
+    manifest = registry.manifest("m", 1)
+    assert manifest.contract is not None
+    assert manifest.contract.holds
+    assert manifest.labels == ("no", "yes")
+    assert "report.html" in {artifact.path for artifact in manifest.artifacts}
+    assert registry.alias("m")[0].entry.gates == {"accuracy-contract": "held"}
+
+
+def test_without_a_target_it_says_what_is_not_judged(run: Run, source: Source, tmp_path: Path) -> None:
+    features, _ = trained.blobs(classes=2)
+    data = trained.csv_of(tmp_path / "rows.csv", features, None)
+
+    result = run(*Source(source.model, data).words, "--json")
+
+    document = json.loads(result.stdout)
+    assert document["alias"] is None
+    assert document["version"]["contract"]["metric"] is None
+    assert "no target was given" in result.stderr
+    assert document["fit"]["fits"]
+
+
+def test_a_contract_that_fails_publishes_nothing_unless_it_is_forced(
+    run: Run, source: Source, directory_url: str
+) -> None:
+    strict = (*source.words, "--target", "target", "--bound", "distance=0", "--bound", "mean_distance=0")
+    registry = Registry(open_store(directory_url))
+
+    refused = run(*strict)
+    assert refused.exit_code == 1
+    assert "nothing was published" in refused.stderr
+    assert registry.models() == []
+    assert run(*strict, "--force").exit_code == 2
+
+    forced = run(*strict, "--force", "--reason", "a drill", "--promote")
+    assert (forced.exit_code, forced.stdout) == (0, "m:1\n"), forced.stderr
+    assert "warning: m:1 was forced" in forced.stderr
+    assert registry.alias("m")[0].entry.why == "a drill"
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "said"),
+    [
+        (("--slice", "sex"), 1, "no column 'sex'"),
+        (("--bound", "distance"), 2, "holds no number"),
+        (("--bound", "distance=-1"), 2, "0 or more"),
+        (("--bound", "distance=nan"), 2, "0 or more"),
+        (("--bound", "size=1"), 2, "choose of metric_loss"),
+    ],
+)
+def test_wrong_words_are_told_before_any_work(
+    *, run: Run, source: Source, directory_url: str, more: tuple[str, ...], code: int, said: str
+) -> None:
+    result = run(*source.words, *more)
+
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert said in result.stderr
+    assert Registry(open_store(directory_url)).models() == []
+
+
+def test_a_file_that_can_run_code_needs_trust_and_data_is_needed(run: Run, source: Source) -> None:
+    untrusted = run("ship", str(source.model), "m", "--data", str(source.data))
+    assert untrusted.exit_code == 1
+    assert "--trust" in untrusted.stderr
+    assert run("ship", str(source.model), "m").exit_code == 2
+
+
+def test_it_takes_all_that_convert_takes() -> None:
+    names = {param.name for param in ship.params}
+
+    assert {param.name for param in convert.params} - {"directory", "model"} <= names
+
+
+def test_verify_prints_where_the_report_lies_and_fails_with_the_contract(
+    run: Run, source: Source, tmp_path: Path
+) -> None:
+    place, data = str(tmp_path / "m"), ("--data", str(source.data), "--target", "target")
+    assert run("convert", str(source.model), "--trust", *data, "-o", place).exit_code == 0
+
+    kept = run("verify", place, *data, "--slice", "feature 0", "-o", str(tmp_path / "r.html"))
+    assert (kept.exit_code, kept.stdout) == (0, f"{tmp_path / 'r.html'}\n"), kept.stderr
+    assert "holds on 120 rows" in kept.stderr
+
+    broken = run("verify", place, *data, "--bound", "distance=0", "--json")
+    assert broken.exit_code == 1
+    assert not json.loads(broken.stdout)["holds"]
+    assert "does not hold" in broken.stderr
+    assert run("verify", place).exit_code == 2
