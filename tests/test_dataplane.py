@@ -13,15 +13,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from onnx import helper
 
 from doors import Shop, spec
+from models import tiny
 from onnxlet import errors
+from onnxlet.aliases import Route, decode_alias, encode
 from onnxlet.dataplane import MAX_REQUEST, MAX_RESPONSE, DataPlane, owns_path
 from onnxlet.errors import OnnxletError
+from onnxlet.golden import decode_cases, encode_cases
+from onnxlet.keys import alias_key
 from onnxlet.messages import Request
 from onnxlet.predictor import Predictor
 from onnxlet.protocols import tfserving
+from onnxlet.refs import Ref
 from onnxlet.settings import Settings
 from onnxlet.store import Store, open_store
 
@@ -251,6 +257,34 @@ def test_a_stale_answer_says_so(directory_url: str, tmp_path: Path) -> None:
     stale = plane.answer(request)
     assert (stale.status, stale.headers["X-Onnxlet-Stale"]) == (200, "true")
     root.unlink()
+
+
+def test_an_answer_of_the_version_before_says_so(store: Store, tmp_path: Path) -> None:
+    shop = Shop(store, tmp_path / "shop")
+    draft, files = tiny.classifier_package(tmp_path / "package")
+    tiny.publish(store, "diagnosis", (draft, files))
+    [case, *_] = decode_cases(files["golden.json"].read_bytes())
+    case.outputs["probabilities"] = case.outputs["probabilities"][:, ::-1]
+    files["golden.json"].write_bytes(encode_cases([case]))
+    tiny.publish(store, "diagnosis", (draft, files))
+    response = shop.predict("diagnosis", b'{"instances": [[1, 2, 3]]}')
+    assert (response.status, response.headers["X-Onnxlet-Fallback"]) == (200, "true")
+    assert response.headers["X-Onnxlet-Model-Version"] == "1"
+
+
+def test_callers_with_one_routing_key_get_one_version(shop: Shop, store: Store) -> None:
+    shop.publish_echo("echo", "FP32", -1)
+    key = alias_key("echo", "production")
+    document = decode_alias(store.get(key).data)
+    routes = tuple(Route(n, 1.0, shop.registry.resolve(Ref("echo", version=n))[1]) for n in (1, 2))
+    store.put(key, encode(replace(document, routes=routes)))
+
+    def version(caller: str) -> str:
+        response = shop.predict("echo", BODY, x_onnxlet_routing_key=caller)
+        return response.headers["X-Onnxlet-Model-Version"]
+
+    assert {version(f"caller {number}") for number in range(20)} == {"1", "2"}
+    assert len({version("one caller") for _ in range(20)}) == 1
 
 
 def test_what_nobody_foresaw_is_logged_and_says_nothing(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
