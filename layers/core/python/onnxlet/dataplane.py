@@ -53,7 +53,9 @@ class DataPlane:
     def answer(self, request: Request) -> Response:
         """Answer a request. It never raises: what goes wrong is an answer too."""
         try:
-            return _finished(request, self._answer(request))
+            response = self._answer(request)
+            plain = len(response.body) < COMPRESS_FROM and request.method != "HEAD"
+            return response if plain else _finished(request, response)
         except Exception:  # the outermost door: the log has it, the caller learns nothing internal
             import logging
 
@@ -100,7 +102,7 @@ def _finished(request: Request, response: Response) -> Response:
         response.body = b""
         return response
     size = len(response.body)
-    if size >= COMPRESS_FROM and _takes_gzip(request.headers.get("accept-encoding", "")):
+    if _takes_gzip(request.headers.get("accept-encoding", "")):
         import zlib
 
         gzip = zlib.compressobj(_COMPRESSION, wbits=31)

@@ -47,14 +47,10 @@ def to_request(event: Event) -> Request:
     context = event.get("requestContext")
     if not isinstance(context, dict):
         raise InvalidInputError(_ACCEPTED)
-    if "http" in context:
-        return _from_payload_2(event, context)
-    if "httpMethod" in event:
-        return _from_payload_1(event, context)
-    raise InvalidInputError(_ACCEPTED)
-
-
-def _from_payload_2(event: Event, context: Mapping[str, Any]) -> Request:
+    if "http" not in context:
+        if "httpMethod" in event:
+            return _from_payload_1(event, context)
+        raise InvalidInputError(_ACCEPTED)
     domain = context.get("domainName") or ""
     path, stage = event["rawPath"], context.get("stage")
     if stage != "$default":
@@ -64,7 +60,9 @@ def _from_payload_2(event: Event, context: Mapping[str, Any]) -> Request:
     headers = event.get("headers") or {}
     if "host" not in headers:  # AWS writes names in lower case, local stand-ins may not
         headers = {name.lower(): value for name, value in headers.items()}
-    return Request(context["http"]["method"], path, event.get("rawQueryString") or "", headers, _body(event))
+    text = event.get("body") or ""
+    body = text.encode("utf-8", "surrogatepass") if not event.get("isBase64Encoded") else _from_base64(text)
+    return Request(context["http"]["method"], path, event.get("rawQueryString") or "", headers, body)
 
 
 def _from_payload_1(event: Event, context: Mapping[str, Any]) -> Request:
@@ -80,7 +78,9 @@ def _from_payload_1(event: Event, context: Mapping[str, Any]) -> Request:
     if "elb" not in context:
         # without binaryMediaTypes a REST API hands base64 on as it is, so it must not be given compressed answers
         headers.pop("accept-encoding", None)
-    return Request(event["httpMethod"], path, "", headers, _body(event))
+    text = event.get("body") or ""
+    body = text.encode("utf-8", "surrogatepass") if not event.get("isBase64Encoded") else _from_base64(text)
+    return Request(event["httpMethod"], path, "", headers, body)
 
 
 def _without_stage(path: str, stage: str | None, domain: str) -> str:
@@ -98,16 +98,11 @@ def _unquoted(path: str) -> str:
     return unquote(path)
 
 
-def _body(event: Event) -> bytes:
-    body = event.get("body")
-    if not body:
-        return b""
-    if not event.get("isBase64Encoded"):
-        return bytes(body.encode("utf-8", "surrogatepass"))
+def _from_base64(text: str) -> bytes:
     import binascii
 
     try:
-        return binascii.a2b_base64(body)
+        return binascii.a2b_base64(text)
     except ValueError as error:
         raise InvalidInputError(f"the event's body is not base64: {str(error).lower()}") from None
 
