@@ -160,6 +160,17 @@ def test_a_retired_alias_is_created_anew(client: TestClient) -> None:
     assert put(client, 2).json()["routes"][0]["version"] == 2
 
 
+def test_rollback_needs_no_body(client: TestClient) -> None:
+    etag = put(client, 1).headers["etag"]
+    put(client, 2, If_Match=etag)
+    rolled = client.post("/registry/models/m:rollback")
+    assert (rolled.status_code, rolled.json()["routes"][0]["version"]) == (200, 1)
+
+
+def test_a_path_with_a_slash_too_many_is_not_found(client: TestClient) -> None:
+    assert client.get("/registry/models/", follow_redirects=False).status_code == 404
+
+
 def test_rollback_walks_back_under_a_condition_if_one_is_stated(client: TestClient) -> None:
     etag = put(client, 1).headers["etag"]
     put(client, 2, If_Match=etag)

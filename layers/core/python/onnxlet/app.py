@@ -82,6 +82,7 @@ def create_app(settings: Settings, registry: Registry) -> FastAPI:
         version=__version__,
         description=DESCRIPTION,
         redoc_url=None,
+        redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.settings = settings
@@ -168,9 +169,9 @@ async def put_alias(
 
 
 @_routes.post("/{model}:rollback", summary="Roll an alias back", responses=responses(Alias, etag=True))
-async def roll_back(desk: AtDesk, model: Model, rollback: Rollback, if_match: IfMatch = None) -> Response:
+async def roll_back(desk: AtDesk, model: Model, rollback: Rollback | None = None, if_match: IfMatch = None) -> Response:
     """Route an alias to where it was before its last promotion; doing so again goes further back."""
-    return _moved(await desk(control.roll_back, model, rollback, if_match=if_match))
+    return _moved(await desk(control.roll_back, model, rollback or Rollback(), if_match=if_match))
 
 
 @_routes.get("/{model}/history", summary="An alias's history", responses=responses(History))
