@@ -45,7 +45,11 @@ def test_a_model_goes_from_joblib_to_a_prediction(models: Path, tmp_path: Path) 
     assert "ACCURACY" in result.stderr
     result = CliRunner().invoke(cli, ["optimize", converted, *data])
     assert (result.exit_code, result.stdout) == (0, f"{converted}\n")
-    assert "optimization" in result.stderr
+    assert "stays exact; --method dynamic-int8 quantizes it all the same" in result.stderr
+    result = CliRunner().invoke(cli, ["optimize", converted, *data, "--method", "dynamic-int8"])
+    assert (result.exit_code, result.stdout) == (0, f"{converted}\n")
+    assert "RUNG" in result.stderr
+    assert "optimization  dynamic-int8" in result.stderr
     assert CliRunner().invoke(cli, [*store, "publish", converted, "diagnosis"]).stdout == "diagnosis:1\n"
     result = CliRunner().invoke(
         cli, [*store, "predict", "diagnosis:1", str(models / "diagnosis-held-out.csv"), "--json"]

@@ -45,7 +45,7 @@ def stage(bare_stage: Stage) -> Stage:
     converted = bare_stage.directory / "converted"
     data = ("--data", trained.held_out, "--target", trained.target)
     bare_stage.onnxlet("convert", trained.model, "--trust", *data, "-o", converted)
-    bare_stage.onnxlet("optimize", converted, *data)
+    bare_stage.onnxlet("optimize", converted, *data, "--method", "dynamic-int8")
     version = bare_stage.onnxlet("publish", converted, "diagnosis").strip()
     bare_stage.onnxlet("promote", version)
     return replace(bare_stage, rows=_rows(trained.held_out))

@@ -55,7 +55,10 @@ def _inputs(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...
     help="An input, say image=FP32[-1,3,224,224], where -1 is any size. Default: as the model or --data says.",
 )
 @click.option("--outputs", callback=_split, metavar="A,B", help="Names for a PyTorch model's outputs, in its order.")
-@click.option("--trust", is_flag=True, help="Run the code that pickles, .pt2 files and PyTorch factories carry.")
+@click.option("--signature", metavar="NAME", help="The signature of a SavedModel. Default: serving_default.")
+@click.option(
+    "--trust", is_flag=True, help="Run the code that pickles, .pt2 files, PyTorch factories and Keras' Lambdas carry."
+)
 @click.option(
     "--golden-from",
     type=click.Choice(("synthetic", "data")),
@@ -75,6 +78,7 @@ def convert(
     weights: Path | None,
     inputs: tuple[TensorSpec, ...],
     outputs: tuple[str, ...] | None,
+    signature: str | None,
     trust: bool,
     golden_from: Literal["synthetic", "data"],
     training_commit: str | None,
@@ -83,8 +87,8 @@ def convert(
     """Convert a trained model to ONNX, check that it still answers alike, and print the directory written.
 
     MODEL is a file: scikit-learn's (.joblib, .pkl, .skops), XGBoost's, LightGBM's, CatBoost's or LIBSVM's own, an
-    exported PyTorch program (.pt2) or a graph (.onnx); a directory: a Hugging Face encoder; or a PyTorch module's
-    package.module:factory. Each needs its own extra, which is named where it is missing.
+    exported PyTorch program (.pt2), a Keras model (.keras) or a graph (.onnx); a directory: a SavedModel or a Hugging
+    Face encoder; or a PyTorch module's package.module:factory. Each needs its own extra, which is named where it is missing.
 
     \b
     Example:
@@ -107,6 +111,7 @@ def convert(
             weights=weights,
             inputs=inputs,
             outputs=outputs or (),
+            signature=signature,
             trust=trust,
             golden_from=golden_from,
             training_commit=training_commit,
@@ -126,22 +131,89 @@ def convert(
     help="The directory to write. Default: DIRECTORY itself.",
 )
 @data_options
+@click.option(
+    "--method",
+    type=click.Choice(("dynamic-int8", "static-int8", "weight-only", "fp16-weights")),
+    help="Try this method alone, and on a graph under 256 kB too. Default: all, on larger graphs.",
+)
+@click.option(
+    "--for",
+    "objective",
+    type=click.Choice(("size", "latency")),
+    help="Choose the smallest whatever it takes, or the fastest. Default: the smallest that is not slower.",
+)
+@click.option(
+    "--cpu",
+    type=click.Choice(("x86-64", "arm64")),
+    default="x86-64",
+    show_default=True,
+    help="The processor that integers are for: on x86-64 signed weights have 7 bits, lest sums overflow.",
+)
+@click.option("--search", is_flag=True, help="Measure node by node which of them to leave in float where that helps.")
 @json_option
-def optimize(directory: Path, place: Path | None, data: Path | None, target: str | None, output: Output) -> None:
+def optimize(
+    *,
+    directory: Path,
+    place: Path | None,
+    data: Path | None,
+    target: str | None,
+    method: str | None,
+    objective: Literal["size", "latency"] | None,
+    cpu: Literal["x86-64", "arm64"],
+    search: bool,
+    output: Output,
+) -> None:
     """Make a converted model smaller where that pays, measure it again, and print the directory written.
 
-    Weights become 8-bit integers if the graph has such to gain from; else it stays as it is, and says why.
+    A ladder of methods is tried on --data: weights as 8-bit integers (dynamic or calibrated), in blocks of 8 or 4 bits,
+    as 16-bit floats. Taken is the smallest graph that keeps the accuracy contract and is not slower; else it stays as
+    it is, and says why. Small graphs, trees and linear models stay exact.
 
     \b
     Example:
       onnxlet optimize diagnosis/ --data held-out.csv --target diagnosis
+      onnxlet optimize diagnosis/ --data held-out.csv --target diagnosis --method dynamic-int8
+      onnxlet optimize encoder/ --data sentences.npz --for size --search
     """
     from onnxlet.optimize import optimize as run
 
     with output.working(f"reading {directory}") as begin:
-        draft = run(directory, place, data=data, target=target, on_progress=begin)
+        draft = run(
+            directory,
+            place,
+            data=data,
+            target=target,
+            method=method,
+            objective=objective or "smallest-not-slower",
+            cpu=cpu,
+            search=search,
+            on_progress=begin,
+        )
+    _tell_rungs(draft, output)
     _tell(draft, output)
     output.show(draft, str(place or directory))
+
+
+def _tell_rungs(draft: Draft, output: Output) -> None:
+    """What each rung of the ladder gave, for people."""
+    rungs = draft.optimization.rungs if draft.optimization else ()
+    measured = {name for rung in rungs for name in rung.metrics}
+    shown = next((name for name in ("accuracy", "rmse", "cosine") if name in measured), None)
+    rows = [
+        (
+            rung.name,
+            size(rung.bytes) if rung.bytes is not None else "",
+            *(f"{seconds * 1000:.3f} ms" if seconds is not None else "" for seconds in (rung.latency, rung.latency_32)),
+            f"{rung.metrics[shown]:.4g}" if shown in rung.metrics else "",
+            f"{rung.distance:.2g}" if rung.distance is not None else "",
+            rung.outcome,
+            rung.reason,
+        )
+        for rung in rungs
+    ]
+    if rows:
+        head = ("RUNG", "SIZE", "1 ROW", "32 ROWS", (shown or "metric").upper(), "DISTANCE", "OUTCOME", "WHY")
+        output.say(table(head, rows))
 
 
 def _tell(draft: Draft, output: Output) -> None:

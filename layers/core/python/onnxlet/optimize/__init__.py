@@ -1,9 +1,10 @@
-"""Optimize a converted model: 8-bit integers for its weights, where that is smaller, not slower and as good."""
+"""Optimize a converted model: climb a ladder of smaller graphs, take the best that keeps the accuracy contract."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from onnxlet.manifest import Draft
 
@@ -14,17 +15,26 @@ def optimize(
     *,
     data: Path | None = None,
     target: str | None = None,
+    method: str | None = None,
+    objective: Literal["smallest-not-slower", "size", "latency"] = "smallest-not-slower",
+    cpu: Literal["x86-64", "arm64"] = "x86-64",
+    search: bool = False,
     on_progress: Callable[[str], None] | None = None,
 ) -> Draft:
-    """Quantize the converted model in `directory` where that pays; write to `output`, or in its place.
+    """Make the converted model in `directory` smaller where that pays; write to `output`, or in its place.
 
-    `data` is a CSV file with a header, better of rows that were held out: the answers are compared on it, and with a
-    `target` column measured before and after. Without it there are just the golden rows to compare. The draft says what
-    was done, or why nothing was. Raises InvalidInputError for no converted model, or one that is quantized already.
+    `data` is a CSV file with a header or a .npz file, better of rows that were held out: on it answers are compared,
+    with a `target` column measured before and after, and ranges calibrated. Without it there are just the golden rows,
+    or random ones, to compare. `method` takes one family of rungs alone, for a small graph too, which stays exact
+    otherwise; `search` measures node by node which of them to leave in float. The draft says what each rung gave.
+
+    Raises InvalidInputError for no converted model, one that is optimized already, and unfit data; UnavailableError
+    where the disk is full.
     """
-    from onnxlet.optimize.optimization import Optimizing
+    from onnxlet.optimize.optimization import Optimizing, Wishes
 
-    return Optimizing(directory, data, target, on_progress or _silent).write(output or directory)
+    wishes = Wishes(method, objective, cpu, search)
+    return Optimizing(directory, data, target, wishes, on_progress or _silent).write(output or directory)
 
 
 def _silent(_: str) -> None:

@@ -1,84 +1,75 @@
 """Dynamic quantization: weights of matrix products as 8-bit integers, activations quantized as they come.
 
-Weights are unsigned: with signed ones, sums of two products overflow 16 bits on x86 CPUs without VNNI, and the same
-row gets another answer there. Activations share one scale per tensor, so that a row's answer depends a little on those
-that it is sent with; hence answers are compared both ways.
+Sums of two products of unsigned activations and signed weights overflow 16 bits on x86 processors without VNNI, and the
+same row gets another answer there. So weights are unsigned, or signed of 7 bits, which cannot overflow and are
+multiplied faster. Activations share one scale per tensor, so that a row's answer depends a little on those that it is
+sent with; hence answers are compared both ways. Convolutions stay float: depthwise ones collapse.
 """
 
 from __future__ import annotations
 
-import logging
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
 
+from onnxlet.optimize.embeddings import quantize_tables
+from onnxlet.optimize.graph import Survey
+from onnxlet.optimize.quiet import quiet
+
 METHOD = "dynamic-int8"
-_PRODUCTS = ("MatMul", "Gemm")
 
 
-def weighted_products(model: onnx.ModelProto) -> list[str]:
-    """Names of the matrix products with constant float32 weights, in the graph's order."""
-    weights = {
-        weight.name
-        for weight in model.graph.initializer
-        if weight.data_type == onnx.TensorProto.FLOAT and len(weight.dims) > 1
-    }
-    return [
-        node.name for node in named_nodes(model).graph.node if node.op_type in _PRODUCTS and node.input[1] in weights
-    ]
+@dataclass(frozen=True)
+class Weighing:
+    """How weights become integers."""
+
+    words: str
+    signed: bool
+    per_channel: bool
 
 
-def quantize(source: Path, destination: Path, *, keep: Sequence[str]) -> None:
-    """Write the graph at `source` with 8-bit weights, but for the products to `keep` as they are."""
+WEIGHINGS = {
+    "x86-64": (
+        Weighing("7-bit signed weights per channel", signed=True, per_channel=True),
+        Weighing("8-bit weights per channel", signed=False, per_channel=True),
+        Weighing("8-bit weights per tensor", signed=False, per_channel=False),
+    ),
+    "arm64": (
+        Weighing("8-bit weights per channel", signed=False, per_channel=True),
+        Weighing("8-bit weights per tensor", signed=False, per_channel=False),
+    ),
+}
+"""By processor; arm64 multiplies unsigned ones as fast."""
+
+
+def quantize(source: Path, destination: Path, surveyed: Survey, weighing: Weighing, *, keep: Sequence[str]) -> None:
+    """Write the graph at `source` with 8-bit weights, but for the nodes to `keep` as they are.
+
+    Raises RejectedModelError where the graph cannot be quantized so.
+    """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    with tempfile.TemporaryDirectory(prefix="onnxlet-") as folder, _hushed():
+    with tempfile.TemporaryDirectory(prefix="onnxlet-") as folder, quiet():
         # the quantizer leaves an inferred copy beside its input
-        named = Path(folder) / "named.onnx"
-        onnx.save_model(named_nodes(onnx.load(source)), named)
+        prepared = Path(folder) / "prepared.onnx"
+        model = onnx.load(source)
+        quantize_tables(model, set(surveyed.embeddings).difference(keep))
+        onnx.save_model(model, prepared)
+        wanted = [name for name in (*surveyed.products, *surveyed.recurrent) if name not in keep]
+        if not wanted:
+            prepared.replace(destination)
+            return
         quantize_dynamic(
-            named,
+            prepared,
             destination,
-            op_types_to_quantize=["MatMul"],  # Gemm x is taken apart into MatMul x_MatMul and Add
-            per_channel=False,
-            reduce_range=False,
-            weight_type=QuantType.QUInt8,
-            nodes_to_exclude=[name for product in keep for name in (product, f"{product}_MatMul")],
+            op_types_to_quantize=["MatMul", "LSTM"],  # Gemm x is taken apart into MatMul x_MatMul and Add
+            per_channel=weighing.per_channel,
+            reduce_range=weighing.signed,
+            weight_type=QuantType.QInt8 if weighing.signed else QuantType.QUInt8,
+            # what has no inferred type here comes out of another matrix product
+            extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
+            nodes_to_exclude=[name for kept in keep for name in (kept, f"{kept}_MatMul")],
         )
-
-
-def named_nodes(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with a name for every node, as the quantizer wants to speak of them."""
-    taken = {node.name for node in model.graph.node}
-    for number, node in enumerate(model.graph.node):
-        if not node.name:
-            node.name = next(name for name in _names(f"{node.op_type}_{number}") if name not in taken)
-            taken.add(node.name)
-    return model
-
-
-def _names(stem: str) -> Iterator[str]:
-    while True:
-        yield stem
-        stem += "_"
-
-
-@contextmanager
-def _hushed() -> Iterator[None]:
-    """Keep what the quantizer logs from the root logger, which it would even set up."""
-    root = logging.getLogger()
-    nowhere = logging.NullHandler()
-
-    def only_others(record: logging.LogRecord) -> bool:
-        return "onnxruntime" not in record.pathname
-
-    root.addHandler(nowhere)
-    root.addFilter(only_others)
-    try:
-        yield
-    finally:
-        root.removeFilter(only_others)
-        root.removeHandler(nowhere)

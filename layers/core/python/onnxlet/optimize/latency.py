@@ -1,4 +1,4 @@
-"""Latency of one row, of two engines side by side."""
+"""Latency of a few rows, of two engines side by side."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ NOT_SLOWER = 1.1
 UNNOTICED = 20e-6
 """Seconds."""
 ROUNDS = 9
+FEWEST_ROUNDS = 3
 MOST_RUNS = 100
 ROUND_SECONDS = 0.02
+MOST_SECONDS = 1.5
+"""No further round is started once this much time went by."""
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Seconds that one row takes, before and after."""
+    """Seconds that the same rows take, before and after."""
 
     before: float
     after: float
@@ -37,13 +40,16 @@ class Latency:
 def latency_of(engine: Engine, reference: Engine, inputs: Tensors) -> Latency:
     """How long `engine` takes for these inputs, beside `reference`: the median ratio of interleaved rounds.
 
-    Each round times both, so that what else the machine does weighs on both alike.
+    Each round times both, so that what else the machine does weighs on both alike. Raises ExecutionError as they do.
     """
+    started = perf_counter()
     once = max(_seconds(reference, inputs, 1) for _ in range(3))
     runs = max(1, min(MOST_RUNS, int(ROUND_SECONDS / once)))
     for warm in (engine, reference):
         _seconds(warm, inputs, runs)
-    rounds = [(_seconds(reference, inputs, runs), _seconds(engine, inputs, runs)) for _ in range(ROUNDS)]
+    rounds: list[tuple[float, float]] = []
+    while len(rounds) < FEWEST_ROUNDS or (len(rounds) < ROUNDS and perf_counter() - started < MOST_SECONDS):
+        rounds.append((_seconds(reference, inputs, runs), _seconds(engine, inputs, runs)))
     before = median(float_ for float_, _ in rounds)
     return Latency(before, before * median(quantized / float_ for float_, quantized in rounds))
 

@@ -1,172 +1,231 @@
-"""One optimization: candidates, their sizes, answers and latencies, and the decision with its reason."""
+"""One optimization: the ladder climbed, the choice with its reason, and the directory written."""
 
 from __future__ import annotations
 
+import errno
+import platform
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-import onnx
 
-from onnxlet.convert.directory import DATA, MODEL, new_directory, read_draft, write_draft
+from onnxlet.convert.directory import DATA, MODEL, assets_of, new_directory, read_draft, write_draft
 from onnxlet.convert.evaluation import measure
-from onnxlet.engine import OnnxEngine, load_engine
-from onnxlet.errors import ExecutionError, InvalidInputError, RejectedModelError
+from onnxlet.convert.table import quoted
+from onnxlet.errors import (
+    ExecutionError,
+    InvalidInputError,
+    RejectedModelError,
+    UnavailableError,
+)
 from onnxlet.golden import GoldenCase
-from onnxlet.manifest import Draft, Evaluation, Optimization, Tolerance
-from onnxlet.optimize.contract import Quality
-from onnxlet.optimize.dynamic_int8 import METHOD, quantize, weighted_products
-from onnxlet.optimize.latency import Latency, latency_of
-from onnxlet.optimize.rows import Answers, Rows, answers_of, rows_of
+from onnxlet.manifest import Draft, Evaluation, Optimization, Rung, Tolerance
+from onnxlet.optimize.calibration import sample_of
+from onnxlet.optimize.choice import Choosing, Objective, rungs
+from onnxlet.optimize.families import METHODS, Source, families
+from onnxlet.optimize.graph import simplified, survey
+from onnxlet.optimize.ladder import Ladder
+from onnxlet.optimize.rows import rows_of
+from onnxlet.optimize.trial import Bench, Tried, load
 from onnxlet.synthesis import golden_cases
-from onnxlet.verify import compare
+from onnxlet.verify.comparison import compare
+from onnxlet.verify.reference import carry_reference
 
-RUN_DEADLINE = 60.0
-WORTHWHILE = 0.9
-"""The share of the bytes that may be left at most."""
+SMALL = 256_000
+"""Bytes of a graph below which it stays exact: it loads in milliseconds as it is."""
+FULL = 2**20
+"""Free bytes on a disk that is as good as full."""
+ONNX = "onnx"
 OPTIMIZED = "optimized"
-ATTEMPTS = 3
-"""How often a latency over the limit is measured before it is believed."""
+MACHINES = {"x86_64": "x86-64", "AMD64": "x86-64", "aarch64": "arm64", "arm64": "arm64"}
 
 
 @dataclass(frozen=True)
-class Quantized:
-    """A candidate that was taken."""
+class Wishes:
+    """What the user wants of the ladder."""
 
-    path: Path
-    engine: OnnxEngine
-    quality: Quality
+    method: str | None = None
+    objective: Objective = "smallest-not-slower"
+    cpu: str = "x86-64"
+    search: bool = False
+
+
+@dataclass(frozen=True)
+class Climbed:
+    """The ladder's end: what was chosen, if anything, and what is to be recorded."""
+
+    reason: str
+    chosen: Tried | None = None
+    rungs: tuple[Rung, ...] = ()
+    bench: Bench | None = None
 
 
 class Optimizing:
     """A converted directory on its way to a smaller one."""
 
-    def __init__(self, directory: Path, data: Path | None, target: str | None, say: Callable[[str], None]) -> None:
-        self._directory, self._say = directory, say
+    def __init__(
+        self, directory: Path, data: Path | None, target: str | None, wishes: Wishes, say: Callable[[str], None]
+    ) -> None:
+        self._directory, self._wishes, self._say = directory, wishes, say
+        if wishes.method not in (None, *METHODS):
+            raise InvalidInputError(f"there is no method {wishes.method!r}; there are {quoted(METHODS)}")
         self._draft, self._cases = read_draft(directory)
         done = self._draft.optimization
-        if done is not None and done.method == METHOD:
+        if done is not None and done.method != "none":
             raise InvalidInputError(
-                f"{str(directory)!r} is optimized already ({METHOD}): convert the model again first"
+                f"{str(directory)!r} is optimized already ({done.method}): convert the model again first"
             )
-        self._float = _load(directory / MODEL)
-        self._rows = rows_of(self._draft, self._cases, self._float, data=data, target=target)
+        self._rows = rows_of(directory, self._draft, self._cases, load(directory / MODEL), data=data, target=target)
 
     def write(self, output: Path) -> Draft:
-        """Choose, and write the directory."""
-        with tempfile.TemporaryDirectory(prefix="onnxlet-") as folder, new_directory(output) as filled:
-            before = answers_of(self._float, self._draft.steps, self._rows) if self._rows else None
-            chosen, reason = self._choose(before, Path(folder))
-            draft, cases = self._draft, self._cases
-            shutil.copyfile(chosen.path if chosen else self._directory / MODEL, filled / MODEL)
-            if chosen is not None:
-                draft, cases = self._with_golden(chosen)
-            elif (self._directory / DATA).exists():
-                shutil.copyfile(self._directory / DATA, filled / DATA)
-            done = Optimization(METHOD if chosen else "none", reason, _bytes(self._directory), _bytes(filled))
-            draft = msgspec.structs.replace(draft, evaluations=self._evaluations(before, chosen), optimization=done)
+        """Choose, and write the directory, or nothing. Raises UnavailableError where the disk is full."""
+        with (
+            tempfile.TemporaryDirectory(prefix="onnxlet-") as folder,
+            told_of_full_disks(Path(folder), output),
+            new_directory(output) as filled,
+        ):
+            climbed = self._climbed(Path(folder))
+            chosen, draft, cases = climbed.chosen, self._draft, self._cases
+            if chosen is not None and chosen.path is not None:
+                shutil.copyfile(chosen.path, filled / MODEL)
+                draft, cases = self._with_golden(climbed, chosen, chosen.path)
+            else:
+                for name in (MODEL, DATA):
+                    if (self._directory / name).exists():
+                        shutil.copyfile(self._directory / name, filled / name)
+            for name, asset in assets_of(self._directory, draft).items():
+                shutil.copyfile(asset, filled / name)
+            carry_reference(self._directory, filled)
+            draft = msgspec.structs.replace(
+                draft, evaluations=self._evaluations(climbed), optimization=self._recorded(climbed, _bytes(filled))
+            )
             write_draft(filled, draft, cases)
         return draft
 
-    def _choose(self, before: Answers | None, folder: Path) -> tuple[Quantized | None, str]:
-        """The first candidate that is smaller, holds the contract and is not slower; else None, and why."""
-        products = weighted_products(onnx.load(self._directory / MODEL))
-        if not products:
-            return None, "the graph has no matrix product with float32 weights to quantize"
-        if self._rows is None or before is None:
-            return None, "there are no rows to compare answers on: give --data"
-        reasons = []
-        # the first product sees the features themselves, whose outliers cost the others their precision
-        for keep in [[], products[:1]][: len(products)]:
-            name = "all matrix products but the first" if keep else "all matrix products"
-            self._say(f"quantizing {name}")
-            candidate = folder / f"{len(keep)}.onnx"
-            quantize(self._directory / MODEL, candidate, keep=keep)
-            quantized, said = self._judge(candidate, name, self._rows, before)
-            if quantized is not None:
-                return quantized, said
-            reasons.append(f"with {name} in 8 bits {said}")
-        return None, "; ".join(reasons)
+    def _climbed(self, folder: Path) -> Climbed:
+        """The choice, or why there is none."""
+        wishes, size = self._wishes, _bytes(self._directory)
+        simple = folder / "simplified.onnx"
+        model = simplified(self._directory / MODEL, simple)
+        source = Source(simple, model, survey(model))
+        reason = source.surveyed.exact()
+        if reason:
+            return self._exact(reason)
+        if wishes.method is None and size < SMALL:
+            return self._exact(
+                f"a graph of {size / 1000:.0f} kB, less than {SMALL // 1000}, has nothing to gain and stays exact; "
+                f"--method {METHODS[0]} quantizes it all the same"
+            )
+        if self._rows is None:
+            return self._exact("there are no rows to compare answers on: give --data")
+        bench = Bench(self._directory / MODEL, self._draft.steps, self._rows, folder)
+        ladder = Ladder(bench, folder, search=wishes.search, say=self._say)
+        tried = [
+            each
+            for family in families(source, sample_of(self._rows), wishes.cpu)
+            if wishes.method in (None, family.method)
+            for each in ladder.climb(family)
+        ]
+        choosing = Choosing(wishes.objective, size, timed=MACHINES.get(platform.machine()) == wishes.cpu)
+        chosen = choosing.choose(tried)
+        return Climbed(self._why(choosing, tried, chosen), chosen, rungs(bench, choosing, tried, chosen), bench)
 
-    def _judge(self, candidate: Path, name: str, rows: Rows, before: Answers) -> tuple[Quantized | None, str]:
-        """The candidate if it may be taken, and why or why not."""
-        share = candidate.stat().st_size / _bytes(self._directory)
-        if share > WORTHWHILE:
-            return None, f"the graph keeps {share:.0%} of its bytes"
-        try:
-            engine = _load(candidate)
-            after = answers_of(engine, self._draft.steps, rows)
-        except (RejectedModelError, ExecutionError) as error:
-            return None, error.detail
-        quality = self._quality(rows, before, after)
-        breach = quality.breach(before.batch)
-        if breach:
-            return None, breach
-        latency = self._latency(engine, rows)
-        if latency.slower:
-            return None, str(latency)
-        said = (
-            f"{name} in 8 bits: {1 - share:.0%} smaller, {latency}, answers to "
-            f"{rows.count} {rows.kind} rows move by up to {quality.alone.largest_distance:.2g} alone and "
-            f"{quality.batch.largest_distance:.2g} in one batch"
-        )
-        return Quantized(candidate, engine, quality), said
+    def _exact(self, reason: str) -> Climbed:
+        """Nothing is tried; what there is is measured all the same where there is a truth."""
+        bench = None
+        if self._rows is not None and self._rows.truth is not None:
+            with tempfile.TemporaryDirectory(prefix="onnxlet-") as folder:
+                bench = Bench(self._directory / MODEL, self._draft.steps, self._rows, Path(folder))
+        return Climbed(reason, bench=bench)
 
-    def _quality(self, rows: Rows, before: Answers, after: Answers) -> Quality:
-        classification = self._draft.steps.classification
-        return Quality(
-            batch=compare(before.batch, after.batch, Tolerance()),
-            alone=compare(before.alone, after.alone, Tolerance()),
-            before=measure(rows.truth, before.batch, classification),
-            after=measure(rows.truth, after.batch, classification),
+    def _why(self, choosing: Choosing, tried: list[Tried], chosen: Tried | None) -> str:
+        """The reason, for people."""
+        if chosen is None:
+            return "; ".join(f"{each.name}: {choosing.against(each)}" for each in tried)
+        if chosen.judged is None or self._rows is None:
+            return choosing.gain(chosen)
+        known = "" if self._rows.truth is not None else ", whose truth is not known"
+        return (
+            f"{chosen.name}: {choosing.gain(chosen)}; the contract holds on {self._rows.count} {self._rows.kind} rows"
+            f"{known}, answers move by up to {chosen.judged.distance:.2g}"
         )
 
-    def _latency(self, engine: OnnxEngine, rows: Rows) -> Latency:
-        """The best of a few measurements; one that is not slower is believed at once."""
-        for attempt in range(1, ATTEMPTS + 1):
-            latency = latency_of(engine, self._float, rows.one(0))
-            if not latency.slower or attempt == ATTEMPTS:
-                break
-        return latency
+    def _recorded(self, climbed: Climbed, bytes_after: int) -> Optimization:
+        chosen = climbed.chosen
+        return Optimization(
+            method=chosen.method if chosen else "none",
+            reason=climbed.reason,
+            bytes_before=_bytes(self._directory),
+            bytes_after=bytes_after,
+            objective=self._wishes.objective,
+            cpu=self._wishes.cpu,
+            calibration=chosen.calibration if chosen else None,
+            kept=chosen.keep if chosen else (),
+            rungs=climbed.rungs,
+        )
 
-    def _with_golden(self, chosen: Quantized) -> tuple[Draft, tuple[GoldenCase, ...]]:
-        """The golden inputs with the quantized graph's answers.
+    def _with_golden(self, climbed: Climbed, chosen: Tried, path: Path) -> tuple[Draft, tuple[GoldenCase, ...]]:
+        """The golden inputs with the optimized graph's answers; what was judged of the float graph no longer holds.
 
         Another machine's answers may be as far from these as quantization moved them, no farther.
         """
-        golden = self._draft.golden
-        if golden is None:
-            return self._draft, ()
-        absolute = max(golden.tolerance.absolute, float(f"{chosen.quality.alone.largest_distance:.1g}"))
+        draft = msgspec.structs.replace(self._draft, contract=None, report=None)
+        golden = draft.golden
+        if golden is None or chosen.judged is None or climbed.bench is None:
+            return draft, ()
+        moved = compare(climbed.bench.before.alone, chosen.judged.answers.alone, Tolerance()).largest_distance
+        absolute = max(golden.tolerance.absolute, float(f"{moved:.1g}"))
         tolerance = msgspec.structs.replace(golden.tolerance, absolute=absolute)
-        cases = golden_cases(chosen.engine, (case.inputs for case in self._cases), tolerance)
+        cases = golden_cases(load(path), (case.inputs for case in self._cases), tolerance)
         kept = msgspec.structs.replace(golden, cases=len(cases), tolerance=tolerance) if cases else None
-        return msgspec.structs.replace(self._draft, golden=kept), cases
+        return msgspec.structs.replace(draft, golden=kept), cases
 
-    def _evaluations(self, before: Answers | None, chosen: Quantized | None) -> tuple[Evaluation, ...]:
-        """What was known, measured anew where there is a truth to measure by, and the quantized graph's figures."""
-        rows = self._rows
+    def _evaluations(self, climbed: Climbed) -> tuple[Evaluation, ...]:
+        """What was known, measured anew where there is a truth to measure by, and the optimized graph's figures."""
+        rows, bench = self._rows, climbed.bench
         known = {
             evaluation.stage: evaluation for evaluation in self._draft.evaluations if evaluation.stage != OPTIMIZED
         }
-        if rows is not None and before is not None:
-            measured = measure(rows.truth, before.batch, self._draft.steps.classification)
-            old = known.get("onnx")
-            if measured:
-                same = old.metrics if old is not None and old.rows == rows.count else {}
-                known["onnx"] = Evaluation("onnx", rows.count, {**same, **measured})
-            if chosen is not None:
-                known[OPTIMIZED] = Evaluation(OPTIMIZED, rows.count, chosen.quality.metrics())
+        if rows is None or bench is None:
+            return tuple(known.values())
+        classification = self._draft.steps.classification
+        measured = measure(rows.truth, bench.before.batch, classification)
+        old = known.get(ONNX)
+        if measured:
+            same = old.metrics if old is not None and old.rows == rows.count else {}
+            known[ONNX] = Evaluation(ONNX, rows.count, {**same, **measured})
+        if climbed.chosen is not None and climbed.chosen.judged is not None:
+            after = climbed.chosen.judged.answers
+            alone = compare(bench.before.alone, after.alone, Tolerance()).largest_distance
+            figures = {
+                **measure(rows.truth, after.batch, classification),
+                **compare(bench.before.batch, after.batch, Tolerance()).metrics(),
+                "largest_distance_alone": alone,
+            }
+            known[OPTIMIZED] = Evaluation(OPTIMIZED, rows.count, figures)
         return tuple(known.values())
-
-
-def _load(path: Path) -> OnnxEngine:
-    return load_engine(path, threads=1, optimized=False, run_deadline=RUN_DEADLINE)
 
 
 def _bytes(directory: Path) -> int:
     """Bytes of the graph and its weights in a converted directory."""
     return sum(file.stat().st_size for file in (directory / MODEL, directory / DATA) if file.exists())
+
+
+@contextmanager
+def told_of_full_disks(*places: Path) -> Iterator[None]:
+    """Say what libraries hide: that a disk is full."""
+    try:
+        yield
+    except (OSError, RejectedModelError, ExecutionError) as error:
+        full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+        for place in places:
+            folder = next(each for each in (place, *place.absolute().parents) if each.exists())
+            if full or shutil.disk_usage(folder).free < FULL:
+                raise UnavailableError(
+                    f"the disk of {str(folder)!r} is full, nothing was written: make room, or set TMPDIR elsewhere"
+                ) from error
+        raise

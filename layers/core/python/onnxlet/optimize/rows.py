@@ -1,22 +1,29 @@
-"""The rows that a quantized graph's answers are compared on: the data's, or the golden ones."""
+"""The rows that a quantized graph's answers are compared on: the data's, the golden ones, or random ones."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 
-from onnxlet.convert.evaluation import graph_inputs, renamed
-from onnxlet.convert.table import read_table, truth_of
+from onnxlet.convert.evaluation import in_batches, renamed
 from onnxlet.engine import Engine
-from onnxlet.errors import InvalidInputError
+from onnxlet.errors import InvalidInputError, RejectedModelError
 from onnxlet.golden import GoldenCase
 from onnxlet.manifest import Draft, Steps
+from onnxlet.synthesis import random_inputs
 from onnxlet.tensors import Tensor, Tensors
+from onnxlet.verify.evaluation_data import read_evaluation_data
 
 MOST_ALONE = 256
 """Rows that are also run one by one."""
+FEWEST_ALONE = 8
+ALONE_SECONDS = 2.0
+RANDOM_ROWS = 32
 
 
 @dataclass(frozen=True)
@@ -27,11 +34,22 @@ class Rows:
     count: int
     truth: Tensor | None
     kind: str
-    """`given` or `golden`, for messages."""
+    """`given`, `golden` or `random`, for messages."""
 
     def one(self, index: int) -> Tensors:
         """A row by itself."""
         return {name: tensor[index : index + 1] for name, tensor in self.inputs.items()}
+
+    def first(self, count: int) -> Rows:
+        """So many rows, or all."""
+        inputs = {name: tensor[:count] for name, tensor in self.inputs.items()}
+        truth = None if self.truth is None else self.truth[:count]
+        return Rows(inputs, min(count, self.count), truth, self.kind)
+
+    def repeated(self, count: int) -> Tensors:
+        """So many rows exactly, over and over if there are fewer."""
+        chosen = np.arange(count) % self.count
+        return {name: tensor[chosen] for name, tensor in self.inputs.items()}
 
 
 @dataclass(frozen=True)
@@ -43,32 +61,51 @@ class Answers:
 
 
 def rows_of(
-    draft: Draft, cases: tuple[GoldenCase, ...], engine: Engine, *, data: Path | None, target: str | None
+    directory: Path,
+    draft: Draft,
+    cases: tuple[GoldenCase, ...],
+    engine: Engine,
+    *,
+    data: Path | None,
+    target: str | None,
 ) -> Rows | None:
-    """The data's rows, else the golden ones, None without either. Raises InvalidInputError for unfit data."""
-    if data is None:
-        if target is not None:
-            raise InvalidInputError("a target column needs --data")
-        if not cases:
-            return None
-        inputs = {name: np.concatenate([case.inputs[name] for case in cases]) for name in cases[0].inputs}
-        return Rows(inputs, len(next(iter(inputs.values()))), None, "golden")
-    tabular, classification = draft.steps.tabular, draft.steps.classification
-    if tabular is None:
-        raise InvalidInputError("this model has no named columns, so it cannot read a CSV file: leave --data out")
-    table = read_table(data)
-    columns = {column.name: table.tensor(column.name, column.datatype) for column in tabular.columns}
-    truth = None
+    """The data's rows, else the golden ones, else random ones; None if the graph fails on those.
+
+    Raises InvalidInputError for unfit data.
+    """
+    if data is not None:
+        given = read_evaluation_data(directory, draft, engine, data, target)
+        return Rows(given.inputs, given.rows, given.truth, "given")
     if target is not None:
-        classes, labels = (classification.classes, classification.labels) if classification else (None, ())
-        truth = truth_of(table, target, classes, labels)
-    return Rows(graph_inputs(engine, draft.steps, columns), table.rows, truth, "given")
+        raise InvalidInputError("a target column needs --data")
+    if cases:
+        inputs = {name: np.concatenate([case.inputs[name] for case in cases]) for name in cases[0].inputs}
+        return Rows(inputs, _count(inputs), None, "golden")
+    try:
+        inputs = random_inputs(engine, seed=0, rows=RANDOM_ROWS)
+    except RejectedModelError:
+        return None
+    return Rows(inputs, _count(inputs), None, "random")
 
 
-def answers_of(engine: Engine, steps: Steps, rows: Rows) -> Answers:
-    """The engine's answers, a classifier's under common names. Raises ExecutionError, InvalidInputError as it does."""
-    alone = [engine.run(rows.one(index)) for index in range(min(rows.count, MOST_ALONE))]
-    together = {name: np.concatenate([answer[name] for answer in alone]) for name in alone[0]}
-    return Answers(
-        batch=renamed(steps.classification, engine.run(rows.inputs)), alone=renamed(steps.classification, together)
-    )
+def answers_of(engine: Engine, steps: Steps, rows: Rows, alone: int) -> Answers:
+    """The engine's answers, to the first rows also one by one; a classifier's under common names.
+
+    Raises ExecutionError, InvalidInputError as the engine does.
+    """
+    run = engine.run if steps.tabular is not None else partial(in_batches, engine.run)
+    single = [engine.run(rows.one(index)) for index in range(alone)]
+    together = {name: np.concatenate([np.atleast_1d(answer[name]) for answer in single]) for name in single[0]}
+    return Answers(batch=renamed(steps.classification, run(rows.inputs)), alone=renamed(steps.classification, together))
+
+
+def alone_of(engine: Engine, rows: Rows) -> int:
+    """How many rows may be run one by one without anybody waiting. Raises ExecutionError as the engine does."""
+    started = perf_counter()
+    engine.run(rows.one(0))
+    affordable = int(ALONE_SECONDS / max(perf_counter() - started, 1e-9))
+    return min(rows.count, MOST_ALONE, max(affordable, FEWEST_ALONE))
+
+
+def _count(inputs: Mapping[str, Tensor]) -> int:
+    return len(next(iter(inputs.values())))

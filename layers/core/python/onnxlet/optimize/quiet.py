@@ -1,0 +1,35 @@
+"""ONNX Runtime's quantizers at arm's length: what they print, log and raise. They even set up the root logger."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+
+from onnxlet.engine import FOREIGN
+from onnxlet.errors import RejectedModelError
+
+RAISED: tuple[type[Exception], ...] = (*FOREIGN, AssertionError, LookupError, AttributeError)
+"""What the quantizers raise on graphs that they did not think of."""
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what a quantizer says from stdout and from the root logger. Raises RejectedModelError where it fails."""
+    root = logging.getLogger()
+    nowhere = logging.NullHandler()
+
+    def only_others(record: logging.LogRecord) -> bool:
+        return "onnxruntime" not in record.pathname
+
+    root.addHandler(nowhere)
+    root.addFilter(only_others)
+    try:
+        with redirect_stdout(io.StringIO()):
+            yield
+    except RAISED as error:
+        raise RejectedModelError(f"the graph cannot be quantized so: {error}") from error
+    finally:
+        root.removeFilter(only_others)
+        root.removeHandler(nowhere)

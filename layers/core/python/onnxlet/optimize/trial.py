@@ -1,0 +1,154 @@
+"""One candidate of the ladder, tried: its size, its answers under the contract, its latency beside the float graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from onnxlet.engine import OnnxEngine, load_engine
+from onnxlet.errors import DeadlineExceededError, ExecutionError, InvalidInputError, RejectedModelError
+from onnxlet.manifest import Calibration, Contract, Steps
+from onnxlet.optimize.latency import Latency, latency_of
+from onnxlet.optimize.rows import Answers, Rows, alone_of, answers_of
+from onnxlet.prepare.inspection import holds_halves
+from onnxlet.prepare.offline import save_optimized
+from onnxlet.tensors import Tensor, Tensors
+from onnxlet.verify.contract import breaches, judge
+from onnxlet.verify.task import Task, task_of
+
+RUN_DEADLINE = 60.0
+BATCH = 32
+"""Rows of the second latency."""
+ATTEMPTS = 3
+"""How often a latency over the limit is measured before it is believed."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A candidate's answers under the contract, to all rows at once and to the first ones alone."""
+
+    answers: Answers
+    batch: Contract
+    alone: Contract
+
+    @property
+    def breach(self) -> str:
+        """In what the contract does not hold; empty if it does."""
+        return breaches(self.batch) or breaches(self.alone)
+
+    @property
+    def distance(self) -> float:
+        """The largest one, on the contract's scale; labels that changed where there is none."""
+        return max(_found(contract, "distance", "label_change") for contract in (self.batch, self.alone))
+
+    @property
+    def damage(self) -> float:
+        """How far the answers went on average: what tells nodes apart."""
+        return _found(self.batch, "mean_distance", "label_change")
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """By the truth, or the cosine to the float graph's embeddings."""
+        return {name: estimate.value for name, estimate in self.batch.stages[-1].metrics.items()}
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A candidate and what it gave. `broken` says why nothing could be measured."""
+
+    name: str
+    method: str
+    keep: tuple[str, ...] = ()
+    calibration: Calibration | None = None
+    path: Path | None = None
+    size: int = 0
+    judged: Judged | None = None
+    latency: Latency | None = None
+    latency_32: Latency | None = None
+    broken: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the contract does."""
+        return self.judged is not None and not self.judged.breach
+
+
+class Bench:
+    """The float graph, the rows, and what candidates are held against."""
+
+    def __init__(self, graph: Path, steps: Steps, rows: Rows, folder: Path) -> None:
+        """Raises RejectedModelError, ExecutionError or InvalidInputError for a float graph that fails."""
+        self.rows, self._steps, self._folder = rows, steps, folder
+        self.plain = load(graph)
+        self._alone = alone_of(self.plain, rows)
+        self.before = answers_of(self.plain, steps, rows, self._alone)
+        self._task = task_of(steps, self.before.batch, rows.truth)
+        self._served = self.served(graph)
+        self.latency = self._latency(self._served, 1)
+        self.latency_32 = self._latency(self._served, BATCH)
+
+    def judge(self, engine: OnnxEngine, rows: Rows | None = None) -> Judged:
+        """The engine's answers to the rows, or to fewer of them. Raises as the engine does."""
+        rows = rows or self.rows
+        alone = min(self._alone, rows.count)
+        after = answers_of(engine, self._steps, rows, alone)
+        before = Answers(_first(self.before.batch, rows.count), _first(self.before.alone, alone))
+        truth = rows.truth
+        return Judged(
+            after,
+            _judged(before.batch, after.batch, truth, self._task),
+            _judged(before.alone, after.alone, truth[:alone] if truth is not None else None, self._task),
+        )
+
+    def measure(self, tried: Tried) -> Tried:
+        """The candidate with its figures."""
+        if tried.path is None:
+            return tried
+        size = tried.path.stat().st_size
+        try:
+            judged = self.judge(load(tried.path))
+            engine = self.served(tried.path)
+            latency, latency_32 = self._latency(engine, 1), self._latency(engine, BATCH)
+        except (RejectedModelError, ExecutionError, InvalidInputError, DeadlineExceededError) as error:
+            return Tried(tried.name, tried.method, tried.keep, tried.calibration, tried.path, size, broken=error.detail)
+        return Tried(
+            tried.name, tried.method, tried.keep, tried.calibration, tried.path, size, judged, latency, latency_32
+        )
+
+    def served(self, graph: Path) -> OnnxEngine:
+        """The graph as it will be served: optimized offline, unless its weights are stored as halves."""
+        if holds_halves(onnx.load(graph, load_external_data=False)):
+            return load(graph)
+        optimized = self._folder / "served.onnx"
+        save_optimized(graph, optimized, weights_apart=False, optimize=True)
+        return load_engine(optimized, threads=1, optimized=True, run_deadline=RUN_DEADLINE)
+
+    def _latency(self, engine: OnnxEngine, count: int) -> Latency:
+        """The best of a few measurements; one that is not slower is believed at once."""
+        inputs = self.rows.repeated(count)
+        for attempt in range(1, ATTEMPTS + 1):
+            latency = latency_of(engine, self._served, inputs)
+            if not latency.slower or attempt == ATTEMPTS or count > 1:
+                break
+        return latency
+
+
+def load(path: Path) -> OnnxEngine:
+    """The graph, optimized as it is loaded. Raises RejectedModelError."""
+    return load_engine(path, threads=1, optimized=False, run_deadline=RUN_DEADLINE)
+
+
+def _judged(before: Tensors, after: Tensors, truth: Tensor | None, task: Task) -> Contract:
+    return judge(before, after, truth, task, stages=("onnx", "optimized"), resamples=0)
+
+
+def _first(answers: Tensors, count: int) -> Tensors:
+    return {name: tensor[:count] for name, tensor in answers.items()}
+
+
+def _found(contract: Contract, *names: str) -> float:
+    found: Sequence[float] = [finding.value for name in names for finding in contract.findings if finding.name == name]
+    return found[0] if found else 0.0
