@@ -6,14 +6,18 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import onnx
 import pytest
 from click.testing import CliRunner, Result
 
 import trained
+from models import tiny
 from onnxlet.cli import cli
 from onnxlet.cli.ship import ship
-from onnxlet.cli.toolchain import convert
+from onnxlet.cli.toolchain import convert, optimize
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
 
@@ -125,10 +129,11 @@ def test_a_file_that_can_run_code_needs_trust_and_data_is_needed(run: Run, sourc
     assert run("ship", str(source.model), "m").exit_code == 2
 
 
-def test_it_takes_all_that_convert_takes() -> None:
+def test_it_takes_all_that_convert_and_optimize_take() -> None:
     names = {param.name for param in ship.params}
 
     assert {param.name for param in convert.params} - {"directory", "model"} <= names
+    assert {param.name for param in optimize.params} - {"directory", "place"} <= names
 
 
 def test_verify_prints_where_the_report_lies_and_fails_with_the_contract(
@@ -146,3 +151,31 @@ def test_verify_prints_where_the_report_lies_and_fails_with_the_contract(
     assert not json.loads(broken.stdout)["holds"]
     assert "does not hold" in broken.stderr
     assert run("verify", place).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("graph", "more", "task"),
+    [
+        (tiny.regressor(), ("--target", "truth"), "regression"),
+        (tiny.two_inputs(), (), "tensors"),
+        (tiny.classifier(), ("--target", "sign", "--labels", "no,yes"), "classification"),
+    ],
+)
+def test_a_bare_graph_ships_with_arrays_too(
+    run: Run, tmp_path: Path, graph: onnx.ModelProto, more: tuple[str, ...], task: str
+) -> None:
+    file = tmp_path / "net.onnx"
+    file.write_bytes(graph.SerializeToString())
+    random = np.random.default_rng(0)
+    arrays: dict[str, Any] = {
+        spec.name: random.normal(size=(40, spec.type.tensor_type.shape.dim[1].dim_value)).astype(np.float32)
+        for spec in graph.graph.input
+    }
+    np.savez(tmp_path / "rows.npz", truth=np.arange(40.0), sign=np.arange(40) % 2, **arrays)
+
+    result = run("ship", str(file), "net", "--data", str(tmp_path / "rows.npz"), *more, "--json")
+
+    assert result.exit_code == 0, result.stderr
+    contract = json.loads(result.stdout)["version"]["contract"]
+    assert contract["holds"]
+    assert contract["task"] == task

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from onnxlet.cli.access import Access, pass_access
+from onnxlet.cli.contracts import verdict
 from onnxlet.cli.moving import versions_of
 from onnxlet.cli.options import MODEL, json_option, ref_argument
 from onnxlet.cli.output import Output, facts, size, table
@@ -92,6 +93,7 @@ def _told(manifest: Manifest, digest: str) -> str:
                 ("outputs", _specs(manifest.signature.outputs)),
                 ("golden cases", f"{manifest.golden.cases} ({manifest.golden.source})" if manifest.golden else None),
                 ("optimization", f"{optimization.method}: {optimization.reason}" if optimization else None),
+                ("contract", verdict(manifest.contract) if manifest.contract else "none"),
             )
         ),
         table(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,15 +15,17 @@ from onnxlet.cli.contracts import contract_options, force_option, told, verdict
 from onnxlet.cli.moving import warn
 from onnxlet.cli.options import data_options, json_option, model_argument, why_option
 from onnxlet.cli.output import Output, facts, size
-from onnxlet.cli.toolchain import convert
+from onnxlet.cli.toolchain import convert, optimize
 from onnxlet.errors import ContractFailedError
 
 if TYPE_CHECKING:
     from onnxlet.fit.report import Report
     from onnxlet.manifest import Bounds, Contract, Draft, Manifest
 
-OWN = {"model", "directory", "data", "target", "output"}
-"""Parameters of `convert` that ship has in its own way; it takes all others over."""
+OWN = {"model", "directory", "place", "data", "target", "output"}
+"""Parameters of `convert` and `optimize` that ship has in its own way; it takes all others over."""
+CONVERTING = [param for param in convert.params if param.name not in OWN]
+OPTIMIZING = [param for param in optimize.params if param.name not in OWN]
 
 
 @dataclass(frozen=True)
@@ -47,16 +49,21 @@ class Shipment:
         cells = read_data(self.data)
         for column in self.slices:
             cells.column(column)
-        choices = {name: value for name, value in self.choices.items() if value is not None}
         begin("converting")
-        convert(self.model, place, data=self.data, target=self.target, on_progress=begin, **choices)
+        converting = self._chosen(CONVERTING)
+        convert(self.model, place, data=self.data, target=self.target, on_progress=begin, **converting)
         begin("optimizing")
-        draft = optimize(place, data=self.data, target=self.target, on_progress=begin)
+        optimizing = self._chosen(OPTIMIZING)
+        draft = optimize(place, data=self.data, target=self.target, on_progress=begin, **optimizing)
         begin("verifying")
         contract = verify(
             place, data=self.data, target=self.target, slices=self.slices, bounds=self.bounds, on_progress=begin
         )
         return draft, contract
+
+    def _chosen(self, params: Sequence[click.Parameter]) -> dict[str, Any]:
+        chosen = {param.name: self.choices[param.name] for param in params if param.name}
+        return {name: value for name, value in chosen.items() if value is not None}
 
 
 @click.command(short_help="Convert, optimize, verify and publish in one go.")
@@ -89,9 +96,10 @@ def ship(
 ) -> None:
     """Convert, optimize, verify and publish MODEL_FILE as the next version of NAME, and print NAME:VERSION.
 
-    MODEL_FILE is what `onnxlet convert` takes, and so are its options. All of it is judged on --data, rows that the
-    model was not trained on: with --target by the truth, without it only by how far answers moved. A version whose
-    accuracy contract does not hold is not published, unless --force says so and --reason why.
+    MODEL_FILE is what `onnxlet convert` takes; the options are its own and those of optimize and verify. All of it is
+    judged on --data, rows that the model was not trained on: with --target by the truth, without it only by how far
+    answers moved. A version whose accuracy contract does not hold is not published, unless --force says so and
+    --reason why.
 
     \b
     Example:
@@ -118,7 +126,7 @@ def ship(
     output.show({"version": manifest, "alias": alias, "fit": report}, f"{manifest.model}:{manifest.version}")
 
 
-ship.params[2:2] = [param for param in convert.params if param.name not in OWN]
+ship.params[2:2] = [*CONVERTING, *OPTIMIZING]
 
 
 def _require(contract: Contract, *, force: bool) -> None:

@@ -16,8 +16,8 @@ LINE = 22
 Pairs = Sequence[tuple[str, Sequence[float | None]]]
 
 
-def bars(title: str, rows: Pairs, stages: Sequence[str], *, most: float, form: str = "{:.3f}") -> str:
-    """Horizontal bars: per row one for each stage, from 0 to `most`."""
+def bars(title: str, rows: Pairs, stages: Sequence[str], *, most: float, form: str = "{:.3f}", colour: int = 0) -> str:
+    """Horizontal bars: per row one for each stage, from 0 to `most`; the first stage has the page's n-th `colour`."""
     parts, top = [], 8.0
     thick = LINE * 0.8 / max(len(stages), 1) if len(stages) > 1 else LINE * 0.6
     for name, values in rows:
@@ -26,16 +26,15 @@ def bars(title: str, rows: Pairs, stages: Sequence[str], *, most: float, form: s
             if value is not None:
                 width = max(value, 0) / (most or 1) * (WIDTH - LEFT - RIGHT)
                 y = top + 3 + index * thick
-                parts.append(
-                    f'<rect class="s{index}" x="{LEFT}" y="{y:.1f}" width="{width:.1f}" height="{thick - 1:.1f}"/>'
-                )
+                box = f'x="{LEFT}" y="{y:.1f}" width="{width:.1f}" height="{thick - 1:.1f}"'
+                parts.append(f'<rect class="s{index + colour}" {box}/>')
         told = [value for value in values if value is not None]
         if told:
             x = LEFT + max(0.0, *told) / (most or 1) * (WIDTH - LEFT - RIGHT) + 6
             parts.append(_text(x, top + LINE * 0.65 + 2, form.format(told[-1])))
         top += LINE + 4
     described = "; ".join(f"{name}: " + ", ".join(_said(stages, values, form)) for name, values in rows)
-    return _figure(title, described, parts, top + 4, stages)
+    return _figure(title, described, parts, top + 4, stages, colour=colour)
 
 
 def whiskers(
@@ -99,8 +98,12 @@ def _text(x: float, y: float, text: str, *, anchor: str = "start", kind: str = "
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{classed}>{escape(shown)}</text>'
 
 
-def _figure(title: str, described: str, parts: Sequence[str], height: float, stages: Sequence[str]) -> str:
-    keys = "".join(f'<span><i class="s{index}"></i>{escape(stage)}</span>' for index, stage in enumerate(stages))
+def _figure(
+    title: str, described: str, parts: Sequence[str], height: float, stages: Sequence[str], *, colour: int = 0
+) -> str:
+    keys = "".join(
+        f'<span><i class="s{index}"></i>{escape(stage)}</span>' for index, stage in enumerate(stages, colour)
+    )
     legend = f'<p class="legend">{keys}</p>' if len(stages) > 1 else ""
     return (
         f'<figure><figcaption>{escape(title)}</figcaption>{legend}<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img">'

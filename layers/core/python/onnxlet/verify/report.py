@@ -123,7 +123,7 @@ def _distances(contract: Contract, plots: Plots) -> str:
         (bin_, [float(plots.distances[stage][index]) for stage in counted]) for index, bin_ in enumerate(decades())
     ]
     most = max((count for counts in plots.distances.values() for count in counts), default=0)
-    chart = bars("How many answers moved how far", by_bin, counted, most=most, form="{:.0f}") if most else ""
+    chart = bars("How many answers moved how far", by_bin, counted, most=most, form="{:.0f}", colour=1) if most else ""
     first = escape(contract.stages[0].stage)
     table = _table(("", *(escape(stage.stage) for stage in stages)), rows, numbers=range(1, len(stages) + 1))
     return f"<h2>Distance from {first}</h2>{table}{chart}"
