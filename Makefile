@@ -63,8 +63,9 @@ MARKERS_tensorflow := tensorflow
 	@.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS_$*)]' $(PIP_$*)
 	@touch $@
 
+# Small models are not worth threads, which wait for each other by spinning.
 test-toolchain-%: .venv-%/.dev
-	files=$$(grep -lE 'pytest\.mark\.($(MARKERS_$*))\b' tests/toolchain/test_*.py) && \
+	export OMP_NUM_THREADS=1; files=$$(grep -lE 'pytest\.mark\.($(MARKERS_$*))\b' tests/toolchain/test_*.py) && \
 		.venv-$*/bin/python -m pytest -o addopts="--strict-config --strict-markers -ra" $$files
 
 .PRECIOUS: .venv-%/.dev

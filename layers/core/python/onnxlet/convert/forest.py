@@ -7,7 +7,7 @@ way at every split and margins are rounded alike. The node is TreeEnsemble, oper
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import numpy as np
 from onnx import numpy_helper
@@ -51,30 +51,22 @@ class Forest:
     mode: int
     base: Tensor
     scale: float = 1.0
-    splits: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "splits", sum(len(tree.features) for tree in self.trees))
 
     def write(self, graph: GraphWriter, features: str) -> str:
         """Append the forest to a graph with `features` [N, columns]; returns its margins [N, outputs] in float64.
 
-        Raises ConversionError for a forest without a split, which answers every row alike.
+        Raises ConversionError for a forest of no trees.
         """
-        if self.splits == 0:
-            raise ConversionError("no tree of the model has a split, so every row gets the same answer: train longer")
+        if not self.trees:
+            raise ConversionError("the model holds no trees: train it")
         precision = self.base.dtype
         table = _Table()
         base = self.base.copy()
         for tree in self.trees:
             for target, column in enumerate(tree.leaves.T * self.scale, tree.target):
-                leaves = column.astype(precision)
-                if len(tree.features):
-                    # the libraries start from the base, and so does its first tree here
-                    table.take(tree, leaves + base[target], target)
-                    base[target] = 0
-                else:
-                    base[target] += leaves[0]
+                # the libraries start from the base, and so does its first tree here
+                table.take(tree, column.astype(precision) + base[target], target)
+                base[target] = 0
         margins = graph.add(
             "TreeEnsemble",
             graph.single(features) if precision == np.float32 else graph.double(features),
@@ -86,8 +78,6 @@ class Forest:
             tree_roots=table.roots,
             **{name: np.concatenate(parts).astype(np.int64).tolist() for name, parts in table.integers.items()},
         )
-        if base.any():
-            margins = graph.add("Add", margins, graph.constant(base))
         return graph.double(margins)
 
     def typical(self, count: int, width: int, random: np.random.Generator) -> Tensor:
@@ -137,7 +127,11 @@ class _Table:
         self._leaf_count = 0
 
     def take(self, tree: Tree, leaves: Tensor, target: int) -> None:
-        """Append one tree with one value per leaf."""
+        """Append one tree with one value per leaf; one without splits gets a split that tells nothing."""
+        if not len(tree.features):
+            zero = np.zeros(1, dtype=np.int64)
+            tree = replace(tree, features=zero, thresholds=zero, missing_left=zero, left=~zero, right=~(zero + 1))
+            leaves = np.repeat(leaves, 2)
         self.roots.append(self.splits)
         self.thresholds.append(tree.thresholds)
         self.leaves.append(leaves)

@@ -50,7 +50,8 @@ def open_model(path: Path, *, trust: bool, say: Callable[[str], None]) -> Matrix
     import xgboost
 
     try:
-        booster = xgboost.Booster(model_file=path)
+        # from bytes: of a file it would judge the format by the name
+        booster = xgboost.Booster(model_file=bytearray(path.read_bytes()))
         document = json.loads(bytes(booster.save_raw("json")))
     except (xgboost.core.XGBoostError, ValueError) as error:
         raise ConversionError(

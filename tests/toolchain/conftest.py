@@ -1,0 +1,24 @@
+"""What tests of frameworks are given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from onnxlet.store import Store
+from toolchain.shipping import Data, Shipped, ship
+
+Ship = Callable[..., Shipped]
+
+
+@pytest.fixture
+def shipping(store: Store, tmp_path: Path) -> Ship:
+    """Converts a model file with data, publishes it, and serves it."""
+
+    def run(source: Path, data: Data | Path | None = None, **options: Any) -> Shipped:  # noqa: ANN401
+        return ship(source, data, store, tmp_path, **options)
+
+    return run
