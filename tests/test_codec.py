@@ -196,16 +196,16 @@ def test_errors_say_where() -> None:
         "[[1, 2], [3]]": r"ragged: x\[1\] must be a list of 2 like those before it, not one of 1",
         "[[1, 2], 3]": r"ragged: x\[1\] must be a list of 2 like those before it, not an integer",
         "[[1, 2], [3, true]]": r"x\[1\]\[1\] must be a number, not true or false",
-        "[1, 1e39]": r"x\[1\] is beyond FP32: 1e\+39",
+        "[1, 1e39]": r"x\[1\] is beyond FP32",
     }.items():
         with pytest.raises(InvalidInputError, match=said):
             exactly(body.encode(), "FP32")
     for datatype, body, said in (
-        ("INT8", "[1, 128]", r"x\[1\] is beyond INT8: 128"),
-        ("UINT8", "[-1]", r"x\[0\] is beyond UINT8: -1"),
-        ("INT64", "[9223372036854775808]", "beyond INT64: 9223372036854775808"),
-        ("FP16", "[65520]", "beyond FP16: 65520"),
-        ("FP64", "[1" + "0" * 400 + "]", "beyond FP64: 1000"),
+        ("INT8", "[1, 128]", r"x\[1\] is beyond INT8"),
+        ("UINT8", "[-1]", r"x\[0\] is beyond UINT8"),
+        ("INT64", "[9223372036854775808]", "beyond INT64$"),
+        ("FP16", "[65520]", "beyond FP16$"),
+        ("FP64", "[1" + "0" * 400 + "]", "beyond FP64$"),
         ("INT32", "[1.0]", "must be an integer, not a decimal number"),
         ("BOOL", "[1]", "must be true or false, not an integer"),
         ("BYTES", "[1]", 'must be a string or {"b64": …}, not an integer'),
@@ -227,7 +227,7 @@ def test_nan_and_infinity_are_read_and_numbers_out_of_range_are_not() -> None:
     tensor = exactly(b"[NaN, Infinity, -Infinity, 1]", "FP32")
     assert math.isnan(tensor[0])
     assert tensor[1:].tolist() == [math.inf, -math.inf, 1.0]
-    with pytest.raises(InvalidInputError, match="1e400 is out of range"):
+    with pytest.raises(InvalidInputError, match="a number is out of range"):
         exactly(b"[1e400]", "FP64")
 
 

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from msgspec.structs import replace
 from onnx import helper
@@ -22,6 +23,7 @@ from onnxlet import errors
 from onnxlet.aliases import Route, decode_alias, encode
 from onnxlet.dataplane import MAX_REQUEST, MAX_RESPONSE, DataPlane, owns_path
 from onnxlet.errors import OnnxletError
+from onnxlet.gateway import to_event_answer
 from onnxlet.golden import decode_cases, encode_cases
 from onnxlet.keys import alias_key
 from onnxlet.messages import Request
@@ -183,6 +185,38 @@ def test_an_answer_over_the_limit_says_what_to_do_instead(shop: Shop) -> None:
         shop.dataplane.invoke({"model": "flood", **json.loads(body)})
 
 
+def test_an_answer_whose_quotes_lambda_would_escape_beyond_its_limit_is_refused(shop: Shop) -> None:
+    shop.publish(
+        "words",
+        [spec("x", "BYTES", -1, 1)],
+        [spec("y", "BYTES", -1, 100_000)],
+        [
+            helper.make_node("Constant", [], ["shape"], value_ints=[1, 100_000]),
+            helper.make_node("Expand", ["x", "shape"], ["y"]),
+        ],
+    )
+    response = shop.predict("words", json.dumps({"instances": [["benign"]] * 6}))
+    assert response.status == 413
+    answered = shop.predict("words", json.dumps({"instances": [["benign"]] * 5}))
+    assert answered.status == 200
+    event = to_event_answer(answered, {"requestContext": {"http": {}}})
+    assert len(json.dumps(event, ensure_ascii=False)) < 6_291_556
+
+
+def test_what_a_direct_invocation_raises_repeats_no_value_of_the_input(shop: Shop) -> None:
+    shop.publish(
+        "embedder",
+        [spec("ids", "INT64", -1)],
+        [spec("y", "FP32", -1, 2)],
+        [helper.make_node("Gather", ["table", "ids"], ["y"])],
+        weights={"table": np.zeros((3, 2), np.float32)},
+    )
+    assert "777" in shop.predict("embedder", '{"instances": [777]}').body.decode()
+    with pytest.raises(errors.ExecutionError) as error:
+        shop.dataplane.invoke({"model": "embedder", "instances": [777]})
+    assert "777" not in f"{error.value}{error.value.__cause__}"
+
+
 # --- answers say where they come from ---------------------------------------------------------------------------------
 
 
@@ -256,6 +290,7 @@ def test_a_stale_answer_says_so(directory_url: str, tmp_path: Path) -> None:
     root.write_text("no directory any more")
     stale = plane.answer(request)
     assert (stale.status, stale.headers["X-Onnxlet-Stale"]) == (200, "true")
+    assert plane.invoke({"model": "echo", "instances": [1.0]})["stale"] is True
     root.unlink()
 
 

@@ -42,7 +42,7 @@ class ArtifactCache:
         The report is for people and is not fetched.
 
         Raises DigestMismatchError and IntegrityError for artifacts that are not what the manifest says,
-        UnavailableError if the disk does not take them, DeadlineExceededError after `deadline` seconds, and what the
+        UnavailableError if the disk does not take them, StoreUnavailableError after `deadline` seconds, and what the
         store raises.
         """
         folder = f"{self._directory}/{digest.removeprefix('sha256:')}"

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from onnxlet.errors import (
+    ExecutionError,
     InvalidInputError,
     MethodNotAllowedError,
     OnnxletError,
@@ -30,6 +31,8 @@ MAX_REQUEST = 6 * MB
 """Bytes of a body, before and after decompression: what Lambda takes in one event."""
 MAX_RESPONSE = 5 * MB + MB // 2
 """Bytes of an answer as Lambda carries it: its limit is 6 MB with the envelope and the escapes of JSON."""
+MAX_CARRIED = 6_200_000
+"""Bytes of an answer inside Lambda's own, which is JSON again: at most 6,291,556, of which the envelope takes some."""
 COMPRESS_FROM = 64 * 1024
 """Bytes from which an answer is compressed for those who take it: below, gzip takes longer than the bytes it saves."""
 _COMPRESSION = 1
@@ -71,11 +74,18 @@ class DataPlane:
             raise InvalidInputError("'model' must be a string: a name, 'name:version' or 'name@alias'")
         served = self._predictor.served(parse_ref(ref))
         call = read_document(event, served.model)
-        body = write_answer(served.model.predict(call.inputs, call.signature), rows=call.rows)
-        if len(body) > MAX_RESPONSE:
-            raise _response_too_large(len(body))
+        try:
+            outputs = served.model.predict(call.inputs, call.signature)
+        except ExecutionError:  # Lambda logs what is raised, and ONNX Runtime's words can repeat the input
+            raise ExecutionError("the model failed on this input: over HTTP the answer says why") from None
+        body = write_answer(outputs, rows=call.rows)
+        _check_size(body, b",:")  # the runtime writes a space behind each
         answer: dict[str, Any] = _parsed(body)
         answer["model_version"] = served.version
+        if served.stale:
+            answer["stale"] = True
+        if served.fallback:
+            answer["fallback"] = True
         return answer
 
     def _answer(self, request: Request) -> Response:
@@ -101,18 +111,30 @@ def _finished(request: Request, response: Response) -> Response:
     if request.method == "HEAD":
         response.body = b""
         return response
-    size = len(response.body)
-    if _takes_gzip(request.headers.get("accept-encoding", "")):
+    try:
+        if not _takes_gzip(request.headers.get("accept-encoding", "")):
+            _check_size(response.body, b'"\\')  # each is escaped in Lambda's answer
+            return response
         import zlib
 
         gzip = zlib.compressobj(_COMPRESSION, wbits=31)
-        response.body = gzip.compress(response.body) + gzip.flush()
-        response.headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
-        size = len(response.body) * 4 // 3
-    if size > MAX_RESPONSE:
-        response.headers.pop("Content-Encoding", None)
-        return tfserving.refuse(_response_too_large(size), response.headers)
+        body = gzip.compress(response.body) + gzip.flush()
+        if len(body) * 4 // 3 > MAX_RESPONSE:
+            raise _response_too_large(len(body) * 4 // 3)
+    except ResponseTooLargeError as error:
+        return tfserving.refuse(error, response.headers)
+    response.body = body
+    response.headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
     return response
+
+
+def _check_size(body: bytes, doubled: bytes) -> None:
+    """Refuse an answer that Lambda could not carry, in which the bytes `doubled` take one more."""
+    size = len(body)
+    if size > MAX_CARRIED // 2:
+        carried = size + sum(body.count(byte) for byte in doubled)
+        if size > MAX_RESPONSE or carried > MAX_CARRIED:
+            raise _response_too_large(size)
 
 
 def _options(request: Request) -> Response:
@@ -131,7 +153,8 @@ def _request_too_large() -> RequestTooLargeError:
 
 def _response_too_large(size: int) -> ResponseTooLargeError:
     return ResponseTooLargeError(
-        f"response too large: {size:,} bytes, at most {MAX_RESPONSE:,} can be answered: send fewer rows per call, "
+        f"response too large: {size:,} bytes, at most {MAX_RESPONSE:,} (less with many quotes) can be answered: "
+        "send fewer rows per call, "
         "ask for fewer outputs, accept gzip, or score a file in batch",
         size=size,
     )

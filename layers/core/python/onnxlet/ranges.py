@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from time import monotonic
 
-from onnxlet.errors import DeadlineExceededError, OnnxletError
+from onnxlet.errors import OnnxletError, StoreUnavailableError
 from onnxlet.store import Store
 
 RANGE = 16 * 2**20
@@ -21,7 +21,7 @@ IN_FLIGHT = 8
 def read_ranges(store: Store, key: str, size: int, until: float) -> Iterator[bytes | memoryview]:
     """The first `size` bytes of an object, range by range; ends early where the object does.
 
-    Raises DeadlineExceededError once `time.monotonic` passes `until`, and what the store raises.
+    Raises StoreUnavailableError once `time.monotonic` passes `until`, and what the store raises.
     """
     reading = _Reading(store, key, size)
     try:
@@ -34,9 +34,9 @@ def read_ranges(store: Store, key: str, size: int, until: float) -> Iterator[byt
         reading.stop()
 
 
-def took_too_long(key: str) -> DeadlineExceededError:
+def took_too_long(key: str) -> StoreUnavailableError:
     """The error of a fetch past its deadline."""
-    return DeadlineExceededError(f"fetching {key!r} took too long: raise ONNXLET_LOAD_DEADLINE")
+    return StoreUnavailableError(f"fetching {key!r} took too long: raise ONNXLET_LOAD_DEADLINE")
 
 
 class _Reading:

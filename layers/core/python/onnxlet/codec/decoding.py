@@ -199,8 +199,7 @@ def _converted(value: Any, datatype: Datatype, place: Place, *, exact: bool) -> 
         return _narrowed(wide, datatype).reshape(shape)
     except (OverflowError, UncertainError):
         position = next(at for at, leaf in enumerate(flat) if not _in_range(leaf, datatype))
-        where, shown = _placed(place, position, shape), str(flat[position])[:40]
-        raise InvalidInputError(f"{where} is beyond {datatype.name}: {shown}") from None
+        raise InvalidInputError(f"{_placed(place, position, shape)} is beyond {datatype.name}") from None
 
 
 def _flattened(value: Any, place: Place) -> tuple[list[int], list[Any]]:  # noqa: ANN401 - a JSON value

@@ -112,7 +112,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _finite(text: str) -> float:
     number = float(text)
     if number in _INFINITE:
-        raise ValueError(f"{text[:40]} is out of range")
+        raise ValueError("a number is out of range")
     return number
 
 
