@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,8 +17,8 @@ from models import tiny
 from onnxlet.datatypes import DATATYPES
 from onnxlet.engine import load_engine
 from onnxlet.errors import GoldenMismatchError, IntegrityError, InvalidInputError
-from onnxlet.golden import GoldenCase, check, decode_cases, encode_cases
-from onnxlet.manifest import Tolerance
+from onnxlet.golden import GoldenCase, architecture, check, decode_cases, encode_cases, tolerance_here
+from onnxlet.manifest import Golden, Tolerance
 from onnxlet.signature import Signature
 from onnxlet.tensors import Tensor, Tensors
 
@@ -152,3 +153,18 @@ def test_a_case_that_does_not_run_is_a_mismatch(tmp_path: Path) -> None:
     for inputs in ({"x": floats(1.0)}, {"z": floats(1.0)}):
         with pytest.raises(GoldenMismatchError, match="golden case 1 of 1 does not run"):
             check(engine, [GoldenCase(inputs, {"y": floats(1.0)})], Tolerance())
+
+
+def test_the_tolerance_is_this_architectures_and_the_declared_one_elsewhere() -> None:
+    narrow, wide, declared = Tolerance(1e-6, 1e-6), Tolerance(1.0, 1.0), Tolerance()
+    here = architecture()
+    other = "arm64" if here == "x86-64" else "x86-64"
+
+    assert tolerance_here(Golden("golden.json", "random", 1, declared, {here: narrow, other: wide})) == narrow
+    assert tolerance_here(Golden("golden.json", "random", 1, declared, {other: wide})) == declared
+
+
+def test_golden_cases_published_before_architectures_were_told_apart_still_read() -> None:
+    golden = msgspec.json.decode(b'{"path":"golden.json","source":"random","cases":1}', type=Golden)
+
+    assert tolerance_here(golden) == Tolerance()

@@ -9,13 +9,13 @@ import msgspec
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from models import tiny
 from onnxlet.convert.directory import write_draft
 from onnxlet.engine import load_engine
 from onnxlet.errors import DeadlineExceededError, InvalidInputError, RejectedModelError
-from onnxlet.golden import check, decode_cases
+from onnxlet.golden import architecture, check, decode_cases
 from onnxlet.manifest import Draft, digest
 from onnxlet.prepare import prepare
 from onnxlet.signature import Signature, TensorSpec
@@ -50,6 +50,36 @@ def test_a_bare_graph_gets_a_signature_a_digest_and_random_golden_cases(tmp_path
     cases = decode_cases(files["golden.json"].read_bytes())
     assert len(cases) == draft.golden.cases
     check(engine, cases, draft.golden.tolerance)
+
+
+def test_golden_answers_must_be_nearer_here_than_on_the_other_architecture(tmp_path: Path) -> None:
+    draft, _ = prepare(saved(tiny.classifier(), tmp_path / "source"), tmp_path / "work")
+
+    assert draft.golden is not None
+    declared, tolerances = draft.golden.tolerance, draft.golden.tolerances
+    here = tolerances.pop(architecture())
+    (other,) = [tolerance for name, tolerance in tolerances.items() if name in {"x86-64", "arm64"}][:1]
+    assert here.absolute < declared.absolute < other.absolute
+    assert here.relative < declared.relative < other.relative
+
+
+def test_integers_are_given_the_declared_tolerance_for_they_saturate_otherwise_elsewhere(tmp_path: Path) -> None:
+    model = tiny.identity(shape=("N", 3))
+    model.graph.ClearField("node")
+    scale = numpy_helper.from_array(np.array(0.1, dtype=np.float32), "scale")
+    zero = numpy_helper.from_array(np.array(0, dtype=np.int8), "zero")
+    model.graph.initializer.extend([scale, zero])
+    model.graph.node.extend(
+        [
+            helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"]),
+            helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["y"]),
+        ]
+    )
+
+    draft, _ = prepare(saved(model, tmp_path / "source"), tmp_path / "work")
+
+    assert draft.golden is not None
+    assert draft.golden.tolerances[architecture()] == draft.golden.tolerance
 
 
 @pytest.mark.parametrize("model", [tiny.text_classifier(), tiny.integers(), tiny.embedder(), tiny.two_inputs()])
