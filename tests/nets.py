@@ -39,7 +39,8 @@ def made(
 def drawn(*shape: int, seed: int = 0) -> Array:
     """Random weights that keep the scale of what they are multiplied with."""
     numbers: Array = np.random.default_rng(seed).normal(size=shape)
-    return (numbers / np.sqrt(shape[0])).astype(np.float32)
+    scaled: Array = (numbers / np.sqrt(shape[0])).astype(np.float32)
+    return scaled
 
 
 def dense(width: int = 256) -> onnx.ModelProto:

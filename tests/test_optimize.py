@@ -278,7 +278,7 @@ def test_the_latency_of_a_graph_beside_itself_is_the_same(tmp_path: Path) -> Non
 
 
 def test_microseconds_do_not_make_a_graph_slower() -> None:
-    assert not Latency(before=10e-6, after=20e-6).slower
+    assert not Latency(before=10e-6, after=19e-6).slower
     assert not Latency(before=10e-3, after=10.5e-3).slower
     assert Latency(before=10e-3, after=12e-3).slower
     assert str(Latency(before=10e-6, after=20e-6)) == "one row takes 20 instead of 10 us"

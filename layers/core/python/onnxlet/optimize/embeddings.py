@@ -30,13 +30,15 @@ def _looked_up(node: onnx.NodeProto, table: Tensor, weights: Weights) -> list[on
     name, rows, (answer,) = node.input[0], node.input[1], node.output
     scale = np.abs(table).max(axis=1, keepdims=True) / LARGEST
     scale[scale == 0] = 1
-    integers = weights.add(f"{name}_quantized", np.round(table / scale).astype(np.int8))
-    scales = weights.add(f"{name}_scale", scale.astype(np.float32))
+    # names that the quantizers do not make up as well
+    integers = weights.add(f"{name}_rows_int8", np.round(table / scale).astype(np.int8))
+    scales = weights.add(f"{name}_row_scales", scale.astype(np.float32))
+    found, cast, scaled = (f"{answer}_row{part}" for part in ("_int8", "_cast", "_factor"))
     return [
-        helper.make_node("Gather", [integers, rows], [f"{answer}_quantized"], name=f"{node.name}_quantized"),
-        helper.make_node("Cast", [f"{answer}_quantized"], [f"{answer}_cast"], name=f"{node.name}_cast", to=_FLOAT),
-        helper.make_node("Gather", [scales, rows], [f"{answer}_scale"], name=f"{node.name}_scale"),
-        helper.make_node("Mul", [f"{answer}_cast", f"{answer}_scale"], [answer], name=node.name),
+        helper.make_node("Gather", [integers, rows], [found], name=f"{node.name}_row_int8"),
+        helper.make_node("Cast", [found], [cast], name=f"{node.name}_row_cast", to=_FLOAT),
+        helper.make_node("Gather", [scales, rows], [scaled], name=f"{node.name}_row_factor"),
+        helper.make_node("Mul", [cast, scaled], [answer], name=node.name),
     ]
 
 

@@ -35,6 +35,8 @@ class Family:
     nodes: tuple[str, ...] = ()
     variants: tuple[Variant, ...] = ()
     skipped: str = ""
+    ends: tuple[str, ...] = ()
+    """The nodes that most likely must stay float, if any: the first and the last that multiply."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ def _dynamic(source: Source, cpu: str) -> Family:
             Variant(f"dynamic int8, {weighing.words}", partial(_write_dynamic, source, weighing))
             for weighing in dynamic_int8.WEIGHINGS[cpu]
         ),
+        ends=_ends(*surveyed.recurrent, *surveyed.products),
     )
 
 
@@ -83,7 +86,12 @@ def _static(source: Source, sample: Sample | str, cpu: str) -> Family:
             Variant(f"static int8, {how.words}", partial(_write_static, source, sample, how), sample.record(how.method))
             for how in static_int8.calibratings(cpu)
         ),
+        ends=_ends(*surveyed.convolutions, *surveyed.products),
     )
+
+
+def _ends(*nodes: str) -> tuple[str, ...]:
+    return (nodes[0], nodes[-1]) if len(nodes) > 1 else ()
 
 
 def _blocks(source: Source) -> Family:

@@ -7,7 +7,6 @@ from itertools import count
 from pathlib import Path
 
 from onnxlet.errors import DeadlineExceededError, ExecutionError, InvalidInputError, RejectedModelError
-from onnxlet.optimize import blocks, halves
 from onnxlet.optimize.families import Family, Variant
 from onnxlet.optimize.trial import Bench, Tried, load
 
@@ -24,8 +23,11 @@ class Ladder:
         self._bench, self._folder, self._search, self._say = bench, folder, search, say
         self._numbers = count(1)
 
-    def climb(self, family: Family) -> Iterator[Tried]:
-        """What each rung of the family gave."""
+    def climb(self, family: Family, held: int | None) -> Iterator[Tried]:
+        """What each rung of the family gave. `held` are the bytes of the smallest graph so far that may be chosen.
+
+        Nodes left in float only add bytes, so nothing is spared where a smaller graph was found already.
+        """
         if family.skipped:
             yield Tried(family.method, family.method, broken=family.skipped)
             return
@@ -35,7 +37,8 @@ class Ladder:
         if judged and not any(tried.holds for tried in judged):
             nearest = min(judged, key=lambda tried: tried.judged.distance if tried.judged else 0.0)
             variant = next(variant for variant in family.variants if variant.words == nearest.name)
-            yield from self._sparing(family, variant)
+            if held is None or nearest.size < held:
+                yield from self._sparing(family, variant)
 
     def _sparing(self, family: Family, variant: Variant) -> Iterator[Tried]:
         """The variant with more and more nodes left in float, until the contract holds."""
@@ -81,10 +84,9 @@ class Ladder:
 
 def _likely(family: Family) -> Iterator[tuple[str, tuple[str, ...]]]:
     """The nodes at the ends, whose errors are mostly the largest: the features' own outliers, and the answers."""
-    nodes = family.nodes
-    if len(nodes) < 2 or family.method in (blocks.METHOD, halves.METHOD):  # noqa: PLR2004 - one must remain
-        return
-    yield "the first node", nodes[:1]
-    yield "the last node", nodes[-1:]
-    if len(nodes) >= FEWEST_FOR_BOTH:
-        yield "the first and the last node", (nodes[0], nodes[-1])
+    if family.ends:
+        first, last = family.ends
+        yield "the first product", (first,)
+        yield "the last product", (last,)
+        if len(family.nodes) >= FEWEST_FOR_BOTH:
+            yield "the first and the last product", (first, last)

@@ -124,13 +124,12 @@ class Optimizing:
             return self._exact("there are no rows to compare answers on: give --data")
         bench = Bench(self._directory / MODEL, self._draft.steps, self._rows, folder)
         ladder = Ladder(bench, folder, search=wishes.search, say=self._say)
-        tried = [
-            each
-            for family in families(source, sample_of(self._rows), wishes.cpu)
-            if wishes.method in (None, family.method)
-            for each in ladder.climb(family)
-        ]
         choosing = Choosing(wishes.objective, size, timed=MACHINES.get(platform.machine()) == wishes.cpu)
+        tried: list[Tried] = []
+        for family in families(source, sample_of(self._rows), wishes.cpu):
+            if wishes.method in (None, family.method):
+                held = min((each.size for each in tried if not choosing.against(each)), default=None)
+                tried.extend(ladder.climb(family, held))
         chosen = choosing.choose(tried)
         return Climbed(self._why(choosing, tried, chosen), chosen, rungs(bench, choosing, tried, chosen), bench)
 
