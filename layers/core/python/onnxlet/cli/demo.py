@@ -92,6 +92,7 @@ class Story:
         # under 256 kB a graph stays exact unless a method is named: this one is small, and shows what quantizing does
         draft = self.commands.run("optimize", "diagnosis", *_data("diagnosis", "diagnosis"), "--method", "dynamic-int8")
         _tell(_before_and_after(draft))
+        _tell(_judged(self.commands.run("verify", "diagnosis", *_data("diagnosis", "diagnosis"))))
         self._convert("progression", "progression")
         for name in ("diagnosis", "progression"):
             self._publish(name, name)
@@ -193,6 +194,16 @@ def _before_and_after(draft: dict[str, Any]) -> str:
         for weights, count, stage in (("float32", "bytes_before", "onnx"), ("int8", "bytes_after", "optimized"))
     ]
     return table(("WEIGHTS", "SIZE", *map(str.upper, names)), rows)
+
+
+def _judged(contract: dict[str, Any]) -> str:
+    """The accuracy contract in a line."""
+    last = contract["stages"][-1]
+    accuracy, kept = last["metrics"]["accuracy"], last["distances"]["label_agreement"]
+    return (
+        f"the accuracy contract {'holds' if contract['holds'] else 'does not hold'}: {kept:.1%} of {contract['rows']} "
+        f"labels stay, accuracy {accuracy['value']:.3f} ({accuracy['low']:.3f} to {accuracy['high']:.3f})"
+    )
 
 
 def _timing(header: str) -> str:

@@ -5,7 +5,20 @@ from __future__ import annotations
 import click
 
 from onnxlet import __version__
-from onnxlet.cli import demo, export, fit, listing, moving, publishing, require, scoring, serving, ship, toolchain, verify
+from onnxlet.cli import (
+    demo,
+    export,
+    fit,
+    listing,
+    moving,
+    publishing,
+    require,
+    scoring,
+    serving,
+    ship,
+    toolchain,
+    verify,
+)
 from onnxlet.cli.access import Access, store_url
 from onnxlet.cli.frame import Frame
 
