@@ -136,6 +136,7 @@ def _converted(owner: Any, concrete: Any, count: int) -> onnx.ModelProto:
             # else it stops at the first operator that it does not know, and does not say which
             continue_on_error=True,
             opset=OPSET,
+            custom_op_handlers={"Erfc": (_write_erfc, [])},
             input_names=inputs,
             output_names=outputs,
             initialized_tables=tables,
@@ -143,6 +144,18 @@ def _converted(owner: Any, concrete: Any, count: int) -> onnx.ModelProto:
     made: onnx.ModelProto = model
     made.producer_name, made.producer_version, made.doc_string = "tf2onnx", "", ""
     return made
+
+
+def _write_erfc(graph: Any, node: Any, _name: str, _arguments: Any) -> None:
+    """1 - Erf: Keras's Gaussian error linear units use the complement, which tf2onnx 1.17 does not know."""
+    erf = graph.make_node("Erf", node.input)
+    kind = np.dtype(np.float64 if graph.get_dtype(node.input[0]) == onnx.TensorProto.DOUBLE else np.float32)
+    one = graph.make_const(f"{node.name}_one", np.ones((), kind))
+    shapes, dtypes = node.output_shapes, node.output_dtypes
+    graph.remove_node(node.name)
+    graph.make_node(
+        "Sub", [one.output[0], erf.output[0]], outputs=node.output, name=node.name, shapes=shapes, dtypes=dtypes
+    )
 
 
 def _check_operators(graph: onnx.GraphProto) -> None:

@@ -35,7 +35,6 @@ _OF_ONE: dict[str, Callable[[Any], Any]] = {
     "Reciprocal": tf.math.reciprocal,
     "Relu": tf.nn.relu,
     "Round": tf.round,
-    "Selu": tf.nn.selu,
     "Sigmoid": tf.sigmoid,
     "Sign": tf.sign,
     "Sin": tf.sin,
@@ -120,7 +119,9 @@ def is_infinite(call: Call) -> Any:
 
 @operator("Dropout")
 def dropout(call: Call) -> Any:
-    """Nothing: it acts in training alone."""
+    """Nothing: it acts in training alone. Raises ConversionError for one that is in training."""
+    if call.given(2) and call.static(2).any():
+        raise call.refusal("is in training mode: convert the model in evaluation mode")
     return tf.identity(call[0]), tf.ones(tf.shape(call[0]), tf.bool)
 
 
@@ -145,7 +146,7 @@ def cast(call: Call) -> Any:
     return tf.cast(x, wanted)
 
 
-@operator("Elu", "Celu", "LeakyRelu", "ThresholdedRelu")
+@operator("Elu", "Selu", "Celu", "LeakyRelu", "ThresholdedRelu")
 def rectified(call: Call) -> Any:
     """Rectifiers with one parameter."""
     x = call[0]
@@ -157,6 +158,9 @@ def rectified(call: Call) -> Any:
         case "Celu":
             alpha = call.attribute("alpha", 1.0)
             return tf.maximum(x, 0) + tf.minimum(alpha * tf.math.expm1(x / alpha), 0)
+        case "Selu":
+            alpha, gamma = call.attribute("alpha", 1.67326319), call.attribute("gamma", 1.05070102)
+            return gamma * tf.where(x > 0, x, alpha * tf.math.expm1(tf.minimum(x, 0)))
     return tf.where(x > 0, x, call.attribute("alpha", 1.0) * tf.math.expm1(tf.minimum(x, 0)))
 
 

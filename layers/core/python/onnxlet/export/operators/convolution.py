@@ -32,7 +32,7 @@ class Window:
         self.strides: list[int] = call.attribute("strides", [1] * count)
         self.dilations: list[int] = call.attribute("dilations", [1] * count)
         mode = call.attribute("auto_pad", "NOTSET")
-        if mode.startswith("SAME"):
+        if mode.startswith("SAME") and call.node.op_type != "ConvTranspose":
             self.pads = self._same(call, image, lower=mode == "SAME_LOWER")
         else:
             pads = call.attribute("pads", [0] * 2 * count) if mode == "NOTSET" else [0] * 2 * count
@@ -94,21 +94,37 @@ def transposed_convolution(call: Call) -> Any:
     x, weights = tf.convert_to_tensor(call[0]), tf.convert_to_tensor(call[1])
     window = Window(call, x, weights.shape[2:].as_list())
     spatial = len(window.kernel)
-    unusual = call.attribute("group", 1) != 1 or call.attribute("output_shape") or set(window.dilations) != {1}
-    if unusual or call.attribute("auto_pad", "NOTSET") != "NOTSET":
-        raise call.refusal("has groups, dilations or a padding of its own, which are not translated")
-    extra = call.attribute("output_padding", [0] * spatial)
-    sizes = shape_of(x)
+    if set(window.dilations) != {1}:
+        raise call.refusal("has dilations, which are not translated")
+    sizes, extra = shape_of(x), call.attribute("output_padding", [0] * spatial)
     full = [
         (size - 1) * step + span + more
         for size, step, span, more in zip(sizes[2:], window.strides, window.kernel, extra, strict=True)
     ]
     kernel = tf.transpose(weights, [*range(2, spatial + 2), 1, 0])
     shape = tf.stack([sizes[0], *full, weights.shape[1]])
-    answer = tf.nn.conv_transpose(channels_last(x), kernel, shape, window.strides, "VALID")
-    pieces = [slice(before, size - after) for (before, after), size in zip(window.pads, full, strict=True)]
-    answer = channels_first(answer)[(slice(None), slice(None), *pieces)]
+    groups = call.attribute("group", 1)
+    parts = zip(tf.split(channels_last(x), groups, -1), tf.split(kernel, groups, -1), strict=True)
+    made = [tf.nn.conv_transpose(image, part, shape, window.strides, "VALID") for image, part in parts]
+    pieces = [slice(start, end) for start, end in _kept(call, window, sizes[2:], full)]
+    answer = channels_first(tf.concat(made, -1))[(slice(None), slice(None), *pieces)]
     return answer + tf.reshape(call[2], [1, -1] + [1] * spatial) if call.given(2) else answer
+
+
+def _kept(call: Call, window: Window, sizes: list[Any], full: list[Any]) -> list[tuple[Any, Any]]:
+    """From where to where the full answer is wanted, along each spatial axis."""
+    mode, wanted = call.attribute("auto_pad", "NOTSET"), call.attribute("output_shape")
+    if wanted is None and not mode.startswith("SAME"):
+        return [(before, size - after) for (before, after), size in zip(window.pads, full, strict=True)]
+    wanted = wanted or [size * step for size, step in zip(sizes, window.strides, strict=True)]
+    kept = []
+    for size, target in zip(full, wanted, strict=True):
+        total = size - target
+        if isinstance(total, int) and total < 0:
+            raise call.refusal("wants more than it computes, which is not translated")
+        start = total // 2 if mode != "SAME_LOWER" else total - total // 2
+        kept.append((start, start + target))
+    return kept
 
 
 @operator("MaxPool", "AveragePool")

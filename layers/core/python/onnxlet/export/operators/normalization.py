@@ -11,7 +11,9 @@ from onnxlet.export.operators.call import MICROSOFT, Call, operator, shape_of
 
 @operator("BatchNormalization")
 def batch(call: Call) -> Any:
-    """By mean and variance as they were learned."""
+    """By mean and variance as they were learned. Raises ConversionError for one that is in training."""
+    if call.attribute("training_mode", 0):
+        raise call.refusal("is in training mode: convert the model in evaluation mode")
     shape = [1, -1] + [1] * (call.rank() - 2)
     scale, bias, mean, variance = (tf.reshape(call[index], shape) for index in range(1, 5))
     factor = scale * tf.math.rsqrt(variance + call.attribute("epsilon", 1e-5))
@@ -20,19 +22,23 @@ def batch(call: Call) -> Any:
 
 @operator("LayerNormalization", "SimplifiedLayerNormalization", "RMSNormalization")
 def layer(call: Call) -> Any:
-    """By each row's own mean and variance, or by its own scale alone."""
-    axis = call.attribute("axis", -1)
+    """By each row's own mean and variance, or by its own scale alone; and these two numbers."""
+    x, axis = call[0], call.attribute("axis", -1)
     axes = list(range(axis % call.rank(), call.rank()))
-    centred = call.node.op_type == "LayerNormalization"
-    answer = normalized(call[0], axes, call.attribute("epsilon", 1e-5), centred=centred) * call[1]
-    return answer + call[2] if call.given(2) else answer
+    mean = tf.reduce_mean(x, axes, keepdims=True) if call.node.op_type == "LayerNormalization" else tf.zeros_like(x)
+    factor = _inverse_deviation(x - mean, axes, call.attribute("epsilon", 1e-5))
+    answer = (x - mean) * factor * call[1]
+    return answer + call[2] if call.given(2) else answer, mean, factor
 
 
-def normalized(x: Any, axes: list[int], epsilon: float, *, centred: bool = True) -> Any:
-    """With a mean of 0, if it is centred, and a variance of 1."""
-    if centred:
-        x = x - tf.reduce_mean(x, axes, keepdims=True)
-    return x * tf.math.rsqrt(tf.reduce_mean(x * x, axes, keepdims=True) + epsilon)
+def normalized(x: Any, axes: list[int], epsilon: float) -> Any:
+    """With a mean of 0 and a variance of 1."""
+    centred = x - tf.reduce_mean(x, axes, keepdims=True)
+    return centred * _inverse_deviation(centred, axes, epsilon)
+
+
+def _inverse_deviation(x: Any, axes: list[int], epsilon: float) -> Any:
+    return tf.math.rsqrt(tf.reduce_mean(x * x, axes, keepdims=True) + epsilon)
 
 
 @operator("SkipLayerNormalization", domain=MICROSOFT)
@@ -66,5 +72,5 @@ def norm(call: Call) -> Any:
     """By the length along an axis."""
     x, axis = call[0], call.attribute("axis", -1)
     if call.attribute("p", 2) == 1:
-        return x / tf.reduce_sum(tf.abs(x), axis, keepdims=True)
-    return x / tf.sqrt(tf.reduce_sum(x * x, axis, keepdims=True))
+        return tf.math.divide_no_nan(x, tf.reduce_sum(tf.abs(x), axis, keepdims=True))
+    return tf.math.divide_no_nan(x, tf.sqrt(tf.reduce_sum(x * x, axis, keepdims=True)))

@@ -112,7 +112,8 @@ def matmul_of_numbers(call: Call) -> Any:
 def matmul_on_scales(call: Call) -> Any:
     """The product of two quantized matrices, quantized."""
     x, x_scale, x_zero, y, y_scale, y_zero, scale, zero = call.all()
-    answer = tf.cast(_exact(x, y, x_zero, _columns(y_zero, 2)), tf.float32) * (x_scale * _columns(y_scale, 2))
+    kind = tf.convert_to_tensor(scale).dtype
+    answer = tf.cast(_exact(x, y, x_zero, _columns(y_zero, 2)), kind) * (x_scale * _columns(y_scale, 2))
     return onto(answer, scale, zero)
 
 

@@ -30,7 +30,10 @@ def reduction(call: Call) -> Any:
     axes = call.integers(1, "axes") or None
     if axes is None and call.attribute("noop_with_empty_axes", 0):
         return tf.identity(call[0])
-    return _REDUCTIONS[call.node.op_type](call[0], axes, bool(call.attribute("keepdims", 1)))
+    x, keepdims = tf.convert_to_tensor(call[0]), bool(call.attribute("keepdims", 1))
+    if x.dtype == tf.bool:
+        return (tf.reduce_any if call.node.op_type == "ReduceMax" else tf.reduce_all)(x, axes, keepdims)
+    return _REDUCTIONS[call.node.op_type](x, axes, keepdims)
 
 
 @operator("ArgMax", "ArgMin")

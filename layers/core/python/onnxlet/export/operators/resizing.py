@@ -15,8 +15,8 @@ from onnxlet.tensors import Tensor
 def resize(call: Call) -> Any:
     """Axis by axis, to the nearest pixel or between the two nearest."""
     x, mode = tf.convert_to_tensor(call[0]), call.attribute("mode", "nearest")
-    if mode not in {"nearest", "linear"}:
-        raise call.refusal(f"resizes in the mode {mode!r}, which is not translated")
+    if mode not in {"nearest", "linear"} or call.attribute("antialias", 0):
+        raise call.refusal(f"resizes in the mode {mode!r}, or against aliases, which is not translated")
     sizes = x.shape.as_list()
     for axis, (scale, wanted) in enumerate(_wanted(call, sizes)):
         if scale == 1:
@@ -39,12 +39,20 @@ def resize(call: Call) -> Any:
 def _wanted(call: Call, sizes: list[int | None]) -> list[tuple[float, int]]:
     """Per axis the scale and the new size."""
     older = call.node.op_type == "Upsample" or call.opset < 11  # noqa: PLR2004 - where an input was put in between
-    index = 1 if older else 2
+    axes = call.attribute("axes", list(range(len(sizes))))
+    wanted: list[tuple[float, int]] = [(1.0, size or 0) for size in sizes]
     if call.given(3):
-        new = [int(size) for size in call.static(3)]
-        return [(1.0 if old in (None, size) else size / old, size) for old, size in zip(sizes, new, strict=True)]
+        if call.attribute("keep_aspect_ratio_policy", "stretch") != "stretch":
+            raise call.refusal("keeps the proportions of images, which is not translated")
+        for axis, new in zip(axes, call.static(3).tolist(), strict=True):
+            old = sizes[axis]
+            wanted[axis] = (1.0 if old is None else new / old, new)
+        return wanted
+    index = 1 if older else 2
     scales = call.static(index).tolist() if call.given(index) else call.attribute("scales")
-    return [(scale, int((size or 0) * scale)) for size, scale in zip(sizes, scales, strict=True)]
+    for axis, scale in zip(axes, scales, strict=True):
+        wanted[axis] = (scale, int((sizes[axis] or 0) * scale))
+    return wanted
 
 
 def _places(call: Call, size: int, wanted: int, scale: float) -> Tensor:

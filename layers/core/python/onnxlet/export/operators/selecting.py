@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from onnxlet.export.operators.call import Call, operator
+
+
+_PLACING: dict[str, Callable[..., Any]] = {
+    "none": tf.tensor_scatter_nd_update,
+    "add": tf.tensor_scatter_nd_add,
+    "max": tf.tensor_scatter_nd_max,
+    "min": tf.tensor_scatter_nd_min,
+}
 
 
 @operator("Gather")
@@ -46,9 +55,10 @@ def gather_nd(call: Call) -> Any:
 @operator("ScatterND")
 def scatter_nd(call: Call) -> Any:
     """A tensor with some of its slices replaced."""
-    if call.attribute("reduction", "none") != "none":
-        raise call.refusal("adds up what it places, which is not translated")
-    return tf.tensor_scatter_nd_update(call[0], call[1], call[2])
+    reduction = call.attribute("reduction", "none")
+    if reduction not in _PLACING:
+        raise call.refusal(f"combines what it places by {reduction!r}, which is not translated")
+    return _PLACING[reduction](call[0], call[1], call[2])
 
 
 @operator("OneHot")
@@ -58,7 +68,8 @@ def one_hot(call: Call) -> Any:
     indices = tf.cast(call[0], tf.int64)
     indices = tf.where(indices < 0, indices + tf.cast(depth, tf.int64), indices)
     off, on = tf.unstack(tf.convert_to_tensor(call[2]))
-    return tf.one_hot(indices, depth, on, off, axis=call.attribute("axis", -1), dtype=on.dtype)
+    axis = call.attribute("axis", -1) % (call.rank() + 1)
+    return tf.one_hot(indices, depth, on, off, axis=axis, dtype=on.dtype)
 
 
 @operator("NonZero")

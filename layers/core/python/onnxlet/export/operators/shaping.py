@@ -166,13 +166,14 @@ def pad(call: Call) -> Any:
     x = tf.convert_to_tensor(call[0])
     if mode == "reflect":
         return tf.pad(x, around, "REFLECT")
-    return tf.pad(x, around, constant_values=tf.cast(call.optional(2, call.attribute("value", 0)), x.dtype))
+    value = tf.cast(call.optional(2, call.attribute("value", 0)), x.dtype)
+    return tf.pad(x, around, constant_values=tf.reshape(value, []))
 
 
 @operator("Range")
 def numbers(call: Call) -> Any:
     """Numbers at equal distances."""
-    return tf.range(call[0], call[1], call[2])
+    return tf.range(*(tf.reshape(bound, []) for bound in call.all()))
 
 
 @operator("Trilu")
@@ -191,7 +192,8 @@ def blocks(call: Call) -> Any:
     n, c, h, w = shape_of(call[0])
     b = call.attribute("blocksize")
     if call.node.op_type == "SpaceToDepth":
-        x = tf.transpose(tf.reshape(call[0], [n, c, h // b, b, w // b, b]), [0, 3, 5, 1, 2, 4])
+        order = [0, 1, 3, 5, 2, 4] if call.attribute("mode", "DCR") == "CRD" else [0, 3, 5, 1, 2, 4]
+        x = tf.transpose(tf.reshape(call[0], [n, c, h // b, b, w // b, b]), order)
         return tf.reshape(x, [n, c * b * b, h // b, w // b])
     if call.attribute("mode", "DCR") == "CRD":
         x = tf.transpose(tf.reshape(call[0], [n, c // (b * b), b, b, h, w]), [0, 1, 4, 2, 5, 3])

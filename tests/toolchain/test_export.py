@@ -1,0 +1,323 @@
+"""Exporting versions as SavedModels: TensorFlow answers what the version does, or nothing is written."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import onnx
+import pytest
+from click.testing import CliRunner
+from onnx import TensorProto, helper
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import GradientBoostingRegressor, RandomForestClassifier
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+import trained
+from onnxlet.cli import cli
+from onnxlet.convert import convert
+from onnxlet.errors import ConversionError, InvalidInputError
+from onnxlet.export import export_saved_model
+from onnxlet.manifest import Manifest, Tolerance
+from onnxlet.optimize.dynamic_int8 import quantize
+from onnxlet.prepare import prepare
+from onnxlet.registry import Registry
+from onnxlet.store import Store, open_store
+from toolchain.keras_models import digits, digits_network, keras, saved, tf
+
+pytestmark = pytest.mark.tensorflow
+Publish = Callable[..., Manifest]
+
+
+@pytest.fixture
+def published(store: Store, tmp_path: Path) -> Publish:
+    """Publishes an .onnx file or converted directory as `model`; its artifacts lie in tmp_path / "artifacts"."""
+
+    def run(path: Path) -> Manifest:
+        draft, files = prepare(path, tmp_path / "artifacts")
+        return Registry(store, who="export").publish("model", draft, files)
+
+    return run
+
+
+def exported(manifest: Manifest, folder: Path) -> Path:
+    place, comparison = export_saved_model(manifest, folder / "artifacts", folder / "models")
+    assert place == folder / "models/model/1"
+    assert comparison.within
+    return place
+
+
+def asked(place: Path, signature: str = "serving_default", **inputs: Any) -> dict[str, Any]:
+    """What TensorFlow answers that knows the SavedModel alone; texts as str."""
+    loaded = tf.saved_model.load(str(place))
+    answers = loaded.signatures[signature](**{name: tf.constant(value) for name, value in inputs.items()})
+    return {name: _plain(answer.numpy()) for name, answer in answers.items()}
+
+
+def declared(place: Path) -> dict[str, Any]:
+    """The signatures as TensorFlow Serving reads them: names, types and shapes."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    document = saved_model_pb2.SavedModel()
+    document.ParseFromString((place / "saved_model.pb").read_bytes())
+    return {
+        name: tuple(
+            {key: (value.dtype, [size.size for size in value.tensor_shape.dim]) for key, value in tensors.items()}
+            for tensors in (signature.inputs, signature.outputs)
+        )
+        for name, signature in document.meta_graphs[0].signature_def.items()
+        if not name.startswith("__")
+    }
+
+
+def diagnosis(folder: Path) -> tuple[Any, trained.Array, Path]:
+    """A scaler and a network that tell texts apart, rows that they learned, and the converted directory."""
+    features, target = trained.blobs(classes=3)
+    names = np.array(["benign", "malignant", "unclear"])[target]
+    estimator = trained.fitted(make_pipeline(StandardScaler(), MLPClassifier((8,), random_state=0)), features, names)
+    data = trained.csv_of(folder / "rows.csv", features, names)
+    convert(trained.saved(estimator, folder), folder / "converted", data=data, target="target", trust=True)
+    return estimator, features.astype(np.float32), folder / "converted"
+
+
+def test_a_classifier_of_columns_is_served_by_tensorflow_under_the_same_names(
+    tmp_path: Path, published: Publish
+) -> None:
+    estimator, rows, converted = diagnosis(tmp_path)
+    manifest = published(converted)
+
+    place = exported(manifest, tmp_path)
+
+    outputs = {"label": (7, [-1]), "probability": (1, [-1]), "probabilities": (1, [-1, 3])}
+    assert declared(place) == {
+        "serving_default": ({"features": (1, [-1, 4])}, outputs),
+        "columns": ({name: (1, [-1]) for name in trained.feature_names()}, outputs),
+    }
+    got = asked(place, features=rows[:9])
+    expected = estimator.predict_proba(rows[:9])
+    assert got["label"].tolist() == estimator.predict(rows[:9]).tolist()
+    assert np.allclose(got["probabilities"], expected, atol=1e-5)
+    assert np.allclose(got["probability"], expected.max(axis=1), atol=1e-5)
+    by_column = asked(place, "columns", **dict(zip(trained.feature_names(), rows[:9].T, strict=True)))
+    assert all(np.array_equal(by_column[name], got[name]) for name in got)
+
+
+def test_a_network_of_images_is_served_by_tensorflow(tmp_path: Path, published: Publish) -> None:
+    network, (images, _) = digits_network(), digits()
+    convert(saved(network, tmp_path / "digits.keras"), tmp_path / "converted")
+
+    place = exported(published(tmp_path / "converted"), tmp_path)
+
+    assert declared(place)["serving_default"][0] == {"image": (1, [-1, 8, 8, 1])}
+    assert np.allclose(asked(place, image=images[:5])["digit"], network.predict(images[:5], verbose=0), atol=1e-6)
+
+
+def test_a_regression_by_trees_is_served_by_tensorflow(tmp_path: Path, published: Publish) -> None:
+    features, target = trained.slopes()
+    estimator = trained.fitted(GradientBoostingRegressor(n_estimators=20, random_state=0), features, target)
+    convert(trained.saved(estimator, tmp_path), tmp_path / "converted", trust=True)
+
+    place = exported(published(tmp_path / "converted"), tmp_path)
+
+    assert declared(place)["serving_default"][1] == {"prediction": (1, [-1])}
+    got = asked(place, features=features.astype(np.float32))["prediction"]
+    assert np.allclose(got, estimator.predict(features), rtol=1e-5)
+
+
+def test_a_forest_of_classes_by_number_is_served_by_tensorflow(tmp_path: Path, published: Publish) -> None:
+    features, target = trained.blobs(classes=2)
+    estimator = trained.fitted(RandomForestClassifier(7, random_state=0), features, target)
+    convert(trained.saved(estimator, tmp_path), tmp_path / "converted", trust=True)
+
+    place = exported(published(tmp_path / "converted"), tmp_path)
+
+    got = asked(place, features=features.astype(np.float32))
+    assert got["label"].tolist() == estimator.predict(features).tolist()
+    assert np.allclose(got["probabilities"], estimator.predict_proba(features), atol=1e-6)
+
+
+def test_columns_of_texts_are_served_by_tensorflow(tmp_path: Path, published: Publish) -> None:
+    pandas = pytest.importorskip("pandas")
+    random = np.random.default_rng(0)
+    frame = pandas.DataFrame({"ward": random.choice(["A", "B", "C"], 80), "age": random.integers(20, 90, 80) / 1.0})
+    target = (frame["age"] > 50).astype(int)
+    encoder = make_column_transformer((OneHotEncoder(), ["ward"]), (StandardScaler(), ["age"]))
+    estimator = trained.fitted(make_pipeline(encoder, MLPClassifier((4,), random_state=0)), frame, target)
+    data = tmp_path / "rows.csv"
+    frame.to_csv(data, index=False)
+    convert(trained.saved(estimator, tmp_path), tmp_path / "converted", data=data, trust=True)
+
+    place = exported(published(tmp_path / "converted"), tmp_path)
+
+    age, ward = frame["age"].to_numpy(np.float32), frame["ward"].to_numpy(object)
+    got = asked(place, age=age, ward=ward.astype(bytes))
+    assert np.allclose(got["probabilities"], estimator.predict_proba(frame), atol=1e-5)
+
+
+def test_a_version_in_8_bits_answers_with_its_own_roundings(tmp_path: Path, published: Publish) -> None:
+    random = np.random.default_rng(0)
+    weights = {name: random.normal(size=(16, 16)).astype(np.float32) for name in ("first", "second")}
+    nodes = [
+        helper.make_node("MatMul", ["x", "first"], ["a"], name="a"),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("MatMul", ["b", "second"], ["y"], name="y"),
+    ]
+    graph_of(tmp_path / "float.onnx", nodes, {"x": [None, 16]}, {"y": [None, 16]}, weights)
+    quantize(tmp_path / "float.onnx", tmp_path / "int8.onnx", keep=[])
+
+    place = exported(published(tmp_path / "int8.onnx"), tmp_path)
+
+    operators = {node.op_type for node in onnx.load(tmp_path / "artifacts/model.onnx").graph.node}
+    assert operators & {"DynamicQuantizeMatMul", "MatMulIntegerToFloat", "MatMulInteger"}
+    assert asked(place, x=np.zeros((2, 16), np.float32))["y"].tolist() == np.zeros((2, 16)).tolist()
+
+
+def test_loops_are_served_by_tensorflow(tmp_path: Path, published: Publish) -> None:
+    network = keras.Sequential(
+        [keras.Input((None, 2), name="signal"), keras.layers.Bidirectional(keras.layers.GRU(3, name="gru"))]
+    )
+    convert(saved(network, tmp_path / "signal.keras"), tmp_path / "converted")
+    exported(published(tmp_path / "converted"), tmp_path)
+
+
+def test_weights_are_variables_and_a_second_export_replaces_the_first(tmp_path: Path, published: Publish) -> None:
+    manifest = published(diagnosis(tmp_path)[2])
+    place = exported(manifest, tmp_path)
+    (place / "variables/more").write_text("left by somebody")
+
+    exported(manifest, tmp_path)
+
+    assert (place / "variables/variables.index").is_file()
+    assert not (place / "variables/more").exists()
+    assert [path.name for path in place.parent.iterdir()] == ["1"]
+
+
+def test_an_export_that_answers_otherwise_is_refused(tmp_path: Path, published: Publish) -> None:
+    manifest = published(diagnosis(tmp_path)[2])
+    assert manifest.golden is not None
+    strict = msgspec.structs.replace(manifest.golden, tolerance=Tolerance(0.0, 0.0))
+
+    with pytest.raises(ConversionError, match="does not answer as the version does"):
+        export_saved_model(
+            msgspec.structs.replace(manifest, golden=strict), tmp_path / "artifacts", tmp_path / "models"
+        )
+
+    assert not (tmp_path / "models").exists()
+
+
+def test_an_operator_without_a_translation_is_named(tmp_path: Path, published: Publish) -> None:
+    node = helper.make_node("Det", ["x"], ["y"])
+    manifest = published(graph_of(tmp_path / "m.onnx", [node], {"x": [None, 2, 2]}, {"y": [None]}))
+
+    with pytest.raises(ConversionError, match=r"the graph uses 'Det'.*export that version"):
+        export_saved_model(manifest, tmp_path / "artifacts", tmp_path / "models")
+
+    assert not (tmp_path / "models").exists()
+
+
+def test_answers_that_are_no_numbers_prove_nothing(tmp_path: Path, published: Publish) -> None:
+    nodes = [helper.make_node("Sub", ["x", "x"], ["zero"]), helper.make_node("Div", ["zero", "zero"], ["y"])]
+    manifest = published(graph_of(tmp_path / "m.onnx", nodes, {"x": [None, 2]}, {"y": [None, 2]}))
+
+    with pytest.raises(ConversionError, match="nothing to compare on"):
+        export_saved_model(manifest, tmp_path / "artifacts", tmp_path / "models")
+
+
+def test_ctrl_c_leaves_nothing_behind(tmp_path: Path, published: Publish) -> None:
+    manifest = published(diagnosis(tmp_path)[2])
+
+    def interrupt(begun: str) -> None:
+        if begun.startswith("comparing"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        export_saved_model(manifest, tmp_path / "artifacts", tmp_path / "models", on_progress=interrupt)
+
+    assert not (tmp_path / "models").exists()
+
+
+def test_what_stands_there_and_is_no_export_stays(tmp_path: Path, published: Publish) -> None:
+    manifest = published(diagnosis(tmp_path)[2])
+    other = tmp_path / "models/model/1/notes.txt"
+    other.parent.mkdir(parents=True)
+    other.write_text("mine")
+
+    with pytest.raises(InvalidInputError, match="is no SavedModel"):
+        export_saved_model(manifest, tmp_path / "artifacts", tmp_path / "models")
+
+    assert other.read_text() == "mine"
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InvalidInputError, match="nothing can be written"):
+        export_saved_model(manifest, tmp_path / "artifacts", tmp_path / "file")
+
+
+def test_the_command_is_quiet_and_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
+    url = (tmp_path / "store").as_uri()
+    draft, files = prepare(diagnosis(tmp_path)[2], tmp_path / "artifacts")
+    Registry(open_store(url), who="export").publish("diagnosis", draft, files)
+    words = ["--store", url, "export", "diagnosis:1", "--to", "savedmodel", "models"]
+
+    done = command(words, tmp_path)
+    assert (done.returncode, done.stdout) == (0, "models/diagnosis/1\n"), done.stderr
+    said = [line for line in done.stderr.splitlines() if not line.endswith("…")]
+    assert len(said) == 1, done.stderr
+    assert said[0].startswith("TensorFlow's answers differ by up to")
+
+    # no file may grow beyond 20 kB, as on a full disk
+    full = command([*words[:-1], "elsewhere"], tmp_path, "import resource; resource.setrlimit(1, (20_000, 20_000)); ")
+    assert (full.returncode, full.stdout) == (1, "")
+    assert "cannot be written" in full.stderr
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_the_command_names_what_it_does_not_know(tmp_path: Path) -> None:
+    result = CliRunner().invoke(
+        cli, ["--store", str(tmp_path / "store"), "export", "diagnosis:1", "--to", "savedmodel", str(tmp_path / "out")]
+    )
+    assert result.exit_code == 1
+    assert "diagnosis" in result.stderr
+
+
+def command(words: list[str], folder: Path, before: str = "") -> subprocess.CompletedProcess[str]:
+    program = f"import sys; {before}sys.argv[1:] = {words!r}; from onnxlet.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        env=dict(os.environ),
+        timeout=120,
+    )
+
+
+def graph_of(
+    path: Path,
+    nodes: list[onnx.NodeProto],
+    inputs: dict[str, list[int | None]],
+    outputs: dict[str, list[int | None]],
+    weights: dict[str, trained.Array] | None = None,
+) -> Path:
+    """An .onnx file of float32 tensors."""
+    values = [
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in side.items()]
+        for side in (inputs, outputs)
+    ]
+    constants = [onnx.numpy_helper.from_array(value, name) for name, value in (weights or {}).items()]
+    graph = helper.make_graph(nodes, "g", *values, constants)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10), path)
+    return path
+
+
+def _plain(value: trained.Array) -> trained.Array:
+    if value.dtype.kind != "O":
+        return value
+    return np.array([text.decode() for text in value.ravel()], dtype=object).reshape(value.shape)
