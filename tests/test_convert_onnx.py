@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
 
 import trained
 from models import tiny
+from onnxlet.cli import cli
 from onnxlet.convert import convert
 from onnxlet.convert.directory import read_draft
 from onnxlet.engine import load_engine
@@ -191,5 +193,24 @@ def test_assets_are_published_with_the_graph(tmp_path: Path) -> None:
     assert files["tokenizer.json"] == tmp_path / "out/tokenizer.json"
     assert isinstance(draft, Draft)
     (tmp_path / "out/tokenizer.json").unlink()
-    with pytest.raises(InvalidInputError, match="no file .tokenizer"):
+    with pytest.raises(InvalidInputError, match=r"no file .tokenizer"):
         prepare(tmp_path / "out", tmp_path / "again")
+
+
+@pytest.mark.parametrize("text", ["photo", "photo=FP32", "photo=FLOAT[1]", "photo=FP32[]", "photo=FP32[0]", "=FP32[1]"])
+def test_what_describes_no_input_is_a_usage_error(text: str) -> None:
+    result = CliRunner().invoke(cli, ["convert", "model.onnx", "--input", text])
+
+    assert result.exit_code == 2
+    assert "photo=FP32" in result.stderr or "describes no input" in result.stderr
+
+
+def test_the_command_converts_graphs_and_tells_code_that_it_is_not_trusted(tmp_path: Path) -> None:
+    path = saved(linear(np.ones((3, 1))), tmp_path)
+
+    done = CliRunner().invoke(cli, ["convert", str(path), "-o", str(tmp_path / "out")])
+    refused = CliRunner().invoke(cli, ["convert", "nets:net", "--input", "x=FP32[-1, 3]"])
+
+    assert (done.exit_code, done.stdout) == (0, f"{tmp_path / 'out'}\n")
+    assert refused.exit_code == 1
+    assert "--trust" in refused.stderr

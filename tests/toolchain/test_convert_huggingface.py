@@ -19,7 +19,7 @@ import trained
 from onnxlet.convert import convert
 from onnxlet.engine import OnnxEngine, load_engine
 from onnxlet.errors import ConversionError, InvalidInputError
-from onnxlet.manifest import Draft
+from onnxlet.optimize import optimize
 from onnxlet.signature import TensorSpec
 from toolchain.conftest import Ship
 
@@ -109,7 +109,9 @@ def test_an_encoder_gives_the_states_that_it_did(tmp_path: Path, shipping: Ship)
     folder, model = saved(tmp_path / "encoder")
 
     shipped = shipping(folder)
+    optimize(shipped.converted, tmp_path / "optimized")
 
+    assert (tmp_path / "optimized/tokenizer.json").is_file()
     assert [spec.shape for spec in shipped.draft.graph.outputs] == [(-1, -1, 16), (-1, 16)]
     tokens = tokens_of(shipped.converted, SENTENCES)
     inputs = {name: tensor.tolist() for name, tensor in tokens.items()}
@@ -147,16 +149,16 @@ def test_a_text_classifier_is_measured_on_texts(tmp_path: Path, shipping: Ship) 
     assert np.allclose([answer["probabilities"] for answer in answers], expected, atol=1e-6)
 
 
-def test_unnamed_classes_stay_logits_until_they_are_named(tmp_path: Path) -> None:
+def test_classes_without_names_can_be_named(tmp_path: Path) -> None:
     folder, _ = saved(
         tmp_path / "classifier", transformers.BertForSequenceClassification, num_labels=2, type_vocab_size=1
     )
 
-    drafts: list[Draft] = [convert(folder, tmp_path / "out", labels=labels) for labels in ((), ("well", "ill"))]
+    draft = convert(folder, tmp_path / "out", labels=("well", "ill"))
 
-    assert [spec.name for spec in drafts[0].signature.inputs] == ["input_ids", "attention_mask"]
-    assert [spec.name for spec in drafts[0].signature.outputs] == ["logits"]
-    assert [spec.name for spec in drafts[1].signature.outputs] == ["label", "probability", "probabilities"]
+    assert [spec.name for spec in draft.signature.inputs] == ["input_ids", "attention_mask"]
+    assert [spec.name for spec in draft.signature.outputs] == ["label", "probability", "probabilities"]
+    assert draft.labels == ("well", "ill")
 
 
 def test_pooling_dense_layers_and_lower_case_are_those_of_sentence_transformers(tmp_path: Path) -> None:

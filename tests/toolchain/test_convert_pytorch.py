@@ -133,16 +133,20 @@ def test_a_program_predicts_what_it_did_for_any_number_of_rows(
     assert np.allclose([answer["probabilities"] for answer in answers], expected, atol=1e-6)
 
 
-def test_without_labels_and_data_outputs_stay_as_they_are(tmp_path: Path, network: Digits) -> None:
+def test_without_labels_and_data_outputs_stay_as_they_are_but_for_names(tmp_path: Path, network: Digits) -> None:
     path = program(network, tmp_path / "digits.pt2", 3)
 
-    draft = convert(path, tmp_path / "out", outputs=["scores"], trust=True)
+    scan = [parse_input("scan=FP32[-1,1,8,8]")]
+    draft = convert(path, tmp_path / "out", inputs=scan, outputs=["scores"], trust=True)
 
+    assert draft.signature.inputs == tuple(scan)
     assert draft.signature.outputs == (TensorSpec("scores", "FP32", (-1, 10)),)
     assert draft.golden is not None
     assert draft.golden.source == "random"
     engine = load_engine(tmp_path / "out/model.onnx", threads=1, optimized=False, run_deadline=10)
     check(engine, read_draft(tmp_path / "out")[1], draft.golden.tolerance)
+    with pytest.raises(InvalidInputError, match="takes image=FP32"):
+        convert(path, tmp_path / "out", inputs=[parse_input("image=FP32[-1,1,-1,-1]")], trust=True)
 
 
 def test_the_graph_forgets_the_machine_that_it_was_made_on(tmp_path: Path, network: Digits) -> None:

@@ -43,7 +43,7 @@ class ProgramNetwork:
         self._wishes, self._say = wishes, say
         self._program = _read(path)
         self._module = self._program.module()
-        self._own = _specs_of(self._program)
+        self._own = _renamed(_specs_of(self._program), wishes.inputs)
         self.names = tuple(spec.name for spec in self._own)
         self._rows = _fixed_rows(self._own)
         self._exported: tuple[Any, tuple[TensorSpec, ...]] | None = None
@@ -145,6 +145,22 @@ def _specs_of(program: Any) -> tuple[TensorSpec, ...]:
     if not specs:
         raise ConversionError("the program takes no inputs, so it always gives the same answer")
     return tuple(specs)
+
+
+def _renamed(own: tuple[TensorSpec, ...], wished: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
+    """The inputs under the wished names. Raises InvalidInputError for wishes that an exported program cannot grant."""
+    if not wished:
+        return own
+    alike = len(own) == len(wished) and all(
+        a.datatype == b.datatype and a.shape[1:] == b.shape[1:] for a, b in zip(own, wished, strict=True)
+    )
+    if not alike:
+        said = ", ".join(f"{spec.name}={spec.datatype}{list(spec.shape)}" for spec in own)
+        raise InvalidInputError(
+            f"the program takes {said}, and --input can only name these otherwise: export it with other "
+            "dynamic_shapes to free their sizes"
+        )
+    return tuple(TensorSpec(wish.name, spec.datatype, spec.shape) for spec, wish in zip(own, wished, strict=True))
 
 
 def _fixed_rows(specs: tuple[TensorSpec, ...]) -> int | None:
