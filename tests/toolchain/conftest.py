@@ -18,7 +18,7 @@ Ship = Callable[..., Shipped]
 def shipping(store: Store, tmp_path: Path) -> Ship:
     """Converts a model file with data, publishes it, and serves it."""
 
-    def run(source: Path, data: Data | Path | None = None, **options: Any) -> Shipped:  # noqa: ANN401
+    def run(source: Path, data: Data | Path | None = None, **options: Any) -> Shipped:
         return ship(source, data, store, tmp_path, **options)
 
     return run

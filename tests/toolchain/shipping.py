@@ -111,7 +111,7 @@ def complete(data: Data, rows: int) -> Array:
     return found
 
 
-def ship(source: Path, data: Data | Path | None, store: Store, folder: Path, **options: Any) -> Shipped:  # noqa: ANN401
+def ship(source: Path, data: Data | Path | None, store: Store, folder: Path, **options: Any) -> Shipped:
     """Convert, prepare, publish and promote, as the command does."""
     converted, workdir = folder / "converted", folder / "prepared"
     known: dict[str, Any] = {"data": data.path, TARGET: TARGET} if isinstance(data, Data) else {"data": data}

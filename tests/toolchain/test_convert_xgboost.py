@@ -38,7 +38,7 @@ REGRESSORS = {
 }
 
 
-def saved(model: Any, folder: Path, name: str = "model.ubj") -> Path:  # noqa: ANN401
+def saved(model: Any, folder: Path, name: str = "model.ubj") -> Path:
     """The model in XGBoost's own format for the name."""
     path = folder / name
     model.save_model(path)

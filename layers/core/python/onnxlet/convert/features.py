@@ -34,8 +34,10 @@ def feature_names(
             raise ConversionError(f"{what} does not say how many features it has: give --data")
         return tuple(f"x{index}" for index in range(expected))
     names = tuple(name for name in table.columns if name != target)
+    # who has not named a target may not mean a further column to be a feature
+    exact = exact or target is None
     if expected is not None and (len(names) != expected if exact else len(names) < expected):
-        hint = "" if target or not exact else "; if it holds the target, name it with --target"
+        hint = "" if target else "; if it holds the target, name it with --target"
         wanted = expected if exact else f"at least {expected}"
         raise InvalidInputError(
             f"{table.name!r} has {len(names)} columns of features, {what} wants {wanted}{hint}",

@@ -68,6 +68,8 @@ def parse(text: str) -> SupportVectors:
     head, mark, body = text.partition("\nSV\n")
     if not mark:
         raise ValueError("it has no support vectors")
+    if not body.endswith("\n"):
+        raise ValueError("its last line has no end")
     header = {name: values.split() for name, _, values in (line.partition(" ") for line in head.splitlines())}
     kind, kernel = header["svm_type"][0], header["kernel_type"][0]
     _check(kind, kernel)

@@ -1,0 +1,193 @@
+"""Converting LightGBM models: doubles are compared as it compares them, and missing values and zeros go its way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightgbm
+import numpy as np
+import pandas as pd
+import pytest
+
+from onnxlet.convert import convert
+from onnxlet.engine import load_engine
+from onnxlet.errors import ConversionError, InvalidInputError
+from onnxlet.signature import TensorSpec
+from toolchain.shipping import Array, Shipped, complete, real_data, table
+
+pytestmark = pytest.mark.boosting
+
+Ship = Callable[..., Shipped]
+
+CLASSIFIERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "two classes": ("breast cancer", {}),
+    "three classes": ("wine", {}),
+    "one against all": ("wine", {"objective": "multiclassova", "sigmoid": 2.5}),
+    "a forest": ("breast cancer", {"boosting_type": "rf", "bagging_freq": 1, "bagging_fraction": 0.5}),
+    "no missing values": ("breast cancer", {"use_missing": False}),
+    "zeros are missing": ("digits", {"zero_as_missing": True}),
+}
+REGRESSORS: dict[str, dict[str, Any]] = {
+    "squared error": {},
+    "absolute error": {"objective": "l1"},
+    "counts": {"objective": "poisson"},
+    "dart": {"boosting_type": "dart"},
+    "square roots": {"objective": "regression", "reg_sqrt": True},
+    "a forest": {"boosting_type": "rf", "bagging_freq": 1, "bagging_fraction": 0.5},
+}
+
+
+def classifier(**parameters: Any) -> lightgbm.LGBMClassifier:
+    return lightgbm.LGBMClassifier(n_estimators=6, verbose=-1, **parameters)
+
+
+def regressor(**parameters: Any) -> lightgbm.LGBMRegressor:
+    return lightgbm.LGBMRegressor(n_estimators=20, verbose=-1, **parameters)
+
+
+def saved(model: Any, folder: Path, name: str = "model.txt") -> Path:
+    """The model as LightGBM's text."""
+    path = folder / name
+    model.booster_.save_model(path)
+    return path
+
+
+@pytest.mark.parametrize("holes", [0, 0.1], ids=["complete", "with missing values"])
+@pytest.mark.parametrize(("name", "parameters"), CLASSIFIERS.values(), ids=CLASSIFIERS)
+def test_classifiers_answer_as_the_booster_does(
+    name: str, parameters: dict[str, Any], holes: float, tmp_path: Path
+) -> None:
+    data = real_data(name, tmp_path, rows=300, holes=holes)
+    source = saved(classifier(**parameters).fit(data.features, data.target), tmp_path)
+    for known in ({"data": data.path, "target": "target"}, {}):
+        metrics = convert(source, tmp_path / "out", **known).evaluations[-1].metrics  # type: ignore[arg-type]
+        assert metrics["label_agreement"] == 1
+        assert metrics["largest_relative_distance"] <= 1e-6
+
+
+@pytest.mark.parametrize("parameters", REGRESSORS.values(), ids=REGRESSORS)
+def test_regressors_answer_as_the_booster_does(parameters: dict[str, Any], tmp_path: Path) -> None:
+    data = real_data("diabetes", tmp_path, holes=0.05)
+    source = saved(regressor(**parameters).fit(data.features, data.target), tmp_path)
+    for known in ({"data": data.path, "target": "target"}, {}):
+        draft = convert(source, tmp_path / "out", **known)  # type: ignore[arg-type]
+        assert draft.evaluations[-1].metrics["largest_relative_distance"] <= 1e-6
+        assert draft.signature.outputs == (TensorSpec("prediction", "FP32", (-1,)),)
+
+
+def test_a_classifier_answers_through_the_handler_under_its_columns_names(shipping: Ship, tmp_path: Path) -> None:
+    data = real_data("breast cancer", tmp_path)
+    frame = pd.DataFrame(data.features, columns=data.names)
+    model = classifier().fit(frame, data.target)
+    shipped = shipping(saved(model, tmp_path), data, labels=("malignant", "benign"))
+    # LightGBM's file has mean_radius for "mean radius"
+    tabular = shipped.draft.steps.tabular
+    assert tabular is not None
+    assert [column.name for column in tabular.columns] == data.names
+    # its own exporter declares a label of shape [1]
+    assert shipped.manifest.graph.outputs[0] == TensorSpec("label", "INT64", (-1,))
+    answers = shipped.predict(data)
+    expected = model.predict_proba(frame.iloc[:20])
+    np.testing.assert_allclose(answers["probabilities"], expected, rtol=1e-6)
+    assert answers["label"].tolist() == [("malignant", "benign")[index] for index in expected.argmax(axis=1)]
+    assert shipped.manifest.provenance.versions["lightgbm"] == lightgbm.__version__
+
+
+def test_a_regressor_answers_through_the_handler(shipping: Ship, tmp_path: Path) -> None:
+    data = real_data("diabetes", tmp_path)
+    model = regressor().fit(data.features, data.target)
+    answers = shipping(saved(model, tmp_path), data).predict(data)
+    np.testing.assert_allclose(answers["prediction"], model.predict(complete(data, 20)), rtol=1e-6)
+
+
+def test_values_that_only_doubles_tell_apart_get_double_inputs(shipping: Ship, tmp_path: Path) -> None:
+    fine = np.arange(400)[:, None] * 1e-9 + 1
+    data = table(["concentration"], fine, (np.arange(400) >= 200).astype(int), tmp_path / "fine.csv")
+    model = classifier(min_child_samples=5).fit(data.features, data.target)
+    shipped = shipping(saved(model, tmp_path), data)
+    tabular = shipped.draft.steps.tabular
+    assert tabular is not None
+    assert tabular.columns[0].datatype == "FP64"
+    assert shipped.agreement() == 1
+    assert shipped.predict(data, rows=400)["label"].tolist() == model.predict(data.features).tolist()
+
+
+def test_rounded_inputs_are_compared_with_the_file_s_own_thresholds(tmp_path: Path) -> None:
+    # 0.1 in single precision is greater than 0.1 in double precision
+    single = float(np.float32(0.1))
+    features = np.repeat([0.1, single, 0.2], 40)[:, None]
+    model = classifier(min_child_samples=5).fit(features, np.repeat([0, 1, 1], 40))
+    convert(saved(model, tmp_path), tmp_path / "out")
+    engine = load_engine(tmp_path / "out" / "model.onnx", threads=1, optimized=False, run_deadline=10)
+    answers = engine.run({"features": np.array([[0.1], [0.2]], dtype=np.float32)})
+    np.testing.assert_allclose(answers["probabilities"], model.predict_proba([[single], [0.2]]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("tiny", [-1e-30, -1e-35, -1e-40, 0, 1e-40, 1e-35, 1e-30])
+def test_values_as_good_as_zero_go_the_way_of_zero(tiny: float, tmp_path: Path) -> None:
+    features = np.repeat([-1.0, 0.0, 1.0], 40)[:, None]
+    target = np.repeat([0.0, 5.0, 9.0], 40)
+    for missing in ({}, {"zero_as_missing": True}):
+        model = regressor(min_child_samples=5, **missing).fit(features, target)
+        convert(saved(model, tmp_path), tmp_path / "out")
+        engine = load_engine(tmp_path / "out" / "model.onnx", threads=1, optimized=False, run_deadline=10)
+        rows = np.array([[tiny], [-1.0], [1.0]], dtype=np.float32)
+        np.testing.assert_allclose(engine.run({"features": rows})["prediction"], model.predict(rows), rtol=1e-6)
+
+
+def test_a_file_is_known_by_its_content(tmp_path: Path) -> None:
+    data = real_data("iris", tmp_path)
+    source = saved(classifier().fit(data.features, data.target), tmp_path, "model.model")
+    assert convert(source, tmp_path / "out").provenance.framework == "LightGBM"
+
+
+def test_categorical_features_are_refused(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"age": np.arange(100.0), "ward": pd.Categorical(["a", "b", "c", "d"] * 25)})
+    model = classifier(min_child_samples=2, min_data_per_group=1, cat_smooth=0).fit(frame, np.arange(100) % 4 % 2)
+    with pytest.raises(ConversionError, match="splits by categorical features"):
+        convert(saved(model, tmp_path), tmp_path / "out")
+
+
+def test_linear_leaves_and_unknown_objectives_are_refused(tmp_path: Path) -> None:
+    data = real_data("diabetes", tmp_path)
+    source = saved(regressor(linear_tree=True).fit(data.features, data.target), tmp_path)
+    with pytest.raises(ConversionError, match="train with linear_tree=False"):
+        convert(source, tmp_path / "out")
+
+    def objective(truth: Array, predicted: Array) -> tuple[Array, Array]:
+        return predicted - truth, np.ones_like(truth)
+
+    own = regressor(objective=objective).fit(data.features, data.target)
+    with pytest.raises(ConversionError, match="'none' has no ONNX form here"):
+        convert(saved(own, tmp_path), tmp_path / "out")
+
+
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.3, 0.6])
+def test_a_damaged_file_is_refused_and_takes_nothing_down(share: float, tmp_path: Path) -> None:
+    data = real_data("wine", tmp_path)
+    path = saved(classifier().fit(data.features, data.target), tmp_path)
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    with pytest.raises(ConversionError, match="is no LightGBM model, or not all of it"):
+        convert(path, tmp_path / "out")
+
+
+def test_a_tree_that_lacks_a_number_is_refused_and_takes_nothing_down(tmp_path: Path) -> None:
+    data = real_data("wine", tmp_path)
+    path = saved(classifier().fit(data.features, data.target), tmp_path)
+    text = path.read_text()
+    start = text.index("threshold=")
+    path.write_text(text[:start] + "threshold=1.5" + text[text.index("\n", start) :])
+    with pytest.raises(ConversionError, match="threshold has 1 values, not"):
+        convert(path, tmp_path / "out")
+
+
+def test_columns_that_do_not_match_are_named(tmp_path: Path) -> None:
+    data, other = real_data("wine", tmp_path), real_data("iris", tmp_path)
+    frame = pd.DataFrame(data.features, columns=data.names)
+    with pytest.raises(InvalidInputError, match="lacks the columns 'alcohol', 'malic_acid'"):
+        convert(saved(classifier().fit(frame, data.target), tmp_path), tmp_path / "out", data=other.path)
+    source = saved(classifier().fit(data.features, data.target), tmp_path)
+    with pytest.raises(InvalidInputError, match="has 4 columns of features, the LightGBM model wants 13"):
+        convert(source, tmp_path / "out", data=other.path, target="target")
