@@ -13,10 +13,15 @@ from onnxlet.errors import RejectedModelError
 RAISED: tuple[type[Exception], ...] = (*FOREIGN, AssertionError, LookupError, AttributeError)
 """What the quantizers raise on graphs that they did not think of."""
 
+_WARNING, _FATAL = 2, 4
+"""ONNX Runtime's severities, the first one its default."""
+
 
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep what a quantizer says from stdout and from the root logger. Raises RejectedModelError where it fails."""
+    import onnxruntime  # after the engine, which silences its telemetry
+
     root = logging.getLogger()
     nowhere = logging.NullHandler()
 
@@ -25,11 +30,14 @@ def quiet() -> Iterator[None]:
 
     root.addHandler(nowhere)
     root.addFilter(only_others)
+    # sessions of the quantizers' own warn on stderr of what the quantizers did
+    onnxruntime.set_default_logger_severity(_FATAL)
     try:
         with redirect_stdout(io.StringIO()):
             yield
     except RAISED as error:
         raise RejectedModelError(f"the graph cannot be quantized so: {error}") from error
     finally:
+        onnxruntime.set_default_logger_severity(_WARNING)
         root.removeFilter(only_others)
         root.removeHandler(nowhere)
