@@ -26,7 +26,7 @@ def digits() -> tuple[trained.Array, trained.Array]:
     return (bunch.images[..., None] / 16).astype(np.float32), bunch.target
 
 
-def digits_network() -> Any:  # noqa: ANN401
+def digits_network() -> Any:
     """A convolutional network that reads most digits."""
     keras.utils.set_random_seed(0)
     network = keras.Sequential(
@@ -46,7 +46,7 @@ def digits_network() -> Any:  # noqa: ANN401
     return network
 
 
-def two_inputs() -> Any:  # noqa: ANN401
+def two_inputs() -> Any:
     """A network of two inputs and two outputs, by names that are no words of Python."""
     keras.utils.set_random_seed(0)
     labs = keras.Input((4,), name="lab values")
@@ -58,7 +58,7 @@ def two_inputs() -> Any:  # noqa: ANN401
     return keras.Model({"lab values": labs, "image": image}, {"risk": risk, "stage": stage})
 
 
-def saved(network: Any, path: Path) -> Path:  # noqa: ANN401
+def saved(network: Any, path: Path) -> Path:
     """The network in a `.keras` file, or, where the path has no ending, in a SavedModel directory."""
     with hushed():
         if path.suffix:

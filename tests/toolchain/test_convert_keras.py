@@ -126,7 +126,7 @@ def test_a_layer_that_carries_code_needs_trust(tmp_path: Path) -> None:
 
 def test_a_class_of_ones_own_is_named_with_a_way_out(tmp_path: Path) -> None:
     class Doubling(keras.Model):  # type: ignore[misc]
-        def call(self, x: Any) -> Any:  # noqa: ANN401
+        def call(self, x: Any) -> Any:
             return x * 2
 
     network = Doubling()

@@ -68,7 +68,7 @@ def test_another_signature_can_be_chosen(tmp_path: Path) -> None:
 
     assert result.exit_code == 0, result.stderr
     engine = load_engine(tmp_path / "out" / MODEL, threads=1, optimized=False, run_deadline=10)
-    got = engine.run({"x": np.float32([[1, 1, 1], [0, 5, 0]])})
+    got = engine.run({"x": np.array([[1, 1, 1], [0, 5, 0]], np.float32)})
     assert got["total"].tolist() == [6, 10]
     assert got["largest"].tolist() == [1, 5]
 

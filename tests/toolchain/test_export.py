@@ -15,6 +15,7 @@ import onnx
 import pytest
 from click.testing import CliRunner
 from onnx import TensorProto, helper
+from onnxruntime.quantization import QuantType, quantize_dynamic
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import GradientBoostingRegressor, RandomForestClassifier
 from sklearn.neural_network import MLPClassifier
@@ -24,10 +25,10 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 import trained
 from onnxlet.cli import cli
 from onnxlet.convert import convert
+from onnxlet.convert.through_tensorflow import hushed
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.export import export_saved_model
 from onnxlet.manifest import Manifest, Tolerance
-from onnxlet.optimize.dynamic_int8 import quantize
 from onnxlet.prepare import prepare
 from onnxlet.registry import Registry
 from onnxlet.store import Store, open_store
@@ -160,6 +161,8 @@ def test_columns_of_texts_are_served_by_tensorflow(tmp_path: Path, published: Pu
     age, ward = frame["age"].to_numpy(np.float32), frame["ward"].to_numpy(object)
     got = asked(place, age=age, ward=ward.astype(bytes))
     assert np.allclose(got["probabilities"], estimator.predict_proba(frame), atol=1e-5)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="a category that the model does not know"):
+        asked(place, age=age[:1], ward=np.array([b"Z"]))
 
 
 def test_a_version_in_8_bits_answers_with_its_own_roundings(tmp_path: Path, published: Publish) -> None:
@@ -171,7 +174,8 @@ def test_a_version_in_8_bits_answers_with_its_own_roundings(tmp_path: Path, publ
         helper.make_node("MatMul", ["b", "second"], ["y"], name="y"),
     ]
     graph_of(tmp_path / "float.onnx", nodes, {"x": [None, 16]}, {"y": [None, 16]}, weights)
-    quantize(tmp_path / "float.onnx", tmp_path / "int8.onnx", keep=[])
+    with hushed():
+        quantize_dynamic(tmp_path / "float.onnx", tmp_path / "int8.onnx", weight_type=QuantType.QUInt8)
 
     place = exported(published(tmp_path / "int8.onnx"), tmp_path)
 
@@ -307,12 +311,12 @@ def graph_of(
     weights: dict[str, trained.Array] | None = None,
 ) -> Path:
     """An .onnx file of float32 tensors."""
-    values = [
+    taken, given = (
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in side.items()]
         for side in (inputs, outputs)
-    ]
+    )
     constants = [onnx.numpy_helper.from_array(value, name) for name, value in (weights or {}).items()]
-    graph = helper.make_graph(nodes, "g", *values, constants)
+    graph = helper.make_graph(nodes, "g", taken, given, constants)
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10), path)
     return path
 

@@ -60,7 +60,7 @@ class Served:
 
 
 def served_by(manifest: Manifest, graph: Translation) -> list[Served]:
-    """`serving_default`, and `columns` where a model of named columns takes them as one matrix."""
+    """`serving_default`, and `columns` for a model of named columns."""
     tabular, classification = manifest.steps.tabular, manifest.steps.classification
 
     def answered(inputs: Tensors) -> Tensors:
@@ -73,9 +73,10 @@ def served_by(manifest: Manifest, graph: Translation) -> list[Served]:
     def from_columns(inputs: Tensors) -> Tensors:
         return answered(_graph_inputs(tabular, manifest.graph, inputs))
 
+    by_column = Served(COLUMNS, columns, from_columns)
     if tabular.input is None:
-        return [Served(SERVING_DEFAULT, columns, from_columns)]
-    return [Served(SERVING_DEFAULT, manifest.signature, answered), Served(COLUMNS, columns, from_columns)]
+        return [Served(SERVING_DEFAULT, columns, from_columns), by_column]
+    return [Served(SERVING_DEFAULT, manifest.signature, answered), by_column]
 
 
 def _graph_inputs(tabular: Tabular, graph: Signature, columns: Tensors) -> Tensors:

@@ -106,9 +106,10 @@ def one_hot(call: Call) -> Any:
         known = tf.constant([_text(category) for category in categories])
     else:
         x, known = tf.cast(x, tf.int64), tf.constant(categories, tf.int64)
+    found = x[..., None] == known
     if not call.attribute("zeros", 1):
-        raise call.refusal("fails for categories that it does not know, which is not translated")
-    return tf.cast(x[..., None] == known, tf.float32)
+        tf.debugging.Assert(tf.reduce_all(tf.reduce_any(found, -1)), ["a category that the model does not know"])
+    return tf.cast(found, tf.float32)
 
 
 def _text(value: bytes | str) -> str:

@@ -10,7 +10,6 @@ import tensorflow as tf
 
 from onnxlet.export.operators.call import Call, operator
 
-
 _PLACING: dict[str, Callable[..., Any]] = {
     "none": tf.tensor_scatter_nd_update,
     "add": tf.tensor_scatter_nd_add,
