@@ -35,6 +35,9 @@ def quiet() -> Iterator[None]:
     try:
         with redirect_stdout(io.StringIO()):
             yield
+    except OSError:
+        # a disk's fault, not the graph's
+        raise
     except RAISED as error:
         raise RejectedModelError(f"the graph cannot be quantized so: {error}") from error
     finally:
