@@ -68,9 +68,17 @@ test-toolchain-%: .venv-%/.dev
 	export OMP_NUM_THREADS=1; files=$$(grep -lE 'pytest\.mark\.($(MARKERS_$*))\b' tests/toolchain/test_*.py) && \
 		.venv-$*/bin/python -m pytest -o addopts="--strict-config --strict-markers -ra" $$files
 
+test-representative-%: .venv-%/.dev
+	.venv-$*/bin/python -m pytest -o addopts="--strict-config --strict-markers -ra" -m representative \
+		$$(grep -lE 'pytest\.mark\.($(MARKERS_$*))\b' tests/toolchain/test_*.py)
+
 .PRECIOUS: .venv-%/.dev
 
 test-toolchain: $(FRAMEWORKS:%=test-toolchain-%) ## the tests of every framework that is converted from (or test-toolchain-NAME)
+
+test-representative: $(FRAMEWORKS:%=test-representative-%) ## one test of each framework's conversion, for the gate
+
+test-all: test test-lambda-python test-toolchain e2e ## every test there is
 
 # SAM CLI lives apart from the package: its dependencies are its own.
 SAM_CLI := 1.170.0
@@ -119,4 +127,4 @@ check: $(VENV)/.dev $(TOOLS)/.sam-cli-$(SAM_CLI) ## ruff, mypy, import contracts
 docs: $(VENV)/.dev ## regenerate docs/cli.md, docs/errors.md and docs/settings.md
 	$(BIN)/python docs/generate.py
 
-.PHONY: help install demo test test-toolchain test-lambda-python check docs bench build pins e2e
+.PHONY: help install demo test test-all test-representative test-toolchain test-lambda-python check docs bench build pins e2e

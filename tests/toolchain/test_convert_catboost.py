@@ -82,6 +82,7 @@ def test_regressors_answer_as_their_predict_does(parameters: dict[str, Any], tmp
     np.testing.assert_allclose(answers["prediction"], model.predict(data.features), rtol=1e-6)
 
 
+@pytest.mark.representative
 def test_a_classifier_answers_through_the_handler_with_a_plain_tensor(shipping: Ship, tmp_path: Path) -> None:
     data = real_data("wine", tmp_path)
     model = classifier().fit(data.features, data.target)

@@ -105,6 +105,7 @@ def mean_of_tokens(directory: Path, tokens: dict[str, trained.Array]) -> trained
     return normalized
 
 
+@pytest.mark.representative
 def test_an_encoder_gives_the_states_that_it_did(tmp_path: Path, shipping: Ship) -> None:
     folder, model = saved(tmp_path / "encoder")
 

@@ -33,6 +33,7 @@ def answers(converted: Path, inputs: Tensors) -> Tensors:
     return load_engine(converted / MODEL, threads=1, optimized=False, run_deadline=10).run(inputs)
 
 
+@pytest.mark.representative
 def test_a_network_of_images_predicts_what_it_did(tmp_path: Path, shipping: Ship) -> None:
     network = digits_network()
     images, target = digits()

@@ -104,6 +104,7 @@ def test_ten_classes_are_coupled_row_by_row(tmp_path: Path) -> None:
     np.testing.assert_array_equal(alone, together["probabilities"][:5])
 
 
+@pytest.mark.representative
 def test_a_classifier_answers_through_the_handler(shipping: Ship, tmp_path: Path) -> None:
     data = real_data("wine", tmp_path, scaled=True)
     path = trained(data, "-b 1", tmp_path)

@@ -77,6 +77,7 @@ def test_regressors_answer_as_the_booster_does(parameters: dict[str, Any], tmp_p
         assert draft.signature.outputs == (TensorSpec("prediction", "FP32", (-1,)),)
 
 
+@pytest.mark.representative
 def test_a_classifier_answers_through_the_handler_under_its_columns_names(shipping: Ship, tmp_path: Path) -> None:
     data = real_data("breast cancer", tmp_path)
     frame = pd.DataFrame(data.features, columns=data.names)

@@ -108,6 +108,7 @@ def probabilities(module: nn.Module, pixels: trained.Array) -> trained.Array:
 
 
 @pytest.mark.parametrize("made_with", [3, 2, 1])
+@pytest.mark.representative
 def test_a_program_predicts_what_it_did_for_any_number_of_rows(
     tmp_path: Path, shipping: Ship, network: Digits, images: tuple[trained.Array, trained.Array], made_with: int
 ) -> None:

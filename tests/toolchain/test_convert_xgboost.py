@@ -136,6 +136,7 @@ def test_missing_values_and_values_at_splits_go_the_same_way_without_any_data(tm
     np.testing.assert_allclose(answers["probabilities"], model.predict_proba(data.features), rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.representative
 def test_the_wrappers_file_predicts_with_the_best_round(shipping: Ship, tmp_path: Path) -> None:
     model, data = trained_to_early_stopping(tmp_path)
     said: list[str] = []
