@@ -74,11 +74,11 @@ class Shipped:
 
     def distance(self) -> float:
         """The largest relative distance from the framework's answers that the conversion measured."""
-        return self._measured("largest_relative_distance")
+        return self.draft.evaluations[-1].metrics["largest_relative_distance"]
 
     def agreement(self) -> float:
         """The share of labels that are the framework's."""
-        return self._measured("label_agreement")
+        return self.draft.evaluations[-1].metrics["label_agreement"]
 
     def predict(self, data: Data, rows: int = 20) -> dict[str, Array]:
         """Answers to an HTTP event with the first complete rows, named by column; `rows` of them."""
@@ -100,9 +100,6 @@ class Shipped:
         if not isinstance(predictions[0], dict):
             return {self.manifest.signature.outputs[0].name: np.array(predictions)}
         return {name: np.array([row[name] for row in predictions]) for name in predictions[0]}
-
-    def _measured(self, name: str) -> float:
-        return self.draft.evaluations[-1].metrics[name]
 
 
 def complete(data: Data, rows: int) -> Array:

@@ -40,11 +40,11 @@ REGRESSORS: dict[str, dict[str, Any]] = {
 
 
 def classifier(**parameters: Any) -> lightgbm.LGBMClassifier:
-    return lightgbm.LGBMClassifier(n_estimators=6, verbose=-1, **parameters)
+    return lightgbm.LGBMClassifier(n_estimators=6, verbose=-1, n_jobs=1, **parameters)
 
 
 def regressor(**parameters: Any) -> lightgbm.LGBMRegressor:
-    return lightgbm.LGBMRegressor(n_estimators=20, verbose=-1, **parameters)
+    return lightgbm.LGBMRegressor(n_estimators=20, verbose=-1, n_jobs=1, **parameters)
 
 
 def saved(model: Any, folder: Path, name: str = "model.txt") -> Path:
