@@ -528,6 +528,14 @@ def test_data_that_do_not_fit_are_named(tmp_path: Path) -> None:
     )
 
 
+def test_labels_that_would_swap_the_names_of_classes_are_refused(tmp_path: Path) -> None:
+    features, _ = trained.blobs(features=2)
+    target = np.where(features[:, 0] > 0, "malignant", "benign")
+    path = trained.saved(trained.fitted(LogisticRegression(), features, target), tmp_path)
+    with pytest.raises(InvalidInputError, match="in this order: 'benign', 'malignant'"):
+        convert(path, tmp_path / "out", labels=["malignant", "benign"], trust=True)
+
+
 def test_missing_columns_are_named(tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas")
     features, target = trained.blobs(features=2)

@@ -91,6 +91,13 @@ class Conversion:
                 f"{len(self.labels)} labels were given, the model has {len(classes)} classes: "
                 f"{quoted(map(str, classes))}"
             )
+        if classes and any(
+            label in classes and label != name for label, name in zip(self.labels, classes, strict=False)
+        ):
+            raise InvalidInputError(
+                f"the classes have names already, in this order: {quoted(map(str, classes))}; with --labels "
+                f"{','.join(self.labels)} one would get another's: leave it out"
+            )
 
     def _faithful(self, path: Path, rows: Rows, expected: Tensors) -> Faithful:
         """The first export that answers as the model does. Raises ConversionError with what was measured if none."""
