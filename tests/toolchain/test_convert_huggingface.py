@@ -31,7 +31,7 @@ SENTENCES = ["pain in the left knee", "short of breath", "no fever", "pain in th
 TOKENS = ("input_ids", "attention_mask", "token_type_ids")
 
 
-def saved(folder: Path, kind: Any = transformers.BertModel, **settings: Any) -> tuple[Path, Any]:  # noqa: ANN401
+def saved(folder: Path, kind: Any = transformers.BertModel, **settings: Any) -> tuple[Path, Any]:
     """A small encoder with random weights and its tokenizer."""
     torch.manual_seed(0)
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS]
@@ -60,7 +60,7 @@ def tokens_of(converted: Path, texts: list[str]) -> dict[str, trained.Array]:
     return {name: np.array(column, dtype=np.int64) for name, column in zip(TOKENS, columns, strict=True)}
 
 
-def asked(model: Any, tokens: dict[str, trained.Array]) -> Any:  # noqa: ANN401
+def asked(model: Any, tokens: dict[str, trained.Array]) -> Any:
     with torch.no_grad():
         return model(**{name: torch.from_numpy(tensor) for name, tensor in tokens.items()})
 
