@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -257,3 +258,11 @@ def test_infinities_and_texts_in_the_data_are_refused(tmp_path: Path) -> None:
         spoiled.write_text("\n".join([*lines[:5], cell + lines[5][lines[5].index(",") :]]))
         with pytest.raises(InvalidInputError, match=said):
             convert(source, tmp_path / "out", data=spoiled, target="target")
+
+
+def test_a_pickle_of_it_is_refused_with_what_to_write_instead(tmp_path: Path) -> None:
+    data = real_data("iris", tmp_path)
+    path = tmp_path / "model.joblib"
+    joblib.dump(xgboost.XGBClassifier(n_estimators=2).fit(data.features, data.target), path)
+    with pytest.raises(ConversionError, match=r"save_model\('model.ubj'\); reading that runs no code"):
+        convert(path, tmp_path / "out", trust=True)

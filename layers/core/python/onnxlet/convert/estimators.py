@@ -29,6 +29,12 @@ _BROKEN = (
     TypeError,
     ValueError,
 )
+_OWN_FILES = {
+    "xgboost": "save_model('model.ubj')",
+    "lightgbm": "booster_.save_model('model.txt')",
+    "catboost": "save_model('model.cbm')",
+}
+"""How packages whose estimators are like scikit-learn's write what is converted."""
 
 
 def load_estimator(path: Path, *, trust: bool, say: Callable[[str], None]) -> Any:
@@ -55,6 +61,12 @@ def load_estimator(path: Path, *, trust: bool, say: Callable[[str], None]) -> An
                 path=str(path),
             ) from error
     _check_versions(caught, say)
+    written = _OWN_FILES.get(type(estimator).__module__.partition(".")[0])
+    if written is not None:
+        raise ConversionError(
+            f"{path.name!r} holds a {type(estimator).__name__}, which is converted from its own file: write it with "
+            f"{written}; reading that runs no code either"
+        )
     if not isinstance(estimator, BaseEstimator):
         raise ConversionError(f"{path.name!r} holds a {type(estimator).__name__}, no scikit-learn estimator")
     return estimator
