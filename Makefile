@@ -80,6 +80,11 @@ test-representative: $(FRAMEWORKS:%=test-representative-%) ## one test of each f
 
 test-all: test test-lambda-python test-toolchain e2e ## every test there is
 
+fidelity: $(VENV)/.dev $(FRAMEWORKS:%=.venv-%/.dev) ## convert, optimize and verify every kind of model: docs/fidelity.md (a quarter of an hour)
+	-PYTHONPATH=tests $(BIN)/python -m fidelity sklearn
+	-for name in $(FRAMEWORKS); do PYTHONPATH=tests .venv-$$name/bin/python -m fidelity $$name; done
+	PYTHONPATH=tests $(BIN)/python -m fidelity write
+
 # SAM CLI lives apart from the package: its dependencies are its own.
 SAM_CLI := 1.170.0
 RUNTIME_CLIENT := 4.2.2
@@ -127,4 +132,4 @@ check: $(VENV)/.dev $(TOOLS)/.sam-cli-$(SAM_CLI) ## ruff, mypy, import contracts
 docs: $(VENV)/.dev ## regenerate docs/cli.md, docs/errors.md and docs/settings.md
 	$(BIN)/python docs/generate.py
 
-.PHONY: help install demo test test-all test-representative test-toolchain test-lambda-python check docs bench build pins e2e
+.PHONY: help install demo test test-all test-representative test-toolchain test-lambda-python check docs bench build pins e2e fidelity

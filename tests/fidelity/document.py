@@ -1,0 +1,241 @@
+"""docs/fidelity.md, from what the environments measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from fidelity.environments import ENVIRONMENTS, MEASURED, REPOSITORY
+from fidelity.row import Head, Row, Speed, read
+
+NEAR = 1e-5
+"""The largest relative distance between the framework and its graph."""
+SMALLER = 3.5
+"""Times smaller is an optimized network, if it was larger than this many bytes."""
+LARGE = 1_000_000
+NOT_SLOWER, UNNOTICED = 1.1, 20e-6
+"""As the ladder tells what is slower: by more than medians vary, and more than anybody notices."""
+HEAD = f"""\
+# Fidelity
+
+Written by `make fidelity`: every kind of model that is converted, trained on real data that packages ship, then
+converted, optimized and verified by the same functions as `onnxlet ship` uses. 40 % of the rows are held out; all
+figures are of these.
+
+- **distance** is the largest one between the framework's own answer and the graph's, of all rows and outputs:
+  `relative` to the scale of the output, which is 1 for probabilities and the standard deviation of the framework's
+  answers otherwise, so that no probability near zero and no prediction near zero blows it up; and `absolute`.
+- **labels** is the share of rows whose label is the framework's, near ties included.
+- **metric** is the accuracy, the root mean squared error (rmse), or the cosine to the framework's embeddings, of
+  framework → ONNX → optimized.
+- **speed** compares medians of interleaved rounds in one process, one thread each, both graphs as they are served.
+  `framework` is its own fastest way to answer one row that is in memory, with its checks and its overhead.
+- **contract** is the accuracy contract's default: [what it bounds](concepts.md).
+
+Targets: labels 100 %, relative distance at most {NEAR:g}; after `optimize` the contract kept everywhere, networks over
+1 MB at least {SMALLER:g} times smaller, nothing slower than the float graph (beyond {NOT_SLOWER - 1:.0%} and
+{UNNOTICED * 1e6:.0f} us, by which medians vary anyway).
+"""
+Measured = Sequence[tuple[Head, list[Row]]]
+
+
+def write() -> None:
+    """The page. Environments that were not measured are said to be missing."""
+    found = [read(path.read_bytes()) for name in ENVIRONMENTS if (path := MEASURED / f"{name}.json").is_file()]
+    rows = [row for _, rows in found for row in rows]
+    parts = (
+        HEAD,
+        "\n".join(_where(found)),
+        "\n".join(_summary(rows)),
+        "\n".join(_reasons(rows)),
+        "\n".join(_conversions(rows)),
+        "\n".join(_optimizations(rows)),
+    )
+    (REPOSITORY / "docs" / "fidelity.md").write_text("\n".join(f"{part.rstrip()}\n" for part in parts if part))
+
+
+def _where(found: Measured) -> Iterator[str]:
+    for machine in dict.fromkeys(f"{head.date}: {head.machine}" for head, _ in found):
+        yield f"Measured on {machine}."
+    yield ""
+    for head, rows in found:
+        versions = ", ".join(f"{name} {version}" for name, version in head.versions.items())
+        missing = "" if len(rows) == head.cases else f"; **{head.cases - len(rows)} of {head.cases} rows are missing**"
+        yield f"- {head.environment}: {versions}; {sum(row.seconds for row in rows):.0f} s{missing}"
+    for name in ENVIRONMENTS.keys() - {head.environment for head, _ in found}:
+        yield f"- {name}: **not measured**"
+
+
+def _summary(rows: Sequence[Row]) -> Iterator[str]:
+    measured = [row for row in rows if row.outcome == "measured"]
+    yield "## Targets"
+    yield ""
+    yield "| target | kept | farthest |"
+    yield "|---|---|---|"
+    yield _target("labels 100 %", measured, _labels_kept, lambda row: row.agreement, "{:.2%}", least=True)
+    yield _target(f"distance <= {NEAR:g}", measured, _near, lambda row: row.relative, "{:.1e}")
+    optimized = [row for row in measured if row.method != "none"]
+    yield _target("contract", measured, lambda row: row.holds, lambda row: row.moved, "moved by {:.2g}")
+    large = [row for row in measured if row.bytes_before > LARGE and _is_network(row)]
+    yield _target(f"over 1 MB >= {SMALLER:g} x smaller", large, _small, _ratio, "{:.2f} x", least=True)
+    yield _target("not slower than float", optimized, _fast, _slowdown, "{:.2f} x the time")
+    failed = [row for row in rows if row.outcome == "failed"]
+    refused = sum(row.outcome == "refused" for row in rows)
+    yield ""
+    yield f"{len(rows)} models: {len(measured)} measured, {refused} refused as they must be, {len(failed)} failed."
+
+
+def _target(
+    name: str,
+    rows: Iterable[Row],
+    kept: Callable[[Row], bool],
+    value: Callable[[Row], float | None],
+    words: str,
+    *,
+    least: bool = False,
+) -> str:
+    told = [(row, found) for row in rows if (found := value(row)) is not None]
+    if not told:
+        return f"| {name} | - | - |"
+    worst, far = (min if least else max)(told, key=lambda each: each[1])
+    count = sum(kept(row) for row, _ in told)
+    return f"| {name} | {count} of {len(told)} | {words.format(far)}: {_called(worst)} |"
+
+
+def _reasons(rows: Sequence[Row]) -> Iterator[str]:
+    """Why rows miss a target, or have no figures."""
+    yield "## Rows that miss a target"
+    yield ""
+    lines = [f"- {_called(row)}: {'; '.join(found)}." for row in rows if (found := list(_misses(row)))]
+    yield from lines or ["None."]
+    refused = [row for row in rows if row.outcome == "refused"]
+    if refused:
+        yield ""
+        yield "## Refused, as it must be"
+        yield ""
+        yield from (f"- {_called(row)}: {row.reason}." for row in refused)
+
+
+def _misses(row: Row) -> Iterator[str]:
+    if row.outcome == "failed":
+        yield f"**failed**: {row.reason}"
+    if row.outcome != "measured":
+        return
+    if not _labels_kept(row) or not _near(row):
+        labels = "" if row.agreement is None else f", {row.agreement:.2%} of the labels agree"
+        yield f"distance {row.relative or 0:.1e}{labels}. {row.cause or '**Unexplained**'}"
+    if not row.holds:
+        yield f"the contract does not hold: {row.breaches}"
+    if row.bytes_before > LARGE and _is_network(row) and not _small(row):
+        yield f"{_ratio(row):.2f} x smaller: {row.why}"
+    if not _fast(row):
+        yield f"{_slowdown(row):.2f} x the float graph's time"
+
+
+def _conversions(rows: Sequence[Row]) -> Iterator[str]:
+    yield "## Framework → ONNX → optimized"
+    for framework in dict.fromkeys(row.framework for row in rows):
+        yield ""
+        yield f"### {framework}"
+        yield ""
+        yield (
+            "| model | data, rows | graph | labels | relative | absolute | metric | kB | optimized | "
+            "one row: framework / ONNX | contract |"
+        )
+        yield "|---|---|---|---|---|---|---|---|---|---|---|"
+        yield from (_line(row) for row in rows if row.framework == framework)
+
+
+def _line(row: Row) -> str:
+    if row.outcome != "measured":
+        return f"| {row.name} | {row.data} |{' |' * 8} {row.outcome} |"
+    optimized = "stays exact" if row.method == "none" else f"{row.method}, {_ratio(row):.2f} x smaller"
+    cells = (
+        row.name,
+        f"{row.data}, {row.rows}",
+        row.precision,
+        _shown(row.agreement, "{:.4g} %", 100),
+        _shown(row.relative, "{:.1e}"),
+        _shown(row.absolute, "{:.1e}"),
+        f"{row.metric} {' → '.join(f'{value:.4g}' for value in row.values)}" if row.values else "-",
+        f"{row.bytes_before / 1000:.4g}",
+        optimized,
+        _asked(row.speed),
+        "holds" if row.holds else "**BROKEN**",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _optimizations(rows: Sequence[Row]) -> Iterator[str]:
+    chosen = [row for row in rows if row.method not in ("", "none") or row.bytes_before > LARGE]
+    if not chosen:
+        return
+    yield "## What the ladder chose"
+    yield ""
+    yield (
+        "Graphs under 256 kB, tree ensembles, linear models, support vectors and neighbours stay as they are. `time` "
+        "is the optimized graph's over the float one's, for 1 and for 32 rows; `moved` the largest distance from the "
+        "framework on the contract's scale (1 - cosine for embeddings)."
+    )
+    yield ""
+    yield "| model | kB | smaller | time, 1 row | time, 32 rows | labels kept | moved | why |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for row in chosen:
+        speed = row.speed
+        cells = (
+            f"{row.framework}: {row.name}",
+            f"{row.bytes_before / 1000:.0f} → {row.bytes_after / 1000:.0f}",
+            f"{_ratio(row):.2f} x",
+            f"{speed.optimized / speed.float_graph:.2f}" if speed else "-",
+            f"{speed.optimized_32 / speed.float_graph_32:.2f}" if speed else "-",
+            _shown(row.labels_kept, "{:.4g} %", 100),
+            _shown(row.moved, "{:.2g}"),
+            row.why.replace("|", "/"),
+        )
+        yield f"| {' | '.join(cells)} |"
+
+
+def _called(row: Row) -> str:
+    return f"{row.framework}, {row.name} ({row.data})"
+
+
+def _shown(value: float | None, words: str, times: float = 1) -> str:
+    return "-" if value is None else words.format(value * times)
+
+
+def _asked(speed: Speed | None) -> str:
+    if speed is None:
+        return "-"
+    ratio = speed.framework / speed.float_graph
+    return f"{speed.framework * 1e6:.0f} / {speed.float_graph * 1e6:.0f} us, {ratio:.1f} x"
+
+
+def _labels_kept(row: Row) -> bool:
+    return row.agreement in (None, 1.0)
+
+
+def _near(row: Row) -> bool:
+    return row.relative is None or row.relative <= NEAR
+
+
+def _is_network(row: Row) -> bool:
+    """Weights that are multiplied: there is nothing to shrink in trees and support vectors."""
+    return row.method != "none" or row.framework in ("PyTorch", "Hugging Face", "Keras", "SavedModel")
+
+
+def _ratio(row: Row) -> float:
+    return row.bytes_before / row.bytes_after
+
+
+def _small(row: Row) -> bool:
+    return _ratio(row) >= SMALLER
+
+
+def _slowdown(row: Row) -> float | None:
+    return row.speed.optimized / row.speed.float_graph if row.speed else None
+
+
+def _fast(row: Row) -> bool:
+    speed = row.speed
+    if speed is None:
+        return True
+    return speed.optimized <= max(speed.float_graph * NOT_SLOWER, speed.float_graph + UNNOTICED)

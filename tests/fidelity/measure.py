@@ -1,0 +1,141 @@
+"""One case through convert, optimize and verify, as `onnxlet ship` goes, and what came of it."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+from fidelity.case import Case, Trained
+from fidelity.row import Row, Speed
+from onnxlet.convert import convert
+from onnxlet.convert.directory import MODEL, read_draft
+from onnxlet.engine import load_engine
+from onnxlet.errors import ConversionError, InvalidInputError
+from onnxlet.manifest import Contract, Draft
+from onnxlet.optimize import optimize
+from onnxlet.optimize.rows import rows_of
+from onnxlet.optimize.trial import Bench, Tried
+from onnxlet.verify import verify
+from onnxlet.verify.findings import scaled_distances
+from onnxlet.verify.reference import ONNX, SOURCE, read_reference
+from onnxlet.verify.task import Task
+
+RUN_DEADLINE = 60.0
+FEWEST_ANSWERS = 5
+ANSWERING = 0.2
+"""Seconds that the framework is asked for."""
+
+
+def measured(case: Case) -> Row:
+    """The row of a case, whatever becomes of it."""
+    started = perf_counter()
+    about: dict[str, Any] = {"name": case.name, "framework": case.framework, "data": case.data, "cause": case.cause}
+    with tempfile.TemporaryDirectory(prefix="onnxlet-fidelity-") as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            found = _measured(case.train(Path(folder)), Path(folder))
+        except (ConversionError, InvalidInputError) as error:
+            refused = bool(case.refused) and case.refused in error.detail
+            outcome = "refused" if refused else "failed"
+            found = {"outcome": outcome, "reason": error.detail}
+        except Exception as error:  # noqa: BLE001 - a case that fails is a row of the table
+            found = {"outcome": "failed", "reason": f"{type(error).__name__}: {error}"}
+    return Row(**about, **found, seconds=perf_counter() - started)
+
+
+def _measured(trained: Trained, folder: Path) -> dict[str, Any]:
+    converted, optimized = folder / "converted", folder / "optimized"
+    given: dict[str, Any] = {"data": trained.data, "target": trained.target}
+    float_draft = convert(trained.source, converted, **given, **trained.options)
+    draft = optimize(converted, optimized, **given)
+    contract = verify(optimized, **given)
+    done = draft.optimization
+    assert done is not None
+    return {
+        "outcome": "measured",
+        "rows": contract.rows,
+        "precision": _precision(float_draft),
+        **_conversion(converted, float_draft),
+        "metric": contract.metric or "",
+        "values": _values(contract),
+        "bytes_before": done.bytes_before,
+        "bytes_after": done.bytes_after,
+        "method": done.method,
+        "why": done.reason,
+        **_kept(contract),
+        "speed": _speed(trained, converted, optimized, draft, folder),
+    }
+
+
+def _precision(draft: Draft) -> str:
+    """Of the numbers that the graph takes and gives."""
+    specs = (*draft.graph.inputs, *draft.graph.outputs)
+    return "float64" if any(spec.datatype == "FP64" for spec in specs) else "float32"
+
+
+def _conversion(converted: Path, draft: Draft) -> dict[str, Any]:
+    """How far the graph's answers are from the framework's own."""
+    reference = read_reference(converted)
+    (figures,) = (evaluation.metrics for evaluation in draft.evaluations if evaluation.stage == ONNX)
+    assert reference is not None
+    source, graph = reference.stages[SOURCE], reference.stages[ONNX]
+    relative = scaled_distances(source, graph, Task("classification" if draft.steps.classification else "tensors"))
+    floats = any(tensor.dtype.kind == "f" for tensor in source.values())
+    return {
+        "agreement": float((source["label"] == graph["label"]).mean()) if "label" in source else None,
+        "relative": float(relative.max()) if floats else None,
+        "absolute": figures["largest_distance"] if floats else None,
+    }
+
+
+def _values(contract: Contract) -> tuple[float, ...]:
+    """The metric stage by stage: without a stage `optimized` the graph stayed as it was."""
+    if contract.metric is None:
+        return ()
+    values = [stage.metrics[contract.metric].value for stage in contract.stages]
+    return tuple(values) if len(values) > 2 else (*values, values[-1])
+
+
+def _kept(contract: Contract) -> dict[str, Any]:
+    found = {finding.name: finding.value for finding in contract.findings}
+    return {
+        "labels_kept": contract.stages[-1].distances.get("label_agreement"),
+        "moved": found.get("distance"),
+        "holds": contract.holds,
+        "breaches": contract.breaches,
+    }
+
+
+def _speed(trained: Trained, converted: Path, optimized: Path, draft: Draft, folder: Path) -> Speed:
+    """The optimized graph beside the float one, once more, both as they are served."""
+    float_draft, cases = read_draft(converted)
+    plain = load_engine(converted / MODEL, threads=1, optimized=False, run_deadline=RUN_DEADLINE)
+    rows = rows_of(converted, float_draft, cases, plain, data=trained.data, target=trained.target)
+    assert rows is not None
+    bench = Bench(converted / MODEL, float_draft.steps, rows, folder)
+    alone, many = bench.latency, bench.latency_32
+    done = draft.optimization
+    assert done is not None
+    if done.method == "none":
+        return Speed(_seconds(trained.alone), alone.before, alone.before, many.before, many.before)
+    tried = bench.measure(Tried(done.method, done.method, path=optimized / MODEL))
+    assert tried.latency is not None, tried.broken
+    assert tried.latency_32 is not None
+    alone, many = tried.latency, tried.latency_32
+    return Speed(_seconds(trained.alone), alone.before, alone.after, many.before, many.after)
+
+
+def _seconds(answer: Callable[[], object]) -> float:
+    """The median of so many answers as there is time for, after a first one."""
+    answer()
+    taken: list[float] = []
+    while len(taken) < FEWEST_ANSWERS or sum(taken) < ANSWERING:
+        started = perf_counter()
+        answer()
+        taken.append(perf_counter() - started)
+    return median(taken)

@@ -1,0 +1,206 @@
+"""Keras files and SavedModel directories."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+from fidelity.case import SEED, Case, Trained
+from fidelity.data import TARGET, Array, Data, images, real
+
+DIGITS = tuple(map(str, range(10)))
+EPOCHS = 15
+PICTURE = (8, 8, 1)
+Network = Any
+
+
+def cases() -> Iterator[Case]:
+    """All of them."""
+    for name, make in (
+        ("two convolutions", _convolutions),
+        ("two wide convolutions", partial(_convolutions, 32, 256)),
+        ("separable convolutions", _separable),
+    ):
+        yield Case(f"{name}, .keras", "Keras", "digits", partial(_of_pictures, make, "keras"))
+    yield Case("recurrent network (LSTM), .keras", "Keras", "digits", partial(_of_lines, _recurrent))
+    yield Case("attention, .keras", "Keras", "digits", partial(_of_lines, _attentive))
+    yield Case("perceptron of columns, .keras", "Keras", "breast cancer", _columns)
+    yield Case("perceptron, 1024 x 512, .keras", "Keras", "digits", _wide_columns)
+    yield Case("regression of columns, .keras", "Keras", "diabetes", _regression)
+    yield Case("two convolutions", "SavedModel", "digits", partial(_of_pictures, _convolutions, "saved"))
+    yield Case(
+        "two wide convolutions", "SavedModel", "digits", partial(_of_pictures, partial(_convolutions, 32, 256), "saved")
+    )
+    yield Case("one of two signatures", "SavedModel", "digits", _two_signatures)
+
+
+def _convolutions(channels: int = 8, hidden: int = 32) -> Network:
+    return keras.Sequential(
+        [
+            keras.Input(PICTURE, name="image"),
+            layers.Conv2D(channels, 3, padding="same", activation="relu"),
+            layers.BatchNormalization(),
+            layers.Conv2D(2 * channels, 3, padding="same", activation="relu"),
+            layers.MaxPooling2D(),
+            layers.Flatten(),
+            layers.Dense(hidden, activation="relu"),
+            layers.Dropout(0.2),
+            layers.Dense(10, activation="softmax"),
+        ]
+    )
+
+
+def _separable() -> Network:
+    return keras.Sequential(
+        [
+            keras.Input(PICTURE, name="image"),
+            layers.Conv2D(16, 3, padding="same", activation="relu"),
+            layers.SeparableConv2D(32, 3, padding="same", activation="silu"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(10, activation="softmax"),
+        ]
+    )
+
+
+def _recurrent() -> Network:
+    return keras.Sequential(
+        [keras.Input((8, 8), name="lines"), layers.LSTM(32), layers.Dense(10, activation="softmax")]
+    )
+
+
+def _attentive() -> Network:
+    lines = keras.Input((8, 8), name="lines")
+    read = layers.Dense(32)(lines)
+    read = layers.LayerNormalization()(read + layers.MultiHeadAttention(4, 8)(read, read))
+    read = layers.GlobalAveragePooling1D()(layers.Dense(64, activation="gelu")(read))
+    return keras.Model(lines, layers.Dense(10, activation="softmax")(read))
+
+
+def _trained(network: Network, inputs: Array, target: Array, loss: str = "sparse_categorical_crossentropy") -> Network:
+    network.compile(optimizer=keras.optimizers.Adam(3e-3), loss=loss)
+    network.fit(inputs, target, batch_size=64, epochs=EPOCHS, verbose=0)
+    return network
+
+
+def _asked(network: Network, inputs: Array) -> Callable[[], object]:
+    """As fast as TensorFlow answers: a traced function, called with a tensor."""
+    traced = tf.function(lambda row: network(row, training=False))
+    return partial(traced, tf.constant(inputs[:1]))
+
+
+def _written(network: Network, folder: Path, kind: str) -> Path:
+    if kind == "keras":
+        path = folder / "model.keras"
+        network.save(path)
+        return path
+    path = folder / "saved"
+    network.export(path, verbose=False)
+    return path
+
+
+def _of_pictures(make: Callable[[], Network], kind: str, folder: Path) -> Trained:
+    keras.utils.set_random_seed(SEED)
+    data = real("digits")
+    network = _trained(make(), images(data.train).reshape(-1, *PICTURE), data.train_target)
+    pictures = images(data.test).reshape(-1, *PICTURE)
+    path = _written(network, folder, kind)
+    return Trained(path, data.npz(folder, image=pictures), TARGET, _asked(network, pictures), {"labels": DIGITS})
+
+
+def _of_lines(make: Callable[[], Network], folder: Path) -> Trained:
+    keras.utils.set_random_seed(SEED)
+    data = real("digits")
+    network = _trained(make(), images(data.train), data.train_target)
+    lines = images(data.test)
+    path = _written(network, folder, "keras")
+    return Trained(path, data.npz(folder, lines=lines), TARGET, _asked(network, lines), {"labels": DIGITS})
+
+
+def _columns(folder: Path) -> Trained:
+    keras.utils.set_random_seed(SEED)
+    data = real("breast cancer")
+    scaler = layers.Normalization()
+    scaler.adapt(data.train)
+    network = keras.Sequential(
+        [
+            keras.Input((30,), name="features"),
+            scaler,
+            layers.Dense(32, activation="relu"),
+            layers.Dense(1, activation="sigmoid"),
+        ]
+    )
+    _trained(network, data.train, data.train_target, "binary_crossentropy")
+    told = {"labels": ("malignant", "benign")}
+    row = data.test.astype(np.float32)
+    return Trained(_written(network, folder, "keras"), data.csv(folder), TARGET, _asked(network, row), told)
+
+
+def _wide_columns(folder: Path) -> Trained:
+    keras.utils.set_random_seed(SEED)
+    data = real("digits")
+    network = keras.Sequential(
+        [
+            keras.Input((64,), name="pixels"),
+            layers.Rescaling(1 / 16),
+            layers.Dense(1024, activation="relu"),
+            layers.Dense(512, activation="relu"),
+            layers.Dense(10, activation="softmax"),
+        ]
+    )
+    _trained(network, data.train, data.train_target)
+    row = data.test.astype(np.float32)
+    path = _written(network, folder, "keras")
+    return Trained(path, data.csv(folder), TARGET, _asked(network, row), {"labels": DIGITS})
+
+
+def _regression(folder: Path) -> Trained:
+    keras.utils.set_random_seed(SEED)
+    data = real("diabetes")
+    scaled = Data(data.names, data.train * 20, data.train_target, data.test * 20, data.test_target)
+    network = keras.Sequential(
+        [keras.Input((10,), name="features"), layers.Dense(32, activation="tanh"), layers.Dense(1)]
+    )
+    _trained(network, scaled.train, scaled.train_target, "mean_squared_error")
+    row = scaled.test.astype(np.float32)
+    return Trained(_written(network, folder, "keras"), scaled.csv(folder), TARGET, _asked(network, row))
+
+
+class Halves(tf.Module):  # type: ignore[misc]
+    """Two ways to ask one network: for scores as they are, and for probabilities."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    @tf.function(input_signature=[tf.TensorSpec((None, *PICTURE), tf.float32, name="image")])  # type: ignore[untyped-decorator]
+    def probabilities(self, image: Any) -> Any:  # noqa: ANN401 - TensorFlow has no types
+        """Of each digit."""
+        return {"probabilities": self.network(image)}
+
+    @tf.function(input_signature=[tf.TensorSpec((None, *PICTURE), tf.float32, name="image")])  # type: ignore[untyped-decorator]
+    def surprise(self, image: Any) -> Any:  # noqa: ANN401
+        """Their negative logarithms."""
+        return {"surprise": -tf.math.log(self.network(image))}
+
+
+def _two_signatures(folder: Path) -> Trained:
+    keras.utils.set_random_seed(SEED)
+    data = real("digits")
+    network = _trained(_convolutions(), images(data.train).reshape(-1, *PICTURE), data.train_target)
+    module = Halves(network)
+    path = folder / "saved"
+    signatures = {"serving_default": module.surprise, "classify": module.probabilities}
+    tf.saved_model.save(module, str(path), signatures=signatures)
+    pictures = images(data.test).reshape(-1, *PICTURE)
+    told = {"labels": DIGITS, "signature": "classify"}
+    return Trained(path, data.npz(folder, image=pictures), TARGET, _asked(network, pictures), told)
