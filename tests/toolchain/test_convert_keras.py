@@ -34,6 +34,7 @@ def answers(converted: Path, inputs: Tensors) -> Tensors:
 
 
 @pytest.mark.representative
+@pytest.mark.representative
 def test_a_network_of_images_predicts_what_it_did(tmp_path: Path, shipping: Ship) -> None:
     network = digits_network()
     images, target = digits()
@@ -104,14 +105,18 @@ def test_sequences_of_any_length_stay_so(tmp_path: Path) -> None:
         ]
     )
 
-    draft = convert(saved(network, tmp_path / "words.keras"), tmp_path / "out")
+    path = saved(network, tmp_path / "words.keras")
+
+    draft = convert(path, tmp_path / "out", outputs=["liking"])
 
     assert draft.graph.inputs == (TensorSpec("tokens", "INT32", (-1, -1)),)
+    with pytest.raises(InvalidInputError, match="2 outputs were named, the model has 1: score"):
+        convert(path, tmp_path / "other", outputs=["liking", "dislike"])
     for length in (2, 9):
         tokens = np.random.default_rng(0).integers(0, 10, (3, length)).astype(np.int32)
         with hushed():
             expected = np.asarray(network(tokens))
-        assert np.allclose(answers(tmp_path / "out", {"tokens": tokens})["score"], expected, atol=1e-6)
+        assert np.allclose(answers(tmp_path / "out", {"tokens": tokens})["liking"], expected, atol=1e-6)
 
 
 def test_a_layer_that_carries_code_needs_trust(tmp_path: Path) -> None:

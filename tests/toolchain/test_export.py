@@ -29,6 +29,7 @@ from onnxlet.convert.through_tensorflow import hushed
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.export import export_saved_model
 from onnxlet.manifest import Manifest, Tolerance
+from onnxlet.optimize.blocks import pack
 from onnxlet.prepare import prepare
 from onnxlet.registry import Registry
 from onnxlet.store import Store, open_store
@@ -36,6 +37,7 @@ from toolchain.keras_models import digits, digits_network, keras, saved, tf
 
 pytestmark = pytest.mark.tensorflow
 Publish = Callable[..., Manifest]
+OPSETS = [helper.make_opsetid("", 21), helper.make_opsetid("com.microsoft", 1)]
 
 
 @pytest.fixture
@@ -89,6 +91,7 @@ def diagnosis(folder: Path) -> tuple[Any, trained.Array, Path]:
     return estimator, features.astype(np.float32), folder / "converted"
 
 
+@pytest.mark.representative
 @pytest.mark.representative
 def test_a_classifier_of_columns_is_served_by_tensorflow_under_the_same_names(
     tmp_path: Path, published: Publish
@@ -183,6 +186,15 @@ def test_a_version_in_8_bits_answers_with_its_own_roundings(tmp_path: Path, publ
     operators = {node.op_type for node in onnx.load(tmp_path / "artifacts/model.onnx").graph.node}
     assert operators & {"DynamicQuantizeMatMul", "MatMulIntegerToFloat", "MatMulInteger"}
     assert asked(place, x=np.zeros((2, 16), np.float32))["y"].tolist() == np.zeros((2, 16)).tolist()
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_weights_in_blocks_are_served_by_tensorflow(tmp_path: Path, published: Publish, bits: int) -> None:
+    packed = pack(np.random.default_rng(0).normal(size=(70, 16)).astype(np.float32), bits)
+    sizes: dict[str, Any] = {"K": 70, "N": 16, "bits": bits, "block_size": 32, "accuracy_level": 4}
+    node = helper.make_node("MatMulNBits", ["x", "b", "s", "z"], ["y"], domain="com.microsoft", **sizes)
+    weights = {"b": packed.integers, "s": packed.scales, "z": packed.zero_points}
+    exported(published(graph_of(tmp_path / "m.onnx", [node], {"x": [None, 70]}, {"y": [None, 16]}, weights)), tmp_path)
 
 
 def test_loops_are_served_by_tensorflow(tmp_path: Path, published: Publish) -> None:
@@ -318,7 +330,7 @@ def graph_of(
     )
     constants = [onnx.numpy_helper.from_array(value, name) for name, value in (weights or {}).items()]
     graph = helper.make_graph(nodes, "g", taken, given, constants)
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10), path)
+    onnx.save(helper.make_model(graph, opset_imports=OPSETS, ir_version=10), path)
     return path
 
 

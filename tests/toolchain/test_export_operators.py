@@ -43,7 +43,6 @@ REFUSED = re.compile(
     |maxpool_with_argmax.*
     |batchnorm_.*_training_mode|training_dropout.*  # not for answering
     |convtranspose_(dilations|output_shape)
-    |(de)?quantizelinear_blocked.*
     |(gru|lstm)_batchwise|lstm_with_peepholes
     |(edge|wrap)_pad
     |resize_.*(cubic|antialias|tf_crop_and_resize|not_larger|not_smaller|half_pixel_symmetric).*

@@ -30,6 +30,8 @@ class Failure(click.ClickException):
         super().__init__(error.detail)
         hints = (HINTS[kind] for kind in type(error).__mro__ if kind in HINTS)
         self.hint = next(hints, None)
+        if "extra" in error.context:
+            self.hint = f"pip install 'onnxlet[{error.context['extra']}]'"
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the error, and its hint on a line of its own."""

@@ -54,7 +54,7 @@ def _inputs(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...
     metavar="NAME=TYPE[SHAPE]",
     help="An input, say image=FP32[-1,3,224,224], where -1 is any size. Default: as the model or --data says.",
 )
-@click.option("--outputs", callback=_split, metavar="A,B", help="Names for a PyTorch model's outputs, in its order.")
+@click.option("--outputs", callback=_split, metavar="A,B", help="Names for a network's outputs, in its own order.")
 @click.option("--signature", metavar="NAME", help="The signature of a SavedModel. Default: serving_default.")
 @click.option(
     "--trust", is_flag=True, help="Run the code that pickles, .pt2 files, PyTorch factories and Keras' Lambdas carry."
@@ -88,7 +88,8 @@ def convert(
 
     MODEL is a file: scikit-learn's (.joblib, .pkl, .skops), XGBoost's, LightGBM's, CatBoost's or LIBSVM's own, an
     exported PyTorch program (.pt2), a Keras model (.keras) or a graph (.onnx); a directory: a SavedModel or a Hugging
-    Face encoder; or a PyTorch module's package.module:factory. Each needs its own extra, which is named where it is missing.
+    Face encoder; or a PyTorch module's package.module:factory. Each needs its own extra, which is named where it is
+    missing.
 
     \b
     Example:

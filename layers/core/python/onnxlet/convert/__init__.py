@@ -56,8 +56,8 @@ FRAMEWORKS: tuple[Framework, ...] = (
         wishes=("labels", "weights", "inputs", "outputs"),
     ),
     Framework("huggingface", holds=("config.json", "modules.json"), wishes=("labels",)),
-    Framework("keras_file", (".keras",), wishes=("labels",)),
-    Framework("saved_model", holds=("saved_model.pb",), wishes=("labels", "signature")),
+    Framework("keras_file", (".keras",), wishes=("labels", "outputs")),
+    Framework("saved_model", holds=("saved_model.pb",), wishes=("labels", "outputs", "signature")),
     Framework("onnx_file", (".onnx",), wishes=("labels",)),
 )
 

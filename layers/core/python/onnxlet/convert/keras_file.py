@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from onnxlet.convert.through_tensorflow import (
     foreign,
     hushed,
     load_tensorflow,
+    renamed,
     spec_of,
     to_onnx,
 )
@@ -44,7 +45,7 @@ def open_model(path: Path, *, trust: bool, say: Callable[[str], None], wishes: W
     os.environ.setdefault("KERAS_BACKEND", BACKEND)
     say("starting TensorFlow")
     load_tensorflow()
-    return TensorModel(KerasNetwork(_loaded(path, saved_by, trust=trust)), wishes.labels, say)
+    return TensorModel(KerasNetwork(_loaded(path, saved_by, trust=trust), wishes.outputs), wishes.labels, say)
 
 
 class KerasNetwork:
@@ -54,7 +55,7 @@ class KerasNetwork:
     labels: tuple[str, ...] = ()
     assets: Mapping[str, bytes] = {}
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, outputs: Sequence[str]) -> None:
         self.versions = versions("keras", "tensorflow", "tensorflow-cpu", "tf2onnx")
         self._model = model
         try:
@@ -70,7 +71,7 @@ class KerasNetwork:
         names = _names(self._structure, [tensor._keras_history.operation.name for tensor in self._inputs])  # noqa: SLF001 - as Keras's own exporters find layers
         self._specs = {name: spec_of(name, tensor) for name, tensor in zip(names, self._inputs, strict=True)}
         self.names = tuple(self._specs)
-        self._output_names = self._named_outputs()
+        self._output_names = renamed(self._named_outputs(), outputs)
 
     def specs(self, example: Tensors | None) -> tuple[TensorSpec, ...]:
         """The inputs as the model declares them, whatever the example."""

@@ -20,6 +20,7 @@ from onnxlet.convert.through_tensorflow import (
     foreign,
     hushed,
     load_tensorflow,
+    renamed,
     spec_of,
     to_onnx,
 )
@@ -52,7 +53,7 @@ def open_model(path: Path, *, trust: bool, say: Callable[[str], None], wishes: W
             "runs: pass --trust if you know who made it",
             path=str(path),
         )
-    return TensorModel(SavedModelNetwork(path, document, wishes.signature), wishes.labels, say)
+    return TensorModel(SavedModelNetwork(path, document, wishes), wishes.labels, say)
 
 
 class SavedModelNetwork:
@@ -62,11 +63,11 @@ class SavedModelNetwork:
     labels: tuple[str, ...] = ()
     assets: Mapping[str, bytes] = {}
 
-    def __init__(self, path: Path, document: Any, signature: str | None) -> None:
+    def __init__(self, path: Path, document: Any, wishes: Wishes) -> None:
         self.versions = versions("tensorflow", "tensorflow-cpu", "tf2onnx")
         self._loaded = _loaded(path, document)
         declared = _signatures(document)
-        chosen = _chosen(path, declared, signature)
+        chosen = _chosen(path, declared, wishes.signature)
         self._function = self._loaded.signatures[chosen]
         arguments: dict[str, Any] = self._function.structured_input_signature[1]
         # signatures may have names that TensorFlow does not take for arguments
@@ -79,6 +80,9 @@ class SavedModelNetwork:
         self._outputs = tuple(sorted(declared[chosen].outputs))
         if not self.names or not self._outputs:
             raise ConversionError(f"the signature {chosen!r} of {path.name!r} has no inputs or no outputs")
+        # in a graph each name is given once
+        free = tuple(f"{name}_out" if name in self.names else name for name in self._outputs)
+        self._output_names = renamed(free, wishes.outputs)
 
     def specs(self, example: Tensors | None) -> tuple[TensorSpec, ...]:
         """The signature's inputs by their names, whatever the example."""
@@ -92,19 +96,15 @@ class SavedModelNetwork:
     def run(self, inputs: Tensors) -> Tensors:
         """The signature's answers. Raises InvalidInputError where it fails."""
         answers = ask(self._call, [inputs[name] for name in self.names])
-        return dict(zip(self._named(), answers, strict=True))
+        return dict(zip(self._output_names, answers, strict=True))
 
     def graph(self) -> onnx.ModelProto:
         """The graph. Raises ConversionError."""
-        return to_onnx(self._loaded, self._call, self.specs(None), self._named())
+        return to_onnx(self._loaded, self._call, self.specs(None), self._output_names)
 
     def _call(self, *tensors: Any) -> list[Any]:
         answers = self._function(**dict(zip(self._arguments.values(), tensors, strict=True)))
         return [answers[name] for name in self._outputs]
-
-    def _named(self) -> tuple[str, ...]:
-        """The outputs' names, lengthened where an input has it: in a graph each name is given once."""
-        return tuple(f"{name}_out" if name in self.names else name for name in self._outputs)
 
 
 def _document(path: Path) -> Any:

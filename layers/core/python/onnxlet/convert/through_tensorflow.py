@@ -76,6 +76,13 @@ def spec_of(name: str, tensor: Any) -> TensorSpec:
     )
 
 
+def renamed(names: Sequence[str], wished: Sequence[str]) -> tuple[str, ...]:
+    """The wished names of outputs, if there are any. Raises InvalidInputError if there is not one for each."""
+    if wished and len(wished) != len(names):
+        raise InvalidInputError(f"{len(wished)} outputs were named, the model has {len(names)}: {', '.join(names)}")
+    return tuple(wished or names)
+
+
 def ask(function: Callable[..., Any], inputs: Sequence[Tensor]) -> list[Tensor]:
     """The function's answers as arrays, texts as str. Raises InvalidInputError where it fails."""
     import tensorflow as tf

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from onnxlet.export.operators.arithmetic import product
 from onnxlet.export.operators.call import MICROSOFT, Call, operator
 from onnxlet.export.operators.convolution import convolve
+from onnxlet.tensors import Tensor
 
 
 @operator("DynamicQuantizeLinear")
@@ -32,7 +34,6 @@ def quantized_by_range(x: Any) -> tuple[Any, Any, Any]:
 @operator("QuantizeLinear", domain=MICROSOFT)
 def quantize(call: Call) -> Any:
     """Integers on a given scale."""
-    _check_plain(call)
     kind = tf.convert_to_tensor(call[2]).dtype if call.given(2) else tf.uint8
     return onto(call[0], _along(call, call[1]), _along(call, call.optional(2, tf.constant(0, kind))))
 
@@ -41,7 +42,6 @@ def quantize(call: Call) -> Any:
 @operator("DequantizeLinear", domain=MICROSOFT)
 def dequantize(call: Call) -> Any:
     """The numbers that integers stand for."""
-    _check_plain(call)
     return off(call[0], _along(call, call[1]), _along(call, call[2]) if call.given(2) else 0)
 
 
@@ -58,14 +58,13 @@ def off(x: Any, scale: Any, zero: Any) -> Any:
     return tf.cast(tf.cast(x, tf.int32) - tf.cast(zero, tf.int32), scale.dtype) * scale
 
 
-def _check_plain(call: Call) -> None:
-    if call.attribute("block_size", 0):
-        raise call.refusal("has a scale per block, which is not translated")
-
-
 def _along(call: Call, value: Any) -> Any:
-    """One value, or one per slice of the axis, such that it broadcasts."""
-    value = tf.convert_to_tensor(value)
+    """One value, one per slice of the axis, or one per block of it, such that it broadcasts."""
+    value, block = tf.convert_to_tensor(value), call.attribute("block_size", 0)
+    if block:
+        axis = call.attribute("axis", 1) % call.rank()
+        repeated = tf.repeat(value, block, axis)
+        return tf.slice(repeated, [0] * call.rank(), tf.shape(call[0]))
     if value.shape.num_elements() == 1:
         return tf.reshape(value, [])
     rank = call.rank()
@@ -106,6 +105,46 @@ def matmul_of_numbers(call: Call) -> Any:
     values, scale, zero = quantized_by_range(call[0])
     answer = tf.cast(_exact(values, call[1], zero, call.optional(3, 0)), tf.float32) * (scale * call[2])
     return answer + call[4] if call.given(4) else answer
+
+
+@operator("MatMulNBits", domain=MICROSOFT)
+def matmul_in_blocks(call: Call) -> Any:
+    """The product with a weight of 4 or 8 bits whose columns have a scale per block. The weight is kept as numbers."""
+    bits, block = call.attribute("bits", 4), call.attribute("block_size")
+    inner, columns = call.attribute("K"), call.attribute("N")
+    if bits not in (4, 8) or call.given(4):
+        raise call.refusal(f"has weights of {bits} bits, or in another order, which are not translated")
+    integers = _unpacked(call.static(1), bits).reshape(columns, -1, block).astype(np.float32)
+    blocks = integers.shape[1]
+    middle = np.full((columns, blocks), 2 ** (bits - 1))
+    zeros = _unpacked(call.static(3).reshape(columns, -1), bits)[:, :blocks] if call.given(3) else middle
+    weight = (integers - zeros[..., None]) * call.static(2).reshape(columns, blocks, 1)
+    weight = weight.reshape(columns, -1)[:, :inner].T.astype(np.float32)
+    x = _in_blocks(call[0], inner, block) if call.attribute("accuracy_level", 0) == _INTEGERS else call[0]
+    answer = product(x, call.stored(f"{call.node.input[1]} as numbers", np.ascontiguousarray(weight)))
+    return answer + call[5] if call.given(5) else answer
+
+
+_INTEGERS = 4
+"""The accuracy level at which ONNX Runtime quantizes what it multiplies with."""
+
+
+def _unpacked(packed: Tensor, bits: int) -> Tensor:
+    """Integers of 4 bits, the lower half of each byte first."""
+    if bits == 8 or packed.dtype != np.uint8:  # noqa: PLR2004 - one to a byte
+        return packed
+    return np.stack([packed & 15, packed >> 4], axis=-1).reshape(*packed.shape[:-1], -1)
+
+
+def _in_blocks(x: Any, inner: int, block: int) -> Any:
+    """Numbers as they are after each block of them was rounded to 8 bits."""
+    spare = -inner % block
+    sizes = tf.shape(x)
+    padded = tf.pad(x, [[0, 0]] * (x.shape.rank - 1) + [[0, spare]])
+    parts = tf.reshape(padded, tf.concat([sizes[:-1], [(inner + spare) // block, block]], 0))
+    scale = tf.reduce_max(tf.abs(parts), -1, keepdims=True) / 127
+    rounded = tf.round(tf.math.divide_no_nan(parts, scale)) * scale
+    return tf.reshape(rounded, tf.concat([sizes[:-1], [inner + spare]], 0))[..., :inner]
 
 
 @operator("QLinearMatMul")
