@@ -34,7 +34,6 @@ def answers(converted: Path, inputs: Tensors) -> Tensors:
 
 
 @pytest.mark.representative
-@pytest.mark.representative
 def test_a_network_of_images_predicts_what_it_did(tmp_path: Path, shipping: Ship) -> None:
     network = digits_network()
     images, target = digits()

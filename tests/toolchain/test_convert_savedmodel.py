@@ -47,7 +47,6 @@ def two_signatures(path: Path) -> Path:
 
 
 @pytest.mark.representative
-@pytest.mark.representative
 def test_the_default_signature_is_served_under_its_names(tmp_path: Path, shipping: Ship) -> None:
     rows = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
     data = trained.npz_of(tmp_path / "rows.npz", {"x": rows})

@@ -92,7 +92,6 @@ def diagnosis(folder: Path) -> tuple[Any, trained.Array, Path]:
 
 
 @pytest.mark.representative
-@pytest.mark.representative
 def test_a_classifier_of_columns_is_served_by_tensorflow_under_the_same_names(
     tmp_path: Path, published: Publish
 ) -> None:
