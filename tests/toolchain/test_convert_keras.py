@@ -76,6 +76,16 @@ def test_inputs_and_outputs_keep_their_names_and_any_number_of_rows(tmp_path: Pa
         assert all(np.allclose(got[name], tensor, atol=1e-6) for name, tensor in expected.items())
 
 
+def test_a_functional_model_of_one_input_keeps_its_name(tmp_path: Path) -> None:
+    x = keras.Input((3,), name="x")
+    network = keras.Model(x, keras.layers.Dense(2, name="y")(x))
+
+    draft = convert(saved(network, tmp_path / "small.keras"), tmp_path / "out")
+
+    assert draft.graph.inputs == (TensorSpec("x", "FP32", (-1, 3)),)
+    assert draft.graph.outputs == (TensorSpec("y", "FP32", (-1, 2)),)
+
+
 def test_columns_of_a_table_become_the_rows_of_a_network(tmp_path: Path, shipping: Ship) -> None:
     keras.utils.set_random_seed(1)
     network = keras.Sequential([keras.Input((4,), name="x"), keras.layers.Dense(3), keras.layers.Dense(1, name="dose")])

@@ -67,7 +67,9 @@ class KerasNetwork:
                 f"the model is a {type(model).__name__}, whose code alone says what it takes: save it with "
                 "model.export(directory), and convert that directory"
             )
-        self._structure = _structure(model, "input") or self._inputs
+        # a lone tensor has no truth value
+        structure = _structure(model, "input")
+        self._structure = self._inputs if structure is None else structure
         names = _names(self._structure, [tensor._keras_history.operation.name for tensor in self._inputs])  # noqa: SLF001 - as Keras's own exporters find layers
         self._specs = {name: spec_of(name, tensor) for name, tensor in zip(names, self._inputs, strict=True)}
         self.names = tuple(self._specs)
@@ -101,7 +103,7 @@ class KerasNetwork:
 
     def _named_outputs(self) -> tuple[str, ...]:
         """Output layers' names, or the keys of a dictionary; lengthened where an input has it."""
-        structure = _structure(self._model, "output") or self._outputs
+        structure = _structure(self._model, "output")
         layers = [tensor._keras_history.operation.name for tensor in self._outputs]  # noqa: SLF001 - see above
         names: list[str] = []
         for name in _names(structure, layers):
