@@ -122,7 +122,7 @@ def _misses(row: Row) -> Iterator[str]:
         return
     if not _labels_kept(row) or not _near(row):
         labels = "" if row.agreement is None else f", {row.agreement:.2%} of the labels agree"
-        yield f"distance {row.relative or 0:.1e}{labels}. {row.cause or '**Unexplained**'}"
+        yield f"distance {row.relative or 0:.1e}{labels}; {row.cause or '**unexplained**'}"
     if not row.holds:
         yield f"the contract does not hold: {row.breaches}"
     if row.bytes_before > LARGE and _is_network(row) and not _small(row):

@@ -35,17 +35,19 @@ from fidelity.data import TARGET, Array, real, write_csv
 from onnxlet.convert import convert
 
 FRAMEWORK = "scikit-learn"
-SPLITS = (
-    "scikit-learn compares float64 values with thresholds; the graph is written with float64 inputs where float32 ones "
-    "take another branch"
+LOGARITHMS = (
+    "Sums of many logarithms in single precision lose their last digits. The tolerance of a conversion takes that for "
+    "equal; `onnxlet.convert.convert(…, tolerance=Tolerance(absolute=1e-6, relative=1e-5))` writes the graph in float64 "
+    "instead, 1e-13 away"
 )
+CAUSES = {"naive Bayes, multinomial": LOGARITHMS, "naive Bayes, complement": LOGARITHMS}
 Estimator = Any
 
 
 def cases() -> Iterator[Case]:
     """All of them."""
     for name, data, estimator in (*_linear(), *_margins(), *_trees(), *_boosted(), *_others(), *_pipelines()):
-        yield Case(name, FRAMEWORK, data, partial(_fitted, estimator, data))
+        yield Case(name, FRAMEWORK, data, partial(_fitted, estimator, data), cause=CAUSES.get(name, ""))
     for name, data, holes, estimator in _with_missing():
         yield Case(name, FRAMEWORK, f"{data}, 5 % missing", partial(_fitted, estimator, data, holes=holes))
     yield Case("columns of texts, booleans, numbers, some missing", FRAMEWORK, "wine", _mixed_columns)
@@ -144,17 +146,16 @@ def _pipelines() -> Iterator[tuple[str, str, Estimator]]:
     yield (
         "calibrated SVC, sigmoid",
         "breast cancer",
-        calibration.CalibratedClassifierCV(make_pipeline(StandardScaler(), svm.LinearSVC(random_state=SEED))),
+        make_pipeline(StandardScaler(), calibration.CalibratedClassifierCV(svm.LinearSVC(random_state=SEED))),
     )
     yield "calibrated forest, isotonic", "breast cancer", calibration.CalibratedClassifierCV(forest, method="isotonic")
+    members = [("forest", forest), ("bayes", naive_bayes.GaussianNB())]
     yield (
         "voting",
         "wine",
-        ensemble.VotingClassifier(
-            [("logistic", make_pipeline(StandardScaler(), logistic)), ("forest", forest)], voting="soft"
-        ),
+        ensemble.VotingClassifier(members, voting="soft"),
     )
-    yield "stacking", "wine", ensemble.StackingClassifier([("forest", forest), ("bayes", naive_bayes.GaussianNB())])
+    yield "stacking", "wine", ensemble.StackingClassifier(members)
 
 
 def _with_missing() -> Iterator[tuple[str, str, float, Estimator]]:

@@ -20,6 +20,7 @@ from fidelity.case import SEED, Case, Trained
 from fidelity.data import TARGET, Array, Data, Texts, images, real, texts, write_csv
 
 torch.set_num_threads(1)
+transformers.utils.logging.disable_progress_bar()
 FRAMEWORK = "PyTorch"
 ENCODERS = "Hugging Face"
 DIGITS = tuple(map(str, range(10)))

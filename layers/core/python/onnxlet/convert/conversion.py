@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -101,9 +102,10 @@ class Conversion:
 
     def _faithful(self, path: Path, rows: Rows, expected: Tensors) -> Faithful:
         """The first export that answers as the model does. Raises ConversionError with what was measured if none."""
-        found, advice = [], ""
+        found: list[str] = []
+        advice = ""
         others = [(other, self.model.answers(other)) for other in rows.others]
-        for export in self.model.exports(rows, self.labels):
+        for export in self._exports(rows, found):
             advice = export.advice
             self.say(f"comparing the graph in {export.way} with the {self.model.framework} model on {rows.count} rows")
             path.write_bytes(export.graph)
@@ -123,6 +125,15 @@ class Conversion:
             f"the graph does not answer as the model does on {rows.count} rows: {'; '.join(found)}; {advice}",
             source=self.source.name,
         )
+
+    def _exports(self, rows: Rows, found: list[str]) -> Iterator[Export]:
+        """The ways to write the graph; the first must be there, what is wrong with it is not hidden by the others."""
+        try:
+            yield from self.model.exports(rows, self.labels)
+        except ConversionError as error:
+            if not found:
+                raise
+            found.append(f"another way cannot be written ({error.detail})")
 
     def _elsewhere(self, engine: OnnxEngine, export: Export, others: list[tuple[Rows, Tensors]]) -> Comparison | None:
         """The first comparison on inputs of other sizes that fails. Raises as the engine does where it does not run."""

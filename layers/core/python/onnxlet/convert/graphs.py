@@ -60,15 +60,18 @@ def keep_outputs(graph: onnx.GraphProto, names: Iterable[str]) -> None:
 
 
 def flatten_output(graph: onnx.GraphProto, name: str) -> None:
-    """Make the output `name` one-dimensional."""
+    """Make the output `name` one-dimensional, and really double if it is declared so: trees give single numbers."""
     column, shape = free_name(graph, f"{name}_column"), free_name(graph, f"{name}_shape")
     rename(graph, name, column)
     graph.initializer.append(helper.make_tensor(shape, onnx.TensorProto.INT64, [1], [-1]))
+    (output,) = (value for value in graph.output if value.name == column)
+    if output.type.tensor_type.elem_type == onnx.TensorProto.DOUBLE:
+        doubled = free_name(graph, f"{name}_double")
+        graph.node.append(helper.make_node("Cast", [column], [doubled], name=doubled, to=onnx.TensorProto.DOUBLE))
+        column = doubled
     graph.node.append(helper.make_node("Reshape", [column, shape], [name], name=f"{name}_reshape"))
-    for value in graph.output:
-        if value.name == column:
-            value.name = name
-            declare_shape(value, [-1])
+    output.name = name
+    declare_shape(output, [-1])
 
 
 def declare_shape(value: onnx.ValueInfoProto, shape: Sequence[int]) -> None:

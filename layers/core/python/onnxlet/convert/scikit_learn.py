@@ -15,7 +15,7 @@ from onnxlet.convert.extras import versions
 from onnxlet.convert.source import Export, Rows, matrix
 from onnxlet.convert.table import Table
 from onnxlet.convert.through_skl2onnx import SINGLE_INPUT, cast_before_last, hushed, to_onnx
-from onnxlet.errors import ConversionError, MissingExtraError
+from onnxlet.errors import ConversionError, InvalidInputError, MissingExtraError
 from onnxlet.manifest import Classification, Column, Tabular
 from onnxlet.tensors import Tensor, Tensors
 
@@ -69,15 +69,14 @@ class Estimator:
         return Rows(columns)
 
     def answers(self, rows: Rows) -> Tensors:
-        """The estimator's own answers, by the names of the graph's outputs."""
-        inputs = self._native(rows)
-        with hushed():
-            if self.classes is None:
-                return {"prediction": np.asarray(self._estimator.predict(inputs), dtype=np.float64)}
-            answers = {"label": _plain_classes(np.asarray(self._estimator.predict(inputs)))}
-            if hasattr(self._estimator, "predict_proba"):
-                answers["probabilities"] = np.asarray(self._estimator.predict_proba(inputs), dtype=np.float64)
-        return answers
+        """The estimator's own answers, by the names of the graph's outputs. Raises InvalidInputError if it refuses."""
+        try:
+            with hushed():
+                return self._answers(self._native(rows))
+        except (ValueError, TypeError) as error:
+            raise InvalidInputError(
+                f"the {self._name} does not take these rows: {str(error).splitlines()[0]}"
+            ) from error
 
     def exports(self, rows: Rows, labels: tuple[str, ...]) -> Iterator[Export]:
         """In single precision, then in double up to the last step (trees compare in single), then in double throughout.
@@ -89,6 +88,14 @@ class Estimator:
         if before_last is not None:
             yield self._export("float64 before the last step", before_last, "FP64", rows, labels)
         yield self._export("float64", self._estimator, "FP64", rows, labels)
+
+    def _answers(self, inputs: Any) -> Tensors:
+        if self.classes is None:
+            return {"prediction": np.asarray(self._estimator.predict(inputs), dtype=np.float64)}
+        answers = {"label": _plain_classes(np.asarray(self._estimator.predict(inputs)))}
+        if hasattr(self._estimator, "predict_proba"):
+            answers["probabilities"] = np.asarray(self._estimator.predict_proba(inputs), dtype=np.float64)
+        return answers
 
     def _native(self, rows: Rows) -> Any:
         if self._layout is not None and self._layout.needs_frame:
@@ -137,6 +144,9 @@ class Estimator:
         for value, name, shape in zip(list(graph.output), wanted, ([-1], [-1, len(classes)]), strict=False):
             graphs.rename(graph, value.name, name)
             graphs.declare_shape(value, shape)
+        if any(wanted[0] in node.output and node.op_type == "ArrayFeatureExtractor" for node in graph.node):
+            # it puts a dimension before the rows
+            graphs.flatten_output(graph, wanted[0])
         return Classification(
             label=wanted[0],
             probabilities=wanted[1] if self._gives_probabilities else None,

@@ -16,6 +16,7 @@ from onnxlet.tensors import DATATYPES, Tensor
 
 MOST_NAMES = 12
 """So many are listed in a message."""
+_BOOLEANS = {"true": 1.0, "false": 0.0}
 
 
 @dataclass(frozen=True)
@@ -36,18 +37,18 @@ class Table:
             ) from None
 
     def is_numeric(self, name: str) -> bool:
-        """Whether every cell of the column is a number or empty."""
+        """Whether every cell of the column is a number, True, False or empty."""
         return all(_is_number(cell) for cell in self.column(name) if cell)
 
     def numbers(self, name: str) -> Tensor:
-        """The column as float64; empty cells are NaN. Raises InvalidInputError for a cell that is no number."""
+        """The column as float64; empty cells are NaN, True is 1. Raises InvalidInputError for a cell that is none."""
         numbers = np.empty(self.rows, dtype=np.float64)
         for row, cell in enumerate(self.column(name)):
             if cell and not _is_number(cell):
                 raise InvalidInputError(
                     f"row {row + 1} of column {name!r} holds {cell!r}, which is no number", column=name, row=row + 1
                 )
-            numbers[row] = float(cell) if cell else math.nan
+            numbers[row] = _number(cell) if cell else math.nan
         return numbers
 
     def tensor(self, name: str, datatype: str) -> Tensor:
@@ -126,12 +127,17 @@ def quoted(names: Iterable[str]) -> str:
 
 def _whole(cell: str) -> str:
     """`1.0` as `1`: a class value that a spreadsheet made a float of."""
-    return str(int(float(cell))) if _is_number(cell) and float(cell).is_integer() else cell
+    return str(int(_number(cell))) if _is_number(cell) and _number(cell).is_integer() else cell
+
+
+def _number(cell: str) -> float:
+    """Raises ValueError for a cell that is none."""
+    return _BOOLEANS[cell.lower()] if cell.lower() in _BOOLEANS else float(cell)
 
 
 def _is_number(cell: str) -> bool:
     try:
-        float(cell)
+        _number(cell)
     except ValueError:
         return False
     return "_" not in cell

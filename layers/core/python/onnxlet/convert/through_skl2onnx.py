@@ -1,4 +1,4 @@
-"""What is known of skl2onnx: how to ask it, what its releases get wrong, which of its warnings mean nothing here."""
+"""What is known of skl2onnx: how to ask it, and which of its warnings mean nothing here."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 
 from onnxlet.convert.columns import Layout
 from onnxlet.convert.extras import require
+from onnxlet.convert.repairs import repair_converters, repair_graph
 from onnxlet.errors import ConversionError
 
 OPSET = {"": 21, "ai.onnx.ml": 3}
 """What is written: old enough for every ONNX Runtime that this package takes."""
 SINGLE_INPUT = "features"
-_GRADIENT_BOOSTING = ("SklearnHistGradientBoostingClassifier", "SklearnHistGradientBoostingRegressor")
 
 
 def to_onnx(estimator: Any, layout: Layout, datatypes: dict[str, str], datatype: str, *, probabilities: bool) -> Any:
@@ -38,10 +38,10 @@ def to_onnx(estimator: Any, layout: Layout, datatypes: dict[str, str], datatype:
     else:
         inputs = [(SINGLE_INPUT, kinds[datatype]([None, len(layout.names)]))]
     options = {id(estimator): {"zipmap": False}} if probabilities else None
-    _repair_gradient_boosting()
+    repair_converters()
     try:
         with hushed():
-            return skl2onnx.to_onnx(estimator, initial_types=inputs, options=options, target_opset=OPSET)
+            model = skl2onnx.to_onnx(estimator, initial_types=inputs, options=options, target_opset=OPSET)
     except (MissingConverter, MissingShapeCalculator) as error:
         raise ConversionError(
             f"skl2onnx has no converter for a part of the {type(estimator).__name__}: {_first_line(error)}; replace "
@@ -54,6 +54,8 @@ def to_onnx(estimator: Any, layout: Layout, datatypes: dict[str, str], datatype:
             "another estimator",
             estimator=type(estimator).__name__,
         ) from error
+    repair_graph(model.graph)
+    return model
 
 
 def cast_before_last(estimator: Any) -> Any | None:
@@ -76,39 +78,6 @@ def hushed() -> Iterator[None]:
         # the columns were put in the order of feature_names_in_; an array just does not say so
         warnings.filterwarnings("ignore", message=r"X does not have valid feature names", category=UserWarning)
         yield
-
-
-def _repair_gradient_boosting() -> None:
-    """Let skl2onnx 1.20 write flags as integers where it leaves them booleans, which protobuf 6 and later refuse."""
-    from skl2onnx.common._registration import get_converter, register_converter
-
-    for name in _GRADIENT_BOOSTING:
-        registered = get_converter(name)
-        convert, options = registered._fct, registered._options  # noqa: SLF001 - there is no public way
-        if not isinstance(convert, _IntegerFlags):
-            register_converter(name, _IntegerFlags(convert), overwrite=True, options=options)
-
-
-class _IntegerFlags:
-    """A converter whose nodes get integers for booleans."""
-
-    def __init__(self, convert: Any) -> None:
-        self._convert = convert
-
-    def __call__(self, scope: Any, operator: Any, container: Any) -> None:
-        add_node = container.add_node
-
-        def add(*arguments: Any, **attributes: Any) -> None:
-            flags = attributes.get("nodes_missing_value_tracks_true")
-            if flags is not None:
-                attributes["nodes_missing_value_tracks_true"] = [int(flag) for flag in flags]
-            add_node(*arguments, **attributes)
-
-        container.add_node = add
-        try:
-            self._convert(scope, operator, container)
-        finally:
-            del container.add_node
 
 
 def _first_line(error: Exception) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from onnxlet.errors import InvalidInputError
 from onnxlet.manifest import Tolerance
 from onnxlet.tensors import Tensor, Tensors
 
@@ -46,10 +47,14 @@ class Comparison:
 
 
 def compare(expected: Tensors, got: Tensors, tolerance: Tolerance) -> Comparison:
-    """Compare the outputs that `expected` names, row by row."""
+    """Compare the outputs that `expected` names, row by row. Raises InvalidInputError where shapes differ."""
     absolute = relative = 0.0
     outside = disagreeing = discrete = 0
     for name, tensor in expected.items():
+        if got[name].shape != tensor.shape:
+            raise InvalidInputError(
+                f"the output {name!r} has the shape {list(got[name].shape)} where {list(tensor.shape)} is expected"
+            )
         if tensor.dtype.kind == "f":
             distance = distances(tensor, got[name])
             absolute = max(absolute, float(distance.max(initial=0.0)))
