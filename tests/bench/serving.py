@@ -50,7 +50,7 @@ def serving_rows(stage: Stage) -> list[Row]:
     ports = {name: free_port() for name in ("ours", "tutorial", "floor")}
     everywhere = os.sched_getaffinity(0)
     os.sched_setaffinity(0, CLIENT_CORE)
-    ours = ["-m", "onnxlet.cli", "--store", stage.store, "serve", "--port", str(ports["ours"])]
+    ours = ["-c", "from onnxlet.cli import main; main()", "--store", stage.store, "serve", "--port", str(ports["ours"])]
     tutorial_environ = {"TUTORIAL_MODEL": str(stage.plain("diagnosis"))}
     paths = {"ours": "/v1/models/diagnosis:predict", "tutorial": "/v1/models/model:predict", "floor": "/"}
     best = dict.fromkeys(ports, 0.0)
