@@ -253,6 +253,26 @@ def test_a_disk_that_stays_full_is_told(store: Store, tmp_path: Path) -> None:
     assert contents(tmp_path) == {}
 
 
+def test_a_disk_too_full_for_a_large_artifact_is_told_by_whichever_thread_wrote(store: Store, tmp_path: Path) -> None:
+    manifest = fill(store, {"model.onnx": b"graph" * (RANGE // 2)})
+    folder = fetch(store, manifest, tmp_path)
+    (folder / "model.onnx").unlink()
+    partial = partial_of(folder / "model.onnx")
+    fragile = FragileStore(store)
+
+    def stand_in_the_way(data: bytes) -> bytes:
+        descriptor = next(fd for fd in range(3, 64) if Path(f"/proc/self/fd/{fd}").resolve() == partial.resolve())
+        full = os.open("/dev/full", os.O_WRONLY)
+        os.dup2(full, descriptor)
+        os.close(full)
+        return data
+
+    fragile.changed[PREFIX + "model.onnx"] = stand_in_the_way
+    with pytest.raises(UnavailableError, match="too full for the"):
+        fetch(fragile, manifest, tmp_path)
+    assert contents(tmp_path) == {}
+
+
 def test_a_folder_that_cannot_be_written_is_told(store: Store, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(UnavailableError, match="Not a directory"):

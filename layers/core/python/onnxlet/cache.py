@@ -10,7 +10,6 @@ import errno
 import hashlib
 import os
 import threading
-from collections.abc import Iterable
 from contextlib import suppress
 from time import monotonic
 from typing import BinaryIO
@@ -87,12 +86,16 @@ class ArtifactCache:
         sha256 = hashlib.sha256()
         try:
             if artifact.size < RANGE:
-                chunks: Iterable[bytes | memoryview] = (self._store.get(key).data,)
+                data = self._store.get(key).data
+                sha256.update(data)
+                file.write(data)
             else:
-                chunks = read_ranges(self._store, key, artifact.size, until)
-            for chunk in chunks:
-                sha256.update(chunk)
-                file.write(chunk)
+
+                def keep(chunk: bytes | memoryview, start: int) -> None:
+                    _write_at(file.fileno(), chunk, start)
+
+                for chunk in read_ranges(self._store, key, artifact.size, until, keep):
+                    sha256.update(chunk)
         except ObjectNotFoundError as error:
             raise IntegrityError(f"{key!r} is gone, though its manifest lists it: publish it again", key=key) from error
         if monotonic() > until:
@@ -143,3 +146,11 @@ def _holds(path: str, artifact: Artifact) -> bool:
             return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest() == artifact.digest
     except FileNotFoundError:
         return False
+
+
+def _write_at(descriptor: int, chunk: bytes | memoryview, start: int) -> None:
+    """Write all of a range at its place, whichever ranges are there already."""
+    rest = memoryview(chunk)
+    while rest:
+        written = os.pwrite(descriptor, rest, start)
+        rest, start = rest[written:], start + written

@@ -6,7 +6,7 @@ S3's own guidance is ranges of 8 or 16 MB over several connections ("Performance
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from time import monotonic
 
 from onnxlet.errors import OnnxletError, StoreUnavailableError
@@ -18,12 +18,16 @@ IN_FLIGHT = 8
 """Ranges that are held or on their way at once."""
 
 
-def read_ranges(store: Store, key: str, size: int, until: float) -> Iterator[bytes | memoryview]:
-    """The first `size` bytes of an object, range by range; ends early where the object does.
+Keep = Callable[[bytes | memoryview, int], None]
+"""Takes a range and where it starts, in the thread that read it."""
 
-    Raises StoreUnavailableError once `time.monotonic` passes `until`, and what the store raises.
+
+def read_ranges(store: Store, key: str, size: int, until: float, keep: Keep) -> Iterator[bytes | memoryview]:
+    """The first `size` bytes of an object, range by range, each kept before; ends early where the object does.
+
+    Raises StoreUnavailableError once `time.monotonic` passes `until`, what the store raises, and OSError of `keep`.
     """
-    reading = _Reading(store, key, size)
+    reading = _Reading(store, key, size, keep)
     try:
         for number in range(reading.count):
             chunk = reading.wait_for(number, until)
@@ -42,14 +46,15 @@ def took_too_long(key: str) -> StoreUnavailableError:
 class _Reading:
     """Workers that read ranges ahead of the one who consumes them, at most IN_FLIGHT."""
 
-    def __init__(self, store: Store, key: str, size: int) -> None:
+    def __init__(self, store: Store, key: str, size: int, keep: Keep) -> None:
         self.count = -(-size // RANGE)
-        self._store, self._key, self._size = store, key, size
+        self._store, self._key, self._size, self._keep = store, key, size, keep
         self._changed = threading.Condition()
         self._arrived: dict[int, bytes | memoryview] = {}
         self._next = 0
         self._consumed = 0
-        self._error: OnnxletError | None = None
+        self._keeping = 0
+        self._error: OnnxletError | OSError | None = None
         self._stopped = False
         for _ in range(min(IN_FLIGHT, self.count)):
             threading.Thread(target=self._work, name="onnxlet-fetch", daemon=True).start()
@@ -68,9 +73,12 @@ class _Reading:
             return self._arrived.pop(number)
 
     def stop(self) -> None:
+        """End it; once this returns, nothing is given to `keep` any more, which may close what it writes to."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
+            while self._keeping:
+                self._changed.wait()
 
     def _work(self) -> None:
         while (number := self._claim()) is not None:
@@ -80,7 +88,9 @@ class _Reading:
         start = number * RANGE
         try:
             chunk = self._store.get_range(self._key, start, min(RANGE, self._size - start))
-        except OnnxletError as error:
+            if not self._kept(chunk, start):
+                return
+        except (OnnxletError, OSError) as error:
             with self._changed:
                 self._error = error
                 self._changed.notify_all()
@@ -88,6 +98,19 @@ class _Reading:
             with self._changed:
                 self._arrived[number] = chunk
                 self._changed.notify_all()
+
+    def _kept(self, chunk: bytes | memoryview, start: int) -> bool:
+        with self._changed:
+            if self._stopped:
+                return False
+            self._keeping += 1
+        try:
+            self._keep(chunk, start)
+        finally:
+            with self._changed:
+                self._keeping -= 1
+                self._changed.notify_all()
+        return True
 
     def _claim(self) -> int | None:
         with self._changed:
