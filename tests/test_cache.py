@@ -261,10 +261,12 @@ def test_a_disk_too_full_for_a_large_artifact_is_told_by_whichever_thread_wrote(
     fragile = FragileStore(store)
 
     def stand_in_the_way(data: bytes) -> bytes:
-        descriptor = next(fd for fd in range(3, 64) if Path(f"/proc/self/fd/{fd}").resolve() == partial.resolve())
-        full = os.open("/dev/full", os.O_WRONLY)
-        os.dup2(full, descriptor)
-        os.close(full)
+        # several threads read: the first one of each attempt finds the file
+        for descriptor in range(3, 64):
+            if Path(f"/proc/self/fd/{descriptor}").resolve() == partial.resolve():
+                full = os.open("/dev/full", os.O_WRONLY)
+                os.dup2(full, descriptor)
+                os.close(full)
         return data
 
     fragile.changed[PREFIX + "model.onnx"] = stand_in_the_way
