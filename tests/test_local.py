@@ -276,6 +276,22 @@ def test_metrics_count_requests_by_plane_and_status(server: Server) -> None:
     assert count() == before + 1
 
 
+def test_quick_predictions_are_counted_as_well(server: Server) -> None:
+    def count() -> int:
+        text = requests.get(server.url + "/metrics", timeout=TIMEOUT).text
+        found = re.search(r'_count{plane="data",status="200"} (\d+)', text)
+        return int(found[1]) if found else 0
+
+    body = json.dumps(ROW).encode()
+    whole = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    before = count()
+    with socket.create_connection(server.address, TIMEOUT) as connection:
+        for _ in range(20):
+            connection.sendall(whole)
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK\r\ndate: ")
+    assert count() == before + 20
+
+
 def test_models_are_preloaded_before_the_first_request(settings: dict[str, str | float]) -> None:
     with running(settings | {"preload": "tiny, none"}) as server:
         answer = requests.post(server.url + PREDICT, json=ROW, timeout=TIMEOUT)

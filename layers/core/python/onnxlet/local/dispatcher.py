@@ -33,7 +33,7 @@ SHORTEST_PAUSE = 0.1
 """Seconds between two looks at the aliases in use, at least."""
 
 
-def create_asgi(settings: Settings, *, who: str = "") -> Application:
+def create_asgi(settings: Settings, *, who: str = "") -> Dispatcher:
     """Data plane and control plane over the store of `settings`; `who` is written into the history of what it moves.
 
     Raises InvalidInputError if the store's URL is none.
@@ -62,6 +62,14 @@ class Dispatcher:
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
 
+    def answer_at_once(self, request: Request) -> Response | None:
+        """Answer a prediction, a POST, if its path's pace allows to do so on the event loop; else None."""
+        started = perf_counter()
+        response = self._predict_in_place(request)
+        if response is not None:
+            self._metrics.count("data", response.status, perf_counter() - started)
+        return response
+
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await read_body(receive, MAX_REQUEST)
         if body is None:
@@ -83,15 +91,23 @@ class Dispatcher:
             return self._dataplane.answer(request)
         if request.method != "POST":  # asks the store, whose pace can change any time
             return (await self._workers.answer(request))[0]
-        if self._pace.in_place(request.path, len(request.body)):
-            started = perf_counter()
-            response = self._dataplane.answer(request)
-            seconds = perf_counter() - started
-        else:
+        response = self._predict_in_place(request)
+        if response is None:
             response, seconds = await self._workers.answer(request)
+            self._learn(request, response, seconds)
+        return response
+
+    def _predict_in_place(self, request: Request) -> Response | None:
+        if not self._pace.in_place(request.path, len(request.body)):
+            return None
+        started = perf_counter()
+        response = self._dataplane.answer(request)
+        self._learn(request, response, perf_counter() - started)
+        return response
+
+    def _learn(self, request: Request, response: Response, seconds: float) -> None:
         if response.status == HTTPStatus.OK or seconds > QUICK:
             self._pace.record(request.path, seconds)
-        return response
 
     async def _govern(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
         if self._control is None:

@@ -13,6 +13,7 @@ import uvicorn
 
 from onnxlet.errors import InvalidInputError, UnavailableError
 from onnxlet.local.dispatcher import create_asgi
+from onnxlet.local.express import express
 from onnxlet.settings import Settings
 
 PORT = 8080
@@ -44,7 +45,7 @@ def serve(
         url = f"http://{_ANYWHERE.get(host) or _literal(host)}:{listening.getsockname()[1]}"
         config = uvicorn.Config(
             application,
-            http="httptools",
+            http=express(application.answer_at_once),
             ws="none",
             lifespan="on",
             log_config=None,

@@ -1,0 +1,149 @@
+"""Express: predictions that are answered where their bytes arrive, without a scope, a task or messages between them.
+
+Those cost as much as a small prediction. What goes this way is what leaves nothing to interpret: one whole request in
+one piece, in the plainest form of HTTP/1.1 (RFC 9112), on a connection where nothing else is going on. All else, what
+is wrong included, is uvicorn's to read, so that no two readers can take one request for two different ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from http import HTTPStatus
+from operator import attrgetter
+from typing import NamedTuple
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from onnxlet.messages import Request, Response
+
+LONGEST_HEAD = 2048
+"""Bytes of a head up to which it is read here."""
+HEADS = 256
+"""Heads remembered: clients that keep their connections send the same one again and again."""
+
+_END = b"\r\n\r\n"
+_REQUEST_LINE = re.compile(r"POST (/[A-Za-z0-9][A-Za-z0-9._:/-]*) HTTP/1\.1")
+_FIELD = re.compile(r"([A-Za-z0-9-]+): ?([!-~](?:[ -~]*[!-~])?)")
+_LENGTH = re.compile(r"0|[1-9][0-9]{0,6}")
+_WEIGHTY = frozenset(
+    {"connection", "content-encoding", "expect", "http2-settings", "te", "trailer", "transfer-encoding", "upgrade"}
+)
+"""Headers that change how a message is read, or what becomes of its connection."""
+_uvicorns = attrgetter(
+    "cycle",
+    "flow.write_paused",
+    "on_response_complete",
+    "parser.should_upgrade",
+    "server_state.default_headers",
+    "transport.is_closing",
+)
+"""What is used of uvicorn without being its interface."""
+
+
+class Head(NamedTuple):
+    """What comes before the body of a plain request. The headers are shared: they are there to be read."""
+
+    path: str
+    headers: dict[str, str]
+    length: int
+
+
+@lru_cache(maxsize=HEADS)
+def read_head(head: bytes) -> Head | None:
+    """What a head without its last two line ends says, or None if it is not in the plainest form."""
+    first, *lines = head.decode("latin-1").split("\r\n")
+    called = _REQUEST_LINE.fullmatch(first)
+    headers: dict[str, str] = {}
+    for line in lines:
+        field = _FIELD.fullmatch(line)
+        if field is None or (name := field[1].lower()) in headers:
+            return None
+        if name in _WEIGHTY and (name, field[2].lower()) != ("connection", "keep-alive"):
+            return None
+        headers[name] = field[2]
+    length = headers.get("content-length", "")
+    if called is None or not _LENGTH.fullmatch(length):
+        return None
+    return Head(called[1], headers, int(length))
+
+
+@lru_cache(maxsize=HEADS)
+def _write_fields(fields: tuple[tuple[str, str], ...]) -> bytes:
+    return "".join(f"{name.lower()}: {value}\r\n" for name, value in fields).encode("latin-1")
+
+
+@lru_cache(maxsize=HEADS)
+def _status_line(status: int) -> bytes:
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()
+
+
+class Express(HttpToolsProtocol):
+    """uvicorn's protocol, and the short way past it. A subclass says who answers there."""
+
+    answer_at_once: Callable[[Request], Response | None]
+    """The answer to a request, or None if that may take longer than others should wait."""
+
+    _open = False
+    """Whether this uvicorn has all that the short way needs."""
+    _between = True
+    """Whether the next byte that uvicorn's parser gets is a request's first."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
+        """Take a connection."""
+        super().connection_made(transport)
+        try:
+            _uvicorns(self)
+        except AttributeError:
+            return
+        self._open = True
+
+    def on_message_begin(self) -> None:
+        """Hear from the parser that a request begins."""
+        self._between = False
+        super().on_message_begin()
+
+    def on_message_complete(self) -> None:
+        """Hear from the parser that a request was read to its end."""
+        super().on_message_complete()
+        self._between = not self.parser.should_upgrade()
+
+    def data_received(self, data: bytes) -> None:
+        """Answer what has arrived, or begin to."""
+        if not (self._open and self._between and self._answered(data)):
+            super().data_received(data)
+
+    def _answered(self, data: bytes) -> bool:
+        """Whether `data` was a request that could be answered at once; if so, it was."""
+        end = data.find(_END, 0, LONGEST_HEAD)
+        head = read_head(data[:end]) if end > 0 else None
+        if head is None or len(data) != end + len(_END) + head.length or self._busy():
+            return False
+        response = self.answer_at_once(Request("POST", head.path, "", head.headers, data[end + len(_END) :]))
+        if response is None:
+            return False
+        defaults = self.server_state.default_headers
+        self.transport.write(
+            b"%b%b%bcontent-length: %d\r\n\r\n%b"
+            % (
+                _status_line(response.status),
+                b"".join([b"%b: %b\r\n" % field for field in defaults]),
+                _write_fields(tuple(response.headers.items())),
+                len(response.body),
+                response.body,
+            )
+        )
+        self.on_response_complete()
+        return True
+
+    def _busy(self) -> bool:
+        """Whether an earlier request has no answer yet, or its answer was not fetched, or it was the last."""
+        answering = self.cycle is not None and not self.cycle.response_complete
+        return answering or self.flow.write_paused or self.transport.is_closing()
+
+
+def express(answer_at_once: Callable[[Request], Response | None]) -> type[Express]:
+    """The protocol of a server on whose short way `answer_at_once` answers."""
+    return type("Express", (Express,), {"answer_at_once": staticmethod(answer_at_once)})
