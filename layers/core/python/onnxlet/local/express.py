@@ -38,6 +38,10 @@ _uvicorns = attrgetter(
     "on_response_complete",
     "parser.should_upgrade",
     "server_state.default_headers",
+    "server_state.total_requests",
+    "timeout_keep_alive",
+    "timeout_keep_alive_handler",
+    "timeout_keep_alive_task",
     "transport.is_closing",
 )
 """What is used of uvicorn without being its interface."""
@@ -90,6 +94,8 @@ class Express(HttpToolsProtocol):
     """Whether this uvicorn has all that the short way needs."""
     _between = True
     """Whether the next byte that uvicorn's parser gets is a request's first."""
+    _answered_at = 0.0
+    """The loop's time of the latest answer on the short way."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Take a connection."""
@@ -110,6 +116,14 @@ class Express(HttpToolsProtocol):
         super().on_message_complete()
         self._between = not self.parser.should_upgrade()
 
+    def timeout_keep_alive_handler(self) -> None:
+        """Close the connection, unless an answer has gone out since the time began to run."""
+        left = self._answered_at + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self.timeout_keep_alive_task = self.loop.call_later(left, self.timeout_keep_alive_handler)
+        else:
+            super().timeout_keep_alive_handler()
+
     def data_received(self, data: bytes) -> None:
         """Answer what has arrived, or begin to."""
         if not (self._open and self._between and self._answered(data)):
@@ -124,18 +138,22 @@ class Express(HttpToolsProtocol):
         response = self.answer_at_once(Request("POST", head.path, "", head.headers, data[end + len(_END) :]))
         if response is None:
             return False
-        defaults = self.server_state.default_headers
         self.transport.write(
-            b"%b%b%bcontent-length: %d\r\n\r\n%b"
-            % (
-                _status_line(response.status),
-                b"".join([b"%b: %b\r\n" % field for field in defaults]),
-                _write_fields(tuple(response.headers.items())),
-                len(response.body),
-                response.body,
+            b"".join(
+                (
+                    _status_line(response.status),
+                    *[b"%b: %b\r\n" % field for field in self.server_state.default_headers],
+                    _write_fields(tuple(response.headers.items())),
+                    b"content-length: %d\r\n\r\n" % len(response.body),
+                    response.body,
+                )
             )
         )
-        self.on_response_complete()
+        self._answered_at = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self.on_response_complete()
+        else:  # stays: to set another one every time would cost a tenth of the answer
+            self.server_state.total_requests += 1
         return True
 
     def _busy(self) -> bool:
