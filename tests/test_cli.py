@@ -21,6 +21,7 @@ from models import tiny
 from onnxlet import __version__
 from onnxlet.cli import cli
 from onnxlet.registry import Registry
+from onnxlet.registry.requirements import Requirements
 from onnxlet.store import open_store
 
 Run = Callable[..., Result]
@@ -72,6 +73,26 @@ def test_promote_rollback_and_history_tell_one_story(run: Run, diagnosis: str) -
     ]
     who = _json(run("history", diagnosis, "--json"))[-1]["who"]
     assert re.fullmatch(r"\S+@\S+", who)
+
+
+def test_history_tells_what_was_forced(run: Run, registry: Registry, diagnosis: str) -> None:
+    registry.require(Requirements(require_contract=True))
+    assert run("promote", "diagnosis:2").exit_code == 1
+    assert run("promote", "diagnosis:2", "--force", "--reason", "a trial").exit_code == 0
+    assert "a trial; forced: it has no accuracy contract" in run("history", diagnosis).stdout
+
+
+def test_what_the_system_refuses_is_one_line(run: Run) -> None:
+    @cli.command("fill", hidden=True)
+    def fill() -> None:
+        Path("/dev/full").write_bytes(b"x" * 100_000)
+
+    try:
+        result = run("fill")
+    finally:
+        del cli.commands["fill"]
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: the system refused: no space left on device")
 
 
 def test_a_broken_history_fails_verification(run: Run, registry: Registry, diagnosis: str) -> None:

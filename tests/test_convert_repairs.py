@@ -107,7 +107,7 @@ def test_rows_that_the_estimator_refuses_are_the_datas_fault(tmp_path: Path) -> 
     path = trained.saved(trained.fitted(LogisticRegression(), features, target), tmp_path)
     features[0, 0] = np.nan
 
-    with pytest.raises(InvalidInputError, match="does not take these rows: Input X contains NaN"):
+    with pytest.raises(InvalidInputError, match=r"not take these rows: Input X contains NaN.*cells of 'feature 0'"):
         convert(path, tmp_path / "out", data=trained.csv_of(tmp_path / "data.csv", features, None), trust=True)
 
 

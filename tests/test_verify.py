@@ -257,7 +257,7 @@ def test_other_data_than_at_conversion_is_refused(converted: Converted, tmp_path
     ("names", "row", "said"),
     [
         (["feature 0", "target"], ["1", "a"], "lacks the columns 'feature 1', 'feature 2', 'feature 3'"),
-        ([*trained.feature_names(), "target"], ["1", "1", "1", "1", ""], "the target 'target' holds ''"),
+        ([*trained.feature_names(), "target"], ["1", "1", "1", "1", ""], "the target 'target' is empty in 1 of 1 rows"),
         ([*trained.feature_names(), "target"], ["1", "1", "1", "1", "d"], "the model knows the classes"),
         ([*trained.feature_names(), "y"], ["1", "1", "1", "1", "a"], "has no column 'target'"),
         ([*trained.feature_names(), "target"], ["1", "x", "1", "1", "a"], "holds 'x', which is no number"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import IO, Any
 
@@ -19,6 +20,8 @@ HINTS: dict[type[errors.OnnxletError], str] = {
     errors.MissingExtraError: "pip install 'onnxlet[sklearn]'",
 }
 """What to type next, by kind of error."""
+SURROUNDINGS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM))
+"""What the system refuses for reasons that lie outside of the program: full disks, and what may not be written."""
 
 
 class Failure(click.ClickException):
@@ -48,8 +51,14 @@ class Frame(click.Group):
         return list(self.commands)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
-        """Run the command. Raises Failure for an error that the package raised on purpose."""
+        """Run the command. Raises Failure for what the package raised on purpose, and for a full or forbidden disk."""
         try:
             return super().invoke(ctx)
         except errors.OnnxletError as error:
             raise Failure(error) from error
+        except OSError as error:
+            if error.errno not in SURROUNDINGS:
+                raise
+            where = f" at {str(error.filename)!r}" if error.filename else ""
+            said = f"the system refused{where}: {str(error.strerror).lower()}; nothing is left half written"
+            raise Failure(errors.UnavailableError(said)) from error

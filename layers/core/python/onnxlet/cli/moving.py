@@ -13,7 +13,7 @@ from onnxlet.cli.output import Output, table
 from onnxlet.refs import Ref
 
 if TYPE_CHECKING:
-    from onnxlet.aliases import Alias, Routes
+    from onnxlet.aliases import Alias, HistoryEntry, Routes
 
 
 @click.command()
@@ -87,7 +87,9 @@ def history(access: Access, name: str, alias: str, verify: bool, output: Output)
     """
     registry = access.registry()
     entries = registry.history(name, alias)
-    rows = [(e.sequence, e.when, e.who, e.action, versions_of(e.origin), versions_of(e.target), e.why) for e in entries]
+    rows = [
+        (e.sequence, e.when, e.who, e.action, versions_of(e.origin), versions_of(e.target), _why(e)) for e in entries
+    ]
     output.show(entries, table(("SEQUENCE", "WHEN", "WHO", "ACTION", "FROM", "TO", "WHY"), rows))
     if verify:
         output.say(f"verified: the chain of {registry.verify_history(name, alias)} entries holds")
@@ -99,6 +101,12 @@ def versions_of(routes: Routes) -> str:
         return str(routes[0].version)
     total = sum(route.weight for route in routes) or 1
     return ", ".join(f"{route.version} ({100 * route.weight / total:.3g} %)" for route in routes) or "-"
+
+
+def _why(entry: HistoryEntry) -> str:
+    """The reason given, and past which gates the move was forced."""
+    forced = [passed for passed in entry.gates.values() if passed.startswith("forced")]
+    return "; ".join(filter(None, (entry.why, *forced)))
 
 
 def _told(alias: Alias) -> str:

@@ -53,5 +53,8 @@ def _found(learned: Sequence[str], table: Table | None, spelled: Callable[[str],
     columns = {spelled(name): name for name in table.columns} | {name: name for name in table.columns}
     missing = [name for name in learned if name not in columns]
     if missing:
-        raise InvalidInputError(f"{table.name!r} lacks the columns {quoted(missing)}", missing=missing)
+        raise InvalidInputError(
+            f"{table.name!r} lacks the columns {quoted(missing)} of the model; it has {quoted(table.columns)}",
+            missing=missing,
+        )
     return tuple(columns[name] for name in learned)

@@ -13,7 +13,7 @@ from onnxlet.convert.columns import Layout, layout_of, typical_rows
 from onnxlet.convert.estimators import load_estimator
 from onnxlet.convert.extras import versions
 from onnxlet.convert.source import Export, Rows, matrix
-from onnxlet.convert.table import Table
+from onnxlet.convert.table import Table, quoted
 from onnxlet.convert.through_skl2onnx import SINGLE_INPUT, cast_before_last, hushed, to_onnx
 from onnxlet.errors import ConversionError, InvalidInputError, MissingExtraError
 from onnxlet.manifest import Classification, Column, Tabular
@@ -75,7 +75,7 @@ class Estimator:
                 return self._answers(self._native(rows))
         except (ValueError, TypeError) as error:
             raise InvalidInputError(
-                f"the {self._name} does not take these rows: {str(error).splitlines()[0]}"
+                f"the {self._name} does not take these rows: {str(error).splitlines()[0]}{_empty(rows)}"
             ) from error
 
     def exports(self, rows: Rows, labels: tuple[str, ...]) -> Iterator[Export]:
@@ -173,3 +173,12 @@ def _plain_classes(classes: Tensor) -> Tensor:
             "class values must be whole numbers or texts: fit with encoded classes, and give --labels"
         )
     return classes.astype(np.int64)
+
+
+def _empty(rows: Rows) -> str:
+    """Which columns have empty cells, for a message about rows that were refused."""
+    numbers = {name: column for name, column in rows.columns.items() if column.dtype.kind == "f"}
+    holes = [name for name, column in numbers.items() if np.isnan(column).any()]
+    if not holes:
+        return ""
+    return f" Empty are cells of {quoted(holes)}: leave those rows out, or fit an imputer with the estimator"

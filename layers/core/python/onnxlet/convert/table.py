@@ -101,8 +101,20 @@ def truth_of(table: Cells, target: str, classes: Sequence[int | str] | None, lab
     if classes is None:
         truth = table.numbers(target)
         if np.isnan(truth).any():
-            raise InvalidInputError(f"the target {target!r} has empty cells", target=target)
+            rows = np.flatnonzero(np.isnan(truth)) + 1
+            raise InvalidInputError(
+                f"the target {target!r} is empty in {len(rows)} of {len(truth)} rows, first in row {rows[0]}: leave "
+                "out the rows that nobody labelled",
+                target=target,
+            )
         return truth
+    empty = [row for row, cell in enumerate(table.column(target), start=1) if not cell]
+    if empty and "" not in classes:
+        raise InvalidInputError(
+            f"the target {target!r} is empty in {len(empty)} of {len(table.column(target))} rows, first in row "
+            f"{empty[0]}: leave out the rows that nobody labelled",
+            target=target,
+        )
     values: dict[str, int | str] = {str(value): value for value in classes}
     if tuple(classes) == (0, 1):
         values |= {"False": 0, "True": 1}

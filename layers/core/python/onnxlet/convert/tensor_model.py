@@ -187,7 +187,10 @@ class TensorModel:
         else:
             missing = [name for name in network.names if name not in values]
             if missing:
-                raise InvalidInputError(f"{table.name!r} lacks the columns {quoted(missing)}", missing=missing)
+                raise InvalidInputError(
+                    f"{table.name!r} lacks the columns {quoted(missing)} of the model; it has {quoted(table.columns)}",
+                    missing=missing,
+                )
             self._specs = network.specs({name: values[name].astype(np.float32) for name in network.names})
             if any(spec.shape[1:] not in ((), (1,)) for spec in self._specs):
                 raise InvalidInputError("several inputs of more than one number each: give --data a .npz file")
