@@ -13,7 +13,7 @@ from onnx import TensorProto, numpy_helper
 import nets
 from onnxlet.engine import load_engine
 from onnxlet.errors import InvalidInputError, UnavailableError
-from onnxlet.manifest import Draft, Optimization, Rung
+from onnxlet.manifest import Bounds, Draft, Optimization, Rung
 from onnxlet.optimize import optimize
 from onnxlet.optimize.optimization import told_of_full_disks
 from onnxlet.prepare import prepare
@@ -213,6 +213,15 @@ def test_publishing_does_not_unfold_halves(tmp_path: Path) -> None:
     assert not draft.offline_optimized
     engine = load_engine(files["model.onnx"], threads=1, optimized=False, run_deadline=10)
     assert engine.run({"x": nets.rows(2)})["y"].shape == (2, 32)
+
+
+def test_no_rung_is_taken_that_breaks_the_bounds_of_ones_own(tmp_path: Path) -> None:
+    directory, data = nets.converted(tmp_path, nets.dense(), x=nets.rows())
+
+    draft = optimize(directory, data=data, method="weight-only", objective="size", bounds=Bounds(distance=1e-7))
+
+    assert done(draft).method == "none"
+    assert "at most 1e-07" in done(draft).reason
 
 
 def test_every_method_makes_what_can_be_published(tmp_path: Path) -> None:

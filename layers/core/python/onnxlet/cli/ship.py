@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from onnxlet.fit.report import Report
     from onnxlet.manifest import Bounds, Contract, Draft, Manifest
 
-OWN = {"model", "directory", "place", "data", "target", "output"}
+OWN = {"model", "directory", "place", "data", "target", "bounds", "output"}
 """Parameters of `convert` and `optimize` that ship has in its own way; it takes all others over."""
 CONVERTING = [param for param in convert.params if param.name not in OWN]
 OPTIMIZING = [param for param in optimize.params if param.name not in OWN]
@@ -54,7 +54,7 @@ class Shipment:
         convert(self.model, place, data=self.data, target=self.target, on_progress=begin, **converting)
         begin("optimizing")
         optimizing = self._chosen(OPTIMIZING)
-        draft = optimize(place, data=self.data, target=self.target, on_progress=begin, **optimizing)
+        draft = optimize(place, data=self.data, target=self.target, bounds=self.bounds, on_progress=begin, **optimizing)
         begin("verifying")
         contract = verify(
             place, data=self.data, target=self.target, slices=self.slices, bounds=self.bounds, on_progress=begin

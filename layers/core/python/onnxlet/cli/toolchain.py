@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from onnxlet.cli.contracts import bound_option
 from onnxlet.cli.options import data_options, json_option
 from onnxlet.cli.output import Output, facts, size, table
 from onnxlet.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from onnxlet.manifest import Draft
+    from onnxlet.manifest import Bounds, Draft
     from onnxlet.signature import TensorSpec
 
 
@@ -151,6 +152,7 @@ def convert(
     help="The processor that integers are for: on x86-64 signed weights have 7 bits, lest sums overflow.",
 )
 @click.option("--search", is_flag=True, help="Measure node by node which of them to leave in float where that helps.")
+@bound_option
 @json_option
 def optimize(
     *,
@@ -162,6 +164,7 @@ def optimize(
     objective: Literal["size", "latency"] | None,
     cpu: Literal["x86-64", "arm64"],
     search: bool,
+    bounds: Bounds,
     output: Output,
 ) -> None:
     """Make a converted model smaller where that pays, measure it again, and print the directory written.
@@ -188,6 +191,7 @@ def optimize(
             objective=objective or "smallest-not-slower",
             cpu=cpu,
             search=search,
+            bounds=bounds,
             on_progress=begin,
         )
     _tell_rungs(draft, output)

@@ -23,7 +23,7 @@ from onnxlet.errors import (
     UnavailableError,
 )
 from onnxlet.golden import GoldenCase
-from onnxlet.manifest import Draft, Evaluation, Optimization, Rung, Tolerance
+from onnxlet.manifest import Bounds, Draft, Evaluation, Optimization, Rung, Tolerance
 from onnxlet.optimize.calibration import sample_of
 from onnxlet.optimize.choice import Choosing, Objective, rungs
 from onnxlet.optimize.families import METHODS, Source, families
@@ -52,6 +52,7 @@ class Wishes:
     objective: Objective = "smallest-not-slower"
     cpu: str = "x86-64"
     search: bool = False
+    bounds: Bounds = Bounds()  # noqa: RUF009 - frozen
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ class Optimizing:
             )
         if self._rows is None:
             return self._exact("there are no rows to compare answers on: give --data")
-        bench = Bench(self._directory / MODEL, self._draft.steps, self._rows, folder)
+        bench = Bench(self._directory / MODEL, self._draft.steps, self._rows, folder, wishes.bounds)
         ladder = Ladder(bench, folder, search=wishes.search, say=self._say)
         choosing = Choosing(wishes.objective, size, timed=MACHINES.get(platform.machine()) == wishes.cpu)
         tried: list[Tried] = []

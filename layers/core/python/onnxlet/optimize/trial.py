@@ -10,14 +10,14 @@ import onnx
 
 from onnxlet.engine import OnnxEngine, load_engine
 from onnxlet.errors import DeadlineExceededError, ExecutionError, InvalidInputError, RejectedModelError
-from onnxlet.manifest import Calibration, Contract, Steps
+from onnxlet.manifest import Bounds, Calibration, Contract, Steps
 from onnxlet.optimize.latency import Latency, latency_of
 from onnxlet.optimize.rows import Answers, Rows, alone_of, answers_of
 from onnxlet.prepare.inspection import holds_halves
 from onnxlet.prepare.offline import save_optimized
 from onnxlet.tensors import Tensor, Tensors
 from onnxlet.verify.contract import breaches, judge
-from onnxlet.verify.task import Task, task_of
+from onnxlet.verify.task import task_of
 
 RUN_DEADLINE = 60.0
 BATCH = 32
@@ -79,9 +79,16 @@ class Tried:
 class Bench:
     """The float graph, the rows, and what candidates are held against."""
 
-    def __init__(self, graph: Path, steps: Steps, rows: Rows, folder: Path) -> None:
+    def __init__(
+        self,
+        graph: Path,
+        steps: Steps,
+        rows: Rows,
+        folder: Path,
+        bounds: Bounds = Bounds(),  # noqa: B008 - frozen
+    ) -> None:
         """Raises RejectedModelError, ExecutionError or InvalidInputError for a float graph that fails."""
-        self.rows, self._steps, self._folder = rows, steps, folder
+        self.rows, self._steps, self._folder, self._bounds = rows, steps, folder, bounds
         self.plain = load(graph)
         self._alone = alone_of(self.plain, rows)
         self.before = answers_of(self.plain, steps, rows, self._alone)
@@ -99,8 +106,8 @@ class Bench:
         truth = rows.truth
         return Judged(
             after,
-            _judged(before.batch, after.batch, truth, self._task),
-            _judged(before.alone, after.alone, truth[:alone] if truth is not None else None, self._task),
+            self._judged(before.batch, after.batch, truth),
+            self._judged(before.alone, after.alone, truth[:alone] if truth is not None else None),
         )
 
     def measure(self, tried: Tried) -> Tried:
@@ -126,6 +133,9 @@ class Bench:
         save_optimized(graph, optimized, weights_apart=False, optimize=True)
         return load_engine(optimized, threads=1, optimized=True, run_deadline=RUN_DEADLINE)
 
+    def _judged(self, before: Tensors, after: Tensors, truth: Tensor | None) -> Contract:
+        return judge(before, after, truth, self._task, self._bounds, stages=("onnx", "optimized"), resamples=0)
+
     def _latency(self, engine: OnnxEngine, count: int) -> Latency:
         """The best of a few measurements; one that is not slower is believed at once."""
         inputs = self.rows.repeated(count)
@@ -139,10 +149,6 @@ class Bench:
 def load(path: Path) -> OnnxEngine:
     """The graph, optimized as it is loaded. Raises RejectedModelError."""
     return load_engine(path, threads=1, optimized=False, run_deadline=RUN_DEADLINE)
-
-
-def _judged(before: Tensors, after: Tensors, truth: Tensor | None, task: Task) -> Contract:
-    return judge(before, after, truth, task, stages=("onnx", "optimized"), resamples=0)
 
 
 def _first(answers: Tensors, count: int) -> Tensors:
