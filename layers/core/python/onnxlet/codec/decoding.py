@@ -9,9 +9,9 @@ from math import prod
 from typing import Any, NoReturn
 
 import numpy as np
-import simdjson
 
 from onnxlet.codec.documents import Place, UncertainError, json_name, members, place_in
+from onnxlet.codec.proxies import proxies
 from onnxlet.datatypes import VARIABLE, Datatype
 from onnxlet.errors import InvalidInputError
 from onnxlet.signature import TensorSpec
@@ -42,9 +42,9 @@ def decode_tensor(value: Any, spec: TensorSpec, place: Place, *, exact: bool) ->
 
     Raises InvalidInputError for ragged lists, other types, numbers beyond the datatype and shapes that do not fit.
     """
-    if isinstance(value, simdjson.Array):
+    if isinstance(value, proxies.Array):
         tensor = _copied(value, spec.type)
-    elif isinstance(value, list) and value and isinstance(value[0], simdjson.Array):
+    elif isinstance(value, list) and value and isinstance(value[0], proxies.Array):
         tensor = _stacked(value, spec.type)
     else:
         tensor = _converted(value, spec.type, place, exact=exact)
@@ -107,11 +107,11 @@ def copy_matrix(rows: Any, spec: TensorSpec) -> Tensor | None:  # noqa: ANN401 -
 
     The fast way again, in as few steps as can be, for a single row pays for each. Brackets must be counted here too.
     """
-    if type(rows) is not simdjson.Array or spec.datatype != "FP32" or len(spec.shape) != 2:  # noqa: PLR2004
+    if type(rows) is not proxies.Array or spec.datatype != "FP32" or len(spec.shape) != 2:  # noqa: PLR2004
         return None
     height, width = len(rows), spec.shape[1]
-    first = rows[0] if height else None
-    if type(first) is not simdjson.Array or len(first) != width or spec.shape[0] not in (VARIABLE, height):
+    first: Any = rows[0] if height else None
+    if type(first) is not proxies.Array or len(first) != width or spec.shape[0] not in (VARIABLE, height):
         return None
     each: Any = rows
     try:
@@ -148,7 +148,7 @@ _WIDEST = {"f": (np.dtype(np.float64), "d"), "i": (np.dtype(np.int64), "i"), "UI
 
 
 def _stacked(values: list[Any], datatype: Datatype) -> Tensor:
-    if not all(isinstance(value, simdjson.Array) for value in values):
+    if not all(isinstance(value, proxies.Array) for value in values):
         raise UncertainError("ragged")
     tensors = [_copied(value, datatype) for value in values]
     if any(tensor.shape != tensors[0].shape for tensor in tensors):
@@ -160,7 +160,7 @@ def _shape(value: Any) -> list[int]:  # noqa: ANN401 - simdjson.Array
     shape = [len(value)]
     first = value[0] if shape[0] else None
     level: Any = [first] if shape[0] == 1 else value
-    while isinstance(first, simdjson.Array):
+    while isinstance(first, proxies.Array):
         try:
             sizes = set(map(len, level))
         except TypeError:
@@ -169,7 +169,7 @@ def _shape(value: Any) -> list[int]:  # noqa: ANN401 - simdjson.Array
             raise UncertainError("ragged")
         shape.append(sizes.pop())
         first = first[0] if shape[-1] else None
-        if isinstance(first, simdjson.Array):
+        if isinstance(first, proxies.Array):
             level = list(chain.from_iterable(level))
     if not shape[-1]:
         raise UncertainError("empty")

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import orjson
-import simdjson
 
+from onnxlet.codec.proxies import proxies
 from onnxlet.errors import InvalidInputError
 
 _LISTED = 3
@@ -25,8 +25,6 @@ _NAMES: dict[type, str] = {
     int: "an integer",
     float: "a decimal number",
     str: "a string",
-    list: "a list",
-    simdjson.Array: "a list",
     type(None): "null",
 }
 
@@ -45,27 +43,29 @@ class RepeatedKeys(dict[str, Any]):
     repeated: str = ""
 
 
-class _Thread(threading.local):
-    """Each thread's parser. It keeps its buffers: made anew, they cost 300 us of page faults for 150 kB."""
-
-    def __init__(self) -> None:
-        self.parser = simdjson.Parser()
-
-
-_thread = _Thread()
+_thread = threading.local()
+"""Each thread's parser. It keeps its buffers: made anew, they cost 300 us of page faults for 150 kB."""
 
 
 def parse_fast(body: bytes) -> Any | None:  # noqa: ANN401 - a JSON value or simdjson's proxy of one
     """The document as simdjson reads it, or None if it will not: NaN, numbers out of range, more than one document."""
-    parser = _thread.parser if len(body) <= _KEPT else simdjson.Parser()
+    parser = _kept_parser() if len(body) <= _KEPT else proxies.parser()
     try:
         return parser.parse(body)
     except ValueError:
         return None
     except RuntimeError:
         # a proxy of the last document still lives, in an error's traceback say: it keeps the old parser
-        _thread.parser = simdjson.Parser()
+        _thread.parser = proxies.parser()
         return None
+
+
+def _kept_parser() -> Any:  # noqa: ANN401 - simdjson.Parser, whose package has no types
+    try:
+        return _thread.parser
+    except AttributeError:
+        _thread.parser = proxies.parser()
+        return _thread.parser
 
 
 def parse_plain(body: bytes) -> Any | None:  # noqa: ANN401 - a JSON value
@@ -136,19 +136,19 @@ def _count(body: bytes, character: bytes, end: int) -> int:
 
 def is_list(value: object) -> bool:
     """Whether a JSON value is a list."""
-    return isinstance(value, (list, simdjson.Array))
+    return isinstance(value, (list, proxies.Array))
 
 
 def is_object(value: object) -> bool:
     """Whether a JSON value is an object, other than a binary value {"b64": …}."""
-    if not isinstance(value, (dict, simdjson.Object)):
+    if not isinstance(value, (dict, proxies.Object)):
         return False
     return not (len(value) == 1 and "b64" in value and isinstance(value["b64"], str))
 
 
 def members(value: Any, place: str) -> dict[str, Any]:  # noqa: ANN401 - a JSON value
     """The members of a JSON object. Raises InvalidInputError if it is none, or has a key twice."""
-    if isinstance(value, simdjson.Object):
+    if isinstance(value, proxies.Object):
         # not by items(), which makes Python objects of whole lists
         found = {name: value[name] for name in value.keys()}  # noqa: SIM118 - a proxy is no Mapping
         if len(found) != len(value):
@@ -163,14 +163,14 @@ def members(value: Any, place: str) -> dict[str, Any]:  # noqa: ANN401 - a JSON 
 
 def sole_member(value: Any, name: str) -> Any | None:  # noqa: ANN401 - a JSON value
     """The value of an object's only member, if simdjson read it and it has this name; None otherwise."""
-    if type(value) is simdjson.Object and len(value) == 1:
+    if type(value) is proxies.Object and len(value) == 1:
         return value.get(name)
     return None
 
 
 def json_name(value: object) -> str:
     """What JSON calls the kind of a value: `a string`, `an object`."""
-    return _NAMES.get(type(value), "an object")
+    return "a list" if is_list(value) else _NAMES.get(type(value), "an object")
 
 
 def name_some(names: Iterable[str]) -> str:
