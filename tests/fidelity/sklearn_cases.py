@@ -36,9 +36,9 @@ from onnxlet.convert import convert
 
 FRAMEWORK = "scikit-learn"
 LOGARITHMS = (
-    "Sums of many logarithms in single precision lose their last digits. The tolerance of a conversion takes that for "
-    "equal; `onnxlet.convert.convert(…, tolerance=Tolerance(absolute=1e-6, relative=1e-5))` writes the graph in float64 "
-    "instead, 1e-13 away"
+    "sums of many logarithms in single precision lose their last digits, which the default tolerance takes for equal; "
+    "`onnxlet.convert.convert(…, tolerance=Tolerance(absolute=1e-6, relative=1e-5))` writes the graph in float64, "
+    "1e-13 away"
 )
 CAUSES = {"naive Bayes, multinomial": LOGARITHMS, "naive Bayes, complement": LOGARITHMS}
 Estimator = Any

@@ -190,11 +190,7 @@ def _small_bert(folder: Path) -> Trained:
         label2id={name: number for number, name in enumerate(found.names)},
     )
     model = transformers.BertForSequenceClassification(config)
-    read = tokenizer.encode_batch(list(found.train))
-    tokens = {
-        "input_ids": torch.tensor([one.ids for one in read]),
-        "attention_mask": torch.tensor([one.attention_mask for one in read]),
-    }
+    tokens = _tokens(tokenizer, found.train)
     truth = torch.from_numpy(found.train_target)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     model.train()
@@ -205,8 +201,7 @@ def _small_bert(folder: Path) -> Trained:
             optimizer.step()
     model.eval().save_pretrained(place)
     rows = write_csv(folder / "held-out.csv", ("text",), np.array(found.test, dtype=object)[:, None], found.test_target)
-    one = {name: tensor[:1] for name, tensor in tokens.items()}
-    return Trained(place, rows, TARGET, partial(_embedded, model, one))
+    return Trained(place, rows, TARGET, _embedding(model, tokenizer, found.test))
 
 
 def _minilm(folder: Path) -> Trained:
@@ -220,15 +215,24 @@ def _minilm(folder: Path) -> Trained:
     without.write_text("\n".join(line.rpartition(",")[0] for line in rows.read_text().splitlines()) + "\n")
     model = transformers.AutoModel.from_pretrained(place).eval()
     tokenizer = tokenizers.Tokenizer.from_file(str(place / "tokenizer.json"))
-    tokenizer.no_padding()
-    read = tokenizer.encode(found.test[0])
-    one = {
-        "input_ids": torch.tensor([read.ids]),
-        "attention_mask": torch.tensor([read.attention_mask]),
+    return Trained(place, without, None, _embedding(model, tokenizer, found.test))
+
+
+def _tokens(tokenizer: tokenizers.Tokenizer, lines: tuple[str, ...]) -> dict[str, torch.Tensor]:
+    tokenizer.enable_padding(pad_id=0)
+    read = tokenizer.encode_batch(list(lines))
+    return {
+        "input_ids": torch.tensor([one.ids for one in read]),
+        "attention_mask": torch.tensor([one.attention_mask for one in read]),
     }
-    return Trained(place, without, None, partial(_embedded, model, one))
 
 
-def _embedded(model: Any, tokens: dict[str, torch.Tensor]) -> object:  # noqa: ANN401 - transformers has no types
-    with torch.inference_mode():
-        return model(**tokens)
+def _embedding(model: Any, tokenizer: tokenizers.Tokenizer, lines: tuple[str, ...]) -> Callable[[], object]:  # noqa: ANN401 - transformers has no types
+    """The first of the lines, padded to the longest of them, as the graph reads it."""
+    row = {name: tensor[:1] for name, tensor in _tokens(tokenizer, lines).items()}
+
+    def ask() -> object:
+        with torch.inference_mode():
+            return model(**row)
+
+    return ask
