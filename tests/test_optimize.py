@@ -182,6 +182,19 @@ def test_a_small_graph_stays_exact_unless_a_method_is_named(tmp_path: Path) -> N
     assert optimize(directory, data=data, method="dynamic-int8").optimization.method == "dynamic-int8"  # type: ignore[union-attr]  # there is one
 
 
+def test_a_handful_of_rows_proves_no_smaller_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory, data = converted(tmp_path, *perceptron())
+    few = tmp_path / "few.csv"
+    few.write_text("".join(data.read_text().splitlines(keepends=True)[:4]))
+    monkeypatch.setattr("onnxlet.optimize.optimization.SMALL", 0)
+
+    done = optimize(directory, data=few, target="target").optimization
+
+    assert done is not None
+    assert (done.method, done.rungs) == ("none", ())
+    assert "3 rows prove too little, 32 are needed" in done.reason
+
+
 def test_a_graph_that_would_hardly_get_smaller_stays_as_it_is(tmp_path: Path) -> None:
     features, target = trained.blobs(rows=60)
     from sklearn.neural_network import MLPClassifier

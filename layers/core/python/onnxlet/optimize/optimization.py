@@ -24,7 +24,7 @@ from onnxlet.errors import (
 )
 from onnxlet.golden import GoldenCase
 from onnxlet.manifest import Bounds, Draft, Evaluation, Optimization, Rung, Tolerance
-from onnxlet.optimize.calibration import sample_of
+from onnxlet.optimize.calibration import FEWEST_ROWS, sample_of
 from onnxlet.optimize.choice import Choosing, Objective, rungs
 from onnxlet.optimize.families import METHODS, Source, families
 from onnxlet.optimize.graph import simplified, survey
@@ -123,6 +123,10 @@ class Optimizing:
             )
         if self._rows is None:
             return self._exact("there are no rows to compare answers on: give --data")
+        if wishes.method is None and self._rows.kind == "given" and self._rows.count < FEWEST_ROWS:
+            return self._exact(
+                f"{self._rows.count} rows prove too little, {FEWEST_ROWS} are needed: give more --data, or a --method"
+            )
         bench = Bench(self._directory / MODEL, self._draft.steps, self._rows, folder, wishes.bounds)
         ladder = Ladder(bench, folder, search=wishes.search, say=self._say)
         choosing = Choosing(wishes.objective, size, timed=MACHINES.get(platform.machine()) == wishes.cpu)
