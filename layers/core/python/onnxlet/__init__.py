@@ -2,11 +2,11 @@
 
 The rings, innermost first; a module imports only from its own ring and those before it:
 
-values      errors, tensors, signature, manifest, refs, settings
+values      errors, datatypes, tensors, signature, manifest, aliases, keys, refs, settings
 ports       store (bytes by key), engine (ONNX Runtime sessions)
-services    registry, cache, predictor, steps, batch, telemetry
+services    registry, cache, predictor, steps, golden, batch, telemetry
 doors       protocols (wire formats), dataplane, gateway (Lambda events), app, problem, schemas
-toolchain   convert, optimize, verify, fit
+toolchain   convert, optimize, verify, prepare, synthesis, export, fit
 command     cli, local
 """
 
