@@ -95,6 +95,34 @@ def fragile() -> onnx.ModelProto:
     )
 
 
+def directional() -> onnx.ModelProto:
+    """`x` FP32 [N, 64] -> y FP32 [N, 2], logits of length 1: what counts of a row is its direction, not its size.
+
+    Eight bits for all rows of a batch have no room for those that are a thousand times smaller than others.
+    """
+    return made(
+        [
+            helper.make_node("MatMul", ["x", "w1"], ["a"]),
+            helper.make_node("Relu", ["a"], ["b"]),
+            helper.make_node("MatMul", ["b", "w2"], ["c"]),
+            helper.make_node("Relu", ["c"], ["d"]),
+            helper.make_node("MatMul", ["d", "w3"], ["e"]),
+            helper.make_node("ReduceL2", ["e", "axis"], ["length"], keepdims=1),
+            helper.make_node("Max", ["length", "least"], ["divisor"]),
+            helper.make_node("Div", ["e", "divisor"], ["y"]),
+        ],
+        {"x": (TensorProto.FLOAT, ["N", FEATURES])},
+        ["N", 2],
+        {
+            "w1": drawn(FEATURES, 256),
+            "w2": drawn(256, 256, seed=1),
+            "w3": drawn(256, 2, seed=2),
+            "axis": np.array([1], dtype=np.int64),
+            "least": np.array(1e-9, dtype=np.float32),
+        },
+    )
+
+
 def convolution() -> onnx.ModelProto:
     """`x` FP32 [N, 3, 12, 12] -> y FP32 [N, 32], one of its convolutions depthwise."""
     weights = {

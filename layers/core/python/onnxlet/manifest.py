@@ -204,7 +204,8 @@ class Rung(msgspec.Struct, frozen=True):
     """One rung of the optimization's ladder: what it gave, and why it was chosen, passed over, refused or skipped.
 
     `latency` is in seconds for 1 and for 32 rows, on the machine that optimized; `distance` the largest one from the
-    float graph's answers on the contract's scale; `metrics` are there where the truth was known.
+    model's own answers, or the float graph's where those are not known, on the contract's scale; `metrics` are there
+    where the truth was known.
     """
 
     name: str

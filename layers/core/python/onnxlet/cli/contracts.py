@@ -45,12 +45,7 @@ def contract_options(command: Decorated) -> Decorated:
         metavar="COLUMN",
         help="A column of --data whose values are looked at one by one; numbers by quarters. May be repeated.",
     )
-    return slices(bound_option(command))
-
-
-def bound_option(command: Decorated) -> Decorated:
-    """`--bound`: what the contract allows."""
-    option: Callable[[Decorated], Decorated] = click.option(
+    bounds: Callable[[Decorated], Decorated] = click.option(
         "--bound",
         "bounds",
         multiple=True,
@@ -59,7 +54,7 @@ def bound_option(command: Decorated) -> Decorated:
         help="What may be lost: metric_loss=0.005, recall_loss=0.02, label_change=0.01, distance=0.1, "
         "mean_distance=0.01 unless said otherwise. May be repeated.",
     )
-    return option(command)
+    return slices(bounds(command))
 
 
 def force_option(command: Decorated) -> Decorated:

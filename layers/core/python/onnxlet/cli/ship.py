@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from onnxlet.fit.report import Report
     from onnxlet.manifest import Bounds, Contract, Draft, Manifest
 
-OWN = {"model", "directory", "place", "data", "target", "bounds", "output"}
+OWN = {"model", "directory", "place", "data", "target", "slices", "bounds", "output"}
 """Parameters of `convert` and `optimize` that ship has in its own way; it takes all others over."""
 CONVERTING = [param for param in convert.params if param.name not in OWN]
 OPTIMIZING = [param for param in optimize.params if param.name not in OWN]
@@ -53,13 +53,15 @@ class Shipment:
         converting = self._chosen(CONVERTING)
         convert(self.model, place, data=self.data, target=self.target, on_progress=begin, **converting)
         begin("optimizing")
-        optimizing = self._chosen(OPTIMIZING)
-        draft = optimize(place, data=self.data, target=self.target, bounds=self.bounds, on_progress=begin, **optimizing)
+        judged: dict[str, Any] = {
+            "data": self.data,
+            "target": self.target,
+            "slices": self.slices,
+            "bounds": self.bounds,
+        }
+        draft = optimize(place, **judged, on_progress=begin, **self._chosen(OPTIMIZING))
         begin("verifying")
-        contract = verify(
-            place, data=self.data, target=self.target, slices=self.slices, bounds=self.bounds, on_progress=begin
-        )
-        return draft, contract
+        return draft, verify(place, **judged, on_progress=begin)
 
     def _chosen(self, params: Sequence[click.Parameter]) -> dict[str, Any]:
         chosen = {param.name: self.choices[param.name] for param in params if param.name}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from onnxlet.cli.contracts import bound_option
+from onnxlet.cli.contracts import contract_options
 from onnxlet.cli.options import data_options, json_option
 from onnxlet.cli.output import Output, facts, size, table
 from onnxlet.errors import InvalidInputError
@@ -152,7 +152,7 @@ def convert(
     help="The processor that integers are for: on x86-64 signed weights have 7 bits, lest sums overflow.",
 )
 @click.option("--search", is_flag=True, help="Measure node by node which of them to leave in float where that helps.")
-@bound_option
+@contract_options
 @json_option
 def optimize(
     *,
@@ -164,6 +164,7 @@ def optimize(
     objective: Literal["size", "latency"] | None,
     cpu: Literal["x86-64", "arm64"],
     search: bool,
+    slices: tuple[str, ...],
     bounds: Bounds,
     output: Output,
 ) -> None:
@@ -171,11 +172,13 @@ def optimize(
 
     A ladder of methods is tried on --data: weights as 8-bit integers (dynamic or calibrated), in blocks of 8 or 4 bits,
     as 16-bit floats. Taken is the smallest graph that keeps the accuracy contract and is not slower; else it stays as
-    it is, and says why. Small graphs, trees and linear models stay exact.
+    it is, and says why. Small graphs, trees and linear models stay exact. Give the --slice and --bound that `onnxlet
+    verify` will be given: each method is judged by the same contract.
 
     \b
     Example:
       onnxlet optimize diagnosis/ --data held-out.csv --target diagnosis
+      onnxlet optimize diagnosis/ --data held-out.csv --target diagnosis --slice sex
       onnxlet optimize diagnosis/ --data held-out.csv --target diagnosis --method dynamic-int8
       onnxlet optimize encoder/ --data sentences.npz --for size --search
     """
@@ -191,6 +194,7 @@ def optimize(
             objective=objective or "smallest-not-slower",
             cpu=cpu,
             search=search,
+            slices=slices,
             bounds=bounds,
             on_progress=begin,
         )

@@ -17,7 +17,7 @@ WORTHWHILE = 0.9
 ALIKE = 1.05
 """Times the bytes of the smallest: so near to it, latency decides."""
 AS_FAST = 1.1
-"""Times the latency of the fastest: so near to it, the distance from the float graph decides."""
+"""Times the latency of the fastest: so near to it, the distance of the answers decides."""
 
 
 @dataclass(frozen=True)
@@ -65,16 +65,18 @@ class Choosing:
 
 def rungs(bench: Bench, choosing: Choosing, tried: Sequence[Tried], chosen: Tried | None) -> tuple[Rung, ...]:
     """What to record of the float graph and of every rung."""
+    judged = bench.judge_plain()
+    better = f"{chosen.name!r} is better" if chosen else "nothing better holds the contract"
     plain = Rung(
         name="float, optimized offline",
         method="none",
         outcome="passed" if chosen else "chosen",
-        reason=f"{chosen.name!r} is better" if chosen else "nothing better holds the contract",
+        reason=f"{better}, nor does it itself: {judged.breach}" if judged.breach and not chosen else better,
         bytes=choosing.float_size,
         latency=bench.latency.before,
         latency_32=bench.latency_32.before,
-        metrics=bench.judge(bench.plain).metrics,
-        distance=0.0,
+        metrics=judged.metrics,
+        distance=judged.distance,
     )
     return (plain, *(_rung(bench, choosing, each, chosen) for each in tried))
 
@@ -109,7 +111,7 @@ def _beaten(choosing: Choosing, tried: Tried, chosen: Tried | None) -> str:
     if choosing.objective != "latency" and tried.size > chosen.size * ALIKE:
         return f"it holds, but {chosen.name!r} is smaller"
     faster = choosing.timed and _seconds(tried) > _seconds(chosen) * AS_FAST
-    return f"it holds, but {chosen.name!r} is {'faster' if faster else 'nearer to the float graph'}"
+    return f"it holds, but {chosen.name!r} is {'faster' if faster else 'nearer to the model itself'}"
 
 
 def _seconds(tried: Tried) -> float:

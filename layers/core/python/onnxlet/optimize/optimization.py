@@ -6,7 +6,7 @@ import errno
 import platform
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +52,7 @@ class Wishes:
     objective: Objective = "smallest-not-slower"
     cpu: str = "x86-64"
     search: bool = False
+    slices: Sequence[str] = ()
     bounds: Bounds = Bounds()  # noqa: RUF009 - frozen
 
 
@@ -80,7 +81,10 @@ class Optimizing:
             raise InvalidInputError(
                 f"{str(directory)!r} is optimized already ({done.method}): convert the model again first"
             )
-        self._rows = rows_of(directory, self._draft, self._cases, load(directory / MODEL), data=data, target=target)
+        engine = load(directory / MODEL)
+        self._rows = rows_of(
+            directory, self._draft, self._cases, engine, data=data, target=target, slices=wishes.slices
+        )
 
     def write(self, output: Path) -> Draft:
         """Choose, and write the directory, or nothing. Raises UnavailableError where the disk is full."""

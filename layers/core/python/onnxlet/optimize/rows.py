@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,8 @@ from onnxlet.manifest import Draft, Steps
 from onnxlet.synthesis import random_inputs
 from onnxlet.tensors import Tensor, Tensors
 from onnxlet.verify.evaluation_data import read_evaluation_data
+from onnxlet.verify.reference import SOURCE
+from onnxlet.verify.slices import Slicing
 
 MOST_ALONE = 256
 """Rows that are also run one by one."""
@@ -28,13 +30,15 @@ RANDOM_ROWS = 32
 
 @dataclass(frozen=True)
 class Rows:
-    """Graph inputs, and the truth about them where it is known."""
+    """Graph inputs, and what is known of them: the truth, what the model itself answered, the slices to look at."""
 
     inputs: Tensors
     count: int
     truth: Tensor | None
     kind: str
     """`given`, `golden` or `random`, for messages."""
+    source: Tensors | None = None
+    slicings: tuple[Slicing, ...] = ()
 
     def one(self, index: int) -> Tensors:
         """A row by itself."""
@@ -42,9 +46,17 @@ class Rows:
 
     def first(self, count: int) -> Rows:
         """So many rows, or all."""
-        inputs = {name: tensor[:count] for name, tensor in self.inputs.items()}
-        truth = None if self.truth is None else self.truth[:count]
-        return Rows(inputs, min(count, self.count), truth, self.kind)
+        if count >= self.count:
+            return self
+        kept = np.arange(count)
+        return Rows(
+            first(self.inputs, count),
+            count,
+            None if self.truth is None else self.truth[:count],
+            self.kind,
+            None if self.source is None else first(self.source, count),
+            tuple(slicing.take(kept) for slicing in self.slicings),
+        )
 
     def repeated(self, count: int) -> Tensors:
         """So many rows exactly, over and over if there are fewer."""
@@ -60,6 +72,11 @@ class Answers:
     alone: Tensors
 
 
+def first(tensors: Tensors, count: int) -> Tensors:
+    """So many of their rows, or all."""
+    return {name: tensor[:count] for name, tensor in tensors.items()}
+
+
 def rows_of(
     directory: Path,
     draft: Draft,
@@ -68,6 +85,7 @@ def rows_of(
     *,
     data: Path | None,
     target: str | None,
+    slices: Sequence[str] = (),
 ) -> Rows | None:
     """The data's rows, else the golden ones, else random ones; None if the graph fails on those.
 
@@ -75,9 +93,12 @@ def rows_of(
     """
     if data is not None:
         given = read_evaluation_data(directory, draft, engine, data, target)
-        return Rows(given.inputs, given.rows, given.truth, "given")
+        source = given.reference.stages.get(SOURCE) if given.reference else None
+        return Rows(given.inputs, given.rows, given.truth, "given", source, tuple(given.slicings(slices)))
     if target is not None:
         raise InvalidInputError("a target column needs --data")
+    if slices:
+        raise InvalidInputError("a slice is a column of --data: give that too")
     if cases:
         inputs = {name: np.concatenate([case.inputs[name] for case in cases]) for name in cases[0].inputs}
         return Rows(inputs, _count(inputs), None, "golden")

@@ -12,10 +12,10 @@ from onnxlet.engine import OnnxEngine, load_engine
 from onnxlet.errors import DeadlineExceededError, ExecutionError, InvalidInputError, RejectedModelError
 from onnxlet.manifest import Bounds, Calibration, Contract, Steps
 from onnxlet.optimize.latency import Latency, latency_of
-from onnxlet.optimize.rows import Answers, Rows, alone_of, answers_of
+from onnxlet.optimize.rows import Answers, Rows, alone_of, answers_of, first
 from onnxlet.prepare.inspection import holds_halves
 from onnxlet.prepare.offline import save_optimized
-from onnxlet.tensors import Tensor, Tensors
+from onnxlet.tensors import Tensors
 from onnxlet.verify.contract import breaches, judge
 from onnxlet.verify.task import task_of
 
@@ -41,7 +41,7 @@ class Judged:
 
     @property
     def distance(self) -> float:
-        """The largest one, on the contract's scale; labels that changed where there is none."""
+        """The largest one from the reference, on the contract's scale; labels that changed where there is none."""
         return max(_found(contract, "distance", "label_change") for contract in (self.batch, self.alone))
 
     @property
@@ -51,7 +51,7 @@ class Judged:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """By the truth, or the cosine to the float graph's embeddings."""
+        """By the truth, or the cosine to the reference's embeddings."""
         return {name: estimate.value for name, estimate in self.batch.stages[-1].metrics.items()}
 
 
@@ -77,7 +77,11 @@ class Tried:
 
 
 class Bench:
-    """The float graph, the rows, and what candidates are held against."""
+    """The float graph, the rows, and what candidates are held against.
+
+    The reference is what `verify` judges by: the model's own answers to the rows, the float graph's where those are not
+    known.
+    """
 
     def __init__(
         self,
@@ -92,7 +96,10 @@ class Bench:
         self.plain = load(graph)
         self._alone = alone_of(self.plain, rows)
         self.before = answers_of(self.plain, steps, rows, self._alone)
-        self._task = task_of(steps, self.before.batch, rows.truth)
+        self._reference = self.before
+        if rows.source is not None:
+            self._reference = Answers(rows.source, first(rows.source, self._alone))
+        self._task = task_of(steps, self._reference.batch, rows.truth)
         self._served = self.served(graph)
         self.latency = self._latency(self._served, 1)
         self.latency_32 = self._latency(self._served, BATCH)
@@ -100,15 +107,11 @@ class Bench:
     def judge(self, engine: OnnxEngine, rows: Rows | None = None) -> Judged:
         """The engine's answers to the rows, or to fewer of them. Raises as the engine does."""
         rows = rows or self.rows
-        alone = min(self._alone, rows.count)
-        after = answers_of(engine, self._steps, rows, alone)
-        before = Answers(_first(self.before.batch, rows.count), _first(self.before.alone, alone))
-        truth = rows.truth
-        return Judged(
-            after,
-            self._judged(before.batch, after.batch, truth),
-            self._judged(before.alone, after.alone, truth[:alone] if truth is not None else None),
-        )
+        return self._judged(answers_of(engine, self._steps, rows, min(self._alone, rows.count)), rows)
+
+    def judge_plain(self) -> Judged:
+        """The float graph's answers to the rows."""
+        return self._judged(self.before, self.rows)
 
     def measure(self, tried: Tried) -> Tried:
         """The candidate with its figures."""
@@ -133,8 +136,18 @@ class Bench:
         save_optimized(graph, optimized, weights_apart=False, optimize=True)
         return load_engine(optimized, threads=1, optimized=True, run_deadline=RUN_DEADLINE)
 
-    def _judged(self, before: Tensors, after: Tensors, truth: Tensor | None) -> Contract:
-        return judge(before, after, truth, self._task, self._bounds, stages=("onnx", "optimized"), resamples=0)
+    def _judged(self, after: Answers, rows: Rows) -> Judged:
+        alone = rows.first(self._alone)
+        return Judged(
+            after,
+            self._contract(self._reference.batch, after.batch, rows),
+            self._contract(self._reference.alone, after.alone, alone),
+        )
+
+    def _contract(self, reference: Tensors, after: Tensors, rows: Rows) -> Contract:
+        """What `verify` would say, without intervals."""
+        before = first(reference, rows.count)
+        return judge(before, after, rows.truth, self._task, self._bounds, slicings=rows.slicings, resamples=0)
 
     def _latency(self, engine: OnnxEngine, count: int) -> Latency:
         """The best of a few measurements; one that is not slower is believed at once."""
@@ -149,10 +162,6 @@ class Bench:
 def load(path: Path) -> OnnxEngine:
     """The graph, optimized as it is loaded. Raises RejectedModelError."""
     return load_engine(path, threads=1, optimized=False, run_deadline=RUN_DEADLINE)
-
-
-def _first(answers: Tensors, count: int) -> Tensors:
-    return {name: tensor[:count] for name, tensor in answers.items()}
 
 
 def _found(contract: Contract, *names: str) -> float:
