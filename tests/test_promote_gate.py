@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from onnxlet.app import create_app
 from onnxlet.cli import cli
-from onnxlet.errors import ContractFailedError, IntegrityError, InvalidInputError
+from onnxlet.errors import ContractFailedError, ContractMissingError, IntegrityError, InvalidInputError
 from onnxlet.manifest import Bounds, Contract, Finding
 from onnxlet.registry import Registry
 from onnxlet.registry.requirements import GATE, Requirements
@@ -84,7 +84,7 @@ def test_a_version_without_a_contract_passes_unless_one_is_required(registry: Re
 
     registry.require(Requirements(require_contract=True))
 
-    with pytest.raises(ContractFailedError, match="this registry requires one"):
+    with pytest.raises(ContractMissingError, match="this registry requires one"):
         registry.promote("m", NONE)
     assert routed(registry.promote("m", HELD)) == [HELD]
     forced = registry.promote("m", NONE, force=True, why="a test graph")
@@ -163,6 +163,9 @@ def test_the_command_requires_contracts_and_tells(run: Callable[..., Result]) ->
     assert run("require", "contracts").stdout == "contracts off\n"
     assert run("require", "contracts", "on").stdout == "contracts on\n"
     assert json.loads(run("require", "contracts", "--json").stdout) == {"schema": 1, "require_contract": True}
-    assert run("promote", f"m:{NONE}").exit_code == 1
+    refused = run("promote", f"m:{NONE}")
+    assert refused.exit_code == 1
+    assert "`onnxlet ship MODEL_FILE NAME --data FILE` judges the model" in refused.stderr
+    assert "verify DIRECTORY" not in refused.stderr
     assert run("require", "contracts", "off").exit_code == 0
     assert run("promote", f"m:{NONE}").exit_code == 0

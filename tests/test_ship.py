@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ import onnx
 import pytest
 from click.testing import CliRunner, Result
 
+import nets
 import trained
 from models import tiny
 from onnxlet.cli import cli
@@ -93,6 +96,7 @@ def test_a_contract_that_fails_publishes_nothing_unless_it_is_forced(
     refused = run(*strict)
     assert refused.exit_code == 1
     assert "nothing was published" in refused.stderr
+    assert "which leave a directory with its report.html" in refused.stderr
     assert registry.models() == []
     assert run(*strict, "--force").exit_code == 2
 
@@ -100,6 +104,31 @@ def test_a_contract_that_fails_publishes_nothing_unless_it_is_forced(
     assert (forced.exit_code, forced.stdout) == (0, "m:1\n"), forced.stderr
     assert "warning: m:1 was forced" in forced.stderr
     assert registry.alias("m")[0].entry.why == "a drill"
+
+
+def test_what_was_forced_once_is_said_to_need_force_again(run: Run, source: Source) -> None:
+    strict = ("--target", "target", "--bound", "distance=0", "--bound", "mean_distance=0")
+    result = run(*source.words, *strict, "--force", "--reason", "a drill")
+
+    (command,) = re.findall(r"^next +onnxlet (.*)$", result.stderr, re.MULTILINE)
+    assert command == "promote m:1 --force --reason 'a drill'"
+    assert run(*shlex.split(command)).exit_code == 0
+
+
+def test_it_shows_what_each_rung_gave_and_why(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(nets.dense().SerializeToString())
+    np.savez(tmp_path / "rows.npz", x=nets.rows())
+    words = ("ship", str(tmp_path / "net.onnx"), "net", "--data", str(tmp_path / "rows.npz"))
+
+    result = run(*words, "--method", "weight-only", "--for", "size", "--json")
+
+    assert result.exit_code == 0, result.stderr
+    rungs = json.loads(result.stdout)["version"]["optimization"]["rungs"]
+    assert [rung["name"] for rung in rungs] == ["float, optimized offline", "weight-only int8", "weight-only int4"]
+    assert "RUNG" in result.stderr
+    for rung in rungs:
+        (line,) = (line for line in result.stderr.splitlines() if line.startswith(rung["name"] + "  "))
+        assert re.search(rf"{rung['outcome']} +{re.escape(rung['reason'])}$", line)
 
 
 @pytest.mark.parametrize(

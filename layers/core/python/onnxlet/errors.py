@@ -19,7 +19,8 @@ OnnxletError
 │   ├── PreconditionFailedError  a conditional write lost: the key exists, or has another ETag
 │   ├── NothingToRollBackError
 │   ├── VersionInUseError        an alias routes to it, or did lately
-│   └── ContractFailedError      a version's accuracy contract does not hold, or is wanted and missing
+│   └── ContractFailedError      a version's accuracy contract does not hold
+│       └── ContractMissingError  it has none, and the registry requires one
 ├── IntegrityError               bytes are not those that were promised
 │   ├── DigestMismatchError
 │   ├── GoldenMismatchError      the model no longer gives its golden answers on this machine
@@ -168,9 +169,15 @@ class VersionInUseError(ConflictError):
 
 
 class ContractFailedError(ConflictError):
-    """The version's accuracy contract does not hold, or there is none and the registry requires one."""
+    """The version's accuracy contract does not hold."""
 
     title = "Accuracy contract failed"
+
+
+class ContractMissingError(ContractFailedError):
+    """The version has no accuracy contract, and the registry requires one."""
+
+    title = "Accuracy contract missing"
 
 
 class IntegrityError(OnnxletError):

@@ -15,6 +15,8 @@ HINTS: dict[type[errors.OnnxletError], str] = {
     errors.VersionNotFoundError: "`onnxlet list NAME` shows the versions",
     errors.AliasNotFoundError: "`onnxlet promote NAME:VERSION` makes the alias `production`, --to another",
     errors.ContractFailedError: "`onnxlet verify DIRECTORY` shows what was lost; --force --reason WHY goes around it",
+    errors.ContractMissingError: "`onnxlet ship MODEL_FILE NAME --data FILE` judges the model and publishes it anew; "
+    "--force --reason WHY goes around it",
     errors.StoreUnavailableError: "check --store or ONNXLET_STORE, the network and your AWS credentials",
     errors.TrustRequiredError: "repeat with --trust if you know who made the file",
     errors.MissingExtraError: "pip install 'onnxlet[sklearn]'",
@@ -29,10 +31,10 @@ class Failure(click.ClickException):
 
     exit_code = 1
 
-    def __init__(self, error: errors.OnnxletError) -> None:
+    def __init__(self, error: errors.OnnxletError, hint: str | None = None) -> None:
         super().__init__(error.detail)
         hints = (HINTS[kind] for kind in type(error).__mro__ if kind in HINTS)
-        self.hint = next(hints, None)
+        self.hint = hint or next(hints, None)
         if "extra" in error.context:
             self.hint = f"pip install 'onnxlet[{error.context['extra']}]'"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,10 +13,11 @@ import click
 
 from onnxlet.cli.access import Access, pass_access
 from onnxlet.cli.contracts import contract_options, force_option, told, verdict
+from onnxlet.cli.frame import Failure
 from onnxlet.cli.moving import warn
 from onnxlet.cli.options import data_options, json_option, model_argument, why_option
 from onnxlet.cli.output import Output, facts, size
-from onnxlet.cli.toolchain import convert, optimize
+from onnxlet.cli.toolchain import convert, optimize, told_rungs
 from onnxlet.errors import ContractFailedError
 
 if TYPE_CHECKING:
@@ -124,7 +126,7 @@ def ship(
         report = _fit(access, manifest, begin)
     if alias is not None:
         warn(alias, output)
-    output.say(facts(_next(manifest, report, promoted=alias is not None)))
+    output.say(facts(_next(manifest, report, promoted=alias is not None, why=why)))
     output.show({"version": manifest, "alias": alias, "fit": report}, f"{manifest.model}:{manifest.version}")
 
 
@@ -133,9 +135,12 @@ ship.params[2:2] = [*CONVERTING, *OPTIMIZING]
 
 def _require(contract: Contract, *, force: bool) -> None:
     if not contract.holds and not force:
-        raise ContractFailedError(
-            f"nothing was published: the accuracy contract {verdict(contract)}; loosen it with --bound, or publish all "
-            "the same with --force --reason WHY"
+        raise Failure(
+            ContractFailedError(
+                f"nothing was published: the accuracy contract {verdict(contract)}; loosen it with --bound, or publish "
+                "all the same with --force --reason WHY"
+            ),
+            "`onnxlet convert`, `optimize` and `verify` one by one, which leave a directory with its report.html",
         )
 
 
@@ -166,12 +171,16 @@ def _made(draft: Draft, contract: Contract) -> str:
         ("size", sizes),
         ("optimization", f"{done.method}: {done.reason}" if done else None),
     )
-    return f"{facts(pairs)}\n{told(contract)}"
+    return "\n".join(filter(None, (told_rungs(draft), facts(pairs), told(contract))))
 
 
-def _next(manifest: Manifest, report: Report, *, promoted: bool) -> list[tuple[str, str]]:
+def _next(manifest: Manifest, report: Report, *, promoted: bool, why: str) -> list[tuple[str, str]]:
+    """Where it runs, and the command to type next, which goes on forcing what `why` was forced."""
     from onnxlet.fit.report import summary
 
-    name = f"{manifest.model}:{manifest.version}"
-    command = f"onnxlet predict {manifest.model} rows.csv" if promoted else f"onnxlet promote {name}"
+    command = f"onnxlet promote {manifest.model}:{manifest.version}"
+    if manifest.contract is not None and not manifest.contract.holds:
+        command += f" --force --reason {shlex.quote(why)}"
+    if promoted:
+        command = f"onnxlet predict {manifest.model} rows.csv"
     return [("on Lambda", summary(report)), ("next", command)]

@@ -198,13 +198,15 @@ def optimize(
             bounds=bounds,
             on_progress=begin,
         )
-    _tell_rungs(draft, output)
+    rungs = told_rungs(draft)
+    if rungs:
+        output.say(rungs)
     _tell(draft, output)
     output.show(draft, str(place or directory))
 
 
-def _tell_rungs(draft: Draft, output: Output) -> None:
-    """What each rung of the ladder gave, for people."""
+def told_rungs(draft: Draft) -> str:
+    """What each rung of the ladder gave, for people; empty if none was tried."""
     rungs = draft.optimization.rungs if draft.optimization else ()
     measured = {name for rung in rungs for name in rung.metrics}
     shown = next((name for name in ("accuracy", "rmse", "cosine") if name in measured), None)
@@ -220,9 +222,8 @@ def _tell_rungs(draft: Draft, output: Output) -> None:
         )
         for rung in rungs
     ]
-    if rows:
-        head = ("RUNG", "SIZE", "1 ROW", "32 ROWS", (shown or "metric").upper(), "DISTANCE", "OUTCOME", "WHY")
-        output.say(table(head, rows))
+    head = ("RUNG", "SIZE", "1 ROW", "32 ROWS", (shown or "metric").upper(), "DISTANCE", "OUTCOME", "WHY")
+    return table(head, rows)
 
 
 def _tell(draft: Draft, output: Output) -> None:

@@ -9,7 +9,13 @@ from collections.abc import Mapping
 
 import msgspec
 
-from onnxlet.errors import ContractFailedError, IntegrityError, InvalidInputError, ObjectNotFoundError
+from onnxlet.errors import (
+    ContractFailedError,
+    ContractMissingError,
+    IntegrityError,
+    InvalidInputError,
+    ObjectNotFoundError,
+)
 from onnxlet.keys import REGISTRY_SETTINGS
 from onnxlet.manifest import Manifest, canonical
 from onnxlet.store import Store
@@ -50,8 +56,8 @@ def write(store: Store, requirements: Requirements) -> None:
 def gates(store: Store, manifest: Manifest, *, force: bool, why: str) -> Mapping[str, str]:
     """The gates that the version passes, for the history: its contract holds, is missing, or was forced past.
 
-    Raises ContractFailedError for a contract that does not hold, or that is missing where the store requires one;
-    InvalidInputError if it is forced without a reason.
+    Raises ContractFailedError for a contract that does not hold, ContractMissingError for none where the store requires
+    one; InvalidInputError if it is forced without a reason.
     """
     if force and not why:
         raise InvalidInputError("forcing a version past its accuracy contract needs a reason, which the history keeps")
@@ -60,7 +66,8 @@ def gates(store: Store, manifest: Manifest, *, force: bool, why: str) -> Mapping
         return {GATE: "none" if manifest.contract is None else "held"}
     if not force:
         name = f"'{manifest.model}:{manifest.version}'"
-        raise ContractFailedError(
+        kind = ContractMissingError if manifest.contract is None else ContractFailedError
+        raise kind(
             f"{name} may not be promoted: {failure}; to do so all the same, force it and give a reason",
             model=manifest.model,
             version=manifest.version,
@@ -74,5 +81,5 @@ def _failure(store: Store, manifest: Manifest) -> str:
     if contract is not None:
         return "" if contract.holds else f"its accuracy contract does not hold ({contract.breaches})"
     if read(store).require_contract:
-        return "it has no accuracy contract, and this registry requires one: publish it after onnxlet verify"
+        return "it has no accuracy contract, and this registry requires one"
     return ""
