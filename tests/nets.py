@@ -123,6 +123,20 @@ def directional() -> onnx.ModelProto:
     )
 
 
+def counting() -> onnx.ModelProto:
+    """`x` FP32 [N, 64] -> y FP32 [N]: for each row with how many it was run."""
+    return made(
+        [
+            helper.make_node("Shape", ["x"], ["counts"], start=0, end=1),
+            helper.make_node("Cast", ["counts"], ["count"], to=TensorProto.FLOAT),
+            helper.make_node("Expand", ["count", "counts"], ["y"]),
+        ],
+        {"x": (TensorProto.FLOAT, ["N", FEATURES])},
+        ["N"],
+        {},
+    )
+
+
 def convolution() -> onnx.ModelProto:
     """`x` FP32 [N, 3, 12, 12] -> y FP32 [N, 32], one of its convolutions depthwise."""
     weights = {

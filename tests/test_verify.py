@@ -16,15 +16,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+import nets
 import trained
+from models import tiny
 from onnxlet.cache import ArtifactCache
 from onnxlet.convert.directory import read_draft
+from onnxlet.convert.evaluation import COLUMN_BATCH, answers_to
 from onnxlet.errors import InvalidInputError, RejectedModelError
-from onnxlet.manifest import Bounds, Tolerance
+from onnxlet.manifest import Bounds, Steps, Tabular, Tolerance
 from onnxlet.prepare import prepare
 from onnxlet.registry import Registry
+from onnxlet.settings import Settings
 from onnxlet.store import open_store
 from onnxlet.verify import classification_metrics, compare, distances, regression_metrics, untie, verify
+from onnxlet.verify.evaluation_data import RUN_DEADLINE, opened
 from onnxlet.verify.reference import (
     ONNX,
     REFERENCE,
@@ -276,6 +281,32 @@ def test_data_that_does_not_fit_is_refused_by_what_is_wrong(
 def test_a_slice_by_a_column_that_is_not_there_is_refused(converted: Converted) -> None:
     with pytest.raises(InvalidInputError, match="no column 'sex'"):
         verify(converted.directory, data=converted.data, slices=["sex"])
+
+
+@pytest.mark.parametrize(
+    ("steps", "sizes"),
+    [(Steps(), [64, 64, 22]), (Steps(tabular=Tabular(columns=())), [150])],
+)
+def test_tensors_are_answered_some_rows_at_a_time_and_columns_many(
+    tmp_path: Path, steps: Steps, sizes: list[int]
+) -> None:
+    engine = opened(tiny.save(nets.counting(), tmp_path)["model.onnx"])
+
+    told = answers_to(engine, steps, {"x": nets.rows(150)})["prediction"]
+
+    assert told.tolist() == [float(size) for size in sizes for _ in range(size)]
+
+
+def test_no_table_is_answered_all_at_once(tmp_path: Path) -> None:
+    engine = opened(tiny.save(nets.counting(), tmp_path)["model.onnx"])
+
+    told = answers_to(engine, Steps(tabular=Tabular(columns=())), {"x": nets.rows(COLUMN_BATCH + 1)})["prediction"]
+
+    assert told.tolist() == [COLUMN_BATCH] * COLUMN_BATCH + [1]
+
+
+def test_measuring_waits_far_longer_than_serving() -> None:
+    assert 100 * Settings(store="file:///tmp").run_deadline <= RUN_DEADLINE
 
 
 def test_a_directory_that_was_never_converted_is_refused(tmp_path: Path) -> None:

@@ -14,18 +14,17 @@ from fidelity.case import Case, Trained
 from fidelity.row import Row, Speed
 from onnxlet.convert import convert
 from onnxlet.convert.directory import MODEL, read_draft
-from onnxlet.engine import load_engine
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.manifest import Contract, Draft
 from onnxlet.optimize import optimize
 from onnxlet.optimize.rows import rows_of
 from onnxlet.optimize.trial import Bench, Tried
 from onnxlet.verify import verify
+from onnxlet.verify.evaluation_data import opened
 from onnxlet.verify.findings import scaled_distances
 from onnxlet.verify.reference import ONNX, SOURCE, read_reference
 from onnxlet.verify.task import Task
 
-RUN_DEADLINE = 60.0
 FEWEST_ANSWERS = 5
 ANSWERING = 0.2
 """Seconds that the framework is asked for."""
@@ -114,7 +113,7 @@ def _kept(contract: Contract) -> dict[str, Any]:
 def _speed(trained: Trained, converted: Path, optimized: Path, draft: Draft, folder: Path) -> Speed:
     """The optimized graph beside the float one, once more, both as they are served."""
     float_draft, cases = read_draft(converted)
-    plain = load_engine(converted / MODEL, threads=1, optimized=False, run_deadline=RUN_DEADLINE)
+    plain = opened(converted / MODEL)
     rows = rows_of(converted, float_draft, cases, plain, data=trained.data, target=trained.target)
     assert rows is not None
     bench = Bench(converted / MODEL, float_draft.steps, rows, folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 
@@ -20,7 +19,9 @@ PROBABILITY = "probability"
 PROBABILITIES = "probabilities"
 PREDICTION = "prediction"
 BATCH = 64
-"""Rows of tensors that are run at once."""
+"""Rows of tensors that are run at once: images and texts of more of them take much memory."""
+COLUMN_BATCH = 4096
+"""Rows of columns that are run at once."""
 
 
 def graph_inputs(engine: Engine, steps: Steps, columns: Tensors) -> Tensors:
@@ -35,24 +36,28 @@ def graph_answers(engine: Engine, steps: Steps, columns: Tensors) -> Tensors:
 
     Raises ExecutionError, InvalidInputError as the engine does.
     """
-    inputs = graph_inputs(engine, steps, columns)
-    run = engine.run if steps.tabular is not None else partial(in_batches, engine.run)
-    return renamed(steps.classification, run(inputs))
+    return answers_to(engine, steps, graph_inputs(engine, steps, columns))
 
 
-def in_batches(run: Callable[[Tensors], Tensors], inputs: Tensors) -> Tensors:
-    """The answers to many rows, computed some rows at a time: images and texts of all at once take much memory.
+def answers_to(engine: Engine, steps: Steps, inputs: Tensors) -> Tensors:
+    """The graph's own outputs for its own inputs, as `renamed` names them. Raises as the engine does."""
+    size = BATCH if steps.tabular is None else COLUMN_BATCH
+    return renamed(steps.classification, in_batches(engine.run, inputs, size))
+
+
+def in_batches(run: Callable[[Tensors], Tensors], inputs: Tensors, size: int = BATCH) -> Tensors:
+    """The answers to many rows, computed `size` rows at a time, which bounds memory and how long a run takes.
 
     Inputs whose outputs do not count rows are run as they are.
     """
     rows = max(len(tensor) if tensor.ndim else 1 for tensor in inputs.values())
-    if rows <= BATCH:
+    if rows <= size:
         return run(inputs)
     parts = []
-    for start in range(0, rows, BATCH):
-        part = {name: tensor[start : start + BATCH] for name, tensor in inputs.items()}
+    for start in range(0, rows, size):
+        part = {name: tensor[start : start + size] for name, tensor in inputs.items()}
         parts.append(run(part))
-        if any(tensor.shape[:1] != (min(BATCH, rows - start),) for tensor in parts[-1].values()):
+        if any(tensor.shape[:1] != (min(size, rows - start),) for tensor in parts[-1].values()):
             return run(inputs)
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from onnxlet.errors import DeadlineExceededError, ExecutionError, InvalidInputError, RejectedModelError
 from onnxlet.optimize.families import Family, Variant
-from onnxlet.optimize.trial import Bench, Tried, load
+from onnxlet.optimize.trial import Bench, Tried
+from onnxlet.verify.evaluation_data import opened
 
 SEARCH_ROWS = 64
 """Rows by which nodes are told apart."""
@@ -66,7 +67,7 @@ class Ladder:
             path = self._folder / "alone.onnx"
             try:
                 variant.write(path, [other for other in family.nodes if other != node])
-                damage[node] = self._bench.judge(load(path), rows).damage
+                damage[node] = self._bench.judge(opened(path), rows).damage
             except (RejectedModelError, ExecutionError, InvalidInputError, DeadlineExceededError):
                 damage[node] = float("inf")
         return sorted(damage, key=lambda node: damage[node], reverse=True)

@@ -30,9 +30,10 @@ from onnxlet.optimize.families import METHODS, Source, families
 from onnxlet.optimize.graph import simplified, survey
 from onnxlet.optimize.ladder import Ladder
 from onnxlet.optimize.rows import rows_of
-from onnxlet.optimize.trial import Bench, Tried, load
+from onnxlet.optimize.trial import Bench, Tried
 from onnxlet.synthesis import golden_cases
 from onnxlet.verify.comparison import compare
+from onnxlet.verify.evaluation_data import opened
 from onnxlet.verify.reference import carry_reference
 
 SMALL = 256_000
@@ -81,7 +82,7 @@ class Optimizing:
             raise InvalidInputError(
                 f"{str(directory)!r} is optimized already ({done.method}): convert the model again first"
             )
-        engine = load(directory / MODEL)
+        engine = opened(directory / MODEL)
         self._rows = rows_of(
             directory, self._draft, self._cases, engine, data=data, target=target, slices=wishes.slices
         )
@@ -188,7 +189,7 @@ class Optimizing:
         moved = compare(climbed.bench.before.alone, chosen.judged.answers.alone, Tolerance()).largest_distance
         absolute = max(golden.tolerance.absolute, float(f"{moved:.1g}"))
         tolerance = msgspec.structs.replace(golden.tolerance, absolute=absolute)
-        cases = golden_cases(load(path), (case.inputs for case in self._cases), tolerance)
+        cases = golden_cases(opened(path), (case.inputs for case in self._cases), tolerance)
         kept = msgspec.structs.replace(golden, cases=len(cases), tolerance=tolerance) if cases else None
         return msgspec.structs.replace(draft, golden=kept), cases
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 
-from onnxlet.convert.evaluation import in_batches, renamed
+from onnxlet.convert.evaluation import answers_to, renamed
 from onnxlet.engine import Engine
 from onnxlet.errors import InvalidInputError, RejectedModelError
 from onnxlet.golden import GoldenCase
@@ -114,10 +113,9 @@ def answers_of(engine: Engine, steps: Steps, rows: Rows, alone: int) -> Answers:
 
     Raises ExecutionError, InvalidInputError as the engine does.
     """
-    run = engine.run if steps.tabular is not None else partial(in_batches, engine.run)
     single = [engine.run(rows.one(index)) for index in range(alone)]
     together = {name: np.concatenate([np.atleast_1d(answer[name]) for answer in single]) for name in single[0]}
-    return Answers(batch=renamed(steps.classification, run(rows.inputs)), alone=renamed(steps.classification, together))
+    return Answers(batch=answers_to(engine, steps, rows.inputs), alone=renamed(steps.classification, together))
 
 
 def alone_of(engine: Engine, rows: Rows) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import onnx
 
-from onnxlet.engine import OnnxEngine, load_engine
+from onnxlet.engine import OnnxEngine
 from onnxlet.errors import DeadlineExceededError, ExecutionError, InvalidInputError, RejectedModelError
 from onnxlet.manifest import Bounds, Calibration, Contract, Steps
 from onnxlet.optimize.latency import Latency, latency_of
@@ -17,9 +17,9 @@ from onnxlet.prepare.inspection import holds_halves
 from onnxlet.prepare.offline import save_optimized
 from onnxlet.tensors import Tensors
 from onnxlet.verify.contract import breaches, judge
+from onnxlet.verify.evaluation_data import opened
 from onnxlet.verify.task import task_of
 
-RUN_DEADLINE = 60.0
 BATCH = 32
 """Rows of the second latency."""
 ATTEMPTS = 3
@@ -93,7 +93,7 @@ class Bench:
     ) -> None:
         """Raises RejectedModelError, ExecutionError or InvalidInputError for a float graph that fails."""
         self.rows, self._steps, self._folder, self._bounds = rows, steps, folder, bounds
-        self.plain = load(graph)
+        self.plain = opened(graph)
         self._alone = alone_of(self.plain, rows)
         self.before = answers_of(self.plain, steps, rows, self._alone)
         self._reference = self.before
@@ -119,7 +119,7 @@ class Bench:
             return tried
         size = tried.path.stat().st_size
         try:
-            judged = self.judge(load(tried.path))
+            judged = self.judge(opened(tried.path))
             engine = self.served(tried.path)
             latency, latency_32 = self._latency(engine, 1), self._latency(engine, BATCH)
         except (RejectedModelError, ExecutionError, InvalidInputError, DeadlineExceededError) as error:
@@ -131,10 +131,10 @@ class Bench:
     def served(self, graph: Path) -> OnnxEngine:
         """The graph as it will be served: optimized offline, unless its weights are stored as halves."""
         if holds_halves(onnx.load(graph, load_external_data=False)):
-            return load(graph)
+            return opened(graph)
         optimized = self._folder / "served.onnx"
         save_optimized(graph, optimized, weights_apart=False, optimize=True)
-        return load_engine(optimized, threads=1, optimized=True, run_deadline=RUN_DEADLINE)
+        return opened(optimized, optimized=True)
 
     def _judged(self, after: Answers, rows: Rows) -> Judged:
         alone = rows.first(self._alone)
@@ -157,11 +157,6 @@ class Bench:
             if not latency.slower or attempt == ATTEMPTS or count > 1:
                 break
         return latency
-
-
-def load(path: Path) -> OnnxEngine:
-    """The graph, optimized as it is loaded. Raises RejectedModelError."""
-    return load_engine(path, threads=1, optimized=False, run_deadline=RUN_DEADLINE)
 
 
 def _found(contract: Contract, *names: str) -> float:

@@ -8,14 +8,17 @@ from pathlib import Path
 
 from onnxlet.convert.arrays import Arrays, read_data
 from onnxlet.convert.directory import source_digest
-from onnxlet.convert.evaluation import graph_inputs, in_batches, renamed
+from onnxlet.convert.evaluation import graph_inputs
 from onnxlet.convert.table import Table, quoted, truth_of
-from onnxlet.engine import Engine
+from onnxlet.engine import Engine, OnnxEngine, load_engine
 from onnxlet.errors import InvalidInputError
-from onnxlet.manifest import Draft, Steps
+from onnxlet.manifest import Draft
 from onnxlet.tensors import Tensor, Tensors
 from onnxlet.verify.reference import Reference, read_reference
 from onnxlet.verify.slices import Slicing, slicing_of
+
+RUN_DEADLINE = 3600.0
+"""Seconds of a run, which ends only what would never end by itself."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +66,12 @@ def read_evaluation_data(
     return EvaluationData(data, inputs, cells.rows, truth, digest, cells, reference)
 
 
-def answers(engine: Engine, steps: Steps, inputs: Tensors) -> Tensors:
-    """The graph's answers to all rows, as `onnxlet.convert.evaluation.renamed` names them.
+def opened(graph: Path, *, optimized: bool = False) -> OnnxEngine:
+    """The graph, to be measured on one thread: patiently, for nobody waits for an answer, and the machine may be busy.
 
-    Raises ExecutionError, InvalidInputError as the engine does.
+    `optimized` ones are not optimized again. Raises RejectedModelError.
     """
-    outputs = engine.run(inputs) if steps.tabular is not None else in_batches(engine.run, inputs)
-    return renamed(steps.classification, outputs)
+    return load_engine(graph, threads=1, optimized=optimized, run_deadline=RUN_DEADLINE)
 
 
 def _inputs(draft: Draft, engine: Engine, cells: Table | Arrays) -> Tensors:

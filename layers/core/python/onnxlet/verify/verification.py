@@ -10,19 +10,18 @@ from pathlib import Path
 import msgspec
 
 from onnxlet.convert.directory import DRAFT, MODEL, graph_digest, read_draft
-from onnxlet.engine import load_engine
+from onnxlet.convert.evaluation import answers_to
 from onnxlet.errors import InvalidInputError
 from onnxlet.manifest import Bounds, Contract, canonical
 from onnxlet.tensors import Tensors
 from onnxlet.verify import Progress
 from onnxlet.verify.contract import judge
-from onnxlet.verify.evaluation_data import EvaluationData, answers, read_evaluation_data
+from onnxlet.verify.evaluation_data import EvaluationData, opened, read_evaluation_data
 from onnxlet.verify.plots import plots_of
 from onnxlet.verify.reference import ONNX, SOURCE
 from onnxlet.verify.report import REPORT, report_of
 from onnxlet.verify.task import task_of
 
-RUN_DEADLINE = 60.0
 OPTIMIZED = "optimized"
 
 
@@ -40,13 +39,13 @@ class Verification:
     def write(self, copy: Path | None) -> Contract:
         """Judge, and write. Raises as `verify` does."""
         draft, _ = read_draft(self.directory)
-        engine = load_engine(self.directory / MODEL, threads=1, optimized=False, run_deadline=RUN_DEADLINE)
+        engine = opened(self.directory / MODEL)
         try:
             given = read_evaluation_data(self.directory, draft, engine, self.data, self.target)
             stages = self._known(given)
             slicings = given.slicings(self.slices)
             self.say(f"running the model on {given.rows} rows")
-            candidate = answers(engine, draft.steps, given.inputs)
+            candidate = answers_to(engine, draft.steps, given.inputs)
         finally:
             engine.close()
         name = ONNX if draft.optimization is None or draft.optimization.method == "none" else OPTIMIZED
