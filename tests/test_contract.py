@@ -15,7 +15,7 @@ from onnxlet.errors import InvalidInputError
 from onnxlet.manifest import Bounds, Classification, Contract, Finding, Stage, Steps, canonical
 from onnxlet.tensors import Tensors
 from onnxlet.verify.contract import MOST_CLASSES, breaches, judge
-from onnxlet.verify.slices import MISSING, OTHERS, slicing_of
+from onnxlet.verify.slices import MISSING, OTHERS, slicing_of, told_worst
 from onnxlet.verify.task import Task, task_of
 
 BINARY = Task("classification", (0, 1), ("benign", "malignant"))
@@ -167,8 +167,37 @@ def test_few_rows_are_judged_without_intervals_and_that_is_said() -> None:
     contract = judge(classified([0.1, 0.9]), classified([0.1, 0.9]), np.array([0, 1]), BINARY)
 
     assert contract.holds
-    assert "2 rows are too few" in contract.notes[-1]
+    few, rows_, class_ = contract.notes
+    assert "2 rows show little: even if none of them differs, up to 78 % of other rows may (at 95 % confidence)" in few
+    assert "2 rows cannot show a loss of accuracy under 50 %, which is one row and let pass" in rows_
+    assert "the bound of 0.5 % needs 200 rows" in rows_
+    assert "1 row of the class 'benign' cannot show a loss of its recall under 100 %" in class_
     assert stage(contract, "source").metrics["accuracy"].low is None
+
+
+def test_what_a_number_of_rows_cannot_show_is_said_of_the_smallest_class_and_slice() -> None:
+    probability, truth = rows(100)
+    sites = [slicing_of("site", ["a"] * 92 + ["b"] * 8, None)]
+
+    known = judge(classified(probability), classified(probability), truth, BINARY, slicings=sites).notes
+    unknown = judge(classified(probability), classified(probability), None, BINARY, Bounds(label_change=0.0)).notes
+
+    assert "100 rows cannot show a loss of accuracy under 1 %" in known[0]
+    assert "8 rows of the slice site = b cannot show a loss of its accuracy under 12 %" in known[1]
+    assert len(known) == 2
+    assert unknown[1] == "100 rows cannot show a share of changed labels under 1 %, which is one row and let pass"
+
+
+def test_the_worst_slice_is_told_with_its_metric_and_loss() -> None:
+    sites = [slicing_of("site", ["a", "b"] * 10, None)]
+    truth = np.arange(20.0)
+    off = {"prediction": truth + np.where(np.arange(20) % 2, 1.0, 0.5)}
+    more = {"prediction": truth + np.where(np.arange(20) % 2, 1.25, 0.5)}
+
+    assert told_worst(judge(off, more, truth, REGRESSION, slicings=sites)) == (
+        "site = b: rmse 1.25 on 10 rows, 1 before, loss 0.25"
+    )
+    assert told_worst(judge(off, more, truth, REGRESSION)) is None
 
 
 def test_errors_count_relative_to_what_they_were() -> None:

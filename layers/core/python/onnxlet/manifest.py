@@ -165,6 +165,9 @@ class Slice(msgspec.Struct, frozen=True):
     before: float
     after: float
 
+    def __str__(self) -> str:
+        return f"{self.column} = {self.value}"
+
 
 class Contract(msgspec.Struct, frozen=True, kw_only=True):
     """The accuracy contract of a version: whether it holds, by what bounds, and what was found on `rows` rows.

@@ -74,6 +74,8 @@ def verdict(contract: Contract) -> str:
 
 def told(contract: Contract) -> str:
     """The contract for people: metrics by stage, the worst slice, what could not be judged, the verdict."""
+    from onnxlet.verify.slices import told_worst
+
     measured = [stage for stage in contract.stages if stage.metrics]
     names = [name for name in TOLD if any(name in stage.metrics for stage in measured)]
     rows = [(stage.stage, *(_estimate(stage.metrics.get(name)) for name in names)) for stage in measured]
@@ -82,7 +84,7 @@ def told(contract: Contract) -> str:
     agreement = f"{last['label_agreement']:.2%} of the labels stay" if "label_agreement" in last else None
     pairs = [
         ("answers moved", ", ".join(filter(None, (moved, agreement)))),
-        ("worst slice", contract.worst_slice),
+        ("worst slice", told_worst(contract)),
         *(("note", note) for note in contract.notes),
         ("contract", verdict(contract)),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -11,9 +12,10 @@ import numpy as np
 from onnxlet.errors import InvalidInputError
 from onnxlet.manifest import Bounds, Contract, Recall, Stage, Tolerance
 from onnxlet.tensors import Tensor, Tensors
-from onnxlet.verify.bootstrap import FEWEST_ROWS, RESAMPLES, estimates
+from onnxlet.verify.bootstrap import RESAMPLES, estimates
 from onnxlet.verify.comparison import compare
 from onnxlet.verify.findings import Case, Metrics, scaled_distances
+from onnxlet.verify.notes import notes
 from onnxlet.verify.slices import Slicing, sliced, worst_of
 from onnxlet.verify.task import Task
 
@@ -42,41 +44,27 @@ def judge(
     `between` are further stages, which are measured and not judged. With 0 `resamples` there are no intervals.
     Raises InvalidInputError for answers to other rows, or of a truth that they cannot be compared with.
     """
-    answers = {stages[0]: reference, **(between or {}), stages[1]: candidate}
-    given = _rows(answers, truth)
-    kept = _answered(reference, given)
-    if not kept.all():
-        answers = {stage: {name: tensor[kept] for name, tensor in of.items()} for stage, of in answers.items()}
-        reference, candidate = answers[stages[0]], answers[stages[1]]
-        truth = None if truth is None else truth[kept]
-        slicings = [slicing.take(kept) for slicing in slicings]
-    rows = int(kept.sum())
-    measures = {stage: task.measures(given, truth, reference) for stage, given in answers.items()}
+    given = _answered({stages[0]: reference, **(between or {}), stages[1]: candidate}, truth, slicings)
+    reference, candidate = given.stages[stages[0]], given.stages[stages[1]]
+    measures = {stage: task.measures(answers, given.truth, reference) for stage, answers in given.stages.items()}
     told = {stage: measure for stage, measure in measures.items() if measure is not None}
-    metrics = estimates(rows, told, resamples=resamples)
+    metrics = estimates(given.rows, told, resamples=resamples)
     before, after = (metrics.get(stage, {}) for stage in stages)
-    slices = sliced(slicings, task, measures[stages[0]], measures[stages[1]])
-    findings = tuple(Case(reference, candidate, truth, task, bounds, rows).findings(before, after, slices))
+    slices = sliced(given.slicings, task, measures[stages[0]], measures[stages[1]])
+    case = Case(reference, candidate, given.truth, task, bounds, given.rows)
+    findings = tuple(case.findings(before, after, slices))
     contract = Contract(
         holds=all(finding.ok for finding in findings),
         task=task.kind,
         metric=task.metric if after else None,
-        rows=rows,
+        rows=given.rows,
         bounds=bounds,
         findings=findings,
-        stages=tuple(
-            Stage(
-                stage,
-                metrics.get(stage, {}),
-                _recalls(task, given, truth),
-                {} if given is reference else _apart(reference, given, task),
-            )
-            for stage, given in answers.items()
-        ),
+        stages=tuple(_stage(stage, given, task, metrics.get(stage, {})) for stage in given.stages),
         slices=slices,
         worst_slice=worst_of(slices, task),
         data_digest=data_digest,
-        notes=tuple(_notes(task, rows, given - rows, truth, after)),
+        notes=tuple(notes(case, after, slices, unanswered=given.unanswered)),
     )
     return msgspec.convert(_rounded(msgspec.to_builtins(contract)), Contract)
 
@@ -86,23 +74,46 @@ def breaches(contract: Contract) -> str:
     return contract.breaches
 
 
-def _rows(answers: Mapping[str, Tensors], truth: Tensor | None) -> int:
-    counts = {len(tensor) if tensor.ndim else 1 for given in answers.values() for tensor in given.values()}
+@dataclass(frozen=True)
+class _Answered:
+    """The rows that the model itself, which is the first stage, answers with numbers."""
+
+    stages: Mapping[str, Tensors]
+    truth: Tensor | None
+    slicings: Sequence[Slicing]
+    rows: int
+    unanswered: int
+
+
+def _answered(stages: Mapping[str, Tensors], truth: Tensor | None, slicings: Sequence[Slicing]) -> _Answered:
+    """What can be judged. Raises InvalidInputError for answers to other rows, and if there are no numbers at all."""
+    counts = {len(tensor) if tensor.ndim else 1 for answers in stages.values() for tensor in answers.values()}
     counts |= {len(truth)} if truth is not None else set()
     if len(counts) != 1 or 0 in counts:
         raise InvalidInputError(f"these are not answers to the same rows: there are {sorted(counts)} of them")
-    return counts.pop()
-
-
-def _answered(reference: Tensors, rows: int) -> Tensor:
-    """The rows that the model itself answers with numbers. Raises InvalidInputError if there are none."""
-    answered = np.ones(rows, dtype=bool)
-    for tensor in reference.values():
+    rows = counts.pop()
+    kept = np.ones(rows, dtype=bool)
+    for tensor in next(iter(stages.values())).values():
         if tensor.dtype.kind == "f":
-            answered &= np.isfinite(tensor.reshape(rows, -1)).all(axis=1)
-    if not answered.any():
+            kept &= np.isfinite(tensor.reshape(rows, -1)).all(axis=1)
+    left = int(kept.sum())
+    if left == rows:
+        return _Answered(stages, truth, slicings, rows, 0)
+    if not left:
         raise InvalidInputError("the model itself gives no numbers for any of the rows: do they lack values?")
-    return answered
+    return _Answered(
+        {stage: {name: tensor[kept] for name, tensor in answers.items()} for stage, answers in stages.items()},
+        None if truth is None else truth[kept],
+        [slicing.take(kept) for slicing in slicings],
+        left,
+        rows - left,
+    )
+
+
+def _stage(stage: str, given: _Answered, task: Task, metrics: Metrics) -> Stage:
+    answers, reference = given.stages[stage], next(iter(given.stages.values()))
+    apart = {} if answers is reference else _apart(reference, answers, task)
+    return Stage(stage, dict(metrics), _recalls(task, answers, given.truth), apart)
 
 
 def _recalls(task: Task, answers: Tensors, truth: Tensor | None) -> tuple[Recall, ...]:
@@ -145,24 +156,3 @@ def _apart(reference: Tensors, answers: Tensors, task: Task) -> dict[str, float]
     if comparison.label_agreement is not None:
         apart["label_agreement"] = comparison.label_agreement
     return {name: value for name, value in apart.items() if np.isfinite(value)}
-
-
-def _notes(task: Task, rows: int, unanswered: int, truth: Tensor | None, after: Metrics) -> list[str]:
-    """What cannot be judged on these rows."""
-    notes = []
-    if unanswered:
-        notes.append(f"{unanswered} rows are left out, for which the model itself gives no numbers: they lack values")
-    if truth is None:
-        notes.append("no target was given: distances are judged, not how good the answers are")
-    elif task.kind == "classification":
-        present = len(np.unique(task.positions(truth)))
-        if present < len(task.classes):
-            notes.append(
-                f"the target holds {present} of {len(task.classes)} classes: the others' recall and the area under the "
-                "curve are not judged"
-            )
-    elif task.kind == "regression" and "r2" not in after:
-        notes.append("the target is the same in all rows: R squared cannot be told")
-    if rows < FEWEST_ROWS:
-        notes.append(f"{rows} rows are too few for confidence intervals: {FEWEST_ROWS} are needed")
-    return notes

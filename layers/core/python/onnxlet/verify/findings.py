@@ -91,7 +91,7 @@ class Case:
     def _slices(self, slices: Sequence[Slice]) -> Iterator[Finding]:
         for each in slices:
             bound = max(self.bounds.recall_loss, 1 / each.rows)
-            yield _within("slice_loss", each.before - each.after, bound, about=f"{each.column} = {each.value}")
+            yield _within("slice_loss", each.before - each.after, bound, about=str(each))
 
 
 def label_change(reference: Tensors, candidate: Tensors) -> float:

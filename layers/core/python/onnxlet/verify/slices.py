@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from onnxlet.manifest import Slice
+from onnxlet.manifest import Contract, Slice
 from onnxlet.tensors import Tensor
 from onnxlet.verify.metrics import Measures
 from onnxlet.verify.task import Task
@@ -70,8 +70,22 @@ def worst_of(slices: Sequence[Slice], task: Task) -> str | None:
     """The slice that the candidate answers worst, by name; None if there are none to choose from."""
     if len(slices) < 2:  # noqa: PLR2004 - one alone is not the worst
         return None
-    worst = (max if task.less_is_better else min)(slices, key=lambda each: each.after)
-    return f"{worst.column} = {worst.value}"
+    return str((max if task.less_is_better else min)(slices, key=lambda each: each.after))
+
+
+def told_worst(contract: Contract) -> str | None:
+    """The worst slice with its metric, before and after, and what it lost: for people; None if none is named."""
+    worst = next((each for each in contract.slices if str(each) == contract.worst_slice), None)
+    if worst is None:
+        return None
+    figures = f"{worst.after:.4g} on {worst.rows} rows, {worst.before:.4g} before, loss {loss_of(worst, contract):.2g}"
+    return f"{worst}: {contract.metric} {figures}"
+
+
+def loss_of(slice_: Slice, contract: Contract) -> float:
+    """By how much the metric got worse on it; less than nothing is a gain."""
+    lost = slice_.after - slice_.before if contract.task == "regression" else slice_.before - slice_.after
+    return lost or 0.0
 
 
 def _quartiles(numbers: Tensor) -> tuple[list[str], list[str]]:
