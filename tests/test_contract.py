@@ -16,9 +16,9 @@ from onnxlet.manifest import Bounds, Classification, Contract, Finding, Stage, S
 from onnxlet.tensors import Tensors
 from onnxlet.verify.contract import MOST_CLASSES, breaches, judge
 from onnxlet.verify.slices import MISSING, OTHERS, slicing_of, told_worst
-from onnxlet.verify.task import Task, task_of
+from onnxlet.verify.task import Target, Task, task_of
 
-BINARY = Task("classification", (0, 1), ("benign", "malignant"))
+BINARY = Task("classification", (Target((0, 1), ("benign", "malignant")),))
 REGRESSION = Task("regression")
 
 
@@ -239,7 +239,7 @@ def test_tasks_are_told_by_steps_and_answers() -> None:
     classification = Classification("label", "probabilities", (), (0, 1))
     numbers = {"prediction": np.zeros((4, 1))}
 
-    assert task_of(Steps(classification=classification), {}, None).names == ("0", "1")
+    assert task_of(Steps(classification=classification), {}, None).targets[0].names == ("0", "1")
     assert task_of(Steps(), numbers, None) == REGRESSION
     assert task_of(Steps(), {"prediction": np.zeros((4, 3))}, None).kind == "tensors"
     assert task_of(Steps(), {"prediction": np.zeros((4, 3))}, np.zeros((4, 3))) == REGRESSION
@@ -300,7 +300,7 @@ def test_of_many_classes_those_told_worst_are_listed() -> None:
     label = np.where(truth == 17, 0, truth)
     answers = {"label": label}
 
-    contract = judge(answers, answers, truth, Task("classification", classes))
+    contract = judge(answers, answers, truth, Task("classification", (Target(classes),)))
 
     listed = stage(contract, "source").recalls
     assert len(listed) == MOST_CLASSES
@@ -318,3 +318,56 @@ def test_a_contract_always_reads_back_as_it_was_written(seed: int, noise: float)
 
     assert msgspec.json.decode(canonical(contract), type=Contract) == contract
     assert contract.holds == (breaches(contract) == "")
+
+
+def several(*probabilities: npt.ArrayLike) -> Tensors:
+    """A classifier's answers about as many targets, called a, b …"""
+    return {
+        f"{name}_{target}": tensor
+        for target, probability in zip("abc", probabilities, strict=False)
+        for name, tensor in classified(probability).items()
+    }
+
+
+SEVERAL = Task("classification", tuple(Target((0, 1), ("no", "yes"), name) for name in "ab"))
+
+
+def test_what_one_of_several_targets_loses_is_not_hidden_by_the_others() -> None:
+    probability, truth = rows()
+    truths = np.stack([truth, truth], axis=1)
+    worse = probability.copy()
+    worse[np.flatnonzero((truth == 1) & (probability > 0.5))[:3]] = 0.45
+
+    kept = judge(several(probability, probability), several(probability, probability), truths, SEVERAL)
+    lost = judge(several(probability, probability), several(probability, worse), truths, SEVERAL)
+
+    assert kept.holds
+    assert not lost.holds
+    for name in ("accuracy_loss", "label_change", "recall_loss"):
+        assert "b" in found(lost, name).about.split(":")
+    metrics = stage(lost, "optimized").metrics
+    assert metrics["accuracy"].value == pytest.approx((metrics["accuracy_a"].value + metrics["accuracy_b"].value) / 2)
+    assert [recall.label for recall in stage(lost, "source").recalls] == ["a: no", "a: yes", "b: no", "b: yes"]
+
+
+def test_a_target_without_all_classes_is_named() -> None:
+    probability, truth = rows()
+    truths = np.stack([truth, np.ones_like(truth)], axis=1)
+
+    contract = judge(several(probability, probability), several(probability, probability), truths, SEVERAL)
+
+    assert any(note.startswith("the target 'b' holds 1 of 2 classes") for note in contract.notes)
+    assert "auc" not in stage(contract, "source").metrics
+
+
+def test_of_several_numbers_each_is_judged_by_its_own_spread() -> None:
+    truths = np.stack([np.linspace(0, 1e6, 100), np.linspace(0, 1, 100)], axis=1)
+    reference = {"prediction": truths + np.array([1e4, 0.01])}
+    candidate = {"prediction": reference["prediction"] + np.array([0, 0.05])}
+
+    contract = judge(reference, candidate, truths, REGRESSION)
+
+    assert found(contract, "rmse_loss").about == "2"
+    assert not found(contract, "rmse_loss").ok
+    assert found(contract, "distance").value == pytest.approx(0.05 / np.std(truths[:, 1]), rel=0.01)
+    assert set(stage(contract, "source").metrics) >= {"rmse", "rmse_1", "rmse_2"}

@@ -29,6 +29,7 @@ from sklearn.ensemble import (
 )
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
+from sklearn.multioutput import ClassifierChain
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
@@ -454,12 +455,12 @@ def saved_by(version: str, estimator: Any, folder: Path) -> Path:  # noqa: ANN40
     [
         (KMeans(2, n_init=1), "neither a classifier nor a regressor"),
         (TransformedTargetRegressor(LinearRegression()), "TransformedTargetRegressor"),
-        (RandomForestClassifier(2), "several targets"),
+        (ClassifierChain(LogisticRegression()), "predicts several targets .* fit a MultiOutputClassifier"),
     ],
 )
 def test_what_has_no_conversion_is_named(tmp_path: Path, estimator: Any, said: str) -> None:  # noqa: ANN401
     features, target = trained.blobs()
-    targets = np.stack([target, target], axis=1) if "several" in said else target
+    targets = np.stack([target > 0, target > 1], axis=1) if "several" in said else target
     path = trained.saved(trained.fitted(estimator, features, targets), tmp_path)
 
     with pytest.raises(ConversionError, match=said):

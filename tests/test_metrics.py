@@ -100,7 +100,7 @@ def test_the_calibration_error_is_the_mean_gap_over_the_bins() -> None:
     measured = exact(ClassificationMeasures(truth, label, probabilities, 3), 500)
 
     assert measured["calibration_error"] == pytest.approx(sum(gaps))
-    curve = calibration_curve(truth, label, probabilities)
+    curve = calibration_curve(right, confidence)
     assert sum(rows for _, _, rows in curve) == 500
     assert sum(abs(right - said) * rows for said, right, rows in curve) / 500 == pytest.approx(sum(gaps))
 

@@ -17,7 +17,7 @@ from onnxlet.verify.contract import judge
 from onnxlet.verify.plots import decades, plots_of
 from onnxlet.verify.report import report_of
 from onnxlet.verify.slices import slicing_of
-from onnxlet.verify.task import Task
+from onnxlet.verify.task import Target, Task
 from registries import DRAFT
 
 EVIL = "<script>alert('x')</script>&\"'"
@@ -57,7 +57,7 @@ def page() -> str:
     """The report of a classifier with texts that would like to be code."""
     reference, onnx, candidate = answers(0, 0), answers(1, 1e-6), answers(2, 0.01)
     truth = reference["label"]
-    task = Task("classification", ("benign", EVIL), ("benign", EVIL))
+    task = Task("classification", (Target(("benign", EVIL), ("benign", EVIL)),))
     slicings = [slicing_of(f"sex {EVIL}", [EVIL, "M"] * 60, None)]
     contract = judge(
         reference, candidate, truth, task, Bounds(mean_distance=0.0), between={"onnx": onnx}, slicings=slicings

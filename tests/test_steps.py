@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from onnxlet.errors import ExecutionError, InvalidInputError
-from onnxlet.manifest import Classification, Column, Tabular
+from onnxlet.manifest import Classification, Column, Steps, Tabular
 from onnxlet.signature import Signature, TensorSpec
-from onnxlet.steps import classify, columns_signature, columns_to_inputs
+from onnxlet.steps import classifier_of, classify, columns_signature, columns_to_inputs
 from onnxlet.tensors import Tensor, Tensors
 
 MATRIX = Tabular(
@@ -54,6 +54,25 @@ def test_one_row_and_many_give_the_same(rows: int) -> None:
     }
     assert answer["label"].dtype == object
     assert answer["probability"].dtype == np.float32
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_of_several_targets_each_has_answers_that_end_with_its_name(rows: int) -> None:
+    stage = Classification("s", "q", ("I", "II", "III"), (1, 2, 3), target="stage")
+    status = Classification("t", None, (), (0, 1), target="status")
+    answers = outputs([2] * rows, [[0.1, 0.7, 0.2]] * rows)
+    graph = {"s": answers["c"], "q": answers["p"], "t": np.array([1] * rows)}
+
+    classifier = classifier_of(Steps(classifications=(stage, status)))
+
+    assert classifier is not None
+    assert classifier.needs == ["s", "q", "t"]
+    assert classifier.provides == ("label_stage", "probability_stage", "probabilities_stage", "label_status")
+    told_of = told(classifier.apply(graph))
+    assert tuple(told_of) == classifier.provides
+    assert told_of["label_stage"] == ["II"] * rows
+    assert told_of["probability_stage"] == pytest.approx([0.7] * rows)
+    assert told_of["label_status"] == [1] * rows
 
 
 def test_no_row_gives_no_label() -> None:

@@ -27,6 +27,7 @@ from onnxlet.manifest import Bounds, Steps, Tabular, Tolerance
 from onnxlet.prepare import prepare
 from onnxlet.registry import Registry
 from onnxlet.settings import Settings
+from onnxlet.steps import Names
 from onnxlet.store import open_store
 from onnxlet.verify import classification_metrics, compare, distances, regression_metrics, untie, verify
 from onnxlet.verify.evaluation_data import RUN_DEADLINE, opened
@@ -94,7 +95,7 @@ def test_either_label_is_right_where_probabilities_are_tied() -> None:
     expected = {"label": np.array([0, 0]), "probabilities": np.array([[0.50001, 0.49999], [0.9, 0.1]])}
     got = {"label": np.array([1, 1]), "probabilities": expected["probabilities"]}
 
-    untied = untie(expected, got, label="label", probabilities="probabilities", margin=1e-3)
+    untied = untie(expected, got, [Names()], margin=1e-3)
 
     assert untied["label"].tolist() == [0, 1]
 

@@ -16,7 +16,7 @@ class Trained:
 
     source: Path
     data: Path
-    target: str | None
+    target: str | tuple[str, ...] | None
     alone: Callable[[], object]
     options: Mapping[str, Any] = field(default_factory=dict)
     """What `onnxlet.convert.convert` is told besides."""

@@ -23,7 +23,7 @@ from onnxlet.verify import verify
 from onnxlet.verify.evaluation_data import opened
 from onnxlet.verify.findings import scaled_distances
 from onnxlet.verify.reference import ONNX, SOURCE, read_reference
-from onnxlet.verify.task import Task
+from onnxlet.verify.task import task_of
 
 FEWEST_ANSWERS = 5
 ANSWERING = 0.2
@@ -83,10 +83,12 @@ def _conversion(converted: Path, draft: Draft) -> dict[str, Any]:
     (figures,) = (evaluation.metrics for evaluation in draft.evaluations if evaluation.stage == ONNX)
     assert reference is not None
     source, graph = reference.stages[SOURCE], reference.stages[ONNX]
-    relative = scaled_distances(source, graph, Task("classification" if draft.steps.classification else "tensors"))
+    relative = scaled_distances(source, graph, task_of(draft.steps, source, None))
     floats = any(tensor.dtype.kind == "f" for tensor in source.values())
+    labels = [name for name in source if name.startswith("label")]
+    agreed = [float((source[name] == graph[name]).mean()) for name in labels]
     return {
-        "agreement": float((source["label"] == graph["label"]).mean()) if "label" in source else None,
+        "agreement": min(agreed, default=None),
         "relative": float(relative.max()) if floats else None,
         "absolute": figures["largest_distance"] if floats else None,
     }

@@ -18,6 +18,8 @@ from onnx import TensorProto, helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import GradientBoostingRegressor, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.multioutput import MultiOutputClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -112,6 +114,21 @@ def test_a_classifier_of_columns_is_served_by_tensorflow_under_the_same_names(
     assert np.allclose(got["probability"], expected.max(axis=1), atol=1e-5)
     by_column = asked(place, "columns", **dict(zip(trained.feature_names(), rows[:9].T, strict=True)))
     assert all(np.array_equal(by_column[name], got[name]) for name in got)
+
+
+def test_each_of_several_targets_is_served_by_tensorflow(tmp_path: Path, published: Publish) -> None:
+    features, target = trained.blobs(classes=3)
+    targets = np.stack([np.array(["I", "II", "III"])[target], np.array(["no", "yes"])[target % 2]], axis=1)
+    estimator = trained.fitted(MultiOutputClassifier(LogisticRegression()), features, targets)
+    convert(trained.saved(estimator, tmp_path), tmp_path / "converted", trust=True)
+
+    place = exported(published(tmp_path / "converted"), tmp_path)
+
+    got = asked(place, features=features[:9].astype(np.float32))
+    assert np.stack([got["label_y0"], got["label_y1"]], axis=1).tolist() == estimator.predict(features[:9]).tolist()
+    for index, expected in enumerate(estimator.predict_proba(features[:9])):
+        assert np.allclose(got[f"probabilities_y{index}"], expected, atol=1e-5)
+        assert np.allclose(got[f"probability_y{index}"], expected.max(axis=1), atol=1e-5)
 
 
 def test_a_network_of_images_is_served_by_tensorflow(tmp_path: Path, published: Publish) -> None:

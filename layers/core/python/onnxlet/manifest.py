@@ -47,20 +47,28 @@ class Classification(msgspec.Struct, frozen=True):
 
     `label` names the graph's [N] output of class values, `probabilities` its [N, classes] output (None: it has none).
     `labels` are the names of the classes in the order of the probabilities' columns, `classes` the values that the
-    graph's label output gives for them, in the same order.
+    graph's label output gives for them, in the same order. `target` names what is told where a model tells several
+    things, and ends the names of what is served then: `label_stage`.
     """
 
     label: str
     probabilities: str | None
     labels: tuple[str, ...]
     classes: tuple[int | str, ...]
+    target: str = ""
 
 
 class Steps(msgspec.Struct, frozen=True):
-    """What stands before and after the graph."""
+    """What stands before and after the graph. A classifier of several targets has `classifications`, one for each."""
 
     tabular: Tabular | None = None
     classification: Classification | None = None
+    classifications: tuple[Classification, ...] = ()
+
+    @property
+    def targets(self) -> tuple[Classification, ...]:
+        """One classification for each target of a classifier; none of another model."""
+        return self.classifications if self.classification is None else (self.classification,)
 
 
 class Tolerance(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from onnxlet.engine import Engine
 from onnxlet.errors import InvalidInputError, RejectedModelError
 from onnxlet.manifest import Manifest
 from onnxlet.signature import Signature, TensorSpec
-from onnxlet.steps import PROVIDES, Classifier, ColumnReader, columns_signature
+from onnxlet.steps import Classifier, Classifiers, ColumnReader, classifier_of, columns_signature, names_of
 from onnxlet.tensors import VARIABLE, Tensors
 
 SERVING_DEFAULT = "serving_default"
@@ -19,7 +19,7 @@ COLUMNS = "columns"
 class _Plan(NamedTuple):
     names: Sequence[str]
     graph_outputs: list[str]
-    classifier: Classifier | None
+    classifier: Classifier | Classifiers | None
     complete: bool
     """Whether what is computed is just what is named, in this order."""
 
@@ -47,7 +47,7 @@ class Model:
             for name in (COLUMNS, SERVING_DEFAULT) if steps.tabular.input is None else (COLUMNS,):
                 self.signatures[name] = columns
                 self._readers[name] = reader
-        self._classifier = None if steps.classification is None else Classifier(steps.classification)
+        self._classifier = classifier_of(steps)
         self._all = self._plan([spec.name for spec in manifest.signature.outputs])
 
     def predict(
@@ -96,18 +96,16 @@ def _check(engine: Signature, manifest: Manifest) -> None:
         )
     inputs = {spec.name for spec in graph.inputs}
     outputs = {spec.name for spec in graph.outputs}
-    tabular, classification = manifest.steps.tabular, manifest.steps.classification
+    tabular = manifest.steps.tabular
     wanted: set[str] = set()
     if tabular is not None:
         wanted = {column.name for column in tabular.columns} if tabular.input is None else {tabular.input}
-    made = set(outputs)
-    if classification is not None:
-        made.update(PROVIDES)
-        outputs_read = {classification.label, classification.probabilities or classification.label}
-        if classification.labels and len(classification.labels) != len(classification.classes):
+    made, outputs_read = set(outputs), set()
+    for step in manifest.steps.targets:
+        made.update(names_of(step.target))
+        outputs_read |= {step.label, step.probabilities or step.label}
+        if step.labels and len(step.labels) != len(step.classes):
             raise RejectedModelError("the manifest does not name as many labels as it lists classes")
-    else:
-        outputs_read = set()
     lost = (wanted - inputs) | (outputs_read - outputs) | ({spec.name for spec in manifest.signature.outputs} - made)
     if lost:
         raise RejectedModelError(f"the manifest speaks of {', '.join(map(repr, sorted(lost)))}, which the graph lacks")

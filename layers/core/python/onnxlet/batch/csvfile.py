@@ -143,8 +143,8 @@ class CsvFile:
         width = int(np.prod(shape[1:], dtype=int))
         if width == 1 or VARIABLE in shape[1:]:
             return [name]
-        labels = self._inputs.labels
-        suffixes = labels if name == "probabilities" and len(labels) == width else map(str, range(width))
+        labels = self._inputs.labels.get(name, ())
+        suffixes = labels if len(labels) == width else map(str, range(width))
         return [f"{name}.{suffix}" for suffix in suffixes]
 
 

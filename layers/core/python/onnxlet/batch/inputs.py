@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from onnxlet.errors import InvalidInputError
 from onnxlet.manifest import Column
 from onnxlet.signature import TensorSpec
+from onnxlet.steps import names_of
 
 if TYPE_CHECKING:
     from onnxlet.model import Model
@@ -29,7 +31,7 @@ class Inputs:
     specs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     columns: tuple[Column, ...] | None
-    labels: tuple[str, ...]
+    labels: Mapping[str, tuple[str, ...]]
     rows_at_once: int | None
 
 
@@ -48,7 +50,7 @@ def inputs_of(model: Model) -> Inputs:
         specs=signature.inputs,
         outputs=signature.outputs,
         columns=tabular.columns if tabular else None,
-        labels=model.manifest.labels,
+        labels={names_of(step.target).probabilities: step.labels for step in model.manifest.steps.targets},
         rows_at_once=None if all(spec.batched for spec in signature.inputs) else 1,
     )
 

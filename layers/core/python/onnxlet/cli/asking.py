@@ -100,7 +100,7 @@ def _inputs_told(metadata: dict[str, Any]) -> Inputs:
     except (KeyError, TypeError, ValueError) as error:
         raise OnnxletError("the server's metadata is not TensorFlow Serving's: send a JSON body instead") from error
     columns = tuple(Column(spec.name, spec.datatype) for spec in specs) if name == COLUMNS else None
-    return Inputs(name, specs, (), columns, (), None)
+    return Inputs(name, specs, (), columns, {}, None)
 
 
 def _spec(name: str, told: dict[str, Any]) -> TensorSpec:

@@ -127,6 +127,9 @@ def data_options(command: Decorated) -> Decorated:
         help="Rows that the model was not trained on: a CSV file with a header, or a .npz with an array per input.",
     )
     target: Option[Decorated] = click.option(
-        "--target", metavar="COLUMN", help="The column, or array, of --data that the model predicts."
+        "--target",
+        multiple=True,
+        metavar="COLUMN",
+        help="The column, or array, of --data that the model predicts; once for each where it predicts several.",
     )
     return data(target(command))

@@ -36,7 +36,7 @@ class Shipment:
 
     model: Path
     data: Path
-    target: str | None
+    target: tuple[str, ...]
     slices: tuple[str, ...]
     bounds: Bounds
     choices: dict[str, Any]
@@ -89,7 +89,7 @@ def ship(
     model_file: Path,
     name: str,
     data: Path | None,
-    target: str | None,
+    target: tuple[str, ...],
     slices: tuple[str, ...],
     bounds: Bounds,
     promoting: bool,

@@ -21,6 +21,10 @@ def _split(_ctx: click.Context, _param: click.Parameter, value: str | None) -> t
     return tuple(label.strip() for label in value.split(",")) if value else None
 
 
+def _splits(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    return tuple(_split(ctx, param, value) or () for value in values)
+
+
 def _inputs(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> tuple[TensorSpec, ...]:
     from onnxlet.convert.wishes import parse_input
 
@@ -40,7 +44,13 @@ def _inputs(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...
     help="The directory to write. Default: MODEL's name without its ending, here.",
 )
 @data_options
-@click.option("--labels", callback=_split, metavar="A,B", help="Names of the classes, in the order of the model's own.")
+@click.option(
+    "--labels",
+    multiple=True,
+    callback=_splits,
+    metavar="A,B",
+    help="Names of the classes, in the order of the model's own; once for each target where it has several.",
+)
 @click.option(
     "--weights",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -74,8 +84,8 @@ def convert(
     model: Path,
     directory: Path | None,
     data: Path | None,
-    target: str | None,
-    labels: tuple[str, ...] | None,
+    target: tuple[str, ...],
+    labels: tuple[tuple[str, ...], ...],
     weights: Path | None,
     inputs: tuple[TensorSpec, ...],
     outputs: tuple[str, ...] | None,
@@ -159,7 +169,7 @@ def optimize(
     directory: Path,
     place: Path | None,
     data: Path | None,
-    target: str | None,
+    target: tuple[str, ...],
     method: str | None,
     objective: Literal["size", "latency"] | None,
     cpu: Literal["x86-64", "arm64"],

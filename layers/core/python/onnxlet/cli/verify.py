@@ -33,7 +33,7 @@ def verify(
     *,
     directory: Path,
     data: Path | None,
-    target: str | None,
+    target: tuple[str, ...],
     slices: tuple[str, ...],
     bounds: Bounds,
     report: Path | None,

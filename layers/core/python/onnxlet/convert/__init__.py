@@ -67,8 +67,8 @@ def convert(
     output: Path,
     *,
     data: Path | None = None,
-    target: str | None = None,
-    labels: Sequence[str] | None = None,
+    target: str | Sequence[str] | None = None,
+    labels: Sequence[str] | Sequence[Sequence[str]] | None = None,
     weights: Path | None = None,
     inputs: Sequence[TensorSpec] = (),
     outputs: Sequence[str] = (),
@@ -83,31 +83,35 @@ def convert(
 
     `data` is a CSV file with a header: its columns name the inputs, its rows are compared and, given the `target`
     column, measured; or a .npz file with an array for each input, and one for the target. `labels` name the classes, in
-    the order of the model's own. `weights`, `inputs` and `outputs` are for frameworks whose files leave them open,
-    `signature` for those with several. Some files run code when they are read, hence `trust`.
+    the order of the model's own. Of a model with several targets, `target` names the column of each, in the model's
+    order, and `labels` are a list of names for each. `weights`, `inputs` and `outputs` are for frameworks whose files
+    leave them open, `signature` for those with several. Some files run code when they are read, hence `trust`.
 
     Raises ConversionError where the model cannot be converted or changed by more than `tolerance`, TrustRequiredError,
     MissingExtraError, InvalidInputError for data that does not fit the model.
     """
     from onnxlet.convert.conversion import Conversion
+    from onnxlet.convert.table import targets_of
 
     say = on_progress or _silent
     if golden_from == "data" and data is None:
         raise InvalidInputError("golden cases from the data need --data")
-    if target is not None and data is None:
+    if target and data is None:
         raise InvalidInputError("a target column needs --data")
     say(f"reading {source.name}")
-    wishes = Wishes(tuple(labels or ()), weights, tuple(inputs), tuple(outputs), signature)
+    named = _labels_of(labels)
+    wishes = Wishes(named[0] if len(named) == 1 else (), weights, tuple(inputs), tuple(outputs), signature)
     conversion = Conversion(
         model=_open(source, wishes, trust=trust, say=say),
         source=source,
         origin=weights or source,
-        labels=wishes.labels,
+        labels=named,
+        targets=targets_of(target),
         tolerance=tolerance or Tolerance(),
         training_commit=training_commit,
         say=say,
     )
-    return conversion.write(output, data=data, target=target, golden_from=golden_from)
+    return conversion.write(output, data=data, golden_from=golden_from)
 
 
 def _open(source: Path, wishes: Wishes, *, trust: bool, say: Progress) -> TrainedModel:
@@ -119,6 +123,12 @@ def _open(source: Path, wishes: Wishes, *, trust: bool, say: Progress) -> Traine
     module = import_module(f"onnxlet.convert.{framework.module}")
     model: TrainedModel = module.open_model(source, trust=trust, say=say, **heard)
     return model
+
+
+def _labels_of(labels: Sequence[str] | Sequence[Sequence[str]] | None) -> tuple[tuple[str, ...], ...]:
+    """Names of classes, target by target."""
+    texts = tuple(label for label in labels or () if isinstance(label, str))
+    return (texts,) if texts else tuple(tuple(names) for names in labels or ())
 
 
 def _framework_of(source: Path) -> Framework:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,9 +29,9 @@ class Layout:
     """The estimator takes columns by name, so it must be asked with a DataFrame."""
 
 
-def layout_of(estimator: Any, table: Table | None, target: str | None) -> Layout:
+def layout_of(estimator: Any, table: Table | None, targets: Sequence[str]) -> Layout:
     """Match the estimator's features with the data's columns. Raises InvalidInputError where they do not fit."""
-    names = _names(estimator, table, target)
+    names = _names(estimator, table, targets)
     learned = _learned_types(estimator, names)
     selectors = [selector for selector in _parts(estimator) if hasattr(selector, "transformers_")]
     by_name = any(isinstance(name, str) for selector in selectors for name in _selected(selector))
@@ -66,7 +66,7 @@ def typical_rows(estimator: Any, names: tuple[str, ...], count: int, seed: int) 
     return {name: rows[:, index] for index, name in enumerate(names)}
 
 
-def _names(estimator: Any, table: Table | None, target: str | None) -> tuple[str, ...]:
+def _names(estimator: Any, table: Table | None, targets: Sequence[str]) -> tuple[str, ...]:
     """The features' names: as the estimator was fitted, else the data's columns, else x0, x1 …"""
     fitted = getattr(estimator, "feature_names_in_", None)
     return feature_names(
@@ -74,7 +74,7 @@ def _names(estimator: Any, table: Table | None, target: str | None) -> tuple[str
         learned=None if fitted is None else tuple(map(str, fitted)),
         expected=getattr(estimator, "n_features_in_", None),
         table=table,
-        target=target,
+        targets=targets,
     )
 
 

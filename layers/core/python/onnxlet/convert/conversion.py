@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,14 +10,15 @@ from typing import Literal
 from onnxlet.convert import Progress
 from onnxlet.convert.arrays import Arrays, read_data
 from onnxlet.convert.directory import MODEL, new_directory, source_digest, write_draft
-from onnxlet.convert.evaluation import LABEL, PROBABILITIES, graph_answers, measure, served_signature
+from onnxlet.convert.evaluation import graph_answers, measure, served_signature
 from onnxlet.convert.extras import versions
 from onnxlet.convert.golden import golden_of, golden_rows
 from onnxlet.convert.source import Export, Rows, TakesTensors, TrainedModel
-from onnxlet.convert.table import Table, quoted, truth_of
+from onnxlet.convert.table import Table, counted, quoted, truth_of
 from onnxlet.engine import OnnxEngine, load_engine
 from onnxlet.errors import ConversionError, ExecutionError, InvalidInputError, RejectedModelError
-from onnxlet.manifest import Draft, Evaluation, Golden, Provenance, Tolerance
+from onnxlet.manifest import Draft, Evaluation, Golden, Provenance, Steps, Tolerance
+from onnxlet.steps import names_of
 from onnxlet.tensors import Tensor, Tensors
 from onnxlet.verify import Comparison, compare, untie
 from onnxlet.verify.reference import ONNX, SOURCE, Reference, write_reference
@@ -44,23 +45,22 @@ class Conversion:
     source: Path
     origin: Path
     """The file or directory that holds what was trained: the source, or its weights."""
-    labels: tuple[str, ...]
+    labels: tuple[tuple[str, ...], ...]
+    """Names of the classes of each target, or none."""
+    targets: tuple[str, ...]
     tolerance: Tolerance
     training_commit: str | None
     say: Progress
 
-    def write(
-        self, output: Path, *, data: Path | None, target: str | None, golden_from: Literal["synthetic", "data"]
-    ) -> Draft:
+    def write(self, output: Path, *, data: Path | None, golden_from: Literal["synthetic", "data"]) -> Draft:
         """Convert and write. Raises ConversionError, InvalidInputError, MissingExtraError."""
         table = read_data(data) if data else None
-        rows = self._rows(table, target)
-        self._check_labels()
-        labels = self.labels or (self.model.labels if isinstance(self.model, TakesTensors) else ())
-        truth = truth_of(table, target, self.model.classes, labels) if table and target else None
+        rows = self._rows(table)
+        labels = self._named()
+        truth = truth_of(table, self.targets, list(zip(self.model.classes, labels, strict=True))) if table else None
         expected = self.model.answers(rows)
         with new_directory(output) as directory:
-            faithful = self._faithful(directory / MODEL, rows, expected)
+            faithful = self._faithful(directory / MODEL, rows, expected, labels)
             self.say("making golden cases")
             export = faithful.export
             columns, source = golden_rows(rows, export.tabular, golden_from)
@@ -74,45 +74,44 @@ class Conversion:
                 (directory / name).write_bytes(contents)
         return draft
 
-    def _rows(self, data: Table | Arrays | None, target: str | None) -> Rows:
+    def _rows(self, data: Table | Arrays | None) -> Rows:
         if not isinstance(data, Arrays):
-            return self.model.rows(data, target, seed=SEED)
+            return self.model.rows(data, self.targets, seed=SEED)
         if not isinstance(self.model, TakesTensors):
             raise InvalidInputError(
                 f"{data.name!r} holds arrays, and a {self.model.framework} model reads columns: give --data a CSV file"
             )
-        return self.model.samples(data, target, seed=SEED)
+        return self.model.samples(data, self.targets, seed=SEED)
 
-    def _check_labels(self) -> None:
+    def _named(self) -> list[tuple[str, ...]]:
+        """The names of each target's classes, as they are given, or as the model brings them."""
         classes = self.model.classes
-        if self.labels and classes is None:
+        if self.labels and not classes:
             raise InvalidInputError("labels name classes, and this model is a regressor: leave --labels out")
-        if self.labels and classes is not None and len(self.labels) != len(classes):
+        if self.labels and len(self.labels) != len(classes):
             raise InvalidInputError(
-                f"{len(self.labels)} labels were given, the model has {len(classes)} classes: "
-                f"{quoted(map(str, classes))}"
+                f"--labels name the classes of {counted(len(self.labels), 'target')}, the model has {len(classes)}: "
+                "give the option once for each, in the model's own order"
             )
-        if classes and any(
-            label in classes and label != name for label, name in zip(self.labels, classes, strict=False)
-        ):
-            raise InvalidInputError(
-                f"the classes have names already, in this order: {quoted(map(str, classes))}; with --labels "
-                f"{','.join(self.labels)} one would get another's: leave it out"
-            )
+        for labels, values in zip(self.labels, classes, strict=bool(self.labels)):
+            _check_labels(labels, values)
+        if self.labels or not isinstance(self.model, TakesTensors):
+            return list(self.labels) or [()] * len(classes)
+        return [self.model.labels] * len(classes)
 
-    def _faithful(self, path: Path, rows: Rows, expected: Tensors) -> Faithful:
+    def _faithful(self, path: Path, rows: Rows, expected: Tensors, labels: Sequence[tuple[str, ...]]) -> Faithful:
         """The first export that answers as the model does. Raises ConversionError with what was measured if none."""
         found: list[str] = []
         advice = ""
         others = [(other, self.model.answers(other)) for other in rows.others]
-        for export in self._exports(rows, found):
+        for export in self._exports(rows, labels, found):
             advice = export.advice
             self.say(f"comparing the graph in {export.way} with the {self.model.framework} model on {rows.count} rows")
             path.write_bytes(export.graph)
             try:
                 engine = load_engine(path, threads=1, optimized=False, run_deadline=RUN_DEADLINE)
                 answers = graph_answers(engine, export.steps, rows.served(export.tabular))
-                comparison = self._compared(expected, answers)
+                comparison = self._compared(export.steps, expected, answers)
                 worst = comparison if not comparison.within else self._elsewhere(engine, export, others)
             except (RejectedModelError, ExecutionError, InvalidInputError) as error:
                 found.append(f"in {export.way} it does not run ({error.detail})")
@@ -126,10 +125,10 @@ class Conversion:
             source=self.source.name,
         )
 
-    def _exports(self, rows: Rows, found: list[str]) -> Iterator[Export]:
+    def _exports(self, rows: Rows, labels: Sequence[tuple[str, ...]], found: list[str]) -> Iterator[Export]:
         """The ways to write the graph; the first must be there, what is wrong with it is not hidden by the others."""
         try:
-            yield from self.model.exports(rows, self.labels)
+            yield from self.model.exports(rows, labels)
         except ConversionError as error:
             if not found:
                 raise
@@ -138,21 +137,20 @@ class Conversion:
     def _elsewhere(self, engine: OnnxEngine, export: Export, others: list[tuple[Rows, Tensors]]) -> Comparison | None:
         """The first comparison on inputs of other sizes that fails. Raises as the engine does where it does not run."""
         for rows, expected in others:
-            comparison = self._compared(expected, graph_answers(engine, export.steps, rows.served(export.tabular)))
+            answers = graph_answers(engine, export.steps, rows.served(export.tabular))
+            comparison = self._compared(export.steps, expected, answers)
             if not comparison.within:
                 return comparison
         return None
 
-    def _compared(self, expected: Tensors, answers: Tensors) -> Comparison:
-        if PROBABILITIES in expected:
-            margin = 2 * self.tolerance.absolute
-            answers = untie(expected, answers, label=LABEL, probabilities=PROBABILITIES, margin=margin)
-        return compare(expected, answers, self.tolerance)
+    def _compared(self, steps: Steps, expected: Tensors, answers: Tensors) -> Comparison:
+        names = [names_of(step.target) for step in steps.targets]
+        return compare(expected, untie(expected, answers, names, margin=2 * self.tolerance.absolute), self.tolerance)
 
     def _evaluations(self, faithful: Faithful, truth: Tensor | None, expected: Tensors) -> tuple[Evaluation, ...]:
-        classification, rows = faithful.export.classification, faithful.comparison.rows
-        source = measure(truth, expected, classification)
-        onnx = measure(truth, faithful.answers, classification)
+        steps, rows = faithful.export.steps, faithful.comparison.rows
+        source = measure(truth, expected, steps)
+        onnx = measure(truth, faithful.answers, steps)
         return (
             *([Evaluation("source", rows, source)] if source else []),
             Evaluation("onnx", rows, {**onnx, **faithful.comparison.metrics()}),
@@ -160,7 +158,7 @@ class Conversion:
 
     def _draft(self, faithful: Faithful, golden: Golden | None, evaluations: tuple[Evaluation, ...]) -> Draft:
         export, graph = faithful.export, faithful.engine.signature
-        classification = export.classification
+        classification = export.steps.classification
         return Draft(
             graph=graph,
             signature=served_signature(graph, export.steps),
@@ -176,6 +174,18 @@ class Conversion:
             evaluations=evaluations,
             golden=golden,
             assets=tuple(sorted(export.assets)),
+        )
+
+
+def _check_labels(labels: tuple[str, ...], classes: tuple[int | str, ...]) -> None:
+    if len(labels) != len(classes):
+        raise InvalidInputError(
+            f"{len(labels)} labels were given, the model has {len(classes)} classes: {quoted(map(str, classes))}"
+        )
+    if any(label in classes and label != name for label, name in zip(labels, classes, strict=True)):
+        raise InvalidInputError(
+            f"the classes have names already, in this order: {quoted(map(str, classes))}; with --labels "
+            f"{','.join(labels)} one would get another's: leave it out"
         )
 
 

@@ -7,17 +7,16 @@ from collections.abc import Callable
 import numpy as np
 
 from onnxlet.engine import Engine
-from onnxlet.errors import InvalidInputError
-from onnxlet.manifest import Classification, Steps
+from onnxlet.manifest import Steps
 from onnxlet.signature import Signature, TensorSpec
-from onnxlet.steps import columns_signature, columns_to_inputs
+from onnxlet.steps import columns_signature, columns_to_inputs, names_of
 from onnxlet.tensors import VARIABLE, Tensor, Tensors
-from onnxlet.verify import classification_metrics, regression_metrics
+from onnxlet.verify.metrics import exact
+from onnxlet.verify.task import Task, task_of
 
-LABEL = "label"
-PROBABILITY = "probability"
-PROBABILITIES = "probabilities"
 PREDICTION = "prediction"
+RECORDED = ("accuracy", "f1", "auc", "rmse", "mae", "r2")
+"""Metrics that a conversion records; a contract has more."""
 BATCH = 64
 """Rows of tensors that are run at once: images and texts of more of them take much memory."""
 COLUMN_BATCH = 4096
@@ -32,7 +31,8 @@ def graph_inputs(engine: Engine, steps: Steps, columns: Tensors) -> Tensors:
 
 
 def graph_answers(engine: Engine, steps: Steps, columns: Tensors) -> Tensors:
-    """The graph's own outputs for the columns; a classifier's as `label` (class values) and `probabilities`.
+    """The graph's own outputs for the columns; a classifier's as `label` (class values) and `probabilities`, or
+    `label_stage` and so on for each of its targets.
 
     Raises ExecutionError, InvalidInputError as the engine does.
     """
@@ -42,7 +42,7 @@ def graph_answers(engine: Engine, steps: Steps, columns: Tensors) -> Tensors:
 def answers_to(engine: Engine, steps: Steps, inputs: Tensors) -> Tensors:
     """The graph's own outputs for its own inputs, as `renamed` names them. Raises as the engine does."""
     size = BATCH if steps.tabular is None else COLUMN_BATCH
-    return renamed(steps.classification, in_batches(engine.run, inputs, size))
+    return renamed(steps, in_batches(engine.run, inputs, size))
 
 
 def in_batches(run: Callable[[Tensors], Tensors], inputs: Tensors, size: int = BATCH) -> Tensors:
@@ -62,13 +62,16 @@ def in_batches(run: Callable[[Tensors], Tensors], inputs: Tensors, size: int = B
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def renamed(classification: Classification | None, outputs: Tensors) -> Tensors:
+def renamed(steps: Steps, outputs: Tensors) -> Tensors:
     """A classifier's outputs, and a single other one, under common names; several others as they are."""
-    if classification is None:
+    if not steps.targets:
         return {PREDICTION: next(iter(outputs.values()))} if len(outputs) == 1 else outputs
-    answers = {LABEL: outputs[classification.label]}
-    if classification.probabilities is not None:
-        answers[PROBABILITIES] = outputs[classification.probabilities]
+    answers = {}
+    for step in steps.targets:
+        names = names_of(step.target)
+        answers[names.label] = outputs[step.label]
+        if step.probabilities is not None:
+            answers[names.probabilities] = outputs[step.probabilities]
     return answers
 
 
@@ -77,33 +80,31 @@ def served_signature(graph: Signature, steps: Steps) -> Signature:
     inputs = graph.inputs
     if steps.tabular is not None and steps.tabular.input is None:
         inputs = columns_signature(steps.tabular)
-    classification = steps.classification
-    if classification is None:
+    if not steps.targets:
         return Signature(inputs=inputs, outputs=graph.outputs)
     named = {spec.name: spec for spec in graph.outputs}
-    datatype = "BYTES" if classification.labels else named[classification.label].datatype
-    outputs = [TensorSpec(LABEL, datatype, (VARIABLE,))]
-    if classification.probabilities is not None:
-        probabilities = named[classification.probabilities]
-        outputs += [
-            TensorSpec(PROBABILITY, probabilities.datatype, (VARIABLE,)),
-            TensorSpec(PROBABILITIES, probabilities.datatype, probabilities.shape),
-        ]
+    outputs = []
+    for step in steps.targets:
+        served = names_of(step.target)
+        datatype = "BYTES" if step.labels else named[step.label].datatype
+        outputs.append(TensorSpec(served.label, datatype, (VARIABLE,)))
+        if step.probabilities is not None:
+            probabilities = named[step.probabilities]
+            outputs += [
+                TensorSpec(served.probability, probabilities.datatype, (VARIABLE,)),
+                TensorSpec(served.probabilities, probabilities.datatype, probabilities.shape),
+            ]
     return Signature(inputs=inputs, outputs=tuple(outputs))
 
 
-def measure(truth: Tensor | None, answers: Tensors, classification: Classification | None) -> dict[str, float]:
-    """Metrics of the answers against the truth; none without it. Raises InvalidInputError where they cannot be told."""
+def measure(truth: Tensor | None, answers: Tensors, steps: Steps) -> dict[str, float]:
+    """Metrics of the answers against the truth, of several targets their means; none without it.
+
+    Raises InvalidInputError where they cannot be told.
+    """
     if truth is None:
         return {}
-    if classification is None:
-        prediction = answers.get(PREDICTION)
-        if prediction is None or prediction.size != truth.size:
-            raise InvalidInputError(
-                "the model does not answer with one number per row, which a target could be compared with: name its "
-                "classes with --labels, or leave --target out"
-            )
-        return regression_metrics(truth, prediction.reshape(truth.shape))
-    kind = object if truth.dtype.kind == "O" else np.int64
-    classes = np.array(classification.classes, dtype=kind)
-    return classification_metrics(truth, answers[LABEL], answers.get(PROBABILITIES), classes)
+    task = task_of(steps, answers, truth) if steps.targets else Task("regression")
+    measures = task.measures(answers, truth, answers)
+    measured = {} if measures is None else exact(measures, len(truth))
+    return {name: value for name, value in measured.items() if name in RECORDED}

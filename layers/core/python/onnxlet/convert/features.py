@@ -14,7 +14,7 @@ def feature_names(
     learned: Sequence[str] | None,
     expected: int | None,
     table: Table | None,
-    target: str | None,
+    targets: Sequence[str],
     exact: bool = True,
     spelled: Callable[[str], str] = str,
 ) -> tuple[str, ...]:
@@ -25,19 +25,18 @@ def feature_names(
     `spelled` how it would have spelled a column's name. Raises InvalidInputError where data and model do not fit,
     ConversionError if neither says how many there are.
     """
-    if table is not None and target is not None:
-        table.column(target)
     if learned is not None:
-        return _found(learned, table, spelled)
+        return _found(learned, targets, table, spelled)
     if table is None:
         if expected is None:
             raise ConversionError(f"{what} does not say how many features it has: give --data")
         return tuple(f"x{index}" for index in range(expected))
-    names = tuple(name for name in table.columns if name != target)
+    _check(table, targets)
+    names = tuple(name for name in table.columns if name not in targets)
     # who has not named a target may not mean a further column to be a feature
-    exact = exact or target is None
+    exact = exact or not targets
     if expected is not None and (len(names) != expected if exact else len(names) < expected):
-        hint = "" if target else "; if it holds the target, name it with --target"
+        hint = "" if targets else "; if it holds the target, name it with --target"
         wanted = expected if exact else f"at least {expected}"
         raise InvalidInputError(
             f"{table.name!r} has {len(names)} columns of features, {what} wants {wanted}{hint}",
@@ -47,9 +46,17 @@ def feature_names(
     return names
 
 
-def _found(learned: Sequence[str], table: Table | None, spelled: Callable[[str], str]) -> tuple[str, ...]:
+def _check(table: Table, targets: Sequence[str]) -> None:
+    for target in targets:
+        table.column(target)
+
+
+def _found(
+    learned: Sequence[str], targets: Sequence[str], table: Table | None, spelled: Callable[[str], str]
+) -> tuple[str, ...]:
     if table is None:
         return tuple(learned)
+    _check(table, targets)
     columns = {spelled(name): name for name in table.columns} | {name: name for name in table.columns}
     missing = [name for name in learned if name not in columns]
     if missing:

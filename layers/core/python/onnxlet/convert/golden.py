@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Literal
 
 from onnxlet.convert.directory import GOLDEN
-from onnxlet.convert.evaluation import LABEL, PREDICTION, PROBABILITIES, graph_inputs, renamed
+from onnxlet.convert.evaluation import PREDICTION, graph_inputs, renamed
 from onnxlet.convert.source import Rows
 from onnxlet.engine import Engine
 from onnxlet.errors import ExecutionError
 from onnxlet.golden import GoldenCase
 from onnxlet.manifest import Golden, Steps, Tabular, Tolerance
+from onnxlet.steps import names_of
 from onnxlet.synthesis import arbitrary_rows, golden_cases, row_cases, synthetic_rows, telling_order
 from onnxlet.tensors import Tensors
 
@@ -45,13 +47,21 @@ def golden_of(
     """
     inputs = graph_inputs(engine, steps, columns)
     try:
-        outputs = renamed(steps.classification, engine.run(inputs))
+        outputs = renamed(steps, engine.run(inputs))
     except ExecutionError:
         # arbitrary rows may hold what an encoder has never seen
         return None, ()
-    order = telling_order(outputs.get(LABEL), outputs.get(PROBABILITIES, outputs.get(PREDICTION)))
     rows = range(len(next(iter(inputs.values()))))
-    cases = golden_cases(engine, row_cases(inputs, order or rows), tolerance)
+    cases = golden_cases(engine, row_cases(inputs, _order(steps, outputs) or rows), tolerance)
     if not cases:
         return None, ()
     return Golden(path=GOLDEN, source=source, cases=len(cases), tolerance=tolerance), cases
+
+
+def _order(steps: Steps, outputs: Tensors) -> list[int]:
+    """The most telling row of each target first, then the second of each …"""
+    if not steps.targets:
+        return telling_order(None, outputs.get(PREDICTION))
+    names = [names_of(step.target) for step in steps.targets]
+    orders = [telling_order(outputs[label], outputs.get(probabilities)) for label, _, probabilities in names]
+    return list(dict.fromkeys(chain.from_iterable(zip(*orders, strict=True))))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -57,9 +57,9 @@ class MatrixModel:
         self._native = native
         self.framework = native.framework
         self.versions = native.versions
-        self.classes = native.classes
+        self.classes = () if native.classes is None else (native.classes,)
 
-    def rows(self, table: Table | None, target: str | None, *, seed: int) -> Rows:
+    def rows(self, table: Table | None, targets: Sequence[str], *, seed: int) -> Rows:
         """The rows that the data holds, or random ones where there is none.
 
         Raises InvalidInputError if the data lacks a column or holds texts.
@@ -71,7 +71,7 @@ class MatrixModel:
             expected=native.width,
             exact=native.exact,
             table=table,
-            target=target,
+            targets=targets,
             spelled=native.spelled,
         )
         if table is not None:
@@ -83,10 +83,10 @@ class MatrixModel:
         """The model's own answers, by the names of the graph's outputs."""
         return self._native.answers(matrix(rows.columns))
 
-    def exports(self, rows: Rows, labels: tuple[str, ...]) -> Iterator[Export]:
+    def exports(self, rows: Rows, labels: Sequence[tuple[str, ...]]) -> Iterator[Export]:
         """The graph with single precision inputs, then, if the framework tells doubles apart, with double ones."""
         for datatype in self._native.datatypes:
-            yield self._export(datatype, tuple(rows.columns), labels)
+            yield self._export(datatype, tuple(rows.columns), labels[0] if labels else ())
 
     def _export(self, datatype: str, names: tuple[str, ...], labels: tuple[str, ...]) -> Export:
         graph = GraphWriter()
@@ -98,12 +98,12 @@ class MatrixModel:
             way=str(DATATYPES[datatype].numpy),
             graph=model.SerializeToString(),
             tabular=Tabular(tuple(Column(name, datatype) for name in names), FEATURES),
-            classification=self._classification(answers, labels),
+            classifications=self._classifications(answers, labels),
             opset=graphs.opsets(model),
         )
 
     def _give(self, graph: GraphWriter, answers: Answers, datatype: str) -> None:
-        classes = self.classes or ()
+        classes = self._native.classes or ()
         if answers.label is not None:
             texts = any(isinstance(value, str) for value in classes)
             graph.output(answers.label, "label", "BYTES" if texts else "INT64", (VARIABLE,))
@@ -115,12 +115,13 @@ class MatrixModel:
                 answers.prediction, "prediction", datatype, (VARIABLE, outputs) if outputs > 1 else (VARIABLE,)
             )
 
-    def _classification(self, answers: Answers, labels: tuple[str, ...]) -> Classification | None:
-        if self.classes is None or answers.label is None:
-            return None
-        return Classification(
-            label="label",
-            probabilities="probabilities" if answers.probabilities is not None else None,
-            labels=labels or tuple(value for value in self.classes if isinstance(value, str)),
-            classes=self.classes,
+    def _classifications(self, answers: Answers, labels: tuple[str, ...]) -> tuple[Classification, ...]:
+        return tuple(
+            Classification(
+                label="label",
+                probabilities="probabilities" if answers.probabilities is not None else None,
+                labels=labels or tuple(value for value in classes if isinstance(value, str)),
+                classes=classes,
+            )
+            for classes in self.classes
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,13 @@ from onnxlet.convert import graphs
 from onnxlet.convert.columns import Layout, layout_of, typical_rows
 from onnxlet.convert.estimators import load_estimator
 from onnxlet.convert.extras import versions
+from onnxlet.convert.several import separated
 from onnxlet.convert.source import Export, Rows, matrix
 from onnxlet.convert.table import Table, quoted
 from onnxlet.convert.through_skl2onnx import SINGLE_INPUT, cast_before_last, hushed, to_onnx
 from onnxlet.errors import ConversionError, InvalidInputError, MissingExtraError
 from onnxlet.manifest import Classification, Column, Tabular
+from onnxlet.steps import names_of
 from onnxlet.tensors import Tensor, Tensors
 
 RANDOM_ROWS = 256
@@ -50,17 +52,20 @@ class Estimator:
                 f"a {self._name} is neither a classifier nor a regressor, and only these are converted; convert it "
                 "with skl2onnx and publish the .onnx file"
             )
-        if classifies and isinstance(estimator.classes_, list):
-            raise ConversionError(f"the {self._name} predicts several targets: convert one classifier per target")
-        self.classes = tuple(_plain_classes(estimator.classes_).tolist()) if classifies else None
+        self._parts = separated(estimator) if classifies else (estimator,)
+        """One estimator for each target of a classifier."""
+        self.classes = tuple(tuple(_plain_classes(part.classes_).tolist()) for part in self._parts if classifies)
+        self._targets = [f"y{index}" for index in range(len(self.classes))] if len(self.classes) > 1 else [""]
         self._layout: Layout | None = None
 
-    def rows(self, table: Table | None, target: str | None, *, seed: int) -> Rows:
+    def rows(self, table: Table | None, targets: Sequence[str], *, seed: int) -> Rows:
         """The rows that the data holds, or random ones where there is none.
 
         Raises InvalidInputError if the data lacks a column, or cannot be done without.
         """
-        self._layout = layout = layout_of(self._estimator, table, target)
+        if targets and len(self.classes) > 1:
+            self._targets = list(targets)
+        self._layout = layout = layout_of(self._estimator, table, targets)
         if table is None:
             return Rows(typical_rows(self._estimator, layout.names, RANDOM_ROWS, seed), source="random")
         columns = {
@@ -78,23 +83,27 @@ class Estimator:
                 f"the {self._name} does not take these rows: {str(error).splitlines()[0]}{_empty(rows)}"
             ) from error
 
-    def exports(self, rows: Rows, labels: tuple[str, ...]) -> Iterator[Export]:
+    def exports(self, rows: Rows, labels: Sequence[tuple[str, ...]]) -> Iterator[Export]:
         """In single precision, then in double up to the last step (trees compare in single), then in double throughout.
 
         Raises ConversionError naming the estimator that skl2onnx cannot convert.
         """
-        yield self._export("float32", self._estimator, "FP32", rows, labels)
-        before_last = cast_before_last(self._estimator)
-        if before_last is not None:
+        yield self._export("float32", self._parts, "FP32", rows, labels)
+        before_last = [cast_before_last(part) for part in self._parts]
+        if all(part is not None for part in before_last):
             yield self._export("float64 before the last step", before_last, "FP64", rows, labels)
-        yield self._export("float64", self._estimator, "FP64", rows, labels)
+        yield self._export("float64", self._parts, "FP64", rows, labels)
 
     def _answers(self, inputs: Any) -> Tensors:
-        if self.classes is None:
-            return {"prediction": np.asarray(self._estimator.predict(inputs), dtype=np.float64)}
-        answers = {"label": _plain_classes(np.asarray(self._estimator.predict(inputs)))}
-        if hasattr(self._estimator, "predict_proba"):
-            answers["probabilities"] = np.asarray(self._estimator.predict_proba(inputs), dtype=np.float64)
+        predicted = np.asarray(self._estimator.predict(inputs))
+        if not self.classes:
+            return {"prediction": predicted.astype(np.float64)}
+        names = [names_of(target) for target in self._targets]
+        columns = predicted.T if len(names) > 1 else [predicted]
+        answers = {name.label: _plain_classes(column) for name, column in zip(names, columns, strict=True)}
+        if self._gives_probabilities:
+            given = _each(self._estimator.predict_proba(inputs), len(names))
+            answers |= {name.probabilities: each for name, each in zip(names, given, strict=True)}
         return answers
 
     def _native(self, rows: Rows) -> Any:
@@ -108,39 +117,50 @@ class Estimator:
             return pd.DataFrame(rows.columns)
         return matrix(rows.columns)
 
-    def _export(self, way: str, estimator: Any, datatype: str, rows: Rows, labels: tuple[str, ...]) -> Export:
+    def _export(
+        self, way: str, parts: Sequence[Any], datatype: str, rows: Rows, labels: Sequence[tuple[str, ...]]
+    ) -> Export:
         layout = self._layout
         if layout is None:
             raise ConversionError("the rows must be read before the graph is written")
         datatypes = {name: layout.datatypes[name] or datatype for name in layout.names}
-        model = to_onnx(estimator, layout, datatypes, datatype, probabilities=self._gives_probabilities)
-        names = list(layout.names) if layout.columned else [SINGLE_INPUT]
-        for value, name in zip(list(model.graph.input), names, strict=True):
-            graphs.rename(model.graph, value.name, name)
+        models = [self._graph(part, layout, datatypes, datatype) for part in parts]
+        classifications = tuple(
+            self._finish_classifier(model.graph, classes, names, target)
+            for model, classes, names, target in zip(models, self.classes, labels, self._targets, strict=False)
+        )
+        if not self.classes:
+            self._finish_regressor(models[0].graph, self.answers(rows.take(np.arange(1)))["prediction"].shape)
+        model = models[0] if len(models) == 1 else graphs.Joining(models).model()
         tabular = Tabular(
             columns=tuple(Column(name, datatypes[name]) for name in layout.names),
             input=None if layout.columned else SINGLE_INPUT,
         )
-        classification = None
-        if self.classes is not None:
-            classification = self._finish_classifier(model.graph, self.classes, labels)
-        else:
-            self._finish_regressor(model.graph, self.answers(rows.take(np.arange(1)))["prediction"].shape)
-        return Export(way, model.SerializeToString(), tabular, classification, graphs.opsets(model))
+        return Export(way, model.SerializeToString(), tabular, classifications, graphs.opsets(model))
+
+    def _graph(self, part: Any, layout: Layout, datatypes: dict[str, str], datatype: str) -> Any:
+        """What skl2onnx makes of one part, with inputs that have the columns' names."""
+        model = to_onnx(part, layout, datatypes, datatype, probabilities=self._gives_probabilities)
+        names = list(layout.names) if layout.columned else [SINGLE_INPUT]
+        for value, name in zip(list(model.graph.input), names, strict=True):
+            graphs.rename(model.graph, value.name, name)
+        return model
 
     @property
     def _gives_probabilities(self) -> bool:
-        return self.classes is not None and hasattr(self._estimator, "predict_proba")
+        return bool(self.classes) and hasattr(self._estimator, "predict_proba")
 
     def _finish_classifier(
         self,
         graph: Any,
         classes: tuple[int | str, ...],
         labels: tuple[str, ...],
+        target: str,
     ) -> Classification:
         found = [value.name for value in graph.output][: 2 if self._gives_probabilities else 1]
         graphs.keep_outputs(graph, found)
-        wanted = [graphs.output_name(graph, name) for name in ("label", "probabilities")]
+        served = names_of(target)
+        wanted = [graphs.output_name(graph, name) for name in (served.label, served.probabilities)]
         for value, name, shape in zip(list(graph.output), wanted, ([-1], [-1, len(classes)]), strict=False):
             graphs.rename(graph, value.name, name)
             graphs.declare_shape(value, shape)
@@ -152,6 +172,7 @@ class Estimator:
             probabilities=wanted[1] if self._gives_probabilities else None,
             labels=labels or tuple(value for value in classes if isinstance(value, str)),
             classes=classes,
+            target=target,
         )
 
     def _finish_regressor(self, graph: Any, shape: tuple[int, ...]) -> None:
@@ -162,6 +183,14 @@ class Estimator:
             graphs.flatten_output(graph, name)
         else:
             graphs.declare_shape(graph.output[0], [-1, *shape[1:]])
+
+
+def _each(probabilities: Any, targets: int) -> list[Tensor]:
+    """Probabilities [rows, classes] target by target: of targets that only are or are not, scikit-learn gives one."""
+    if isinstance(probabilities, list) or targets == 1:
+        given = probabilities if isinstance(probabilities, list) else [probabilities]
+        return [np.asarray(each, dtype=np.float64) for each in given]
+    return [np.stack([1 - second, second], axis=1) for second in np.asarray(probabilities, dtype=np.float64).T]
 
 
 def _plain_classes(classes: Tensor) -> Tensor:

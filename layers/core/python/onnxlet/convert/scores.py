@@ -12,10 +12,10 @@ import onnx
 from onnx import TensorProto, helper
 
 from onnxlet.convert import graphs
-from onnxlet.convert.evaluation import LABEL, PROBABILITIES
 from onnxlet.convert.table import quoted
 from onnxlet.errors import InvalidInputError
 from onnxlet.manifest import Classification
+from onnxlet.steps.classification import LABEL, PROBABILITIES
 from onnxlet.tensors import Tensor, Tensors
 
 _SHAPING = ("Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Cast")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
@@ -22,7 +22,8 @@ class Export:
     """What distinguishes it, for messages: `float32`."""
     graph: bytes
     tabular: Tabular | None
-    classification: Classification | None
+    classifications: tuple[Classification, ...]
+    """One for each target of a classifier."""
     opset: dict[str, int]
     assets: Mapping[str, bytes] = field(default_factory=dict)
     """Further files that travel with the version, by name."""
@@ -35,7 +36,9 @@ class Export:
     @property
     def steps(self) -> Steps:
         """The steps to declare around the graph."""
-        return Steps(tabular=self.tabular, classification=self.classification)
+        if len(self.classifications) > 1:
+            return Steps(tabular=self.tabular, classifications=self.classifications)
+        return Steps(tabular=self.tabular, classification=next(iter(self.classifications), None))
 
 
 @dataclass(frozen=True)
@@ -74,14 +77,17 @@ class TrainedModel(Protocol):
     framework: str
     versions: dict[str, str]
     """The packages that take part, with their versions."""
-    classes: tuple[int | str, ...] | None
-    """A classifier's class values, as its graph will give them; None for a regressor."""
+    classes: tuple[tuple[int | str, ...], ...]
+    """A classifier's class values, as its graph will give them, target by target; none of a regressor."""
 
-    def rows(self, table: Table | None, target: str | None, *, seed: int) -> Rows:
+    def rows(self, table: Table | None, targets: Sequence[str], *, seed: int) -> Rows:
         """The rows that the data holds, or random ones without data. Raises InvalidInputError if it lacks columns."""
 
-    def exports(self, rows: Rows, labels: tuple[str, ...]) -> Iterator[Export]:
-        """The graph, in the ways worth trying, best first. Raises ConversionError naming what has no ONNX form."""
+    def exports(self, rows: Rows, labels: Sequence[tuple[str, ...]]) -> Iterator[Export]:
+        """The graph, in the ways worth trying, best first; `labels` name the classes, target by target.
+
+        Raises ConversionError naming what has no ONNX form.
+        """
 
     def answers(self, rows: Rows) -> Tensors:
         """The model's own answers, by the names of the graph's outputs."""
@@ -94,7 +100,7 @@ class TakesTensors(Protocol):
     labels: tuple[str, ...]
     """Names of the classes that it brings of its own."""
 
-    def samples(self, arrays: Arrays, target: str | None, *, seed: int) -> Rows:
+    def samples(self, arrays: Arrays, targets: Sequence[str], *, seed: int) -> Rows:
         """The rows in the arrays. Raises InvalidInputError if they are not those that the model takes."""
 
 

@@ -14,6 +14,9 @@ import numpy as np
 from onnxlet.errors import InvalidInputError
 from onnxlet.tensors import DATATYPES, Tensor
 
+Targets = str | Sequence[str] | None
+"""The columns that a model predicts, in its own order; a text is one of them."""
+
 MOST_NAMES = 12
 """So many are listed in a message."""
 _BOOLEANS = {"true": 1.0, "false": 0.0}
@@ -93,11 +96,38 @@ class Cells(Protocol):
         """The column as float64. Raises InvalidInputError for a cell that is no number."""
 
 
-def truth_of(table: Cells, target: str, classes: Sequence[int | str] | None, labels: Sequence[str] = ()) -> Tensor:
-    """The target column: numbers, or class values where there are `classes`, which the cells may also call by `labels`.
+def targets_of(targets: Targets) -> tuple[str, ...]:
+    """The targets' names. Raises InvalidInputError for one that is named twice."""
+    names = (targets,) if isinstance(targets, str) else tuple(targets or ())
+    if len(set(names)) != len(names):
+        raise InvalidInputError(f"targets are named twice: {quoted(sorted(names))}")
+    return names
 
-    Raises InvalidInputError for cells that are neither.
+
+Classes = tuple[Sequence[int | str] | None, Sequence[str]]
+"""A target's class values, None for numbers, and their names if they have such."""
+
+
+def truth_of(table: Cells, targets: Targets, classes: Sequence[Classes]) -> Tensor | None:
+    """The target columns: [rows] of one, [rows, targets] of several, None of none.
+
+    `classes` are a classifier's, target by target. Raises InvalidInputError for other targets than it has, and for
+    cells that are neither class values nor their labels, or no numbers.
     """
+    names = targets_of(targets)
+    if not names:
+        return None
+    if classes and len(classes) != len(names):
+        raise InvalidInputError(
+            f"the model predicts {counted(len(classes), 'target')}, {quoted(names)} is named with --target: name each, "
+            "in the model's own order"
+        )
+    each = classes or [(None, ())] * len(names)
+    columns = [_truth(table, name, *known) for name, known in zip(names, each, strict=True)]
+    return columns[0] if len(columns) == 1 else np.stack(columns, axis=1)
+
+
+def _truth(table: Cells, target: str, classes: Sequence[int | str] | None, labels: Sequence[str]) -> Tensor:
     if classes is None:
         truth = table.numbers(target)
         if np.isnan(truth).any():
@@ -135,6 +165,11 @@ def quoted(names: Iterable[str]) -> str:
     listed = list(names)
     shown = ", ".join(repr(name) for name in listed[:MOST_NAMES])
     return shown + (f" and {len(listed) - MOST_NAMES} more" if len(listed) > MOST_NAMES else "")
+
+
+def counted(count: int, thing: str) -> str:
+    """`1 target`, `2 targets`."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def _whole(cell: str) -> str:

@@ -4,7 +4,7 @@ of numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -18,7 +18,7 @@ from onnxlet.convert.scores import Scores, find_scores
 from onnxlet.convert.source import Export, Rows
 from onnxlet.convert.table import Table, quoted
 from onnxlet.errors import ConversionError, InvalidInputError
-from onnxlet.manifest import Column, Tabular
+from onnxlet.manifest import Column, Steps, Tabular
 from onnxlet.signature import Signature, TensorSpec
 from onnxlet.steps import columns_to_inputs
 from onnxlet.synthesis import synthetic_tensors
@@ -78,13 +78,13 @@ class TensorModel:
         self.framework = network.framework
         self.versions = network.versions
         self.labels = labels or network.labels
-        self.classes = tuple(range(len(self.labels))) if self.labels else None
+        self.classes = (tuple(range(len(self.labels))),) if self.labels else ()
         self._specs: tuple[TensorSpec, ...] = ()
         self._tabular: Tabular | None = None
         self._scores: Scores | None = None
         self._graph: onnx.ModelProto | None = None
 
-    def rows(self, table: Table | None, target: str | None, *, seed: int) -> Rows:
+    def rows(self, table: Table | None, targets: Sequence[str], *, seed: int) -> Rows:
         """The rows that the data holds: texts, or columns for inputs that are rows of numbers; random ones without.
 
         Raises InvalidInputError where the inputs are neither, or are not known without data.
@@ -93,9 +93,9 @@ class TensorModel:
             self._specs = self._network.specs(None)
             inputs = random_rows(self._network, self._specs, seed=seed)
             return Rows(inputs, "random", other_sizes(self._network, self._specs, inputs, seed=seed))
-        if target is not None:
+        for target in targets:
             table.column(target)
-        columns = [name for name in table.columns if name != target]
+        columns = [name for name in table.columns if name not in targets]
         if isinstance(self._network, ReadsTexts):
             if len(columns) != 1:
                 raise InvalidInputError(
@@ -105,9 +105,9 @@ class TensorModel:
             return self._sampled(self._network.tokens(table.column(columns[0])), seed)
         return self._columns(table, columns)
 
-    def samples(self, arrays: Arrays, target: str | None, *, seed: int) -> Rows:
+    def samples(self, arrays: Arrays, targets: Sequence[str], *, seed: int) -> Rows:
         """The rows in the arrays, one for each input. Raises InvalidInputError where one is missing or does not fit."""
-        if target is not None:
+        for target in targets:
             arrays.column(target)
         missing = [name for name in self._network.names if name not in arrays.columns]
         if missing:
@@ -120,13 +120,13 @@ class TensorModel:
     def answers(self, rows: Rows) -> Tensors:
         """The network's own answers, by the names of the graph's outputs."""
         outputs = in_batches(self._network.run, self._inputs(rows))
-        if self.classes is None:
-            return renamed(None, outputs)
+        if not self.classes:
+            return renamed(Steps(), outputs)
         if self._scores is None:
-            self._scores = find_scores(outputs, self._exported().graph, len(self.classes))
+            self._scores = find_scores(outputs, self._exported().graph, len(self.classes[0]))
         return self._scores.answers(outputs)
 
-    def exports(self, rows: Rows, labels: tuple[str, ...]) -> Iterator[Export]:
+    def exports(self, rows: Rows, labels: Sequence[tuple[str, ...]]) -> Iterator[Export]:
         """The graph, as the framework's exporter writes it, and the label if there are classes."""
         del rows
         model = onnx.ModelProto()
@@ -142,7 +142,7 @@ class TensorModel:
             way="the exporter's form",
             graph=model.SerializeToString(),
             tabular=self._tabular,
-            classification=self._scores.step(labels or self.labels) if self._scores else None,
+            classifications=(self._scores.step(labels[0] or self.labels),) if self._scores else (),
             opset=graphs.opsets(model),
             assets=self._network.assets,
             advice=ADVICE,

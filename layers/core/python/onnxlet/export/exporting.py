@@ -18,6 +18,7 @@ from onnxlet.golden import decode_cases
 from onnxlet.manifest import Manifest, Tolerance
 from onnxlet.model import Model
 from onnxlet.signature import Signature, TensorSpec
+from onnxlet.steps import names_of
 from onnxlet.synthesis import draw_inputs, random_inputs
 from onnxlet.tensors import DATATYPES, Tensor, Tensors
 from onnxlet.verify import Comparison, compare, untie
@@ -80,10 +81,8 @@ class Exporting:
                     f"output {name!r} of the SavedModel is {got[name].dtype} {list(got[name].shape)}, the version's is "
                     f"{tensor.dtype} {list(tensor.shape)}; nothing was written"
                 )
-        step = self._manifest.steps.classification
-        if step is not None and step.probabilities is not None:
-            margin = 2 * self._tolerance.absolute
-            got = untie(expected, got, label="label", probabilities="probabilities", margin=margin)
+        names = [names_of(step.target) for step in self._manifest.steps.targets]
+        got = untie(expected, got, names, margin=2 * self._tolerance.absolute)
         return compare(expected, got, self._tolerance)
 
     def _questions(self, model: Model, engine: Engine) -> Iterator[tuple[str, Tensors]]:

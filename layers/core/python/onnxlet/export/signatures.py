@@ -14,7 +14,7 @@ from onnxlet.export.translation import Translation
 from onnxlet.manifest import Classification, Manifest, Tabular
 from onnxlet.model import COLUMNS, SERVING_DEFAULT
 from onnxlet.signature import Signature, TensorSpec
-from onnxlet.steps import PROVIDES, columns_signature
+from onnxlet.steps import columns_signature, names_of
 from onnxlet.tensors import VARIABLE
 
 Tensors = dict[str, Any]
@@ -61,10 +61,13 @@ class Served:
 
 def served_by(manifest: Manifest, graph: Translation) -> list[Served]:
     """`serving_default`, and `columns` for a model of named columns."""
-    tabular, classification = manifest.steps.tabular, manifest.steps.classification
+    tabular = manifest.steps.tabular
 
     def answered(inputs: Tensors) -> Tensors:
-        return _classified(classification, graph(inputs)) if classification else graph(inputs)
+        outputs = graph(inputs)
+        for step in manifest.steps.targets:
+            outputs = _classified(step, outputs)
+        return outputs
 
     if tabular is None:
         return [Served(SERVING_DEFAULT, manifest.signature, answered)]
@@ -93,7 +96,7 @@ def _graph_inputs(tabular: Tabular, graph: Signature, columns: Tensors) -> Tenso
 
 def _classified(step: Classification, outputs: Tensors) -> Tensors:
     """What Classifier makes of the outputs."""
-    label, probability, probabilities = PROVIDES
+    label, probability, probabilities = names_of(step.target)
     values = tf.reshape(outputs[step.label], [-1])
     position = tf.argmax(tf.cast(values[:, None] == tf.constant(list(step.classes), values.dtype), tf.int8), -1)
     answers = {**outputs, label: tf.gather(tf.constant(list(step.labels)), position) if step.labels else values}

@@ -14,7 +14,7 @@ def optimize(
     output: Path | None = None,
     *,
     data: Path | None = None,
-    target: str | None = None,
+    target: str | Sequence[str] | None = None,
     method: str | None = None,
     objective: Literal["smallest-not-slower", "size", "latency"] = "smallest-not-slower",
     cpu: Literal["x86-64", "arm64"] = "x86-64",

@@ -15,7 +15,7 @@ import msgspec
 
 from onnxlet.convert.directory import DATA, MODEL, assets_of, new_directory, read_draft, write_draft
 from onnxlet.convert.evaluation import measure
-from onnxlet.convert.table import quoted
+from onnxlet.convert.table import Targets, quoted
 from onnxlet.errors import (
     ExecutionError,
     InvalidInputError,
@@ -71,7 +71,7 @@ class Optimizing:
     """A converted directory on its way to a smaller one."""
 
     def __init__(
-        self, directory: Path, data: Path | None, target: str | None, wishes: Wishes, say: Callable[[str], None]
+        self, directory: Path, data: Path | None, target: Targets, wishes: Wishes, say: Callable[[str], None]
     ) -> None:
         self._directory, self._wishes, self._say = directory, wishes, say
         if wishes.method not in (None, *METHODS):
@@ -201,8 +201,8 @@ class Optimizing:
         }
         if rows is None or bench is None:
             return tuple(known.values())
-        classification = self._draft.steps.classification
-        measured = measure(rows.truth, bench.before.batch, classification)
+        steps = self._draft.steps
+        measured = measure(rows.truth, bench.before.batch, steps)
         old = known.get(ONNX)
         if measured:
             same = old.metrics if old is not None and old.rows == rows.count else {}
@@ -211,7 +211,7 @@ class Optimizing:
             after = climbed.chosen.judged.answers
             alone = compare(bench.before.alone, after.alone, Tolerance()).largest_distance
             figures = {
-                **measure(rows.truth, after.batch, classification),
+                **measure(rows.truth, after.batch, steps),
                 **compare(bench.before.batch, after.batch, Tolerance()).metrics(),
                 "largest_distance_alone": alone,
             }

@@ -10,6 +10,7 @@ from time import perf_counter
 import numpy as np
 
 from onnxlet.convert.evaluation import answers_to, renamed
+from onnxlet.convert.table import Targets
 from onnxlet.engine import Engine
 from onnxlet.errors import InvalidInputError, RejectedModelError
 from onnxlet.golden import GoldenCase
@@ -83,7 +84,7 @@ def rows_of(
     engine: Engine,
     *,
     data: Path | None,
-    target: str | None,
+    target: Targets,
     slices: Sequence[str] = (),
 ) -> Rows | None:
     """The data's rows, else the golden ones, else random ones; None if the graph fails on those.
@@ -94,7 +95,7 @@ def rows_of(
         given = read_evaluation_data(directory, draft, engine, data, target)
         source = given.reference.stages.get(SOURCE) if given.reference else None
         return Rows(given.inputs, given.rows, given.truth, "given", source, tuple(given.slicings(slices)))
-    if target is not None:
+    if target:
         raise InvalidInputError("a target column needs --data")
     if slices:
         raise InvalidInputError("a slice is a column of --data: give that too")
@@ -115,7 +116,7 @@ def answers_of(engine: Engine, steps: Steps, rows: Rows, alone: int) -> Answers:
     """
     single = [engine.run(rows.one(index)) for index in range(alone)]
     together = {name: np.concatenate([np.atleast_1d(answer[name]) for answer in single]) for name in single[0]}
-    return Answers(batch=answers_to(engine, steps, rows.inputs), alone=renamed(steps.classification, together))
+    return Answers(batch=answers_to(engine, steps, rows.inputs), alone=renamed(steps, together))
 
 
 def alone_of(engine: Engine, rows: Rows) -> int:

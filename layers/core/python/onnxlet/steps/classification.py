@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 
 from onnxlet.errors import ExecutionError
-from onnxlet.manifest import Classification
+from onnxlet.manifest import Classification, Steps
 from onnxlet.tensors import Tensor, Tensors
 
 LABEL = "label"
 PROBABILITY = "probability"
 PROBABILITIES = "probabilities"
-PROVIDES = (LABEL, PROBABILITY, PROBABILITIES)
+
+
+class Names(NamedTuple):
+    """What the served outputs of one target are called."""
+
+    label: str = LABEL
+    probability: str = PROBABILITY
+    probabilities: str = PROBABILITIES
+
+
+def names_of(target: str) -> Names:
+    """The names for a target: of several it ends them, `label_stage`."""
+    return Names(*(f"{name}_{target}" for name in Names())) if target else Names()
 
 
 class Classifier:
@@ -19,7 +34,8 @@ class Classifier:
 
     def __init__(self, step: Classification) -> None:
         self._step = step
-        self.provides = PROVIDES if step.probabilities is not None else (LABEL,)
+        self._served = names_of(step.target)
+        self.provides: tuple[str, ...] = self._served if step.probabilities is not None else self._served[:1]
         """The served outputs it makes."""
         self.needs = [step.label] if step.probabilities is None else [step.label, step.probabilities]
         """The graph outputs it makes them of."""
@@ -46,20 +62,22 @@ class Classifier:
         position = self._position.get(values.item())
         if position is None:
             raise self._unlisted()
-        answer = {LABEL: self._single[position] if self._single else values}
+        label, probability, all_probabilities = self._served
+        answer = {label: self._single[position] if self._single else values}
         if self._step.probabilities is not None:
             probabilities = outputs[self._step.probabilities]
-            answer[PROBABILITY] = probabilities[0, position : position + 1]
-            answer[PROBABILITIES] = probabilities
+            answer[probability] = probabilities[0, position : position + 1]
+            answer[all_probabilities] = probabilities
         return answer
 
     def _many(self, values: Tensor, outputs: Tensors) -> Tensors:
         positions = self._positions(values.ravel())
-        answer = {LABEL: values if self._names is None else self._names.take(positions)}
+        label, probability, all_probabilities = self._served
+        answer = {label: values if self._names is None else self._names.take(positions)}
         if self._step.probabilities is not None:
             probabilities = outputs[self._step.probabilities]
-            answer[PROBABILITY] = probabilities[np.arange(len(positions)), positions]
-            answer[PROBABILITIES] = probabilities
+            answer[probability] = probabilities[np.arange(len(positions)), positions]
+            answer[all_probabilities] = probabilities
         return answer
 
     def _positions(self, values: Tensor) -> Tensor:
@@ -82,6 +100,28 @@ class Classifier:
 
     def _unlisted(self) -> ExecutionError:
         return ExecutionError(f"output {self._step.label!r} holds a class that the manifest does not list")
+
+
+class Classifiers:
+    """The steps of several targets, applied together."""
+
+    def __init__(self, steps: Sequence[Classification]) -> None:
+        self._each = [Classifier(step) for step in steps]
+        self.provides = tuple(name for one in self._each for name in one.provides)
+        """The served outputs they make."""
+        self.needs = [name for one in self._each for name in one.needs]
+        """The graph outputs they make them of."""
+
+    def apply(self, outputs: Tensors) -> Tensors:
+        """What each of them makes of the outputs. Raises ExecutionError as they do."""
+        return {name: tensor for one in self._each for name, tensor in one.apply(outputs).items()}
+
+
+def classifier_of(steps: Steps) -> Classifier | Classifiers | None:
+    """What makes served outputs of the graph's; None where they are served as they are."""
+    if steps.classification is not None:
+        return Classifier(steps.classification)
+    return Classifiers(steps.classifications) if steps.classifications else None
 
 
 def classify(step: Classification, outputs: Tensors) -> Tensors:

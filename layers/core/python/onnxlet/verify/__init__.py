@@ -27,7 +27,7 @@ def verify(
     directory: Path,
     *,
     data: Path,
-    target: str | None = None,
+    target: str | Sequence[str] | None = None,
     slices: Sequence[str] = (),
     bounds: Bounds | None = None,
     report: Path | None = None,

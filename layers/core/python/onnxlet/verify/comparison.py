@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from onnxlet.errors import InvalidInputError
 from onnxlet.manifest import Tolerance
+from onnxlet.steps import Names
 from onnxlet.tensors import Tensor, Tensors
 
 
@@ -77,11 +79,17 @@ def distances(expected: Tensor, got: Tensor) -> Tensor:
     return np.where(same, 0.0, np.where(np.isnan(distance), np.inf, distance))
 
 
-def untie(expected: Tensors, got: Tensors, *, label: str, probabilities: str, margin: float) -> Tensors:
-    """`got` with the expected label in rows whose two largest probabilities are nearer than `margin`.
+def untie(expected: Tensors, got: Tensors, targets: Iterable[Names], *, margin: float) -> Tensors:
+    """`got` with the expected labels in rows whose two largest probabilities are nearer than `margin`.
 
     There either label is right: which one comes out is a matter of rounding.
     """
-    ranked = np.sort(expected[probabilities], axis=1)
-    tied = ranked[:, -1] - ranked[:, -2] <= margin if ranked.shape[1] > 1 else np.zeros(len(ranked), dtype=bool)
-    return {**got, label: np.where(tied, expected[label], got[label])}
+    untied = dict(got)
+    for label, _, probabilities in targets:
+        if probabilities not in expected:
+            continue
+        ranked = np.sort(expected[probabilities], axis=1)
+        if ranked.shape[1] > 1:
+            tied = ranked[:, -1] - ranked[:, -2] <= margin
+            untied[label] = np.where(tied, expected[label], got[label])
+    return untied

@@ -121,8 +121,9 @@ def _recalls(task: Task, answers: Tensors, truth: Tensor | None) -> tuple[Recall
         return ()
     found = [
         Recall(name, int(rows), _or_none(sensitivity), _or_none(specificity))
+        for target, known in task.told(truth)
         for name, rows, sensitivity, specificity in zip(
-            task.names, *task.classified(answers, truth).recalls(), strict=True
+            target.names, *target.measures(answers, known).recalls(), strict=True
         )
     ]
     if len(found) <= MOST_CLASSES:

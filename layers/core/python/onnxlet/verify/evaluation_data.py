@@ -9,7 +9,7 @@ from pathlib import Path
 from onnxlet.convert.arrays import Arrays, read_data
 from onnxlet.convert.directory import source_digest
 from onnxlet.convert.evaluation import graph_inputs
-from onnxlet.convert.table import Table, quoted, truth_of
+from onnxlet.convert.table import Table, Targets, quoted, truth_of
 from onnxlet.engine import Engine, OnnxEngine, load_engine
 from onnxlet.errors import InvalidInputError
 from onnxlet.manifest import Draft
@@ -45,9 +45,7 @@ class EvaluationData:
         return slicing_of(column, texts, cells.numbers(column) if numeric else None)
 
 
-def read_evaluation_data(
-    directory: Path, draft: Draft, engine: Engine, data: Path, target: str | None
-) -> EvaluationData:
+def read_evaluation_data(directory: Path, draft: Draft, engine: Engine, data: Path, target: Targets) -> EvaluationData:
     """The rows of `data` for the model in a converted directory.
 
     Raises InvalidInputError for columns that do not fit the model, a target that holds no truth, and data that only the
@@ -57,11 +55,7 @@ def read_evaluation_data(
     digest = source_digest(data) or ""
     kept = read_reference(directory)
     reference = kept if kept is not None and kept.data_digest == digest else None
-    classification = draft.steps.classification
-    truth = None
-    if target is not None:
-        classes, labels = (classification.classes, classification.labels) if classification else (None, ())
-        truth = truth_of(cells, target, classes, labels)
+    truth = truth_of(cells, target, [(step.classes, step.labels) for step in draft.steps.targets])
     inputs = reference.inputs if reference and reference.inputs else _inputs(draft, engine, cells)
     return EvaluationData(data, inputs, cells.rows, truth, digest, cells, reference)
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from onnxlet.manifest import Bounds, Estimate, Finding, Slice
-from onnxlet.steps.classification import LABEL, PROBABILITIES
 from onnxlet.tensors import Tensor, Tensors
 from onnxlet.verify.comparison import distances, untie
+from onnxlet.verify.metrics import of_target
 from onnxlet.verify.task import Task, cosine_distances
 
 TIED = 2e-4
@@ -34,14 +34,15 @@ class Case:
     rows: int
 
     def findings(self, before: Metrics, after: Metrics, slices: Sequence[Slice]) -> Iterator[Finding]:
-        """Everything that is bounded; of classes and of slices the one that is worst."""
+        """Everything that is bounded; of targets, of classes and of slices the one that is worst."""
         yield from self._moved()
         if self.truth is None:
             return
         if self.task.kind == "regression":
-            yield from self._error(self.truth, before, after)
+            yield from _worst(self._error(self.truth, before, after))
         if self.task.kind == "classification":
-            yield from self._metrics(self.truth, before, after)
+            for metric in ("accuracy", "auc"):
+                yield from _worst(self._metric(metric, self.truth, before, after))
             yield from _worst(self._recalls(self.truth))
             yield from _worst(self._slices(slices))
 
@@ -53,40 +54,45 @@ class Case:
         )
         yield Finding("numbers_lost", lost, 0, lost == 0)
         if self.task.kind == "classification":
-            changed = label_change(self.reference, self.candidate)
-            yield _within("label_change", changed, max(self.bounds.label_change, 1 / self.rows))
+            yield from _worst(self._changed())
         distance = scaled_distances(self.reference, self.candidate, self.task)
         if distance.size:
             yield _within("distance", float(distance.max()), self.bounds.distance)
             yield _within("mean_distance", float(distance.mean()), self.bounds.mean_distance)
 
-    def _error(self, truth: Tensor, before: Metrics, after: Metrics) -> Iterator[Finding]:
-        if "rmse" in before and "rmse" in after:
-            scale = max(before["rmse"].value, FLAT * _spread(truth))
-            loss = (after["rmse"].value - before["rmse"].value) / scale
-            yield _within("rmse_loss", loss, self.bounds.metric_loss)
+    def _changed(self) -> Iterator[Finding]:
+        """The share of each target's labels that changed, where the reference was not undecided."""
+        names = [target.answers for target in self.task.targets]
+        candidate = untie(self.reference, self.candidate, names, margin=TIED)
+        for target, (label, *_) in zip(self.task.targets, names, strict=True):
+            changed = float((self.reference[label] != candidate[label]).mean())
+            yield _within("label_change", changed, max(self.bounds.label_change, 1 / self.rows), about=target.name)
 
-    def _metrics(self, truth: Tensor, before: Metrics, after: Metrics) -> Iterator[Finding]:
-        for name in ("accuracy", "auc"):
+    def _error(self, truth: Tensor, before: Metrics, after: Metrics) -> Iterator[Finding]:
+        for target, known in self.task.names_and_truths(truth).items():
+            name = of_target("rmse", target)
+            if name in before and name in after:
+                scale = max(before[name].value, FLAT * _spread(known))
+                loss = (after[name].value - before[name].value) / scale
+                yield _within("rmse_loss", loss, self.bounds.metric_loss, about=target)
+
+    def _metric(self, metric: str, truth: Tensor, before: Metrics, after: Metrics) -> Iterator[Finding]:
+        for target, known in self.task.names_and_truths(truth).items():
+            name = of_target(metric, target)
             if name in before and name in after:
                 scale = max(before[name].value, 1 / self.rows)
-                aside = 1 / self.rows if name == "accuracy" else self._pair(truth)
+                aside = 1 / self.rows if metric == "accuracy" else _pair(known)
                 loss = (before[name].value - after[name].value) / scale
-                yield _within(f"{name}_loss", loss, max(self.bounds.metric_loss, aside / scale))
-
-    def _pair(self, truth: Tensor) -> float:
-        """The area under the curve that one pair of rows is worth."""
-        counts = np.unique(self.task.positions(truth), return_counts=True)[1]
-        fewest = int(counts.min())
-        return 1 / (fewest * max(len(truth) - fewest, 1))
+                yield _within(f"{metric}_loss", loss, max(self.bounds.metric_loss, aside / scale), about=target)
 
     def _recalls(self, truth: Tensor) -> Iterator[Finding]:
-        support, before, _ = self.task.classified(self.reference, truth).recalls()
-        _, after, _ = self.task.classified(self.candidate, truth).recalls()
-        for rows, share, now, name in zip(support, before, after, self.task.names, strict=True):
-            if rows:
-                bound = max(self.bounds.recall_loss, 1 / float(rows))
-                yield _within("recall_loss", float(share - now), bound, about=name)
+        for target, known in self.task.told(truth):
+            support, before, _ = target.measures(self.reference, known).recalls()
+            _, after, _ = target.measures(self.candidate, known).recalls()
+            for rows, share, now, name in zip(support, before, after, target.names, strict=True):
+                if rows:
+                    bound = max(self.bounds.recall_loss, 1 / float(rows))
+                    yield _within("recall_loss", float(share - now), bound, about=name)
 
     def _slices(self, slices: Sequence[Slice]) -> Iterator[Finding]:
         for each in slices:
@@ -94,24 +100,32 @@ class Case:
             yield _within("slice_loss", each.before - each.after, bound, about=str(each))
 
 
-def label_change(reference: Tensors, candidate: Tensors) -> float:
-    """The share of labels that changed, where the reference was not undecided."""
-    if PROBABILITIES in reference:
-        candidate = untie(reference, candidate, label=LABEL, probabilities=PROBABILITIES, margin=TIED)
-    return float((reference[LABEL] != candidate[LABEL]).mean())
-
-
 def scaled_distances(reference: Tensors, candidate: Tensors, task: Task) -> Tensor:
     """Distances on the scale on which they count, where they are numbers."""
     if task.kind == "embedding":
         return cosine_distances(reference, candidate)
+    probabilities = {target.answers.probabilities for target in task.targets}
     parts = []
     for name, tensor in reference.items():
         if tensor.dtype.kind == "f":
-            spread = 1.0 if name == PROBABILITIES else _spread(tensor)
+            spread = 1.0 if name in probabilities else _spreads(tensor, task)
             parts.append((distances(tensor, candidate[name]) / spread).ravel())
     distance = np.concatenate(parts) if parts else np.empty(0)
     return distance[np.isfinite(distance)]
+
+
+def _pair(truth: Tensor) -> float:
+    """The area under the curve that one pair of rows is worth."""
+    counts = np.unique(truth.astype(str), return_counts=True)[1]
+    fewest = int(counts.min())
+    return 1 / (fewest * max(len(truth) - fewest, 1))
+
+
+def _spreads(tensor: Tensor, task: Task) -> Tensor | float:
+    """The spread of what is predicted, of several targets each by itself: one may be in millions, one in shares."""
+    if task.kind == "regression" and tensor.ndim > 1:
+        return np.array([_spread(column) for column in tensor.reshape(len(tensor), -1).T]).reshape(tensor.shape[1:])
+    return _spread(tensor)
 
 
 def _spread(tensor: Tensor) -> float:

@@ -7,7 +7,7 @@ probability over 15 bins of equal width (Guo et al. 2017, On Calibration of Mode
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -104,6 +104,37 @@ class RegressionMeasures:
             }
 
 
+class TogetherMeasures:
+    """The means of what each of several targets is measured by, and the targets' own under names that end with theirs.
+
+    A mean cannot be told where one of them cannot.
+    """
+
+    def __init__(self, targets: Mapping[str, Measures]) -> None:
+        self._targets = targets
+
+    def __call__(self, weights: Tensor) -> Tensors:
+        """The measures of these weights."""
+        told = {target: measures(weights) for target, measures in self._targets.items()}
+        first, *others = told.values()
+        shared = [name for name in first if all(name in other for other in others)]
+        means = {name: _mean([one[name] for one in told.values()]) for name in shared}
+        each = {of_target(name, target): one[name] for name in shared for target, one in told.items()}
+        return means | each
+
+
+def _mean(values: Sequence[Tensor]) -> Tensor:
+    """The mean of what was told of the same resamples: of some of them where one was told of no more."""
+    fewest = min(map(len, values))
+    mean: Tensor = np.mean([each if len(each) == fewest else each[::AREAS_OF_MANY] for each in values], axis=0)
+    return mean
+
+
+def of_target(metric: str, target: str) -> str:
+    """What a metric of one of several targets is called."""
+    return f"{metric}_{target}" if target else metric
+
+
 class MeanMeasure:
     """The mean of one value per row."""
 
@@ -135,10 +166,14 @@ def regression_metrics(truth: Tensor, prediction: Tensor) -> dict[str, float]:
     return exact(RegressionMeasures(truth, prediction), truth.size)
 
 
-def calibration_curve(truth: Tensor, label: Tensor, probabilities: Tensor) -> list[tuple[float, float, int]]:
+def confidence_of(label: Tensor, probabilities: Tensor) -> Tensor:
+    """The probability of each row's own label, which is a position among the classes."""
+    return _confidence(probabilities.astype(np.float64), label)
+
+
+def calibration_curve(right: Tensor, confidence: Tensor) -> list[tuple[float, float, int]]:
     """Mean probability of the label, share of right labels and rows, by bin of that probability."""
-    confidence = _confidence(probabilities.astype(np.float64), label)
-    bins, right = _bins(confidence), truth == label
+    bins = _bins(confidence)
     inside = [bins == each for each in np.unique(bins)]
     return [(float(confidence[rows].mean()), float(right[rows].mean()), int(rows.sum())) for rows in inside]
 

@@ -40,12 +40,14 @@ def notes(case: Case, after: Metrics, slices: Sequence[Slice], *, unanswered: in
 
 
 def _absent(task: Task, truth: Tensor) -> Iterator[str]:
-    present = len(np.unique(task.positions(truth)))
-    if present < len(task.classes):
-        yield (
-            f"the target holds {present} of {len(task.classes)} classes: the others' recall and the area under the "
-            "curve are not judged"
-        )
+    for target, known in task.told(truth):
+        present = len(np.unique(target.positions(known)))
+        if present < len(target.classes):
+            named = f"the target {target.name!r}" if target.name else "the target"
+            yield (
+                f"{named} holds {present} of {len(target.classes)} classes: the others' recall and the area under the "
+                "curve are not judged"
+            )
 
 
 def _unseen(case: Case, slices: Sequence[Slice]) -> Iterator[str]:
@@ -55,9 +57,13 @@ def _unseen(case: Case, slices: Sequence[Slice]) -> Iterator[str]:
         yield from _coarse(case.rows, "", "a share of changed labels", bounds.label_change)
         return
     yield from _coarse(case.rows, "", "a loss of accuracy", bounds.metric_loss)
-    counts = Counter(task.positions(case.truth).tolist())
-    position, count = min(counts.items(), key=itemgetter(1))
-    yield from _coarse(count, f" of the class {task.names[position]!r}", "a loss of its recall", bounds.recall_loss)
+    counts = Counter(
+        target.names[position]
+        for target, known in task.told(case.truth)
+        for position in target.positions(known).tolist()
+    )
+    name, count = min(counts.items(), key=itemgetter(1))
+    yield from _coarse(count, f" of the class {name!r}", "a loss of its recall", bounds.recall_loss)
     if slices:
         smallest = min(slices, key=lambda each: each.rows)
         yield from _coarse(smallest.rows, f" of the slice {smallest}", "a loss of its accuracy", bounds.recall_loss)

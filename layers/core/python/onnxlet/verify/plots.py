@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from onnxlet.steps.classification import LABEL, PROBABILITIES
 from onnxlet.tensors import Tensor, Tensors
 from onnxlet.verify.findings import scaled_distances
-from onnxlet.verify.metrics import calibration_curve
+from onnxlet.verify.metrics import calibration_curve, confidence_of
 from onnxlet.verify.slices import FEWEST_ROWS
 from onnxlet.verify.task import Task
 
@@ -29,11 +28,11 @@ class Plots:
 def plots_of(task: Task, stages: Mapping[str, Tensors], truth: Tensor | None) -> Plots:
     """What to draw of the stages' answers, the first of which the distances are from."""
     reference, *_ = stages.values()
+    scored = all(target.answers.probabilities in reference for target in task.targets)
     calibration = {}
-    if task.kind == "classification" and truth is not None and PROBABILITIES in reference:
-        known = task.positions(truth)
+    if task.targets and scored and truth is not None:
         for stage, answers in stages.items():
-            points = calibration_curve(known, task.positions(answers[LABEL]), answers[PROBABILITIES])
+            points = calibration_curve(*_confidences(task, answers, truth))
             # a bin of few rows would tell of each
             calibration[stage] = [(said, right) for said, right, rows in points if rows >= FEWEST_ROWS]
     counted = {
@@ -42,6 +41,16 @@ def plots_of(task: Task, stages: Mapping[str, Tensors], truth: Tensor | None) ->
         if answers is not reference
     }
     return Plots(calibration, {stage: counts for stage, counts in counted.items() if sum(counts)})
+
+
+def _confidences(task: Task, answers: Tensors, truth: Tensor) -> tuple[Tensor, Tensor]:
+    """Whether each label is right, and the probability that it was given; of all targets together."""
+    right, said = [], []
+    for target, known in task.told(truth):
+        label = target.positions(answers[target.answers.label])
+        right.append(target.positions(known) == label)
+        said.append(confidence_of(label, answers[target.answers.probabilities]))
+    return np.concatenate(right), np.concatenate(said)
 
 
 def decades() -> list[str]:

@@ -9,21 +9,57 @@ import numpy as np
 
 from onnxlet.errors import InvalidInputError
 from onnxlet.manifest import Steps
-from onnxlet.steps.classification import LABEL, PROBABILITIES
+from onnxlet.steps import Names, names_of
 from onnxlet.tensors import Tensor, Tensors
-from onnxlet.verify.metrics import ClassificationMeasures, MeanMeasure, Measures, RegressionMeasures, positions
+from onnxlet.verify.metrics import (
+    ClassificationMeasures,
+    MeanMeasure,
+    Measures,
+    RegressionMeasures,
+    TogetherMeasures,
+    positions,
+)
 
 FEWEST_DIMENSIONS = 16
 """Of vectors that are taken for embeddings when there is no truth to compare them with."""
 
 
 @dataclass(frozen=True)
+class Target:
+    """What a classifier tells: class values, their names if they have such, its own name if it is one of several."""
+
+    classes: tuple[int | str, ...]
+    labels: tuple[str, ...] = ()
+    name: str = ""
+
+    @property
+    def answers(self) -> Names:
+        """What the answers to it are called."""
+        return names_of(self.name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What people call the classes."""
+        named = self.labels or tuple(map(str, self.classes))
+        return tuple(f"{self.name}: {name}" for name in named) if self.name else named
+
+    def positions(self, values: Tensor) -> Tensor:
+        """Where each class value stands among the classes; -1 for one that is none."""
+        return positions(values, _array(self.classes))
+
+    def measures(self, answers: Tensors, truth: Tensor) -> ClassificationMeasures:
+        """How to measure the answers to it."""
+        given = self.positions(answers[self.answers.label])
+        probabilities = answers.get(self.answers.probabilities)
+        return ClassificationMeasures(self.positions(truth), given, probabilities, len(self.classes))
+
+
+@dataclass(frozen=True)
 class Task:
-    """What a model's answers are. `classes` are a classifier's class values, `labels` their names if it has such."""
+    """What a model's answers are: of a classifier, `targets`."""
 
     kind: Literal["classification", "regression", "embedding", "tensors"]
-    classes: tuple[int | str, ...] = ()
-    labels: tuple[str, ...] = ()
+    targets: tuple[Target, ...] = ()
 
     @property
     def metric(self) -> str | None:
@@ -31,18 +67,21 @@ class Task:
         return {"classification": "accuracy", "regression": "rmse", "embedding": "cosine"}.get(self.kind)
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """What people call the classes."""
-        return self.labels or tuple(map(str, self.classes))
-
-    @property
     def less_is_better(self) -> bool:
         """Whether the metric counts errors."""
         return self.kind == "regression"
 
-    def positions(self, values: Tensor) -> Tensor:
-        """Where each class value stands among the classes; -1 for one that is none."""
-        return positions(values, _array(self.classes))
+    def told(self, truth: Tensor) -> list[tuple[Target, Tensor]]:
+        """A classifier's targets, each with the truth about it."""
+        return list(zip(self.targets, columns_of(truth), strict=True))
+
+    def names_and_truths(self, truth: Tensor) -> dict[str, Tensor]:
+        """The truth about each of several targets by its name; the one truth by none."""
+        columns = columns_of(truth)
+        if len(columns) == 1:
+            return {"": columns[0]}
+        names = [target.name for target in self.targets] or [str(index + 1) for index in range(len(columns))]
+        return dict(zip(names, columns, strict=True))
 
     def measures(self, answers: Tensors, truth: Tensor | None, reference: Tensors) -> Measures | None:
         """How to measure the answers; None if there is nothing to measure them by.
@@ -54,25 +93,24 @@ class Task:
         if truth is None:
             return None
         if self.kind == "classification":
-            return self.classified(answers, truth)
+            return _together({target.name: target.measures(answers, known) for target, known in self.told(truth)})
         (prediction,) = answers.values() if len(answers) == 1 else (np.empty(0),)
+        known = self.names_and_truths(truth)
         if prediction.size != truth.size:
             raise InvalidInputError(
-                "the model does not answer with one number per row, which a target could be compared with: leave "
-                "--target out"
+                "the model does not answer with one number per row and --target, which could be compared: name a "
+                "classifier's classes with --labels, name every target of a model, or leave --target out"
             )
-        return RegressionMeasures(truth, prediction)
-
-    def classified(self, answers: Tensors, truth: Tensor) -> ClassificationMeasures:
-        """How to measure a classifier's answers."""
-        given = self.positions(answers[LABEL])
-        return ClassificationMeasures(self.positions(truth), given, answers.get(PROBABILITIES), len(self.classes))
+        predicted = columns_of(prediction.reshape(truth.shape))
+        return _together(
+            {name: RegressionMeasures(column, of) for (name, column), of in zip(known.items(), predicted, strict=True)}
+        )
 
 
 def task_of(steps: Steps, answers: Tensors, truth: Tensor | None) -> Task:
     """The task of a model with these steps, whose answers look like this."""
-    if steps.classification is not None:
-        return Task("classification", steps.classification.classes, steps.classification.labels)
+    if steps.targets:
+        return Task("classification", tuple(Target(step.classes, step.labels, step.target) for step in steps.targets))
     floats = [tensor for tensor in answers.values() if tensor.dtype.kind == "f"]
     single = len(answers) == 1 and len(floats) == 1
     if single and (truth is not None or floats[0].size == len(floats[0])):
@@ -95,6 +133,15 @@ def cosine_distances(expected: Tensors, got: Tensors) -> Tensor:
         distance = (1 - np.where(np.isfinite(cosine), cosine, 0.0)).reshape(len(left), -1).max(axis=1)
         farthest = distance if farthest is None else np.maximum(farthest, distance)
     return np.zeros(0) if farthest is None else farthest
+
+
+def columns_of(truth: Tensor) -> list[Tensor]:
+    """The truth [rows, targets] target by target; or [rows], about one."""
+    return [truth] if truth.ndim == 1 else list(truth.T)
+
+
+def _together(targets: dict[str, Measures]) -> Measures:
+    return TogetherMeasures(targets) if len(targets) > 1 else next(iter(targets.values()))
 
 
 def _array(classes: tuple[int | str, ...]) -> Tensor:

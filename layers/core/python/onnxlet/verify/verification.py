@@ -11,6 +11,7 @@ import msgspec
 
 from onnxlet.convert.directory import DRAFT, MODEL, graph_digest, read_draft
 from onnxlet.convert.evaluation import answers_to
+from onnxlet.convert.table import Targets
 from onnxlet.errors import InvalidInputError
 from onnxlet.manifest import Bounds, Contract, canonical
 from onnxlet.tensors import Tensors
@@ -31,7 +32,7 @@ class Verification:
 
     directory: Path
     data: Path
-    target: str | None
+    target: Targets
     slices: Sequence[str]
     bounds: Bounds
     say: Progress
