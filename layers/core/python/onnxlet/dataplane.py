@@ -52,6 +52,9 @@ class DataPlane:
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
+        # glibc gives freed memory back to the kernel and fetches it again, page by page, up to the largest block that
+        # was freed so far. This one is never touched; without it a request of 150 kB can take 150 us longer
+        bytes(MAX_REQUEST)
 
     def answer(self, request: Request) -> Response:
         """Answer a request. It never raises: what goes wrong is an answer too."""
@@ -98,7 +101,7 @@ class DataPlane:
             if request.method == "OPTIONS":
                 return _options(request)
             path = request.path
-            if path[:4].lower() == "/v1/":
+            if path.startswith("/v1/") or path[:4] == "/V1/":
                 return tfserving.answer(self._predictor, request)
             if path in (health.LIVE, health.READY):
                 return health.answer(self._predictor, request)

@@ -88,8 +88,6 @@ class OnnxEngine:
 
     def run(self, inputs: Tensors, outputs: Sequence[str] | None = None) -> Tensors:
         """Compute the named outputs, or all. Raises as Engine.run says."""
-        if inputs.keys() != self._inputs:
-            raise self._wrong_names(inputs)
         names = self._outputs if outputs is None else outputs
         try:
             options = self._idle.pop()
@@ -99,7 +97,7 @@ class OnnxEngine:
         try:
             answers = self._run(names, inputs, options)
         except FOREIGN as error:
-            raise self._translated(error, options) from error
+            raise self._translated(error, options, inputs) from error
         finally:
             del self._running[options]
         if monotonic() < due:  # it will not be stopped any more, so another run may have it
@@ -120,7 +118,9 @@ class OnnxEngine:
         )
         return InvalidInputError(f"the inputs {said}", missing=missing, unknown=unknown)
 
-    def _translated(self, error: Exception, options: onnxruntime.RunOptions) -> OnnxletError:
+    def _translated(self, error: Exception, options: onnxruntime.RunOptions, inputs: Tensors) -> OnnxletError:
+        if inputs.keys() != self._inputs:  # the runtime looks at the names of every run: to do so before costs more
+            return self._wrong_names(inputs)
         said = _plain(error)
         if options.terminate:
             return DeadlineExceededError(f"the model ran longer than {self._run_deadline:g} s and was stopped")

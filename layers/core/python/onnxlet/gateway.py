@@ -51,8 +51,8 @@ def to_request(event: Event) -> Request:
         if "httpMethod" in event:
             return _from_payload_1(event, context)
         raise InvalidInputError(_ACCEPTED)
-    domain = context.get("domainName") or ""
     path, stage = event["rawPath"], context.get("stage")
+    domain = context.get("domainName") or ""
     if stage != "$default":
         path = _without_stage(path, stage, domain)
     if ".lambda-url." in domain:
@@ -60,9 +60,7 @@ def to_request(event: Event) -> Request:
     headers = event.get("headers") or {}
     if "host" not in headers:  # AWS writes names in lower case, local stand-ins may not
         headers = {name.lower(): value for name, value in headers.items()}
-    text = event.get("body") or ""
-    body = text.encode("utf-8", "surrogatepass") if not event.get("isBase64Encoded") else _from_base64(text)
-    return Request(context["http"]["method"], path, event.get("rawQueryString") or "", headers, body)
+    return Request(context["http"]["method"], path, event.get("rawQueryString") or "", headers, _body(event))
 
 
 def _from_payload_1(event: Event, context: Mapping[str, Any]) -> Request:
@@ -78,9 +76,7 @@ def _from_payload_1(event: Event, context: Mapping[str, Any]) -> Request:
     if "elb" not in context:
         # without binaryMediaTypes a REST API hands base64 on as it is, so it must not be given compressed answers
         headers.pop("accept-encoding", None)
-    text = event.get("body") or ""
-    body = text.encode("utf-8", "surrogatepass") if not event.get("isBase64Encoded") else _from_base64(text)
-    return Request(event["httpMethod"], path, "", headers, body)
+    return Request(event["httpMethod"], path, "", headers, _body(event))
 
 
 def _without_stage(path: str, stage: str | None, domain: str) -> str:
@@ -98,7 +94,10 @@ def _unquoted(path: str) -> str:
     return unquote(path)
 
 
-def _from_base64(text: str) -> bytes:
+def _body(event: Event) -> bytes:
+    text = event.get("body") or ""
+    if not event.get("isBase64Encoded"):
+        return text.encode("utf-8", "surrogatepass")
     import binascii
 
     try:

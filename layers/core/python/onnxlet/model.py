@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from onnxlet.engine import Engine
 from onnxlet.errors import InvalidInputError, RejectedModelError
@@ -16,7 +17,7 @@ SERVING_DEFAULT = "serving_default"
 COLUMNS = "columns"
 
 
-class _Plan(NamedTuple):
+class _Plan(msgspec.Struct, frozen=True):
     names: Sequence[str]
     graph_outputs: list[str]
     classifier: Classifier | Classifiers | None

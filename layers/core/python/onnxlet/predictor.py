@@ -13,6 +13,8 @@ from __future__ import annotations
 from time import monotonic
 from typing import NamedTuple
 
+import msgspec
+
 from onnxlet import keys, telemetry
 from onnxlet.aliases import Alias, Route, decode_alias
 from onnxlet.believed import RETRY, Belief, Believed
@@ -39,7 +41,7 @@ from onnxlet.telemetry import Telemetry
 __all__ = ["COLUMNS", "SERVING_DEFAULT", "Model", "Predictor", "Served", "VersionStatus"]
 
 
-class Served(NamedTuple):
+class Served(msgspec.Struct, frozen=True):
     """The model that answers, and why it does.
 
     `stale`: the store does not answer, so that this may no longer be what the alias routes to. `fallback`: the routed
@@ -61,7 +63,7 @@ class VersionStatus(NamedTuple):
     state: str = "AVAILABLE"
 
 
-class _Warm(NamedTuple):
+class _Warm(msgspec.Struct, frozen=True):
     until: float
     served: Served
     loaded: Loaded
@@ -158,7 +160,7 @@ class Predictor:
         return served if len(routes) > 1 else self._keep(ref, served, loaded, until)
 
     def _keep(self, ref: Ref, served: Served, loaded: Loaded, until: float) -> Served:
-        kept = served if served.timings is None else served._replace(timings=None)
+        kept = served if served.timings is None else msgspec.structs.replace(served, timings=None)
         self._warm[ref] = _Warm(until, kept, loaded)
         return served
 

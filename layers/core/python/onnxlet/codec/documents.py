@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
-import orjson
 
 from onnxlet.codec.proxies import proxies
 from onnxlet.errors import InvalidInputError
@@ -66,16 +65,6 @@ def _kept_parser() -> Any:  # noqa: ANN401 - simdjson.Parser, whose package has 
     except AttributeError:
         _thread.parser = proxies.parser()
         return _thread.parser
-
-
-def parse_plain(body: bytes) -> Any | None:  # noqa: ANN401 - a JSON value
-    """The document as orjson reads it, or None if it will not, or if strings cannot be counted by their quotes."""
-    if ord("\\") in body:  # a bytes operand would cost ten times as much
-        return None
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
 
 
 def parse_exact(body: bytes) -> Any:  # noqa: ANN401 - a JSON value

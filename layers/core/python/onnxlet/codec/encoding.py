@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from onnxlet.tensors import Tensor, Tensors
+from onnxlet.tensors import Tensor
 
 _NUMERIC = "biuf"
 
@@ -61,22 +61,6 @@ def encode_rows(tensor: Tensor, *, binary: bool = False) -> list[bytes]:
     if tensor.ndim == 2:  # noqa: PLR2004 - a list of flat lists
         return encode_tensor(tensor)[1:-1].replace(b"],[", b"]\n[").split(b"\n")
     return [encode_tensor(row) for row in tensor]
-
-
-def encode_only_row(tensors: Tensors) -> bytes | None:
-    """A list of the one row that each tensor has: bare for one tensor, an object for several. None where there is not
-    one row, or orjson cannot say it alone. One call for everything is a third of the price of the general way.
-    """
-    row = {}
-    try:
-        for name, tensor in tensors.items():
-            if len(tensor) != 1:
-                return None
-            row[name] = tensor[0]
-        written = orjson.dumps([row] if len(row) > 1 else [*row.values()], option=orjson.OPT_SERIALIZE_NUMPY)
-    except TypeError:  # no rows at all, strings in more than one dimension, rows that are not contiguous
-        return None
-    return written if written.find(b"null") < 0 else None  # `in` tries it as an integer first, at ten times the price
 
 
 def encode_records(columns: Mapping[str, list[bytes]]) -> bytes:

@@ -8,10 +8,10 @@ ones above 2**24. And where a model knows named columns, objects with the column
 from __future__ import annotations
 
 from collections.abc import Mapping
-from operator import methodcaller
 from typing import Any
 
 import msgspec
+import orjson
 
 from onnxlet.codec.decoding import copy_matrix, decode_columns, decode_tensor, list_matrix, lists_in
 from onnxlet.codec.documents import (
@@ -23,13 +23,12 @@ from onnxlet.codec.documents import (
     name_some,
     parse_exact,
     parse_fast,
-    parse_plain,
     place_in,
     place_in_rows,
     sole_member,
     strings,
 )
-from onnxlet.codec.encoding import encode_only_row, encode_records, encode_rows, encode_tensor
+from onnxlet.codec.encoding import encode_records, encode_rows, encode_tensor
 from onnxlet.errors import InvalidInputError
 from onnxlet.model import COLUMNS, SERVING_DEFAULT, Model
 from onnxlet.signature import Signature, TensorSpec
@@ -37,8 +36,6 @@ from onnxlet.tensors import Tensor, Tensors
 
 BYTES_SUFFIX = "_bytes"
 """Outputs of strings whose name ends so are written in base64."""
-
-_named_bytes = methodcaller("endswith", BYTES_SUFFIX)
 
 _HEAD = 64
 """Bytes in which rows that are objects show their first brace."""
@@ -81,18 +78,22 @@ def _read_plain(body: bytes, model: Model) -> Call | None:
     at few numbers and at objects than simdjson's proxies; or leave it to the others. Of equal keys it keeps the last,
     so all strings must be known.
     """
-    document = parse_plain(body)
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
     rows = document.get("instances") if type(document) is dict and len(document) == 1 else None
     if type(rows) is not list:
         return None
     inputs = model.signatures[SERVING_DEFAULT].inputs
-    if len(inputs) == 1:
+    # neither true nor false nor null is left when "instances" is the only string; and `in` is ten times as fast with
+    # an integer
+    alone = body.rfind(b'"') - body.find(b'"') == _ONLY_KEY and ord("u") not in body and ord("f") not in body
+    if alone and len(inputs) == 1:
         tensor = list_matrix(rows, inputs[0])
         if tensor is not None:
-            if body.rfind(b'"') - body.find(b'"') != _ONLY_KEY:
-                return None
             return Call(SERVING_DEFAULT, {inputs[0].name: tensor}, rows=True, lists=1 + len(rows))
-    if brackets(body) != 1:
+    if ord("\\") in body or brackets(body) != 1:  # escapes hide quotes, and those must be counted
         return None
     call = _read(document, model, exact=True)
     keys = sum(len(row) for row in rows if isinstance(row, dict))
@@ -271,15 +272,32 @@ def write_answer(outputs: Tensors, *, rows: bool) -> bytes:
             return b'{"outputs":' + encode_tensor(tensor, binary=_binary(name, tensor)) + b"}"
         written = {name: [encode_tensor(tensor, binary=_binary(name, tensor))] for name, tensor in outputs.items()}
         return b'{"outputs":' + encode_records(written)[1:-1] + b"}"
-    row = None if any(map(_named_bytes, outputs)) else encode_only_row(outputs)
-    if row is not None:
-        return b'{"predictions":' + row + b"}"
+    only = _write_only_row(outputs)
+    if only is not None:
+        return only
     _check_batch(outputs)
     if len(outputs) == 1:
         [(name, tensor)] = outputs.items()
         return b'{"predictions":' + encode_tensor(tensor, binary=_binary(name, tensor)) + b"}"
     columns = {name: encode_rows(tensor, binary=_binary(name, tensor)) for name, tensor in outputs.items()}
     return b'{"predictions":' + encode_records(columns) + b"}"
+
+
+def _write_only_row(outputs: Tensors) -> bytes | None:
+    """An answer of one row; None where there is not one, or orjson cannot say it alone. One call for everything is a
+    third of the price of the general way.
+    """
+    row = {}
+    try:
+        for name, tensor in outputs.items():
+            if len(tensor) != 1 or name.endswith(BYTES_SUFFIX):
+                return None
+            row[name] = tensor[0]
+        predictions = [row] if len(row) > 1 else [*row.values()]
+        written = orjson.dumps({"predictions": predictions}, option=orjson.OPT_SERIALIZE_NUMPY)
+    except TypeError:  # no rows at all, strings in more than one dimension, rows that are not contiguous
+        return None
+    return written if written.find(b"null") < 0 else None  # `in` tries it as an integer first, at ten times the price
 
 
 def _check_batch(outputs: Tensors) -> None:

@@ -33,7 +33,7 @@ class Classifier:
     """The step with its tables built once; `apply` is what a prediction pays."""
 
     def __init__(self, step: Classification) -> None:
-        self._step = step
+        self._label, self._probabilities = step.label, step.probabilities
         self._served = names_of(step.target)
         self.provides: tuple[str, ...] = self._served if step.probabilities is not None else self._served[:1]
         """The served outputs it makes."""
@@ -47,6 +47,7 @@ class Classifier:
             self._order = np.argsort(values)
             self._values = values[self._order]
         self._names = np.array(step.labels, dtype=object) if step.labels else None
+        self._own = [(0, slice(position, position + 1)) for position in range(len(step.classes))]
         self._single = (
             [_frozen(self._names[i : i + 1]) for i in range(len(step.labels))] if self._names is not None else []
         )
@@ -55,7 +56,7 @@ class Classifier:
         """`label` [N], and where the graph has probabilities `probability` [N], the label's own, and `probabilities`
         [N, classes]. Raises ExecutionError for a class value that the manifest does not list.
         """
-        values = outputs[self._step.label]
+        values = outputs[self._label]
         if values.size != 1:
             return self._many(values, outputs)
         # indexing arrays costs 2 us and checking them 2 more: for one row plain Python is five times as fast
@@ -64,9 +65,9 @@ class Classifier:
             raise self._unlisted()
         label, probability, all_probabilities = self._served
         answer = {label: self._single[position] if self._single else values}
-        if self._step.probabilities is not None:
-            probabilities = outputs[self._step.probabilities]
-            answer[probability] = probabilities[0, position : position + 1]
+        if self._probabilities is not None:
+            probabilities = outputs[self._probabilities]
+            answer[probability] = probabilities[self._own[position]]
             answer[all_probabilities] = probabilities
         return answer
 
@@ -74,8 +75,8 @@ class Classifier:
         positions = self._positions(values.ravel())
         label, probability, all_probabilities = self._served
         answer = {label: values if self._names is None else self._names.take(positions)}
-        if self._step.probabilities is not None:
-            probabilities = outputs[self._step.probabilities]
+        if self._probabilities is not None:
+            probabilities = outputs[self._probabilities]
             answer[probability] = probabilities[np.arange(len(positions)), positions]
             answer[all_probabilities] = probabilities
         return answer
@@ -99,7 +100,7 @@ class Classifier:
         return positions
 
     def _unlisted(self) -> ExecutionError:
-        return ExecutionError(f"output {self._step.label!r} holds a class that the manifest does not list")
+        return ExecutionError(f"output {self._label!r} holds a class that the manifest does not list")
 
 
 class Classifiers:
