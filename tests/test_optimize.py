@@ -13,6 +13,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+import nets
 import trained
 from models import tiny
 from onnxlet.convert.directory import read_draft, write_draft
@@ -287,7 +288,31 @@ def test_the_latency_of_a_graph_beside_itself_is_the_same(tmp_path: Path) -> Non
 
     latency = latency_of(one, other, {"input": np.ones((1, 64), dtype=np.float32)})
 
-    assert 0.5 < latency.after / latency.before < 2
+    assert 0.75 < latency.after / latency.before < 4 / 3
+
+
+def test_what_takes_longer_is_found_to_be_slower(tmp_path: Path) -> None:
+    wide, narrow = (
+        load_engine(
+            tiny.save(nets.dense(width), tmp_path / str(width))["model.onnx"],
+            threads=1,
+            optimized=False,
+            run_deadline=10,
+        )
+        for width in (1024, 256)
+    )
+    row = {"x": nets.rows(1)}
+
+    assert latency_of(wide, narrow, row, decisive=True).slower
+    assert not latency_of(narrow, wide, row, decisive=True).slower
+
+
+def test_near_the_limit_a_latency_is_undecided() -> None:
+    assert Latency(before=10e-3, after=10.9e-3).undecided
+    assert Latency(before=10e-3, after=11.5e-3).undecided
+    assert not Latency(before=10e-3, after=10e-3).undecided
+    assert not Latency(before=10e-3, after=15e-3).undecided
+    assert not Latency(before=10e-6, after=11e-6).undecided
 
 
 def test_microseconds_do_not_make_a_graph_slower() -> None:

@@ -1,9 +1,13 @@
-"""Latency of a few rows, of two engines side by side."""
+"""Latency of a few rows, of two engines side by side.
+
+What counts is the fastest run of each: whatever else a machine does only ever adds to what a run takes, and of graphs
+beside themselves the ratio of the fastest runs varies by an eighth of what the median of ratios does.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from statistics import median
 from time import perf_counter
 
 from onnxlet.engine import Engine
@@ -11,14 +15,19 @@ from onnxlet.tensors import Tensors
 
 NOT_SLOWER = 1.1
 """Times the latency of one row."""
+UNSURE = (0.92, 1.3)
+"""Times the limit: in between, more rounds are measured before it is believed."""
 UNNOTICED = 10e-6
 """Seconds."""
-ROUNDS = 9
 FEWEST_ROUNDS = 2
-MOST_RUNS = 100
-ROUND_SECONDS = 0.02
+ROUNDS = 9
 MOST_SECONDS = 1.5
 """No further round is started once this much time went by."""
+UNDECIDED_ROUNDS = 90
+UNDECIDED_SECONDS = 8.0
+MOST_RUNS = 100
+"""Of a round."""
+ROUND_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
@@ -30,35 +39,54 @@ class Latency:
 
     @property
     def slower(self) -> bool:
-        """Whether it takes longer, by more than what medians vary by and nobody notices."""
+        """Whether it takes longer, by more than what measurements vary by and nobody notices."""
         return self.after > self.before * NOT_SLOWER and self.after - self.before > UNNOTICED
+
+    @property
+    def undecided(self) -> bool:
+        """Whether a little noise would make it slower, or no longer so."""
+        least, most = UNSURE
+        return least < self.after / self.before / NOT_SLOWER < most and self.after - self.before > UNNOTICED * least
 
     def __str__(self) -> str:
         return f"one row takes {self.after * 1e6:.0f} instead of {self.before * 1e6:.0f} us"
 
 
-def latency_of(engine: Engine, reference: Engine, inputs: Tensors) -> Latency:
-    """How long `engine` takes for these inputs, beside `reference`: the median ratio of interleaved rounds.
+def latency_of(engine: Engine, reference: Engine, inputs: Tensors, *, decisive: bool = False) -> Latency:
+    """How long `engine` takes for these inputs, beside `reference`: the fastest runs of interleaved rounds.
 
-    Each round times both, so that what else the machine does weighs on both alike. Raises ExecutionError as they do.
+    Each round times both, so that what else the machine does weighs on both alike. Where it is `decisive` whether the
+    engine is slower, there are more rounds while that is undecided. Raises ExecutionError as they do.
     """
     started = perf_counter()
-    once = min(_seconds(each, inputs, 1) for each in (engine, reference))
-    runs = max(1, min(MOST_RUNS, int(ROUND_SECONDS / once)))
-    for warm in (engine, reference) if runs > 1 else ():
-        _seconds(warm, inputs, runs)
-    rounds: list[tuple[float, float]] = []
-    while len(rounds) < FEWEST_ROUNDS or (len(rounds) < ROUNDS and perf_counter() - started < MOST_SECONDS):
-        rounds.append((_seconds(reference, inputs, runs), _seconds(engine, inputs, runs)))
-    before = median(float_ for float_, _ in rounds)
-    return Latency(before, before * median(quantized / float_ for float_, quantized in rounds))
+    pair = (reference, engine)
+    runs = max(1, min(MOST_RUNS, int(ROUND_SECONDS / min(_fastest(each, inputs, 1) for each in pair))))
+    for warm in pair if runs > 1 else ():
+        _fastest(warm, inputs, runs)
+    fastest = [math.inf, math.inf]
+    latency = Latency(*fastest)
+    rounds = 0
+    while not _enough(rounds, perf_counter() - started, undecided=decisive and rounds > 0 and latency.undecided):
+        for turn in (0, 1) if rounds % 2 else (1, 0):
+            fastest[turn] = min(fastest[turn], _fastest(pair[turn], inputs, runs))
+        latency = Latency(*fastest)
+        rounds += 1
+    return latency
 
 
-def _seconds(engine: Engine, inputs: Tensors, runs: int) -> float:
-    """Seconds of the median of so many runs."""
-    taken = []
+def _enough(rounds: int, seconds: float, *, undecided: bool) -> bool:
+    if rounds < FEWEST_ROUNDS:
+        return False
+    if undecided:
+        return rounds >= UNDECIDED_ROUNDS or seconds >= UNDECIDED_SECONDS
+    return rounds >= ROUNDS or seconds >= MOST_SECONDS
+
+
+def _fastest(engine: Engine, inputs: Tensors, runs: int) -> float:
+    """Seconds of the fastest of so many runs."""
+    fastest = math.inf
     for _ in range(runs):
         started = perf_counter()
         engine.run(inputs)
-        taken.append(perf_counter() - started)
-    return median(taken)
+        fastest = min(fastest, perf_counter() - started)
+    return fastest

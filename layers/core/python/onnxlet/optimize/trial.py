@@ -22,8 +22,6 @@ from onnxlet.verify.task import task_of
 
 BATCH = 32
 """Rows of the second latency."""
-ATTEMPTS = 3
-"""How often a latency over the limit is measured before it is believed."""
 
 
 @dataclass(frozen=True)
@@ -150,13 +148,9 @@ class Bench:
         return judge(before, after, rows.truth, self._task, self._bounds, slicings=rows.slicings, resamples=0)
 
     def _latency(self, engine: OnnxEngine, count: int) -> Latency:
-        """The best of a few measurements; one that is not slower is believed at once."""
-        inputs = self.rows.repeated(count)
-        for attempt in range(1, ATTEMPTS + 1):
-            latency = latency_of(engine, self._served, inputs)
-            if not latency.slower or attempt == ATTEMPTS or count > 1:
-                break
-        return latency
+        """Beside the float graph; that of one row is what decides."""
+        decisive = count == 1 and engine is not self._served
+        return latency_of(engine, self._served, self.rows.repeated(count), decisive=decisive)
 
 
 def _found(contract: Contract, *names: str) -> float:
