@@ -1,7 +1,7 @@
 """The manifest: the JSON document that makes a version. Written last, never changed, pinned by digest.
 
-Its bytes are canonical JSON (RFC 8785 for the values used here: sorted keys, no white space, UTF-8, shortest floats),
-so that equal manifests have equal digests whoever wrote them.
+Its bytes are canonical JSON: sorted keys, no white space, UTF-8, shortest floats, so that equal manifests have equal
+digests whichever onnxlet wrote them. It is not quite RFC 8785, which writes some floats otherwise: 1 for 1.0, say.
 """
 
 import hashlib
