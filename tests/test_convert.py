@@ -30,7 +30,7 @@ from sklearn.ensemble import (
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.multioutput import ClassifierChain
-from sklearn.naive_bayes import GaussianNB
+from sklearn.naive_bayes import GaussianNB, MultinomialNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
@@ -481,6 +481,42 @@ def test_other_answers_are_refused_with_what_was_measured(tmp_path: Path) -> Non
     ):
         converted(tmp_path, GaussianNB(), features, target, tolerance=Tolerance(absolute=0.0, relative=0.0))
     assert not (tmp_path / "out").exists()
+
+
+def test_double_precision_is_taken_where_single_is_far_and_double_is_near(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    features, target = random.integers(0, 16, (120, 64)).astype(float), random.integers(0, 3, 120)
+    said: list[str] = []
+
+    draft = converted(tmp_path, MultinomialNB(), features, target, on_progress=said.append)
+
+    assert draft.graph.inputs[0].datatype == "FP64"
+    assert draft.evaluations[-1].metrics["largest_distance"] < 1e-9
+    (reason,) = (line for line in said if line.startswith("taking"))
+    assert reason == "taking float64: float32 is 0.0002 off"
+
+
+def test_a_disk_that_fills_leaves_nothing_half_written_and_says_so(tmp_path: Path) -> None:
+    features, target = trained.blobs()
+    path = trained.saved(trained.fitted(RandomForestClassifier(50, random_state=0), features, target), tmp_path)
+    program = f"""
+import resource
+from pathlib import Path
+from onnxlet.convert import convert
+from onnxlet.errors import UnavailableError
+
+# no file may grow beyond 20 kB, as on a full disk
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+try:
+    convert(Path({str(path)!r}), Path({str(tmp_path / "out")!r}), trust=True)
+except UnavailableError as error:
+    print(error.detail)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert "nothing was written" in done.stdout
+    assert str(tmp_path / "out") in done.stdout
+    assert sorted(tmp_path.iterdir()) == [path]
 
 
 def test_a_failed_conversion_leaves_the_one_before(tmp_path: Path) -> None:

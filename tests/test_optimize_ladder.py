@@ -11,11 +11,11 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 import nets
+from onnxlet.convert.directory import told_of_disks
 from onnxlet.engine import load_engine
 from onnxlet.errors import InvalidInputError, UnavailableError
 from onnxlet.manifest import Bounds, Draft, Optimization, Rung
 from onnxlet.optimize import optimize
-from onnxlet.optimize.optimization import told_of_full_disks
 from onnxlet.prepare import prepare
 
 pytest.importorskip("sklearn")
@@ -252,9 +252,9 @@ def test_ctrl_c_leaves_the_directory_as_it_was(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UnavailableError, match="is full, nothing was written"), told_of_full_disks(tmp_path):
+    with pytest.raises(UnavailableError, match="is full, nothing was written"), told_of_disks(tmp_path):
         raise OSError(errno.ENOSPC, "No space left on device")
-    with pytest.raises(PermissionError), told_of_full_disks(tmp_path):
+    with pytest.raises(UnavailableError, match=r"cannot write .*; nothing was written"), told_of_disks(tmp_path):
         raise PermissionError(errno.EACCES, "Permission denied")
 
 

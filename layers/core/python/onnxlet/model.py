@@ -103,7 +103,8 @@ def _check(engine: Signature, manifest: Manifest) -> None:
         wanted = {column.name for column in tabular.columns} if tabular.input is None else {tabular.input}
     made, outputs_read = set(outputs), set()
     for step in manifest.steps.targets:
-        made.update(names_of(step.target))
+        names = names_of(step.target)
+        made |= {names.label, names.probability, names.probabilities}
         outputs_read |= {step.label, step.probabilities or step.label}
         if step.labels and len(step.labels) != len(step.classes):
             raise RejectedModelError("the manifest does not name as many labels as it lists classes")

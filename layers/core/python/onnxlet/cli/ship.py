@@ -110,6 +110,7 @@ def ship(
       onnxlet ship model.joblib diagnosis --trust --data held-out.csv --target diagnosis
       onnxlet ship model.joblib diagnosis --trust --data held-out.csv --target diagnosis --slice sex \\
           --promote --reason "retrained on the June cohort"
+      onnxlet ship model.joblib staging --trust --data held-out.csv --target stage --target grade --tolerance 1e-5
     """
     if data is None:
         raise click.UsageError("--data is needed: rows that the model was not trained on", ctx)

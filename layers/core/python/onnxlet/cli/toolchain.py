@@ -13,7 +13,7 @@ from onnxlet.cli.output import Output, facts, size, table
 from onnxlet.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from onnxlet.manifest import Bounds, Draft
+    from onnxlet.manifest import Bounds, Draft, Tolerance
     from onnxlet.signature import TensorSpec
 
 
@@ -23,6 +23,12 @@ def _split(_ctx: click.Context, _param: click.Parameter, value: str | None) -> t
 
 def _splits(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
     return tuple(_split(ctx, param, value) or () for value in values)
+
+
+def _tolerance(_ctx: click.Context, _param: click.Parameter, value: float | None) -> Tolerance | None:
+    from onnxlet.manifest import Tolerance
+
+    return None if value is None else Tolerance(absolute=value / 10, relative=value)
 
 
 def _inputs(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> tuple[TensorSpec, ...]:
@@ -77,6 +83,13 @@ def _inputs(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...
     show_default=True,
     help="Rows of the golden cases: drawn from the data's statistics, or real ones that then travel with the model.",
 )
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0, 1, min_open=True),
+    callback=_tolerance,
+    metavar="SHARE",
+    help="How far an answer may be from the model's own: a share of it, plus a tenth of that. Default: 0.001",
+)
 @click.option("--training-commit", metavar="ID", help="The commit of the code that trained the model, for the record.")
 @json_option
 def convert(
@@ -93,6 +106,7 @@ def convert(
     trust: bool,
     golden_from: Literal["synthetic", "data"],
     training_commit: str | None,
+    tolerance: Tolerance | None,
     output: Output,
 ) -> None:
     """Convert a trained model to ONNX, check that it still answers alike, and print the directory written.
@@ -108,6 +122,7 @@ def convert(
           --labels malignant,benign -o diagnosis/
       onnxlet convert nets.digits:network --weights digits.safetensors --trust \\
           --data held-out.npz --target digit --labels 0,1,2,3,4,5,6,7,8,9
+      onnxlet convert dose.joblib --trust --data held-out.csv --target dose --tolerance 1e-6
       onnxlet convert all-MiniLM-L6-v2/ -o encoder/
     """
     from onnxlet.convert import convert as run
@@ -127,6 +142,7 @@ def convert(
             trust=trust,
             golden_from=golden_from,
             training_commit=training_commit,
+            tolerance=tolerance,
             on_progress=begin,
         )
     _tell(draft, output)

@@ -88,7 +88,7 @@ def convert(
     leave them open, `signature` for those with several. Some files run code when they are read, hence `trust`.
 
     Raises ConversionError where the model cannot be converted or changed by more than `tolerance`, TrustRequiredError,
-    MissingExtraError, InvalidInputError for data that does not fit the model.
+    MissingExtraError, InvalidInputError for data that does not fit the model, UnavailableError for a full disk.
     """
     from onnxlet.convert.conversion import Conversion
     from onnxlet.convert.table import targets_of

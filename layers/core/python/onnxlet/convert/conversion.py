@@ -1,40 +1,26 @@
-"""One conversion: export, compare with the model itself, measure, make golden cases, write."""
+"""One conversion: a graph that answers as the model does, its metrics and golden cases, written to a directory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from onnxlet.convert import Progress
 from onnxlet.convert.arrays import Arrays, read_data
-from onnxlet.convert.directory import MODEL, new_directory, source_digest, write_draft
-from onnxlet.convert.evaluation import graph_answers, measure, served_signature
+from onnxlet.convert.directory import MODEL, new_directory, source_digest, told_of_disks, write_draft
+from onnxlet.convert.evaluation import measure, served_signature
 from onnxlet.convert.extras import versions
+from onnxlet.convert.faithful import Faithful, Search
 from onnxlet.convert.golden import golden_of, golden_rows
-from onnxlet.convert.source import Export, Rows, TakesTensors, TrainedModel
+from onnxlet.convert.source import Rows, TakesTensors, TrainedModel
 from onnxlet.convert.table import Table, counted, quoted, truth_of
-from onnxlet.engine import OnnxEngine, load_engine
-from onnxlet.errors import ConversionError, ExecutionError, InvalidInputError, RejectedModelError
-from onnxlet.manifest import Draft, Evaluation, Golden, Provenance, Steps, Tolerance
-from onnxlet.steps import names_of
+from onnxlet.errors import InvalidInputError
+from onnxlet.manifest import Draft, Evaluation, Golden, Provenance, Tolerance
 from onnxlet.tensors import Tensor, Tensors
-from onnxlet.verify import Comparison, compare, untie
 from onnxlet.verify.reference import ONNX, SOURCE, Reference, write_reference
 
-RUN_DEADLINE = 60.0
 SEED = 0
-
-
-@dataclass(frozen=True)
-class Faithful:
-    """An export whose answers are the model's own."""
-
-    export: Export
-    engine: OnnxEngine
-    answers: Tensors
-    comparison: Comparison
 
 
 @dataclass(frozen=True)
@@ -53,14 +39,15 @@ class Conversion:
     say: Progress
 
     def write(self, output: Path, *, data: Path | None, golden_from: Literal["synthetic", "data"]) -> Draft:
-        """Convert and write. Raises ConversionError, InvalidInputError, MissingExtraError."""
+        """Convert and write. Raises ConversionError, InvalidInputError, MissingExtraError, UnavailableError."""
         table = read_data(data) if data else None
         rows = self._rows(table)
         labels = self._named()
         truth = truth_of(table, self.targets, list(zip(self.model.classes, labels, strict=True))) if table else None
         expected = self.model.answers(rows)
-        with new_directory(output) as directory:
-            faithful = self._faithful(directory / MODEL, rows, expected, labels)
+        search = Search(self.model, rows, expected, labels, self.tolerance, self.say)
+        with told_of_disks(output), new_directory(output) as directory:
+            faithful = search.faithful(directory / MODEL)
             self.say("making golden cases")
             export = faithful.export
             columns, source = golden_rows(rows, export.tabular, golden_from)
@@ -98,54 +85,6 @@ class Conversion:
         if self.labels or not isinstance(self.model, TakesTensors):
             return list(self.labels) or [()] * len(classes)
         return [self.model.labels] * len(classes)
-
-    def _faithful(self, path: Path, rows: Rows, expected: Tensors, labels: Sequence[tuple[str, ...]]) -> Faithful:
-        """The first export that answers as the model does. Raises ConversionError with what was measured if none."""
-        found: list[str] = []
-        advice = ""
-        others = [(other, self.model.answers(other)) for other in rows.others]
-        for export in self._exports(rows, labels, found):
-            advice = export.advice
-            self.say(f"comparing the graph in {export.way} with the {self.model.framework} model on {rows.count} rows")
-            path.write_bytes(export.graph)
-            try:
-                engine = load_engine(path, threads=1, optimized=False, run_deadline=RUN_DEADLINE)
-                answers = graph_answers(engine, export.steps, rows.served(export.tabular))
-                comparison = self._compared(export.steps, expected, answers)
-                worst = comparison if not comparison.within else self._elsewhere(engine, export, others)
-            except (RejectedModelError, ExecutionError, InvalidInputError) as error:
-                found.append(f"in {export.way} it does not run ({error.detail})")
-                continue
-            if worst is None:
-                return Faithful(export, engine, answers, comparison)
-            engine.close()
-            found.append(f"in {export.way} {worst}")
-        raise ConversionError(
-            f"the graph does not answer as the model does on {rows.count} rows: {'; '.join(found)}; {advice}",
-            source=self.source.name,
-        )
-
-    def _exports(self, rows: Rows, labels: Sequence[tuple[str, ...]], found: list[str]) -> Iterator[Export]:
-        """The ways to write the graph; the first must be there, what is wrong with it is not hidden by the others."""
-        try:
-            yield from self.model.exports(rows, labels)
-        except ConversionError as error:
-            if not found:
-                raise
-            found.append(f"another way cannot be written ({error.detail})")
-
-    def _elsewhere(self, engine: OnnxEngine, export: Export, others: list[tuple[Rows, Tensors]]) -> Comparison | None:
-        """The first comparison on inputs of other sizes that fails. Raises as the engine does where it does not run."""
-        for rows, expected in others:
-            answers = graph_answers(engine, export.steps, rows.served(export.tabular))
-            comparison = self._compared(export.steps, expected, answers)
-            if not comparison.within:
-                return comparison
-        return None
-
-    def _compared(self, steps: Steps, expected: Tensors, answers: Tensors) -> Comparison:
-        names = [names_of(step.target) for step in steps.targets]
-        return compare(expected, untie(expected, answers, names, margin=2 * self.tolerance.absolute), self.tolerance)
 
     def _evaluations(self, faithful: Faithful, truth: Tensor | None, expected: Tensors) -> tuple[Evaluation, ...]:
         steps, rows = faithful.export.steps, faithful.comparison.rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import shutil
 import tempfile
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from onnxlet.errors import InvalidInputError
+from onnxlet.errors import ExecutionError, InvalidInputError, RejectedModelError, UnavailableError
 from onnxlet.golden import GoldenCase, decode_cases, encode_cases
 from onnxlet.manifest import Draft, canonical, digest
 
@@ -19,6 +20,8 @@ MODEL = "model.onnx"
 DATA = "model.onnx.data"
 DRAFT = "draft.json"
 GOLDEN = "golden.json"
+FULL = 2**20
+"""Free bytes on a disk that is as good as full."""
 
 
 @contextmanager
@@ -44,6 +47,26 @@ def new_directory(output: Path) -> Iterator[Path]:
         filled.rename(output)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+@contextmanager
+def told_of_disks(*places: Path) -> Iterator[None]:
+    """Say what libraries hide: that a disk is full. Raises UnavailableError, as for what cannot be written."""
+    try:
+        yield
+    except (OSError, RejectedModelError, ExecutionError) as error:
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        for place in places:
+            folder = next(each for each in (place, *place.absolute().parents) if each.exists())
+            if full or shutil.disk_usage(folder).free < FULL:
+                raise UnavailableError(
+                    f"the disk of {str(folder)!r} is full, nothing was written: make room, or set TMPDIR elsewhere"
+                ) from error
+        if isinstance(error, OSError):
+            raise UnavailableError(
+                f"cannot write {str(places[-1])!r}: {error.strerror}; nothing was written"
+            ) from error
+        raise
 
 
 def source_digest(source: Path) -> str | None:

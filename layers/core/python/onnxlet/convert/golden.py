@@ -63,5 +63,5 @@ def _order(steps: Steps, outputs: Tensors) -> list[int]:
     if not steps.targets:
         return telling_order(None, outputs.get(PREDICTION))
     names = [names_of(step.target) for step in steps.targets]
-    orders = [telling_order(outputs[label], outputs.get(probabilities)) for label, _, probabilities in names]
+    orders = [telling_order(outputs[each.label], outputs.get(each.probabilities)) for each in names]
     return list(dict.fromkeys(chain.from_iterable(zip(*orders, strict=True))))

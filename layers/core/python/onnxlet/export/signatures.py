@@ -96,14 +96,14 @@ def _graph_inputs(tabular: Tabular, graph: Signature, columns: Tensors) -> Tenso
 
 def _classified(step: Classification, outputs: Tensors) -> Tensors:
     """What Classifier makes of the outputs."""
-    label, probability, probabilities = names_of(step.target)
+    names = names_of(step.target)
     values = tf.reshape(outputs[step.label], [-1])
     position = tf.argmax(tf.cast(values[:, None] == tf.constant(list(step.classes), values.dtype), tf.int8), -1)
-    answers = {**outputs, label: tf.gather(tf.constant(list(step.labels)), position) if step.labels else values}
+    answers = {**outputs, names.label: tf.gather(tf.constant(list(step.labels)), position) if step.labels else values}
     if step.probabilities is not None:
         shares = outputs[step.probabilities]
-        answers[probability] = tf.gather(shares, position, batch_dims=1)
-        answers[probabilities] = shares
+        answers[names.probability] = tf.gather(shares, position, batch_dims=1)
+        answers[names.probabilities] = shares
     return answers
 
 

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import errno
 import platform
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from onnxlet.convert.directory import DATA, MODEL, assets_of, new_directory, read_draft, write_draft
+from onnxlet.convert.directory import DATA, MODEL, assets_of, new_directory, read_draft, told_of_disks, write_draft
 from onnxlet.convert.evaluation import measure
 from onnxlet.convert.table import Targets, quoted
 from onnxlet.errors import (
-    ExecutionError,
     InvalidInputError,
-    RejectedModelError,
-    UnavailableError,
 )
 from onnxlet.golden import GoldenCase
 from onnxlet.manifest import Bounds, Draft, Evaluation, Optimization, Rung, Tolerance
@@ -38,8 +33,6 @@ from onnxlet.verify.reference import carry_reference
 
 SMALL = 256_000
 """Bytes of a graph below which it stays exact: it loads in milliseconds as it is."""
-FULL = 2**20
-"""Free bytes on a disk that is as good as full."""
 ONNX = "onnx"
 OPTIMIZED = "optimized"
 MACHINES = {"x86_64": "x86-64", "AMD64": "x86-64", "aarch64": "arm64", "arm64": "arm64"}
@@ -91,7 +84,7 @@ class Optimizing:
         """Choose, and write the directory, or nothing. Raises UnavailableError where the disk is full."""
         with (
             tempfile.TemporaryDirectory(prefix="onnxlet-") as folder,
-            told_of_full_disks(Path(folder), output),
+            told_of_disks(Path(folder), output),
             new_directory(output) as filled,
         ):
             climbed = self._climbed(Path(folder))
@@ -222,19 +215,3 @@ class Optimizing:
 def _bytes(directory: Path) -> int:
     """Bytes of the graph and its weights in a converted directory."""
     return sum(file.stat().st_size for file in (directory / MODEL, directory / DATA) if file.exists())
-
-
-@contextmanager
-def told_of_full_disks(*places: Path) -> Iterator[None]:
-    """Say what libraries hide: that a disk is full."""
-    try:
-        yield
-    except (OSError, RejectedModelError, ExecutionError) as error:
-        full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-        for place in places:
-            folder = next(each for each in (place, *place.absolute().parents) if each.exists())
-            if full or shutil.disk_usage(folder).free < FULL:
-                raise UnavailableError(
-                    f"the disk of {str(folder)!r} is full, nothing was written: make room, or set TMPDIR elsewhere"
-                ) from error
-        raise

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from onnxlet.errors import ExecutionError
@@ -14,9 +14,10 @@ from onnxlet.tensors import Tensor, Tensors
 LABEL = "label"
 PROBABILITY = "probability"
 PROBABILITIES = "probabilities"
+PROVIDES = (LABEL, PROBABILITY, PROBABILITIES)
 
 
-class Names(NamedTuple):
+class Names(msgspec.Struct, frozen=True):
     """What the served outputs of one target are called."""
 
     label: str = LABEL
@@ -26,7 +27,7 @@ class Names(NamedTuple):
 
 def names_of(target: str) -> Names:
     """The names for a target: of several it ends them, `label_stage`."""
-    return Names(*(f"{name}_{target}" for name in Names())) if target else Names()
+    return Names(*(f"{name}_{target}" for name in PROVIDES)) if target else Names()
 
 
 class Classifier:
@@ -34,7 +35,7 @@ class Classifier:
 
     def __init__(self, step: Classification) -> None:
         self._label, self._probabilities = step.label, step.probabilities
-        self._served = names_of(step.target)
+        self._served = msgspec.structs.astuple(names_of(step.target))
         self.provides: tuple[str, ...] = self._served if step.probabilities is not None else self._served[:1]
         """The served outputs it makes."""
         self.needs = [step.label] if step.probabilities is None else [step.label, step.probabilities]

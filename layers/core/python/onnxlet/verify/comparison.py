@@ -85,11 +85,11 @@ def untie(expected: Tensors, got: Tensors, targets: Iterable[Names], *, margin: 
     There either label is right: which one comes out is a matter of rounding.
     """
     untied = dict(got)
-    for label, _, probabilities in targets:
-        if probabilities not in expected:
+    for names in targets:
+        if names.probabilities not in expected:
             continue
-        ranked = np.sort(expected[probabilities], axis=1)
+        ranked = np.sort(expected[names.probabilities], axis=1)
         if ranked.shape[1] > 1:
             tied = ranked[:, -1] - ranked[:, -2] <= margin
-            untied[label] = np.where(tied, expected[label], got[label])
+            untied[names.label] = np.where(tied, expected[names.label], got[names.label])
     return untied

@@ -64,8 +64,8 @@ class Case:
         """The share of each target's labels that changed, where the reference was not undecided."""
         names = [target.answers for target in self.task.targets]
         candidate = untie(self.reference, self.candidate, names, margin=TIED)
-        for target, (label, *_) in zip(self.task.targets, names, strict=True):
-            changed = float((self.reference[label] != candidate[label]).mean())
+        for target, served in zip(self.task.targets, names, strict=True):
+            changed = float((self.reference[served.label] != candidate[served.label]).mean())
             yield _within("label_change", changed, max(self.bounds.label_change, 1 / self.rows), about=target.name)
 
     def _error(self, truth: Tensor, before: Metrics, after: Metrics) -> Iterator[Finding]:

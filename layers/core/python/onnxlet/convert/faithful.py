@@ -1,0 +1,120 @@
+"""The search for a graph that answers as the model does: the ways to write it, tried one by one, best first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from onnxlet.convert import Progress
+from onnxlet.convert.evaluation import graph_answers
+from onnxlet.convert.source import Export, Rows, TrainedModel
+from onnxlet.engine import OnnxEngine, load_engine
+from onnxlet.errors import ConversionError, ExecutionError, InvalidInputError, RejectedModelError
+from onnxlet.manifest import Steps, Tolerance
+from onnxlet.steps import names_of
+from onnxlet.tensors import Tensors
+from onnxlet.verify import Comparison, compare, untie
+from onnxlet.verify.findings import scaled_distances
+from onnxlet.verify.task import task_of
+
+RUN_DEADLINE = 60.0
+NEAR = 1e-5
+"""Of the answers' scale: single precision that is farther off gives way to double precision that is not."""
+
+
+@dataclass(frozen=True)
+class Faithful:
+    """An export whose answers are the model's own."""
+
+    export: Export
+    engine: OnnxEngine
+    answers: Tensors
+    comparison: Comparison
+    distance: float
+    """The largest one, on the scale of the answers."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """A model, what it answers to rows, and how near a graph must come."""
+
+    model: TrainedModel
+    rows: Rows
+    expected: Tensors
+    labels: Sequence[tuple[str, ...]]
+    tolerance: Tolerance
+    say: Progress
+
+    def faithful(self, path: Path) -> Faithful:
+        """The first way that is near to the model, else the first within the tolerance; its graph is in `path`.
+
+        Raises ConversionError with what was measured if there is none.
+        """
+        found: list[str] = []
+        advice = ""
+        first: Faithful | None = None
+        others = [(other, self.model.answers(other)) for other in self.rows.others]
+        for export in self._exports(found):
+            advice = export.advice
+            self.say(
+                f"comparing the graph in {export.way} with the {self.model.framework} model on {self.rows.count} rows"
+            )
+            tried = self._tried(path, export, others, found)
+            if tried is None:
+                continue
+            if tried.distance <= NEAR:
+                if first is not None:
+                    first.engine.close()
+                    self.say(f"taking {export.way}: {first.export.way} is {first.distance:.1g} off")
+                return tried
+            found.append(f"in {export.way} answers are {tried.distance:.1g} off")
+            first = first or tried
+        if first is None:
+            raise ConversionError(
+                f"the graph does not answer as the model does on {self.rows.count} rows: {'; '.join(found)}; {advice}"
+            )
+        path.write_bytes(first.export.graph)
+        return first
+
+    def _tried(
+        self, path: Path, export: Export, others: list[tuple[Rows, Tensors]], found: list[str]
+    ) -> Faithful | None:
+        """The export if it answers within the tolerance; else what is wrong with it is `found`."""
+        path.write_bytes(export.graph)
+        try:
+            engine = load_engine(path, threads=1, optimized=False, run_deadline=RUN_DEADLINE)
+            answers = graph_answers(engine, export.steps, self.rows.served(export.tabular))
+            comparison = self._compared(export.steps, self.expected, answers)
+            worst = comparison if not comparison.within else self._elsewhere(engine, export, others)
+        except (RejectedModelError, ExecutionError, InvalidInputError) as error:
+            found.append(f"in {export.way} it does not run ({error.detail})")
+            return None
+        if worst is not None:
+            engine.close()
+            found.append(f"in {export.way} {worst}")
+            return None
+        apart = scaled_distances(self.expected, answers, task_of(export.steps, self.expected, None))
+        return Faithful(export, engine, answers, comparison, float(apart.max(initial=0.0)))
+
+    def _exports(self, found: list[str]) -> Iterator[Export]:
+        """The ways to write the graph; the first must be there, what is wrong with it is not hidden by the others."""
+        try:
+            yield from self.model.exports(self.rows, self.labels)
+        except ConversionError as error:
+            if not found:
+                raise
+            found.append(f"another way cannot be written ({error.detail})")
+
+    def _elsewhere(self, engine: OnnxEngine, export: Export, others: list[tuple[Rows, Tensors]]) -> Comparison | None:
+        """The first comparison on inputs of other sizes that fails. Raises as the engine does where it does not run."""
+        for rows, expected in others:
+            answers = graph_answers(engine, export.steps, rows.served(export.tabular))
+            comparison = self._compared(export.steps, expected, answers)
+            if not comparison.within:
+                return comparison
+        return None
+
+    def _compared(self, steps: Steps, expected: Tensors, answers: Tensors) -> Comparison:
+        names = [names_of(step.target) for step in steps.targets]
+        return compare(expected, untie(expected, answers, names, margin=2 * self.tolerance.absolute), self.tolerance)
