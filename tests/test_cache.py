@@ -23,7 +23,7 @@ from onnxlet.errors import (
     UnavailableError,
 )
 from onnxlet.manifest import Artifact, Manifest, Provenance, digest, encode_manifest
-from onnxlet.ranges import IN_FLIGHT, RANGE
+from onnxlet.ranges import IN_FLIGHT, LONGEST, RANGE, range_of
 from onnxlet.signature import Signature
 from onnxlet.store import Store, open_store
 
@@ -69,12 +69,14 @@ def test_a_versions_files_arrive_whole_and_in_their_folders(store: Store, tmp_pa
     assert folder.parent == tmp_path
 
 
-@pytest.mark.parametrize("size", [RANGE - 1, RANGE, RANGE + 1, 2 * RANGE, (IN_FLIGHT + 1) * RANGE + 5])
+@pytest.mark.parametrize(
+    "size", [RANGE - 1, RANGE, RANGE + 1, 2 * RANGE, (IN_FLIGHT + 1) * RANGE + 5, IN_FLIGHT * LONGEST + 9]
+)
 def test_large_files_arrive_in_ranges(size: int, store: Store, tmp_path: Path) -> None:
     files = {"model.onnx": noise(size)}
     fragile = FragileStore(store)
     assert contents(fetch(fragile, fill(store, files), tmp_path)) == files
-    assert fragile.reads[PREFIX + "model.onnx"] == max(1, -(-size // RANGE))
+    assert fragile.reads[PREFIX + "model.onnx"] == max(1, -(-size // range_of(size)))
 
 
 def test_small_files_are_read_without_threads(store: Store, tmp_path: Path) -> None:

@@ -271,3 +271,12 @@ def test_a_client_that_does_not_fetch_its_answers_is_not_given_more(address: Add
         while received.count(b"HTTP/1.1 200") < 10:
             received += connection.recv(1 << 20)
         assert 0 < received.count(b"<short") < 10
+
+
+def test_heads_are_remembered_unless_they_could_name_a_person_or_hold_a_secret() -> None:
+    plain = b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3"
+    assert read_head(plain) is read_head(plain)
+    for header in (b"Authorization: Bearer abc", b"Cookie: a=b", b"X-Onnxlet-Routing-Key: patient-7"):
+        head = read_head(plain + b"\r\n" + header)
+        assert head is not None
+        assert head is not read_head(plain + b"\r\n" + header)

@@ -1,6 +1,8 @@
 """Parallel ranged reads: an object's bytes in order, while the next ranges are on their way.
 
-S3's own guidance is ranges of 8 or 16 MB over several connections ("Performance design patterns for Amazon S3").
+S3's own guidance is ranges of 8 or 16 MB over several connections, one for each 85 to 90 MB/s that are wanted
+("Performance design patterns for Amazon S3"). Four of them are more than a Lambda function's network carries (some
+75 MB/s for long, a few times that for a moment), so an object that four ranges can hold is not cut finer.
 """
 
 from __future__ import annotations
@@ -13,8 +15,10 @@ from onnxlet.errors import OnnxletError, StoreUnavailableError
 from onnxlet.store import Store
 
 RANGE = 16 * 2**20
-"""Bytes of one ranged read; smaller objects are read whole."""
-IN_FLIGHT = 8
+"""Bytes of one ranged read, at least; smaller objects are read whole."""
+LONGEST = 2 * RANGE
+"""Bytes of one ranged read, at most."""
+IN_FLIGHT = 4
 """Ranges that are held or on their way at once."""
 
 
@@ -32,10 +36,15 @@ def read_ranges(store: Store, key: str, size: int, until: float, keep: Keep) -> 
         for number in range(reading.count):
             chunk = reading.wait_for(number, until)
             yield chunk
-            if len(chunk) < RANGE:
+            if len(chunk) < reading.range:
                 return
     finally:
         reading.stop()
+
+
+def range_of(size: int) -> int:
+    """Bytes of each ranged read of an object of `size` bytes, but for the last."""
+    return min(max(RANGE, -(-size // IN_FLIGHT)), LONGEST)
 
 
 def took_too_long(key: str) -> StoreUnavailableError:
@@ -47,7 +56,8 @@ class _Reading:
     """Workers that read ranges ahead of the one who consumes them, at most IN_FLIGHT."""
 
     def __init__(self, store: Store, key: str, size: int, keep: Keep) -> None:
-        self.count = -(-size // RANGE)
+        self.range = range_of(size)
+        self.count = -(-size // self.range)
         self._store, self._key, self._size, self._keep = store, key, size, keep
         self._changed = threading.Condition()
         self._arrived: dict[int, bytes | memoryview] = {}
@@ -85,9 +95,9 @@ class _Reading:
             self._read(number)
 
     def _read(self, number: int) -> None:
-        start = number * RANGE
+        start = number * self.range
         try:
-            chunk = self._store.get_range(self._key, start, min(RANGE, self._size - start))
+            chunk = self._store.get_range(self._key, start, min(self.range, self._size - start))
             if not self._kept(chunk, start):
                 return
         except (OnnxletError, OSError) as error:

@@ -23,6 +23,19 @@ LONGEST_HEAD = 2048
 """Bytes of a head up to which it is read here."""
 HEADS = 256
 """Heads remembered: clients that keep their connections send the same one again and again."""
+HARMLESS = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "accept-language",
+        "connection",
+        "content-length",
+        "content-type",
+        "host",
+        "user-agent",
+    }
+)
+"""Headers that may be remembered. Others can name a person or hold a secret."""
 
 _END = b"\r\n\r\n"
 _REQUEST_LINE = re.compile(r"POST (/[A-Za-z0-9][A-Za-z0-9._:/-]*) HTTP/1\.1")
@@ -55,9 +68,23 @@ class Head(NamedTuple):
     length: int
 
 
-@lru_cache(maxsize=HEADS)
+_heads: dict[bytes, Head] = {}
+
+
 def read_head(head: bytes) -> Head | None:
     """What a head without its last two line ends says, or None if it is not in the plainest form."""
+    known = _heads.get(head)
+    if known is not None:
+        return known
+    found = _parsed(head)
+    if found is not None and HARMLESS.issuperset(found.headers):
+        if len(_heads) >= HEADS:
+            _heads.clear()
+        _heads[head] = found
+    return found
+
+
+def _parsed(head: bytes) -> Head | None:
     first, *lines = head.decode("latin-1").split("\r\n")
     called = _REQUEST_LINE.fullmatch(first)
     headers: dict[str, str] = {}
@@ -77,6 +104,11 @@ def read_head(head: bytes) -> Head | None:
 @lru_cache(maxsize=HEADS)
 def _write_fields(fields: tuple[tuple[str, str], ...]) -> bytes:
     return "".join(f"{name.lower()}: {value}\r\n" for name, value in fields).encode("latin-1")
+
+
+@lru_cache(maxsize=1)
+def _write_defaults(fields: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    return b"".join(b"%b: %b\r\n" % field for field in fields)
 
 
 @lru_cache(maxsize=HEADS)
@@ -142,7 +174,7 @@ class Express(HttpToolsProtocol):
             b"".join(
                 (
                     _status_line(response.status),
-                    *[b"%b: %b\r\n" % field for field in self.server_state.default_headers],
+                    _write_defaults(tuple(self.server_state.default_headers)),
                     _write_fields(tuple(response.headers.items())),
                     b"content-length: %d\r\n\r\n" % len(response.body),
                     response.body,
