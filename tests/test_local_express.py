@@ -7,10 +7,13 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from operator import attrgetter
 
 import pytest
 import uvicorn
 
+from onnxlet.local import express as module
 from onnxlet.local.asgi import Receive, Scope, Send, read_body, send_response
 from onnxlet.local.express import LONGEST_HEAD, express, read_head
 from onnxlet.messages import Request, Response
@@ -46,9 +49,9 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     await send_response(send, Response(200, b"<long %b %b>" % (path, body or b""), {"X-Kept": "Yes"}), scope["method"])
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[Address]:
-    """Where a server with both ways listens."""
+@contextmanager
+def served() -> Iterator[Address]:
+    """Where a server with both ways listens, while it does."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         config = uvicorn.Config(
             application,
@@ -66,6 +69,13 @@ def address() -> Iterator[Address]:
         yield listening.getsockname()
         server.should_exit = True
         thread.join(TIMEOUT)
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[Address]:
+    """Where a server with both ways listens."""
+    with served() as listening:
+        yield listening
 
 
 def exchange(address: Address, *pieces: bytes) -> bytes:
@@ -280,3 +290,9 @@ def test_heads_are_remembered_unless_they_could_name_a_person_or_hold_a_secret()
         head = read_head(plain + b"\r\n" + header)
         assert head is not None
         assert head is not read_head(plain + b"\r\n" + header)
+
+
+def test_where_uvicorn_has_other_insides_it_answers_everything_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_uvicorns", attrgetter("renamed_in_a_later_version"))
+    with served() as address:
+        assert b"<long /a {}>" in exchange(address, post("/a"))

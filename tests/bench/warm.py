@@ -22,7 +22,7 @@ MICRO = 1e6
 IMAGE = (1, 3, 224, 224)
 
 
-def _warm(stage: Stage, event: str, model: str = "diagnosis") -> tuple[tuple[float, float], tuple[float, float]]:
+def _warm(stage: Stage, event: str, model: str = "diagnosis") -> dict[str, tuple[float, float]]:
     environ = (
         stage.environ
         | BUILT
@@ -33,8 +33,7 @@ def _warm(stage: Stage, event: str, model: str = "diagnosis") -> tuple[tuple[flo
         }
     )
     arguments = [str(PROBES / "warm.py"), HANDLER, str(stage.published(model)), str(stage.event(event))]
-    measured = json.loads(run_probe(arguments, environ)[1])
-    return measured["handler"], measured["run"]
+    return {name: (median, tail) for name, (median, tail) in json.loads(run_probe(arguments, environ)[1]).items()}
 
 
 def warm_rows(stage: Stage) -> list[Row]:
@@ -45,8 +44,10 @@ def warm_rows(stage: Stage) -> list[Row]:
         (5, "many-rows", "warm handler, 256 x 30, three outputs, beyond the run", 350.0),
         (5, "many-rows-one-output", "warm handler, 256 x 30, one output, beyond the run", 300.0),
     ):
-        (median, tail), (floor, _) = _warm(stage, event, "score" if event.endswith("one-output") else "diagnosis")
-        parts: dict[str, float | str] = {"handler p50 us": median * MICRO, "run p50 us": floor * MICRO}
+        measured = _warm(stage, event, "score" if event.endswith("one-output") else "diagnosis")
+        (median, tail), (floor, _) = measured["handler"], measured["run"]
+        parts: dict[str, float | str] = {f"{name} p50 us": each[0] * MICRO for name, each in measured.items()}
+        parts["bare beyond the run us"] = (measured["bare"][0] - floor) * MICRO
         rows.append(Row(number, name, (median - floor) * MICRO, budget, "us", parts=parts))
         if number == 4:
             rows.append(Row(4, "warm handler, 1 x 30, p99 / p50", tail / median, 4.0, "ratio"))
