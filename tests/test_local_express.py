@@ -292,6 +292,46 @@ def test_heads_are_remembered_unless_they_could_name_a_person_or_hold_a_secret()
         assert head is not read_head(plain + b"\r\n" + header)
 
 
+def test_a_body_may_come_after_its_head(address: Address) -> None:
+    head, body = post("/a", b""" {"instances": []}""").split(b"\r\n\r\n")
+    head += b"\r\n\r\n"
+    assert bodies(exchange(address, head, body, head, body)) == [b"short /a %b" % body] * 2
+
+
+def test_a_body_that_comes_in_pieces_after_its_head_is_left_to_uvicorn(address: Address) -> None:
+    head, body = post("/a", b"abcd").split(b"\r\n\r\n")
+    assert bodies(exchange(address, head + b"\r\n\r\n", body[:1], body[1:])) == [b"long /a abcd"]
+
+
+def test_what_follows_a_late_body_is_another_request(address: Address) -> None:
+    head, body = post("/a", b"abcd").split(b"\r\n\r\n")
+    got = exchange(address, head + b"\r\n\r\n", body + post("/b", b"x"))
+    assert bodies(got) == [b"long /a abcd", b"long /b x"]
+
+
+def test_a_request_that_has_begun_outlives_the_time_of_idle_connections(address: Address) -> None:
+    head, body = post("/a", b"abcd").split(b"\r\n\r\n")
+    with socket.create_connection(address, TIMEOUT) as connection:
+        connection.sendall(post("/first"))
+        assert b"short" in connection.recv(65536)
+        connection.sendall(head + b"\r\n\r\n")
+        time.sleep(KEEP_ALIVE * 2.5)
+        connection.sendall(body)
+        assert b"<long /a abcd>" in connection.recv(65536)
+
+
+def test_a_request_that_has_begun_outlives_the_servers_end() -> None:
+    head, body = post("/a", b"abcd").split(b"\r\n\r\n")
+    with served() as address:
+        connection = socket.create_connection(address, TIMEOUT)
+        connection.sendall(head + b"\r\n\r\n")
+        time.sleep(PIECE)
+        late = threading.Timer(10 * PIECE, connection.sendall, (body,))
+        late.start()
+    with connection:
+        assert b"<long /a abcd>" in connection.recv(65536)
+
+
 def test_where_uvicorn_has_other_insides_it_answers_everything_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_uvicorns", attrgetter("renamed_in_a_later_version"))
     with served() as address:

@@ -1,8 +1,9 @@
 """Express: predictions that are answered where their bytes arrive, without a scope, a task or messages between them.
 
-Those cost as much as a small prediction. What goes this way is what leaves nothing to interpret: one whole request in
-one piece, in the plainest form of HTTP/1.1 (RFC 9112), on a connection where nothing else is going on. All else, what
-is wrong included, is uvicorn's to read, so that no two readers can take one request for two different ones.
+Those cost as much as a small prediction. What goes this way is what leaves nothing to interpret: one whole request, in
+one piece or in two, head and body, as most clients send it, in the plainest form of HTTP/1.1 (RFC 9112), on a
+connection where nothing else is going on. All else, what is wrong included, is uvicorn's to read, every byte of it, so
+that no two readers can take one request for two different ones.
 """
 
 from __future__ import annotations
@@ -126,6 +127,8 @@ class Express(HttpToolsProtocol):
     """Whether this uvicorn has all that the short way needs."""
     _between = True
     """Whether the next byte that uvicorn's parser gets is a request's first."""
+    _held = b""
+    """A head that came without its body."""
     _answered_at = 0.0
     """The loop's time of the latest answer on the short way."""
 
@@ -149,25 +152,46 @@ class Express(HttpToolsProtocol):
         self._between = not self.parser.should_upgrade()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close the connection, unless an answer has gone out since the time began to run."""
+        """Close the connection, unless an answer has gone out since the time began to run, or a request has begun."""
         left = self._answered_at + self.timeout_keep_alive - self.loop.time()
-        if left > 0:
+        if self._held:
+            self._pass_on()
+        elif left > 0:
             self.timeout_keep_alive_task = self.loop.call_later(left, self.timeout_keep_alive_handler)
         else:
             super().timeout_keep_alive_handler()
 
+    def shutdown(self) -> None:
+        """Close the connection, after the request that has begun on it."""
+        if self._held:
+            self._pass_on()
+        super().shutdown()
+
     def data_received(self, data: bytes) -> None:
         """Answer what has arrived, or begin to."""
-        if not (self._open and self._between and self._answered(data)):
+        if self._held:
+            data, self._held = self._held + data, b""
+        if not (self._open and self._between and self._taken(data)):
             super().data_received(data)
 
-    def _answered(self, data: bytes) -> bool:
-        """Whether `data` was a request that could be answered at once; if so, it was."""
+    def _pass_on(self) -> None:
+        held, self._held = self._held, b""
+        super().data_received(held)
+
+    def _taken(self, data: bytes) -> bool:
+        """Whether `data` is a request that could be answered at once, and was, or the head of what may be one."""
         end = data.find(_END, 0, LONGEST_HEAD)
         head = read_head(data[:end]) if end > 0 else None
-        if head is None or len(data) != end + len(_END) + head.length or self._busy():
+        if head is None or self._busy():
             return False
-        response = self.answer_at_once(Request("POST", head.path, "", head.headers, data[end + len(_END) :]))
+        body = data[end + len(_END) :]
+        if head.length and not body:
+            self._held = data
+            return True
+        return len(body) == head.length and self._answered(Request("POST", head.path, "", head.headers, body))
+
+    def _answered(self, request: Request) -> bool:
+        response = self.answer_at_once(request)
         if response is None:
             return False
         self.transport.write(
