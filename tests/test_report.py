@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from onnxlet.manifest import Bounds, Optimization, Provenance
+from onnxlet.manifest import Bounds, Calibration, Golden, Optimization, Provenance, Rung
 from onnxlet.tensors import Tensors
 from onnxlet.verify.contract import judge
 from onnxlet.verify.plots import decades, plots_of
@@ -65,7 +65,20 @@ def page() -> str:
     draft = msgspec.structs.replace(
         DRAFT,
         provenance=Provenance(f"framework {EVIL}", {"ai.onnx": 21}, {"package": EVIL}),
-        optimization=Optimization("dynamic-int8", EVIL, 100, 50),
+        optimization=Optimization(
+            "dynamic-int8",
+            EVIL,
+            100_000,
+            50_000,
+            calibration=Calibration("min-max", 64, "sha256:11"),
+            kept=(f"node {EVIL}",),
+            rungs=(
+                Rung("float", "none", "passed", "another is better", 100_000, 2e-3, 3e-2, {"accuracy": 0.5}, 0.0),
+                Rung(f"small {EVIL}", "dynamic-int8", "chosen", EVIL, 50_000, 1e-3, 2e-2, {"accuracy": 0.25}, 0.125),
+                Rung("static-int8", "static-int8", "skipped", "too few rows"),
+            ),
+        ),
+        golden=Golden("golden.json", "synthetic", 4),
     )
     stages = {"source": reference, "onnx": onnx, "optimized": candidate}
     return report_of(draft, contract, plots_of(task, stages, truth))
@@ -95,7 +108,7 @@ def test_it_needs_nothing_and_may_load_nothing(page: str) -> None:
 def test_its_charts_are_named_for_those_who_cannot_see_them(page: str) -> None:
     charts = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
 
-    assert len(charts) == 4
+    assert len(charts) == 6
     for chart in charts:
         root = ET.fromstring(chart)  # noqa: S314 - our own page
         assert root.get("role") == "img"
@@ -107,6 +120,27 @@ def test_it_says_the_verdict_in_words_and_in_light_and_dark(page: str) -> None:
     assert "does not hold" in page
     assert "prefers-color-scheme:dark" in page
     assert "Worst slice" in page
+
+
+def test_it_shows_what_each_slice_lost(page: str) -> None:
+    (section,) = re.findall(r"<h2>Slices</h2>.*?</table>", page, re.DOTALL)
+
+    assert ": accuracy 1 on 60 rows, 1 before, loss 0</strong>" in section
+    assert section.count("<tr>") == 3
+    assert "loss</th>" in section
+
+
+def test_it_shows_what_each_rung_gave_and_why(page: str) -> None:
+    (section,) = re.findall(r"<h2>Optimization</h2>.*?</table>", page, re.DOTALL)
+    _, float_, small, skipped = re.findall(r"<tr>(.*?)</tr>", section)
+
+    assert re.findall(r">([^<>]+)</td>", float_) == ["float", "100.0", "2.000", "30.000", "0.5", "0"]
+    assert "passed<br><small>another is better</small>" in float_
+    assert ">50.0<" in small
+    assert "<strong>chosen</strong>" in small
+    assert re.findall(r">([^<>]+)<", skipped) == ["static-int8", "skipped", "too few rows"]
+    assert "min-max on 64 rows" in page
+    assert "4, synthetic; answers may be 0.0001 + 0.001 of their size apart" in page
 
 
 def test_it_holds_no_row(page: str) -> None:
@@ -132,5 +166,6 @@ def test_a_report_without_a_truth_has_no_metrics() -> None:
     page = report_of(DRAFT, contract, plots_of(task, {"source": given, "onnx": given}, None))
 
     assert "<h2>Metrics</h2>" not in page
+    assert "<h2>Optimization</h2>" not in page
     assert "no target was given" in page
     assert "holds" in page

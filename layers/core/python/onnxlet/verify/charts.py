@@ -12,25 +12,40 @@ WIDTH = 640
 LEFT = 150
 RIGHT = 70
 LINE = 22
+LETTER = 6.8
+"""Width of one, about."""
 
 Pairs = Sequence[tuple[str, Sequence[float | None]]]
 
 
-def bars(title: str, rows: Pairs, stages: Sequence[str], *, most: float, form: str = "{:.3f}", colour: int = 0) -> str:
-    """Horizontal bars: per row one for each stage, from 0 to `most`; the first stage has the page's n-th `colour`."""
+def bars(
+    title: str,
+    rows: Pairs,
+    stages: Sequence[str],
+    *,
+    most: float,
+    form: str = "{:.3f}",
+    colour: int = 0,
+    left: int = LEFT,
+) -> str:
+    """Horizontal bars: per row one for each stage, from 0 to `most`; the first stage has the page's n-th `colour`.
+
+    `left` is the room for the rows' names.
+    """
     parts, top = [], 8.0
+    across = (WIDTH - left - RIGHT) / (most or 1)
     thick = LINE * 0.8 / max(len(stages), 1) if len(stages) > 1 else LINE * 0.6
     for name, values in rows:
-        parts.append(_text(LEFT - 8, top + LINE * 0.65 + 2, name, anchor="end"))
+        parts.append(_text(left - 8, top + LINE * 0.65 + 2, name, anchor="end", room=left))
         for index, value in enumerate(values):
             if value is not None:
-                width = max(value, 0) / (most or 1) * (WIDTH - LEFT - RIGHT)
+                width = max(value, 0) * across
                 y = top + 3 + index * thick
-                box = f'x="{LEFT}" y="{y:.1f}" width="{width:.1f}" height="{thick - 1:.1f}"'
+                box = f'x="{left}" y="{y:.1f}" width="{width:.1f}" height="{thick - 1:.1f}"'
                 parts.append(f'<rect class="s{index + colour}" {box}/>')
         told = [value for value in values if value is not None]
         if told:
-            x = LEFT + max(0.0, *told) / (most or 1) * (WIDTH - LEFT - RIGHT) + 6
+            x = left + max(0.0, *told) * across + 6
             parts.append(_text(x, top + LINE * 0.65 + 2, form.format(told[-1])))
         top += LINE + 4
     described = "; ".join(f"{name}: " + ", ".join(_said(stages, values, form)) for name, values in rows)
@@ -77,7 +92,7 @@ def curve(title: str, lines: Mapping[str, Sequence[tuple[float, float]]], *, acr
         at = [(left + side * x, top + side * (1 - y)) for x, y in points]
         parts.append(f'<polyline class="l{index}" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in at)}"/>')
         parts += [f'<circle class="s{index}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in at]
-    parts.append(_text(left + side / 2, top + side + 34, across, anchor="middle"))
+    parts.append(_text(left + side / 2, top + side + 34, across, anchor="middle", room=side))
     parts.append(
         f'<text transform="translate(16 {top + side / 2}) rotate(-90)" text-anchor="middle">{escape(up)}</text>'
     )
@@ -92,8 +107,9 @@ def _said(stages: Sequence[str], values: Sequence[float | None], form: str) -> l
     return [f"{stage} {form.format(value)}" for stage, value in told if value is not None]
 
 
-def _text(x: float, y: float, text: str, *, anchor: str = "start", kind: str = "") -> str:
-    shown = text if len(text) <= 22 else text[:21] + "…"  # noqa: PLR2004 - what fits beside the bars
+def _text(x: float, y: float, text: str, *, anchor: str = "start", kind: str = "", room: int = LEFT) -> str:
+    fitting = int(room / LETTER)
+    shown = text if len(text) <= fitting else text[: fitting - 1] + "…"
     classed = f' class="{kind}"' if kind else ""
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{classed}>{escape(shown)}</text>'
 

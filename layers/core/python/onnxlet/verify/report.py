@@ -11,8 +11,11 @@ from html import escape
 from onnxlet.manifest import Contract, Draft, Estimate
 from onnxlet.verify.charts import bars, curve, whiskers
 from onnxlet.verify.plots import Plots, decades
+from onnxlet.verify.slices import loss_of, told_worst
 
 REPORT = "report.html"
+WIDE = 330
+"""Room for long names beside bars."""
 
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1b1f24;--paper:#fff;--faint:#59636e;--line:#d1d9e0;--c0:#59636e;
@@ -48,6 +51,7 @@ def report_of(draft: Draft, contract: Contract, plots: Plots) -> str:
         _distances(contract, plots),
         _classes(contract),
         _slices(contract),
+        _ladder(draft, contract.metric or ""),
         _origin(draft, contract),
     )
     return (
@@ -157,14 +161,48 @@ def _classes(contract: Contract) -> str:
 def _slices(contract: Contract) -> str:
     if not contract.slices:
         return ""
-    first, last = escape(contract.stages[0].stage), escape(contract.stages[-1].stage)
+    stages, metric = [contract.stages[0].stage, contract.stages[-1].stage], _named(contract.metric or "")
     rows = [
-        (escape(each.column), escape(each.value), str(each.rows), f"{each.before:.4g}", f"{each.after:.4g}")
+        (
+            escape(each.column),
+            escape(each.value),
+            str(each.rows),
+            *(f"{value:.4g}" for value in (each.before, each.after, loss_of(each, contract))),
+        )
         for each in contract.slices
     ]
-    worst = f"<p>Worst slice: <strong>{escape(contract.worst_slice)}</strong>.</p>" if contract.worst_slice else ""
-    head = ("column", "value", "rows", f"{contract.metric}, {first}", f"{contract.metric}, {last}")
-    return f"<h2>Slices</h2>{worst}" + _table(head, rows, numbers=(2, 3, 4))
+    told = told_worst(contract)
+    worst = f"<p>Worst slice: <strong>{escape(told)}</strong>.</p>" if told else ""
+    most = max(max(each.before, each.after) for each in contract.slices)
+    by_slice = [(str(each), [each.before, each.after]) for each in contract.slices]
+    chart = bars(f"By slice: {metric}", by_slice, stages, most=most, left=WIDE)
+    head = ("column", "value", "rows", *(f"{metric}, {escape(stage)}" for stage in stages), "loss")
+    return f"<h2>Slices</h2>{worst}{chart}" + _table(head, rows, numbers=(2, 3, 4, 5))
+
+
+def _ladder(draft: Draft, metric: str) -> str:
+    """What each rung of the optimization gave, and why it was chosen or not."""
+    rungs = draft.optimization.rungs if draft.optimization else ()
+    if not rungs:
+        return ""
+    rows = [
+        (
+            escape(rung.name),
+            "" if rung.bytes is None else f"{rung.bytes / 1000:.1f}",
+            *("" if seconds is None else f"{seconds * 1e3:.3f}" for seconds in (rung.latency, rung.latency_32)),
+            f"{rung.metrics[metric]:.4g}" if metric in rung.metrics else "",
+            "" if rung.distance is None else f"{rung.distance:.2g}",
+            (f"<strong>{rung.outcome}</strong>" if rung.outcome == "chosen" else rung.outcome)
+            + f"<br><small>{escape(rung.reason)}</small>",
+        )
+        for rung in rungs
+    ]
+    sizes = [(rung.name, [rung.bytes / 1000]) for rung in rungs if rung.bytes is not None]
+    most = max((size for _, (size,) in sizes), default=0)
+    chart = bars("Kilobytes of each rung", sizes, ["kB"], most=most, form="{:.1f}", colour=1, left=WIDE)
+    head = ("rung", "kB", "ms, 1 row", "ms, 32 rows", escape(_named(metric)), "distance", "outcome")
+    said = "<p>Times are those of the machine that optimized; distances are the largest, on the contract's scale.</p>"
+    return f"<h2>Optimization</h2>{said}{chart}" + _table(head, rows, numbers=range(1, 6))
 
 
 def _origin(draft: Draft, contract: Contract) -> str:
@@ -178,6 +216,15 @@ def _origin(draft: Draft, contract: Contract) -> str:
     if done is not None:
         rows.append(("optimization", escape(f"{done.method}: {done.reason}")))
         rows.append(("bytes", f"{done.bytes_before} → {done.bytes_after}"))
+        if done.kept:
+            rows.append(("left in float", escape(", ".join(done.kept))))
+        if done.calibration is not None:
+            digest = f"<code>{escape(done.calibration.digest)}</code>"
+            rows.append(("calibration", f"{escape(done.calibration.method)} on {done.calibration.rows} rows, {digest}"))
+    if draft.golden is not None:
+        near = draft.golden.tolerance
+        apart = f"answers may be {near.absolute:g} + {near.relative:g} of their size apart"
+        rows.append(("golden cases", f"{draft.golden.cases}, {draft.golden.source}; {apart}"))
     return "<h2>Origin</h2>" + _table(("", ""), rows)
 
 
