@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import count
 from time import perf_counter
 
 from onnxlet.engine import Engine
@@ -15,7 +16,7 @@ from onnxlet.tensors import Tensors
 
 NOT_SLOWER = 1.1
 """Times the latency of one row."""
-UNSURE = (0.92, 1.3)
+UNSURE = (0.92, 2.0)
 """Times the limit: in between, more rounds are measured before it is believed."""
 UNNOTICED = 10e-6
 """Seconds."""
@@ -23,8 +24,9 @@ FEWEST_ROUNDS = 2
 ROUNDS = 9
 MOST_SECONDS = 1.5
 """No further round is started once this much time went by."""
-UNDECIDED_ROUNDS = 90
-UNDECIDED_SECONDS = 8.0
+UNDECIDED_SECONDS = 4.0
+LEAST_SECONDS = 0.25
+"""Where it is decisive: what disturbs a processor lasts longer than a few runs of a small graph."""
 MOST_RUNS = 100
 """Of a round."""
 ROUND_SECONDS = 0.02
@@ -64,22 +66,22 @@ def latency_of(engine: Engine, reference: Engine, inputs: Tensors, *, decisive: 
     for warm in pair if runs > 1 else ():
         _fastest(warm, inputs, runs)
     fastest = [math.inf, math.inf]
-    latency = Latency(*fastest)
-    rounds = 0
-    while not _enough(rounds, perf_counter() - started, undecided=decisive and rounds > 0 and latency.undecided):
+    for rounds in count(1):
         for turn in (0, 1) if rounds % 2 else (1, 0):
             fastest[turn] = min(fastest[turn], _fastest(pair[turn], inputs, runs))
         latency = Latency(*fastest)
-        rounds += 1
+        if _enough(rounds, perf_counter() - started, decisive=decisive, undecided=latency.undecided):
+            break
     return latency
 
 
-def _enough(rounds: int, seconds: float, *, undecided: bool) -> bool:
+def _enough(rounds: int, seconds: float, *, decisive: bool, undecided: bool) -> bool:
     if rounds < FEWEST_ROUNDS:
         return False
-    if undecided:
-        return rounds >= UNDECIDED_ROUNDS or seconds >= UNDECIDED_SECONDS
-    return rounds >= ROUNDS or seconds >= MOST_SECONDS
+    if decisive and undecided:
+        return seconds >= UNDECIDED_SECONDS
+    least = LEAST_SECONDS if decisive else 0.0
+    return seconds >= MOST_SECONDS or (rounds >= ROUNDS and seconds >= least)
 
 
 def _fastest(engine: Engine, inputs: Tensors, runs: int) -> float:

@@ -149,8 +149,7 @@ class Bench:
 
     def _latency(self, engine: OnnxEngine, count: int) -> Latency:
         """Beside the float graph; that of one row is what decides."""
-        decisive = count == 1 and engine is not self._served
-        return latency_of(engine, self._served, self.rows.repeated(count), decisive=decisive)
+        return latency_of(engine, self._served, self.rows.repeated(count), decisive=count == 1)
 
 
 def _found(contract: Contract, *names: str) -> float:
