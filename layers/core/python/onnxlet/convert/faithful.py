@@ -9,16 +9,16 @@ from pathlib import Path
 from onnxlet.convert import Progress
 from onnxlet.convert.evaluation import graph_answers
 from onnxlet.convert.source import Export, Rows, TrainedModel
-from onnxlet.engine import OnnxEngine, load_engine
+from onnxlet.engine import OnnxEngine
 from onnxlet.errors import ConversionError, ExecutionError, InvalidInputError, RejectedModelError
 from onnxlet.manifest import Steps, Tolerance
 from onnxlet.steps import names_of
 from onnxlet.tensors import Tensors
 from onnxlet.verify import Comparison, compare, untie
+from onnxlet.verify.evaluation_data import opened
 from onnxlet.verify.findings import scaled_distances
 from onnxlet.verify.task import task_of
 
-RUN_DEADLINE = 60.0
 NEAR = 1e-5
 """Of the answers' scale: single precision that is farther off gives way to double precision that is not."""
 
@@ -83,7 +83,7 @@ class Search:
         """The export if it answers within the tolerance; else what is wrong with it is `found`."""
         path.write_bytes(export.graph)
         try:
-            engine = load_engine(path, threads=1, optimized=False, run_deadline=RUN_DEADLINE)
+            engine = opened(path)
             answers = graph_answers(engine, export.steps, self.rows.served(export.tabular))
             comparison = self._compared(export.steps, self.expected, answers)
             worst = comparison if not comparison.within else self._elsewhere(engine, export, others)

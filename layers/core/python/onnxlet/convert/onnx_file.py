@@ -13,14 +13,13 @@ from onnxlet.convert.graphs import declare_shape
 from onnxlet.convert.probing import plain_random
 from onnxlet.convert.tensor_model import TensorModel
 from onnxlet.convert.wishes import Wishes
-from onnxlet.engine import load_engine
 from onnxlet.errors import ConversionError, ExecutionError, InvalidInputError, RejectedModelError
 from onnxlet.prepare.inspection import inspect
 from onnxlet.prepare.shapes import observed_outputs
 from onnxlet.signature import TensorSpec
 from onnxlet.tensors import Tensors
+from onnxlet.verify.evaluation_data import opened
 
-RUN_DEADLINE = 60.0
 OLDEST = 7
 """The opset that ONNX Runtime promises to run; older ones behave otherwise in places."""
 
@@ -53,7 +52,7 @@ class OnnxFile:
         if inspected.producer_version:
             self.versions[self.framework] = inspected.producer_version
         self._path = path
-        self._engine = load_engine(path, threads=1, optimized=True, run_deadline=RUN_DEADLINE)
+        self._engine = opened(path, optimized=True)
         self._inputs = {spec.name: spec for spec in self._engine.signature.inputs}
         self._seen: Tensors | None = None
         self.names = tuple(self._inputs)

@@ -17,7 +17,7 @@ from onnxlet.tensors import Tensor, Tensors
 from onnxlet.verify.reference import Reference, read_reference
 from onnxlet.verify.slices import Slicing, slicing_of
 
-RUN_DEADLINE = 3600.0
+RUN_DEADLINE = 600.0
 """Seconds of a run, which ends only what would never end by itself."""
 
 
