@@ -35,6 +35,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.semi_supervised import LabelPropagation
 from sklearn.svm import SVC, SVR, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
@@ -46,6 +47,7 @@ from onnxlet.golden import check
 from onnxlet.manifest import Draft
 from onnxlet.model import Model
 from onnxlet.signature import TensorSpec
+from onnxlet.verify import verify
 
 pytestmark = pytest.mark.toolchain
 
@@ -410,6 +412,20 @@ def test_a_file_without_an_estimator_says_so(tmp_path: Path, contents: bytes) ->
         convert(path, tmp_path / "out", trust=True)
 
 
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
+@pytest.mark.parametrize("compress", [0, 3])
+def test_a_file_that_was_cut_off_says_so(tmp_path: Path, compress: int, share: float) -> None:
+    import joblib
+
+    features, target = trained.blobs()
+    path = tmp_path / "model.joblib"
+    joblib.dump(trained.fitted(LogisticRegression(), features, target), path, compress=compress)
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+
+    with pytest.raises(ConversionError, match=r"'model.joblib' ends too early: copy it again"):
+        convert(path, tmp_path / "out", trust=True)
+
+
 def test_what_cannot_be_read_or_found_is_named(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"\x08\x0a")
     with pytest.raises(ConversionError, match="no graph"):
@@ -455,6 +471,8 @@ def saved_by(version: str, estimator: Any, folder: Path) -> Path:  # noqa: ANN40
     [
         (KMeans(2, n_init=1), "neither a classifier nor a regressor"),
         (TransformedTargetRegressor(LinearRegression()), "TransformedTargetRegressor"),
+        (LabelPropagation(), "no converter for the LabelPropagation: use another estimator there"),
+        (make_pipeline(StandardScaler(), LabelPropagation()), "converter for the LabelPropagation in the Pipeline:"),
         (ClassifierChain(LogisticRegression()), "predicts several targets .* fit a MultiOutputClassifier"),
     ],
 )
@@ -563,6 +581,24 @@ def test_data_that_do_not_fit_are_named(tmp_path: Path) -> None:
     assert "2 labels were given, the model has 3 classes" in problem(
         tmp_path, "a,b,target\n1,2,0\n", labels=["benign", "malignant"]
     )
+
+
+def test_a_column_to_slice_by_lies_beside_the_features_where_these_have_names(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    features, target = trained.blobs()
+    frame = pandas.DataFrame(features, columns=trained.feature_names())
+    sites = np.array(["a", "b"])[np.arange(len(features)) % 2]
+    data = tmp_path / "data.csv"
+    frame.assign(site=sites, target=target).to_csv(data, index=False)
+
+    named = trained.saved(trained.fitted(LogisticRegression(), frame, target), tmp_path)
+    convert(named, tmp_path / "out", data=data, target="target", trust=True)
+    contract = verify(tmp_path / "out", data=data, target="target", slices=["site"])
+    assert {each.value for each in contract.slices} == {"a", "b"}
+
+    nameless = trained.saved(trained.fitted(LogisticRegression(), features, target), tmp_path)
+    with pytest.raises(InvalidInputError, match=r"has 5 columns of features, .* wants 4; a model that was fitted with"):
+        convert(nameless, tmp_path / "out", data=data, target="target", trust=True)
 
 
 def test_labels_that_would_swap_the_names_of_classes_are_refused(tmp_path: Path) -> None:

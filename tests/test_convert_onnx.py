@@ -22,6 +22,7 @@ from onnxlet.manifest import Draft
 from onnxlet.prepare import prepare
 from onnxlet.signature import TensorSpec
 from onnxlet.tensors import Tensor
+from onnxlet.verify import verify
 
 pytestmark = pytest.mark.toolchain
 
@@ -104,6 +105,80 @@ def test_arrays_give_rows_to_inputs_of_any_rank(tmp_path: Path) -> None:
     assert draft.evaluations[-1].rows == 70
     assert draft.golden is not None
     assert draft.golden.source == "random"
+
+
+def with_sites(folder: Path, features: Tensor, target: Tensor) -> Path:
+    """Numbers, a target, and a column of texts that is no input."""
+    names = [*trained.feature_names(features.shape[1]), "site", "target"]
+    rows = [[*row, "ab"[index % 2], value] for index, (row, value) in enumerate(zip(features, target, strict=True))]
+    return trained.write_csv(folder / "data.csv", names, rows)
+
+
+def test_a_column_of_texts_beside_a_graphs_numbers_can_be_sliced_by(tmp_path: Path) -> None:
+    features = np.random.default_rng(0).standard_normal((60, 3))
+    data = with_sites(tmp_path, features, features @ np.array([1.0, -2.0, 0.5]))
+    said: list[str] = []
+
+    draft = convert(
+        saved(linear(np.array([[1.0], [-2.0], [0.5]])), tmp_path),
+        tmp_path / "out",
+        data=data,
+        target="target",
+        on_progress=said.append,
+    )
+    contract = verify(tmp_path / "out", data=data, target="target", slices=["site"])
+
+    assert draft.steps.tabular is not None
+    assert [column.name for column in draft.steps.tabular.columns] == trained.feature_names(3)
+    assert "leaving out 'site': texts are no inputs of this model" in said
+    assert {each.value for each in contract.slices} == {"a", "b"}
+
+
+def test_columns_that_are_no_inputs_of_a_graph_are_told(tmp_path: Path) -> None:
+    path = saved(linear(np.array([[1.0], [-2.0], [0.5]])), tmp_path)
+    features = np.random.default_rng(0).standard_normal((9, 4))
+
+    with pytest.raises(InvalidInputError, match="4 columns do not fill: leave out those that are no inputs"):
+        convert(path, tmp_path / "out", data=trained.csv_of(tmp_path / "four.csv", features, None))
+    cells = features[:, :3].astype(object)
+    cells[1, 0] = "high"
+    with pytest.raises(InvalidInputError, match="row 2 of column 'feature 0' holds 'high', which is no number"):
+        convert(path, tmp_path / "out", data=trained.csv_of(tmp_path / "high.csv", cells, None))
+    texts = trained.write_csv(tmp_path / "texts.csv", ["a", "b"], [["x", "y"]])
+    with pytest.raises(InvalidInputError, match="has no column of numbers besides the target"):
+        convert(path, tmp_path / "out", data=texts)
+
+
+def test_columns_of_texts_fill_a_graphs_inputs_of_texts(tmp_path: Path) -> None:
+    graph = helper.make_graph(
+        [
+            helper.make_node(
+                "LabelEncoder",
+                ["sex"],
+                ["coded"],
+                domain="ai.onnx.ml",
+                keys_strings=["f", "m"],
+                values_floats=[10.0, 20.0],
+            ),
+            helper.make_node("Add", ["coded", "age"], ["risk"]),
+        ],
+        "mixed",
+        [
+            helper.make_tensor_value_info("sex", TensorProto.STRING, [None, 1]),
+            helper.make_tensor_value_info("age", TensorProto.FLOAT, [None, 1]),
+        ],
+        [helper.make_tensor_value_info("risk", TensorProto.FLOAT, [None, 1])],
+    )
+    opsets = [helper.make_opsetid("", 21), helper.make_opsetid("ai.onnx.ml", 3)]
+    path = saved(helper.make_model(graph, opset_imports=opsets, ir_version=10), tmp_path)
+    rows = [["f", 1.0, 11.0, "x"], ["m", 2.0, 22.0, "y"]] * 10
+    data = trained.write_csv(tmp_path / "data.csv", ["sex", "age", "risk", "note"], rows)
+
+    draft = convert(path, tmp_path / "out", data=data, target="risk")
+
+    assert draft.steps.tabular is not None
+    assert [column.datatype for column in draft.steps.tabular.columns] == ["BYTES", "FP32"]
+    assert draft.evaluations[-1].metrics["rmse"] < 1e-5
 
 
 def test_weights_that_lie_apart_come_along(tmp_path: Path) -> None:

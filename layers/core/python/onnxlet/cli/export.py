@@ -26,7 +26,8 @@ def export(access: Access, ref: Ref, directory: Path, kind: str, output: Output)
     """Write a version as a SavedModel to DIRECTORY/NAME/VERSION, where TensorFlow Serving looks, and print the folder.
 
     Its signatures have the names and shapes that the version's clients see. It is loaded by TensorFlow and held to the
-    version's answers first; one that answers otherwise is not written. Needs the extra `tensorflow`.
+    version's answers first; one that answers otherwise is not written. An export of this version that is there already
+    is replaced. Needs the extra `tensorflow`.
 
     \b
     Example:

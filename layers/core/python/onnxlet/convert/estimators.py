@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import lzma
 import pickle
 import re
+import struct
 import warnings
 import zipfile
 import zlib
@@ -19,6 +21,8 @@ _BROKEN = (
     # what reading a damaged or foreign pickle raises
     pickle.UnpicklingError,
     zipfile.BadZipFile,
+    lzma.LZMAError,
+    struct.error,
     zlib.error,
     AttributeError,
     EOFError,
@@ -29,6 +33,7 @@ _BROKEN = (
     TypeError,
     ValueError,
 )
+_CUT_OFF = re.compile("EOF|truncated|exhausted before end|ran out of")
 _OWN_FILES = {
     "xgboost": "save_model('model.ubj')",
     "lightgbm": "booster_.save_model('model.txt')",
@@ -55,6 +60,10 @@ def load_estimator(path: Path, *, trust: bool, say: Callable[[str], None]) -> An
         try:
             estimator = read(path, trust=trust)
         except _BROKEN as error:
+            if isinstance(error, EOFError | struct.error) or _CUT_OFF.search(str(error)):
+                raise ConversionError(
+                    f"{path.name!r} ends too early: copy it again, or save the estimator again", path=str(path)
+                ) from error
             raise ConversionError(
                 f"{path.name!r} cannot be read: {type(error).__name__}: {error}; is it a fitted estimator, and are the "
                 "packages that it was made with installed?",

@@ -37,6 +37,8 @@ def feature_names(
     exact = exact or not targets
     if expected is not None and (len(names) != expected if exact else len(names) < expected):
         hint = "" if targets else "; if it holds the target, name it with --target"
+        if len(names) > expected:
+            hint += "; a model that was fitted with named columns finds its own among others"
         wanted = expected if exact else f"at least {expected}"
         raise InvalidInputError(
             f"{table.name!r} has {len(names)} columns of features, {what} wants {wanted}{hint}",

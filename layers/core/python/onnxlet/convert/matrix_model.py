@@ -13,7 +13,7 @@ from onnxlet.convert.links import Answers
 from onnxlet.convert.source import Export, Rows, matrix
 from onnxlet.convert.table import Table
 from onnxlet.convert.writing import GraphWriter
-from onnxlet.manifest import Classification, Column, Tabular
+from onnxlet.manifest import Classification, Tabular
 from onnxlet.tensors import DATATYPES, VARIABLE, Tensor, Tensors
 
 FEATURES = "features"
@@ -75,7 +75,7 @@ class MatrixModel:
             spelled=native.spelled,
         )
         if table is not None:
-            return Rows({name: table.numbers(name) for name in names})
+            return Rows({name: table.numbers(name) for name in names}, booleans=table.booleans(names))
         random = native.typical(RANDOM_ROWS, len(names), np.random.default_rng(seed))
         return Rows({name: random[:, index] for index, name in enumerate(names)}, source="random")
 
@@ -86,18 +86,19 @@ class MatrixModel:
     def exports(self, rows: Rows, labels: Sequence[tuple[str, ...]]) -> Iterator[Export]:
         """The graph with single precision inputs, then, if the framework tells doubles apart, with double ones."""
         for datatype in self._native.datatypes:
-            yield self._export(datatype, tuple(rows.columns), labels[0] if labels else ())
+            yield self._export(datatype, rows, labels[0] if labels else ())
 
-    def _export(self, datatype: str, names: tuple[str, ...], labels: tuple[str, ...]) -> Export:
+    def _export(self, datatype: str, rows: Rows, labels: tuple[str, ...]) -> Export:
         graph = GraphWriter()
-        features = graph.input(FEATURES, datatype, (VARIABLE, len(names)))
-        answers = self._native.write(graph, features, len(names))
+        width = len(rows.columns)
+        features = graph.input(FEATURES, datatype, (VARIABLE, width))
+        answers = self._native.write(graph, features, width)
         self._give(graph, answers, datatype)
         model = graph.model()
         return Export(
             way=str(DATATYPES[datatype].numpy),
             graph=model.SerializeToString(),
-            tabular=Tabular(tuple(Column(name, datatype) for name in names), FEATURES),
+            tabular=Tabular(tuple(rows.column(name, datatype) for name in rows.columns), FEATURES),
             classifications=self._classifications(answers, labels),
             opset=graphs.opsets(model),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import pickle
 import sys
+import textwrap
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -148,10 +149,16 @@ def _load_weights(module: Any, path: Path) -> None:
                 state = torch.load(path, map_location="cpu", weights_only=True)
                 state = state.get("state_dict", state)
                 missing, unexpected = module.load_state_dict(state, strict=False)
-    except (*FOREIGN, pickle.UnpicklingError, safetensors.SafetensorError, EOFError) as error:
-        lines = [line.strip() for line in str(error).strip().splitlines()]
+    except pickle.UnpicklingError as error:
         raise ConversionError(
-            f"the weights in {path.name!r} cannot be loaded: {' '.join(lines[:2])[:300].rstrip('.')}; save "
+            f"{path.name!r} holds more than weights, a whole module say, and reading that would run code: save "
+            "module.state_dict() with safetensors.torch.save_file or torch.save",
+            path=str(path),
+        ) from error
+    except (*FOREIGN, safetensors.SafetensorError, EOFError) as error:
+        said = textwrap.shorten(" ".join(str(error).strip().splitlines()[:2]), 300, placeholder=" …").rstrip(".")
+        raise ConversionError(
+            f"the weights in {path.name!r} cannot be loaded: {said}; save "
             "module.state_dict() with safetensors.torch.save_file or torch.save",
             path=str(path),
         ) from error

@@ -25,6 +25,7 @@ def repair_converters() -> None:
     _wrap("SklearnVotingClassifier", _regardless_of_transform)
     # pipelines tell their last step about zipmap, which a linear SVC does not know of
     _wrap("SklearnLinearSVC", _as_it_is, _ZIPMAP)
+    _wrap("SklearnPipeline", _told_of_scores)
     calibrated_classifier_cv._transform_isotonic = _interpolated  # noqa: SLF001 - there is no public way
 
 
@@ -66,6 +67,21 @@ class _Repaired:
 
 def _as_it_is(convert: Converter) -> Converter:
     return convert
+
+
+def _told_of_scores(convert: Converter) -> Converter:
+    """A converter of pipelines within other estimators, whose last step must know that its raw scores are wanted."""
+
+    def converted(scope: Any, operator: Any, container: Any) -> None:
+        pipeline = operator.raw_operator
+        last = pipeline.steps[-1][1]
+        wanted = container.get_options(pipeline, {"raw_scores": False}).get("raw_scores")
+        if wanted and hasattr(last, "decision_function"):
+            for options in (scope, container):
+                options.add_options(id(last), {"raw_scores": True})
+        convert(scope, operator, container)
+
+    return converted
 
 
 def _exactly(convert: Converter) -> Converter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from onnxlet.convert.source import Export, Rows, matrix
 from onnxlet.convert.table import Table, quoted
 from onnxlet.convert.through_skl2onnx import SINGLE_INPUT, cast_before_last, hushed, to_onnx
 from onnxlet.errors import ConversionError, InvalidInputError, MissingExtraError
-from onnxlet.manifest import Classification, Column, Tabular
+from onnxlet.manifest import Classification, Tabular
 from onnxlet.steps import names_of
 from onnxlet.tensors import Tensor, Tensors
 
@@ -71,7 +72,7 @@ class Estimator:
         columns = {
             name: table.tensor(name, "BYTES" if layout.datatypes[name] == "BYTES" else "FP64") for name in layout.names
         }
-        return Rows(columns)
+        return Rows(columns, booleans=table.booleans(name for name in layout.names if layout.datatypes[name] is None))
 
     def answers(self, rows: Rows) -> Tensors:
         """The estimator's own answers, by the names of the graph's outputs. Raises InvalidInputError if it refuses."""
@@ -79,9 +80,8 @@ class Estimator:
             with hushed():
                 return self._answers(self._native(rows))
         except (ValueError, TypeError) as error:
-            raise InvalidInputError(
-                f"the {self._name} does not take these rows: {str(error).splitlines()[0]}{_empty(rows)}"
-            ) from error
+            said = _stranger(rows, str(error)) or f"{str(error).splitlines()[0]}{_empty(rows)}"
+            raise InvalidInputError(f"the {self._name} does not take these rows: {said}") from error
 
     def exports(self, rows: Rows, labels: Sequence[tuple[str, ...]]) -> Iterator[Export]:
         """In single precision, then in double up to the last step (trees compare in single), then in double throughout.
@@ -133,7 +133,7 @@ class Estimator:
             self._finish_regressor(models[0].graph, self.answers(rows.take(np.arange(1)))["prediction"].shape)
         model = models[0] if len(models) == 1 else graphs.Joining(models).model()
         tabular = Tabular(
-            columns=tuple(Column(name, datatypes[name]) for name in layout.names),
+            columns=tuple(rows.column(name, datatypes[name]) for name in layout.names),
             input=None if layout.columned else SINGLE_INPUT,
         )
         return Export(way, model.SerializeToString(), tabular, classifications, graphs.opsets(model))
@@ -202,6 +202,19 @@ def _plain_classes(classes: Tensor) -> Tensor:
             "class values must be whole numbers or texts: fit with encoded classes, and give --labels"
         )
     return classes.astype(np.int64)
+
+
+def _stranger(rows: Rows, said: str) -> str:
+    """Which cell scikit-learn could not make a number of; empty if it was refused for another reason."""
+    found = re.search(r"could not convert string to float: (['\"])(.*?)\1", said)
+    if found is None:
+        return ""
+    texts = {name: column for name, column in rows.columns.items() if column.dtype.kind == "O"}
+    for name, column in texts.items():
+        at = np.flatnonzero(column == found[2])
+        if len(at):
+            return f"row {at[0] + 1} of column {name!r} holds {found[2]!r}, which is no number"
+    return ""
 
 
 def _empty(rows: Rows) -> str:

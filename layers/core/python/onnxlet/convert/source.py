@@ -10,7 +10,7 @@ import numpy as np
 
 from onnxlet.convert.arrays import Arrays
 from onnxlet.convert.table import Table
-from onnxlet.manifest import Classification, Steps, Tabular
+from onnxlet.manifest import Classification, Column, Steps, Tabular
 from onnxlet.tensors import DATATYPES, Tensor, Tensors
 
 
@@ -52,6 +52,8 @@ class Rows:
     """More and fewer of them, and of other sizes, on which a graph must answer as the model does too."""
     made_up: Rows | None = None
     """Such as could be, for golden cases; None: columns, to be drawn from their statistics."""
+    booleans: frozenset[str] = frozenset()
+    """Columns that are true or false, and are served so."""
     count: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -66,9 +68,14 @@ class Rows:
             for column in tabular.columns
         }
 
+    def column(self, name: str, datatype: str) -> Column:
+        """The column as it is served where the graph wants this datatype."""
+        return Column(name, "BOOL" if name in self.booleans else datatype)
+
     def take(self, indices: Tensor) -> Rows:
         """Some of the rows."""
-        return Rows({name: column[indices] for name, column in self.columns.items()}, self.source)
+        columns = {name: column[indices] for name, column in self.columns.items()}
+        return Rows(columns, self.source, booleans=self.booleans)
 
 
 class TrainedModel(Protocol):

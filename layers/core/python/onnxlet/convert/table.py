@@ -43,6 +43,15 @@ class Table:
         """Whether every cell of the column is a number, True, False or empty."""
         return all(_is_number(cell) for cell in self.column(name) if cell)
 
+    def holds_numbers(self, name: str) -> bool:
+        """Whether some cell of the column is a number, or none says anything: a column of numbers, good or bad."""
+        told = [cell for cell in self.column(name) if cell]
+        return not told or any(map(_is_number, told))
+
+    def booleans(self, names: Iterable[str]) -> frozenset[str]:
+        """Those of the columns in which every cell is True or False."""
+        return frozenset(name for name in names if all(cell.lower() in _BOOLEANS for cell in self.column(name)))
+
     def numbers(self, name: str) -> Tensor:
         """The column as float64; empty cells are NaN, True is 1. Raises InvalidInputError for a cell that is none."""
         numbers = np.empty(self.rows, dtype=np.float64)
@@ -59,6 +68,8 @@ class Table:
         if DATATYPES[datatype].kind == "s":
             return np.array(self.column(name), dtype=object)
         numbers = self.numbers(name)
+        if DATATYPES[datatype].kind == "b" and not np.isin(numbers, (0, 1)).all():
+            raise InvalidInputError(f"column {name!r} must hold true or false in every row", column=name)
         if DATATYPES[datatype].kind == "i" and not (numbers == np.floor(numbers)).all():
             raise InvalidInputError(f"column {name!r} must hold whole numbers", column=name)
         return numbers.astype(DATATYPES[datatype].numpy)

@@ -15,10 +15,10 @@ from onnxlet.convert.arrays import Arrays
 from onnxlet.convert.evaluation import in_batches, renamed
 from onnxlet.convert.probing import BATCHES, other_sizes, random_rows
 from onnxlet.convert.scores import Scores, find_scores
-from onnxlet.convert.source import Export, Rows
+from onnxlet.convert.source import Export, Rows, matrix
 from onnxlet.convert.table import Table, quoted
 from onnxlet.errors import ConversionError, InvalidInputError
-from onnxlet.manifest import Column, Steps, Tabular
+from onnxlet.manifest import Steps, Tabular
 from onnxlet.signature import Signature, TensorSpec
 from onnxlet.steps import columns_to_inputs
 from onnxlet.synthesis import synthetic_tensors
@@ -173,33 +173,50 @@ class TensorModel:
 
     def _columns(self, table: Table, columns: list[str]) -> Rows:
         """Columns that fill one matrix, or inputs of their own names."""
-        network = self._network
-        values = {name: table.numbers(name) for name in columns}
-        if len(network.names) == 1:
-            matrix = np.stack(list(values.values()), axis=1).astype(np.float32)
-            self._specs = (spec,) = network.specs({network.names[0]: matrix})
-            if len(spec.shape) != MATRIX or spec.shape[1] not in (VARIABLE, len(columns)):
-                raise InvalidInputError(
-                    f"the input {spec.name!r} has the shape {list(spec.shape)}, which {len(columns)} columns do not "
-                    "fill: give --data a .npz file with an array of this name, and the target with --target"
-                )
-            self._tabular = Tabular(tuple(Column(name, spec.datatype) for name in columns), spec.name)
-        else:
-            missing = [name for name in network.names if name not in values]
-            if missing:
-                raise InvalidInputError(
-                    f"{table.name!r} lacks the columns {quoted(missing)} of the model; it has {quoted(table.columns)}",
-                    missing=missing,
-                )
-            self._specs = network.specs({name: values[name].astype(np.float32) for name in network.names})
-            if any(spec.shape[1:] not in ((), (1,)) for spec in self._specs):
-                raise InvalidInputError("several inputs of more than one number each: give --data a .npz file")
-            self._tabular = Tabular(tuple(Column(spec.name, spec.datatype) for spec in self._specs))
-        rows = Rows({column.name: values[column.name] for column in self._tabular.columns})
+        rows = self._side_by_side(table, columns) if len(self._network.names) == 1 else self._apart(table)
         for spec in self._specs:
             _check_rows(spec, rows.count)
         others = tuple(rows.take(np.arange(count)) for count in BATCHES if count < rows.count)
-        return Rows(rows.columns, others=others)
+        return Rows(rows.columns, others=others, booleans=rows.booleans)
+
+    def _side_by_side(self, table: Table, columns: list[str]) -> Rows:
+        names = [name for name in columns if table.holds_numbers(name)]
+        texts = [name for name in columns if name not in names]
+        if not names:
+            raise InvalidInputError(f"{table.name!r} has no column of numbers besides the target")
+        if texts:
+            self._say(f"leaving out {quoted(texts)}: texts are no inputs of this model")
+        rows = Rows({name: table.numbers(name) for name in names}, booleans=table.booleans(names))
+        example = {self._network.names[0]: matrix(rows.columns).astype(np.float32)}
+        self._specs = (spec,) = self._network.specs(example)
+        if len(spec.shape) != MATRIX or spec.shape[1] not in (VARIABLE, len(names)):
+            raise InvalidInputError(
+                f"the input {spec.name!r} has the shape {list(spec.shape)}, which {len(names)} columns do not fill: "
+                "leave out those that are no inputs, name the target with --target, or give --data a .npz file with "
+                "an array of this name"
+            )
+        self._tabular = Tabular(tuple(rows.column(name, spec.datatype) for name in names), spec.name)
+        return rows
+
+    def _apart(self, table: Table) -> Rows:
+        network = self._network
+        missing = [name for name in network.names if name not in table.columns]
+        if missing:
+            raise InvalidInputError(
+                f"{table.name!r} lacks the columns {quoted(missing)} of the model; it has {quoted(table.columns)}",
+                missing=missing,
+            )
+        example = {name: table.tensor(name, "FP32" if table.holds_numbers(name) else "BYTES") for name in network.names}
+        self._specs = network.specs(example)
+        if any(spec.shape[1:] not in ((), (1,)) for spec in self._specs):
+            raise InvalidInputError("several inputs of more than one number each: give --data a .npz file")
+        texts = {spec.name for spec in self._specs if spec.type.kind == "s"}
+        rows = Rows(
+            {name: table.tensor(name, "BYTES" if name in texts else "FP64") for name in network.names},
+            booleans=table.booleans(set(network.names) - texts),
+        )
+        self._tabular = Tabular(tuple(rows.column(spec.name, spec.datatype) for spec in self._specs))
+        return rows
 
 
 def _check_rows(spec: TensorSpec, rows: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,10 +44,12 @@ def to_onnx(estimator: Any, layout: Layout, datatypes: dict[str, str], datatype:
         with hushed():
             model = skl2onnx.to_onnx(estimator, initial_types=inputs, options=options, target_opset=OPSET)
     except (MissingConverter, MissingShapeCalculator) as error:
+        whole, part = type(estimator).__name__, _missing(error)
+        where = f" in the {whole}" if part != whole else ""
         raise ConversionError(
-            f"skl2onnx has no converter for a part of the {type(estimator).__name__}: {_first_line(error)}; replace "
-            "that part, or register a converter and publish the .onnx file",
-            estimator=type(estimator).__name__,
+            f"skl2onnx has no converter for the {part}{where}: use another estimator there, or register a converter "
+            "and publish the .onnx file",
+            estimator=whole,
         ) from error
     except (RuntimeError, NotImplementedError, NameError, ValueError, TypeError, AttributeError, KeyError) as error:
         raise ConversionError(
@@ -78,6 +81,12 @@ def hushed() -> Iterator[None]:
         # the columns were put in the order of feature_names_in_; an array just does not say so
         warnings.filterwarnings("ignore", message=r"X does not have valid feature names", category=UserWarning)
         yield
+
+
+def _missing(error: Exception) -> str:
+    """The class that has no converter."""
+    found = re.search(r"<class '(?:[\w.]*\.)?(\w+)'>", str(error))
+    return found[1] if found else _first_line(error)
 
 
 def _first_line(error: Exception) -> str:
