@@ -200,6 +200,12 @@ def test_the_worst_slice_is_told_with_its_metric_and_loss() -> None:
     assert told_worst(judge(off, more, truth, REGRESSION)) is None
 
 
+def test_a_breach_has_as_many_digits_as_tell_it_from_its_bound() -> None:
+    assert str(Finding("mean_distance", 0.010028, 0.01, ok=False)) == "mean distance 0.01003, at most 0.01"
+    assert str(Finding("recall_loss", 0.06, 0.02, ok=False, about="yes")) == "recall loss of yes 0.06, at most 0.02"
+    assert str(Finding("numbers_lost", 0, 0, ok=True)) == "numbers lost 0, at most 0"
+
+
 def test_errors_count_relative_to_what_they_were() -> None:
     truth = np.linspace(0, 10, 200)
     before = {"prediction": truth + np.where(np.arange(200) % 2, 0.5, -0.5)}

@@ -135,7 +135,9 @@ class Finding(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         about = f" of {self.about}" if self.about else ""
-        return f"{self.name.replace('_', ' ')}{about} {self.value:.3g}, at most {self.bound:.3g}"
+        said = ((f"{self.value:.{digits}g}", f"{self.bound:.{digits}g}") for digits in range(3, 7))
+        value, bound = next((pair for pair in said if pair[0] != pair[1]), (f"{self.value:.3g}", f"{self.bound:.3g}"))
+        return f"{self.name.replace('_', ' ')}{about} {value}, at most {bound}"
 
 
 class Estimate(msgspec.Struct, frozen=True):

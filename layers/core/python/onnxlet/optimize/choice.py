@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from onnxlet.manifest import Rung
+from onnxlet.optimize.latency import Latency
 from onnxlet.optimize.trial import Bench, Tried
 
 Objective = Literal["smallest-not-slower", "size", "latency"]
@@ -66,6 +67,10 @@ class Choosing:
 def rungs(bench: Bench, choosing: Choosing, tried: Sequence[Tried], chosen: Tried | None) -> tuple[Rung, ...]:
     """What to record of the float graph and of every rung."""
     judged = bench.judge_plain()
+    baselines = (
+        min([bench.latency.before, *(each.latency.before for each in tried if each.latency)]),
+        min([bench.latency_32.before, *(each.latency_32.before for each in tried if each.latency_32)]),
+    )
     better = f"{chosen.name!r} is better" if chosen else "nothing better holds the contract"
     plain = Rung(
         name="float, optimized offline",
@@ -73,15 +78,15 @@ def rungs(bench: Bench, choosing: Choosing, tried: Sequence[Tried], chosen: Trie
         outcome="passed" if chosen else "chosen",
         reason=f"{better}, nor does it itself: {judged.breach}" if judged.breach and not chosen else better,
         bytes=choosing.float_size,
-        latency=bench.latency.before,
-        latency_32=bench.latency_32.before,
+        latency=baselines[0],
+        latency_32=baselines[1],
         metrics=judged.metrics,
         distance=judged.distance,
     )
-    return (plain, *(_rung(bench, choosing, each, chosen) for each in tried))
+    return (plain, *(_rung(baselines, choosing, each, chosen) for each in tried))
 
 
-def _rung(bench: Bench, choosing: Choosing, tried: Tried, chosen: Tried | None) -> Rung:
+def _rung(baselines: tuple[float, float], choosing: Choosing, tried: Tried, chosen: Tried | None) -> Rung:
     against = choosing.against(tried)
     bare = Rung(tried.name, tried.method, "skipped" if tried.name == tried.method else "refused", against)
     if tried.judged is None or tried.latency is None or tried.latency_32 is None:
@@ -92,17 +97,17 @@ def _rung(bench: Bench, choosing: Choosing, tried: Tried, chosen: Tried | None) 
         bare = Rung(tried.name, tried.method, "chosen", choosing.gain(tried))
     measured = {
         "bytes": tried.size,
-        "latency": _relative(bench.latency.before, tried.latency.before, tried.latency.after),
-        "latency_32": _relative(bench.latency_32.before, tried.latency_32.before, tried.latency_32.after),
+        "latency": _relative(baselines[0], tried.latency),
+        "latency_32": _relative(baselines[1], tried.latency_32),
         "metrics": tried.judged.metrics,
         "distance": tried.judged.distance,
     }
     return msgspec.structs.replace(bare, **measured)
 
 
-def _relative(baseline: float, before: float, after: float) -> float:
-    """Seconds as if the float graph had taken what it took at first: the machine is not equally busy all the time."""
-    return baseline * after / before
+def _relative(baseline: float, latency: Latency) -> float:
+    """Seconds as if the float graph had taken its least then too: the machine is not equally busy all the time."""
+    return baseline * latency.after / latency.before
 
 
 def _beaten(choosing: Choosing, tried: Tried, chosen: Tried | None) -> str:
