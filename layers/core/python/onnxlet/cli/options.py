@@ -117,6 +117,13 @@ def why_option(command: Decorated) -> Decorated:
     return option(command)
 
 
+def directory_argument(command: Decorated) -> Decorated:
+    """A converted model's DIRECTORY."""
+    kind = click.Path(exists=True, file_okay=False, path_type=Path)
+    argument: Option[Decorated] = click.argument("directory", type=kind)
+    return argument(command)
+
+
 def data_options(command: Decorated) -> Decorated:
     """`--data` and `--target`: held-out rows to check and measure a model with."""
     path = click.Path(exists=True, dir_okay=False, path_type=Path)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from onnxlet.cli.contracts import contract_options
-from onnxlet.cli.options import data_options, json_option
+from onnxlet.cli.options import data_options, directory_argument, json_option
 from onnxlet.cli.output import Output, facts, size, table
 from onnxlet.errors import InvalidInputError
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from onnxlet.signature import TensorSpec
 
 
-def _split(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[str, ...] | None:
-    return tuple(label.strip() for label in value.split(",")) if value else None
+def _split(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[str, ...]:
+    return tuple(label.strip() for label in value.split(",")) if value else ()
 
 
 def _splits(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-    return tuple(_split(ctx, param, value) or () for value in values)
+    return tuple(_split(ctx, param, value) for value in values)
 
 
 def _tolerance(_ctx: click.Context, _param: click.Parameter, value: float | None) -> Tolerance | None:
@@ -92,23 +92,7 @@ def _inputs(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...
 )
 @click.option("--training-commit", metavar="ID", help="The commit of the code that trained the model, for the record.")
 @json_option
-def convert(
-    *,
-    model: Path,
-    directory: Path | None,
-    data: Path | None,
-    target: tuple[str, ...],
-    labels: tuple[tuple[str, ...], ...],
-    weights: Path | None,
-    inputs: tuple[TensorSpec, ...],
-    outputs: tuple[str, ...] | None,
-    signature: str | None,
-    trust: bool,
-    golden_from: Literal["synthetic", "data"],
-    training_commit: str | None,
-    tolerance: Tolerance | None,
-    output: Output,
-) -> None:
+def convert(*, model: Path, directory: Path | None, output: Output, **choices: Any) -> None:  # noqa: ANN401 - as the library takes them
     """Convert a trained model to ONNX, check that it still answers alike, and print the directory written.
 
     MODEL is a file: scikit-learn's (.joblib, .pkl, .skops), XGBoost's, LightGBM's, CatBoost's or LIBSVM's own, an
@@ -129,28 +113,13 @@ def convert(
 
     place = directory or Path(model.name.rpartition(":")[2]).with_suffix("")
     with output.working(f"reading {model}") as begin:
-        draft = run(
-            model,
-            place,
-            data=data,
-            target=target,
-            labels=labels,
-            weights=weights,
-            inputs=inputs,
-            outputs=outputs or (),
-            signature=signature,
-            trust=trust,
-            golden_from=golden_from,
-            training_commit=training_commit,
-            tolerance=tolerance,
-            on_progress=begin,
-        )
+        draft = run(model, place, **choices, on_progress=begin)
     _tell(draft, output)
     output.show(draft, str(place))
 
 
 @click.command(short_help="Make a converted model smaller.")
-@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@directory_argument
 @click.option(
     "-o",
     "--output",

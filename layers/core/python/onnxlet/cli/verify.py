@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from onnxlet.cli.contracts import contract_options, told
-from onnxlet.cli.options import data_options, json_option
+from onnxlet.cli.options import data_options, directory_argument, json_option
 from onnxlet.cli.output import Output
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Judge a converted model by its accuracy contract.")
-@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@directory_argument
 @data_options
 @contract_options
 @click.option(

@@ -119,11 +119,7 @@ class CatBoostModel:
         if self._loss in (*_BINARY, *_MULTICLASS):
             return tuple(_plain(value) for value in self._model.classes_.tolist())
         if self._loss not in _LINKS:
-            raise ConversionError(
-                f"the loss {self._loss!r} has no ONNX form here; known are "
-                f"{', '.join((*_BINARY, *_MULTICLASS, *_LINKS))}",
-                loss=self._loss,
-            )
+            raise links.unknown("loss", self._loss, (*_BINARY, *_MULTICLASS, *_LINKS))
         return None
 
 

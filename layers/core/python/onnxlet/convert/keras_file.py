@@ -5,30 +5,24 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import onnx
-
 from onnxlet.convert.extras import require, versions
-from onnxlet.convert.probing import plain_random
 from onnxlet.convert.tensor_model import TensorModel
+from onnxlet.convert.tensorflow_network import TensorFlowNetwork
 from onnxlet.convert.through_tensorflow import (
     EXTRA,
-    ask,
     first_line,
     foreign,
     hushed,
     load_tensorflow,
     renamed,
     spec_of,
-    to_onnx,
 )
 from onnxlet.convert.wishes import Wishes
 from onnxlet.errors import ConversionError, TrustRequiredError
-from onnxlet.signature import TensorSpec
-from onnxlet.tensors import Tensors
 
 BACKEND = "tensorflow"
 _METADATA = "metadata.json"
@@ -45,18 +39,19 @@ def open_model(path: Path, *, trust: bool, say: Callable[[str], None], wishes: W
     os.environ.setdefault("KERAS_BACKEND", BACKEND)
     say("starting TensorFlow")
     load_tensorflow()
-    return TensorModel(KerasNetwork(_loaded(path, saved_by, trust=trust), wishes.outputs), wishes.labels, say)
+    model = _loaded(path, saved_by, trust=trust)
+    layers = Layers(model)
+    made_by = versions("keras", "tensorflow", "tensorflow-cpu", "tf2onnx")
+    outputs = renamed(layers.outputs(), wishes.outputs)
+    return TensorModel(
+        TensorFlowNetwork("Keras", made_by, model, layers.call, layers.specs, outputs), wishes.labels, say
+    )
 
 
-class KerasNetwork:
+class Layers:
     """A Keras model: inputs are named like its input layers, or by the keys of its dictionary of inputs."""
 
-    framework = "Keras"
-    labels: tuple[str, ...] = ()
-    assets: Mapping[str, bytes] = {}
-
-    def __init__(self, model: Any, outputs: Sequence[str]) -> None:
-        self.versions = versions("keras", "tensorflow", "tensorflow-cpu", "tf2onnx")
+    def __init__(self, model: Any) -> None:
         self._model = model
         try:
             self._inputs, self._outputs = model.inputs, model.outputs
@@ -71,44 +66,26 @@ class KerasNetwork:
         structure = _structure(model, "input")
         self._structure = self._inputs if structure is None else structure
         names = _names(self._structure, [tensor._keras_history.operation.name for tensor in self._inputs])  # noqa: SLF001 - as Keras's own exporters find layers
-        self._specs = {name: spec_of(name, tensor) for name, tensor in zip(names, self._inputs, strict=True)}
-        self.names = tuple(self._specs)
-        self._output_names = renamed(self._named_outputs(), outputs)
+        self.specs = tuple(spec_of(name, tensor) for name, tensor in zip(names, self._inputs, strict=True))
 
-    def specs(self, example: Tensors | None) -> tuple[TensorSpec, ...]:
-        """The inputs as the model declares them, whatever the example."""
-        del example
-        return tuple(self._specs.values())
-
-    def random(self, shapes: Mapping[str, tuple[int, ...]], *, seed: int) -> Tensors:
-        """Random tensors of these shapes."""
-        return plain_random(self._specs, shapes, seed=seed)
-
-    def run(self, inputs: Tensors) -> Tensors:
-        """The model's answers. Raises InvalidInputError where it fails."""
-        answers = ask(self._call, [inputs[name] for name in self.names])
-        return dict(zip(self._output_names, answers, strict=True))
-
-    def graph(self) -> onnx.ModelProto:
-        """The graph. Raises ConversionError."""
-        return to_onnx(self._model, self._call, self.specs(None), self._output_names)
-
-    def _call(self, *tensors: Any) -> list[Any]:
+    def call(self, *tensors: Any) -> list[Any]:
+        """The answers to its inputs, in its own order of both."""
         import keras
 
         given = keras.tree.pack_sequence_as(self._structure, list(tensors)) if len(tensors) > 1 else tensors[0]
         if len(tensors) == 1 and isinstance(self._structure, dict):
-            given = {self.names[0]: given}
+            given = {self.specs[0].name: given}
         return list(keras.tree.flatten(self._model(given, training=False)))
 
-    def _named_outputs(self) -> tuple[str, ...]:
+    def outputs(self) -> tuple[str, ...]:
         """Output layers' names, or the keys of a dictionary; lengthened where an input has it."""
         structure = _structure(self._model, "output")
         layers = [tensor._keras_history.operation.name for tensor in self._outputs]  # noqa: SLF001 - see above
         names: list[str] = []
+        taken = {spec.name for spec in self.specs}
         for name in _names(structure, layers):
             free = name
-            while free in names or free in self.names:
+            while free in names or free in taken:
                 free += "_"
             names.append(free)
         return tuple(names)

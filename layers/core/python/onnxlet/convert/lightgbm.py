@@ -121,11 +121,7 @@ class LightGBMModel:
         if self._objective in _MULTICLASS:
             return tuple(range(self.outputs))
         if self._objective not in _LINKS:
-            raise ConversionError(
-                f"the objective {self._objective!r} has no ONNX form here; known are "
-                f"{', '.join(('binary', *_MULTICLASS, *_LINKS))}",
-                objective=self._objective,
-            )
+            raise links.unknown("objective", self._objective, ("binary", *_MULTICLASS, *_LINKS))
         return None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,6 +76,11 @@ def regression(graph: GraphWriter, margins: str, link: str, outputs: int) -> Ans
     if outputs == 1:
         prediction = graph.add("Reshape", prediction, graph.constant(np.array([-1])))
     return Answers(prediction=prediction)
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> ConversionError:
+    """What is said of an objective that no link belongs to."""
+    return ConversionError(f"the {what} {name!r} has no ONNX form here; known are {', '.join(known)}", **{what: name})
 
 
 def class_values(graph: GraphWriter, positions: str, classes: Sequence[int | str]) -> str:

@@ -7,27 +7,21 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import onnx
-
 from onnxlet.convert.extras import require, versions
-from onnxlet.convert.probing import plain_random
 from onnxlet.convert.table import quoted
 from onnxlet.convert.tensor_model import TensorModel
+from onnxlet.convert.tensorflow_network import TensorFlowNetwork
 from onnxlet.convert.through_tensorflow import (
     EXTRA,
-    ask,
     first_line,
     foreign,
     hushed,
     load_tensorflow,
     renamed,
     spec_of,
-    to_onnx,
 )
 from onnxlet.convert.wishes import Wishes
 from onnxlet.errors import ConversionError, InvalidInputError, TrustRequiredError
-from onnxlet.signature import TensorSpec
-from onnxlet.tensors import Tensors
 
 FILE = "saved_model.pb"
 SIGNATURE = "serving_default"
@@ -53,58 +47,39 @@ def open_model(path: Path, *, trust: bool, say: Callable[[str], None], wishes: W
             "runs: pass --trust if you know who made it",
             path=str(path),
         )
-    return TensorModel(SavedModelNetwork(path, document, wishes), wishes.labels, say)
+    declared = _signatures(document)
+    chosen = _chosen(path, declared, wishes.signature)
+    model = _loaded(path, document)
+    called = Called(model.signatures[chosen], declared[chosen])
+    if not called.specs or not called.outputs:
+        raise ConversionError(f"the signature {chosen!r} of {path.name!r} has no inputs or no outputs")
+    made_by = versions("tensorflow", "tensorflow-cpu", "tf2onnx")
+    taken = {spec.name for spec in called.specs}
+    # in a graph each name is given once
+    outputs = renamed(tuple(f"{name}_out" if name in taken else name for name in called.outputs), wishes.outputs)
+    return TensorModel(
+        TensorFlowNetwork("TensorFlow", made_by, model, called.call, called.specs, outputs), wishes.labels, say
+    )
 
 
-class SavedModelNetwork:
-    """One signature of a SavedModel."""
+class Called:
+    """One signature of a SavedModel: a function, and the names that it declares."""
 
-    framework = "TensorFlow"
-    labels: tuple[str, ...] = ()
-    assets: Mapping[str, bytes] = {}
-
-    def __init__(self, path: Path, document: Any, wishes: Wishes) -> None:
-        self.versions = versions("tensorflow", "tensorflow-cpu", "tf2onnx")
-        self._loaded = _loaded(path, document)
-        declared = _signatures(document)
-        chosen = _chosen(path, declared, wishes.signature)
-        self._function = self._loaded.signatures[chosen]
+    def __init__(self, function: Any, declared: Any) -> None:
+        self._function = function
         arguments: dict[str, Any] = self._function.structured_input_signature[1]
         # signatures may have names that TensorFlow does not take for arguments
         self._arguments = {
             name: name if name in arguments else re.sub(r"\W", "_", name, flags=re.ASCII)
-            for name in sorted(declared[chosen].inputs)
+            for name in sorted(declared.inputs)
         }
-        self._specs = {name: spec_of(name, arguments[argument]) for name, argument in self._arguments.items()}
-        self.names = tuple(self._specs)
-        self._outputs = tuple(sorted(declared[chosen].outputs))
-        if not self.names or not self._outputs:
-            raise ConversionError(f"the signature {chosen!r} of {path.name!r} has no inputs or no outputs")
-        # in a graph each name is given once
-        free = tuple(f"{name}_out" if name in self.names else name for name in self._outputs)
-        self._output_names = renamed(free, wishes.outputs)
+        self.specs = tuple(spec_of(name, arguments[argument]) for name, argument in self._arguments.items())
+        self.outputs = tuple(sorted(declared.outputs))
 
-    def specs(self, example: Tensors | None) -> tuple[TensorSpec, ...]:
-        """The signature's inputs by their names, whatever the example."""
-        del example
-        return tuple(self._specs.values())
-
-    def random(self, shapes: Mapping[str, tuple[int, ...]], *, seed: int) -> Tensors:
-        """Random tensors of these shapes."""
-        return plain_random(self._specs, shapes, seed=seed)
-
-    def run(self, inputs: Tensors) -> Tensors:
-        """The signature's answers. Raises InvalidInputError where it fails."""
-        answers = ask(self._call, [inputs[name] for name in self.names])
-        return dict(zip(self._output_names, answers, strict=True))
-
-    def graph(self) -> onnx.ModelProto:
-        """The graph. Raises ConversionError."""
-        return to_onnx(self._loaded, self._call, self.specs(None), self._output_names)
-
-    def _call(self, *tensors: Any) -> list[Any]:
+    def call(self, *tensors: Any) -> list[Any]:
+        """The answers to its inputs, in the order of their names."""
         answers = self._function(**dict(zip(self._arguments.values(), tensors, strict=True)))
-        return [answers[name] for name in self._outputs]
+        return [answers[name] for name in self.outputs]
 
 
 def _document(path: Path) -> Any:

@@ -135,11 +135,7 @@ class XGBoostModel:
         if self._objective in _MULTICLASS:
             return tuple(range(self.outputs))
         if self._objective not in _LINKS:
-            raise ConversionError(
-                f"the objective {self._objective!r} has no ONNX form here; known are "
-                f"{', '.join((*_BINARY, *_MULTICLASS, *_LINKS))}",
-                objective=self._objective,
-            )
+            raise links.unknown("objective", self._objective, (*_BINARY, *_MULTICLASS, *_LINKS))
         return None
 
     def _check_trees(self) -> None:
