@@ -73,6 +73,17 @@ def test_the_converted_directory_is_named_after_the_model(
     assert (tmp_path / "progression" / "model.onnx").is_file()
 
 
+def test_a_tolerance_is_a_share_that_golden_cases_keep(models: Path, tmp_path: Path) -> None:
+    words = ["convert", str(models / "progression.joblib"), "--trust", "--json", "-o", str(tmp_path / "out")]
+
+    strict = CliRunner().invoke(cli, [*words, "--tolerance", "1e-5"])
+
+    assert strict.exit_code == 0, strict.stderr
+    assert json.loads(strict.stdout)["golden"]["tolerance"] == {"absolute": 1e-6, "relative": 1e-5}
+    for wrong in ("0", "2", "little"):
+        assert CliRunner().invoke(cli, [*words, "--tolerance", wrong]).exit_code == 2
+
+
 @pytest.mark.slow
 def test_the_demo_tells_its_story_in_less_than_a_screenful(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "from onnxlet.cli import main; main()", "demo"]

@@ -28,7 +28,7 @@ def _splits(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
 def _tolerance(_ctx: click.Context, _param: click.Parameter, value: float | None) -> Tolerance | None:
     from onnxlet.manifest import Tolerance
 
-    return None if value is None else Tolerance(absolute=value / 10, relative=value)
+    return None if value is None else Tolerance(absolute=float(f"{value / 10:.6g}"), relative=value)
 
 
 def _inputs(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> tuple[TensorSpec, ...]:
