@@ -6,6 +6,7 @@ import ast
 import os
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +17,11 @@ from stage import BUCKET, REPOSITORY, Stage
 PROBES = Path(__file__).parent / "probes"
 BUILD = REPOSITORY / ".aws-sam" / "build"
 HANDLER = str(BUILD / "Predict")
+PYTHON = os.path.realpath(sys.executable)
+"""The interpreter without this environment's packages, as on Lambda: what is imported comes along on PYTHONPATH."""
 BUILT = {"PYTHONPATH": f"{BUILD / 'CoreLayer' / 'python'}:{BUILD / 'EngineLayer' / 'python'}"}
 """What is built for Lambda is what is measured: trimmed layers, with their bytecode."""
+INSTALLED = {"PYTHONPATH": sysconfig.get_path("purelib")}
 TUTORIAL = str(Path(__file__).parent)
 MIB = 2**20
 
@@ -25,9 +29,7 @@ MIB = 2**20
 def run_probe(arguments: list[str], environ: dict[str, str]) -> tuple[float, str]:
     """Wall time and output of a Python process. Raises RuntimeError with its output if it fails."""
     started = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, *arguments], env=os.environ | environ, check=False, capture_output=True, text=True
-    )
+    done = subprocess.run([PYTHON, *arguments], env=os.environ | environ, check=False, capture_output=True, text=True)
     wall = time.perf_counter() - started
     if done.returncode:
         raise RuntimeError(f"{arguments[0]} failed: {done.stdout}{done.stderr}")
@@ -73,11 +75,15 @@ class _Fresh(_Contender):
 
 
 def _tutorial(stage: Stage, model: str, event: str) -> _Contender:
-    environ = stage.environ | {
-        "TUTORIAL_BUCKET": BUCKET,
-        "TUTORIAL_KEY": f"tutorial/{model}.onnx",
-        "ORT_DISABLE_TELEMETRY": "1",
-    }
+    environ = (
+        stage.environ
+        | INSTALLED
+        | {
+            "TUTORIAL_BUCKET": BUCKET,
+            "TUTORIAL_KEY": f"tutorial/{model}.onnx",
+            "ORT_DISABLE_TELEMETRY": "1",
+        }
+    )
     arguments = [str(PROBES / "cold.py"), TUTORIAL, "tutorial", str(stage.event(f"{event}-tutorial"))]
     return _Contender(arguments, environ)
 

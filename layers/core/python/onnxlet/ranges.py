@@ -1,8 +1,8 @@
 """Parallel ranged reads: an object's bytes in order, while the next ranges are on their way.
 
 S3's own guidance is ranges of 8 or 16 MB over several connections, one for each 85 to 90 MB/s that are wanted
-("Performance design patterns for Amazon S3"). Four of them are more than a Lambda function's network carries (some
-75 MB/s for long, a few times that for a moment), so an object that four ranges can hold is not cut finer.
+("Performance design patterns for Amazon S3"). Three of them are more than a Lambda function's network carries for long
+(some 75 MB/s), and each request takes a while to begin, so an object that three ranges can hold is not cut finer.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ RANGE = 16 * 2**20
 """Bytes of one ranged read, at least; smaller objects are read whole."""
 LONGEST = 2 * RANGE
 """Bytes of one ranged read, at most."""
-IN_FLIGHT = 4
+IN_FLIGHT = 3
 """Ranges that are held or on their way at once."""
 
 
