@@ -18,10 +18,8 @@ from onnxlet.verify.metrics import (
     MeanMeasure,
     RegressionMeasures,
     calibration_curve,
-    classification_metrics,
     exact,
     positions,
-    regression_metrics,
 )
 
 Array = npt.NDArray[Any]
@@ -45,7 +43,7 @@ def test_metrics_of_classes_are_scikit_learns(classes: int, ties: bool) -> None:
     metrics = pytest.importorskip("sklearn.metrics")
     truth, label, probabilities = answers(400, classes, ties=ties)
 
-    measured = classification_metrics(truth, label, probabilities, np.arange(classes))
+    measured = exact(ClassificationMeasures(truth, label, probabilities, classes), len(truth))
 
     average = "binary" if classes == 2 else "macro"
     scaled = probabilities / probabilities.sum(axis=1, keepdims=True)
@@ -81,7 +79,7 @@ def test_metrics_of_numbers_are_scikit_learns(rows: int, seed: int) -> None:
     truth = 1e3 + random.normal(size=rows)
     prediction = truth + random.normal(size=rows)
 
-    measured = regression_metrics(truth, prediction)
+    measured = exact(RegressionMeasures(truth, prediction), rows)
 
     assert measured["rmse"] == pytest.approx(metrics.root_mean_squared_error(truth, prediction))
     assert measured["mae"] == pytest.approx(metrics.mean_absolute_error(truth, prediction))
@@ -124,8 +122,8 @@ def test_weights_are_as_good_as_repeated_rows(seed: int) -> None:
 
 
 def test_without_all_classes_there_is_no_area_under_the_curve() -> None:
-    one = classification_metrics(np.array([1]), np.array([1]), np.array([[0.1, 0.9]]), np.array([0, 1]))
-    assert one == {"accuracy": 1.0, "f1": 1.0}
+    one = exact(ClassificationMeasures(np.array([1]), np.array([1]), np.array([[0.1, 0.9]]), 2), 1)
+    assert one == {"accuracy": 1.0, "f1": 1.0, "calibration_error": pytest.approx(0.1)}
 
     three = ClassificationMeasures(np.array([0, 1]), np.array([0, 1]), np.eye(3)[:2], 3)
     assert "auc" not in exact(three, 2)
@@ -134,7 +132,7 @@ def test_without_all_classes_there_is_no_area_under_the_curve() -> None:
 def test_no_number_among_the_probabilities_leaves_the_area_untold() -> None:
     probabilities = np.array([[0.1, 0.9], [np.nan, np.nan], [0.6, 0.4]])
 
-    measured = classification_metrics(np.array([1, 1, 0]), np.array([1, 0, 0]), probabilities, np.array([0, 1]))
+    measured = exact(ClassificationMeasures(np.array([1, 1, 0]), np.array([1, 0, 0]), probabilities, 2), 3)
 
     assert "auc" not in measured
     assert measured["accuracy"] == pytest.approx(2 / 3)
@@ -149,7 +147,7 @@ def test_a_label_that_is_no_class_is_wrong() -> None:
 
 
 def test_a_target_that_never_varies_has_no_r_squared() -> None:
-    assert set(regression_metrics(np.ones(5), np.arange(5.0))) == {"rmse", "mae"}
+    assert set(exact(RegressionMeasures(np.ones(5), np.arange(5.0)), 5)) == {"rmse", "mae"}
 
 
 def test_an_interval_holds_the_mean_as_often_as_it_says() -> None:

@@ -29,7 +29,7 @@ from onnxlet.registry import Registry
 from onnxlet.settings import Settings
 from onnxlet.steps import Names
 from onnxlet.store import open_store
-from onnxlet.verify import classification_metrics, compare, distances, regression_metrics, untie, verify
+from onnxlet.verify import compare, distances, untie, verify
 from onnxlet.verify.evaluation_data import RUN_DEADLINE, opened
 from onnxlet.verify.reference import (
     ONNX,
@@ -98,37 +98,6 @@ def test_either_label_is_right_where_probabilities_are_tied() -> None:
     untied = untie(expected, got, [Names()], margin=1e-3)
 
     assert untied["label"].tolist() == [0, 1]
-
-
-def test_metrics_of_two_classes() -> None:
-    truth = np.array([0, 0, 1, 1])
-    probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.3, 0.7], [0.2, 0.8]])
-
-    measured = classification_metrics(truth, np.array([0, 1, 1, 1]), probabilities, np.array([0, 1]))
-
-    assert measured == {"accuracy": 0.75, "f1": pytest.approx(0.8), "auc": 1.0}
-
-
-def test_metrics_of_three_named_classes() -> None:
-    truth = np.array(["a", "b", "c"], dtype=object)
-
-    measured = classification_metrics(truth, truth, np.eye(3), truth)
-
-    assert measured == {"accuracy": 1.0, "f1": 1.0, "auc": 1.0}
-
-
-def test_there_is_no_area_under_the_curve_of_one_class() -> None:
-
-    measured = classification_metrics(np.array([1]), np.array([1]), np.array([[0.1, 0.9]]), np.array([0, 1]))
-
-    assert "auc" not in measured
-
-
-def test_metrics_of_a_regression() -> None:
-
-    measured = regression_metrics(np.array([0.0, 2.0]), np.array([1.0, 1.0]))
-
-    assert measured == {"rmse": 1.0, "mae": 1.0, "r2": 0.0}
 
 
 def test_reference_answers_read_back_as_they_were_kept(tmp_path: Path) -> None:

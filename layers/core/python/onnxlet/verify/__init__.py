@@ -15,9 +15,8 @@ from pathlib import Path
 
 from onnxlet.manifest import Bounds, Contract
 from onnxlet.verify.comparison import Comparison, compare, distances, untie
-from onnxlet.verify.metrics import classification_metrics, regression_metrics
 
-__all__ = ["Comparison", "classification_metrics", "compare", "distances", "regression_metrics", "untie", "verify"]
+__all__ = ["Comparison", "compare", "distances", "untie", "verify"]
 
 Progress = Callable[[str], None]
 """Told in a sentence what begins."""

@@ -152,20 +152,6 @@ def exact(measures: Measures, rows: int) -> dict[str, float]:
     return {name: value for name, value in measured.items() if np.isfinite(value)}
 
 
-def classification_metrics(
-    truth: Tensor, label: Tensor, probabilities: Tensor | None, classes: Tensor
-) -> dict[str, float]:
-    """Accuracy, F1 (of the second of two classes, else the mean) and, with probabilities, the area under the curve."""
-    known, given = positions(truth, classes), positions(label, classes)
-    measured = exact(ClassificationMeasures(known, given, probabilities, len(classes)), len(truth))
-    return {name: value for name, value in measured.items() if name in {"accuracy", "f1", "auc"}}
-
-
-def regression_metrics(truth: Tensor, prediction: Tensor) -> dict[str, float]:
-    """Root mean squared error, mean absolute error and, where the truth varies, R squared."""
-    return exact(RegressionMeasures(truth, prediction), truth.size)
-
-
 def confidence_of(label: Tensor, probabilities: Tensor) -> Tensor:
     """The probability of each row's own label, which is a position among the classes."""
     return _confidence(probabilities.astype(np.float64), label)
