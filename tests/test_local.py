@@ -295,6 +295,27 @@ def test_quick_predictions_are_counted_as_well(server: Server) -> None:
     assert count() == before + 20
 
 
+def test_clients_that_ask_at_the_same_time_get_each_their_own_answer(server: Server) -> None:
+    rows = [[float(number), 2.0, 3.0] for number in range(24)]
+    alone = [requests.post(server.url + PREDICT, json={"instances": [row]}, timeout=TIMEOUT).content for row in rows]
+    wrong = requests.post(server.url + PREDICT, json={"instances": [[1]]}, timeout=TIMEOUT).content
+    asked = [(row, expected) for row, expected in zip([*rows, [1]], [*alone, wrong], strict=True)] * 2
+    for _ in range(5):
+        connections = [socket.create_connection(server.address, TIMEOUT) for _ in asked]
+        for connection, (row, _) in zip(connections, asked, strict=True):
+            body = json.dumps({"instances": [row]}).encode()
+            connection.sendall(
+                b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (PREDICT.encode(), len(body)) + body
+            )
+        for connection, (_, expected) in zip(connections, asked, strict=True):
+            with connection:
+                got = b""
+                while not got.endswith(expected):
+                    chunk = connection.recv(65536)
+                    assert chunk, got
+                    got += chunk
+
+
 def test_models_are_preloaded_before_the_first_request(settings: dict[str, str | float]) -> None:
     with running(settings | {"preload": "tiny, none"}) as server:
         answer = requests.post(server.url + PREDICT, json=ROW, timeout=TIMEOUT)

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from operator import attrgetter
 
@@ -30,12 +30,27 @@ SILENCE = 0.3
 Address = tuple[str, int]
 
 
-def answer_at_once(request: Request) -> Response | None:
-    """Answer on the short way, and say so; not for paths that take long."""
-    if request.path.startswith("/slow"):
-        return None
-    size = BIG if request.path == "/big" else 0
-    return Response(200, b"<short %b %b>" % (request.path.encode(), request.body) + b" " * size, {"X-Kept": "Yes"})
+class Short:
+    """Answers on the short way, and says so; not for paths that take long."""
+
+    def __init__(self) -> None:
+        self._taken: list[tuple[Request, Callable[[Response], None]]] = []
+
+    def take(self, request: Request, deliver: Callable[[Response], None]) -> bool:
+        """Take a request for later."""
+        if request.path.startswith("/slow"):
+            return False
+        asyncio.get_running_loop().call_soon(self.answer_taken)
+        self._taken.append((request, deliver))
+        return True
+
+    def answer_taken(self) -> None:
+        """Answer what was taken."""
+        taken, self._taken = self._taken, []
+        for request, deliver in taken:
+            size = BIG if request.path == "/big" else 0
+            body = b"<short %b %b>" % (request.path.encode(), request.body) + b" " * size
+            deliver(Response(200, body, {"X-Kept": "Yes"}))
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,10 +67,11 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 @contextmanager
 def served() -> Iterator[Address]:
     """Where a server with both ways listens, while it does."""
+    short = Short()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         config = uvicorn.Config(
             application,
-            http=express(answer_at_once),
+            http=express(short.take, short.answer_taken),
             ws="none",
             lifespan="off",
             log_config=None,
