@@ -63,9 +63,7 @@ class DataPlane:
     def answer(self, request: Request) -> Response:
         """Answer a request. It never raises: what goes wrong is an answer too."""
         try:
-            response = self._answer(request)
-            plain = len(response.body) < COMPRESS_FROM and request.method != "HEAD"
-            return response if plain else _finished(request, response)
+            return _finished(request, self._answer(request))
         except Exception:  # the outermost door: the log has it, the caller learns nothing internal
             import logging
 
@@ -86,9 +84,7 @@ class DataPlane:
             logging.getLogger(__name__).exception("unforeseen error")
             answers = [None] * len(requests)
         return [
-            self.answer(request)
-            if response is None
-            else (response if len(response.body) < COMPRESS_FROM else _finished(request, response))
+            self.answer(request) if response is None else _finished(request, response)
             for request, response in zip(requests, answers, strict=True)
         ]
 
@@ -135,9 +131,10 @@ class DataPlane:
 
 
 def _finished(request: Request, response: Response) -> Response:
-    """The response as it is carried: without the body that HEAD does not get, compressed, or refused for its size."""
+    """The response as it is carried: compressed where that is worth it, without what HEAD does not get."""
     if request.method == "HEAD":
         response.body = b""
+    if len(response.body) < COMPRESS_FROM:
         return response
     try:
         if not _takes_gzip(request.headers.get("accept-encoding", "")):
