@@ -26,14 +26,14 @@ figures are of these.
 - **labels** is the share of rows whose label is the framework's, near ties included.
 - **metric** is the accuracy, the root mean squared error (rmse), or the cosine to the framework's embeddings, of
   framework → ONNX → optimized.
-- **speed** compares medians of interleaved rounds in one process, one thread each, both graphs as they are served.
-  `framework` is its own fastest way to answer one row that is in memory, with its checks and its overhead.
+- **speed** compares the fastest runs of interleaved rounds in one process, one thread each, both graphs as they are
+  served. `framework` is the median of its own quickest way to answer one row that is in memory, checks included.
 - **contract** is the accuracy contract's default: [what it bounds](concepts.md). As with `onnxlet ship`, the rows that
   it is judged on are those that the ladder chose by: new rows may fare a little worse.
 
 Targets: labels 100 %, relative distance at most {NEAR:g}; after `optimize` the contract kept everywhere, networks over
 1 MB at least {SMALLER:g} times smaller, no row slower than with the float graph (as the ladder tells it: by more than
-{NOT_SLOWER - 1:.0%} and {UNNOTICED * 1e6:.0f} us, as medians vary by less). Tree ensembles have nothing to shrink.
+{NOT_SLOWER - 1:.0%} and {UNNOTICED * 1e6:.0f} us, as measurements vary by less). Tree ensembles have nothing to shrink.
 """
 Measured = Sequence[tuple[Head, list[Row]]]
 
