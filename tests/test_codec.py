@@ -184,6 +184,11 @@ def test_small_matrices_are_read_to_the_last_bit(rows: list[list[float]]) -> Non
         assert read.tobytes() == exactly(body, "FP32").tobytes()
 
 
+@pytest.mark.parametrize("number", [1e39, -1e39, 1e308, 3.4028235677973366e38, 10**39])
+def test_small_matrices_hold_no_number_beyond_their_type(number: float) -> None:
+    assert list_matrix([[0, number]], TensorSpec("x", "FP32", (-1, 2))) is None
+
+
 @given(st.lists(st.lists(NUMBER | ODD, max_size=3) | ODD, max_size=3))
 def test_small_matrices_are_left_alone_if_the_exact_reading_refuses_them(rows: list[object]) -> None:
     read = list_matrix(json.loads(json.dumps(rows)), TensorSpec("x", "FP32", (-1, 2)))

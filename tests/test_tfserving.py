@@ -167,6 +167,35 @@ def test_what_is_wrong_with_a_body_is_said(shop: Shop, body: Any, said: str) -> 
     assert said in refused(shop, "echo", body)
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"instances": [[1, 1e39]]}, "instances[0][1] is beyond FP32"),
+        ({"instances": [[1, 2], [1, -(10**39)]]}, "instances[1][1] is beyond FP32"),
+        ({"instances": [[1, True]]}, "instances[0][1] must be a number, not true or false"),
+        ({"instances": [[False, 1]]}, "instances[0][0] must be a number, not true or false"),
+        ({"instances": [[1, None]]}, "instances[0][1] must be a number, not null"),
+        ({"instances": [[1, "2"]]}, "instances[0][1] must be a number, not a string"),
+        ({"instances": [[1, {}]]}, "instances[0][1] must be a number, not an object"),
+        ({"instances": [[1, [2]]]}, "instances[0][1] must be a number, not a list"),
+        ({"instances": [[[1], [2]]]}, "input 'x' takes shape [-1, 2], not [1, 2, 1]"),
+        ({"instances": [[1, 2], [3]]}, "ragged: instances[1] must be a list of 2"),
+        ({"instances": [[1, 2], "34"]}, "ragged: instances[1] must be a list of 2"),
+        ({"instances": [[1, 2, 3]]}, "input 'x' takes shape [-1, 2], not [1, 3]"),
+        ({"instances": [[]]}, "input 'x' takes shape [-1, 2], not [1, 0]"),
+        ('{"instances": [[1, NaN]], "instances": [[1, 2]]}', "the key 'instances' appears twice in the body"),
+        ('{"instances": [[1, 2]], "\\u0069nstances": [[3, 4]]}', "the key 'instances' appears twice in the body"),
+        ('{"instances": [[1, 1e400]]}', "a number is out of range"),
+    ],
+)
+def test_what_is_wrong_with_rows_of_numbers_is_said(shop: Shop, body: Any, said: str) -> None:  # noqa: ANN401 - JSON
+    shop.publish_echo("pair", "FP32", -1, 2)
+    assert said in refused(shop, "pair", body)
+    if isinstance(body, dict):  # another reading is for many numbers
+        many = {"instances": [*body["instances"], *[[0.123456789012345, 1]] * 300]}
+        assert said in refused(shop, "pair", many) or said.startswith("input")
+
+
 def test_several_inputs_need_their_names(shop: Shop) -> None:
     publish_two(shop)
     assert "must be a list of objects: the model has 2 inputs" in refused(shop, "two", {"instances": [[1, 2]]})

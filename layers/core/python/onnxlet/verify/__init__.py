@@ -3,7 +3,7 @@
 comparison       how far two graphs' answers are apart
 metrics          how good answers are, for many resamples of the rows at once; bootstrap draws these
 task, slices     what a model's answers are, and by which groups of rows they are looked at
-findings         what is bounded; contract brings it all together: `judge`
+findings         what is bounded; notes, what the rows cannot show; contract brings it all together: `judge`
 reference        what was answered at conversion; evaluation_data, what is asked now
 plots, charts    what a report shows; report, the page; verification, the use case
 """
