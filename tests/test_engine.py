@@ -103,6 +103,16 @@ def test_strings_that_are_no_unicode_are_the_callers_fault(tmp_path: Path) -> No
         opened(tiny.strings(), tmp_path).run({"text": np.array(["\ud800"], dtype=object)})
 
 
+def test_weights_are_no_inputs_even_where_the_graph_lets_a_run_replace_them(tmp_path: Path) -> None:
+    model = tiny.regressor()
+    model.graph.input.append(onnx.helper.make_tensor_value_info("factor", TensorProto.FLOAT, []))
+    engine = opened(model, tmp_path)
+    row = {"input": np.ones((1, 2), np.float32)}
+    assert engine.run(row)["prediction"].tolist() == [4.0]
+    with pytest.raises(InvalidInputError, match="have unknown 'factor'"):
+        engine.run(row | {"factor": np.array(7, np.float32)})
+
+
 def test_an_unknown_output_is_the_callers_fault(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="nope"):
         opened(tiny.strings(), tmp_path).run({"text": np.array(["a"], dtype=object)}, ["nope"])

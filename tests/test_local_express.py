@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from operator import attrgetter
 
@@ -30,27 +31,12 @@ SILENCE = 0.3
 Address = tuple[str, int]
 
 
-class Short:
-    """Answers on the short way, and says so; not for paths that take long."""
-
-    def __init__(self) -> None:
-        self._taken: list[tuple[Request, Callable[[Response], None]]] = []
-
-    def take(self, request: Request, deliver: Callable[[Response], None]) -> bool:
-        """Take a request for later."""
-        if request.path.startswith("/slow"):
-            return False
-        asyncio.get_running_loop().call_soon(self.answer_taken)
-        self._taken.append((request, deliver))
-        return True
-
-    def answer_taken(self) -> None:
-        """Answer what was taken."""
-        taken, self._taken = self._taken, []
-        for request, deliver in taken:
-            size = BIG if request.path == "/big" else 0
-            body = b"<short %b %b>" % (request.path.encode(), request.body) + b" " * size
-            deliver(Response(200, body, {"X-Kept": "Yes"}))
+def answer_at_once(request: Request) -> Response | None:
+    """Answer on the short way, and say so; not for paths that take long."""
+    if request.path.startswith("/slow"):
+        return None
+    size = BIG if request.path == "/big" else 0
+    return Response(200, b"<short %b %b>" % (request.path.encode(), request.body) + b" " * size, {"X-Kept": "Yes"})
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,11 +53,10 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 @contextmanager
 def served() -> Iterator[Address]:
     """Where a server with both ways listens, while it does."""
-    short = Short()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         config = uvicorn.Config(
             application,
-            http=express(short.take, short.answer_taken),
+            http=express(answer_at_once),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -334,6 +319,21 @@ def test_a_request_that_has_begun_outlives_the_time_of_idle_connections(address:
         time.sleep(KEEP_ALIVE * 2.5)
         connection.sendall(body)
         assert b"<long /a abcd>" in connection.recv(65536)
+
+
+def test_a_client_that_breaks_off_after_the_head_does_no_harm(
+    address: Address, caplog: pytest.LogCaptureFixture
+) -> None:
+    connection = socket.create_connection(address, TIMEOUT)
+    connection.sendall(post("/a"))
+    assert b"short" in connection.recv(65536)
+    connection.sendall(post("/a", b"abcd").split(b"abcd")[0])
+    time.sleep(PIECE)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, not an end
+    connection.close()
+    time.sleep(KEEP_ALIVE * 1.5)
+    assert not caplog.records
+    assert b"short" in exchange(address, post("/a"))
 
 
 def test_a_request_that_has_begun_outlives_the_servers_end() -> None:

@@ -4,7 +4,7 @@ The rings, innermost first; a module imports only from its own ring and those be
 
 values      errors, datatypes, tensors, signature, manifest, aliases, keys, refs, settings
 ports       store (bytes by key), engine (ONNX Runtime sessions)
-services    registry, cache, predictor, joining, steps, golden, batch, telemetry
+services    registry, cache, predictor, steps, golden, batch, telemetry
 doors       protocols (wire formats), dataplane, gateway (Lambda events), app, problem, schemas
 toolchain   convert, optimize, verify, prepare, synthesis, export, fit
 command     cli, local

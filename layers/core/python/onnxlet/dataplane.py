@@ -6,8 +6,8 @@ the last resort for errors that nobody foresaw.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import orjson
 
@@ -25,9 +25,6 @@ from onnxlet.predictor import Predictor
 from onnxlet.protocols import health, tfserving
 from onnxlet.protocols.instances import read_document, write_answer
 from onnxlet.refs import parse_ref
-
-if TYPE_CHECKING:
-    from onnxlet.protocols.together import Together
 
 MB = 1_000_000
 MAX_REQUEST = 6 * MB
@@ -55,7 +52,6 @@ class DataPlane:
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
-        self._together: Together | None = None
         # glibc gives freed memory back to the kernel and fetches it again, page by page, up to the largest block that
         # was freed so far. This one is never touched; without it a request of 150 kB can take 150 us longer
         bytes(MAX_REQUEST)
@@ -69,24 +65,6 @@ class DataPlane:
 
             logging.getLogger(__name__).exception("unforeseen error", extra={"path": request.path})
             return Response(500, tfserving.error_body("internal error"), {"Content-Type": tfserving.JSON})
-
-    def answer_together(self, requests: Sequence[Request]) -> list[Response]:
-        """Answer several small predictions as `answer` does, those for one model in one run. Never raises either."""
-        if self._together is None:
-            from onnxlet.protocols.together import Together
-
-            self._together = Together(self._predictor)
-        try:
-            answers = self._together.answers(requests)
-        except Exception:  # an outermost door as well: alone, each gets the answer that it should
-            import logging
-
-            logging.getLogger(__name__).exception("unforeseen error")
-            answers = [None] * len(requests)
-        return [
-            self.answer(request) if response is None else _finished(request, response)
-            for request, response in zip(requests, answers, strict=True)
-        ]
 
     def invoke(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Answer a direct invocation: `{"model": ref, "instances" or "inputs": …}` in, TensorFlow Serving's body with

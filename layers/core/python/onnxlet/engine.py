@@ -88,6 +88,8 @@ class OnnxEngine:
 
     def run(self, inputs: Tensors, outputs: Sequence[str] | None = None) -> Tensors:
         """Compute the named outputs, or all. Raises as Engine.run says."""
+        if len(inputs) != len(self._inputs):  # the runtime refuses other names, but for weights that a run may replace
+            raise self._wrong_names(inputs)
         names = self._outputs if outputs is None else outputs
         try:
             options = self._idle.pop()
@@ -119,7 +121,7 @@ class OnnxEngine:
         return InvalidInputError(f"the inputs {said}", missing=missing, unknown=unknown)
 
     def _translated(self, error: Exception, options: onnxruntime.RunOptions, inputs: Tensors) -> OnnxletError:
-        if inputs.keys() != self._inputs:  # the runtime looks at the names of every run: to do so before costs more
+        if inputs.keys() != self._inputs:
             return self._wrong_names(inputs)
         said = _plain(error)
         if options.terminate:

@@ -32,7 +32,7 @@ class Model:
     [N] tensor per column. Where every column is a graph input of its own, the columns are `serving_default` as well.
     """
 
-    __slots__ = ("__weakref__", "_all", "_classifier", "_engine", "_readers", "manifest", "nbytes", "signatures")
+    __slots__ = ("_all", "_classifier", "_engine", "_readers", "manifest", "nbytes", "signatures")
 
     def __init__(self, manifest: Manifest, engine: Engine) -> None:
         _check(engine.signature, manifest)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from http import HTTPStatus
 from time import perf_counter
 
@@ -53,7 +53,6 @@ class Dispatcher:
         self._workers = Workers(self._dataplane.answer)
         self._pace = Pace()
         self._metrics = Metrics()
-        self._taken: list[tuple[Request, Callable[[Response], None]]] = []
         self._control: Awaitable[Application] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -63,31 +62,13 @@ class Dispatcher:
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
 
-    def take(self, request: Request, deliver: Callable[[Response], None]) -> bool:
-        """Take a prediction, a POST, if its path's pace allows to make it on the event loop.
-
-        It is answered once the loop has read what else has arrived, together with that.
-        """
-        if not self._pace.in_place(request.path, len(request.body)):
-            return False
-        if not self._taken:
-            asyncio.get_running_loop().call_soon(self.answer_taken)
-        self._taken.append((request, deliver))
-        return True
-
-    def answer_taken(self) -> None:
-        """Answer what was taken."""
-        taken, self._taken = self._taken, []
+    def answer_at_once(self, request: Request) -> Response | None:
+        """Answer a prediction, a POST, if its path's pace allows to do so on the event loop; else None."""
         started = perf_counter()
-        if len(taken) == 1:
-            responses = [self._dataplane.answer(taken[0][0])]
-        else:
-            responses = self._dataplane.answer_together([request for request, _ in taken])
-        seconds = (perf_counter() - started) / max(1, len(taken))
-        for (request, deliver), response in zip(taken, responses, strict=True):
-            self._learn(request, response, seconds)
-            self._metrics.count("data", response.status, seconds)
-            deliver(response)
+        response = self._predict_in_place(request)
+        if response is not None:
+            self._metrics.count("data", response.status, perf_counter() - started)
+        return response
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await read_body(receive, MAX_REQUEST)

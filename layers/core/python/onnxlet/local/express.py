@@ -1,4 +1,4 @@
-"""Express: predictions that are taken where their bytes arrive, without a scope, a task or messages between them.
+"""Express: predictions that are answered where their bytes arrive, without a scope, a task or messages between them.
 
 Those cost as much as a small prediction. What goes this way is what leaves nothing to interpret: one whole request, in
 one piece or in two, head and body, as most clients send it, in the plainest form of HTTP/1.1 (RFC 9112), on a
@@ -61,9 +61,6 @@ _uvicorns = attrgetter(
 """What is used of uvicorn without being its interface."""
 
 
-Take = Callable[[Request, Callable[[Response], None]], bool]
-
-
 class Head(NamedTuple):
     """What comes before the body of a plain request. The headers are shared: they are there to be read."""
 
@@ -123,10 +120,8 @@ def _status_line(status: int) -> bytes:
 class Express(HttpToolsProtocol):
     """uvicorn's protocol, and the short way past it. A subclass says who answers there."""
 
-    take: Take
-    """Takes a request and whom to give its answer; or not, if others should not wait for it."""
-    answer_taken: Callable[[], None]
-    """Answers at once what was taken."""
+    answer_at_once: Callable[[Request], Response | None]
+    """The answer to a request, or None if that may take longer than others should wait."""
 
     _open = False
     """Whether this uvicorn has all that the short way needs."""
@@ -134,8 +129,6 @@ class Express(HttpToolsProtocol):
     """Whether the next byte that uvicorn's parser gets is a request's first."""
     _held = b""
     """A head that came without its body."""
-    _awaiting = False
-    """Whether a request was taken that has no answer yet."""
     _answered_at = 0.0
     """The loop's time of the latest answer on the short way."""
 
@@ -147,6 +140,11 @@ class Express(HttpToolsProtocol):
         except AttributeError:
             return
         self._open = True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of a connection, and of what has begun on it."""
+        self._held = b""
+        super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
         """Hear from the parser that a request begins."""
@@ -160,37 +158,33 @@ class Express(HttpToolsProtocol):
 
     def timeout_keep_alive_handler(self) -> None:
         """Close the connection, unless an answer has gone out since the time began to run, or a request has begun."""
-        self._settle()
         left = self._answered_at + self.timeout_keep_alive - self.loop.time()
-        if left > 0:
+        if self._held:
+            self._pass_on()
+        elif left > 0:
             self.timeout_keep_alive_task = self.loop.call_later(left, self.timeout_keep_alive_handler)
-        elif self._between:
+        else:
             super().timeout_keep_alive_handler()
 
     def shutdown(self) -> None:
         """Close the connection, after the request that has begun on it."""
-        self._settle()
+        if self._held:
+            self._pass_on()
         super().shutdown()
 
     def data_received(self, data: bytes) -> None:
-        """Take what has arrived, or let uvicorn."""
-        if self._awaiting:
-            self.answer_taken()
+        """Answer what has arrived, or begin to."""
         if self._held:
             data, self._held = self._held + data, b""
         if not (self._open and self._between and self._taken(data)):
             super().data_received(data)
 
-    def _settle(self) -> None:
-        """Leave nothing open that uvicorn does not know of."""
-        if self._awaiting:
-            self.answer_taken()
-        if self._held:
-            held, self._held = self._held, b""
-            super().data_received(held)
+    def _pass_on(self) -> None:
+        held, self._held = self._held, b""
+        super().data_received(held)
 
     def _taken(self, data: bytes) -> bool:
-        """Whether `data` is a request that was taken, or the head of what may be one."""
+        """Whether `data` is a request that could be answered at once, and was, or the head of what may be one."""
         end = data.find(_END, 0, LONGEST_HEAD)
         head = read_head(data[:end]) if end > 0 else None
         if head is None or self._busy():
@@ -199,14 +193,12 @@ class Express(HttpToolsProtocol):
         if head.length and not body:
             self._held = data
             return True
-        if len(body) == head.length:
-            self._awaiting = self.take(Request("POST", head.path, "", head.headers, body), self._answer)
-        return self._awaiting
+        return len(body) == head.length and self._answered(Request("POST", head.path, "", head.headers, body))
 
-    def _answer(self, response: Response) -> None:
-        self._awaiting = False
-        if self.transport.is_closing():
-            return
+    def _answered(self, request: Request) -> bool:
+        response = self.answer_at_once(request)
+        if response is None:
+            return False
         self.transport.write(
             b"".join(
                 (
@@ -223,6 +215,7 @@ class Express(HttpToolsProtocol):
             self.on_response_complete()
         else:  # stays: to set another one every time would cost a tenth of the answer
             self.server_state.total_requests += 1
+        return True
 
     def _busy(self) -> bool:
         """Whether an earlier request has no answer yet, or its answer was not fetched, or it was the last."""
@@ -230,6 +223,6 @@ class Express(HttpToolsProtocol):
         return answering or self.flow.write_paused or self.transport.is_closing()
 
 
-def express(take: Take, answer_taken: Callable[[], None]) -> type[Express]:
-    """The protocol of a server on whose short way `take` and `answer_taken` answer."""
-    return type("Express", (Express,), {"take": staticmethod(take), "answer_taken": staticmethod(answer_taken)})
+def express(answer_at_once: Callable[[Request], Response | None]) -> type[Express]:
+    """The protocol of a server on whose short way `answer_at_once` answers."""
+    return type("Express", (Express,), {"answer_at_once": staticmethod(answer_at_once)})
