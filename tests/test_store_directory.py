@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from onnxlet.errors import InvalidNameError, ObjectNotFoundError, StoreUnavailableError
-from onnxlet.store import open_store
+from onnxlet.store import files, open_store
 from onnxlet.store.directory_writer import ABANDONED_SECONDS
 
 COUNT = """
@@ -34,7 +35,7 @@ for _ in range(50):
 
 DIE_WRITING = """
 import os, random, signal, sys, time
-from onnxlet.store import open_store
+from onnxlet.store import files, open_store
 
 for _ in range(100):
     writer = os.fork()
@@ -58,7 +59,7 @@ for _ in range(100):
 WRITE_MORE_THAN_FITS = """
 import resource, sys
 from onnxlet.errors import StoreUnavailableError
-from onnxlet.store import open_store
+from onnxlet.store import files, open_store
 
 store = open_store(sys.argv[1])
 etag = store.put("models/a", b"old")
@@ -144,6 +145,17 @@ def test_writers_and_deleters_of_one_folder_do_not_disturb_each_other(directory_
 
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(work, "abcd"))
+
+
+def test_a_folder_that_others_make_and_remove_is_never_taken_for_a_file(tmp_path: Path) -> None:
+    def work(_: int) -> None:
+        for _ in range(300):
+            with contextlib.suppress(FileNotFoundError):
+                files.make_folders(tmp_path / "folder")
+            files.remove_empty_folders(tmp_path / "folder", tmp_path)
+
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(work, range(3)))
 
 
 def test_objects_are_plain_files_named_by_their_keys(directory_url: str) -> None:

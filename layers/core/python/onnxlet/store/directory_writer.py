@@ -121,7 +121,7 @@ class DirectoryWriter:
             except FileNotFoundError:
                 if attempt == RACES - 1:
                     raise
-            except (IsADirectoryError, NotADirectoryError, FileExistsError) as error:
+            except (IsADirectoryError, NotADirectoryError) as error:
                 raise InvalidNameError(
                     f"{self._url!r} cannot hold {key!r}: an object's key cannot be the folder of another's", key=key
                 ) from error

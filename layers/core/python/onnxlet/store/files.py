@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
 import random
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,11 +32,19 @@ def write_new(path: Path, data: bytes | Path) -> str:
 
 
 def make_folders(folder: Path) -> None:
-    """Make a folder and those above it, each flushed to the disk; they may be there."""
+    """Make a folder and those above it, each flushed to the disk; they may be there.
+
+    Raises NotADirectoryError if something else has the name, FileNotFoundError if others remove folders meanwhile.
+    """
     if folder.is_dir():
         return
     make_folders(folder.parent)
-    folder.mkdir(exist_ok=True)
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        # not mkdir(exist_ok=True), which takes a folder that is removed in between for a file
+        if not stat.S_ISDIR(folder.stat().st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from None
     flush_folder(folder.parent)
 
 
