@@ -7,7 +7,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from operator import attrgetter
 
@@ -31,12 +31,29 @@ SILENCE = 0.3
 Address = tuple[str, int]
 
 
-def answer_at_once(request: Request) -> Response | None:
-    """Answer on the short way, and say so; not for paths that take long."""
-    if request.path.startswith("/slow"):
-        return None
-    size = BIG if request.path == "/big" else 0
-    return Response(200, b"<short %b %b>" % (request.path.encode(), request.body) + b" " * size, {"X-Kept": "Yes"})
+class Short:
+    """Answers on the short way, and says so; not for paths that take long."""
+
+    def __init__(self) -> None:
+        self._taken: list[tuple[Request, Callable[[Response], None]]] = []
+
+    def take(self, request: Request, deliver: Callable[[Response], None]) -> bool:
+        """Take a request, for later, or at once where the path says so."""
+        if request.path.startswith("/slow"):
+            return False
+        asyncio.get_running_loop().call_soon(self.answer_taken)
+        self._taken.append((request, deliver))
+        if request.path == "/at-once":
+            self.answer_taken()
+        return True
+
+    def answer_taken(self) -> None:
+        """Answer what was taken."""
+        taken, self._taken = self._taken, []
+        for request, deliver in taken:
+            size = BIG if request.path == "/big" else 0
+            body = b"<short %b %b>" % (request.path.encode(), request.body) + b" " * size
+            deliver(Response(200, body, {"X-Kept": "Yes"}))
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,10 +70,11 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 @contextmanager
 def served() -> Iterator[Address]:
     """Where a server with both ways listens, while it does."""
+    short = Short()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         config = uvicorn.Config(
             application,
-            http=express(answer_at_once),
+            http=express(short.take, short.answer_taken),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -130,6 +148,14 @@ def test_a_plain_request_goes_the_short_way_again_and_again(address: Address) ->
         b"short /a 1",
         b"short /b 2",
         b"short /a ",
+    ]
+
+
+def test_an_answer_may_come_while_the_request_is_taken(address: Address) -> None:
+    assert converse(address, post("/at-once"), post("/a"), post("/at-once")) == [
+        b"short /at-once {}",
+        b"short /a {}",
+        b"short /at-once {}",
     ]
 
 

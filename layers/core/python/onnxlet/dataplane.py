@@ -6,7 +6,7 @@ the last resort for errors that nobody foresaw.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -60,11 +60,22 @@ class DataPlane:
         """Answer a request. It never raises: what goes wrong is an answer too."""
         try:
             return _finished(request, self._answer(request))
-        except Exception:  # the outermost door: the log has it, the caller learns nothing internal
-            import logging
+        except Exception as error:  # noqa: BLE001 - the outermost door
+            return _unforeseen(request, error)
 
-            logging.getLogger(__name__).exception("unforeseen error", extra={"path": request.path})
-            return Response(500, tfserving.error_body("internal error"), {"Content-Type": tfserving.JSON})
+    def stages(self, request: Request) -> Iterator[Response | None]:
+        """Answer a POST as `answer` does, in stages: None after each but the last, whose result is the answer.
+
+        It never raises either. Several requests can so go side by side, and each is still run by itself.
+        """
+        try:
+            if "content-encoding" in request.headers or not request.path.startswith("/v1/"):
+                yield self.answer(request)
+                return
+            for response in tfserving.stages(self._predictor, request):
+                yield None if response is None else _finished(request, response)
+        except Exception as error:  # noqa: BLE001 - an outermost door as well
+            yield _unforeseen(request, error)
 
     def invoke(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Answer a direct invocation: `{"model": ref, "instances" or "inputs": …}` in, TensorFlow Serving's body with
@@ -106,6 +117,14 @@ class DataPlane:
             raise RouteNotFoundError(f"nothing answers at '{path[:200]}'")
         except OnnxletError as error:
             return tfserving.refuse(error)
+
+
+def _unforeseen(request: Request, error: Exception) -> Response:
+    """The answer when nobody knows what went wrong: the log has it, the caller learns nothing internal."""
+    import logging
+
+    logging.getLogger(__name__).error("unforeseen error", exc_info=error, extra={"path": request.path})
+    return Response(500, tfserving.error_body("internal error"), {"Content-Type": tfserving.JSON})
 
 
 def _finished(request: Request, response: Response) -> Response:

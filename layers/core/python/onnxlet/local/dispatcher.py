@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from time import perf_counter
 
 from onnxlet.dataplane import MAX_REQUEST, DataPlane, owns_path
 from onnxlet.errors import RequestTooLargeError
+from onnxlet.local.abreast import Abreast
 from onnxlet.local.asgi import (
     Application,
     Message,
@@ -53,6 +54,7 @@ class Dispatcher:
         self._workers = Workers(self._dataplane.answer)
         self._pace = Pace()
         self._metrics = Metrics()
+        self._abreast = Abreast(self._dataplane.stages, self._on_answer)
         self._control: Awaitable[Application] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,13 +64,16 @@ class Dispatcher:
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
 
-    def answer_at_once(self, request: Request) -> Response | None:
-        """Answer a prediction, a POST, if its path's pace allows to do so on the event loop; else None."""
-        started = perf_counter()
-        response = self._predict_in_place(request)
-        if response is not None:
-            self._metrics.count("data", response.status, perf_counter() - started)
-        return response
+    def take(self, request: Request, deliver: Callable[[Response], None]) -> bool:
+        """Take a prediction, a POST, and answer it soon, if its path's pace allows to do so on the event loop."""
+        if not self._pace.in_place(request.path, len(request.body)):
+            return False
+        self._abreast.take(request, deliver, self._pace.expected(request.path))
+        return True
+
+    def answer_taken(self) -> None:
+        """Answer at once what was taken."""
+        self._abreast.answer_taken()
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await read_body(receive, MAX_REQUEST)
@@ -104,6 +109,10 @@ class Dispatcher:
         response = self._dataplane.answer(request)
         self._learn(request, response, perf_counter() - started)
         return response
+
+    def _on_answer(self, request: Request, response: Response, seconds: float) -> None:
+        self._learn(request, response, seconds)
+        self._metrics.count("data", response.status, seconds)
 
     def _learn(self, request: Request, response: Response, seconds: float) -> None:
         if response.status == HTTPStatus.OK or seconds > QUICK:

@@ -1,4 +1,4 @@
-"""Express: predictions that are answered where their bytes arrive, without a scope, a task or messages between them.
+"""Express: predictions that are taken where their bytes arrive, without a scope, a task or messages between them.
 
 Those cost as much as a small prediction. What goes this way is what leaves nothing to interpret: one whole request, in
 one piece or in two, head and body, as most clients send it, in the plainest form of HTTP/1.1 (RFC 9112), on a
@@ -37,6 +37,8 @@ HARMLESS = frozenset(
     }
 )
 """Headers that may be remembered. Others can name a person or hold a secret."""
+
+Take = Callable[[Request, Callable[[Response], None]], bool]
 
 _END = b"\r\n\r\n"
 _REQUEST_LINE = re.compile(r"POST (/[A-Za-z0-9][A-Za-z0-9._:/-]*) HTTP/1\.1")
@@ -120,8 +122,10 @@ def _status_line(status: int) -> bytes:
 class Express(HttpToolsProtocol):
     """uvicorn's protocol, and the short way past it. A subclass says who answers there."""
 
-    answer_at_once: Callable[[Request], Response | None]
-    """The answer to a request, or None if that may take longer than others should wait."""
+    take: Take
+    """Takes a request and whom to give its answer; or not, if that may take longer than others should wait."""
+    answer_taken: Callable[[], None]
+    """Answers at once what was taken."""
 
     _open = False
     """Whether this uvicorn has all that the short way needs."""
@@ -129,6 +133,8 @@ class Express(HttpToolsProtocol):
     """Whether the next byte that uvicorn's parser gets is a request's first."""
     _held = b""
     """A head that came without its body."""
+    _awaiting = False
+    """Whether a request was taken that has no answer yet."""
     _answered_at = 0.0
     """The loop's time of the latest answer on the short way."""
 
@@ -158,6 +164,8 @@ class Express(HttpToolsProtocol):
 
     def timeout_keep_alive_handler(self) -> None:
         """Close the connection, unless an answer has gone out since the time began to run, or a request has begun."""
+        if self._awaiting:
+            self.answer_taken()
         left = self._answered_at + self.timeout_keep_alive - self.loop.time()
         if self._held:
             self._pass_on()
@@ -168,12 +176,16 @@ class Express(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """Close the connection, after the request that has begun on it."""
+        if self._awaiting:
+            self.answer_taken()
         if self._held:
             self._pass_on()
         super().shutdown()
 
     def data_received(self, data: bytes) -> None:
-        """Answer what has arrived, or begin to."""
+        """Take what has arrived, or let uvicorn."""
+        if self._awaiting:
+            self.answer_taken()
         if self._held:
             data, self._held = self._held + data, b""
         if not (self._open and self._between and self._taken(data)):
@@ -184,7 +196,7 @@ class Express(HttpToolsProtocol):
         super().data_received(held)
 
     def _taken(self, data: bytes) -> bool:
-        """Whether `data` is a request that could be answered at once, and was, or the head of what may be one."""
+        """Whether `data` is a request that was taken, or the head of what may be one."""
         end = data.find(_END, 0, LONGEST_HEAD)
         head = read_head(data[:end]) if end > 0 else None
         if head is None or self._busy():
@@ -193,12 +205,17 @@ class Express(HttpToolsProtocol):
         if head.length and not body:
             self._held = data
             return True
-        return len(body) == head.length and self._answered(Request("POST", head.path, "", head.headers, body))
-
-    def _answered(self, request: Request) -> bool:
-        response = self.answer_at_once(request)
-        if response is None:
+        if len(body) != head.length:
             return False
+        self._awaiting = True  # before it is taken, for the answer may come at once
+        taken = self.take(Request("POST", head.path, "", head.headers, body), self._answer)
+        self._awaiting &= taken
+        return taken
+
+    def _answer(self, response: Response) -> None:
+        self._awaiting = False
+        if self.transport.is_closing():
+            return
         self.transport.write(
             b"".join(
                 (
@@ -215,7 +232,6 @@ class Express(HttpToolsProtocol):
             self.on_response_complete()
         else:  # stays: to set another one every time would cost a tenth of the answer
             self.server_state.total_requests += 1
-        return True
 
     def _busy(self) -> bool:
         """Whether an earlier request has no answer yet, or its answer was not fetched, or it was the last."""
@@ -223,6 +239,6 @@ class Express(HttpToolsProtocol):
         return answering or self.flow.write_paused or self.transport.is_closing()
 
 
-def express(answer_at_once: Callable[[Request], Response | None]) -> type[Express]:
-    """The protocol of a server on whose short way `answer_at_once` answers."""
-    return type("Express", (Express,), {"answer_at_once": staticmethod(answer_at_once)})
+def express(take: Take, answer_taken: Callable[[], None]) -> type[Express]:
+    """The protocol of a server on whose short way `take` and `answer_taken` answer."""
+    return type("Express", (Express,), {"take": staticmethod(take), "answer_taken": staticmethod(answer_taken)})

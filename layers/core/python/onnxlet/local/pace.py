@@ -24,7 +24,11 @@ class Pace:
 
     def in_place(self, path: str, size: int) -> bool:
         """Whether a prediction for a body of `size` bytes may be made on the event loop."""
-        return size <= SMALL_BODY and self._seconds.get(path, QUICK) < QUICK
+        return size <= SMALL_BODY and self.expected(path) < QUICK
+
+    def expected(self, path: str) -> float:
+        """The seconds that a prediction is expected to take."""
+        return self._seconds.get(path, QUICK)
 
     def record(self, path: str, seconds: float) -> None:
         """Remember what a prediction took."""

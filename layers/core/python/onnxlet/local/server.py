@@ -45,7 +45,7 @@ def serve(
         url = f"http://{_ANYWHERE.get(host) or _literal(host)}:{listening.getsockname()[1]}"
         config = uvicorn.Config(
             application,
-            http=express(application.answer_at_once),
+            http=express(application.take, application.answer_taken),
             ws="none",
             lifespan="on",
             log_config=None,

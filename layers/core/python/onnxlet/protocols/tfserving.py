@@ -8,6 +8,7 @@ answers as GET would; `classify` and `regress` answer what a TensorFlow model wi
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from time import perf_counter
 from typing import Any
@@ -31,7 +32,7 @@ from onnxlet.errors import (
 )
 from onnxlet.messages import Request, Response
 from onnxlet.predictor import Predictor, Served
-from onnxlet.protocols.instances import read_body, write_answer
+from onnxlet.protocols.instances import Call, read_body, write_answer
 from onnxlet.refs import MAX_VERSION, Ref, check_alias_name, check_model_name
 from onnxlet.signature import Signature, TensorSpec
 
@@ -73,6 +74,29 @@ def answer(predictor: Predictor, request: Request) -> Response:
     return Response(200, body, headers)
 
 
+def stages(predictor: Predictor, request: Request) -> Iterator[Response | None]:
+    """Answer a POST below `/v1/` as `answer` does, in stages: None when it is read, None when it was run, the answer.
+
+    Stages that have nothing more to do are left out.
+    """
+    headers = {"Content-Type": JSON}
+    try:
+        target = parse_call(request.path)
+        if target is None:
+            raise _malformed(request)
+        began = perf_counter()
+        served, call = _read(predictor, request, target, headers)
+        if served.timings is not None:
+            yield Response(200, _predict_cold(served, call, headers, began), headers)
+            return
+        yield None
+        outputs = served.model.predict(call.inputs, call.signature)
+        yield None
+        yield Response(200, write_answer(outputs, rows=call.rows), headers)
+    except OnnxletError as error:
+        yield refuse(error, headers)
+
+
 def refuse(error: OnnxletError, headers: dict[str, str] | None = None) -> Response:
     """The error's body and status, under the headers known when it was raised; what is our fault is logged."""
     status = next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
@@ -102,7 +126,11 @@ def _look(predictor: Predictor, request: Request, headers: dict[str, str]) -> by
                 raise InvalidInputError("missing model name in request")
             target = _target(match)
             return _metadata(predictor, target, headers) if match["metadata"] else _status(predictor, target)
-    raise MethodNotAllowedError(f"Malformed request: {request.method} {request.path[:_SHOWN]}")
+    raise _malformed(request)
+
+
+def _malformed(request: Request) -> MethodNotAllowedError:
+    return MethodNotAllowedError(f"Malformed request: {request.method} {request.path[:_SHOWN]}")
 
 
 @lru_cache(maxsize=512)
@@ -137,16 +165,26 @@ def _target(match: re.Match[str]) -> Ref:
 
 def _predict(predictor: Predictor, request: Request, target: Ref, headers: dict[str, str]) -> bytes:
     began = perf_counter()
+    served, call = _read(predictor, request, target, headers)
+    if served.timings is not None:
+        return _predict_cold(served, call, headers, began)
+    return write_answer(served.model.predict(call.inputs, call.signature), rows=call.rows)
+
+
+def _read(predictor: Predictor, request: Request, target: Ref, headers: dict[str, str]) -> tuple[Served, Call]:
     served = resolve(predictor, target, request.headers.get("x-onnxlet-routing-key"))
     name_version(served, headers)
-    call = read_body(request.body, served.model)
-    if served.timings is None:
-        return write_answer(served.model.predict(call.inputs, call.signature), rows=call.rows)
+    return served, read_body(request.body, served.model)
+
+
+def _predict_cold(served: Served, call: Call, headers: dict[str, str], began: float) -> bytes:
+    """The answer of a model that this very request loaded, and under the headers what took how long."""
     before = perf_counter()
     outputs = served.model.predict(call.inputs, call.signature)
     run = perf_counter() - before
     body = write_answer(outputs, rows=call.rows)
-    headers["Server-Timing"] = _server_timing({**served.timings, "run": run, "total": perf_counter() - began})
+    stages = {**(served.timings or {}), "run": run, "total": perf_counter() - began}
+    headers["Server-Timing"] = ", ".join(f"{name};dur={seconds * 1000:.1f}" for name, seconds in stages.items())
     return body
 
 
@@ -172,10 +210,6 @@ def name_version(served: Served, headers: dict[str, str]) -> None:
         headers["X-Onnxlet-Stale"] = "true"
     if served.fallback:
         headers["X-Onnxlet-Fallback"] = "true"
-
-
-def _server_timing(seconds: dict[str, float]) -> str:
-    return ", ".join(f"{name};dur={value * 1000:.1f}" for name, value in seconds.items())
 
 
 # --- status and metadata ----------------------------------------------------------------------------------------------
