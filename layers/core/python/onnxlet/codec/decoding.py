@@ -136,7 +136,7 @@ def list_matrix(rows: list[Any], spec: TensorSpec) -> Tensor | None:
         return None
     pack = _packer(width)
     try:
-        packed = b"".join([pack(*row) for row in rows])
+        packed = pack(*rows[0]) if len(rows) == 1 else b"".join([pack(*row) for row in rows])
     except (struct.error, TypeError, OverflowError):  # other than numbers, of another length; no list; beyond 32 bits
         return None
     return np.ndarray((len(rows), width), _FP32, packed)
