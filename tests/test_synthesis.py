@@ -16,6 +16,7 @@ from onnxlet.errors import RejectedModelError
 from onnxlet.manifest import Tolerance
 from onnxlet.synthesis import (
     arbitrary_rows,
+    between_whole_numbers,
     draw_inputs,
     golden_cases,
     random_inputs,
@@ -145,6 +146,21 @@ def test_rows_on_the_very_edge_are_left_out(tmp_path: Path) -> None:
     cases = golden_cases(engine, [{"input": on_the_edge}, {"input": clear}], Tolerance())
 
     assert [case.inputs["input"].tolist() for case in cases] == [clear.tolist()]
+
+
+def test_whole_numbers_are_moved_off_what_trees_split_at_and_all_else_stays() -> None:
+    columns: Tensors = {
+        "count": np.array([0, 3, -2], np.float32),
+        "size": np.array([0.5, 1, np.nan]),
+        "age": np.array([3, 4, 5]),
+        "sex": np.array(["m", "f", "m"], object),
+    }
+    moved = between_whole_numbers(columns)
+    np.testing.assert_allclose(moved["count"], [0.3, 3.3, -1.7], rtol=1e-6)
+    np.testing.assert_allclose(moved["size"], [0.5, 1.3, np.nan])
+    assert [moved[name].dtype for name in columns] == [column.dtype for column in columns.values()]
+    assert moved["age"] is columns["age"]
+    assert moved["sex"] is columns["sex"]
 
 
 def test_a_graph_that_is_never_the_same_has_no_cases(tmp_path: Path) -> None:

@@ -80,6 +80,14 @@ def test_regressors_answer_to_the_last_bits(parameters: dict[str, Any], tmp_path
     assert draft.evaluations[-1].metrics["largest_relative_distance"] <= 1e-6
 
 
+def test_whole_numbers_on_which_it_splits_leave_golden_cases(tmp_path: Path) -> None:
+    data = real_data("digits", tmp_path)
+    model = xgboost.XGBClassifier(n_estimators=20).fit(data.features, data.target)
+    draft = convert(saved(model, tmp_path), tmp_path / "out", data=data.path, target="target")
+    assert draft.golden is not None
+    assert draft.golden.cases == 4
+
+
 def test_a_classifier_answers_through_the_handler_as_its_wrapper_does(shipping: Ship, tmp_path: Path) -> None:
     data = real_data("breast cancer", tmp_path)
     model = xgboost.XGBClassifier(n_estimators=20).fit(data.features, data.target)

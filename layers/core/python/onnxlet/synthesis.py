@@ -26,6 +26,8 @@ FEWEST = 5
 MOST_BINS = 10
 FEW_VALUES = 12
 """A column of so many distinct values or fewer is treated as categories."""
+OFF = 0.3
+"""How far from a whole number a feature is moved: away from it, and from the middle to the next."""
 ROUNDING = 1e-6
 """Relative change of a float that another CPU's arithmetic may make."""
 JOLTS = 8
@@ -66,6 +68,16 @@ def arbitrary_rows(columns: Tensors, count: int, *, seed: int) -> Tensors:
         else:
             arbitrary[name] = (random.standard_normal(count) * INTEGERS).astype(column.dtype)
     return arbitrary
+
+
+def between_whole_numbers(columns: Tensors) -> Tensors:
+    """The rows with floats that are whole moved off: trees split at whole numbers, or halfway between two."""
+    return {
+        name: np.where(column == np.round(column), column + OFF, column).astype(column.dtype)
+        if column.dtype.kind == "f"
+        else column
+        for name, column in columns.items()
+    }
 
 
 def _draw(column: Tensor, count: int, random: np.random.Generator) -> Tensor:

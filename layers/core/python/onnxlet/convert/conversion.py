@@ -52,6 +52,8 @@ class Conversion:
             export = faithful.export
             columns, source = golden_rows(rows, export.tabular, golden_from)
             golden, cases = golden_of(faithful.engine, export.steps, columns, source=source, tolerance=self.tolerance)
+            if golden is None:
+                self.say("there will be no golden cases, as answers change with the last digits of what is asked")
             draft = self._draft(faithful, golden, self._evaluations(faithful, truth, expected))
             faithful.engine.close()
             write_draft(directory, draft, cases)

@@ -13,7 +13,14 @@ from onnxlet.errors import ExecutionError
 from onnxlet.golden import GoldenCase
 from onnxlet.manifest import Golden, Steps, Tabular, Tolerance
 from onnxlet.steps import names_of
-from onnxlet.synthesis import arbitrary_rows, golden_cases, row_cases, synthetic_rows, telling_order
+from onnxlet.synthesis import (
+    arbitrary_rows,
+    between_whole_numbers,
+    golden_cases,
+    row_cases,
+    synthetic_rows,
+    telling_order,
+)
 from onnxlet.tensors import Tensors
 
 SYNTHETIC_ROWS = 512
@@ -43,19 +50,26 @@ def golden_of(
 ) -> tuple[Golden | None, tuple[GoldenCase, ...]]:
     """Up to four cases near the decision boundary and of each class; None where no answer is steady enough.
 
-    `columns` are rows of served datatypes, as golden_rows gives them.
+    `columns` are rows of served datatypes, as golden_rows gives them. Of whole numbers, on which trees may split, made
+    up rows are tried with numbers in between as well.
     """
+    cases = _cases(engine, steps, columns, tolerance)
+    if not cases and source != "data":
+        cases = _cases(engine, steps, between_whole_numbers(columns), tolerance)
+    if not cases:
+        return None, ()
+    return Golden(path=GOLDEN, source=source, cases=len(cases), tolerance=tolerance), cases
+
+
+def _cases(engine: Engine, steps: Steps, columns: Tensors, tolerance: Tolerance) -> tuple[GoldenCase, ...]:
     inputs = graph_inputs(engine, steps, columns)
     try:
         outputs = renamed(steps, engine.run(inputs))
     except ExecutionError:
-        # arbitrary rows may hold what an encoder has never seen
-        return None, ()
+        # made up rows may hold what an encoder has never seen
+        return ()
     rows = range(len(next(iter(inputs.values()))))
-    cases = golden_cases(engine, row_cases(inputs, _order(steps, outputs) or rows), tolerance)
-    if not cases:
-        return None, ()
-    return Golden(path=GOLDEN, source=source, cases=len(cases), tolerance=tolerance), cases
+    return golden_cases(engine, row_cases(inputs, _order(steps, outputs) or rows), tolerance)
 
 
 def _order(steps: Steps, outputs: Tensors) -> list[int]:
