@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 import threading
@@ -32,19 +33,18 @@ Address = tuple[str, int]
 
 
 class Short:
-    """Answers on the short way, and says so; not for paths that take long."""
+    """Answers on the short way, and says so; not for paths that take long, or turn out to."""
 
     def __init__(self) -> None:
-        self._taken: list[tuple[Request, Callable[[Response], None]]] = []
+        self._taken: list[tuple[Request, Callable[[Response | None], None]]] = []
 
-    def take(self, request: Request, deliver: Callable[[Response], None]) -> bool:
-        """Take a request, for later, or at once where the path says so."""
+    def take(self, request: Request, deliver: Callable[[Response | None], None]) -> bool:
+        """Take a request for the loop's next turn, or for as long as nobody else wants it answered."""
         if request.path.startswith("/slow"):
             return False
-        asyncio.get_running_loop().call_soon(self.answer_taken)
+        if not request.path.endswith("-late"):
+            asyncio.get_running_loop().call_soon(self.answer_taken)
         self._taken.append((request, deliver))
-        if request.path == "/at-once":
-            self.answer_taken()
         return True
 
     def answer_taken(self) -> None:
@@ -53,7 +53,9 @@ class Short:
         for request, deliver in taken:
             size = BIG if request.path == "/big" else 0
             body = b"<short %b %b>" % (request.path.encode(), request.body) + b" " * size
-            deliver(Response(200, body, {"X-Kept": "Yes"}))
+            kept = "\u2713" if request.path == "/unwritable" else "Yes"
+            with contextlib.suppress(UnicodeEncodeError):
+                deliver(None if request.path.startswith("/back") else Response(200, body, {"X-Kept": kept}))
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,6 +66,8 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     body = None if path == b"/slow-early" else await read_body(receive, 1000)
     if path == b"/slow":
         await asyncio.sleep(2 * PIECE)
+    if path.startswith(b"/back-slow"):
+        await asyncio.sleep(KEEP_ALIVE * 0.6)
     await send_response(send, Response(200, b"<long %b %b>" % (path, body or b""), {"X-Kept": "Yes"}), scope["method"])
 
 
@@ -151,12 +155,32 @@ def test_a_plain_request_goes_the_short_way_again_and_again(address: Address) ->
     ]
 
 
-def test_an_answer_may_come_while_the_request_is_taken(address: Address) -> None:
-    assert converse(address, post("/at-once"), post("/a"), post("/at-once")) == [
-        b"short /at-once {}",
+def test_what_is_handed_back_is_answered_by_uvicorn_in_its_turn(address: Address) -> None:
+    assert converse(address, post("/back", b"1"), post("/a"), post("/back") + post("/b"), post("/back-slow")) == [
+        b"long /back 1",
         b"short /a {}",
-        b"short /at-once {}",
+        b"long /back {}",
+        b"long /b {}",
+        b"long /back-slow {}",
     ]
+
+
+@pytest.mark.parametrize("path", ["/back-slow", "/back-slow-late"])
+def test_what_is_handed_back_outlives_the_time_of_idle_connections(address: Address, path: str) -> None:
+    with socket.create_connection(address, TIMEOUT) as connection:
+        connection.sendall(post("/a"))
+        assert b"short" in connection.recv(65536)
+        time.sleep(KEEP_ALIVE * 0.9)
+        connection.sendall(post(path))
+        assert b"<long %b {}>" % path.encode() in connection.recv(65536)
+
+
+def test_an_answer_that_cannot_be_written_ends_its_connection(address: Address) -> None:
+    with socket.create_connection(address, TIMEOUT) as connection:
+        connection.sendall(post("/unwritable"))
+        with contextlib.suppress(ConnectionResetError):
+            assert connection.recv(65536) == b""
+    assert b"short" in exchange(address, post("/a"))
 
 
 def test_both_ways_write_the_same(address: Address) -> None:

@@ -35,7 +35,7 @@ for _ in range(50):
 
 DIE_WRITING = """
 import os, random, signal, sys, time
-from onnxlet.store import files, open_store
+from onnxlet.store import open_store
 
 for _ in range(100):
     writer = os.fork()
@@ -59,7 +59,7 @@ for _ in range(100):
 WRITE_MORE_THAN_FITS = """
 import resource, sys
 from onnxlet.errors import StoreUnavailableError
-from onnxlet.store import files, open_store
+from onnxlet.store import open_store
 
 store = open_store(sys.argv[1])
 etag = store.put("models/a", b"old")

@@ -69,13 +69,14 @@ class DataPlane:
         It never raises either. Several requests can so go side by side, and each is still run by itself.
         """
         try:
-            if "content-encoding" in request.headers or not request.path.startswith("/v1/"):
-                yield self.answer(request)
+            if _is_plain(request):
+                for stage in tfserving.stages(self._predictor, request):
+                    yield None if stage is None else _finished(request, stage)
                 return
-            for response in tfserving.stages(self._predictor, request):
-                yield None if response is None else _finished(request, response)
+            response = self.answer(request)
         except Exception as error:  # noqa: BLE001 - an outermost door as well
-            yield _unforeseen(request, error)
+            response = _unforeseen(request, error)
+        yield response
 
     def invoke(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Answer a direct invocation: `{"model": ref, "instances" or "inputs": …}` in, TensorFlow Serving's body with
@@ -117,6 +118,12 @@ class DataPlane:
             raise RouteNotFoundError(f"nothing answers at '{path[:200]}'")
         except OnnxletError as error:
             return tfserving.refuse(error)
+
+
+def _is_plain(request: Request) -> bool:
+    """Whether a request is a protocol's from the start: neither too large nor compressed, nor anybody else's."""
+    fits = len(request.body) <= MAX_REQUEST and "content-encoding" not in request.headers
+    return fits and request.path.startswith("/v1/")
 
 
 def _unforeseen(request: Request, error: Exception) -> Response:

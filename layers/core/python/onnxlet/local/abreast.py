@@ -14,66 +14,79 @@ from time import perf_counter
 from onnxlet.local.pace import QUICK
 from onnxlet.messages import Request, Response
 
-Deliver = Callable[[Response], None]
+Deliver = Callable[[Response | None], None]
+"""Takes a request's answer; or the request back, unanswered (None), because its company turned out to be slow."""
 Stages = Callable[[Request], Iterator[Response | None]]
-OnAnswer = Callable[[Request, Response, float], None]
+"""Answers a request in stages: None after each but the last, which gives the answer. It raises nothing."""
 
 
-class _Taken:
-    """A request on its way. `seconds` are its own, without those of its company."""
+class Taken:
+    """A request on its way: `own` are the seconds that its stages took, without those of its company."""
 
-    __slots__ = ("deliver", "request", "response", "seconds", "stages")
+    __slots__ = ("_deliver", "_stages", "own", "request", "response", "since")
 
     def __init__(self, request: Request, stages: Iterator[Response | None], deliver: Deliver) -> None:
         self.request = request
-        self.stages = stages
-        self.deliver = deliver
         self.response: Response | None = None
-        self.seconds = 0.0
+        self.own = 0.0
+        self.since = perf_counter()
+        self._stages = stages
+        self._deliver = deliver
+
+    def advance(self) -> None:
+        """Go through the next stage."""
+        started = perf_counter()
+        self.response = next(self._stages)
+        self.own += perf_counter() - started
+
+    def deliver(self) -> None:
+        """Hand over the answer, or the request if it has none."""
+        try:
+            self._deliver(self.response)
+        except Exception:  # an outermost door: one connection's fault must not cost the others their answers
+            logging.getLogger(__name__).exception("an answer could not be delivered")
 
 
 class Abreast:
     """Takes requests while the event loop reads what has arrived, then answers them. For the loop's thread alone."""
 
-    def __init__(self, stages: Stages, on_answer: OnAnswer) -> None:
+    def __init__(self, stages: Stages, on_answer: Callable[[Taken, Response], None]) -> None:
         self._stages = stages
         self._on_answer = on_answer
-        self._taken: list[_Taken] = []
+        self._taken: list[Taken] = []
         self._expected = 0.0
 
     def take(self, request: Request, deliver: Deliver, expected: float) -> None:
-        """Answer a request as soon as the loop has read what else is there, or enough was taken.
+        """Answer a request once the loop has read what else is there.
 
-        All that are taken together shall hold up the loop no longer than one may: `expected` is this one's seconds.
+        `expected` are the seconds that it will take. Those before it are answered first if they all would hold up the
+        loop longer than one may.
         """
+        if self._expected + expected > QUICK:
+            self.answer_taken()
         if not self._taken:
             asyncio.get_running_loop().call_soon(self.answer_taken)
-        self._taken.append(_Taken(request, self._stages(request), deliver))
+        self._taken.append(Taken(request, self._stages(request), deliver))
         self._expected += expected
-        if self._expected >= QUICK:
-            self.answer_taken()
 
     def answer_taken(self) -> None:
-        """Answer what was taken."""
+        """Answer what was taken; when one takes longer than is allowed, hand back those that have no answer yet."""
         company, self._taken, self._expected = self._taken, [], 0.0
         under_way = company
         while under_way:
-            under_way = [taken for taken in under_way if _advanced(taken) is None]
-        for taken in company:
+            slow = next(filter(_advanced_slowly, under_way), None)
+            if slow is not None:
+                while slow.response is None:
+                    slow.advance()
+                break
+            under_way = [taken for taken in under_way if taken.response is None]
+        for taken in company:  # before any is handed back, so that it is judged by what was learned
             if taken.response is not None:
-                self._on_answer(taken.request, taken.response, taken.seconds)
-                _deliver(taken.deliver, taken.response)
+                self._on_answer(taken, taken.response)
+        for taken in company:
+            taken.deliver()
 
 
-def _advanced(taken: _Taken) -> Response | None:
-    started = perf_counter()
-    taken.response = next(taken.stages)
-    taken.seconds += perf_counter() - started
-    return taken.response
-
-
-def _deliver(deliver: Deliver, response: Response) -> None:
-    try:
-        deliver(response)
-    except Exception:  # an outermost door: one connection's fault must not cost the others their answers
-        logging.getLogger(__name__).exception("an answer could not be delivered")
+def _advanced_slowly(taken: Taken) -> bool:
+    taken.advance()
+    return taken.own > QUICK

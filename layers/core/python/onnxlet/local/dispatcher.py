@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from http import HTTPStatus
 from time import perf_counter
 
 from onnxlet.dataplane import MAX_REQUEST, DataPlane, owns_path
 from onnxlet.errors import RequestTooLargeError
-from onnxlet.local.abreast import Abreast
+from onnxlet.local.abreast import Abreast, Deliver, Taken
 from onnxlet.local.asgi import (
     Application,
     Message,
@@ -64,8 +64,8 @@ class Dispatcher:
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
 
-    def take(self, request: Request, deliver: Callable[[Response], None]) -> bool:
-        """Take a prediction, a POST, and answer it soon, if its path's pace allows to do so on the event loop."""
+    def take(self, request: Request, deliver: Deliver) -> bool:
+        """Take a prediction, a POST, to answer it soon, if its path's pace allows to do so on the event loop."""
         if not self._pace.in_place(request.path, len(request.body)):
             return False
         self._abreast.take(request, deliver, self._pace.expected(request.path))
@@ -110,9 +110,9 @@ class Dispatcher:
         self._learn(request, response, perf_counter() - started)
         return response
 
-    def _on_answer(self, request: Request, response: Response, seconds: float) -> None:
-        self._learn(request, response, seconds)
-        self._metrics.count("data", response.status, seconds)
+    def _on_answer(self, taken: Taken, response: Response) -> None:
+        self._learn(taken.request, response, taken.own)
+        self._metrics.count("data", response.status, perf_counter() - taken.since)
 
     def _learn(self, request: Request, response: Response, seconds: float) -> None:
         if response.status == HTTPStatus.OK or seconds > QUICK:

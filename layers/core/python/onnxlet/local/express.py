@@ -38,7 +38,7 @@ HARMLESS = frozenset(
 )
 """Headers that may be remembered. Others can name a person or hold a secret."""
 
-Take = Callable[[Request, Callable[[Response], None]], bool]
+Take = Callable[[Request, Callable[[Response | None], None]], bool]
 
 _END = b"\r\n\r\n"
 _REQUEST_LINE = re.compile(r"POST (/[A-Za-z0-9][A-Za-z0-9._:/-]*) HTTP/1\.1")
@@ -123,7 +123,9 @@ class Express(HttpToolsProtocol):
     """uvicorn's protocol, and the short way past it. A subclass says who answers there."""
 
     take: Take
-    """Takes a request and whom to give its answer; or not, if that may take longer than others should wait."""
+    """Takes a request, and whom to give its answer or to hand it back unanswered; or not, if that may take longer than
+    others should wait.
+    """
     answer_taken: Callable[[], None]
     """Answers at once what was taken."""
 
@@ -133,8 +135,8 @@ class Express(HttpToolsProtocol):
     """Whether the next byte that uvicorn's parser gets is a request's first."""
     _held = b""
     """A head that came without its body."""
-    _awaiting = False
-    """Whether a request was taken that has no answer yet."""
+    _awaiting = b""
+    """A request that was taken and has no answer yet."""
     _answered_at = 0.0
     """The loop's time of the latest answer on the short way."""
 
@@ -169,6 +171,8 @@ class Express(HttpToolsProtocol):
         left = self._answered_at + self.timeout_keep_alive - self.loop.time()
         if self._held:
             self._pass_on()
+        elif self._answering():  # it was handed back
+            return
         elif left > 0:
             self.timeout_keep_alive_task = self.loop.call_later(left, self.timeout_keep_alive_handler)
         else:
@@ -205,17 +209,24 @@ class Express(HttpToolsProtocol):
         if head.length and not body:
             self._held = data
             return True
-        if len(body) != head.length:
-            return False
-        self._awaiting = True  # before it is taken, for the answer may come at once
-        taken = self.take(Request("POST", head.path, "", head.headers, body), self._answer)
-        self._awaiting &= taken
-        return taken
+        if len(body) == head.length and self.take(Request("POST", head.path, "", head.headers, body), self._answer):
+            self._awaiting = data
+        return bool(self._awaiting)
 
-    def _answer(self, response: Response) -> None:
-        self._awaiting = False
+    def _answer(self, response: Response | None) -> None:
+        asked, self._awaiting = self._awaiting, b""
         if self.transport.is_closing():
             return
+        if response is None:
+            super().data_received(asked)
+            return
+        try:
+            self._write(response)
+        except Exception:  # nobody else would close the connection, and the next answer would be taken for this one
+            self.transport.abort()
+            raise
+
+    def _write(self, response: Response) -> None:
         self.transport.write(
             b"".join(
                 (
@@ -235,8 +246,11 @@ class Express(HttpToolsProtocol):
 
     def _busy(self) -> bool:
         """Whether an earlier request has no answer yet, or its answer was not fetched, or it was the last."""
-        answering = self.cycle is not None and not self.cycle.response_complete
-        return answering or self.flow.write_paused or self.transport.is_closing()
+        return self._answering() or self.flow.write_paused or self.transport.is_closing()
+
+    def _answering(self) -> bool:
+        """Whether a request is on uvicorn's way."""
+        return self.cycle is not None and not self.cycle.response_complete
 
 
 def express(take: Take, answer_taken: Callable[[], None]) -> type[Express]:

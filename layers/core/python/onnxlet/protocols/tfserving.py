@@ -87,14 +87,17 @@ def stages(predictor: Predictor, request: Request) -> Iterator[Response | None]:
         began = perf_counter()
         served, call = _read(predictor, request, target, headers)
         if served.timings is not None:
-            yield Response(200, _predict_cold(served, call, headers, began), headers)
-            return
-        yield None
-        outputs = served.model.predict(call.inputs, call.signature)
-        yield None
-        yield Response(200, write_answer(outputs, rows=call.rows), headers)
+            body = _predict_cold(served, call, headers, began, served.timings)
+        else:
+            yield None
+            outputs = served.model.predict(call.inputs, call.signature)
+            yield None
+            body = write_answer(outputs, rows=call.rows)
+        response = Response(200, body, headers)
     except OnnxletError as error:
-        yield refuse(error, headers)
+        response = refuse(error, headers)
+    # not in the handler: a generator that stays there keeps the error, whose frames keep what they read
+    yield response
 
 
 def refuse(error: OnnxletError, headers: dict[str, str] | None = None) -> Response:
@@ -167,7 +170,7 @@ def _predict(predictor: Predictor, request: Request, target: Ref, headers: dict[
     began = perf_counter()
     served, call = _read(predictor, request, target, headers)
     if served.timings is not None:
-        return _predict_cold(served, call, headers, began)
+        return _predict_cold(served, call, headers, began, served.timings)
     return write_answer(served.model.predict(call.inputs, call.signature), rows=call.rows)
 
 
@@ -177,14 +180,16 @@ def _read(predictor: Predictor, request: Request, target: Ref, headers: dict[str
     return served, read_body(request.body, served.model)
 
 
-def _predict_cold(served: Served, call: Call, headers: dict[str, str], began: float) -> bytes:
-    """The answer of a model that this very request loaded, and under the headers what took how long."""
+def _predict_cold(
+    served: Served, call: Call, headers: dict[str, str], began: float, timings: dict[str, float]
+) -> bytes:
+    """The answer of a model that this very request loaded, and in the headers what took how long."""
     before = perf_counter()
     outputs = served.model.predict(call.inputs, call.signature)
     run = perf_counter() - before
     body = write_answer(outputs, rows=call.rows)
-    stages = {**(served.timings or {}), "run": run, "total": perf_counter() - began}
-    headers["Server-Timing"] = ", ".join(f"{name};dur={seconds * 1000:.1f}" for name, seconds in stages.items())
+    took = {**timings, "run": run, "total": perf_counter() - began}
+    headers["Server-Timing"] = ", ".join(f"{name};dur={seconds * 1000:.1f}" for name, seconds in took.items())
     return body
 
 

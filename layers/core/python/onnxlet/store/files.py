@@ -43,7 +43,7 @@ def make_folders(folder: Path) -> None:
         folder.mkdir()
     except FileExistsError:
         # not mkdir(exist_ok=True), which takes a folder that is removed in between for a file
-        if not stat.S_ISDIR(folder.stat().st_mode):
+        if not stat.S_ISDIR(folder.lstat().st_mode):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from None
     flush_folder(folder.parent)
 
