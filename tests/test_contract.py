@@ -295,6 +295,10 @@ def test_slices_by_numbers_are_quarters_and_rare_texts_are_put_together() -> Non
 
     few = slicing_of("grade", ["10"] * 5 + ["9"] * 5, np.array([10.0] * 5 + [9.0] * 5))
     assert few.order == ("9", "10")
+    flags = slicing_of(
+        "smoker", ["True"] * 5 + ["False"] * 5 + [""] * 5, np.array([1.0] * 5 + [0.0] * 5 + [np.nan] * 5)
+    )
+    assert flags.order == ("False", "True", MISSING)
 
     identifiers = slicing_of("patient", [f"p{index}" for index in range(40)], None)
     assert identifiers.order == (OTHERS,)

@@ -108,6 +108,18 @@ def test_integers_for_arm_are_unsigned_and_latencies_of_this_machine_do_not_coun
     assert {rung.outcome for rung in done(draft).rungs} <= {"chosen", "passed"}
 
 
+def test_a_bias_that_is_a_row_is_quantized_as_any_other(tmp_path: Path) -> None:
+    model = nets.dense()
+    bias = next(weight for weight in model.graph.initializer if weight.name == "b2")
+    bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias)[None], "b2"))
+    directory, data = nets.converted(tmp_path, model, x=nets.rows())
+
+    draft = optimize(directory, data=data, method="static-int8", objective="size")
+
+    assert done(draft).method == "static-int8", done(draft).reason
+    assert not [rung.reason for rung in done(draft).rungs if "cannot be quantized" in rung.reason]
+
+
 def test_convolutions_are_quantized_with_calibrated_ranges(tmp_path: Path) -> None:
     directory, data = nets.converted(tmp_path, nets.convolution(), x=nets.rows(64, 3, 12, 12))
 

@@ -28,6 +28,8 @@ AROUND_CONVOLUTIONS = (
 )
 """Operators that pass integers on between convolutions; in other graphs only products gain from them."""
 PRODUCTS = ("MatMul", "Gemm")
+_BIAS = 2
+"""The place of Gemm's input C."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ def quantize(
     opset = max((entry.version for entry in model.opset_import if not entry.domain), default=0)
     if opset < OLDEST_OPSET:
         raise RejectedModelError(f"the graph has opset {opset}, static quantization needs {OLDEST_OPSET}")
+    _flatten_biases(model.graph)
     with quiet():
         quantizer = QDQQuantizer(
             onnx.shape_inference.infer_shapes(model),
@@ -91,3 +94,16 @@ def quantize(
     quantized = quantizer.model.model
     quantize_tables(quantized, set(surveyed.embeddings).difference(keep))
     onnx.save_model(quantized, destination)
+
+
+def _flatten_biases(graph: onnx.GraphProto) -> None:
+    """Make biases [1, N] of Gemm [N], which adds up to the same: the quantizer can only scale those per channel."""
+    uses = [
+        (name, node.op_type == "Gemm" and place == _BIAS)
+        for node in graph.node
+        for place, name in enumerate(node.input)
+    ]
+    biases = {name for name, is_bias in uses if is_bias} - {name for name, is_bias in uses if not is_bias}
+    for weight in graph.initializer:
+        if weight.name in biases and len(weight.dims) == 2 and weight.dims[0] == 1:  # noqa: PLR2004 - one row
+            del weight.dims[0]

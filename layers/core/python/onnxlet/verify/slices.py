@@ -42,7 +42,8 @@ def slicing_of(column: str, cells: Sequence[str], numbers: Tensor | None) -> Sli
         return _merged(column, values, names)
     values = [cell or MISSING for cell in cells]
     if numbers is not None:
-        return _merged(column, values, sorted(set(cells) - {""}, key=float))
+        number_of = {cell: number for cell, number in zip(cells, numbers.tolist(), strict=True) if cell}
+        return _merged(column, values, sorted(number_of, key=number_of.__getitem__))
     return _merged(column, values, sorted(set(cells) - {""}))
 
 
