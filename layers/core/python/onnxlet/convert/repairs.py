@@ -10,6 +10,8 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from onnxlet.convert.missing_values import repair_trees
+
 _GRADIENT_BOOSTING = ("SklearnHistGradientBoostingClassifier", "SklearnHistGradientBoostingRegressor")
 _NUMBERS = {"nodes_values", "nodes_hitrates", "target_weights", "class_weights", "base_values"}
 _ZIPMAP = {"zipmap": [True, False, "columns"]}
@@ -27,6 +29,7 @@ def repair_converters() -> None:
     _wrap("SklearnLinearSVC", _as_it_is, _ZIPMAP)
     _wrap("SklearnPipeline", _told_of_scores)
     calibrated_classifier_cv._transform_isotonic = _interpolated  # noqa: SLF001 - there is no public way
+    repair_trees()
 
 
 def repair_graph(graph: onnx.GraphProto) -> None:
