@@ -22,11 +22,14 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
+from sklearn.impute import KNNImputer
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeRegressor
 
 from onnxlet.convert import convert
+from onnxlet.prepare import prepare
 
 pytestmark = pytest.mark.toolchain
 
@@ -80,3 +83,16 @@ def test_thresholds_between_missing_and_present_are_written_in_double_precision_
 
     assert draft.graph.inputs[0].datatype == "FP64"
     assert draft.evaluations[-1].metrics["label_agreement"] == 1.0
+
+
+def test_missing_values_are_filled_in_from_neighbours(tmp_path: Path) -> None:
+    features, target = trained.blobs(classes=2)
+    features[::7, 0] = features[::5, 1] = np.nan
+    path = trained.saved(trained.fitted(make_pipeline(KNNImputer(), LogisticRegression()), features, target), tmp_path)
+    data = trained.csv_of(tmp_path / "data.csv", features, target)
+
+    convert(path, tmp_path / "out", data=data, target="target", trust=True)
+    prepared, _ = prepare(tmp_path / "out", tmp_path / "work")
+
+    assert prepared.evaluations[1].metrics["label_agreement"] == 1.0
+    assert prepared.provenance.opset.keys() == {"ai.onnx", "ai.onnx.ml"}

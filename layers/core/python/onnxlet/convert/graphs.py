@@ -11,7 +11,7 @@ from onnx import helper
 
 def free_name(graph: onnx.GraphProto, name: str) -> str:
     """`name`, lengthened until nothing in the graph has it."""
-    taken = {value for node in graph.node for value in (*node.input, *node.output)}
+    taken = {value for node in graph.node for value in (*node.input, *node.output, *_captured(node))}
     taken |= {value.name for value in (*graph.input, *graph.initializer)}
     while name in taken:
         name += "_"
@@ -34,8 +34,8 @@ def rename(graph: onnx.GraphProto, old: str, new: str) -> None:
     if free != new:
         rename(graph, new, free)
     for node in graph.node:
-        for values in (node.input, node.output):
-            values[:] = [new if value == old else value for value in values]
+        _redirect(node, {old: new})
+        node.output[:] = [new if value == old else value for value in node.output]
     for value in (*graph.input, *graph.output, *graph.initializer, *graph.value_info):
         if value.name == old:
             value.name = new
@@ -145,6 +145,20 @@ def declare_shape(value: onnx.ValueInfoProto, shape: Sequence[int]) -> None:
         dimension = declared.dim.add()
         if size >= 0:
             dimension.dim_value = size
+
+
+def inlined(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with what its own functions do in their places, and without their domains."""
+    if not model.functions:
+        return model
+    from onnx import inliner
+
+    own = {function.domain for function in model.functions}
+    whole: onnx.ModelProto = inliner.inline_local_functions(model)
+    domains = [entry for entry in whole.opset_import if entry.domain not in own]
+    del whole.opset_import[:]
+    whole.opset_import.extend(domains)
+    return whole
 
 
 def opsets(model: onnx.ModelProto) -> dict[str, int]:
