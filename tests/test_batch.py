@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from onnx import TensorProto
 
 from models import tiny
@@ -105,6 +106,17 @@ def test_every_kind_of_bad_row_is_set_aside_alone_and_counts_add_up(score: Score
         {"row": 11, "error": "not UTF-8"},
     ]
     assert errors[7]["error"].startswith("not CSV")
+
+
+def test_empty_cells_are_missing_values_to_a_model_that_can_do_with_them(score: Score, tmp_path: Path) -> None:
+    draft, files = tiny.classifier_package(tmp_path / "model")
+    tabular = draft.steps.tabular
+    assert tabular is not None
+    columns = tuple(replace(column, missing=True) for column in tabular.columns)
+    steps = replace(draft.steps, tabular=replace(tabular, columns=columns))
+    report = score("in.csv", b"radius,texture,area\n1,2,3\n,2,3\n", (replace(draft, steps=steps), files))
+    assert _counts(report) == (2, 2, 0)
+    assert _csv(tmp_path / "scored-in.csv")[1]["probability"] == "nan"
 
 
 def test_the_manifest_names_who_scored_what_into_what(

@@ -27,6 +27,7 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.multioutput import ClassifierChain
@@ -342,6 +343,33 @@ def test_columns_picked_by_name_take_a_data_frame(tmp_path: Path) -> None:
     assert draft.steps.tabular is not None
     assert {"age", "hospital ward", "pressure"} <= {column.name for column in draft.steps.tabular.columns}
     assert draft.evaluations[-1].metrics["label_agreement"] == 1.0
+
+
+def test_columns_with_missing_values_in_the_data_may_lack_them_when_served(tmp_path: Path) -> None:
+    rows = [
+        ["" if (at + place) % 9 == 0 and place in (0, 2) else cell for place, cell in enumerate(row)]
+        for at, row in enumerate(mixed_rows())
+    ]
+    features = np.array(
+        [[np.nan if cell == "" and place != 2 else cell for place, cell in enumerate(row[:-1])] for row in rows],
+        dtype=object,
+    )
+    imputed = make_pipeline(SimpleImputer(), StandardScaler())
+    columns = ColumnTransformer([("n", imputed, [0, 3]), ("c", OneHotEncoder(handle_unknown="ignore"), [1, 2])])
+    estimator = trained.fitted(
+        make_pipeline(columns, LogisticRegression()), features, np.array([row[-1] for row in rows])
+    )
+    data = trained.write_csv(tmp_path / "data.csv", NAMES, rows)
+
+    draft = convert(trained.saved(estimator, tmp_path), tmp_path / "out", data=data, target="stays", trust=True)
+
+    assert draft.steps.tabular is not None
+    assert {column.name: column.missing for column in draft.steps.tabular.columns} == {
+        "age": True,
+        "sex": False,
+        "hospital ward": True,
+        "pressure": False,
+    }
 
 
 def test_numbers_as_categories_stay_whole(tmp_path: Path) -> None:

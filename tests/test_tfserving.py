@@ -16,6 +16,7 @@ from onnx import helper
 from doors import COLUMNS, Shop, spec
 from onnxlet.codec.documents import parse_exact
 from onnxlet.errors import InvalidInputError
+from onnxlet.manifest import Column, Steps, Tabular
 from onnxlet.model import Model
 from onnxlet.protocols.instances import read_body, read_document
 from onnxlet.refs import Ref
@@ -243,6 +244,31 @@ def test_a_column_with_a_default_may_be_missing_row_by_row(shop: Shop) -> None:
     assert alone["predictions"] == expected["predictions"][:1]
     columns = {name: [value] for name, value in short.items()}
     assert answered(shop, "diagnosis", {"inputs": columns})["outputs"]["label"] == [alone["predictions"][0]["label"]]
+
+
+def publish_measured(shop: Shop, *, missing: bool) -> None:
+    """A model that returns its columns: a number and a text, either of which may be `missing`."""
+    inputs = [spec("age", "FP32", -1, 1), spec("city", "BYTES", -1, 1)]
+    outputs = [spec("a", "FP32", -1, 1), spec("c", "BYTES", -1, 1)]
+    nodes = [helper.make_node("Identity", ["age"], ["a"]), helper.make_node("Identity", ["city"], ["c"])]
+    columns = tuple(Column(each.name, each.datatype, missing=missing) for each in inputs)
+    shop.publish("measured", inputs, outputs, nodes, steps=Steps(Tabular(columns, None)))
+
+
+def test_null_is_a_missing_value_to_a_model_that_can_do_with_one(shop: Shop) -> None:
+    publish_measured(shop, missing=True)
+    rows = [{"age": None, "city": "x"}, {"age": 3, "city": None}, {"age": 4.5, "city": "y"}]
+    first, *others = answered(shop, "measured", {"instances": rows})["predictions"]
+    assert np.isnan(first["a"]).all()
+    assert first["c"] == ["x"]
+    assert others == [{"a": [3.0], "c": [""]}, {"a": [4.5], "c": ["y"]}]
+    assert "instances[0] lacks 'age'" in refused(shop, "measured", {"instances": [{"city": "x"}]})
+
+
+def test_null_is_nothing_to_another_model(shop: Shop) -> None:
+    publish_measured(shop, missing=False)
+    assert "age must be a number, not null" in refused(shop, "measured", {"instances": [{"age": None, "city": "x"}]})
+    assert "city must be a string" in refused(shop, "measured", {"instances": [{"age": 1, "city": None}]})
 
 
 def test_wrong_columns_are_named(shop: Shop) -> None:

@@ -5,6 +5,7 @@ digests whichever onnxlet wrote them. It is not quite RFC 8785, which writes som
 """
 
 import hashlib
+from math import nan
 from typing import Any, Literal
 
 import msgspec
@@ -24,11 +25,21 @@ class Artifact(msgspec.Struct, frozen=True):
 
 
 class Column(msgspec.Struct, frozen=True):
-    """One named column of tabular input. Without a default a row must have it."""
+    """One named column of tabular input. Without a default a row must have it.
+
+    `missing`: the model can do with missing values, which are NaN to it, or an empty text.
+    """
 
     name: str
     datatype: str
     default: bool | int | float | str | None = None
+    missing: bool = False
+
+    def filler(self) -> bool | int | float | str | None:
+        """What stands for a missing value; None if there must be none."""
+        if self.default is None and self.missing:
+            return "" if self.datatype == "BYTES" else nan
+        return self.default
 
 
 class Tabular(msgspec.Struct, frozen=True):

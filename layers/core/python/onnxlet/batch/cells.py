@@ -1,6 +1,6 @@
 """One column of cells → one tensor. A cell is text (CSV) or a JSON value; a bad one is reported by its position.
 
-A missing cell is an empty one, `NaN` (how many tools write it) or JSON's null: it takes the column's default, and
+A missing cell is an empty one, `NaN` (how many tools write it) or JSON's null: it takes the column's filler, and
 without one it is bad. Numbers are exact or refused: no integer is rounded, none leaves its datatype's range.
 """
 

@@ -100,7 +100,7 @@ class CsvFile:
         bad: dict[int, BadRow] = {}
         for column in self._columns:
             cells = columns[self._places[column.name]] if column.name in self._places else [""] * len(chunk.rows)
-            tensors[column.name], faults = read_column(cells, DATATYPES[column.datatype], parse_text, column.default)
+            tensors[column.name], faults = read_column(cells, DATATYPES[column.datatype], parse_text, column.filler())
             for position, reason in faults.items():
                 bad.setdefault(position, BadRow(chunk.numbers[position], reason, column.name))
         keep = [position for position in range(len(chunk.rows)) if position not in bad]

@@ -75,7 +75,7 @@ class JsonLinesFile:
         bad: dict[int, BadRow] = {}
         for column in self._inputs.columns or ():
             cells = [row.get(column.name, ABSENT) for row in chunk.rows]
-            tensors[column.name], faults = read_column(cells, DATATYPES[column.datatype], parse_json, column.default)
+            tensors[column.name], faults = read_column(cells, DATATYPES[column.datatype], parse_json, column.filler())
             for position, reason in faults.items():
                 bad.setdefault(position, BadRow(chunk.numbers[position], reason, column.name))
         keep = [position for position in range(len(chunk.rows)) if position not in bad]

@@ -69,13 +69,21 @@ class Rows:
         }
 
     def column(self, name: str, datatype: str) -> Column:
-        """The column as it is served where the graph wants this datatype."""
-        return Column(name, "BOOL" if name in self.booleans else datatype)
+        """The column as it is served where the graph wants this datatype; it may lack values if these rows do."""
+        if name in self.booleans:
+            return Column(name, "BOOL")
+        return Column(name, datatype, missing=DATATYPES[datatype].kind in "fs" and _some_missing(self.columns[name]))
 
     def take(self, indices: Tensor) -> Rows:
         """Some of the rows."""
         columns = {name: column[indices] for name, column in self.columns.items()}
         return Rows(columns, self.source, booleans=self.booleans)
+
+
+def _some_missing(column: Tensor) -> bool:
+    if column.dtype.kind == "O":
+        return "" in column.tolist()
+    return column.dtype.kind == "f" and bool(np.isnan(column).any())
 
 
 class TrainedModel(Protocol):

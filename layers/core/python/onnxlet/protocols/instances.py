@@ -2,7 +2,8 @@
 
 Two things go beyond it. Numbers for floating point inputs may be any that fit; TensorFlow Serving itself refuses whole
 ones above 2**24. And where a model knows named columns, objects with the columns' names are rows of them, without a
-`signature_name`; a column that a row leaves out, or has as null, gets its default.
+`signature_name`; a column that a row leaves out, or has as null, gets its default, and null is a missing value to a
+model that can do with one.
 """
 
 from __future__ import annotations
@@ -173,10 +174,11 @@ def _read_objects(rows: Any, model: Model, name: str, *, exact: bool) -> Call:  
         written = sum(len(table) * lists_in(tensor.shape[1:]) for tensor in found.values())
         return Call(name, found, rows=True, lists=1 + written)
     complete = _check_rows(table, signature, defaults)
+    fillers = _fillers(model)
     columns = {
         column: [row[column] for row in table]
-        if complete and column not in defaults
-        else [_or_default(row.get(column), defaults.get(column)) for row in table]
+        if complete and column not in fillers
+        else [_or_default(row.get(column), fillers.get(column)) for row in table]
         for column in _names(signature.inputs)
     }
     return Call(name, decode_columns(columns, signature.inputs, "instances", exact=exact), rows=True, lists=1)
@@ -218,6 +220,13 @@ def _defaults(model: Model, signature: Signature) -> dict[str, Any] | None:
     if tabular is None or signature is not model.signatures.get(COLUMNS):
         return None
     return {column.name: column.default for column in tabular.columns if column.default is not None}
+
+
+def _fillers(model: Model) -> dict[str, Any]:
+    """What null means, by column."""
+    tabular = model.manifest.steps.tabular
+    columns = tabular.columns if tabular is not None else ()
+    return {column.name: filler for column in columns if (filler := column.filler()) is not None}
 
 
 def _or_default(value: Any, default: Any) -> Any:  # noqa: ANN401 - JSON values
