@@ -15,6 +15,7 @@ import trained
 pytest.importorskip("sklearn")
 pytest.importorskip("skl2onnx")
 
+from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import (
     BaggingClassifier,
     ExtraTreesClassifier,
@@ -22,14 +23,17 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
-from sklearn.impute import KNNImputer
+from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, RobustScaler, StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeRegressor
 
 from onnxlet.convert import convert
+from onnxlet.convert.evaluation import graph_answers
+from onnxlet.errors import ConversionError
 from onnxlet.prepare import prepare
+from onnxlet.verify.evaluation_data import opened
 
 pytestmark = pytest.mark.toolchain
 
@@ -96,3 +100,94 @@ def test_missing_values_are_filled_in_from_neighbours(tmp_path: Path) -> None:
 
     assert prepared.evaluations[1].metrics["label_agreement"] == 1.0
     assert prepared.provenance.opset.keys() == {"ai.onnx", "ai.onnx.ml"}
+
+
+def guests(rows: int = 200) -> tuple[Any, trained.Array]:
+    """A frame of numbers and texts, some of which are missing, and which of two classes its rows are."""
+    pandas = pytest.importorskip("pandas")
+    random = np.random.default_rng(0)
+    age = random.integers(20, 90, rows).astype(float)
+    city = random.choice(["Łódź", "Köln", "New York"], rows).astype(object)
+    target = ((age > 50) ^ (city == "Köln")).astype(int)
+    age[random.random(rows) < 0.2] = np.nan
+    city[random.random(rows) < 0.2] = np.nan
+    sex = random.choice(["f", "m"], rows)
+    return pandas.DataFrame({"age": age, "stay": random.normal(size=rows), "sex": sex, "city": city}), target
+
+
+def pipeline_of(texts: Any, last: Any, numbers: Any = None) -> Any:  # noqa: ANN401
+    """An estimator of guests."""
+    numbers = numbers or make_pipeline(SimpleImputer(), StandardScaler())
+    columns = [("n", numbers, ["age", "stay"]), ("t", texts, ["sex", "city"])]
+    return make_pipeline(ColumnTransformer(columns), last)
+
+
+UNKNOWN_IGNORED = OneHotEncoder(handle_unknown="ignore")
+NUMBERED = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+FOREST = RandomForestClassifier(5, random_state=0)
+GUESTS: dict[str, Callable[[], Any]] = {
+    "most frequent": lambda: pipeline_of(
+        make_pipeline(SimpleImputer(strategy="most_frequent"), UNKNOWN_IGNORED), LogisticRegression()
+    ),
+    "constant": lambda: pipeline_of(
+        make_pipeline(SimpleImputer(strategy="constant", fill_value="missing"), UNKNOWN_IGNORED), LogisticRegression()
+    ),
+    "a category of their own": lambda: pipeline_of(OneHotEncoder(), LogisticRegression()),
+    "numbered NaN": lambda: pipeline_of(NUMBERED, FOREST),
+    "numbered": lambda: pipeline_of(OrdinalEncoder(encoded_missing_value=-2), FOREST),
+    "indicated": lambda: pipeline_of(
+        UNKNOWN_IGNORED, LogisticRegression(), make_pipeline(SimpleImputer(add_indicator=True), RobustScaler())
+    ),
+}
+
+
+@pytest.mark.parametrize("make", GUESTS.values(), ids=GUESTS)
+@pytest.mark.parametrize("mark", [np.nan, None], ids=["NaN", "None"])
+def test_missing_texts_are_empty_ones_to_clients(tmp_path: Path, make: Callable[[], Any], mark: float | None) -> None:
+    frame, target = guests()
+    known = frame.astype({"city": object})
+    known.loc[known["city"].isna(), "city"] = mark
+    estimator = make()
+    if mark is None:
+        parameters = [name for name in estimator.get_params() if "missing_values" in name and "__t__" in name]
+        estimator.set_params(**dict.fromkeys(parameters))
+    trained.fitted(estimator, known[:120], target[:120])
+    expected = estimator.predict_proba(known)
+    frame.assign(target=target).to_csv(tmp_path / "data.csv", index=False)
+
+    draft = convert(
+        trained.saved(estimator, tmp_path), tmp_path / "out", data=tmp_path / "data.csv", target="target", trust=True
+    )
+
+    columns = {name: frame[name].fillna("").to_numpy(dtype=object) for name in ("sex", "city")}
+    precise = np.float64 if draft.graph.inputs[0].datatype == "FP64" else np.float32
+    columns |= {name: frame[name].to_numpy(dtype=precise) for name in ("age", "stay")}
+    answers = graph_answers(opened(tmp_path / "out" / "model.onnx"), draft.steps, columns)
+    np.testing.assert_allclose(answers["probabilities"], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_columns_that_were_always_empty_are_dropped_or_kept(tmp_path: Path, keep: bool) -> None:
+    features, target = gaps()
+    known = features.copy()
+    known[:, 2] = np.nan
+    imputer = SimpleImputer(keep_empty_features=keep, add_indicator=True)
+    with warnings.catch_warnings():
+        # scikit-learn says that it skips such columns
+        warnings.simplefilter("ignore")
+        pipeline = trained.fitted(make_pipeline(imputer, StandardScaler(), LogisticRegression()), known, target)
+        data = trained.csv_of(tmp_path / "data.csv", features, target)
+        draft = convert(trained.saved(pipeline, tmp_path), tmp_path / "out", data=data, target="target", trust=True)
+
+    assert draft.evaluations[-1].metrics["label_agreement"] == 1.0
+
+
+def test_an_indicator_of_missing_texts_is_named(tmp_path: Path) -> None:
+    frame, target = guests()
+    texts = make_pipeline(SimpleImputer(strategy="most_frequent", add_indicator=True), UNKNOWN_IGNORED)
+    estimator = trained.fitted(pipeline_of(texts, LogisticRegression()), frame, target)
+    frame.assign(target=target).to_csv(tmp_path / "data.csv", index=False)
+    path = trained.saved(estimator, tmp_path)
+
+    with pytest.raises(ConversionError, match=r"SimpleImputer of .*'city'.* leave add_indicator"):
+        convert(path, tmp_path / "out", data=tmp_path / "data.csv", target="target", trust=True)

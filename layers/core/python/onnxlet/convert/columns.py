@@ -81,7 +81,7 @@ def _names(estimator: Any, table: Table | None, targets: Sequence[str]) -> tuple
 def _learned_types(estimator: Any, names: tuple[str, ...]) -> dict[str, str]:
     """BYTES and INT64 for the columns whose categories an encoder learned as such."""
     types: dict[str, str] = {}
-    for columns, part in _fed(estimator, names):
+    for columns, part in fed(estimator, names):
         categories = getattr(part, "categories_", None)
         if categories is None or len(categories) != len(columns):
             continue
@@ -94,7 +94,7 @@ def _learned_types(estimator: Any, names: tuple[str, ...]) -> dict[str, str]:
     return types
 
 
-def _fed(estimator: Any, names: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+def fed(estimator: Any, names: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
     """The parts that see input columns unchanged in number, each with the columns it sees."""
     for part in _parts(estimator):
         if hasattr(part, "transformers_"):

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from onnx import TensorProto
+
+from onnxlet.convert.missing_texts import EMPTY, is_missing
+from onnxlet.convert.table import quoted
+from onnxlet.errors import ConversionError
 
 _TRACKS = "nodes_missing_value_tracks_true"
+_IMPUTER = "SklearnSimpleImputer"
+Converter = Callable[[Any, Any, Any], None]
 
 
 def repair_trees() -> None:
@@ -22,6 +31,95 @@ def repair_trees() -> None:
     tree_ensemble.sklearn_threshold = _Threshold(tree_ensemble.sklearn_threshold)
     tracking = _Tracking(tree_ensemble.add_tree_to_attribute_pairs)
     decision_tree.add_tree_to_attribute_pairs = random_forest.add_tree_to_attribute_pairs = tracking
+
+
+def repair_imputer_shape() -> None:
+    """Let a simple imputer have as many columns as it gives: one for each indicator more, none for those it drops."""
+    from skl2onnx.common._registration import get_shape_calculator, register_shape_calculator
+
+    calculate = get_shape_calculator(_IMPUTER)
+    if not isinstance(calculate, _Shape):
+        register_shape_calculator(_IMPUTER, _Shape(calculate), overwrite=True)
+
+
+def filled(convert: Converter) -> Converter:
+    """A converter of a simple imputer that knows of indicators, of dropped columns, of doubles and of empty texts."""
+
+    def converted(scope: Any, operator: Any, container: Any) -> None:
+        from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
+
+        imputer, kind = operator.raw_operator, type(operator.inputs[0].type)
+        if kind is StringTensorType and is_missing(imputer.missing_values):
+            operator.raw_operator = imputer = copy.copy(imputer)
+            imputer.missing_values = EMPTY
+        plain = not (_shown(imputer) or len(_kept(imputer)) < len(imputer.statistics_))
+        numbers = kind in (FloatTensorType, DoubleTensorType) and not isinstance(imputer.missing_values, str)
+        if not plain and not numbers:
+            names = getattr(imputer, "feature_names_in_", None)
+            of = "" if names is None else f" of {quoted(names.tolist())}"
+            raise ConversionError(
+                f"the SimpleImputer{of} has an indicator of missing values, or drops columns that are always "
+                "empty, and only for numbers there is an ONNX form: leave add_indicator and those columns out"
+            )
+        if numbers and not (plain and kind is FloatTensorType):
+            _fill(imputer, scope, operator, container, doubled=kind is DoubleTensorType)
+        else:
+            convert(scope, operator, container)
+
+    return converted
+
+
+def _fill(imputer: Any, scope: Any, operator: Any, container: Any, *, doubled: bool) -> None:
+    datatype = TensorProto.DOUBLE if doubled else TensorProto.FLOAT
+
+    def constant(kind: int, shape: list[int], values: Any) -> str:
+        name: str = scope.get_unique_variable_name("imputed_constant")
+        container.add_initializer(name, kind, shape, np.ravel(values).tolist())
+        return name
+
+    def add(operator_type: str, *inputs: str, output: str = "", **attributes: Any) -> str:
+        output = output or scope.get_unique_variable_name(f"imputed_{operator_type.lower()}")
+        name = scope.get_unique_operator_name(operator_type)
+        container.add_node(operator_type, list(inputs), output, name=name, **attributes)
+        return output
+
+    columns = [variable.full_name for variable in operator.inputs]
+    rows = add("Concat", *columns, axis=1)
+    mark, statistics = imputer.missing_values, np.asarray(imputer.statistics_, dtype=np.float64)
+    missing = add("IsNaN", rows) if is_missing(mark) else add("Equal", rows, constant(datatype, [1], mark))
+    whole = add("Where", missing, constant(datatype, [1, len(statistics)], statistics), rows)
+    kept, shown = _kept(imputer), _shown(imputer)
+    parts = [add("Gather", whole, constant(TensorProto.INT64, [len(kept)], kept), axis=1)]
+    if shown:
+        flags = add("Gather", missing, constant(TensorProto.INT64, [len(shown)], shown), axis=1)
+        parts.append(add("Cast", flags, to=datatype))
+    add("Concat", *parts, output=operator.outputs[0].full_name, axis=1)
+
+
+def _kept(imputer: Any) -> list[int]:
+    """The columns that have something to be filled in."""
+    statistics = imputer.statistics_.tolist()
+    keeps = getattr(imputer, "keep_empty_features", False)
+    return [place for place, value in enumerate(statistics) if keeps or not is_missing(value)]
+
+
+def _shown(imputer: Any) -> list[int]:
+    """The columns that have an indicator of missing values."""
+    indicator = getattr(imputer, "indicator_", None)
+    return [] if indicator is None else indicator.features_.tolist()
+
+
+class _Shape:
+    """The shape that a simple imputer gives."""
+
+    def __init__(self, calculate: Any) -> None:
+        self._calculate = calculate
+
+    def __call__(self, operator: Any) -> None:
+        self._calculate(operator)
+        rows, _ = operator.outputs[0].type.shape
+        imputer = operator.raw_operator
+        operator.outputs[0].type.shape = [rows, len(_kept(imputer)) + len(_shown(imputer))]
 
 
 class _Threshold:

@@ -10,7 +10,8 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from onnxlet.convert.missing_values import repair_trees
+from onnxlet.convert.missing_texts import categorized, ordered
+from onnxlet.convert.missing_values import filled, repair_imputer_shape, repair_trees
 
 _GRADIENT_BOOSTING = ("SklearnHistGradientBoostingClassifier", "SklearnHistGradientBoostingRegressor")
 _NUMBERS = {"nodes_values", "nodes_hitrates", "target_weights", "class_weights", "base_values"}
@@ -29,6 +30,10 @@ def repair_converters() -> None:
     _wrap("SklearnLinearSVC", _as_it_is, _ZIPMAP)
     _wrap("SklearnPipeline", _told_of_scores)
     calibrated_classifier_cv._transform_isotonic = _interpolated  # noqa: SLF001 - there is no public way
+    _wrap("SklearnSimpleImputer", filled)
+    _wrap("SklearnOneHotEncoder", categorized)
+    _wrap("SklearnOrdinalEncoder", ordered)
+    repair_imputer_shape()
     repair_trees()
 
 

@@ -13,6 +13,7 @@ from onnxlet.convert import graphs
 from onnxlet.convert.columns import Layout, layout_of, typical_rows
 from onnxlet.convert.estimators import load_estimator
 from onnxlet.convert.extras import versions
+from onnxlet.convert.missing_texts import marked, marks_of
 from onnxlet.convert.several import separated
 from onnxlet.convert.source import Export, Rows, matrix
 from onnxlet.convert.table import Table, quoted
@@ -107,6 +108,8 @@ class Estimator:
         return answers
 
     def _native(self, rows: Rows) -> Any:
+        marks = marks_of(self._estimator, self._layout) if self._layout is not None else {}
+        columns = marked(rows.columns, marks)
         if self._layout is not None and self._layout.needs_frame:
             try:
                 import pandas as pd
@@ -114,8 +117,9 @@ class Estimator:
                 raise MissingExtraError(
                     f"the {self._name} picks columns by name, which takes a DataFrame: pip install pandas"
                 ) from error
-            return pd.DataFrame(rows.columns)
-        return matrix(rows.columns)
+            # a frame would make NaN of None
+            return pd.DataFrame(columns).assign(**{name: pd.Series(columns[name], dtype=object) for name in marks})
+        return matrix(columns)
 
     def _export(
         self, way: str, parts: Sequence[Any], datatype: str, rows: Rows, labels: Sequence[tuple[str, ...]]
