@@ -121,9 +121,12 @@ def test_weights_are_as_good_as_repeated_rows(seed: int) -> None:
         np.testing.assert_allclose(value, again[name], err_msg=name)
 
 
-def test_without_all_classes_there_is_no_area_under_the_curve() -> None:
+def test_without_all_classes_there_is_no_area_under_the_curve_and_no_f1_of_one_without_rows() -> None:
     one = exact(ClassificationMeasures(np.array([1]), np.array([1]), np.array([[0.1, 0.9]]), 2), 1)
     assert one == {"accuracy": 1.0, "f1": 1.0, "calibration_error": pytest.approx(0.1)}
+
+    other = exact(ClassificationMeasures(np.array([0]), np.array([0]), np.array([[0.9, 0.1]]), 2), 1)
+    assert other == {"accuracy": 1.0, "calibration_error": pytest.approx(0.1)}
 
     three = ClassificationMeasures(np.array([0, 1]), np.array([0, 1]), np.eye(3)[:2], 3)
     assert "auc" not in exact(three, 2)

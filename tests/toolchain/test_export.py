@@ -256,6 +256,25 @@ def test_an_operator_without_a_translation_is_named(tmp_path: Path, published: P
     assert not (tmp_path / "models").exists()
 
 
+def test_a_support_vector_machine_is_refused_with_what_else_can_be_done(tmp_path: Path, published: Publish) -> None:
+    machine = helper.make_node(
+        "SVMRegressor",
+        ["x"],
+        ["y"],
+        domain="ai.onnx.ml",
+        coefficients=[1.0, -1.0],
+        kernel_params=[0.5, 0.0, 3.0],
+        kernel_type="RBF",
+        n_supports=2,
+        rho=[0.1],
+        support_vectors=[0.0, 1.0, 1.0, 0.0],
+    )
+    manifest = published(graph_of(tmp_path / "m.onnx", [machine], {"x": [None, 2]}, {"y": [None, 1]}))
+
+    with pytest.raises(ConversionError, match=r"'ai.onnx.ml.SVMRegressor'.*serve the version with onnxlet"):
+        export_saved_model(manifest, tmp_path / "artifacts", tmp_path / "models")
+
+
 def test_answers_that_are_no_numbers_prove_nothing(tmp_path: Path, published: Publish) -> None:
     nodes = [helper.make_node("Sub", ["x", "x"], ["zero"]), helper.make_node("Div", ["zero", "zero"], ["y"])]
     manifest = published(graph_of(tmp_path / "m.onnx", nodes, {"x": [None, 2]}, {"y": [None, 2]}))

@@ -71,14 +71,21 @@ class Translation:
         return tf.convert_to_tensor(self._variables[name])
 
 
+_SIMPLER = (
+    "convert the model with simpler layers, or, if it was optimized, publish what `onnxlet convert` wrote and export "
+    "that version"
+)
+_OTHERWISE = "serve the version with onnxlet, or train another kind of estimator, a linear model or trees say"
+
+
 def _check_operators(graph: onnx.GraphProto) -> None:
     """Raise ConversionError with all operators that have no translation."""
     unknown = {(_domain(node), node.op_type) for node in _nodes(graph)} - OPERATORS.keys()
     if unknown:
         named = ", ".join(sorted(f"'{domain}.{name}'" if domain else f"{name!r}" for domain, name in unknown))
         raise ConversionError(
-            f"the graph uses {named}, which onnxlet does not translate to TensorFlow: convert the model with simpler "
-            "layers, or, if it was optimized, publish what `onnxlet convert` wrote and export that version",
+            f"the graph uses {named}, which onnxlet does not translate to TensorFlow: "
+            + (_OTHERWISE if any(domain == "ai.onnx.ml" for domain, _ in unknown) else _SIMPLER),
             operators=sorted(name for _, name in unknown),
         )
 

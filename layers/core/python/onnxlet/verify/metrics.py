@@ -28,7 +28,8 @@ def positions(values: Tensor, classes: Tensor) -> Tensor:
 
 
 class ClassificationMeasures:
-    """Accuracy, F1 (of the second of two classes, else the mean), area under the curve and calibration error.
+    """Accuracy, F1 (of the second of two classes, if there are rows of it, else the mean), area under the curve and
+    calibration error.
 
     `truth` and `label` are positions among the classes.
     """
@@ -69,7 +70,9 @@ class ClassificationMeasures:
         marked = self._truth.sums(weights) + self._label.sums(weights)
         found = self._found.sums(weights)
         f1 = np.divide(2 * found, marked, out=np.zeros_like(found), where=marked > 0)
-        mean: Tensor = f1[1] if self._classes == 2 else f1.mean(axis=0)  # noqa: PLR2004
+        if self._classes == 2:  # noqa: PLR2004
+            return np.where(self._truth.sums(weights)[1] > 0, f1[1], np.nan)
+        mean: Tensor = f1.mean(axis=0)
         return mean
 
     def _auc(self, weights: Tensor) -> Tensor:
