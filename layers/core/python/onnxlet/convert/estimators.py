@@ -100,7 +100,8 @@ def _read_skops(path: Path, *, trust: bool) -> Any:
     untrusted = skops.io.get_untrusted_types(file=path)
     if untrusted and not trust:
         raise TrustRequiredError(
-            f"{path.name!r} holds types that skops does not know as safe: {quoted(untrusted)}; pass --trust if you do",
+            f"{path.name!r} holds types that skops does not know as safe, and making objects of such can run code: "
+            f"{quoted(untrusted)}; pass --trust if you know who made the file",
             types=list(untrusted),
         )
     return skops.io.load(path, trusted=untrusted)
