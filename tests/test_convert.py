@@ -20,6 +20,7 @@ pytest.importorskip("skl2onnx")
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import (
     GradientBoostingClassifier,
     HistGradientBoostingClassifier,
@@ -539,7 +540,23 @@ def test_double_precision_is_taken_where_single_is_far_and_double_is_near(tmp_pa
     assert draft.graph.inputs[0].datatype == "FP64"
     assert draft.evaluations[-1].metrics["largest_distance"] < 1e-9
     (reason,) = (line for line in said if line.startswith("taking"))
-    assert reason == "taking float64: float32 is 0.0002 off"
+    assert reason == "taking float64: in float32 answers are 0.0002 off"
+
+
+def test_double_precision_is_taken_where_saturated_probabilities_lose_their_order(tmp_path: Path) -> None:
+    # its features say one thing many times over, so that naive Bayes is sure of everything
+    features, target = load_breast_cancer(return_X_y=True)
+    path = trained.saved(trained.fitted(GaussianNB(), features[::2], target[::2]), tmp_path)
+    data = trained.csv_of(tmp_path / "data.csv", features[1::2], target[1::2])
+    said: list[str] = []
+
+    draft = convert(path, tmp_path / "out", data=data, target="target", trust=True, on_progress=said.append)
+
+    assert draft.graph.inputs[0].datatype == "FP64"
+    source, onnx = (evaluation.metrics["auc"] for evaluation in draft.evaluations)
+    assert source - onnx < 1e-6
+    (reason,) = (line for line in said if line.startswith("taking"))
+    assert "the accuracy contract would not hold: auc loss" in reason
 
 
 def test_a_disk_that_fills_leaves_nothing_half_written_and_says_so(tmp_path: Path) -> None:

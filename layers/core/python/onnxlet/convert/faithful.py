@@ -13,8 +13,9 @@ from onnxlet.engine import OnnxEngine
 from onnxlet.errors import ConversionError, ExecutionError, InvalidInputError, RejectedModelError
 from onnxlet.manifest import Steps, Tolerance
 from onnxlet.steps import names_of
-from onnxlet.tensors import Tensors
+from onnxlet.tensors import Tensor, Tensors
 from onnxlet.verify import Comparison, compare, untie
+from onnxlet.verify.contract import judge
 from onnxlet.verify.evaluation_data import opened
 from onnxlet.verify.findings import scaled_distances
 from onnxlet.verify.task import task_of
@@ -33,6 +34,23 @@ class Faithful:
     comparison: Comparison
     distance: float
     """The largest one, on the scale of the answers."""
+    breaches: str
+    """In what the accuracy contract would not hold, where the truth is known: saturated probabilities lose order."""
+
+    @property
+    def near(self) -> bool:
+        """Whether nothing nearer need be sought."""
+        return self.distance <= NEAR and not self.breaches
+
+    def or_better(self, other: Faithful) -> Faithful:
+        """This one, unless only the other keeps the contract; the one that is left is closed."""
+        best, left = (other, self) if self.breaches and not other.breaches else (self, other)
+        left.engine.close()
+        return best
+
+    def __str__(self) -> str:
+        off = f"in {self.export.way} answers are {self.distance:.1g} off"
+        return f"{off}, and the accuracy contract would not hold: {self.breaches}" if self.breaches else off
 
 
 @dataclass(frozen=True)
@@ -45,9 +63,11 @@ class Search:
     labels: Sequence[tuple[str, ...]]
     tolerance: Tolerance
     say: Progress
+    truth: Tensor | None = None
 
     def faithful(self, path: Path) -> Faithful:
-        """The first way that is near to the model, else the first within the tolerance; its graph is in `path`.
+        """The first way that is near to the model, else the first within the tolerance, rather one that keeps the
+        accuracy contract; its graph is in `path`.
 
         Raises ConversionError with what was measured if there is none.
         """
@@ -63,17 +83,19 @@ class Search:
             tried = self._tried(path, export, others, found)
             if tried is None:
                 continue
-            if tried.distance <= NEAR:
+            if tried.near:
                 if first is not None:
                     first.engine.close()
-                    self.say(f"taking {export.way}: {first.export.way} is {first.distance:.1g} off")
+                    self.say(f"taking {export.way}: {first}")
                 return tried
-            found.append(f"in {export.way} answers are {tried.distance:.1g} off")
-            first = first or tried
+            found.append(str(tried))
+            first = tried if first is None else first.or_better(tried)
         if first is None:
             raise ConversionError(
                 f"the graph does not answer as the model does on {self.rows.count} rows: {'; '.join(found)}; {advice}"
             )
+        if first.breaches:
+            self.say(f"no other way to write the graph is better: {first}")
         path.write_bytes(first.export.graph)
         return first
 
@@ -95,7 +117,19 @@ class Search:
             found.append(f"in {export.way} {worst}")
             return None
         apart = scaled_distances(self.expected, answers, task_of(export.steps, self.expected, None))
-        return Faithful(export, engine, answers, comparison, float(apart.max(initial=0.0)))
+        return Faithful(
+            export, engine, answers, comparison, float(apart.max(initial=0.0)), self._breaches(export.steps, answers)
+        )
+
+    def _breaches(self, steps: Steps, answers: Tensors) -> str:
+        if self.truth is None:
+            return ""
+        task = task_of(steps, self.expected, self.truth)
+        try:
+            return judge(self.expected, answers, self.truth, task, resamples=0).breaches
+        except InvalidInputError:
+            # answers that cannot be compared with the truth are told when they are measured
+            return ""
 
     def _exports(self, found: list[str]) -> Iterator[Export]:
         """The ways to write the graph; the first must be there, what is wrong with it is not hidden by the others."""
