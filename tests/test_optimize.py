@@ -113,7 +113,8 @@ def test_the_golden_answers_are_the_quantized_graphs(tmp_path: Path) -> None:
     read, cases = read_draft(tmp_path / "smaller")
     assert read == draft
     assert draft.golden is not None
-    assert [case.inputs["features"].tolist() for case in cases] == inputs[: len(cases)]
+    assert cases
+    assert all(case.inputs["features"].tolist() in inputs for case in cases)
     assert draft.golden.tolerance.absolute > Tolerance().absolute
     engine = load_engine(tmp_path / "smaller/model.onnx", threads=1, optimized=False, run_deadline=10)
     check(engine, cases, draft.golden.tolerance)

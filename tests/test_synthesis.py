@@ -13,13 +13,15 @@ from onnx import TensorProto, helper
 from models import tiny
 from onnxlet.engine import OnnxEngine, load_engine
 from onnxlet.errors import RejectedModelError
-from onnxlet.manifest import Tolerance
+from onnxlet.manifest import Classification, Column, Steps, Tabular, Tolerance
 from onnxlet.synthesis import (
     arbitrary_rows,
     between_whole_numbers,
+    clear_rows,
     draw_inputs,
     golden_cases,
     random_inputs,
+    rounding_share,
     row_cases,
     synthetic_rows,
     telling_order,
@@ -132,7 +134,7 @@ def test_at_most_four_cases_are_kept(tmp_path: Path) -> None:
     engine = engine_of(tmp_path, tiny.classifier())
     inputs = {"input": np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)}
 
-    cases = golden_cases(engine, row_cases(inputs, list(range(20))), Tolerance())
+    cases = golden_cases([engine], row_cases(inputs, list(range(20))), Tolerance(), Steps())
 
     assert len(cases) == 4
     np.testing.assert_array_equal(cases[2].inputs["input"], inputs["input"][2:3])
@@ -143,9 +145,62 @@ def test_rows_on_the_very_edge_are_left_out(tmp_path: Path) -> None:
     on_the_edge = np.array([[1.0, 2.0, 3.0]], dtype=np.float32)
     clear = np.array([[1.0, 2.0, 2.5]], dtype=np.float32)
 
-    cases = golden_cases(engine, [{"input": on_the_edge}, {"input": clear}], Tolerance())
+    cases = golden_cases([engine], [{"input": on_the_edge}, {"input": clear}], Tolerance(), Steps())
 
     assert [case.inputs["input"].tolist() for case in cases] == [clear.tolist()]
+
+
+def test_rows_whose_label_hangs_on_the_tolerance_are_not_clear() -> None:
+    probabilities = np.array([[0.5, 0.5], [0.502, 0.498], [0.505, 0.495], [0.1, 0.9]], dtype=np.float32)
+    clear = np.array([False, False, True, True])
+    target = Classification("label", "probabilities", (), (0, 1))
+
+    found = clear_rows(
+        {"label": np.array([0, 0, 0, 1]), "probabilities": probabilities},
+        Steps(classification=target),
+        Tolerance(absolute=1e-4, relative=1e-3),
+    )
+
+    np.testing.assert_array_equal(found, clear)
+
+
+def test_a_row_must_be_clear_for_every_target() -> None:
+    steps = Steps(
+        classifications=tuple(Classification(f"label {name}", name, (), (0, 1), target=name) for name in ("a", "b"))
+    )
+    sure, tied = [0.1, 0.9], [0.5, 0.5]
+    outputs = {name: np.array([1, 1, 1]) for name in ("label a", "label b")}
+    outputs |= {"a": np.array([sure, tied, sure]), "b": np.array([sure, sure, tied])}
+
+    assert clear_rows(outputs, steps, Tolerance()).tolist() == [True, False, False]
+
+
+def test_without_probabilities_all_rows_pass() -> None:
+    outputs = {"label": np.array([0, 1])}
+
+    assert clear_rows(outputs, Steps(classification=Classification("label", None, (), (0, 1))), Tolerance()).all()
+
+
+def test_answers_that_differ_between_engines_are_no_cases(tmp_path: Path) -> None:
+    engine, other = (engine_of(tmp_path / name, scaled(factor)) for name, factor in (("a", 1.0), ("b", 1.001)))
+    inputs = [{"x": np.ones((1, 2), dtype=np.float32)}]
+
+    assert golden_cases([engine, engine], inputs, Tolerance(), Steps())
+    assert not golden_cases([engine, other], inputs, Tolerance(), Steps())
+    assert rounding_share([engine, other], golden_cases([engine], inputs, Tolerance(), Steps()), Tolerance()) > 0.5
+
+
+def test_rows_that_answer_otherwise_within_a_batch_are_no_cases(tmp_path: Path) -> None:
+    model = tiny.identity(shape=("N", 2))
+    del model.graph.node[:]
+    model.graph.node.append(helper.make_node("CumSum", ["x", "axis"], ["y"]))
+    model.graph.initializer.append(helper.make_tensor("axis", TensorProto.INT64, [], [0]))
+    engine = engine_of(tmp_path, model)
+    inputs = [{"x": np.ones((1, 2), dtype=np.float32)}]
+    tabular = Tabular((Column("a", "FP32"), Column("b", "FP32")), input="x")
+
+    assert golden_cases([engine], inputs, Tolerance(), Steps())
+    assert not golden_cases([engine], inputs, Tolerance(), Steps(tabular=tabular))
 
 
 def test_whole_numbers_are_moved_off_what_trees_split_at_and_all_else_stays() -> None:
@@ -169,7 +224,7 @@ def test_a_graph_that_is_never_the_same_has_no_cases(tmp_path: Path) -> None:
     model.graph.node.append(helper.make_node("RandomNormalLike", ["x"], ["y"]))
     engine = engine_of(tmp_path, model)
 
-    assert golden_cases(engine, [{"x": np.ones(3, dtype=np.float32)}], Tolerance()) == ()
+    assert golden_cases([engine], [{"x": np.ones(3, dtype=np.float32)}], Tolerance(), Steps()) == ()
 
 
 @pytest.mark.parametrize(
@@ -207,4 +262,13 @@ def embedding_of_pairs() -> object:
     del model.graph.node[:]
     model.graph.initializer.append(helper.make_tensor("pair", TensorProto.FLOAT, [2, 2], [1.0, 0.0, 0.0, 1.0]))
     model.graph.node.append(helper.make_node("MatMul", ["x", "pair"], ["y"]))
+    return model
+
+
+def scaled(factor: float) -> object:
+    """`x` FP32 [N, 2] -> y FP32 [N, 2], that many times as large."""
+    model = tiny.identity(shape=("N", 2))
+    del model.graph.node[:]
+    model.graph.initializer.append(helper.make_tensor("factor", TensorProto.FLOAT, [], [factor]))
+    model.graph.node.append(helper.make_node("Mul", ["x", "factor"], ["y"]))
     return model

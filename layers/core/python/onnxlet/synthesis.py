@@ -8,15 +8,16 @@ row that equals one of the data is thrown away. A graph of which nothing is know
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import product
+from itertools import chain, cycle, islice, product
 from time import perf_counter
+from typing import cast
 
 import numpy as np
 
 from onnxlet.engine import Engine
 from onnxlet.errors import ExecutionError, InvalidInputError, RejectedModelError
 from onnxlet.golden import MOST_CASES, GoldenCase
-from onnxlet.manifest import Tolerance
+from onnxlet.manifest import Steps, Tolerance
 from onnxlet.signature import Signature, TensorSpec
 from onnxlet.tensors import DATATYPES, VARIABLE, Tensor, Tensors
 from onnxlet.verify import distances
@@ -33,7 +34,11 @@ ROUNDING = 1e-6
 JOLTS = 8
 """How often a case is tried with other rounding errors."""
 SLOW = 0.5
-"""Seconds of a run from which on it is only tried with one."""
+"""Seconds of a run from which on it is only tried with one, and not within batches that would take as long."""
+BATCHES = (8, 256)
+"""Rows of the batches that a case is tried in: trees are added up in other orders for few rows and for many."""
+CLEAR = 10
+"""By how many times the tolerance the most probable class must be ahead of the next."""
 INTEGERS = 10
 """Random integers are smaller: they may be positions in a short vocabulary."""
 SIZES = (16, 1, 8, 32, 2, 64, 224)
@@ -128,38 +133,88 @@ def row_cases(inputs: Tensors, order: Sequence[int]) -> Iterator[Tensors]:
         yield {name: tensor[index : index + 1] for name, tensor in inputs.items()}
 
 
-def golden_cases(engine: Engine, candidates: Iterable[Tensors], tolerance: Tolerance) -> tuple[GoldenCase, ...]:
+def clear_rows(outputs: Tensors, steps: Steps, tolerance: Tolerance) -> Tensor:
+    """Which rows' labels another CPU would give as well: those of all targets hang on more than the tolerance.
+
+    `outputs` are a classifier's graph's own. Where there are no probabilities nothing is known, and all rows pass.
+    """
+    clear = [
+        _clear(outputs[target.label], outputs[target.probabilities] if target.probabilities else None, tolerance)
+        for target in steps.targets
+    ]
+    return cast("Tensor", np.logical_and.reduce(clear))
+
+
+def _clear(label: Tensor, scores: Tensor | None, tolerance: Tolerance) -> Tensor:
+    if scores is None or scores.shape[1] < 2:  # noqa: PLR2004 - a single class has no next one
+        return np.ones(len(label), dtype=bool)
+    ranked = np.sort(scores.astype(np.float64), axis=1)
+    return cast("Tensor", ranked[:, -1] - ranked[:, -2] > CLEAR * _allowed(ranked[:, -1], tolerance))
+
+
+def golden_cases(
+    engines: Sequence[Engine], candidates: Iterable[Tensors], tolerance: Tolerance, steps: Steps
+) -> tuple[GoldenCase, ...]:
     """The first four candidates whose answers can be held against another machine's.
 
-    Those are left out whose answer changes from run to run, or by more than half the tolerance when the inputs change
-    by a rounding error: they sit on an edge, and would fail on a CPU that rounds otherwise. Empty if all do.
+    `engines` have one graph open with different numbers of threads; the answers are the first one's. Left out are those
+    whose label hangs on little, and those whose answer changes from run to run, or by more than half the tolerance with
+    the number of threads, within a batch, or when the inputs change by a rounding error: they sit on an edge, and would
+    fail on a CPU that rounds otherwise. Empty if all do.
     """
     random = np.random.default_rng(0)
     cases: list[GoldenCase] = []
     for inputs in candidates:
         started = perf_counter()
-        outputs = engine.run(inputs)
-        jolts = JOLTS if perf_counter() - started < SLOW else 1
-        again = [engine.run(inputs), *(engine.run(_jolted(inputs, random)) for _ in range(jolts))]
-        if all(_near(outputs, other, tolerance) for other in again):
+        outputs = engines[0].run(inputs)
+        seconds = perf_counter() - started
+        others = chain(
+            _again(engines, inputs, random, jolts=JOLTS if seconds < SLOW else 1),
+            _within_batches(engines, inputs, steps, seconds),
+        )
+        if clear_rows(outputs, steps, tolerance).all() and all(_near(outputs, each, tolerance) for each in others):
             cases.append(GoldenCase(inputs, outputs))
         if len(cases) == MOST_CASES:
             break
     return tuple(cases)
 
 
-def rounding_share(engine: Engine, cases: Sequence[GoldenCase], tolerance: Tolerance) -> float:
-    """The largest share of the tolerance that answers use up when inputs change by a rounding error."""
+def rounding_share(engines: Sequence[Engine], cases: Sequence[GoldenCase], tolerance: Tolerance) -> float:
+    """The largest share of the tolerance that answers use up, by another number of threads or other rounding errors."""
     random = np.random.default_rng(1)
     share = 0.0
     for case in cases:
-        for _ in range(JOLTS):
-            got = engine.run(_jolted(case.inputs, random))
+        for got in _again(engines, case.inputs, random, jolts=JOLTS):
             for name, output in case.outputs.items():
                 if output.dtype.kind == "f":
-                    allowed = tolerance.absolute + tolerance.relative * np.abs(np.nan_to_num(output.astype(np.float64)))
-                    share = max(share, float((distances(output, got[name]) / allowed).max(initial=0.0)))
+                    shares = distances(output, got[name]) / _allowed(output, tolerance)
+                    share = max(share, float(shares.max(initial=0.0)))
     return share
+
+
+def _again(engines: Sequence[Engine], inputs: Tensors, random: np.random.Generator, *, jolts: int) -> Iterator[Tensors]:
+    """Each engine's answers to the inputs, and by turns to such with other rounding errors."""
+    for engine in engines:
+        yield engine.run(inputs)
+    for engine in islice(cycle(engines), jolts):
+        yield engine.run(_jolted(inputs, random))
+
+
+def _within_batches(engines: Sequence[Engine], inputs: Tensors, steps: Steps, seconds: float) -> Iterator[Tensors]:
+    """Each engine's answers to the inputs among copies, for int8 may take its scale from the whole batch.
+
+    Only a graph of columns, or of classes, is known to take rows that have nothing to do with each other; `seconds` is
+    what one takes.
+    """
+    signature = engines[0].signature
+    free = all(spec.shape[:1] == (VARIABLE,) for spec in (*signature.inputs, *signature.outputs))
+    if not free or not (steps.tabular or steps.targets):
+        return
+    for engine, count in product(engines, BATCHES):
+        if seconds * count < SLOW:
+            batch = engine.run({name: np.repeat(tensor, count, axis=0) for name, tensor in inputs.items()})
+            for copy in (0, count - 1):
+                yield {name: tensor[copy::count] for name, tensor in batch.items()}
 
 
 def _jolted(inputs: Tensors, random: np.random.Generator) -> Tensors:
@@ -180,10 +235,15 @@ def _near(outputs: Tensors, others: Tensors, tolerance: Tolerance) -> bool:
             if not np.array_equal(output, other):
                 return False
             continue
-        allowed = tolerance.absolute + tolerance.relative * np.abs(np.nan_to_num(output.astype(np.float64)))
-        if (distances(output, other) > allowed / 2).any():
+        if (distances(output, other) > _allowed(output, tolerance) / 2).any():
             return False
     return True
+
+
+def _allowed(output: Tensor, tolerance: Tolerance) -> Tensor:
+    """How far each float may be from another machine's."""
+    size = np.abs(np.nan_to_num(output.astype(np.float64)))
+    return cast("Tensor", tolerance.absolute + tolerance.relative * size)
 
 
 def random_inputs(engine: Engine, *, seed: int, rows: int = 1) -> Tensors:

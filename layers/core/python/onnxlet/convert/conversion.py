@@ -18,6 +18,7 @@ from onnxlet.convert.table import Table, counted, quoted, truth_of
 from onnxlet.errors import InvalidInputError
 from onnxlet.manifest import Draft, Evaluation, Golden, Provenance, Tolerance
 from onnxlet.tensors import Tensor, Tensors
+from onnxlet.verify.evaluation_data import opened
 from onnxlet.verify.reference import ONNX, SOURCE, Reference, write_reference
 
 SEED = 0
@@ -45,17 +46,19 @@ class Conversion:
         labels = self._named()
         truth = truth_of(table, self.targets, list(zip(self.model.classes, labels, strict=True))) if table else None
         expected = self.model.answers(rows)
-        search = Search(self.model, rows, expected, labels, self.tolerance, self.say, truth)
+        search = Search(self.model, rows, expected, labels, self.tolerance, self.say)
         with told_of_disks(output), new_directory(output) as directory:
             faithful = search.faithful(directory / MODEL)
             self.say("making golden cases")
             export = faithful.export
             columns, source = golden_rows(rows, export.tabular, golden_from)
-            golden, cases = golden_of(faithful.engine, export.steps, columns, source=source, tolerance=self.tolerance)
+            engines = (faithful.engine, opened(directory / MODEL, threads=2))
+            golden, cases = golden_of(engines, export.steps, columns, source=source, tolerance=self.tolerance)
             if golden is None:
-                self.say("there will be no golden cases, as answers change with the last digits of what is asked")
+                self.say("there will be no golden cases, as answers hang on the last digits of numbers")
             draft = self._draft(faithful, golden, self._evaluations(faithful, truth, expected))
-            faithful.engine.close()
+            for engine in engines:
+                engine.close()
             write_draft(directory, draft, cases)
             if data:
                 write_reference(directory, _reference(data, faithful, rows, expected))

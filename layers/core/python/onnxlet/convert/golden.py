@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import chain
 from typing import Literal
 
@@ -16,12 +17,13 @@ from onnxlet.steps import names_of
 from onnxlet.synthesis import (
     arbitrary_rows,
     between_whole_numbers,
+    clear_rows,
     golden_cases,
     row_cases,
     synthetic_rows,
     telling_order,
 )
-from onnxlet.tensors import Tensors
+from onnxlet.tensors import Tensor, Tensors
 
 SYNTHETIC_ROWS = 512
 SEED = 0
@@ -46,30 +48,40 @@ def golden_rows(rows: Rows, tabular: Tabular | None, wanted: Literal["synthetic"
 
 
 def golden_of(
-    engine: Engine, steps: Steps, columns: Tensors, *, source: Source, tolerance: Tolerance
+    engines: Sequence[Engine], steps: Steps, columns: Tensors, *, source: Source, tolerance: Tolerance
 ) -> tuple[Golden | None, tuple[GoldenCase, ...]]:
     """Up to four cases near the decision boundary and of each class; None where no answer is steady enough.
 
-    `columns` are rows of served datatypes, as golden_rows gives them. Of whole numbers, on which trees may split, made
-    up rows are tried with numbers in between as well.
+    `engines` have the graph open with different numbers of threads. `columns` are rows of served datatypes, as
+    golden_rows gives them. Of whole numbers, on which trees may split, made up rows are tried with numbers in between
+    as well.
     """
-    cases = _cases(engine, steps, columns, tolerance)
+    cases = _cases(engines, steps, columns, tolerance)
     if not cases and source != "data":
-        cases = _cases(engine, steps, between_whole_numbers(columns), tolerance)
+        cases = _cases(engines, steps, between_whole_numbers(columns), tolerance)
     if not cases:
         return None, ()
     return Golden(path=GOLDEN, source=source, cases=len(cases), tolerance=tolerance), cases
 
 
-def _cases(engine: Engine, steps: Steps, columns: Tensors, tolerance: Tolerance) -> tuple[GoldenCase, ...]:
-    inputs = graph_inputs(engine, steps, columns)
+def _cases(engines: Sequence[Engine], steps: Steps, columns: Tensors, tolerance: Tolerance) -> tuple[GoldenCase, ...]:
+    inputs = graph_inputs(engines[0], steps, columns)
     try:
-        outputs = renamed(steps, engine.run(inputs))
+        outputs = engines[0].run(inputs)
     except ExecutionError:
         # made up rows may hold what an encoder has never seen
         return ()
+    answers = renamed(steps, outputs)
+    if steps.targets:
+        clear = clear_rows(outputs, steps, tolerance)
+        inputs, answers = _chosen(inputs, clear), _chosen(answers, clear)
     rows = range(len(next(iter(inputs.values()))))
-    return golden_cases(engine, row_cases(inputs, _order(steps, outputs) or rows), tolerance)
+    order = _order(steps, answers) or rows
+    return golden_cases(engines, row_cases(inputs, order), tolerance, steps)
+
+
+def _chosen(tensors: Tensors, rows: Tensor) -> Tensors:
+    return {name: tensor[rows] for name, tensor in tensors.items()}
 
 
 def _order(steps: Steps, outputs: Tensors) -> list[int]:

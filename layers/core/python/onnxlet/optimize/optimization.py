@@ -182,7 +182,10 @@ class Optimizing:
         moved = compare(climbed.bench.before.alone, chosen.judged.answers.alone, Tolerance()).largest_distance
         absolute = max(golden.tolerance.absolute, float(f"{moved:.1g}"))
         tolerance = msgspec.structs.replace(golden.tolerance, absolute=absolute)
-        cases = golden_cases(opened(path), (case.inputs for case in self._cases), tolerance)
+        engines = (opened(path), opened(path, threads=2))
+        cases = golden_cases(engines, (case.inputs for case in self._cases), tolerance, draft.steps)
+        if not cases:
+            self._say("there will be no golden cases, as quantization moves answers by as much as labels hang on")
         kept = msgspec.structs.replace(golden, cases=len(cases), tolerance=tolerance) if cases else None
         return msgspec.structs.replace(draft, golden=kept), cases
 

@@ -16,7 +16,7 @@ from onnxlet.convert.directory import DATA, GOLDEN, MODEL, assets_of, graph_dige
 from onnxlet.convert.extras import versions
 from onnxlet.errors import DeadlineExceededError, InvalidInputError, OnnxletError, RejectedModelError
 from onnxlet.golden import ARCHITECTURES, architecture
-from onnxlet.manifest import Draft, Golden, Provenance, Tolerance, canonical
+from onnxlet.manifest import Draft, Golden, Provenance, Steps, Tolerance, canonical
 from onnxlet.prepare.inspection import Inspected, inspect
 from onnxlet.prepare.trial import REPORT, REQUEST, Report, Request
 from onnxlet.signature import Signature
@@ -66,6 +66,7 @@ class Preparation:
             weights_apart=inspected.size >= APART_FROM or bool(inspected.weights),
             optimize=not inspected.halves,
             golden=str(self._golden.resolve()) if self._golden else None,
+            steps=self._draft.steps if self._draft else Steps(),
             tolerance=self._tolerance,
             run_deadline=run_deadline,
             memory=MEMORY + 6 * inspected.size,

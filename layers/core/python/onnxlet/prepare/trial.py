@@ -16,7 +16,7 @@ import msgspec
 from onnxlet.engine import OnnxEngine, load_engine
 from onnxlet.errors import ExecutionError, GoldenMismatchError, InvalidInputError, OnnxletError, RejectedModelError
 from onnxlet.golden import MOST_CASES, MOST_SECONDS, GoldenCase, check, decode_cases, encode_cases
-from onnxlet.manifest import Tolerance, canonical
+from onnxlet.manifest import Steps, Tolerance, canonical
 from onnxlet.prepare.offline import declare_outputs, save_optimized
 from onnxlet.prepare.shapes import observed_outputs
 from onnxlet.signature import Signature
@@ -39,6 +39,7 @@ class Request(msgspec.Struct, frozen=True):
     optimize: bool
     """Else it is only written as it is read: weights stored as halves would be unfolded."""
     golden: str | None
+    steps: Steps
     tolerance: Tolerance
     run_deadline: float
     memory: int
@@ -64,23 +65,25 @@ def try_out(folder: Path, request: Request) -> Report:
 
     Raises RejectedModelError for what fails or changes, DeadlineExceededError for what runs too long.
     """
-    plain = _load(Path(request.model), request)
+    plain, plain_abreast = _load_twice(Path(request.model), request)
     inputs, detail = _inputs(plain, request)
-    steady = golden_cases(plain, inputs, request.tolerance)
+    steady = golden_cases((plain, plain_abreast), inputs, request.tolerance, request.steps)
     if inputs and not steady:
-        detail = "its answers change from run to run, or by rounding errors"
+        detail = "its answers change from run to run, with the number of threads, or by rounding errors"
     declared = plain.signature
     outputs = observed_outputs(plain, inputs[0]) if inputs else declared.outputs
     plain.close()
+    plain_abreast.close()
 
     optimized = folder / request.optimized
     optimize = request.optimize and bool(steady)
     save_optimized(Path(request.model), optimized, weights_apart=request.weights_apart, optimize=optimize)
     if outputs != declared.outputs:
         declare_outputs(optimized, outputs)
-    engine = _load(optimized, request)
+    engine, abreast = _load_twice(optimized, request)
     try:
         check(engine, steady, request.tolerance)
+        check(abreast, steady, request.tolerance)
     except GoldenMismatchError as error:
         raise RejectedModelError(f"the graph answers otherwise once it is optimized: {error.detail}") from error
     cases = _brief(engine, steady)
@@ -90,7 +93,7 @@ def try_out(folder: Path, request: Request) -> Report:
         source=declared,
         graph=engine.signature,
         cases=len(cases),
-        rounding=rounding_share(engine, cases, request.tolerance),
+        rounding=rounding_share((engine, abreast), cases, request.tolerance),
         optimized=optimize,
         detail=detail,
     )
@@ -130,8 +133,12 @@ def main(folder: Path) -> None:
     (folder / REPORT).write_bytes(canonical(report))
 
 
-def _load(path: Path, request: Request) -> OnnxEngine:
-    return load_engine(path, threads=1, optimized=True, run_deadline=request.run_deadline)
+def _load_twice(path: Path, request: Request) -> tuple[OnnxEngine, OnnxEngine]:
+    """The graph on one thread, and on two."""
+    one, two = (
+        load_engine(path, threads=threads, optimized=True, run_deadline=request.run_deadline) for threads in (1, 2)
+    )
+    return one, two
 
 
 def _brief(engine: OnnxEngine, cases: tuple[GoldenCase, ...]) -> tuple[GoldenCase, ...]:

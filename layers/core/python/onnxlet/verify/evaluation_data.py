@@ -60,12 +60,12 @@ def read_evaluation_data(directory: Path, draft: Draft, engine: Engine, data: Pa
     return EvaluationData(data, inputs, cells.rows, truth, digest, cells, reference)
 
 
-def opened(graph: Path, *, optimized: bool = False) -> OnnxEngine:
-    """The graph, to be measured on one thread: patiently, for nobody waits for an answer, and the machine may be busy.
+def opened(graph: Path, *, threads: int = 1, optimized: bool = False) -> OnnxEngine:
+    """The graph, to be measured: patiently, for nobody waits for an answer, and the machine may be busy.
 
     `optimized` ones are not optimized again. Raises RejectedModelError.
     """
-    return load_engine(graph, threads=1, optimized=optimized, run_deadline=RUN_DEADLINE)
+    return load_engine(graph, threads=threads, optimized=optimized, run_deadline=RUN_DEADLINE)
 
 
 def _inputs(draft: Draft, engine: Engine, cells: Table | Arrays) -> Tensors:
