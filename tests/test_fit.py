@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -192,6 +194,25 @@ def test_prices_are_unverified_until_their_reader_says_otherwise(tmp_path: Path)
         write_prices(path)
     with pytest.raises(InvalidInputError, match="cannot be written"):
         write_prices(tmp_path / "nowhere" / "prices.json")
+
+
+def test_prices_that_a_full_disk_does_not_take_leave_nothing(tmp_path: Path) -> None:
+    program = f"""
+import resource
+from pathlib import Path
+from onnxlet.errors import InvalidInputError
+from onnxlet.fit.prices import write_prices
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+try:
+    write_prices(Path({str(tmp_path / "prices.json")!r}))
+except InvalidInputError as error:
+    print(error.detail)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert "cannot be written: File too large" in done.stdout
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from onnxlet.errors import (
 from onnxlet.manifest import Golden, digest, encode_manifest
 from onnxlet.refs import Ref
 from onnxlet.registry import Registry, VersionSummary
-from onnxlet.store import Store, open_store
+from onnxlet.store import Entry, Store, open_store
 from onnxlet.store.memory import MemoryStore
 from registries import DRAFT, publish, routed
 
@@ -172,8 +173,11 @@ def test_a_publish_that_fails_leaves_a_gap_whose_number_is_never_reused(store: S
                 raise StoreUnavailableError("no answer")
             return super().create(key, data)
 
+        def delete(self, key: str, *, etag: str | None = None) -> None:
+            raise StoreUnavailableError(f"no answer for {key!r} and {etag!r}")
+
     registry = Registry(store)
-    with pytest.raises(StoreUnavailableError):
+    with pytest.raises(StoreUnavailableError, match="no answer; `onnxlet gc --older-than 0s` removes what"):
         publish(Registry(Failing(store.url)), tmp_path)
     assert registry.models() == []
     assert [(version.number, version.state) for version in registry.versions("m")] == [(1, "incomplete")]
@@ -186,6 +190,64 @@ def test_a_publish_that_fails_leaves_a_gap_whose_number_is_never_reused(store: S
         (1, "incomplete"),
         (2, "published"),
     ]
+
+
+def test_a_publish_that_fails_takes_back_what_it_uploaded(store: Store, tmp_path: Path) -> None:
+    class Full(MemoryStore):
+        def create(self, key: str, data: bytes | Path) -> str:
+            if key.endswith("model.onnx.data"):
+                raise StoreUnavailableError("no space left")
+            return super().create(key, data)
+
+    files = {name: tmp_path / name for name in ("a.txt", "b.txt", "model.onnx", "model.onnx.data")}
+    for file in files.values():
+        file.write_bytes(b"x")
+    registry, claimed = Registry(store), list[int]()
+
+    with pytest.raises(StoreUnavailableError, match=r"^no space left$"):
+        Registry(Full(store.url)).publish("m", DRAFT, files, on_claim=claimed.append)
+
+    assert claimed == [1]
+    assert sorted(everything(store)) == ["models/m/1/claim.json", "models/m/1/deleted.json"]
+    assert publish(registry, tmp_path).version == 2
+
+
+def test_a_publish_that_fails_leaves_what_others_wrote(store: Store, tmp_path: Path) -> None:
+    store.create("models/m/1/a.txt", b"theirs")
+
+    class Late(MemoryStore):
+        def list(self, prefix: str) -> Iterator[Entry]:
+            return (entry for entry in super().list(prefix) if not entry.key.endswith("a.txt"))
+
+    files = {name: tmp_path / name for name in ("a.txt", "model.onnx")}
+    for file in files.values():
+        file.write_bytes(b"x")
+
+    with pytest.raises(ConflictError, match="written by somebody else"):
+        Registry(Late(store.url)).publish("m", DRAFT, files)
+
+    assert store.get("models/m/1/a.txt").data == b"theirs"
+    assert "models/m/1/model.onnx" not in everything(store)
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_a_publish_whose_manifest_is_not_answered_removes_nothing(
+    *, store: Store, tmp_path: Path, written: bool
+) -> None:
+    class Mute(MemoryStore):
+        def create(self, key: str, data: bytes | Path) -> str:
+            if not key.endswith("manifest.json"):
+                return super().create(key, data)
+            if written:
+                super().create(key, data)
+            raise StoreUnavailableError("no answer")
+
+    if written:
+        assert publish(Registry(Mute(store.url)), tmp_path) == Registry(store).manifest("m", 1)
+    else:
+        with pytest.raises(StoreUnavailableError, match="no answer; `onnxlet gc --older-than 0s` removes what"):
+            publish(Registry(Mute(store.url)), tmp_path)
+    assert store.get("models/m/1/model.onnx").data == b"graph"
 
 
 def test_a_write_whose_answer_is_lost_and_that_is_repeated_counts_as_ours(store: Store, tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import shutil
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -181,6 +183,27 @@ def test_a_conversion_is_verified_and_its_draft_carries_the_contract(converted: 
     assert (tmp_path / "copy.html").read_text() == (converted.directory / "report.html").read_text()
     assert len(said) == 2
     assert not list(converted.directory.glob(".*"))
+
+
+@pytest.mark.toolchain
+def test_a_report_that_a_full_disk_does_not_take_leaves_nothing(converted: Converted) -> None:
+    before = sorted(converted.directory.iterdir())
+    program = f"""
+import resource
+from pathlib import Path
+from onnxlet.errors import InvalidInputError
+from onnxlet.verify import verify
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+try:
+    verify(Path({str(converted.directory)!r}), data=Path({str(converted.data)!r}), target="target")
+except InvalidInputError as error:
+    print(error.detail)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert "report.html': File too large" in done.stdout
+    assert sorted(converted.directory.iterdir()) == before
 
 
 @pytest.mark.toolchain

@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 
 from onnxlet.errors import InvalidInputError
+from onnxlet.store.files import replace_whole
 
 SHIPPED = Path(__file__).with_name("prices.json")
 
@@ -74,12 +75,14 @@ def read_prices(path: Path | None = None) -> Prices:
 
 
 def write_prices(path: Path) -> None:
-    """Write the package's own price list to `path`, for its reader to edit. Raises InvalidInputError if it exists."""
+    """Write the package's own price list to `path`, whole, for its reader to edit.
+
+    Raises InvalidInputError if it exists, or cannot be written.
+    """
+    if path.exists():
+        raise InvalidInputError(f"{str(path)!r} exists already: name another file, or move it away")
     try:
-        with path.open("xb") as file:
-            file.write(SHIPPED.read_bytes())
-    except FileExistsError as error:
-        raise InvalidInputError(f"{str(path)!r} exists already: name another file, or move it away") from error
+        replace_whole(path, SHIPPED.read_bytes())
     except OSError as error:
         raise InvalidInputError(f"{str(path)!r} cannot be written: {error.strerror}") from error
 

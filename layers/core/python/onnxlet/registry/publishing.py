@@ -1,8 +1,8 @@
 """Publishing: a draft and its files become a version. The manifest is written last and makes it exist, whole, at once.
 
-A publish that is killed leaves a claim and some artifacts: a gap that `listing` shows as incomplete and `gc` clears.
-Its number is never taken again. Digests are taken from the same read that uploads a small artifact; of a large one,
-which is read twice, the file must not change in between.
+A publish that fails while it uploads takes its artifacts back. One that is killed leaves a claim and some artifacts: a
+gap that `listing` shows as incomplete and `gc` clears. Its number is never taken again. Digests are taken from the same
+read that uploads a small artifact; of a large one, which is read twice, the file must not change in between.
 """
 
 from __future__ import annotations
@@ -14,10 +14,18 @@ from datetime import datetime
 from pathlib import Path
 
 from onnxlet import keys
-from onnxlet.errors import ConflictError, InvalidInputError, InvalidNameError, PreconditionFailedError, TooLargeError
+from onnxlet.errors import (
+    ConflictError,
+    InvalidInputError,
+    InvalidNameError,
+    OnnxletError,
+    PreconditionFailedError,
+    StoreUnavailableError,
+    TooLargeError,
+)
 from onnxlet.manifest import Artifact, Draft, Manifest, canonical, digest, encode_manifest
 from onnxlet.refs import check_model_name
-from onnxlet.registry import lookup
+from onnxlet.registry import lookup, removal
 from onnxlet.registry.listing import model_contents
 from onnxlet.registry.moments import stamp
 from onnxlet.store import Store
@@ -42,15 +50,26 @@ def publish(
     who: str,
     clock: Callable[[], datetime],
     on_progress: Progress | None = None,
+    on_claim: Callable[[int], None] | None = None,
 ) -> Manifest:
-    """Write a new version of `model` and return its manifest; `on_progress` hears bytes done and bytes in all.
+    """Write a new version of `model` and return its manifest.
 
+    `on_claim` hears its number before anything of it is written, `on_progress` bytes done and bytes in all.
     Raises InvalidNameError, InvalidInputError and TooLargeError before anything is written.
     """
     check_model_name(model)
     sizes = _check_files(model, draft, files)
     version = _claim(store, model, who, clock)
-    artifacts = _upload(store, keys.version_prefix(model, version), files, sizes, on_progress or _silent)
+    if on_claim is not None:
+        on_claim(version)
+    prefix, begun = keys.version_prefix(model, version), set[str]()
+    try:
+        artifacts = _upload(store, prefix, files, sizes, begun=begun, on_progress=on_progress or _silent)
+    except (OnnxletError, KeyboardInterrupt) as error:
+        withdrawn = removal.withdraw(store, model, version, begun, who=who, clock=clock)
+        if withdrawn or not isinstance(error, OnnxletError):
+            raise
+        raise _left_behind(error) from error
     manifest = Manifest(
         **{name: getattr(draft, name) for name in Draft.__struct_fields__},
         model=model,
@@ -59,8 +78,18 @@ def publish(
         publisher=who,
         artifacts=artifacts,
     )
-    _commit(store, manifest)
+    try:
+        _commit(store, manifest)
+    except StoreUnavailableError as error:
+        # what was uploaded stays: the store may take the manifest all the same
+        raise _left_behind(error) from error
     return manifest
+
+
+def _left_behind(error: OnnxletError) -> OnnxletError:
+    """The same error, which also says how to clear up after it."""
+    more = "`onnxlet gc --older-than 0s` removes what it left, best while nobody else publishes"
+    return type(error)(f"{error.detail}; {more}", **error.context)
 
 
 def _check_files(model: str, draft: Draft, files: Mapping[str, Path]) -> dict[str, int]:
@@ -102,8 +131,15 @@ def _claim(store: Store, model: str, who: str, clock: Callable[[], datetime]) ->
 
 
 def _upload(
-    store: Store, prefix: str, files: Mapping[str, Path], sizes: Mapping[str, int], on_progress: Progress
+    store: Store,
+    prefix: str,
+    files: Mapping[str, Path],
+    sizes: Mapping[str, int],
+    *,
+    begun: set[str],
+    on_progress: Progress,
 ) -> tuple[Artifact, ...]:
+    """Upload all files, several at once; `begun` gets the keys that may hold something of theirs, also on failure."""
     from concurrent.futures import ThreadPoolExecutor, as_completed
 
     done, total = 0, sum(sizes.values())
@@ -111,7 +147,8 @@ def _upload(
     artifacts = {}
     with ThreadPoolExecutor(UPLOADS, "onnxlet-publish") as pool:
         try:
-            for future in as_completed([pool.submit(_upload_one, store, prefix, path, files[path]) for path in files]):
+            uploads = [pool.submit(_upload_one, store, prefix, path, files[path], begun) for path in files]
+            for future in as_completed(uploads):
                 artifact = future.result()
                 artifacts[artifact.path] = artifact
                 done += artifact.size
@@ -121,17 +158,24 @@ def _upload(
     return tuple(artifacts[path] for path in sorted(artifacts))
 
 
-def _upload_one(store: Store, prefix: str, path: str, file: Path) -> Artifact:
+def _upload_one(store: Store, prefix: str, path: str, file: Path, begun: set[str]) -> Artifact:
     try:
         before = file.stat()
         if before.st_size <= READ_WHOLE:
             data = file.read_bytes()
+            begun.add(prefix + path)
             if not _create(store, prefix + path, data):
+                begun.discard(prefix + path)
                 raise ConflictError(f"{prefix + path!r} was written by somebody else: publish again", key=prefix + path)
             return Artifact(path, digest(data), len(data))
         with file.open("rb") as stream:
             found = "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
-        store.create(prefix + path, file)
+        begun.add(prefix + path)
+        try:
+            store.create(prefix + path, file)
+        except PreconditionFailedError:
+            begun.discard(prefix + path)
+            raise
         after = file.stat()
     except OSError as error:
         raise InvalidInputError(f"{str(file)!r} cannot be read: {error.strerror}", file=str(file)) from error
@@ -147,9 +191,16 @@ def _commit(store: Store, manifest: Manifest) -> None:
     comes second sees the other, so that no version stays whose files are gone.
     """
     model, version = manifest.model, manifest.version
-    key = keys.manifest_key(model, version)
+    key, data = keys.manifest_key(model, version), encode_manifest(manifest)
     _refuse_cleared(store, model, version)
-    if not _create(store, key, encode_manifest(manifest)):
+    try:
+        created = _create(store, key, data)
+    except StoreUnavailableError:
+        # only the answer may be lost
+        if not lookup.holds(store, key):
+            raise
+        created = store.get(key).data == data
+    if not created:
         taken, _ = lookup.manifest(store, model, version)
         raise ConflictError(f"'{model}:{version}' was published by {taken.publisher!r} meanwhile: publish it again")
     try:

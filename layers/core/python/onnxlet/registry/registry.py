@@ -65,13 +65,22 @@ class Registry:
         files: Mapping[str, Path],
         *,
         on_progress: Callable[[int, int], None] | None = None,
+        on_claim: Callable[[int], None] | None = None,
     ) -> Manifest:
         """Make a draft and its files, by their paths in the version, the next version of `model`.
 
+        `on_claim` hears the version's number before anything of it is written.
         Raises InvalidNameError, InvalidInputError and TooLargeError before anything is written.
         """
         return publishing.publish(
-            self.store, model, draft, files, who=self.who, clock=self.clock, on_progress=on_progress
+            self.store,
+            model,
+            draft,
+            files,
+            who=self.who,
+            clock=self.clock,
+            on_progress=on_progress,
+            on_claim=on_claim,
         )
 
     def promote(

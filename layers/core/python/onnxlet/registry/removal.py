@@ -6,11 +6,11 @@ it is gone for good.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 
 from onnxlet import keys
-from onnxlet.errors import PreconditionFailedError, VersionInUseError
+from onnxlet.errors import OnnxletError, PreconditionFailedError, VersionInUseError
 from onnxlet.manifest import canonical
 from onnxlet.registry import lookup, moving
 from onnxlet.registry.abreast import abreast
@@ -39,6 +39,21 @@ def delete(store: Store, model: str, version: int, *, force: bool, days: float, 
     _bury(store, model, version, who, clock)
     for found in contents(store, keys.version_prefix(model, version)):
         _clear(store, found)
+
+
+def withdraw(store: Store, model: str, version: int, written: Collection[str], *, who: str, clock: Clock) -> bool:
+    """Take back what a publish wrote that failed before its manifest; whether all of it is gone.
+
+    The files go before the tombstone is written, which a full disk has no room for.
+    """
+    try:
+        if lookup.holds(store, keys.manifest_key(model, version)):
+            return False
+        abreast(store.delete, written)
+        _bury(store, model, version, who, clock)
+    except OnnxletError:
+        return False
+    return True
 
 
 def gc(store: Store, *, older_than: timedelta, dry_run: bool, who: str, clock: Clock) -> list[str]:

@@ -31,6 +31,16 @@ def write_new(path: Path, data: bytes | Path) -> str:
     return digest.hexdigest()
 
 
+def replace_whole(path: Path, data: bytes) -> None:
+    """Put bytes in the place of a file, which has the old ones or these, whole; nothing else stays. Raises OSError."""
+    partial = path.parent / f".{path.name}.{os.urandom(8).hex()}"
+    try:
+        write_new(partial, data)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def make_folders(folder: Path) -> None:
     """Make a folder and those above it, each flushed to the disk; they may be there.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from onnxlet.convert.evaluation import answers_to
 from onnxlet.convert.table import Targets
 from onnxlet.errors import InvalidInputError
 from onnxlet.manifest import Bounds, Contract, canonical
+from onnxlet.store.files import replace_whole
 from onnxlet.tensors import Tensors
 from onnxlet.verify import Progress
 from onnxlet.verify.contract import judge
@@ -88,10 +88,6 @@ class Verification:
 def _write(path: Path, data: bytes) -> None:
     """Write a file whole or not at all. Raises InvalidInputError where that cannot be."""
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            partial = Path(file.name)
-            file.write(data)
-        partial.chmod(0o644)
-        partial.replace(path)
+        replace_whole(path, data)
     except OSError as error:
         raise InvalidInputError(f"cannot write {str(path)!r}: {error.strerror}", path=str(path)) from error
