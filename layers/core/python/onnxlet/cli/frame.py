@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
+from collections.abc import Iterator
 from typing import IO, Any
 
 import click
@@ -18,12 +19,14 @@ HINTS: dict[type[errors.OnnxletError], str] = {
     errors.ContractMissingError: "`onnxlet ship MODEL_FILE NAME --data FILE` judges the model and publishes it anew; "
     "--force --reason WHY goes around it",
     errors.StoreUnavailableError: "check --store or ONNXLET_STORE, the network and your AWS credentials",
-    errors.TrustRequiredError: "repeat with --trust if you know who made the file",
     errors.MissingExtraError: "pip install 'onnxlet[sklearn]'",
 }
 """What to type next, by kind of error."""
 SURROUNDINGS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM))
 """What the system refuses for reasons that lie outside of the program: full disks, and what may not be written."""
+FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
+INTERRUPTED = 128 + 2
+"""The exit code of what SIGINT ended, as shells have it."""
 
 
 class Failure(click.ClickException):
@@ -33,10 +36,8 @@ class Failure(click.ClickException):
 
     def __init__(self, error: errors.OnnxletError, hint: str | None = None) -> None:
         super().__init__(error.detail)
-        hints = (HINTS[kind] for kind in type(error).__mro__ if kind in HINTS)
-        self.hint = hint or next(hints, None)
-        if "extra" in error.context:
-            self.hint = f"pip install 'onnxlet[{error.context['extra']}]'"
+        hint = hint or _hint(error)
+        self.hint = hint if hint and hint not in error.detail else None
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the error, and its hint on a line of its own."""
@@ -45,17 +46,49 @@ class Failure(click.ClickException):
             click.echo(f"  try: {self.hint}", file=file or sys.stderr)
 
 
+class Interrupted(click.ClickException):
+    """Ctrl-C, on its way to the terminal, with what was done until then."""
+
+    exit_code = INTERRUPTED
+
+    def __init__(self, done: str = "") -> None:
+        super().__init__(f"interrupted: {done}" if done else "interrupted")
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print it, in a terminal below the `^C` that is there."""
+        file = file or sys.stderr
+        click.echo(("\n" if file.isatty() else "") + self.message, file=file)
+
+
 class Frame(click.Group):
-    """A group whose commands raise the package's errors. Ctrl-C and a closed pipe are click's to end quietly."""
+    """A group whose commands raise the package's errors. A closed pipe is click's to end quietly."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """The commands in the order in which a model meets them."""
         return list(self.commands)
 
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,  # noqa: ANN401 - click's signature
+    ) -> click.Context:
+        """Read the words before the command's own. Raises Interrupted for Ctrl-C."""
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except KeyboardInterrupt as error:
+            raise Interrupted from error
+
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
-        """Run the command. Raises Failure for what the package raised on purpose, and for a full or forbidden disk."""
+        """Run the command.
+
+        Raises Failure for what the package raised on purpose, and for a full or forbidden disk, Interrupted for Ctrl-C.
+        """
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise Interrupted from error
         except errors.OnnxletError as error:
             raise Failure(error) from error
         except OSError as error:
@@ -64,3 +97,20 @@ class Frame(click.Group):
             where = f" at {str(error.filename)!r}" if error.filename else ""
             said = f"the system refused{where}: {str(error.strerror).lower()}; nothing is left half written"
             raise Failure(errors.UnavailableError(said)) from error
+
+
+def _hint(error: errors.OnnxletError) -> str | None:
+    """What to type next."""
+    if any(isinstance(cause, OSError) and cause.errno in FULL for cause in _causes(error)):
+        return "make room on that disk" + (", or name another --store" if "store" in error.context else "")
+    if str(error.context.get("store", "")).startswith("file://"):
+        return "check that the directory of --store or ONNXLET_STORE can be read and written, and its disk has room"
+    if "extra" in error.context:
+        return f"pip install 'onnxlet[{error.context['extra']}]'"
+    return next((HINTS[kind] for kind in type(error).__mro__ if kind in HINTS), None)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__

@@ -29,6 +29,13 @@ class Output:
         elif text:
             click.echo(text)
 
+    def tell(self, text: str, about: str) -> None:
+        """What people and scripts should have at once, though the data comes later: with `--json` as talk."""
+        if self._as_json:
+            self.say(f"{about} {text}")
+        else:
+            click.echo(text)
+
     def say(self, text: str) -> None:
         """Something for people to know that is not the data."""
         click.echo(text, err=True)

@@ -11,6 +11,7 @@ import click
 from onnxlet.cli.access import Access, pass_access
 from onnxlet.cli.options import DurationType, json_option, model_argument, version_argument
 from onnxlet.cli.output import Output
+from onnxlet.cli.publication import Publication
 from onnxlet.refs import Ref
 
 
@@ -32,13 +33,11 @@ def publish(access: Access, path: Path, name: str, output: Output) -> None:
     """
     from onnxlet.prepare import prepare
 
-    registry = access.registry()
-    with tempfile.TemporaryDirectory(prefix="onnxlet-") as workdir:
+    publication = Publication(access.registry(), name, output)
+    with publication.told(lambda: publication.manifest), tempfile.TemporaryDirectory(prefix="onnxlet-") as workdir:
         with output.working(f"reading {path}") as begin:
             draft, files = prepare(path, Path(workdir), on_progress=begin)
-        with output.progress("publishing", "B") as advance:
-            manifest = registry.publish(name, draft, files, on_progress=advance)
-    output.show(manifest, f"{manifest.model}:{manifest.version}")
+        publication.publish(draft, files)
 
 
 @click.command()

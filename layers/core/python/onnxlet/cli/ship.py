@@ -17,8 +17,9 @@ from onnxlet.cli.frame import Failure
 from onnxlet.cli.moving import warn
 from onnxlet.cli.options import data_options, json_option, model_argument, why_option
 from onnxlet.cli.output import Output, facts, size
+from onnxlet.cli.publication import Publication
 from onnxlet.cli.toolchain import convert, optimize, told_rungs
-from onnxlet.errors import ContractFailedError
+from onnxlet.errors import ContractFailedError, OnnxletError
 
 if TYPE_CHECKING:
     from onnxlet.fit.report import Report
@@ -70,6 +71,35 @@ class Shipment:
         return {name: value for name, value in chosen.items() if value is not None}
 
 
+class Fitting:
+    """Whether a version that is published already fits Lambda, or why that was not measured."""
+
+    def __init__(self) -> None:
+        self.report: Report | None = None
+        self.failed: str | None = None
+
+    def measure(self, access: Access, manifest: Manifest, begin: Callable[[str], None]) -> None:
+        """Measure; what fails is kept, since the version is there all the same."""
+        from onnxlet.fit.fitting import fit
+        from onnxlet.fit.prices import read_prices
+
+        begin("measuring whether it fits Lambda")
+        model, version = manifest.model, manifest.version
+        try:
+            prices = read_prices(None)
+            self.report = fit(access.store(), model, version, prices=prices, rounds=1, on_progress=begin)
+        except OnnxletError as error:
+            self.failed = error.detail
+        except OSError as error:
+            self.failed = f"the system refused, {str(error.strerror or error).lower()}"
+
+    def document(self) -> dict[str, object]:
+        """The report, or null and why."""
+        if self.report is not None:
+            return {"fit": self.report}
+        return {"fit": None, "fit_failed": self.failed or "it was not measured"}
+
+
 @click.command(short_help="Convert, optimize, verify and publish in one go.")
 @click.argument("model_file", type=click.Path(path_type=Path))
 @model_argument
@@ -117,18 +147,23 @@ def ship(
     if force and not why:
         raise click.UsageError("--force needs a --reason, which the history keeps", ctx)
     shipment = Shipment(model_file, data, target, slices, bounds, choices)
-    registry = access.registry()
-    with tempfile.TemporaryDirectory(prefix="onnxlet-") as folder, output.working(f"reading {model_file}") as begin:
-        draft, contract = shipment.make(Path(folder) / "model", begin)
-        output.say(_made(draft, contract))
-        _require(contract, force=force)
-        manifest = _publish(access, name, Path(folder), output, begin)
-        alias = registry.promote(name, manifest.version, why=why, force=force) if promoting else None
-        report = _fit(access, manifest, begin)
-    if alias is not None:
-        warn(alias, output)
-    output.say(facts(_next(manifest, report, promoted=alias is not None, why=why)))
-    output.show({"version": manifest, "alias": alias, "fit": report}, f"{manifest.model}:{manifest.version}")
+    publication, fitting = Publication(access.registry(), name, output), Fitting()
+
+    def document() -> dict[str, object]:
+        return {"version": publication.manifest, "alias": publication.alias, **fitting.document()}
+
+    with publication.told(document):
+        with tempfile.TemporaryDirectory(prefix="onnxlet-") as folder, output.working(f"reading {model_file}") as begin:
+            draft, contract = shipment.make(Path(folder) / "model", begin)
+            output.say(_made(draft, contract))
+            _require(contract, force=force)
+            manifest = _publish(publication, Path(folder), begin)
+            if promoting:
+                warn(publication.promote(why=why, force=force), output)
+            fitting.measure(access, manifest, begin)
+        if fitting.failed is not None:
+            output.say(f"warning: whether it fits Lambda was not measured: {fitting.failed}")
+        output.say(facts(_next(manifest, fitting.report, promoted=promoting, why=why)))
 
 
 ship.params[2:2] = [*CONVERTING, *OPTIMIZING]
@@ -145,22 +180,12 @@ def _require(contract: Contract, *, force: bool) -> None:
         )
 
 
-def _publish(access: Access, name: str, folder: Path, output: Output, begin: Callable[[str], None]) -> Manifest:
+def _publish(publication: Publication, folder: Path, begin: Callable[[str], None]) -> Manifest:
     from onnxlet.prepare import prepare
 
     draft, files = prepare(folder / "model", folder / "prepared", on_progress=begin)
     begin("publishing")
-    with output.progress("publishing", "B") as advance:
-        return access.registry().publish(name, draft, files, on_progress=advance)
-
-
-def _fit(access: Access, manifest: Manifest, begin: Callable[[str], None]) -> Report:
-    from onnxlet.fit.fitting import fit
-    from onnxlet.fit.prices import read_prices
-
-    begin("measuring whether it fits Lambda")
-    prices = read_prices(None)
-    return fit(access.store(), manifest.model, manifest.version, prices=prices, rounds=1, on_progress=begin)
+    return publication.publish(draft, files)
 
 
 def _made(draft: Draft, contract: Contract) -> str:
@@ -175,7 +200,7 @@ def _made(draft: Draft, contract: Contract) -> str:
     return "\n".join(filter(None, (told_rungs(draft), facts(pairs), told(contract))))
 
 
-def _next(manifest: Manifest, report: Report, *, promoted: bool, why: str) -> list[tuple[str, str]]:
+def _next(manifest: Manifest, report: Report | None, *, promoted: bool, why: str) -> list[tuple[str, str]]:
     """Where it runs, and the command to type next, which goes on forcing what `why` was forced."""
     from onnxlet.fit.report import summary
 
@@ -184,4 +209,4 @@ def _next(manifest: Manifest, report: Report, *, promoted: bool, why: str) -> li
         command += f" --force --reason {shlex.quote(why)}"
     if promoted:
         command = f"onnxlet predict {manifest.model} rows.csv"
-    return [("on Lambda", summary(report)), ("next", command)]
+    return [("on Lambda", summary(report) if report is not None else ""), ("next", command)]

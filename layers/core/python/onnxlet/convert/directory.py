@@ -115,8 +115,19 @@ def read_draft(directory: Path) -> tuple[Draft, tuple[GoldenCase, ...]]:
         cases = decode_cases((directory / GOLDEN).read_bytes()) if draft.golden is not None else ()
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise InvalidInputError(
-            f"{str(directory)!r} is no converted model: {error}; make one with onnxlet convert", path=str(directory)
+            f"{str(directory)!r} is no converted model: {_said(error)}; `onnxlet convert` makes one",
+            path=str(directory),
         ) from error
     if not (directory / MODEL).is_file():
         raise InvalidInputError(f"{str(directory)!r} has no {MODEL}: convert the model again", path=str(directory))
     return draft, cases
+
+
+def _said(error: Exception) -> str:
+    """What is wrong with a file of the directory."""
+    if not isinstance(error, OSError):
+        return str(error)
+    name = Path(error.filename).name
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return f"it has no {name}"
+    return f"its {name} cannot be read, {str(error.strerror).lower()}"

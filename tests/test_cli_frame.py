@@ -1,0 +1,90 @@
+"""What to type next: advice that fits the error, and none that repeats it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from onnxlet.cli import cli
+from onnxlet.cli.frame import Failure
+from onnxlet.errors import MissingExtraError, OnnxletError, StoreUnavailableError, TrustRequiredError
+from onnxlet.store import open_store
+
+FILL = """
+import resource, sys
+from pathlib import Path
+from onnxlet.cli.frame import Failure
+from onnxlet.errors import StoreUnavailableError
+from onnxlet.registry import Registry
+from onnxlet.store import open_store
+from registries import DRAFT
+
+# no file may grow beyond 200 bytes, as on a full disk
+resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
+try:
+    Registry(open_store(sys.argv[1])).publish("m", DRAFT, {"model.onnx": Path(sys.argv[2])})
+except StoreUnavailableError as error:
+    Failure(error).show()
+"""
+
+
+def _full(url: str) -> StoreUnavailableError:
+    error = StoreUnavailableError(f"{url!r} failed at 'models/m/1/model.onnx': no space left on device", store=url)
+    error.__cause__ = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "hint"),
+    [
+        (_full("file:///store"), "make room on that disk, or name another --store"),
+        (
+            StoreUnavailableError("'file:///store' failed: permission denied", store="file:///store"),
+            "check that the directory of --store or ONNXLET_STORE can be read and written, and its disk has room",
+        ),
+        (
+            StoreUnavailableError("'s3://bucket' failed", store="s3://bucket"),
+            "check --store or ONNXLET_STORE, the network and your AWS credentials",
+        ),
+        (MissingExtraError("this needs torch: pip install 'onnxlet[torch]'", extra="torch"), None),
+        (MissingExtraError("TensorFlow does not start", extra="tensorflow"), "pip install 'onnxlet[tensorflow]'"),
+        (TrustRequiredError("'m.joblib' is a pickle: pass --trust if you know who made it"), None),
+        (OnnxletError("no"), None),
+    ],
+)
+def test_a_hint_fits_its_error_and_adds_something(error: OnnxletError, hint: str | None) -> None:
+    assert Failure(error).hint == hint
+
+
+def test_a_store_on_a_full_disk_is_told_to_be_full_and_is_left_clean(directory_url: str, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(bytes(201))
+    done = subprocess.run(
+        [sys.executable, "-c", FILL, directory_url, str(tmp_path / "model.onnx")],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stderr == (
+        f"error: {directory_url!r} failed at 'models/m/1/model.onnx': file too large\n"
+        "  try: check that the directory of --store or ONNXLET_STORE can be read and written, and its disk has room\n"
+    )
+    found = {entry.key for entry in open_store(directory_url).list("")}
+    assert found == {"models/m/1/claim.json", "models/m/1/deleted.json"}
+
+
+def test_a_directory_without_a_draft_is_told_in_words(tmp_path: Path) -> None:
+    (tmp_path / "exp").mkdir()
+    result = CliRunner().invoke(cli, ["publish", str(tmp_path / "exp"), "m"])
+
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"error: '{tmp_path / 'exp'}' is no converted model: it has no draft.json; `onnxlet convert` makes one\n"
+    )
