@@ -13,7 +13,14 @@ from click.testing import CliRunner
 
 from onnxlet.cli import cli
 from onnxlet.cli.frame import Failure
-from onnxlet.errors import MissingExtraError, OnnxletError, StoreUnavailableError, TrustRequiredError
+from onnxlet.errors import (
+    InvalidInputError,
+    MissingExtraError,
+    OnnxletError,
+    StoreUnavailableError,
+    TrustRequiredError,
+    UnavailableError,
+)
 from onnxlet.store import open_store
 
 FILL = """
@@ -34,8 +41,7 @@ except StoreUnavailableError as error:
 """
 
 
-def _full(url: str) -> StoreUnavailableError:
-    error = StoreUnavailableError(f"{url!r} failed at 'models/m/1/model.onnx': no space left on device", store=url)
+def _full(error: OnnxletError) -> OnnxletError:
     error.__cause__ = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     return error
 
@@ -43,7 +49,12 @@ def _full(url: str) -> StoreUnavailableError:
 @pytest.mark.parametrize(
     ("error", "hint"),
     [
-        (_full("file:///store"), "make room on that disk, or name another --store"),
+        (
+            _full(StoreUnavailableError("'file:///store' failed: no space left on device", store="file:///store")),
+            "make room on that disk, or name another --store",
+        ),
+        (_full(InvalidInputError("cannot write 'report.html': No space left on device")), "make room on that disk"),
+        (_full(UnavailableError("the disk of '/tmp' is full: make room, or set TMPDIR elsewhere")), None),
         (
             StoreUnavailableError("'file:///store' failed: permission denied", store="file:///store"),
             "check that the directory of --store or ONNXLET_STORE can be read and written, and its disk has room",

@@ -102,7 +102,9 @@ class Frame(click.Group):
 def _hint(error: errors.OnnxletError) -> str | None:
     """What to type next."""
     if any(isinstance(cause, OSError) and cause.errno in FULL for cause in _causes(error)):
-        return "make room on that disk" + (", or name another --store" if "store" in error.context else "")
+        if "store" in error.context:
+            return "make room on that disk, or name another --store"
+        return None if "make room" in error.detail else "make room on that disk"
     if str(error.context.get("store", "")).startswith("file://"):
         return "check that the directory of --store or ONNXLET_STORE can be read and written, and its disk has room"
     if "extra" in error.context:
