@@ -166,6 +166,25 @@ def test_missing_texts_are_empty_ones_to_clients(tmp_path: Path, make: Callable[
     np.testing.assert_allclose(answers["probabilities"], expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("named", [True, False], ids=["frame", "array"])
+def test_missing_texts_are_filled_in_where_there_is_nothing_else(tmp_path: Path, named: bool) -> None:
+    frame, target = guests()
+    texts = frame[["sex", "city"]].astype(object)
+    steps = SimpleImputer(strategy="most_frequent"), UNKNOWN_IGNORED, LogisticRegression()
+    estimator = trained.fitted(make_pipeline(*steps), texts if named else texts.to_numpy(), target)
+    texts.assign(target=target).to_csv(tmp_path / "data.csv", index=False)
+
+    draft = convert(
+        trained.saved(estimator, tmp_path), tmp_path / "out", data=tmp_path / "data.csv", target="target", trust=True
+    )
+    prepare(tmp_path / "out", tmp_path / "work")
+
+    expected = estimator.predict_proba(texts if named else texts.to_numpy())
+    columns = {name: texts[name].fillna("").to_numpy(dtype=object) for name in texts}
+    answers = graph_answers(opened(tmp_path / "out" / "model.onnx"), draft.steps, columns)
+    np.testing.assert_allclose(answers["probabilities"], expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("keep", [True, False])
 def test_columns_that_were_always_empty_are_dropped_or_kept(tmp_path: Path, keep: bool) -> None:
     features, target = gaps()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -43,34 +42,34 @@ def repair_imputer_shape() -> None:
 
 
 def filled(convert: Converter) -> Converter:
-    """A converter of a simple imputer that knows of indicators, of dropped columns, of doubles and of empty texts."""
+    """A converter of a simple imputer that knows of indicators, of dropped columns, of doubles and of missing texts."""
 
     def converted(scope: Any, operator: Any, container: Any) -> None:
         from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
 
         imputer, kind = operator.raw_operator, type(operator.inputs[0].type)
-        if kind is StringTensorType and is_missing(imputer.missing_values):
-            operator.raw_operator = imputer = copy.copy(imputer)
-            imputer.missing_values = EMPTY
-        plain = not (_shown(imputer) or len(_kept(imputer)) < len(imputer.statistics_))
-        numbers = kind in (FloatTensorType, DoubleTensorType) and not isinstance(imputer.missing_values, str)
-        if not plain and not numbers:
+        plain = not _shown(imputer) and len(_kept(imputer)) == len(imputer.statistics_)
+        numbers = kind in (FloatTensorType, DoubleTensorType)
+        if not numbers and _shown(imputer):
             names = getattr(imputer, "feature_names_in_", None)
             of = "" if names is None else f" of {quoted(names.tolist())}"
             raise ConversionError(
-                f"the SimpleImputer{of} has an indicator of missing values, or drops columns that are always "
-                "empty, and only for numbers there is an ONNX form: leave add_indicator and those columns out"
+                f"the SimpleImputer{of} indicates missing values, which has an ONNX form for floats only: leave "
+                "add_indicator out"
             )
-        if numbers and not (plain and kind is FloatTensorType):
-            _fill(imputer, scope, operator, container, doubled=kind is DoubleTensorType)
+        if kind is StringTensorType:
+            _fill(imputer, scope, operator, container, TensorProto.STRING)
+        elif numbers and not (plain and kind is FloatTensorType):
+            datatype = TensorProto.DOUBLE if kind is DoubleTensorType else TensorProto.FLOAT
+            _fill(imputer, scope, operator, container, datatype)
         else:
             convert(scope, operator, container)
 
     return converted
 
 
-def _fill(imputer: Any, scope: Any, operator: Any, container: Any, *, doubled: bool) -> None:
-    datatype = TensorProto.DOUBLE if doubled else TensorProto.FLOAT
+def _fill(imputer: Any, scope: Any, operator: Any, container: Any, datatype: int) -> None:
+    texts = datatype == TensorProto.STRING
 
     def constant(kind: int, shape: list[int], values: Any) -> str:
         name: str = scope.get_unique_variable_name("imputed_constant")
@@ -85,7 +84,10 @@ def _fill(imputer: Any, scope: Any, operator: Any, container: Any, *, doubled: b
 
     columns = [variable.full_name for variable in operator.inputs]
     rows = add("Concat", *columns, axis=1)
-    mark, statistics = imputer.missing_values, np.asarray(imputer.statistics_, dtype=np.float64)
+    mark, statistics = imputer.missing_values, imputer.statistics_.tolist()
+    if texts:
+        mark = EMPTY if is_missing(mark) else mark
+        statistics = [EMPTY if is_missing(value) else str(value) for value in statistics]
     missing = add("IsNaN", rows) if is_missing(mark) else add("Equal", rows, constant(datatype, [1], mark))
     whole = add("Where", missing, constant(datatype, [1, len(statistics)], statistics), rows)
     kept, shown = _kept(imputer), _shown(imputer)
