@@ -46,7 +46,7 @@ class Conversion:
         labels = self._named()
         truth = truth_of(table, self.targets, list(zip(self.model.classes, labels, strict=True))) if table else None
         expected = self.model.answers(rows)
-        search = Search(self.model, rows, expected, labels, self.tolerance, self.say)
+        search = Search(self.model, rows, expected, labels, self.tolerance, self.say, truth)
         with told_of_disks(output), new_directory(output) as directory:
             faithful = search.faithful(directory / MODEL)
             self.say("making golden cases")
