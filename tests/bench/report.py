@@ -16,7 +16,7 @@ def table(rows: Iterable[Row]) -> list[str]:
     """The table, a line per row."""
     lines = ["| # | what | measured | budget | kept |", "|---|---|---|---|---|"]
     for row in rows:
-        bound = f"{'>=' if row.at_least else '<='} {row.budget:g}"
+        bound = f"{'>=' if row.at_least else '<='} {row.budget:.3g}"
         lines.append(f"| {row.row} | {row.name} | {row.value:.3g} {row.unit} | {bound} | {'yes' if row.ok else 'NO'} |")
     return lines
 
