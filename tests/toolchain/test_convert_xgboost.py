@@ -147,7 +147,11 @@ def test_columns_are_named_and_labels_are_given(shipping: Ship, tmp_path: Path) 
     assert steps.tabular is not None
     assert [column.name for column in steps.tabular.columns] == data.names
     assert set(shipped.predict(data)["label"]) == {"malignant", "benign"}
-    assert convert(source, tmp_path / "without data").steps.tabular == steps.tabular
+    assert not any(column.missing for column in steps.tabular.columns), "the data has no missing value"
+    blind = convert(source, tmp_path / "without data").steps.tabular
+    assert blind is not None
+    assert [column.name for column in blind.columns] == data.names
+    assert all(column.missing for column in blind.columns), "what the trees can do with is what is known"
 
 
 def test_missing_values_and_values_at_splits_go_the_same_way_without_any_data(tmp_path: Path) -> None:
