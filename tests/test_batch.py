@@ -229,6 +229,15 @@ def test_ragged_and_wrongly_nested_instances_are_bad(score: Score, tmp_path: Pat
     assert _lines(tmp_path / "scored-in.jsonl")[1] == {"row": 5, "id": 1, "y": [[5.0, 6.0]]}
 
 
+@pytest.mark.parametrize("integer", [TensorProto.INT8, TensorProto.INT32, TensorProto.INT64, TensorProto.UINT64])
+@pytest.mark.parametrize(("shape", "written"), [(("N",), "3"), (("N", "A"), "[3, 4]")], ids=["single", "rows of"])
+def test_integers_come_back_as_they_are(
+    score: Score, tmp_path: Path, integer: int, shape: tuple[str, ...], written: str
+) -> None:
+    score("in.jsonl", written, tiny.package(tiny.identity(integer, shape), tmp_path / "model"))
+    assert _lines(tmp_path / "scored-in.jsonl") == [{"row": 1, "y": json.loads(written)}]
+
+
 def test_several_inputs_come_as_objects(score: Score, tmp_path: Path) -> None:
     text = '{"left": [1, 2], "right": [3, 4]}\n[1, 2]\n{"left": [1, 2]}\n'
     report = score("in.jsonl", text, tiny.package(tiny.two_inputs(), tmp_path / "model"))

@@ -160,4 +160,5 @@ def _leaves(value: object, shape: tuple[int, ...]) -> list[Any]:
 def _value(element: Any) -> object:  # noqa: ANN401 - an array's element or a smaller array
     if isinstance(element, np.ndarray):
         return element.tolist() if element.dtype == object else element
-    return element
+    # ONNX Runtime's 64-bit integers are C's long long, of which orjson knows arrays only
+    return element.item() if isinstance(element, np.integer) else element
