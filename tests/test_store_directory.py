@@ -158,6 +158,31 @@ def test_a_folder_that_others_make_and_remove_is_never_taken_for_a_file(tmp_path
         list(threads.map(work, range(3)))
 
 
+def test_what_is_replaced_behind_a_link_leaves_the_link(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for target in ("there", "missing"):
+        (tmp_path / target).symlink_to(tmp_path / "folder" / target)
+    (tmp_path / "folder" / "there").write_bytes(b"old")
+
+    for target in ("there", "missing"):
+        files.replace_whole(tmp_path / target, b"new")
+        assert (tmp_path / target).is_symlink()
+        assert (tmp_path / "folder" / target).read_bytes() == b"new"
+
+
+def test_what_is_written_to_a_pipe_goes_through_it(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        files.replace_whole(pipe, b"data")
+        assert os.read(reader, 10) == b"data"
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+    assert [file.name for file in tmp_path.iterdir()] == ["pipe"]
+
+
 def test_objects_are_plain_files_named_by_their_keys(directory_url: str) -> None:
     open_store(directory_url).put("models/diagnosis/1/model.onnx", b"data")
     assert (_directory(directory_url) / "models/diagnosis/1/model.onnx").read_bytes() == b"data"

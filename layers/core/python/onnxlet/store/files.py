@@ -32,7 +32,14 @@ def write_new(path: Path, data: bytes | Path) -> str:
 
 
 def replace_whole(path: Path, data: bytes) -> None:
-    """Put bytes in the place of a file, which has the old ones or these, whole; nothing else stays. Raises OSError."""
+    """Put bytes in the place of a file, which has the old ones or these, whole; nothing else stays. Raises OSError.
+
+    A link stays one: the file that it leads to is replaced. A device or a pipe, which has no old bytes, is written to.
+    """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        path.write_bytes(data)
+        return
     partial = path.parent / f".{path.name}.{os.urandom(8).hex()}"
     try:
         write_new(partial, data)
