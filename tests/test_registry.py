@@ -20,6 +20,7 @@ from onnxlet.errors import (
     InvalidInputError,
     InvalidNameError,
     ModelNotFoundError,
+    PreconditionFailedError,
     StoreUnavailableError,
     TooLargeError,
     VersionNotFoundError,
@@ -250,14 +251,42 @@ def test_a_publish_whose_manifest_is_not_answered_removes_nothing(
     assert store.get("models/m/1/model.onnx").data == b"graph"
 
 
-def test_a_write_whose_answer_is_lost_and_that_is_repeated_counts_as_ours(store: Store, tmp_path: Path) -> None:
+def test_a_publish_that_is_done_is_not_said_to_have_left_anything_behind(store: Store, tmp_path: Path) -> None:
+    class Silenced(MemoryStore):
+        def get_range(self, key: str, start: int, length: int) -> memoryview:
+            if key.endswith(keys.TOMBSTONE) and Registry(store).models():
+                raise StoreUnavailableError("no answer")
+            return super().get_range(key, start, length)
+
+    with pytest.raises(StoreUnavailableError, match=r"^no answer$"):
+        publish(Registry(Silenced(store.url)), tmp_path)
+    assert Registry(store).manifest("m", 1).version == 1
+
+
+@pytest.mark.parametrize("size", [5, 9 * 2**20])
+def test_a_write_whose_answer_is_lost_and_that_is_repeated_counts_as_ours(
+    store: Store, tmp_path: Path, size: int
+) -> None:
     class Repeating(MemoryStore):
         def create(self, key: str, data: bytes | Path) -> str:
             super().create(key, data)
             return super().create(key, data)
 
-    assert publish(Registry(Repeating(store.url)), tmp_path).version == 1
+    assert publish(Registry(Repeating(store.url)), tmp_path, graph=bytes(size)).version == 1
     assert Registry(store).manifest("m", 1).version == 1
+
+
+@pytest.mark.parametrize("theirs", [bytes(9 * 2**20 - 1), bytes(9 * 2**20 + 1), b"x" * 9 * 2**20])
+def test_a_large_file_of_somebody_else_is_not_taken_over(store: Store, tmp_path: Path, theirs: bytes) -> None:
+    class Intruding(MemoryStore):
+        def create(self, key: str, data: bytes | Path) -> str:
+            if key.endswith("model.onnx"):
+                store.create(key, theirs)
+            return super().create(key, data)
+
+    with pytest.raises(PreconditionFailedError):
+        publish(Registry(Intruding(store.url)), tmp_path, graph=bytes(9 * 2**20))
+    assert store.get("models/m/1/model.onnx").data == theirs
 
 
 def test_a_claim_that_is_lost_takes_the_next_number(store: Store, tmp_path: Path) -> None:

@@ -78,11 +78,7 @@ def publish(
         publisher=who,
         artifacts=artifacts,
     )
-    try:
-        _commit(store, manifest)
-    except StoreUnavailableError as error:
-        # what was uploaded stays: the store may take the manifest all the same
-        raise _left_behind(error) from error
+    _commit(store, manifest)
     return manifest
 
 
@@ -174,8 +170,10 @@ def _upload_one(store: Store, prefix: str, path: str, file: Path, begun: set[str
         try:
             store.create(prefix + path, file)
         except PreconditionFailedError:
-            begun.discard(prefix + path)
-            raise
+            # the write may be ours, repeated because its answer was lost
+            if not _holds_file(store, prefix + path, before.st_size, found):
+                begun.discard(prefix + path)
+                raise
         after = file.stat()
     except OSError as error:
         raise InvalidInputError(f"{str(file)!r} cannot be read: {error.strerror}", file=str(file)) from error
@@ -191,15 +189,13 @@ def _commit(store: Store, manifest: Manifest) -> None:
     comes second sees the other, so that no version stays whose files are gone.
     """
     model, version = manifest.model, manifest.version
-    key, data = keys.manifest_key(model, version), encode_manifest(manifest)
-    _refuse_cleared(store, model, version)
+    key = keys.manifest_key(model, version)
     try:
-        created = _create(store, key, data)
-    except StoreUnavailableError:
-        # only the answer may be lost
-        if not lookup.holds(store, key):
-            raise
-        created = store.get(key).data == data
+        _refuse_cleared(store, model, version)
+        created = _create_unanswered(store, key, encode_manifest(manifest))
+    except StoreUnavailableError as error:
+        # what was uploaded stays: the store may take the manifest all the same
+        raise _left_behind(error) from error
     if not created:
         taken, _ = lookup.manifest(store, model, version)
         raise ConflictError(f"'{model}:{version}' was published by {taken.publisher!r} meanwhile: publish it again")
@@ -226,6 +222,25 @@ def _create(store: Store, key: str, data: bytes) -> bool:
     except PreconditionFailedError:
         return store.get(key).data == data
     return True
+
+
+def _create_unanswered(store: Store, key: str, data: bytes) -> bool:
+    """The same, also where nothing but the answer to the write is lost."""
+    try:
+        return _create(store, key, data)
+    except StoreUnavailableError:
+        if not lookup.holds(store, key):
+            raise
+        return store.get(key).data == data
+
+
+def _holds_file(store: Store, key: str, size: int, promised: str) -> bool:
+    """Whether the object has so many bytes, of this digest."""
+    found, start = hashlib.sha256(), 0
+    while start <= size and (part := store.get_range(key, start, READ_WHOLE)):
+        found.update(part)
+        start += len(part)
+    return start == size and "sha256:" + found.hexdigest() == promised
 
 
 def _silent(done: int, total: int) -> None:
