@@ -347,6 +347,26 @@ def test_what_does_not_exist_is_named(store: Store, tmp_path: Path) -> None:
         registry.rollback("m")
 
 
+def test_a_model_whose_versions_were_deleted_is_said_to_have_had_some(store: Store, tmp_path: Path) -> None:
+    registry = Registry(store)
+    publish(registry, tmp_path)
+    registry.delete("m", 1, force=False, days=0.0)
+
+    for ask in (
+        lambda: registry.promote("m", 1),
+        lambda: registry.versions("m"),
+        lambda: registry.manifest("m", 1),
+        lambda: registry.alias("m", "production"),
+        lambda: registry.delete("m", 1, force=False, days=0.0),
+    ):
+        with pytest.raises(ModelNotFoundError, match=r"^model 'm' has no version left: what there was of it was dele"):
+            ask()
+
+    store.create(keys.claim_key("m", 2), b"{}")
+    with pytest.raises(ModelNotFoundError, match=r"^model 'm' has no finished version, only what a publish began$"):
+        registry.promote("m", 2)
+
+
 def test_a_ref_resolves_by_number_by_alias_and_to_production(store: Store, tmp_path: Path) -> None:
     registry = Registry(store)
     manifests = [publish(registry, tmp_path, graph=bytes(number)) for number in (1, 2, 3)]

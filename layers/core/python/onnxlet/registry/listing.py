@@ -9,7 +9,6 @@ from itertools import groupby
 from typing import Literal, NamedTuple
 
 from onnxlet import keys
-from onnxlet.errors import ModelNotFoundError
 from onnxlet.refs import check_model_name
 from onnxlet.registry import lookup
 from onnxlet.registry.abreast import abreast
@@ -79,7 +78,7 @@ def versions(store: Store, model: str) -> list[VersionSummary]:
     """The published and the incomplete versions of a model, by number. Raises ModelNotFoundError if there is none."""
     listed = [found for found in model_contents(store, model) if found.published or found.incomplete]
     if not listed:
-        raise ModelNotFoundError(f"no model named {model!r}", model=model)
+        raise lookup.no_model(store, model)
     names: dict[int, list[str]] = {}
     for name, document in lookup.aliases(store, model).items():
         for route in document.routes:

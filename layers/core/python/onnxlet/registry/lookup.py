@@ -99,9 +99,20 @@ def model_exists(store: Store, model: str) -> bool:
     return any(entry.key.endswith("/" + keys.MANIFEST) for entry in store.list(keys.model_prefix(model)))
 
 
+def no_model(store: Store, model: str) -> ModelNotFoundError:
+    """The error for a model without a published version, which says whether anything of it was ever begun."""
+    found = [entry.key.rpartition("/")[2] for entry in store.list(keys.model_prefix(model))]
+    detail = f"no model named {model!r}"
+    if found.count(keys.CLAIM) > found.count(keys.TOMBSTONE):
+        detail = f"model {model!r} has no finished version, only what a publish began"
+    elif keys.TOMBSTONE in found:
+        detail = f"model {model!r} has no version left: what there was of it was deleted, or taken back unfinished"
+    return ModelNotFoundError(detail, model=model)
+
+
 def _no_version(store: Store, model: str, version: int) -> NotFoundError:
     if not model_exists(store, model):
-        return ModelNotFoundError(f"no model named {model!r}", model=model)
+        return no_model(store, model)
     if holds(store, keys.tombstone_key(model, version)):
         detail = f"version {version} of model {model!r} was deleted"
     elif holds(store, keys.claim_key(model, version)):
@@ -116,7 +127,7 @@ def _no_alias(store: Store, model: str, name: str) -> NotFoundError:
         return AliasNotFoundError(
             f"model {model!r} has no alias {name!r}: promote a version to it", model=model, alias=name
         )
-    return ModelNotFoundError(f"no model named {model!r}", model=model)
+    return no_model(store, model)
 
 
 def require_version(store: Store, model: str, version: int) -> None:
