@@ -51,7 +51,10 @@ class Latency:
         return least < self.after / self.before / NOT_SLOWER < most and self.after - self.before > UNNOTICED * least
 
     def __str__(self) -> str:
-        return f"one row takes {self.after * 1e6:.0f} instead of {self.before * 1e6:.0f} us"
+        after, before = (f"{seconds * 1e6:.0f}" for seconds in (self.after, self.before))
+        if after == before:
+            return f"one row takes {after} us, as before"
+        return f"one row takes {after} instead of {before} us"
 
 
 def latency_of(engine: Engine, reference: Engine, inputs: Tensors, *, decisive: bool = False) -> Latency:
