@@ -284,6 +284,23 @@ def test_a_slice_that_loses_is_found_where_the_mean_hides_it() -> None:
     assert {(each.value, each.rows) for each in contract.slices} == {("F", 20), ("M", 980)}
 
 
+def test_no_slice_is_named_where_none_loses() -> None:
+    probability, truth = rows(1000)
+    sex = np.where(np.arange(1000) % 2 == 0, "F", "M")
+
+    contract = judge(
+        classified(probability),
+        classified(probability),
+        truth,
+        BINARY,
+        Bounds(),
+        slicings=[slicing_of("sex", sex.tolist(), None)],
+    )
+
+    loss = found(contract, "slice_loss")
+    assert (loss.value, loss.about, loss.ok) == (0.0, "", True)
+
+
 def test_slices_by_numbers_are_quarters_and_rare_texts_are_put_together() -> None:
     numbers = np.append(np.arange(99.0), np.nan)
     quarters = slicing_of("age", [str(number) for number in numbers], numbers)

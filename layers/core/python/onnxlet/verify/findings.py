@@ -97,7 +97,8 @@ class Case:
     def _slices(self, slices: Sequence[Slice]) -> Iterator[Finding]:
         for each in slices:
             bound = max(self.bounds.recall_loss, 1 / each.rows)
-            yield _within("slice_loss", each.before - each.after, bound, about=str(each))
+            loss = each.before - each.after
+            yield _within("slice_loss", loss, bound, about=str(each) if loss > 0 else "")
 
 
 def scaled_distances(reference: Tensors, candidate: Tensors, task: Task) -> Tensor:
