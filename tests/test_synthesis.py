@@ -151,7 +151,7 @@ def test_rows_on_the_very_edge_are_left_out(tmp_path: Path) -> None:
 
 
 def test_rows_whose_label_hangs_on_the_tolerance_are_not_clear() -> None:
-    probabilities = np.array([[0.5, 0.5], [0.502, 0.498], [0.505, 0.495], [0.1, 0.9]], dtype=np.float32)
+    probabilities = np.array([[0.5, 0.5], [0.5005, 0.4995], [0.501, 0.499], [0.1, 0.9]], dtype=np.float32)
     clear = np.array([False, False, True, True])
     target = Classification("label", "probabilities", (), (0, 1))
 

@@ -37,8 +37,8 @@ SLOW = 0.5
 """Seconds of a run from which on it is only tried with one, and not within batches that would take as long."""
 BATCHES = (8, 256)
 """Rows of the batches that a case is tried in: trees are added up in other orders for few rows and for many."""
-CLEAR = 10
-"""By how many times the tolerance the most probable class must be ahead of the next."""
+CLEAR = 2
+"""By how many times the tolerance the most probable class must be ahead of the next: both may be so far off."""
 INTEGERS = 10
 """Random integers are smaller: they may be positions in a short vocabulary."""
 SIZES = (16, 1, 8, 32, 2, 64, 224)
