@@ -18,6 +18,7 @@ from onnxlet.batch.cells import parse_text, read_column
 from onnxlet.batch.chunks import BadRow, Batch, Bound, Chunk
 from onnxlet.batch.formats import lines
 from onnxlet.batch.inputs import ROW, Inputs, free_name
+from onnxlet.batch.mistaken import encoding_of, separator_of
 from onnxlet.datatypes import DATATYPES, VARIABLE
 from onnxlet.errors import InvalidInputError
 from onnxlet.manifest import Column
@@ -30,7 +31,8 @@ class CsvFile:
     def __init__(self, source: BinaryIO, sink: BinaryIO, inputs: Inputs) -> None:
         self._sink = sink
         self._inputs = inputs
-        self._reader = csv.reader((line.decode("utf-8", "surrogateescape") for line in lines(source)), strict=True)
+        self._opening = b""
+        self._reader = csv.reader(self._decoded(source), strict=True)
         self._header = self._read_header()
         self._columns = _columns(self._header, inputs)
         used = {column.name for column in self._columns}
@@ -38,12 +40,18 @@ class CsvFile:
         self._carried = [place for place, name in enumerate(self._header) if name not in used]
         self._titles: list[str] | None = None
 
+    def _decoded(self, source: BinaryIO) -> Iterator[str]:
+        for line in lines(source):
+            self._opening = self._opening or line
+            yield line.decode("utf-8", "surrogateescape")
+
     def _read_header(self) -> list[str]:
         try:
             header = [name.strip() for name in next(self._reader, [])]
-            "".join(header).encode()
-        except (csv.Error, UnicodeEncodeError) as error:
+        except csv.Error as error:
             raise InvalidInputError("the file's first line is no CSV header in UTF-8") from error
+        if other := encoding_of(self._opening):
+            raise InvalidInputError(f"the file's first line is no CSV header in UTF-8: {other}")
         if not header:
             raise InvalidInputError("the file is empty: its first line must name the columns")
         for place, name in enumerate(header):
@@ -150,11 +158,13 @@ class CsvFile:
 
 def _columns(header: list[str], inputs: Inputs) -> tuple[Column, ...]:
     """The columns to read, with their datatypes. Raises InvalidInputError if the header does not fit the model."""
+    separator = separator_of(header)
+    hint = f": {separator}" if separator else ""
     if inputs.columns is None and len(inputs.specs) == 1 and len(inputs.specs[0].shape) == 2:  # noqa: PLR2004 - a matrix
         (spec,) = inputs.specs
         if spec.shape[1] not in {VARIABLE, len(header)}:
             raise InvalidInputError(
-                f"the model's input {spec.name!r} takes {spec.shape[1]} columns, the file has {len(header)}"
+                f"the model's input {spec.name!r} takes {spec.shape[1]} columns, the file has {len(header)}{hint}"
             )
         return tuple(Column(name, spec.datatype) for name in header)
     for spec in inputs.specs:
@@ -166,9 +176,6 @@ def _columns(header: list[str], inputs: Inputs) -> tuple[Column, ...]:
     missing = [column.name for column in columns if column.default is None and column.name not in header]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        hint = (
-            ": separate its cells by commas" if len(header) == 1 and any(mark in header[0] for mark in ";\t|") else ""
-        )
         raise InvalidInputError(f"the file has no column {missing[0]!r}{more} that the model needs{hint}")
     return columns
 

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
+from onnxlet.batch.mistaken import encoding_of, separator_of
 from onnxlet.errors import InvalidInputError
 from onnxlet.tensors import DATATYPES, Tensor
 
@@ -19,6 +20,8 @@ Targets = str | Sequence[str] | None
 
 MOST_NAMES = 12
 """So many are listed in a message."""
+FIRST_ROWS = 100
+"""So many tell whether cells are separated by something else than commas."""
 _BOOLEANS = {"true": 1.0, "false": 0.0}
 
 
@@ -80,11 +83,18 @@ def read_table(path: Path) -> Table:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             lines = [line for line in csv.reader(file, strict=True) if line]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(
+            f"cannot read the data {str(path)!r} as CSV: {encoding_of(error.object) or error}", path=str(path)
+        ) from error
+    except (OSError, csv.Error) as error:
         raise InvalidInputError(f"cannot read the data {str(path)!r} as CSV: {error}", path=str(path)) from error
     if len(lines) < 2:  # noqa: PLR2004 - a header and a row
         raise InvalidInputError(f"{str(path)!r} needs a header line and at least one row", path=str(path))
     header, *rows = lines
+    other = encoding_of("".join(header).encode()) or separator_of(header, map(",".join, rows[:FIRST_ROWS]))
+    if other is not None:
+        raise InvalidInputError(f"cannot read the data {str(path)!r} as CSV: {other}", path=str(path))
     if len(set(header)) != len(header):
         doubled = sorted({name for name in header if header.count(name) > 1})
         raise InvalidInputError(f"{str(path)!r} names columns twice: {quoted(doubled)}", path=str(path))

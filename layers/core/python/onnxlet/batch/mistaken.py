@@ -1,0 +1,49 @@
+"""What a file seems to be that was taken for CSV in UTF-8 with commas: words for messages, judged by its bytes."""
+
+from __future__ import annotations
+
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Iterable, Sequence
+
+_UTF_16 = "it seems to be in UTF-16: save it in UTF-8"
+_OPENINGS = {
+    BOM_UTF16_LE: _UTF_16,
+    BOM_UTF16_BE: _UTF_16,
+    b"PK\x03\x04": "it seems to be a workbook or a zip archive: save its rows as CSV",
+    b"PAR1": "it seems to be Parquet: save its rows as CSV",
+    b"\x1f\x8b": "it seems to be compressed by gzip: unpack it",
+}
+_MARKS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+
+
+def encoding_of(data: bytes) -> str | None:
+    """What bytes seem to be that are no text in UTF-8; None if they are."""
+    zeros = b"\0" in data
+    if not zeros and _is_utf_8(data):
+        return None
+    for opening, told in _OPENINGS.items():
+        if data.startswith(opening):
+            return told
+    if zeros:
+        # in UTF-16 every other byte of plain words is zero
+        return _UTF_16 if any(not any(half) for half in (data[:1000:2], data[1:1000:2])) else "it seems to be no text"
+    return "it seems to be in another encoding, such as Windows-1252: save it in UTF-8"
+
+
+def separator_of(header: Sequence[str], rows: Iterable[str] = ()) -> str | None:
+    """What seems to separate the cells of a header without a comma, and as often those of `rows`; None if nothing."""
+    if len(header) != 1:
+        return None
+    for mark, name in _MARKS.items():
+        count = header[0].count(mark)
+        if count and all(row.count(mark) == count for row in rows):
+            return f"its cells seem to be separated by {name}: separate its cells by commas"
+    return None
+
+
+def _is_utf_8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
