@@ -20,6 +20,7 @@ from sklearn.ensemble import (
     BaggingClassifier,
     ExtraTreesClassifier,
     ExtraTreesRegressor,
+    HistGradientBoostingClassifier,
     RandomForestClassifier,
     RandomForestRegressor,
 )
@@ -31,7 +32,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTre
 
 from onnxlet.convert import convert
 from onnxlet.convert.evaluation import graph_answers
-from onnxlet.errors import ConversionError
+from onnxlet.errors import ConversionError, ExecutionError
 from onnxlet.prepare import prepare
 from onnxlet.verify.evaluation_data import opened
 
@@ -210,3 +211,114 @@ def test_an_indicator_of_missing_texts_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(ConversionError, match=r"SimpleImputer of .*'city'.* leave add_indicator"):
         convert(path, tmp_path / "out", data=tmp_path / "data.csv", target="target", trust=True)
+
+
+def graded() -> tuple[Any, trained.Array]:
+    """A frame of ages and of grades that are numbers, some of which are missing, and which of two classes rows are."""
+    pandas = pytest.importorskip("pandas")
+    random = np.random.default_rng(1)
+    grade = random.choice([1.0, 2.0, 3.5], 200)
+    age = random.normal(50, 20, 200)
+    target = ((age > 50) ^ (grade > 2)).astype(int)
+    grade[::9] = np.nan
+    return pandas.DataFrame({"age": age, "grade": grade}), target
+
+
+def graded_by(encoder: Any, *, imputed: bool = False, last: Any = None) -> Any:  # noqa: ANN401
+    """An estimator of ages and grades."""
+    grades = make_pipeline(SimpleImputer(strategy="most_frequent"), encoder) if imputed else encoder
+    columns = [("age", "passthrough", ["age"]), ("grade", grades, ["grade"])]
+    return make_pipeline(ColumnTransformer(columns), last or HistGradientBoostingClassifier(max_iter=10))
+
+
+GRADES: dict[str, Callable[[], Any]] = {
+    "unknown ignored": lambda: graded_by(UNKNOWN_IGNORED, imputed=True),
+    "missing ones of their own": lambda: graded_by(OneHotEncoder(handle_unknown="ignore", sparse_output=False)),
+    "one dropped": lambda: graded_by(OneHotEncoder(drop="first", handle_unknown="ignore"), imputed=True),
+    "rare ones together": lambda: graded_by(
+        OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=2), imputed=True
+    ),
+    "numbered": lambda: graded_by(NUMBERED),
+    "numbered with missing ones": lambda: graded_by(
+        OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-2)
+    ),
+    "unknown refused": lambda: graded_by(OneHotEncoder(), imputed=True),
+    "unknown refused and numbered": lambda: graded_by(OrdinalEncoder()),
+}
+
+
+@pytest.mark.parametrize("make", GRADES.values(), ids=GRADES)
+def test_numbers_are_categories_only_where_they_are_the_very_ones(tmp_path: Path, make: Callable[[], Any]) -> None:
+    frame, target = graded()
+    estimator = trained.fitted(make(), frame, target)
+    frame.assign(target=target).to_csv(tmp_path / "data.csv", index=False)
+
+    draft = convert(
+        trained.saved(estimator, tmp_path), tmp_path / "out", data=tmp_path / "data.csv", target="target", trust=True
+    )
+
+    engine = opened(tmp_path / "out" / "model.onnx")
+    precise = np.float64 if draft.graph.inputs[0].datatype == "FP64" else np.float32
+    for grade in (1, 1.5, 2, 2.9, 3.5, 7, -0.5, 1e30):
+        row = frame[:1].assign(grade=grade)
+        columns = {name: row[name].to_numpy(dtype=precise) for name in row}
+        try:
+            with warnings.catch_warnings():
+                # scikit-learn says what becomes of unknown ones
+                warnings.simplefilter("ignore")
+                expected = estimator.predict_proba(row)
+        except ValueError:
+            with pytest.raises(ExecutionError):
+                graph_answers(engine, draft.steps, columns)
+        else:
+            answers = graph_answers(engine, draft.steps, columns)
+            np.testing.assert_allclose(answers["probabilities"], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "refused"),
+    [
+        (OrdinalEncoder(), True),
+        (OneHotEncoder(), True),
+        (OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=80), False),
+    ],
+    ids=["numbered", "one by one", "rare ones together"],
+)
+def test_unknown_texts_are_refused_or_encoded_as_they_were(tmp_path: Path, encoder: Any, refused: bool) -> None:  # noqa: ANN401
+    frame, target = guests()
+    estimator = trained.fitted(pipeline_of(encoder, FOREST), frame, target)
+    frame.assign(target=target).to_csv(tmp_path / "data.csv", index=False)
+    draft = convert(
+        trained.saved(estimator, tmp_path), tmp_path / "out", data=tmp_path / "data.csv", target="target", trust=True
+    )
+
+    engine = opened(tmp_path / "out" / "model.onnx")
+    row = frame.assign(city="Paris")[:1]
+    columns = {name: row[name].to_numpy(dtype=object) for name in ("sex", "city")}
+    columns |= {name: row[name].to_numpy(dtype=np.float32) for name in ("age", "stay")}
+
+    if refused:
+        with pytest.raises(ExecutionError):
+            graph_answers(engine, draft.steps, columns)
+    else:
+        expected = estimator.predict_proba(row)
+        answers = graph_answers(engine, draft.steps, columns)
+        np.testing.assert_allclose(answers["probabilities"], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("mark", [0, -1, -1.0])
+def test_a_number_may_stand_for_missing_ones(tmp_path: Path, mark: float) -> None:
+    features, target = trained.blobs(classes=2)
+    features[::7, 0] = features[::5, 1] = mark
+    pipeline = make_pipeline(SimpleImputer(missing_values=mark), StandardScaler(), LogisticRegression())
+    data = trained.csv_of(tmp_path / "data.csv", features, target)
+
+    draft = convert(
+        trained.saved(trained.fitted(pipeline, features, target), tmp_path),
+        tmp_path / "out",
+        data=data,
+        target="target",
+        trust=True,
+    )
+
+    assert draft.evaluations[-1].metrics["largest_distance"] < 1e-5

@@ -12,7 +12,6 @@ from onnxlet.convert.columns import Layout, fed
 from onnxlet.tensors import Tensor, Tensors
 
 EMPTY = ""
-_FLOATS = {"values_int64s": "values_floats", "default_int64": "default_float"}
 Converter = Callable[[Any, Any, Any], None]
 
 
@@ -56,57 +55,23 @@ def categorized(convert: Converter) -> Converter:
     return converted
 
 
-def ordered(convert: Converter) -> Converter:
-    """A converter of an ordinal encoder that gives empty texts the number of the missing ones, which may be NaN."""
-
-    def converted(scope: Any, operator: Any, container: Any) -> None:
-        encoder, add_node = operator.raw_operator, container.add_node
-        # None has a number like any text
-        places = [_place(values) if isinstance(_mark(values), float) else None for values in encoder.categories_]
-        left = iter(places)
-
-        def add(operator_type: str, *arguments: Any, **attributes: Any) -> None:
-            if operator_type == "LabelEncoder" and any(place is not None for place in places):
-                attributes = _encoded(attributes, encoder.encoded_missing_value, next(left))
-            add_node(operator_type, *arguments, **attributes)
-
-        operator.raw_operator = _emptied(encoder)
-        container.add_node = add
-        try:
-            convert(scope, operator, container)
-        finally:
-            del container.add_node
-
-    return converted
-
-
-def _encoded(attributes: dict[str, Any], number: float, place: int | None) -> dict[str, Any]:
-    """The attributes of a label encoder to floats that gives `number` to the category at `place`."""
-    found = {_FLOATS.get(name, name): value for name, value in attributes.items()}
-    if "default_float" in found:
-        found["default_float"] = float(found["default_float"])
-    values = np.asarray(found["values_floats"], dtype=np.float32)
-    found["values_floats"] = values if place is None else np.append(values[:place], np.float32(number))
-    return found
-
-
 def _emptied(encoder: Any) -> Any:
     """The encoder with an empty text for the missing one among each column's categories."""
     own = copy.copy(encoder)
     own.categories_ = [values.copy() for values in encoder.categories_]
     for values in own.categories_:
-        place = _place(values)
+        place = place_of_missing(values)
         if place is not None:
             values[place] = EMPTY
     return own
 
 
 def _mark(categories: Tensor) -> Any:
-    place = _place(categories)
+    place = place_of_missing(categories)
     return EMPTY if place is None else categories[place]
 
 
-def _place(categories: Tensor) -> int | None:
+def place_of_missing(categories: Tensor) -> int | None:
     """Where the missing one stands among texts; None if there is none, or an empty text is a category of its own."""
     if categories.dtype.kind != "O" or EMPTY in categories.tolist():
         return None

@@ -9,6 +9,7 @@ import numpy as np
 from onnx import TensorProto
 
 from onnxlet.convert.missing_texts import EMPTY, is_missing
+from onnxlet.convert.nodes import Nodes
 from onnxlet.convert.table import quoted
 from onnxlet.errors import ConversionError
 
@@ -42,7 +43,7 @@ def repair_imputer_shape() -> None:
 
 
 def filled(convert: Converter) -> Converter:
-    """A converter of a simple imputer that knows of indicators, of dropped columns, of doubles and of missing texts."""
+    """A converter of a simple imputer that knows of indicators, dropped columns, doubles, texts and any mark."""
 
     def converted(scope: Any, operator: Any, container: Any) -> None:
         from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
@@ -57,30 +58,22 @@ def filled(convert: Converter) -> Converter:
                 f"the SimpleImputer{of} indicates missing values, which has an ONNX form for floats only: leave "
                 "add_indicator out"
             )
-        if kind is StringTensorType:
-            _fill(imputer, scope, operator, container, TensorProto.STRING)
-        elif numbers and not (plain and kind is FloatTensorType):
-            datatype = TensorProto.DOUBLE if kind is DoubleTensorType else TensorProto.FLOAT
-            _fill(imputer, scope, operator, container, datatype)
+        datatypes = {
+            StringTensorType: TensorProto.STRING,
+            FloatTensorType: TensorProto.FLOAT,
+            DoubleTensorType: TensorProto.DOUBLE,
+        }
+        if kind in datatypes and not (plain and kind is FloatTensorType and is_missing(imputer.missing_values)):
+            _fill(imputer, operator, Nodes(scope, container), datatypes[kind])
         else:
             convert(scope, operator, container)
 
     return converted
 
 
-def _fill(imputer: Any, scope: Any, operator: Any, container: Any, datatype: int) -> None:
+def _fill(imputer: Any, operator: Any, nodes: Nodes, datatype: int) -> None:
+    add, constant = nodes.add, nodes.constant
     texts = datatype == TensorProto.STRING
-
-    def constant(kind: int, shape: list[int], values: Any) -> str:
-        name: str = scope.get_unique_variable_name("imputed_constant")
-        container.add_initializer(name, kind, shape, np.ravel(values).tolist())
-        return name
-
-    def add(operator_type: str, *inputs: str, output: str = "", **attributes: Any) -> str:
-        output = output or scope.get_unique_variable_name(f"imputed_{operator_type.lower()}")
-        name = scope.get_unique_operator_name(operator_type)
-        container.add_node(operator_type, list(inputs), output, name=name, **attributes)
-        return output
 
     columns = [variable.full_name for variable in operator.inputs]
     rows = add("Concat", *columns, axis=1)

@@ -10,7 +10,8 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from onnxlet.convert.missing_texts import categorized, ordered
+from onnxlet.convert.categories import lit, numbered
+from onnxlet.convert.missing_texts import categorized
 from onnxlet.convert.missing_values import filled, repair_imputer_shape, repair_trees
 
 _GRADIENT_BOOSTING = ("SklearnHistGradientBoostingClassifier", "SklearnHistGradientBoostingRegressor")
@@ -31,8 +32,8 @@ def repair_converters() -> None:
     _wrap("SklearnPipeline", _told_of_scores)
     calibrated_classifier_cv._transform_isotonic = _interpolated  # noqa: SLF001 - there is no public way
     _wrap("SklearnSimpleImputer", filled)
-    _wrap("SklearnOneHotEncoder", categorized)
-    _wrap("SklearnOrdinalEncoder", ordered)
+    _wrap("SklearnOneHotEncoder", _of_categories)
+    _wrap("SklearnOrdinalEncoder", numbered)
     repair_imputer_shape()
     repair_trees()
 
@@ -75,6 +76,10 @@ class _Repaired:
 
 def _as_it_is(convert: Converter) -> Converter:
     return convert
+
+
+def _of_categories(convert: Converter) -> Converter:
+    return lit(categorized(convert))
 
 
 def _told_of_scores(convert: Converter) -> Converter:

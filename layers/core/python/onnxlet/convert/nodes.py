@@ -1,0 +1,28 @@
+"""Nodes and constants for the graphs that skl2onnx writes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+class Nodes:
+    """Adds to what skl2onnx writes, under names that nothing else in the graph has."""
+
+    def __init__(self, scope: Any, container: Any) -> None:
+        self._scope = scope
+        self._container = container
+
+    def constant(self, datatype: int, shape: list[int], values: Any) -> str:
+        """The name of a new constant."""
+        name: str = self._scope.get_unique_variable_name("constant")
+        self._container.add_initializer(name, datatype, shape, np.ravel(values).tolist())
+        return name
+
+    def add(self, operator_type: str, *inputs: str, output: str = "", **attributes: Any) -> str:
+        """The name of a new node's output."""
+        output = output or self._scope.get_unique_variable_name(operator_type.lower())
+        name = self._scope.get_unique_operator_name(operator_type)
+        self._container.add_node(operator_type, list(inputs), output, name=name, **attributes)
+        return output
