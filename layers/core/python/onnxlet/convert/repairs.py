@@ -13,6 +13,7 @@ from onnx import numpy_helper
 from onnxlet.convert.categories import lit, numbered
 from onnxlet.convert.missing_texts import categorized
 from onnxlet.convert.missing_values import filled, repair_imputer_shape, repair_trees
+from onnxlet.errors import ConversionError
 
 _GRADIENT_BOOSTING = ("SklearnHistGradientBoostingClassifier", "SklearnHistGradientBoostingRegressor")
 _NUMBERS = {"nodes_values", "nodes_hitrates", "target_weights", "class_weights", "base_values"}
@@ -105,6 +106,7 @@ def _exactly(convert: Converter) -> Converter:
     def converted(scope: Any, operator: Any, container: Any) -> None:
         from skl2onnx.common.data_types import DoubleTensorType
 
+        _refuse_categories(operator.raw_operator)
         add_node = container.add_node
         doubled = isinstance(operator.inputs[0].type, DoubleTensorType)
 
@@ -122,6 +124,16 @@ def _exactly(convert: Converter) -> Converter:
             del container.add_node
 
     return converted
+
+
+def _refuse_categories(boosted: Any) -> None:
+    """Raises ConversionError where a tree splits by sets of categories, which would be taken for thresholds."""
+    trees = [tree for each in boosted._predictors for tree in each]  # noqa: SLF001 - there is no public way
+    if any(tree.nodes["is_categorical"].any() for tree in trees):
+        raise ConversionError(
+            f"the {type(boosted).__name__} splits by categories, which has no ONNX form here: leave "
+            "categorical_features out, and encode them with a OneHotEncoder or an OrdinalEncoder"
+        )
 
 
 def _doubled(attributes: dict[str, Any]) -> dict[str, Any]:
