@@ -1,18 +1,22 @@
-"""What to type next: advice that fits the error, and none that repeats it."""
+"""The frame around commands: advice that fits the error and none that repeats it, and Ctrl-C."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from onnxlet.cli import cli
-from onnxlet.cli.frame import Failure
+from onnxlet.cli.frame import Failure, Frame
 from onnxlet.errors import (
     InvalidInputError,
     MissingExtraError,
@@ -99,3 +103,46 @@ def test_a_directory_without_a_draft_is_told_in_words(tmp_path: Path) -> None:
     assert result.stderr == (
         f"error: '{tmp_path / 'exp'}' is no converted model: it has no draft.json; `onnxlet convert` makes one\n"
     )
+
+
+@pytest.fixture
+def listening() -> Iterator[Frame]:
+    """A group that listens for Ctrl-C, with a command that hides it as the import of a compiled module does."""
+    group = Frame("group")
+
+    @group.command()
+    @click.argument("kind")
+    @click.option("--alone", is_flag=True)
+    def load(*, kind: str, alone: bool) -> None:
+        with contextlib.suppress(KeyboardInterrupt):
+            if not alone:
+                signal.raise_signal(signal.SIGINT)
+        error = ImportError("initialization failed")
+        if kind == "extra":
+            raise MissingExtraError("needs the extra 'sklearn'") from error
+        raise error
+
+    before = signal.getsignal(signal.SIGINT)
+    group.listen()
+    yield group
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("kind", ["module", "extra"])
+def test_ctrl_c_that_an_import_takes_for_its_own_failure_interrupts_all_the_same(listening: Frame, kind: str) -> None:
+    result = CliRunner().invoke(listening, ["load", kind])
+    assert (result.exit_code, result.stdout, result.stderr) == (130, "", "interrupted\n")
+
+
+def test_an_import_that_fails_by_itself_is_no_interruption(listening: Frame) -> None:
+    assert isinstance(CliRunner().invoke(listening, ["load", "module", "--alone"]).exception, ImportError)
+    assert CliRunner().invoke(listening, ["load", "extra", "--alone"]).exit_code == 1
+
+
+def test_ctrl_c_that_whoever_started_it_ignores_stays_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        Frame("group").listen()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)

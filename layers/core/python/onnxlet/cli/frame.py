@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import signal
 import sys
 from collections.abc import Iterator
+from types import FrameType
 from typing import IO, Any
 
 import click
@@ -63,6 +65,18 @@ class Interrupted(click.ClickException):
 class Frame(click.Group):
     """A group whose commands raise the package's errors. A closed pipe is click's to end quietly."""
 
+    interrupted = False
+    """Whether Ctrl-C was heard."""
+
+    def listen(self) -> None:
+        """Remember Ctrl-C, which compiled modules that are being imported turn into an ImportError."""
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._interrupt)
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        self.interrupted = True
+        signal.default_int_handler(number, frame)
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """The commands in the order in which a model meets them."""
         return list(self.commands)
@@ -89,7 +103,13 @@ class Frame(click.Group):
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
             raise Interrupted from error
+        except ImportError as error:
+            if self.interrupted:
+                raise Interrupted from error
+            raise
         except errors.OnnxletError as error:
+            if self.interrupted and isinstance(error.__cause__, ImportError):
+                raise Interrupted from error
             raise Failure(error) from error
         except OSError as error:
             if error.errno not in SURROUNDINGS:

@@ -73,4 +73,5 @@ for command in (
 
 def main() -> None:
     """Run the command line."""
+    cli.listen()
     cli()
