@@ -204,6 +204,7 @@ def test_predict_takes_bodies_by_rows_and_by_columns(run: Run, diagnosis: str) -
         ("radius,texture\n1,2\n,2\n", "row 2, column 'radius': missing value"),
         ("radius\n1\n", "no column 'texture'"),
         ('{"instances": []}', "'instances' is empty"),
+        ('[{"radius": 1, "texture": 2}]', 'a JSON body is an object: write {"instances": …} around these rows'),
     ],
 )
 def test_predict_says_what_is_wrong_with_its_input(run: Run, diagnosis: str, text: str, message: str) -> None:

@@ -71,6 +71,8 @@ def _is_json(body: bytes) -> bool:
 
 def _body_of_csv(text: bytes, inputs: Inputs) -> bytes:
     """The rows of a CSV as a request. Raises InvalidInputError naming the first row that is bad."""
+    if text.lstrip()[:2] in {b"[[", b"[{"}:
+        raise InvalidInputError('a JSON body is an object: write {"instances": …} around these rows')
     file = CsvFile(io.BytesIO(text), io.BytesIO(), inputs)
     instances: list[Any] = []
     for chunk in file.chunks(CHUNK_ROWS):
