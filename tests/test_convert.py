@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -430,6 +431,24 @@ def test_skops_files_with_unknown_types_name_them(tmp_path: Path) -> None:
 
     with pytest.raises(TrustRequiredError, match=r"Unknown"):
         convert(path, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("package", "written"),
+    [
+        ("xgboost", "save_model('model.ubj')"),
+        ("lightgbm", "booster_.save_model('model.txt')"),
+        ("catboost", "save_model('model.cbm')"),
+    ],
+)
+def test_wrappers_of_packages_that_are_not_installed_are_to_save_their_own_files(
+    tmp_path: Path, package: str, written: str
+) -> None:
+    path = tmp_path / "model.joblib"
+    path.write_bytes(f"c{package}.nowhere\nClassifier\n.".encode())
+
+    with pytest.raises(ConversionError, match=f"estimator of {package}, .* write it with {re.escape(written)}"):
+        convert(path, tmp_path / "out", trust=True)
 
 
 @pytest.mark.parametrize("contents", [b"", b"not a pickle", b"\x80\x04K\x01."])

@@ -130,7 +130,8 @@ def ship(
 ) -> None:
     """Convert, optimize, verify and publish MODEL_FILE as the next version of NAME, and print NAME:VERSION.
 
-    MODEL_FILE is what `onnxlet convert` takes; the options are its own and those of optimize and verify. All of it is
+    MODEL_FILE is what `onnxlet convert` takes: of XGBoost, LightGBM and CatBoost the file that they save themselves,
+    not a .joblib of their scikit-learn wrappers. The options are its own and those of optimize and verify. All of it is
     judged on --data, rows that the model was not trained on: with --target by the truth, without it only by how far
     answers moved. A version whose accuracy contract does not hold is not published, unless --force says so and
     --reason why.

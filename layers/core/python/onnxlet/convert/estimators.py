@@ -60,6 +60,7 @@ def load_estimator(path: Path, *, trust: bool, say: Callable[[str], None]) -> An
         try:
             estimator = read(path, trust=trust)
         except _BROKEN as error:
+            _refuse_wrapper(path, error.name if isinstance(error, ImportError) else None)
             if isinstance(error, EOFError | struct.error) or _CUT_OFF.search(str(error)):
                 raise ConversionError(
                     f"{path.name!r} ends too early: copy it again, or save the estimator again", path=str(path)
@@ -70,15 +71,21 @@ def load_estimator(path: Path, *, trust: bool, say: Callable[[str], None]) -> An
                 path=str(path),
             ) from error
     _check_versions(caught, say)
-    written = _OWN_FILES.get(type(estimator).__module__.partition(".")[0])
-    if written is not None:
-        raise ConversionError(
-            f"{path.name!r} holds a {type(estimator).__name__}, which is converted from its own file: write it with "
-            f"{written}; reading that runs no code either"
-        )
+    _refuse_wrapper(path, type(estimator).__module__)
     if not isinstance(estimator, BaseEstimator):
         raise ConversionError(f"{path.name!r} holds a {type(estimator).__name__}, no scikit-learn estimator")
     return estimator
+
+
+def _refuse_wrapper(path: Path, module: str | None) -> None:
+    """Raise ConversionError for an estimator of a module whose package's own files are converted."""
+    package = (module or "").partition(".")[0]
+    if package in _OWN_FILES:
+        raise ConversionError(
+            f"{path.name!r} holds an estimator of {package}, which is converted from its own file: write it with "
+            f"{_OWN_FILES[package]} and give that; reading it runs no code either",
+            path=str(path),
+        )
 
 
 def _read_joblib(path: Path, *, trust: bool) -> Any:
