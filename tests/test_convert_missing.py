@@ -34,6 +34,7 @@ from onnxlet.convert import convert
 from onnxlet.convert.evaluation import graph_answers
 from onnxlet.errors import ConversionError, ExecutionError
 from onnxlet.prepare import prepare
+from onnxlet.tensors import Tensors
 from onnxlet.verify.evaluation_data import opened
 
 pytestmark = pytest.mark.toolchain
@@ -101,6 +102,72 @@ def test_missing_values_are_filled_in_from_neighbours(tmp_path: Path) -> None:
 
     assert prepared.evaluations[1].metrics["label_agreement"] == 1.0
     assert prepared.provenance.opset.keys() == {"ai.onnx", "ai.onnx.ml"}
+
+
+NEIGHBOURS: dict[str, Callable[[], Any]] = {
+    "alike": KNNImputer,
+    "by distance": lambda: KNNImputer(n_neighbors=3, weights="distance"),
+    "indicated": lambda: KNNImputer(add_indicator=True),
+    "all of them": lambda: KNNImputer(n_neighbors=1000),
+}
+
+
+@pytest.mark.parametrize("make", NEIGHBOURS.values(), ids=NEIGHBOURS)
+@pytest.mark.parametrize("precision", [np.float32, np.float64])
+def test_rows_that_have_nothing_in_common_are_no_neighbours(
+    tmp_path: Path, make: Callable[[], Any], precision: type
+) -> None:
+    features, target = gaps()
+    scale = StandardScaler() if precision is np.float32 else StandardScaler(with_std=False)
+    features = features if precision is np.float32 else features * 1e-7 + 1
+    last = LogisticRegression(C=1 if precision is np.float32 else 1e14)
+    pipeline = trained.fitted(make_pipeline(scale, make(), last), features, target)
+    data = trained.csv_of(tmp_path / "data.csv", features, target)
+    draft = convert(trained.saved(pipeline, tmp_path), tmp_path / "out", data=data, target="target", trust=True)
+
+    rows = np.array(
+        [[here if (row >> column) & 1 else np.nan for column, here in enumerate(features[2])] for row in range(16)]
+    )
+    tabular = draft.steps.tabular
+    assert tabular is not None
+    columns: Tensors = {column.name: rows[:, place].astype(precision) for place, column in enumerate(tabular.columns)}
+    answers = graph_answers(opened(tmp_path / "out" / "model.onnx"), draft.steps, columns)
+    np.testing.assert_allclose(answers["probabilities"], pipeline.predict_proba(rows), atol=1e-5)
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_columns_without_any_neighbour_are_dropped_or_kept(tmp_path: Path, keep: bool) -> None:
+    features, target = gaps()
+    features[:, 2] = np.nan
+    pipeline = make_pipeline(KNNImputer(keep_empty_features=keep), LogisticRegression())
+    path = trained.saved(trained.fitted(pipeline, features, target), tmp_path)
+    data = trained.csv_of(tmp_path / "data.csv", features, target)
+
+    draft = convert(path, tmp_path / "out", data=data, target="target", trust=True)
+
+    assert draft.evaluations[-1].metrics["largest_distance"] < 1e-5
+
+
+def test_a_number_may_stand_for_what_neighbours_have(tmp_path: Path) -> None:
+    features, target = trained.blobs(classes=2)
+    features[::7, 0] = features[::5, 1] = -1
+    pipeline = make_pipeline(KNNImputer(missing_values=-1), LogisticRegression())
+    path = trained.saved(trained.fitted(pipeline, features, target), tmp_path)
+    data = trained.csv_of(tmp_path / "data.csv", features, target)
+
+    draft = convert(path, tmp_path / "out", data=data, target="target", trust=True)
+
+    assert draft.evaluations[-1].metrics["largest_distance"] < 1e-5
+
+
+def test_neighbours_weighed_by_a_function_are_named(tmp_path: Path) -> None:
+    features, target = gaps()
+    pipeline = make_pipeline(KNNImputer(weights=np.ones_like), LogisticRegression())
+    path = trained.saved(trained.fitted(pipeline, features, target), tmp_path)
+    data = trained.csv_of(tmp_path / "data.csv", features, target)
+
+    with pytest.raises(ConversionError, match=r"KNNImputer measures or weighs by a function .* choose"):
+        convert(path, tmp_path / "out", data=data, target="target", trust=True)
 
 
 def guests(rows: int = 200) -> tuple[Any, trained.Array]:

@@ -147,20 +147,6 @@ def declare_shape(value: onnx.ValueInfoProto, shape: Sequence[int]) -> None:
             dimension.dim_value = size
 
 
-def inlined(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with what its own functions do in their places, and without their domains."""
-    if not model.functions:
-        return model
-    from onnx import inliner
-
-    own = {function.domain for function in model.functions}
-    whole: onnx.ModelProto = inliner.inline_local_functions(model)
-    domains = [entry for entry in whole.opset_import if entry.domain not in own]
-    del whole.opset_import[:]
-    whole.opset_import.extend(domains)
-    return whole
-
-
 def opsets(model: onnx.ModelProto) -> dict[str, int]:
     """The operator sets that the model imports, by domain; the default one is `ai.onnx`."""
     return {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,15 @@ class Nodes:
     def add(self, operator_type: str, *inputs: str, output: str = "", **attributes: Any) -> str:
         """The name of a new node's output."""
         output = output or self._scope.get_unique_variable_name(operator_type.lower())
-        name = self._scope.get_unique_operator_name(operator_type)
-        self._container.add_node(operator_type, list(inputs), output, name=name, **attributes)
+        self._add(operator_type, inputs, [output], attributes)
         return output
+
+    def add_both(self, operator_type: str, *inputs: str, **attributes: Any) -> tuple[str, str]:
+        """The names of both outputs of a new node."""
+        first, second = (self._scope.get_unique_variable_name(operator_type.lower()) for _ in range(2))
+        self._add(operator_type, inputs, [first, second], attributes)
+        return first, second
+
+    def _add(self, operator_type: str, inputs: Sequence[str], outputs: list[str], attributes: dict[str, Any]) -> None:
+        name = self._scope.get_unique_operator_name(operator_type)
+        self._container.add_node(operator_type, list(inputs), outputs, name=name, **attributes)

@@ -13,6 +13,7 @@ from onnx import numpy_helper
 from onnxlet.convert.categories import lit, numbered
 from onnxlet.convert.missing_texts import categorized
 from onnxlet.convert.missing_values import filled, repair_imputer_shape, repair_trees
+from onnxlet.convert.neighbours import neighbourly, repair_neighbours_shape
 from onnxlet.errors import ConversionError
 
 _GRADIENT_BOOSTING = ("SklearnHistGradientBoostingClassifier", "SklearnHistGradientBoostingRegressor")
@@ -35,7 +36,9 @@ def repair_converters() -> None:
     _wrap("SklearnSimpleImputer", filled)
     _wrap("SklearnOneHotEncoder", _of_categories)
     _wrap("SklearnOrdinalEncoder", numbered)
+    _wrap("SklearnKNNImputer", neighbourly)
     repair_imputer_shape()
+    repair_neighbours_shape()
     repair_trees()
 
 

@@ -12,7 +12,6 @@ import numpy as np
 
 from onnxlet.convert.columns import Layout
 from onnxlet.convert.extras import require
-from onnxlet.convert.graphs import inlined
 from onnxlet.convert.repairs import repair_converters, repair_graph
 from onnxlet.errors import ConversionError
 
@@ -58,7 +57,6 @@ def to_onnx(estimator: Any, layout: Layout, datatypes: dict[str, str], datatype:
             "another estimator",
             estimator=type(estimator).__name__,
         ) from error
-    model = inlined(model)
     repair_graph(model.graph)
     return model
 
