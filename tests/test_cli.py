@@ -220,7 +220,9 @@ def test_score_writes_files_and_prints_where(run: Run, diagnosis: str, tmp_path:
     assert "diagnosis:1 scored 2 of 3 rows, 1 set aside in scored.csv.errors.jsonl" in result.stderr
     report = _json(run("score", "patients.csv", "--model", diagnosis, "-o", "scored.csv", "--json"))
     assert report["rows"] == {"read": 3, "scored": 2, "errors": 1}
-    assert run("score", "patients.csv", "--model", diagnosis, "-o", "elsewhere/scored.csv").exit_code == 1
+    result = run("score", "patients.csv", "--model", diagnosis, "-o", "elsewhere/scored.csv")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "error: 'elsewhere/scored.csv' cannot be written: there is no folder 'elsewhere'" in result.stderr
 
 
 def test_errors_are_one_line_with_a_hint(run: Run) -> None:

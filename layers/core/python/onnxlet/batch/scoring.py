@@ -69,6 +69,8 @@ def score_path(
         raise InvalidInputError(f"{output.name!r} must have the format of {source.name!r}")
     if output.resolve() == source.resolve():
         raise InvalidInputError("the output would overwrite the input: name another file")
+    if not output.parent.is_dir():
+        raise InvalidInputError(f"{str(output)!r} cannot be written: there is no folder {str(output.parent)!r}")
     job = Job(
         ref=ref,
         name=output.name,
