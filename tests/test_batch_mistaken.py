@@ -26,7 +26,7 @@ MISTAKEN = [
     (COMMAS.encode("utf-16-be"), "seems to be in UTF-16: save it in UTF-8"),
     (COMMAS.encode("windows-1252"), "seems to be in another encoding, such as Windows-1252: save it in UTF-8"),
     (gzip.compress(COMMAS.encode(), mtime=0), "seems to be compressed by gzip: unpack it"),
-    (COMMAS.replace(",", ";").encode(), "seem to be separated by semicolons: separate its cells by commas"),
+    (COMMAS.replace(",", ";").encode(), "seem to be separated by semicolons: use commas"),
     (COMMAS.replace(",", ";").replace(".", ",").encode(), "separated by semicolons"),
     (COMMAS.replace(",", "\t").encode(), "separated by tabs"),
     (COMMAS.replace(",", "|").encode("utf-8-sig"), "separated by vertical bars"),

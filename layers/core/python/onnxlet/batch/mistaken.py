@@ -37,7 +37,7 @@ def separator_of(header: Sequence[str], rows: Iterable[str] = ()) -> str | None:
     for mark, name in _MARKS.items():
         count = header[0].count(mark)
         if count and all(row.count(mark) == count for row in rows):
-            return f"its cells seem to be separated by {name}: separate its cells by commas"
+            return f"its cells seem to be separated by {name}: use commas"
     return None
 
 
