@@ -201,3 +201,16 @@ def test_what_is_wrong_with_the_first_way_is_said_though_the_second_cannot_be_wr
 def test_answers_of_another_shape_are_not_compared() -> None:
     with pytest.raises(InvalidInputError, match=r"'label' has the shape \[1, 3\] where \[3\] is expected"):
         compare({"label": np.arange(3)}, {"label": np.arange(3)[None]}, Tolerance())
+
+
+@pytest.mark.parametrize("wrap", [CalibratedClassifierCV, lambda inner: VotingClassifier([("one", inner)])])
+def test_columns_picked_by_name_within_another_estimator_are_refused_with_what_to_do(
+    tmp_path: Path, wrap: Callable[[Any], Any]
+) -> None:
+    frame, inner, data = smokers(tmp_path)
+    frame = frame.astype({"smokes": float})
+    estimator = trained.fitted(wrap(inner), frame, np.arange(len(frame)) % 2)
+    frame.assign(target=np.arange(len(frame)) % 2).to_csv(data, index=False)
+
+    with pytest.raises(ConversionError, match=r"put it first, as in make_pipeline\(ColumnTransformer"):
+        convert(trained.saved(estimator, tmp_path), tmp_path / "out", data=data, target="target", trust=True)

@@ -76,12 +76,21 @@ class Estimator:
         return Rows(columns, booleans=table.booleans(name for name in layout.names if layout.datatypes[name] is None))
 
     def answers(self, rows: Rows) -> Tensors:
-        """The estimator's own answers, by the names of the graph's outputs. Raises InvalidInputError if it refuses."""
+        """The estimator's own answers, by the names of the graph's outputs.
+
+        Raises InvalidInputError if it refuses the rows, ConversionError if they cannot be told it by name.
+        """
         try:
             with hushed():
                 return self._answers(self._native(rows))
         except (ValueError, TypeError) as error:
-            said = _stranger(rows, str(error)) or f"{str(error).splitlines()[0]}{_empty(rows)}"
+            said = str(error)
+            if "only supported for dataframes" in said:
+                raise ConversionError(
+                    f"the {self._name} holds a ColumnTransformer that picks columns by name, which has no ONNX form "
+                    f"there: put it first, as in make_pipeline(ColumnTransformer(...), {self._name}(...))"
+                ) from error
+            said = _stranger(rows, said) or f"{said.splitlines()[0]}{_empty(rows)}"
             raise InvalidInputError(f"the {self._name} does not take these rows: {said}") from error
 
     def exports(self, rows: Rows, labels: Sequence[tuple[str, ...]]) -> Iterator[Export]:
