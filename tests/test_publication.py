@@ -136,6 +136,26 @@ def test_ctrl_c_after_promoting_says_so_and_the_document_is_whole(words: tuple[s
 
 
 @pytest.mark.toolchain
+def test_an_output_that_nobody_reads_ends_it_with_what_was_done(words: tuple[str, ...], directory_url: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [*ONNXLET, *words, "--promote"],
+        env={**os.environ, "ONNXLET_STORE": directory_url},
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writer)
+
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, "nobody reads the output: m:1 was published")
+    registry = Registry(open_store(directory_url))
+    assert registry.models() == ["m"]
+    assert not _promoted(registry)
+
+
+@pytest.mark.toolchain
 def test_what_cannot_be_measured_is_published_all_the_same(
     words: tuple[str, ...], directory_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,6 +44,9 @@ class Publication:
             if self.manifest is None and not self._unknown:
                 raise
             raise type(error)(f"{self.state()}: {error.detail}", **error.context) from error
+        except BrokenPipeError:
+            self._output.say(f"nobody reads the output: {self.state()}")
+            raise
         finally:
             if self.manifest is not None:
                 self._output.show(document(), "")
