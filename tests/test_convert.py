@@ -400,6 +400,22 @@ def test_a_column_may_be_called_like_an_output(tmp_path: Path) -> None:
     assert draft.evaluations[-1].metrics["label_agreement"] == 1.0
 
 
+@pytest.mark.parametrize("unknown", ["error", "ignore"])
+def test_spaces_around_a_text_are_part_of_it_but_not_of_a_class(tmp_path: Path, unknown: str) -> None:
+    works = np.array([" Private", " State", "Own "] * 20, dtype=object)
+    hours = np.arange(60.0)
+    target = np.where(works == " Private", "rich", "poor")
+    columns = ColumnTransformer([("w", OneHotEncoder(handle_unknown=unknown), [0]), ("h", StandardScaler(), [1])])
+    rows = np.stack([works, hours.astype(object)], axis=1)
+    path = trained.saved(trained.fitted(make_pipeline(columns, LogisticRegression(C=100)), rows, target), tmp_path)
+    cells = [[work, f" {hour} ", f" {wanted}"] for work, hour, wanted in zip(works, hours, target, strict=True)]
+    data = trained.write_csv(tmp_path / "data.csv", ["work", "hours", "income"], cells)
+
+    draft = convert(path, tmp_path / "out", data=data, target="income", trust=True)
+
+    assert [evaluation.metrics["accuracy"] for evaluation in draft.evaluations] == [1.0, 1.0]
+
+
 def test_pickles_need_trust_and_are_not_read_without(tmp_path: Path) -> None:
     path = tmp_path / "model.joblib"
     path.write_bytes(b"anything")

@@ -27,7 +27,7 @@ _BOOLEANS = {"true": 1.0, "false": 0.0}
 
 @dataclass(frozen=True)
 class Table:
-    """Rows as text cells by column, in the file's order."""
+    """Rows as text cells by column, in the file's order; numbers without the spaces around them, texts as they are."""
 
     name: str
     columns: dict[str, list[str]]
@@ -103,7 +103,7 @@ def read_table(path: Path) -> Table:
             raise InvalidInputError(
                 f"row {number} of {str(path)!r} has {len(row)} cells, its header {len(header)}", row=number
             )
-    columns = {name: [row[index].strip() for row in rows] for index, name in enumerate(header)}
+    columns = {name: [_cell(row[index]) for row in rows] for index, name in enumerate(header)}
     return Table(path.name, columns, len(rows))
 
 
@@ -193,9 +193,15 @@ def counted(count: int, thing: str) -> str:
     return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
+def _cell(written: str) -> str:
+    """Spaces around a text are part of it, as clients send it and as most readers gave it to the model."""
+    bare = written.strip()
+    return bare if not bare or _is_number(bare) else written
+
+
 def _whole(cell: str) -> str:
-    """`1.0` as `1`: a class value that a spreadsheet made a float of."""
-    return str(int(_number(cell))) if _is_number(cell) and _number(cell).is_integer() else cell
+    """`1.0` as `1`: a class value that a spreadsheet made a float of; any other without the spaces around it."""
+    return str(int(_number(cell))) if _is_number(cell) and _number(cell).is_integer() else cell.strip()
 
 
 def _number(cell: str) -> float:
