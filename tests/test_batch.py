@@ -119,6 +119,23 @@ def test_empty_cells_are_missing_values_to_a_model_that_can_do_with_them(score: 
     assert _csv(tmp_path / "scored-in.csv")[1]["probability"] == "nan"
 
 
+def test_null_is_a_missing_value_and_a_misspelt_column_is_not(score: Score, tmp_path: Path) -> None:
+    draft, files = tiny.classifier_package(tmp_path / "model")
+    tabular = draft.steps.tabular
+    assert tabular is not None
+    columns = tuple(replace(column, missing=True) for column in tabular.columns)
+    steps = replace(draft.steps, tabular=replace(tabular, columns=columns))
+    text = """{"radius": null, "texture": 2, "area": 3}
+{"Radius": 1, "texture": 2, "area": 3}
+{"radius": 1, "texture": 2}
+"""
+    assert _counts(score("in.jsonl", text, (replace(draft, steps=steps), files))) == (3, 2, 1)
+    assert [line["row"] for line in _lines(tmp_path / "scored-in.jsonl")] == [1, 3]
+    assert _lines(tmp_path / "scored-in.jsonl.errors.jsonl") == [
+        {"row": 2, "error": "the column is not there; null is a missing value", "column": "radius"}
+    ]
+
+
 def test_the_manifest_names_who_scored_what_into_what(
     score: Score, store: Store, predictor: Predictor, tmp_path: Path
 ) -> None:

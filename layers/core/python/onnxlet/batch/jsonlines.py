@@ -3,7 +3,8 @@
 For a model with named columns a line is an object of them; for any other it is an instance as TensorFlow Serving's
 REST API takes it: the bare value of the only input, or an object of the inputs' values. The output is one object a
 line: `row`, then every member that the model does not use, then its outputs. A member that is called like an output
-or `row` is carried over as `input_<name>`. Blank lines are no rows.
+or `row` is carried over as `input_<name>`. Blank lines are no rows. Null is a missing value to a model that can do
+with one; a column without a default that is not there at all is none.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from onnxlet.batch.inputs import ROW, Inputs, free_name
 from onnxlet.datatypes import DATATYPES, VARIABLE
 from onnxlet.signature import TensorSpec
 from onnxlet.tensors import Tensor, Tensors
+
+LEFT_OUT = "the column is not there; null is a missing value"
 
 
 class JsonLinesFile:
@@ -76,6 +79,9 @@ class JsonLinesFile:
         for column in self._inputs.columns or ():
             cells = [row.get(column.name, ABSENT) for row in chunk.rows]
             tensors[column.name], faults = read_column(cells, DATATYPES[column.datatype], parse_json, column.filler())
+            if column.default is None and column.missing:
+                # a misspelt name must not pass for a missing value
+                faults |= {place: LEFT_OUT for place, row in enumerate(chunk.rows) if column.name not in row}
             for position, reason in faults.items():
                 bad.setdefault(position, BadRow(chunk.numbers[position], reason, column.name))
         keep = [position for position in range(len(chunk.rows)) if position not in bad]
