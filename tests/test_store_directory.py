@@ -170,6 +170,14 @@ def test_what_is_replaced_behind_a_link_leaves_the_link(tmp_path: Path) -> None:
         assert (tmp_path / "folder" / target).read_bytes() == b"new"
 
 
+def test_what_is_written_to_a_pipe_without_a_name_goes_through_it() -> None:
+    reader, writer = os.pipe()
+    files.replace_whole(Path(f"/dev/fd/{writer}"), b"data")
+    os.close(writer)
+    with os.fdopen(reader, "rb") as source:
+        assert source.read() == b"data"
+
+
 def test_what_is_written_to_a_pipe_goes_through_it(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

@@ -36,10 +36,10 @@ def replace_whole(path: Path, data: bytes) -> None:
 
     A link stays one: the file that it leads to is replaced. A device or a pipe, which has no old bytes, is written to.
     """
-    path = path.resolve()
     if path.exists() and not path.is_file():
         path.write_bytes(data)
         return
+    path = Path(os.path.realpath(path))
     partial = path.parent / f".{path.name}.{os.urandom(8).hex()}"
     try:
         write_new(partial, data)
