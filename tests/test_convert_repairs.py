@@ -20,6 +20,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
     RandomForestClassifier,
     StackingClassifier,
@@ -103,6 +104,21 @@ def test_thresholds_of_histogram_gradient_boosting_stay_double(tmp_path: Path) -
 
     assert draft.graph.inputs[0].datatype == "FP64"
     assert draft.evaluations[-1].metrics["largest_relative_distance"] < 1e-6
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_thresholds_of_boosted_classifiers_stay_double_too(tmp_path: Path, classes: int) -> None:
+    random = np.random.default_rng(0)
+    features = random.normal(1e4, 1e-3, size=(200, 4))
+    target = np.digitize(features[:, 0] - 1e4, np.linspace(-5e-4, 5e-4, classes - 1))
+    estimator = trained.fitted(HistGradientBoostingClassifier(max_iter=10, random_state=0), features, target)
+    data = trained.csv_of(tmp_path / "data.csv", features, target)
+
+    draft = convert(trained.saved(estimator, tmp_path), tmp_path / "out", data=data, target="target", trust=True)
+    prepare(tmp_path / "out", tmp_path / "work")
+
+    assert draft.graph.inputs[0].datatype == "FP64"
+    assert distance(draft) < 1e-6
 
 
 def smokers(folder: Path) -> tuple[Any, Any, Path]:

@@ -101,9 +101,9 @@ def _told_of_scores(convert: Converter) -> Converter:
     return converted
 
 
-def _exactly(convert: Converter) -> Converter:
+def _exactly(convert: Callable[..., None]) -> Converter:
     """A converter whose tree nodes get integers for booleans, which protobuf 6 and later refuse; and double thresholds
-    for double inputs, where rounded ones would send rows the other way.
+    for double inputs, where rounded ones would send rows the other way. The probabilities are single even then.
     """
 
     def converted(scope: Any, operator: Any, container: Any) -> None:
@@ -113,16 +113,23 @@ def _exactly(convert: Converter) -> Converter:
         add_node = container.add_node
         doubled = isinstance(operator.inputs[0].type, DoubleTensorType)
 
-        def add(*arguments: Any, **attributes: Any) -> None:
+        def add(kind: str, inputs: Any, outputs: Any, **attributes: Any) -> None:
             flags = attributes.get("nodes_missing_value_tracks_true")
             if flags is not None:
                 attributes["nodes_missing_value_tracks_true"] = [int(flag) for flag in flags]
                 attributes = _doubled(attributes) if doubled else attributes
-            add_node(*arguments, **attributes)
+            if kind == "TreeEnsembleClassifier" and doubled:
+                label, wanted = outputs
+                single = scope.get_unique_variable_name("single_probabilities")
+                outputs = [label, single]
+                cast = scope.get_unique_operator_name("Cast")
+                add_node("Cast", single, wanted, name=cast, to=onnx.TensorProto.DOUBLE)
+            add_node(kind, inputs, outputs, **attributes)
 
         container.add_node = add
         try:
-            convert(scope, operator, container)
+            # from version 3 on thresholds are not rounded
+            convert(scope, operator, container, **({"op_version": 3} if doubled else {}))
         finally:
             del container.add_node
 
