@@ -213,6 +213,35 @@ def test_a_publish_that_fails_takes_back_what_it_uploaded(store: Store, tmp_path
     assert publish(registry, tmp_path).version == 2
 
 
+@pytest.mark.parametrize("fault", [KeyboardInterrupt(), StoreUnavailableError("no answer")])
+def test_a_publish_that_ends_between_its_files_and_its_manifest_takes_them_back(
+    store: Store, tmp_path: Path, fault: BaseException
+) -> None:
+    class Ending(MemoryStore):
+        def get_range(self, key: str, start: int, length: int) -> memoryview:
+            if key.endswith(keys.TOMBSTONE):
+                raise fault
+            return super().get_range(key, start, length)
+
+    with pytest.raises(type(fault)):
+        publish(Registry(Ending(store.url)), tmp_path)
+
+    assert sorted(everything(store)) == ["models/m/1/claim.json", "models/m/1/deleted.json"]
+
+
+def test_a_publish_that_is_cleared_away_while_it_uploads_leaves_nothing(store: Store, tmp_path: Path) -> None:
+    class Slow(MemoryStore):
+        def create(self, key: str, data: bytes | Path) -> str:
+            if key.endswith("model.onnx"):
+                Registry(store).gc(older_than=timedelta(0))
+            return super().create(key, data)
+
+    with pytest.raises(ConflictError, match="cleared away by gc"):
+        publish(Registry(Slow(store.url)), tmp_path)
+
+    assert sorted(everything(store)) == ["models/m/1/claim.json", "models/m/1/deleted.json"]
+
+
 def test_a_publish_that_fails_leaves_what_others_wrote(store: Store, tmp_path: Path) -> None:
     store.create("models/m/1/a.txt", b"theirs")
 

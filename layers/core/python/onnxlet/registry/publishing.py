@@ -1,6 +1,6 @@
 """Publishing: a draft and its files become a version. The manifest is written last and makes it exist, whole, at once.
 
-A publish that fails while it uploads takes its artifacts back. One that is killed leaves a claim and some artifacts: a
+A publish that fails before that takes its artifacts back. One that is killed leaves a claim and some artifacts: a
 gap that `listing` shows as incomplete and `gc` clears. Its number is never taken again. Digests are taken from the same
 read that uploads a small artifact; of a large one, which is read twice, the file must not change in between.
 """
@@ -54,7 +54,7 @@ def publish(
 ) -> Manifest:
     """Write a new version of `model` and return its manifest.
 
-    `on_claim` hears its number before anything of it is written, `on_progress` bytes done and bytes in all.
+    `on_claim` hears its number before anything but its claim is written, `on_progress` bytes done and bytes in all.
     Raises InvalidNameError, InvalidInputError and TooLargeError before anything is written.
     """
     check_model_name(model)
@@ -65,6 +65,7 @@ def publish(
     prefix, begun = keys.version_prefix(model, version), set[str]()
     try:
         artifacts = _upload(store, prefix, files, sizes, begun=begun, on_progress=on_progress or _silent)
+        _refuse_cleared(store, model, version)
     except (OnnxletError, KeyboardInterrupt) as error:
         withdrawn = removal.withdraw(store, model, version, begun, who=who, clock=clock)
         if withdrawn or not isinstance(error, OnnxletError):
@@ -183,7 +184,7 @@ def _upload_one(store: Store, prefix: str, path: str, file: Path, begun: set[str
 
 
 def _commit(store: Store, manifest: Manifest) -> None:
-    """Write the manifest, unless `gc` took this publish for dead and cleared its files.
+    """Write the manifest, and remove it if `gc` took this publish for dead meanwhile and cleared its files.
 
     `gc` writes the tombstone, then looks for a manifest; this writes the manifest, then looks for a tombstone: whoever
     comes second sees the other, so that no version stays whose files are gone.
@@ -191,7 +192,6 @@ def _commit(store: Store, manifest: Manifest) -> None:
     model, version = manifest.model, manifest.version
     key = keys.manifest_key(model, version)
     try:
-        _refuse_cleared(store, model, version)
         created = _create_unanswered(store, key, encode_manifest(manifest))
     except StoreUnavailableError as error:
         # what was uploaded stays: the store may take the manifest all the same

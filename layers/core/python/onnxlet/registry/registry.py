@@ -69,7 +69,7 @@ class Registry:
     ) -> Manifest:
         """Make a draft and its files, by their paths in the version, the next version of `model`.
 
-        `on_claim` hears the version's number before anything of it is written.
+        `on_claim` hears the version's number before anything but its claim is written.
         Raises InvalidNameError, InvalidInputError and TooLargeError before anything is written.
         """
         return publishing.publish(
