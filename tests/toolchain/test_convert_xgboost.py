@@ -276,5 +276,5 @@ def test_a_pickle_of_it_is_refused_with_what_to_write_instead(tmp_path: Path) ->
     data = real_data("iris", tmp_path)
     path = tmp_path / "model.joblib"
     joblib.dump(xgboost.XGBClassifier(n_estimators=2).fit(data.features, data.target), path)
-    with pytest.raises(ConversionError, match=r"save_model\('model.ubj'\); reading that runs no code"):
+    with pytest.raises(ConversionError, match=r"save_model\('model.ubj'\) and give that; reading it runs"):
         convert(path, tmp_path / "out", trust=True)

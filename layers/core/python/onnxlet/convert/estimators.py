@@ -83,7 +83,7 @@ def _refuse_wrapper(path: Path, module: str | None) -> None:
     if package in _OWN_FILES:
         raise ConversionError(
             f"{path.name!r} holds an estimator of {package}, which is converted from its own file: write it with "
-            f"{_OWN_FILES[package]} and give that; reading it runs no code either",
+            f"{_OWN_FILES[package]} and give that; reading it runs no code",
             path=str(path),
         )
 
