@@ -330,9 +330,13 @@ def test_serve_answers_predict_over_http_and_ends_with_ctrl_c(
             url = re.search(r"http://\S+:\d+", log.read_text())
             time.sleep(0.05)
         assert url is not None, log.read_text()
-        (tmp_path / "patients.csv").write_text("radius,texture,area,id\n1,2,1,a\n2,2,1,b\n")
+        (tmp_path / "patients.csv").write_text("radius,texture,area,id\n1,2,1,a\n2,2,,b\n")
         here = _json(run("predict", diagnosis, "patients.csv", "--json"))
         assert _json(run("predict", diagnosis, "patients.csv", "--json", "--url", url[0])) == here
+        lacking = run("predict", diagnosis, "-", "--url", url[0], input="radius,texture,area\n,2,1\n")
+        assert lacking.exit_code == 1
+        assert "the server answered 400" in lacking.stderr
+        assert "radius" in lacking.stderr
         body = '{"instances": [{"radius": 1, "texture": 2}]}'
         assert (
             _json(run("predict", "diagnosis@production", "-", "--json", "--url", url[0], input=body))["model_version"]

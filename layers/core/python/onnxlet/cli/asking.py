@@ -87,21 +87,31 @@ def _body_of_csv(text: bytes, inputs: Inputs) -> bytes:
 
 
 def _instances(tensors: Tensors) -> list[Any]:
-    columns = {name: tensor.tolist() for name, tensor in tensors.items()}
+    columns = {name: [_cell(value) for value in tensor.tolist()] for name, tensor in tensors.items()}
     if len(columns) == 1:
         return list(next(iter(columns.values())))
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
+def _cell(value: Any) -> Any:  # noqa: ANN401 - a JSON value
+    """The value, or null for what stands for a missing one."""
+    return None if value == "" or value != value else value  # noqa: PLR0124 - so NaN is told
+
+
 def _inputs_told(metadata: dict[str, Any]) -> Inputs:
-    """The inputs that a server's metadata tells of; it does not tell defaults, so every column is needed."""
+    """The inputs that a server's metadata tells of.
+
+    It tells neither defaults nor what may be missing: every column is needed, and of null cells the server judges.
+    """
     try:
         signatures = metadata["metadata"]["signature_def"]["signature_def"]
         name = COLUMNS if COLUMNS in signatures else SERVING_DEFAULT
         specs = tuple(_spec(*item) for item in signatures[name]["inputs"].items())
     except (KeyError, TypeError, ValueError) as error:
         raise OnnxletError("the server's metadata is not TensorFlow Serving's: send a JSON body instead") from error
-    columns = tuple(Column(spec.name, spec.datatype) for spec in specs) if name == COLUMNS else None
+    columns = None
+    if name == COLUMNS:
+        columns = tuple(Column(each.name, each.datatype, missing=each.type.kind in "fs") for each in specs)
     return Inputs(name, specs, (), columns, {}, None)
 
 
