@@ -655,6 +655,10 @@ def test_data_that_do_not_fit_are_named(tmp_path: Path) -> None:
         tmp_path, "a,b,target\n1,2,0\n", target=None
     )
     assert "holds '7'; the model knows the classes '0', '1', '2'" in problem(tmp_path, "a,b,target\n1,2,7\n")
+    unnamed = problem(tmp_path, "a,b,target\n1,2,knee\n3,4,lung\n5,6,well\n")
+    assert unnamed.endswith(
+        "'0', '1', '2'; if these name them, convert or ship with --labels and the names in this order"
+    )
     assert "row 2 of" in problem(tmp_path, "a,b,target\n1,2,0\n1,2\n")
     assert "names columns twice: 'a'" in problem(tmp_path, "a,a,target\n1,2,0\n")
     assert "at least one row" in problem(tmp_path, "a,b,target\n")

@@ -173,8 +173,11 @@ def _truth(table: Cells, target: str, classes: Sequence[int | str] | None, label
     cells = [cell if cell in values else _whole(cell) for cell in table.column(target)]
     unknown = sorted(set(cells) - values.keys())
     if unknown:
+        known = quoted(map(str, [*classes, *(label for label in labels if label not in classes)]))
+        unnamed = not labels and len(unknown) == len(set(cells)) == len(classes)
+        advice = "; if these name them, convert or ship with --labels and the names in this order" if unnamed else ""
         raise InvalidInputError(
-            f"the target {target!r} holds {quoted(unknown)}; the model knows the classes {quoted(values)}",
+            f"the target {target!r} holds {quoted(unknown)}; the model knows the classes {known}{advice}",
             target=target,
         )
     texts = any(isinstance(value, str) for value in classes)
