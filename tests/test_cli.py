@@ -20,6 +20,7 @@ from click.testing import CliRunner, Result
 from models import tiny
 from onnxlet import __version__
 from onnxlet.cli import cli
+from onnxlet.manifest import Column, Steps, Tabular
 from onnxlet.registry import Registry
 from onnxlet.registry.requirements import Requirements
 from onnxlet.store import open_store
@@ -313,6 +314,15 @@ def test_a_closed_pipe_ends_a_command_without_a_traceback(diagnosis: str, direct
     with process.stderr as stderr:
         assert b"Traceback" not in stderr.read()
     process.wait(60)
+
+
+def test_predict_takes_empty_cells_of_a_single_column(run: Run, registry: Registry, tmp_path: Path) -> None:
+    steps = Steps(tabular=Tabular((Column("x", "FP32", missing=True),), None))
+    tiny.publish(registry.store, "echo", tiny.package(tiny.identity(shape=("N", 1)), tmp_path / "echo", steps=steps))
+
+    answer = _json(run("predict", "echo", "-", "--json", input='x\n1.5\n""\n'))
+
+    assert answer["predictions"] == [[1.5], [None]]
 
 
 def test_serve_answers_predict_over_http_and_ends_with_ctrl_c(

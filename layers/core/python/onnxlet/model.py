@@ -30,9 +30,20 @@ class Model:
 
     `signatures` are its ways in: `serving_default` takes the graph's tensors; with a tabular step `columns` takes one
     [N] tensor per column. Where every column is a graph input of its own, the columns are `serving_default` as well.
+    `defaults` are what stands for a column that a row leaves out, `fillers` for one that it has as null.
     """
 
-    __slots__ = ("_all", "_classifier", "_engine", "_readers", "manifest", "nbytes", "signatures")
+    __slots__ = (
+        "_all",
+        "_classifier",
+        "_engine",
+        "_readers",
+        "defaults",
+        "fillers",
+        "manifest",
+        "nbytes",
+        "signatures",
+    )
 
     def __init__(self, manifest: Manifest, engine: Engine) -> None:
         _check(engine.signature, manifest)
@@ -42,6 +53,9 @@ class Model:
         self.signatures: dict[str, Signature] = {SERVING_DEFAULT: manifest.signature}
         self._readers: dict[str, Callable[[Tensors], Tensors] | None] = {SERVING_DEFAULT: None}
         steps = manifest.steps
+        read = steps.tabular.columns if steps.tabular is not None else ()
+        self.defaults = {column.name: column.default for column in read if column.default is not None}
+        self.fillers = {column.name: filler for column in read if (filler := column.filler()) is not None}
         if steps.tabular is not None:
             columns = Signature(inputs=columns_signature(steps.tabular), outputs=manifest.signature.outputs)
             reader = ColumnReader(steps.tabular, manifest.graph).apply

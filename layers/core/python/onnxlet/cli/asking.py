@@ -82,13 +82,13 @@ def _body_of_csv(text: bytes, inputs: Inputs) -> bytes:
             where = f", column {bad.column!r}" if bad.column else ""
             raise InvalidInputError(f"row {bad.row}{where}: {bad.error}; `onnxlet score` sets such rows aside")
         for batch in bound.batches:
-            instances += _instances(batch.inputs)
+            instances += _instances(batch.inputs, named=inputs.columns is not None)
     return json.dumps({"signature_name": inputs.signature_name, "instances": instances}).encode()
 
 
-def _instances(tensors: Tensors) -> list[Any]:
+def _instances(tensors: Tensors, *, named: bool) -> list[Any]:
     columns = {name: [_cell(value) for value in tensor.tolist()] for name, tensor in tensors.items()}
-    if len(columns) == 1:
+    if len(columns) == 1 and not named:
         return list(next(iter(columns.values())))
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 

@@ -7,17 +7,15 @@ Runtime refuses the row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from onnx import TensorProto
 
 from onnxlet.convert.missing_texts import EMPTY, is_missing, place_of_missing
-from onnxlet.convert.nodes import Nodes
+from onnxlet.convert.nodes import Converter, Nodes
 from onnxlet.tensors import Tensor
-
-Converter = Callable[[Any, Any, Any], None]
 
 
 def numbered(_: Converter) -> Converter:

@@ -55,7 +55,9 @@ class Conversion:
             engines = (faithful.engine, opened(directory / MODEL, threads=2))
             golden, cases = golden_of(engines, export.steps, columns, source=source, tolerance=self.tolerance)
             if golden is None:
-                self.say("there will be no golden cases, as answers hang on the last digits of numbers")
+                self.say(
+                    "there will be no golden cases: answers change, or are refused, with the last digits of numbers"
+                )
             draft = self._draft(faithful, golden, self._evaluations(faithful, truth, expected))
             for engine in engines:
                 engine.close()

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from onnxlet.convert.columns import Layout, fed
+from onnxlet.convert.nodes import Converter
 from onnxlet.tensors import Tensor, Tensors
 
 EMPTY = ""
-Converter = Callable[[Any, Any, Any], None]
 
 
 def is_missing(value: Any) -> bool:

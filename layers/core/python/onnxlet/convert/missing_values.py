@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from onnx import TensorProto
 
 from onnxlet.convert.missing_texts import EMPTY, is_missing
-from onnxlet.convert.nodes import Nodes
+from onnxlet.convert.nodes import Converter, Nodes
 from onnxlet.convert.table import quoted
 from onnxlet.errors import ConversionError
 
 _TRACKS = "nodes_missing_value_tracks_true"
 _IMPUTER = "SklearnSimpleImputer"
-Converter = Callable[[Any, Any, Any], None]
 
 
 def repair_trees() -> None:
@@ -49,9 +47,9 @@ def filled(convert: Converter) -> Converter:
         from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
 
         imputer, kind = operator.raw_operator, type(operator.inputs[0].type)
-        plain = not _shown(imputer) and len(_kept(imputer)) == len(imputer.statistics_)
+        plain = not indicated(imputer) and len(_kept(imputer)) == len(imputer.statistics_)
         numbers = kind in (FloatTensorType, DoubleTensorType)
-        if not numbers and _shown(imputer):
+        if not numbers and indicated(imputer):
             names = getattr(imputer, "feature_names_in_", None)
             of = "" if names is None else f" of {quoted(names.tolist())}"
             raise ConversionError(
@@ -74,7 +72,6 @@ def filled(convert: Converter) -> Converter:
 def _fill(imputer: Any, operator: Any, nodes: Nodes, datatype: int) -> None:
     add, constant = nodes.add, nodes.constant
     texts = datatype == TensorProto.STRING
-
     columns = [variable.full_name for variable in operator.inputs]
     rows = add("Concat", *columns, axis=1)
     mark, statistics = imputer.missing_values, imputer.statistics_.tolist()
@@ -83,7 +80,7 @@ def _fill(imputer: Any, operator: Any, nodes: Nodes, datatype: int) -> None:
         statistics = [EMPTY if is_missing(value) else str(value) for value in statistics]
     missing = add("IsNaN", rows) if is_missing(mark) else add("Equal", rows, constant(datatype, [1], mark))
     whole = add("Where", missing, constant(datatype, [1, len(statistics)], statistics), rows)
-    kept, shown = _kept(imputer), _shown(imputer)
+    kept, shown = _kept(imputer), indicated(imputer)
     parts = [add("Gather", whole, constant(TensorProto.INT64, [len(kept)], kept), axis=1)]
     if shown:
         flags = add("Gather", missing, constant(TensorProto.INT64, [len(shown)], shown), axis=1)
@@ -98,7 +95,7 @@ def _kept(imputer: Any) -> list[int]:
     return [place for place, value in enumerate(statistics) if keeps or not is_missing(value)]
 
 
-def _shown(imputer: Any) -> list[int]:
+def indicated(imputer: Any) -> list[int]:
     """The columns that have an indicator of missing values."""
     indicator = getattr(imputer, "indicator_", None)
     return [] if indicator is None else indicator.features_.tolist()
@@ -114,7 +111,7 @@ class _Shape:
         self._calculate(operator)
         rows, _ = operator.outputs[0].type.shape
         imputer = operator.raw_operator
-        operator.outputs[0].type.shape = [rows, len(_kept(imputer)) + len(_shown(imputer))]
+        operator.outputs[0].type.shape = [rows, len(_kept(imputer)) + len(indicated(imputer))]
 
 
 class _Threshold:

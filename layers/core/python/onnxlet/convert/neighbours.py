@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from onnx import TensorProto
 
 from onnxlet.convert.missing_texts import is_missing
-from onnxlet.convert.nodes import Nodes
+from onnxlet.convert.missing_values import indicated
+from onnxlet.convert.nodes import Converter, Nodes
 from onnxlet.errors import ConversionError
 
-Converter = Callable[[Any, Any, Any], None]
 _DOUBLE = TensorProto.DOUBLE
 
 
@@ -60,8 +60,7 @@ def _columns(imputer: Any, nodes: Nodes, rows: str, missing: str) -> Iterator[st
         elif imputer.keep_empty_features:
             empty = nodes.add("Gather", known, place, axis=1)
             yield nodes.add("Mul", empty, nodes.constant(_DOUBLE, [], 0))
-    if imputer.indicator_ is not None and len(imputer.indicator_.features_):
-        shown = imputer.indicator_.features_
+    if shown := indicated(imputer):
         flags = nodes.add("Gather", missing, nodes.constant(TensorProto.INT64, [len(shown)], shown), axis=1)
         yield nodes.add("Cast", flags, to=_DOUBLE)
 
@@ -114,8 +113,7 @@ def _shape(operator: Any) -> None:
     from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 
     imputer, kind = operator.raw_operator, operator.inputs[0].type
-    shown = 0 if imputer.indicator_ is None else len(imputer.indicator_.features_)
     valid = imputer._valid_mask  # noqa: SLF001 - there is no public way
-    width = shown + (len(valid) if imputer.keep_empty_features else int(valid.sum()))
+    width = len(indicated(imputer)) + (len(valid) if imputer.keep_empty_features else int(valid.sum()))
     given = DoubleTensorType if isinstance(kind, DoubleTensorType) else FloatTensorType
     operator.outputs[0].type = given([operator.inputs[0].get_first_dimension(), width])

@@ -1,11 +1,14 @@
-"""Nodes and constants for the graphs that skl2onnx writes."""
+"""Converters of skl2onnx, and the nodes and constants that they write."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+
+Converter = Callable[[Any, Any, Any], None]
+"""What skl2onnx calls with a scope of names, an operator and the container of the nodes to write."""
 
 
 class Nodes:

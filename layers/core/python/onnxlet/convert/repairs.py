@@ -14,12 +14,12 @@ from onnxlet.convert.categories import lit, numbered
 from onnxlet.convert.missing_texts import categorized
 from onnxlet.convert.missing_values import filled, repair_imputer_shape, repair_trees
 from onnxlet.convert.neighbours import neighbourly, repair_neighbours_shape
+from onnxlet.convert.nodes import Converter
 from onnxlet.errors import ConversionError
 
 _GRADIENT_BOOSTING = ("SklearnHistGradientBoostingClassifier", "SklearnHistGradientBoostingRegressor")
 _NUMBERS = {"nodes_values", "nodes_hitrates", "target_weights", "class_weights", "base_values"}
 _ZIPMAP = {"zipmap": [True, False, "columns"]}
-Converter = Callable[[Any, Any, Any], None]
 
 
 def repair_converters() -> None:

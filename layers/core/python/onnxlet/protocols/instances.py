@@ -174,7 +174,7 @@ def _read_objects(rows: Any, model: Model, name: str, *, exact: bool) -> Call:  
         written = sum(len(table) * lists_in(tensor.shape[1:]) for tensor in found.values())
         return Call(name, found, rows=True, lists=1 + written)
     complete = _check_rows(table, signature, defaults)
-    fillers = _fillers(model)
+    fillers = model.fillers
     columns = {
         column: [row[column] for row in table]
         if complete and column not in fillers
@@ -216,17 +216,7 @@ def _guessed(model: Model, members_: Mapping[str, Any]) -> str:
 
 def _defaults(model: Model, signature: Signature) -> dict[str, Any] | None:
     """The defaults of the columns, or None if this signature does not take columns."""
-    tabular = model.manifest.steps.tabular
-    if tabular is None or signature is not model.signatures.get(COLUMNS):
-        return None
-    return {column.name: column.default for column in tabular.columns if column.default is not None}
-
-
-def _fillers(model: Model) -> dict[str, Any]:
-    """What null means, by column."""
-    tabular = model.manifest.steps.tabular
-    columns = tabular.columns if tabular is not None else ()
-    return {column.name: filler for column in columns if (filler := column.filler()) is not None}
+    return model.defaults if signature is model.signatures.get(COLUMNS) else None
 
 
 def _or_default(value: Any, default: Any) -> Any:  # noqa: ANN401 - JSON values
