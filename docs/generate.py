@@ -10,9 +10,9 @@ from pathlib import Path
 import click
 
 from onnxlet.cli import cli
+from onnxlet.controlplane.problem import STATUS
+from onnxlet.dataplane.protocols.tfserving import STATUSES
 from onnxlet.errors import OnnxletError
-from onnxlet.problem import STATUS
-from onnxlet.protocols.tfserving import STATUSES
 from onnxlet.settings import Settings, variable
 
 DOCS = Path(__file__).parent

@@ -11,14 +11,14 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from onnxlet.dataplane import DataPlane
-from onnxlet.manifest import Classification, Column, Draft, Provenance, Steps, Tabular
-from onnxlet.messages import Request, Response
-from onnxlet.predictor import Predictor
+from onnxlet.dataplane.dispatch import DataPlane
+from onnxlet.dataplane.messages import Request, Response
 from onnxlet.registry import Registry
+from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
-from onnxlet.signature import Signature, TensorSpec
 from onnxlet.store import Store
+from onnxlet.values.manifest import Classification, Column, Draft, Provenance, Steps, Tabular
+from onnxlet.values.signature import Signature, TensorSpec
 
 OPSET = 21
 FEATURES = 30

@@ -12,8 +12,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from models import tiny
-from onnxlet.convert.directory import write_draft
-from onnxlet.golden import decode_cases
+from onnxlet.serving.golden import decode_cases
+from onnxlet.toolchain.workbench.directory import write_draft
 
 Array = npt.NDArray[Any]
 FEATURES = 64

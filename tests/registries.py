@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from onnxlet.aliases import Alias
-from onnxlet.manifest import Draft, Manifest, Provenance
 from onnxlet.registry import Registry
-from onnxlet.signature import Signature, TensorSpec
+from onnxlet.values.aliases import Alias
+from onnxlet.values.manifest import Draft, Manifest, Provenance
+from onnxlet.values.signature import Signature, TensorSpec
 
 ROWS = TensorSpec("rows", "FP32", (-1, 3))
 SIGNATURE = Signature((ROWS,), (TensorSpec("prediction", "FP32", (-1, 1)),))

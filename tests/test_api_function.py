@@ -126,7 +126,7 @@ import json, pathlib, runpy, sys, warnings
 warnings.simplefilter("error")
 handler = runpy.run_path(sys.argv[1])["handler"]
 assert handler(json.loads(pathlib.Path(sys.argv[2]).read_text()), None)["statusCode"] == 200
-forbidden = {"onnxruntime", "numpy", "onnx", "boto3", "botocore", "click", "uvicorn", "simdjson", "onnxlet.engine"}
+forbidden = {"onnxruntime", "numpy", "onnx", "boto3", "botocore", "click", "uvicorn", "simdjson", "onnxlet.serving"}
 found = sorted(forbidden & set(sys.modules))
 sys.exit(f"imported: {found}" if found else 0)
 """

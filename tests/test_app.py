@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from onnxlet.app import create_app
+from onnxlet.controlplane.app import create_app
 from onnxlet.errors import StoreUnavailableError
-from onnxlet.manifest import digest
 from onnxlet.registry import Registry
 from onnxlet.settings import Settings
 from onnxlet.store import Blob, Store, open_store
 from onnxlet.store.memory import MemoryStore
+from onnxlet.values.manifest import digest
 from registries import publish
 
 ALIAS = "/registry/models/m/aliases/production"

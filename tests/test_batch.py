@@ -15,14 +15,14 @@ from msgspec.structs import replace
 from onnx import TensorProto
 
 from models import tiny
-from onnxlet.batch.report import BatchManifest, decode_report
+from onnxlet.batch.book import BatchManifest, decode_report
 from onnxlet.batch.scoring import score_path
 from onnxlet.errors import InvalidInputError, ModelNotFoundError, OnnxletError
-from onnxlet.manifest import digest, encode_manifest
-from onnxlet.predictor import Predictor
-from onnxlet.refs import parse_ref
+from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
 from onnxlet.store import Store
+from onnxlet.values.manifest import digest, encode_manifest
+from onnxlet.values.refs import parse_ref
 
 Score = Callable[..., BatchManifest]
 

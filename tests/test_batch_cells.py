@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onnxlet.batch.cells import parse_json, parse_text, read_column
-from onnxlet.datatypes import DATATYPES
+from onnxlet.batch.formats.cells import parse_json, parse_text, read_column
+from onnxlet.values.datatypes import DATATYPES
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from onnxlet.batch.csvfile import CsvFile
+from onnxlet.batch.formats.csv_file import CsvFile
+from onnxlet.batch.formats.not_csv import encoding_of
 from onnxlet.batch.inputs import Inputs
-from onnxlet.batch.mistaken import encoding_of
-from onnxlet.convert.table import read_table
 from onnxlet.errors import InvalidInputError
-from onnxlet.manifest import Column
-from onnxlet.signature import TensorSpec
+from onnxlet.toolchain.workbench.table import read_table
+from onnxlet.values.manifest import Column
+from onnxlet.values.signature import TensorSpec
 
 NAMED = Inputs("columns", (), (), (Column("größe", "FP32"), Column("alter", "FP32")), {}, None)
 MATRIX = Inputs("serving_default", (TensorSpec("x", "FP32", (-1, 2)),), (), None, {}, None)

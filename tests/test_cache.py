@@ -15,17 +15,12 @@ import numpy as np
 import pytest
 
 from faults import FragileStore
-from onnxlet.cache import ArtifactCache
-from onnxlet.errors import (
-    DigestMismatchError,
-    IntegrityError,
-    StoreUnavailableError,
-    UnavailableError,
-)
-from onnxlet.manifest import Artifact, Manifest, Provenance, digest, encode_manifest
-from onnxlet.ranges import IN_FLIGHT, LONGEST, RANGE, range_of
-from onnxlet.signature import Signature
+from onnxlet.errors import DigestMismatchError, IntegrityError, StoreUnavailableError, UnavailableError
+from onnxlet.serving.artifact_cache import ArtifactCache
 from onnxlet.store import Store, open_store
+from onnxlet.store.ranges import IN_FLIGHT, LONGEST, RANGE, range_of
+from onnxlet.values.manifest import Artifact, Manifest, Provenance, digest, encode_manifest
+from onnxlet.values.signature import Signature
 
 PREFIX = "models/m/1/"
 
@@ -201,8 +196,8 @@ def test_processes_may_fetch_one_version_at_once(directory_url: str, tmp_path: P
     (tmp_path / "manifest.json").write_bytes(encode_manifest(manifest))
     code = """
         import sys
-        from onnxlet.cache import ArtifactCache
-        from onnxlet.manifest import decode_manifest, digest
+        from onnxlet.serving.artifact_cache import ArtifactCache
+        from onnxlet.values.manifest import decode_manifest, digest
         from onnxlet.store import open_store
         data = open(sys.argv[2], "rb").read()
         for _ in range(3):

@@ -18,12 +18,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from models import tiny
-from onnxlet import __version__
 from onnxlet.cli import cli
-from onnxlet.manifest import Column, Steps, Tabular
 from onnxlet.registry import Registry
-from onnxlet.registry.requirements import Requirements
+from onnxlet.registry.writing.requirements import Requirements
 from onnxlet.store import open_store
+from onnxlet.values.manifest import Column, Steps, Tabular
+from onnxlet.version import __version__
 
 Run = Callable[..., Result]
 ONNXLET = [sys.executable, "-c", "from onnxlet.cli import main; main()"]

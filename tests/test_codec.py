@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from onnxlet.codec.decoding import decode_tensor, list_matrix, lists_in
-from onnxlet.codec.documents import UncertainError, brackets, parse_exact, parse_fast, place_in
-from onnxlet.codec.encoding import encode_records, encode_rows, encode_tensor
-from onnxlet.datatypes import DATATYPES
+from onnxlet.dataplane.codec.decoding import decode_tensor, list_matrix, lists_in
+from onnxlet.dataplane.codec.documents import UncertainError, brackets, parse_exact, parse_fast, place_in
+from onnxlet.dataplane.codec.encoding import encode_records, encode_rows, encode_tensor
+from onnxlet.dataplane.protocols.instances import write_answer
 from onnxlet.errors import InvalidInputError
-from onnxlet.protocols.instances import write_answer
-from onnxlet.signature import TensorSpec
-from onnxlet.tensors import Tensor
+from onnxlet.values.datatypes import DATATYPES
+from onnxlet.values.signature import TensorSpec
+from onnxlet.values.tensors import Tensor
 
 NUMERIC = [name for name, datatype in DATATYPES.items() if datatype.kind != "s"]
 

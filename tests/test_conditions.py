@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from onnxlet.conditions import matches, quoted
+from onnxlet.controlplane.etags import matches, quoted
 from onnxlet.errors import InvalidInputError
 
 

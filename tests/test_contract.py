@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onnxlet.errors import InvalidInputError
-from onnxlet.manifest import Bounds, Classification, Contract, Finding, Stage, Steps, canonical
-from onnxlet.tensors import Tensors
-from onnxlet.verify.contract import MOST_CLASSES, breaches, judge
-from onnxlet.verify.slices import MISSING, OTHERS, slicing_of, told_worst
-from onnxlet.verify.task import Target, Task, task_of
+from onnxlet.toolchain.verify.contract import MOST_CLASSES, breaches, judge
+from onnxlet.toolchain.workbench.slices import MISSING, OTHERS, slicing_of, told_worst
+from onnxlet.toolchain.workbench.task import Target, Task, task_of
+from onnxlet.values.manifest import Bounds, Classification, Contract, Finding, Stage, Steps, canonical
+from onnxlet.values.tensors import Tensors
 
 BINARY = Task("classification", (Target((0, 1), ("benign", "malignant")),))
 REGRESSION = Task("regression")

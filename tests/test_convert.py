@@ -42,15 +42,15 @@ from sklearn.semi_supervised import LabelPropagation
 from sklearn.svm import SVC, SVR, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
-from onnxlet.convert import convert
-from onnxlet.convert.directory import read_draft
-from onnxlet.engine import load_engine
 from onnxlet.errors import ConversionError, InvalidInputError, MissingExtraError, TrustRequiredError
-from onnxlet.golden import check
-from onnxlet.manifest import Draft
-from onnxlet.model import Model
-from onnxlet.signature import TensorSpec
-from onnxlet.verify import verify
+from onnxlet.serving.engine import load_engine
+from onnxlet.serving.golden import check
+from onnxlet.serving.model import Model
+from onnxlet.toolchain.convert import convert
+from onnxlet.toolchain.verify import verify
+from onnxlet.toolchain.workbench.directory import read_draft
+from onnxlet.values.manifest import Draft
+from onnxlet.values.signature import TensorSpec
 
 pytestmark = pytest.mark.toolchain
 
@@ -88,7 +88,7 @@ def model_in(folder: Path) -> Model:
     draft, _ = read_draft(folder)
     engine = load_engine(folder / "model.onnx", threads=1, optimized=False, run_deadline=10)
     fields = {field: getattr(draft, field) for field in draft.__struct_fields__}
-    from onnxlet.manifest import Manifest
+    from onnxlet.values.manifest import Manifest
 
     return Model(Manifest(**fields, model="m", version=1, created="", publisher="", artifacts=()), engine)
 
@@ -556,7 +556,7 @@ def test_an_estimator_that_was_never_fitted_says_so(tmp_path: Path) -> None:
 
 def test_other_answers_are_refused_with_what_was_measured(tmp_path: Path) -> None:
     features, target = trained.blobs()
-    from onnxlet.manifest import Tolerance
+    from onnxlet.values.manifest import Tolerance
 
     with pytest.raises(
         ConversionError, match=r"in float32 answers differ by up to .* on 120 rows|120 rows: in float32"
@@ -600,7 +600,7 @@ def test_a_disk_that_fills_leaves_nothing_half_written_and_says_so(tmp_path: Pat
     program = f"""
 import resource
 from pathlib import Path
-from onnxlet.convert import convert
+from onnxlet.toolchain.convert import convert
 from onnxlet.errors import UnavailableError
 
 # no file may grow beyond 20 kB, as on a full disk
@@ -736,7 +736,7 @@ def test_a_missing_extra_is_named(tmp_path: Path) -> None:
     (tmp_path / "model.joblib").write_bytes(b"")
     code = (
         "import sys; sys.modules['sklearn'] = sys.modules['skl2onnx'] = None\n"
-        "from pathlib import Path\nfrom onnxlet.convert import convert\n"
+        "from pathlib import Path\nfrom onnxlet.toolchain.convert import convert\n"
         f"convert(Path({str(tmp_path / 'model.joblib')!r}), Path('out'), trust=True)"
     )
 
@@ -748,7 +748,7 @@ def test_a_missing_extra_is_named(tmp_path: Path) -> None:
 
 def test_importing_the_toolchain_is_light() -> None:
     code = (
-        "import sys, onnxlet.convert, onnxlet.optimize, onnxlet.prepare\n"
+        "import sys, onnxlet.toolchain.convert, onnxlet.toolchain.optimize, onnxlet.toolchain.prepare\n"
         "heavy = {'sklearn', 'skl2onnx', 'onnx', 'onnxruntime', 'numpy', 'joblib', 'pandas'} & sys.modules.keys()\n"
         "assert not heavy, heavy"
     )

@@ -16,11 +16,11 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
-from onnxlet.convert import convert
-from onnxlet.engine import load_engine
-from onnxlet.golden import check, decode_cases, tolerance_here
-from onnxlet.manifest import Draft
-from onnxlet.prepare import prepare
+from onnxlet.serving.engine import load_engine
+from onnxlet.serving.golden import check, decode_cases, tolerance_here
+from onnxlet.toolchain.convert import convert
+from onnxlet.toolchain.prepare import prepare
+from onnxlet.values.manifest import Draft
 
 pytestmark = pytest.mark.toolchain
 

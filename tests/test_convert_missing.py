@@ -30,12 +30,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, RobustScaler, StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeRegressor
 
-from onnxlet.convert import convert
-from onnxlet.convert.evaluation import graph_answers
 from onnxlet.errors import ConversionError, ExecutionError
-from onnxlet.prepare import prepare
-from onnxlet.tensors import Tensors
-from onnxlet.verify.evaluation_data import opened
+from onnxlet.toolchain.convert import convert
+from onnxlet.toolchain.prepare import prepare
+from onnxlet.toolchain.workbench.evaluation import graph_answers
+from onnxlet.toolchain.workbench.evaluation_data import opened
+from onnxlet.values.tensors import Tensors
 
 pytestmark = pytest.mark.toolchain
 

@@ -13,16 +13,16 @@ from onnx import TensorProto, helper, numpy_helper
 import trained
 from models import tiny
 from onnxlet.cli import cli
-from onnxlet.convert import convert
-from onnxlet.convert.directory import read_draft
-from onnxlet.engine import load_engine
 from onnxlet.errors import ConversionError, InvalidInputError
-from onnxlet.golden import check
-from onnxlet.manifest import Draft
-from onnxlet.prepare import prepare
-from onnxlet.signature import TensorSpec
-from onnxlet.tensors import Tensor
-from onnxlet.verify import verify
+from onnxlet.serving.engine import load_engine
+from onnxlet.serving.golden import check
+from onnxlet.toolchain.convert import convert
+from onnxlet.toolchain.prepare import prepare
+from onnxlet.toolchain.verify import verify
+from onnxlet.toolchain.workbench.directory import read_draft
+from onnxlet.values.manifest import Draft
+from onnxlet.values.signature import TensorSpec
+from onnxlet.values.tensors import Tensor
 
 pytestmark = pytest.mark.toolchain
 

@@ -33,18 +33,18 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PowerTransformer, StandardScaler
 from sklearn.svm import LinearSVC
 
-from onnxlet.convert import convert
-from onnxlet.dataplane import DataPlane
+from onnxlet.dataplane.dispatch import DataPlane
+from onnxlet.dataplane.lambda_events import handle
 from onnxlet.errors import ConversionError, InvalidInputError
-from onnxlet.gateway import handle
-from onnxlet.manifest import Draft, Tolerance
-from onnxlet.predictor import Predictor
-from onnxlet.prepare import prepare
 from onnxlet.registry import Registry
+from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
-from onnxlet.signature import TensorSpec
 from onnxlet.store import open_store
-from onnxlet.verify import compare
+from onnxlet.toolchain.convert import convert
+from onnxlet.toolchain.prepare import prepare
+from onnxlet.toolchain.workbench.comparison import compare
+from onnxlet.values.manifest import Draft, Tolerance
+from onnxlet.values.signature import TensorSpec
 
 pytestmark = pytest.mark.toolchain
 

@@ -31,15 +31,15 @@ from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from onnxlet.cli import cli
-from onnxlet.convert import convert
-from onnxlet.dataplane import DataPlane
+from onnxlet.dataplane.dispatch import DataPlane
+from onnxlet.dataplane.lambda_events import handle
 from onnxlet.errors import InvalidInputError
-from onnxlet.gateway import handle
-from onnxlet.manifest import Draft
-from onnxlet.predictor import Predictor
+from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
 from onnxlet.store import open_store
-from onnxlet.verify import verify
+from onnxlet.toolchain.convert import convert
+from onnxlet.toolchain.verify import verify
+from onnxlet.values.manifest import Draft
 from trained import Array
 
 pytestmark = pytest.mark.toolchain

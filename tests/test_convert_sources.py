@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from onnxlet.convert import convert
 from onnxlet.errors import ConversionError, InvalidInputError, MissingExtraError
+from onnxlet.toolchain.convert import convert
 
 OPENINGS = {
     # what a file begins with: which package reads it, from which extra

@@ -20,18 +20,18 @@ from onnx import helper
 from doors import Shop, spec
 from models import tiny
 from onnxlet import errors
-from onnxlet.aliases import Route, decode_alias, encode
-from onnxlet.dataplane import MAX_REQUEST, MAX_RESPONSE, DataPlane, owns_path
+from onnxlet.dataplane.dispatch import MAX_REQUEST, MAX_RESPONSE, DataPlane, owns_path
+from onnxlet.dataplane.lambda_events import to_event_answer
+from onnxlet.dataplane.messages import Request
+from onnxlet.dataplane.protocols import tfserving
 from onnxlet.errors import OnnxletError
-from onnxlet.gateway import to_event_answer
-from onnxlet.golden import decode_cases, encode_cases
-from onnxlet.keys import alias_key
-from onnxlet.messages import Request
-from onnxlet.predictor import Predictor
-from onnxlet.protocols import tfserving
-from onnxlet.refs import Ref
+from onnxlet.serving.golden import decode_cases, encode_cases
+from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
 from onnxlet.store import Store, open_store
+from onnxlet.values.aliases import Route, decode_alias, encode
+from onnxlet.values.keys import alias_key
+from onnxlet.values.refs import Ref
 
 BODY = b'{"instances": [1]}'
 

@@ -16,11 +16,11 @@ import pytest
 from onnx import TensorProto
 
 from models import tiny
-from onnxlet.datatypes import DATATYPES
-from onnxlet.engine import OnnxEngine, load_engine
 from onnxlet.errors import DeadlineExceededError, ExecutionError, InvalidInputError, RejectedModelError
-from onnxlet.signature import Signature, TensorSpec
-from onnxlet.tensors import Tensor
+from onnxlet.serving.engine import OnnxEngine, load_engine
+from onnxlet.values.datatypes import DATATYPES
+from onnxlet.values.signature import Signature, TensorSpec
+from onnxlet.values.tensors import Tensor
 
 
 def opened(model: onnx.ModelProto, folder: Path, *, run_deadline: float = 10, external: bool = False) -> OnnxEngine:
@@ -242,7 +242,7 @@ def test_deadlines_hold_after_a_fork(tmp_path: Path) -> None:
         """
         import multiprocessing, sys
         import numpy as np
-        from onnxlet.engine import load_engine
+        from onnxlet.serving.engine import load_engine
         from onnxlet.errors import DeadlineExceededError
         engine = load_engine(sys.argv[1], threads=1, optimized=False, run_deadline=0.1)
         def run():
@@ -268,7 +268,7 @@ def test_nothing_is_written_or_said_by_the_runtime(tmp_path: Path) -> None:
         os.environ.pop("ORT_DISABLE_TELEMETRY", None)
         os.environ["HOME"] = sys.argv[2]
         import numpy as np
-        from onnxlet.engine import load_engine
+        from onnxlet.serving.engine import load_engine
         from onnxlet.errors import ExecutionError
         engine = load_engine(sys.argv[1], threads=1, optimized=False, run_deadline=1)
         try:

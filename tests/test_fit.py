@@ -14,13 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onnxlet.errors import InvalidInputError
-from onnxlet.fit import costing, sizing
-from onnxlet.fit.findings import Latency
-from onnxlet.fit.fitting import compute, obstacles
-from onnxlet.fit.limits import MOST_MEMORY, SENSIBLE_MEMORY
-from onnxlet.fit.package import PARTS, Weight, built_bytes, recorded_weights
-from onnxlet.fit.prices import SHIPPED, read_prices, write_prices
-from onnxlet.fit.report import Arithmetic, AtThreads, Machine, Measured, Report, money, seconds, summary
+from onnxlet.toolchain.fit import costing, sizing
+from onnxlet.toolchain.fit.findings import Latency
+from onnxlet.toolchain.fit.fitting import compute, obstacles
+from onnxlet.toolchain.fit.limits import MOST_MEMORY, SENSIBLE_MEMORY
+from onnxlet.toolchain.fit.package import PARTS, Weight, built_bytes, recorded_weights
+from onnxlet.toolchain.fit.prices import SHIPPED, read_prices, write_prices
+from onnxlet.toolchain.fit.report import Arithmetic, AtThreads, Machine, Measured, Report, money, seconds, summary
 
 MB = 2**20
 DAY = dt.date(2026, 11, 1)
@@ -201,7 +201,7 @@ def test_prices_that_a_full_disk_does_not_take_leave_nothing(tmp_path: Path) -> 
 import resource
 from pathlib import Path
 from onnxlet.errors import InvalidInputError
-from onnxlet.fit.prices import write_prices
+from onnxlet.toolchain.fit.prices import write_prices
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
 try:

@@ -17,7 +17,6 @@ import registries
 from faults import FragileStore
 from models import tiny
 from onnxlet.cli import cli
-from onnxlet.engine import load_engine
 from onnxlet.errors import (
     GoldenMismatchError,
     InvalidInputError,
@@ -27,15 +26,16 @@ from onnxlet.errors import (
     TooLargeError,
     VersionNotFoundError,
 )
-from onnxlet.fit.fitting import fit
-from onnxlet.fit.observing import of_rows, peak_bytes
-from onnxlet.fit.prices import read_prices
-from onnxlet.fit.report import Report
-from onnxlet.golden import GoldenCase, encode_cases
-from onnxlet.keys import manifest_key
-from onnxlet.manifest import canonical
 from onnxlet.registry import Registry
+from onnxlet.serving.engine import load_engine
+from onnxlet.serving.golden import GoldenCase, encode_cases
 from onnxlet.store import Store, open_store
+from onnxlet.toolchain.fit.fitting import fit
+from onnxlet.toolchain.fit.observing import of_rows, peak_bytes
+from onnxlet.toolchain.fit.prices import read_prices
+from onnxlet.toolchain.fit.report import Report
+from onnxlet.values.keys import manifest_key
+from onnxlet.values.manifest import canonical
 
 PRICES = read_prices()
 Run = Callable[..., Result]

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from doors import COLUMNS, FEATURES, Shop
+from onnxlet.dataplane.lambda_events import handle, to_request
 from onnxlet.errors import InvalidInputError, InvalidNameError, ModelNotFoundError
-from onnxlet.gateway import handle, to_request
 from onnxlet.store import Store
 
 EVENTS = Path(__file__).parent / "events"

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from models import tiny
-from onnxlet.datatypes import DATATYPES
-from onnxlet.engine import load_engine
 from onnxlet.errors import GoldenMismatchError, IntegrityError, InvalidInputError
-from onnxlet.golden import GoldenCase, architecture, check, decode_cases, encode_cases, tolerance_here
-from onnxlet.manifest import Golden, Tolerance
-from onnxlet.signature import Signature
-from onnxlet.tensors import Tensor, Tensors
+from onnxlet.serving.engine import load_engine
+from onnxlet.serving.golden import GoldenCase, architecture, check, decode_cases, encode_cases, tolerance_here
+from onnxlet.values.datatypes import DATATYPES
+from onnxlet.values.manifest import Golden, Tolerance
+from onnxlet.values.signature import Signature
+from onnxlet.values.tensors import Tensor, Tensors
 
 numbers = st.sampled_from([datatype.numpy for datatype in DATATYPES.values() if datatype.kind != "s"]).flatmap(
     lambda dtype: hnp.arrays(dtype, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0))

@@ -13,12 +13,12 @@ import pytest
 from models import tiny
 from onnxlet.batch.events import handle
 from onnxlet.errors import ContractFailedError, ModelNotFoundError, StoreUnavailableError
-from onnxlet.predictor import Predictor
-from onnxlet.refs import parse_ref
 from onnxlet.registry import Registry
-from onnxlet.registry.requirements import Requirements
+from onnxlet.registry.writing.requirements import Requirements
+from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
 from onnxlet.store import Blob, Entry, Store
+from onnxlet.values.refs import parse_ref
 from templates import grants, listing, stack
 
 WRITTEN_ONCE = ("models/*", "history/*")

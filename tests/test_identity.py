@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from onnxlet.identity import caller
+from onnxlet.controlplane.caller import caller
 
 ARN = "arn:aws:iam::123456789012:user/ada"
 

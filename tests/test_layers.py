@@ -85,8 +85,8 @@ def test_the_core_layer_leaves_the_toolchain_and_the_command_behind(lambda_pytho
     subprocess.run(["make", "build-CoreLayer"], cwd=LAYERS / "core", env=environ, check=True, capture_output=True)
     built = tmp_path / "python" / "onnxlet"
     modules = {path.stem for path in built.iterdir()}
-    assert not modules & {"cli", "convert", "local", "optimize", "prepare", "synthesis", "verify"}
-    assert {"dataplane", "app", "registry", "predictor"} <= modules
+    assert not modules & {"cli", "local", "toolchain"}
+    assert {"dataplane", "controlplane", "registry", "serving", "batch"} <= modules
     assert {path.name.split(".")[1] for path in tmp_path.rglob("*.pyc")} == {"cpython-313"}
 
 

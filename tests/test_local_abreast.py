@@ -18,10 +18,10 @@ from onnx import helper
 
 from doors import Shop, spec
 from models.tiny import classifier_package, publish
-from onnxlet.codec import documents
+from onnxlet.dataplane.codec import documents
+from onnxlet.dataplane.messages import Request, Response
 from onnxlet.local.abreast import Abreast, Deliver
 from onnxlet.local.pace import QUICK
-from onnxlet.messages import Request, Response
 from onnxlet.store import Store
 
 WEIGHTS = np.random.default_rng(0).normal(size=(3, 40)).astype(np.float32)

@@ -15,10 +15,10 @@ from operator import attrgetter
 import pytest
 import uvicorn
 
+from onnxlet.dataplane.messages import Request, Response
 from onnxlet.local import express as module
 from onnxlet.local.asgi import Receive, Scope, Send, read_body, send_response
 from onnxlet.local.express import LONGEST_HEAD, express, read_head
-from onnxlet.messages import Request, Response
 
 TIMEOUT = 20
 KEEP_ALIVE = 1

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onnxlet.aliases import Alias, HistoryEntry, Route, decode_alias, decode_entry, encode
 from onnxlet.errors import IntegrityError
-from onnxlet.manifest import (
+from onnxlet.values.aliases import Alias, HistoryEntry, Route, decode_alias, decode_entry, encode
+from onnxlet.values.manifest import (
     Artifact,
     Classification,
     Column,
@@ -22,7 +22,7 @@ from onnxlet.manifest import (
     digest,
     encode_manifest,
 )
-from onnxlet.signature import Signature, TensorSpec
+from onnxlet.values.signature import Signature, TensorSpec
 
 FEATURES = TensorSpec("features", "FP32", (-1, 2))
 PROBABILITIES = TensorSpec("probabilities", "FP32", (-1, 2))

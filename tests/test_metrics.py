@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onnxlet.verify.bootstrap import FEWEST_ROWS, estimates, resampled
-from onnxlet.verify.metrics import (
+from onnxlet.toolchain.verify.bootstrap import FEWEST_ROWS, estimates, resampled
+from onnxlet.toolchain.workbench.metrics import (
     CALIBRATION_BINS,
     ClassificationMeasures,
     MeanMeasure,

@@ -12,11 +12,11 @@ from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
 from models import tiny
-from onnxlet.app import create_app
-from onnxlet.dataplane import DataPlane, owns_path
-from onnxlet.messages import Request
-from onnxlet.predictor import Predictor
+from onnxlet.controlplane.app import create_app
+from onnxlet.dataplane.dispatch import DataPlane, owns_path
+from onnxlet.dataplane.messages import Request
 from onnxlet.registry import Registry
+from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
 from onnxlet.store import Store
 

@@ -16,15 +16,15 @@ from onnx import TensorProto, helper, numpy_helper
 import nets
 import trained
 from models import tiny
-from onnxlet.convert.directory import read_draft, write_draft
-from onnxlet.engine import load_engine
 from onnxlet.errors import InvalidInputError
-from onnxlet.golden import check, decode_cases
-from onnxlet.manifest import Tolerance
-from onnxlet.optimize import optimize
-from onnxlet.optimize.dynamic_int8 import WEIGHINGS, quantize
-from onnxlet.optimize.graph import simplified, survey
-from onnxlet.optimize.latency import Latency, latency_of
+from onnxlet.serving.engine import load_engine
+from onnxlet.serving.golden import check, decode_cases
+from onnxlet.toolchain.optimize import optimize
+from onnxlet.toolchain.optimize.dynamic_int8 import WEIGHINGS, quantize
+from onnxlet.toolchain.optimize.graph import simplified, survey
+from onnxlet.toolchain.optimize.latency import Latency, latency_of
+from onnxlet.toolchain.workbench.directory import read_draft, write_draft
+from onnxlet.values.manifest import Tolerance
 
 pytest.importorskip("sklearn")  # its metrics
 pytestmark = pytest.mark.toolchain
@@ -44,7 +44,7 @@ def perceptron() -> Any:  # noqa: ANN401
 
 def converted(folder: Path, estimator: Any, features: Any, target: Any) -> tuple[Path, Path]:  # noqa: ANN401
     """The estimator converted, and its data."""
-    from onnxlet.convert import convert
+    from onnxlet.toolchain.convert import convert
 
     data = trained.csv_of(folder / "data.csv", features, target)
     convert(trained.saved(estimator, folder), folder / "out", data=data, target="target", trust=True)
@@ -188,7 +188,7 @@ def test_a_handful_of_rows_proves_no_smaller_graph(tmp_path: Path, monkeypatch: 
     directory, data = converted(tmp_path, *perceptron())
     few = tmp_path / "few.csv"
     few.write_text("".join(data.read_text().splitlines(keepends=True)[:4]))
-    monkeypatch.setattr("onnxlet.optimize.optimization.SMALL", 0)
+    monkeypatch.setattr("onnxlet.toolchain.optimize.optimization.SMALL", 0)
 
     done = optimize(directory, data=few, target="target").optimization
 

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 import nets
-from onnxlet.convert import convert
-from onnxlet.convert.directory import source_digest
-from onnxlet.convert.evaluation import PREDICTION
-from onnxlet.engine import load_engine
 from onnxlet.errors import InvalidInputError
-from onnxlet.manifest import Bounds, Draft, Optimization
-from onnxlet.optimize import optimize
-from onnxlet.verify import verify
-from onnxlet.verify.reference import ONNX, SOURCE, Reference, write_reference
+from onnxlet.serving.engine import load_engine
+from onnxlet.toolchain.convert import convert
+from onnxlet.toolchain.optimize import optimize
+from onnxlet.toolchain.verify import verify
+from onnxlet.toolchain.workbench.directory import source_digest
+from onnxlet.toolchain.workbench.evaluation import PREDICTION
+from onnxlet.toolchain.workbench.reference import ONNX, SOURCE, Reference, write_reference
+from onnxlet.values.manifest import Bounds, Draft, Optimization
 
 pytest.importorskip("sklearn")
 pytestmark = pytest.mark.toolchain

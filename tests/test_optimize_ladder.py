@@ -11,12 +11,12 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 import nets
-from onnxlet.convert.directory import told_of_disks
-from onnxlet.engine import load_engine
 from onnxlet.errors import InvalidInputError, UnavailableError
-from onnxlet.manifest import Bounds, Draft, Optimization, Rung
-from onnxlet.optimize import optimize
-from onnxlet.prepare import prepare
+from onnxlet.serving.engine import load_engine
+from onnxlet.toolchain.optimize import optimize
+from onnxlet.toolchain.prepare import prepare
+from onnxlet.toolchain.workbench.directory import told_of_disks
+from onnxlet.values.manifest import Bounds, Draft, Optimization, Rung
 
 pytest.importorskip("sklearn")
 pytestmark = pytest.mark.toolchain

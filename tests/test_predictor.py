@@ -16,8 +16,6 @@ from msgspec.structs import replace
 
 from faults import FragileStore
 from models import tiny
-from onnxlet import keys
-from onnxlet.aliases import Route, decode_alias, encode
 from onnxlet.errors import (
     AliasNotFoundError,
     DeadlineExceededError,
@@ -30,15 +28,17 @@ from onnxlet.errors import (
     StoreUnavailableError,
     VersionNotFoundError,
 )
-from onnxlet.golden import decode_cases, encode_cases
-from onnxlet.manifest import Column, Manifest, Steps, Tabular, decode_manifest, digest, encode_manifest
-from onnxlet.predictor import Predictor, Served
-from onnxlet.refs import parse_ref
 from onnxlet.registry import Registry
-from onnxlet.routing import choose
+from onnxlet.serving.golden import decode_cases, encode_cases
+from onnxlet.serving.predictor import Predictor, Served
+from onnxlet.serving.routing import choose
 from onnxlet.settings import MIB, Settings
-from onnxlet.signature import Signature, TensorSpec
 from onnxlet.store import Store, open_store
+from onnxlet.values import keys
+from onnxlet.values.aliases import Route, decode_alias, encode
+from onnxlet.values.manifest import Column, Manifest, Steps, Tabular, decode_manifest, digest, encode_manifest
+from onnxlet.values.refs import parse_ref
+from onnxlet.values.signature import Signature, TensorSpec
 
 ROWS = np.array([[1.0, 2.0, 3.0], [2.0, 2.0, 1.0]], dtype=np.float32)
 TTL = 0.25

@@ -12,13 +12,13 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from models import tiny
-from onnxlet.convert.directory import write_draft
-from onnxlet.engine import load_engine
 from onnxlet.errors import DeadlineExceededError, InvalidInputError, RejectedModelError
-from onnxlet.golden import architecture, check, decode_cases
-from onnxlet.manifest import Draft, digest
-from onnxlet.prepare import prepare
-from onnxlet.signature import Signature, TensorSpec
+from onnxlet.serving.engine import load_engine
+from onnxlet.serving.golden import architecture, check, decode_cases
+from onnxlet.toolchain.prepare import prepare
+from onnxlet.toolchain.workbench.directory import write_draft
+from onnxlet.values.manifest import Draft, digest
+from onnxlet.values.signature import Signature, TensorSpec
 
 
 def saved(model: onnx.ModelProto, folder: Path) -> Path:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from onnxlet import errors
+from onnxlet.controlplane.problem import describe, kinds, respond, status_of
 from onnxlet.errors import DigestMismatchError, ModelNotFoundError, OnnxletError, StoreUnavailableError
-from onnxlet.problem import describe, kinds, respond, status_of
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,14 @@ import pytest
 from click.testing import CliRunner, Result
 from starlette.testclient import TestClient
 
-from onnxlet.app import create_app
 from onnxlet.cli import cli
+from onnxlet.controlplane.app import create_app
 from onnxlet.errors import ContractFailedError, ContractMissingError, IntegrityError, InvalidInputError
-from onnxlet.manifest import Bounds, Contract, Finding
 from onnxlet.registry import Registry
-from onnxlet.registry.requirements import GATE, Requirements
+from onnxlet.registry.writing.requirements import GATE, Requirements
 from onnxlet.settings import Settings
 from onnxlet.store import Store, open_store
+from onnxlet.values.manifest import Bounds, Contract, Finding
 from registries import DRAFT, routed
 
 FAILED, HELD, NONE = 1, 2, 3

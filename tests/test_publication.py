@@ -21,10 +21,10 @@ from onnxlet.cli.frame import Interrupted
 from onnxlet.cli.output import Output
 from onnxlet.cli.publication import Publication
 from onnxlet.errors import AliasNotFoundError, ModelNotFoundError, OnnxletError, StoreUnavailableError
-from onnxlet.keys import alias_key
 from onnxlet.registry import Registry
 from onnxlet.store import Blob, open_store
 from onnxlet.store.memory import MemoryStore
+from onnxlet.values.keys import alias_key
 from registries import DRAFT, routed
 
 ONNXLET = [sys.executable, "-c", "from onnxlet.cli import main; main()"]
@@ -159,7 +159,7 @@ def test_an_output_that_nobody_reads_ends_it_with_what_was_done(words: tuple[str
 def test_what_cannot_be_measured_is_published_all_the_same(
     words: tuple[str, ...], directory_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("onnxlet.fit.measuring.PROBE_SECONDS", 0.001)
+    monkeypatch.setattr("onnxlet.toolchain.fit.measuring.PROBE_SECONDS", 0.001)
 
     result = CliRunner().invoke(cli, ["--store", directory_url, *words, "--promote"])
     assert (result.exit_code, result.stdout) == (0, "m:1\n"), result.stderr

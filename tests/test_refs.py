@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onnxlet.errors import InvalidNameError
-from onnxlet.refs import MAX_VERSION, Ref, check_alias_name, check_model_name, check_version, parse_ref
+from onnxlet.values.refs import MAX_VERSION, Ref, check_alias_name, check_model_name, check_version, parse_ref
 
 NAMES = st.from_regex(r"\A[A-Za-z0-9]([A-Za-z0-9_-]|\.[A-Za-z0-9_-]){0,40}\Z")
 ALIASES = st.from_regex(r"\A[A-Za-z0-9_][A-Za-z0-9_-]{0,40}\Z")

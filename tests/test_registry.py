@@ -11,7 +11,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from onnxlet import keys
 from onnxlet.errors import (
     AliasNotFoundError,
     ConflictError,
@@ -25,11 +24,12 @@ from onnxlet.errors import (
     TooLargeError,
     VersionNotFoundError,
 )
-from onnxlet.manifest import Golden, digest, encode_manifest
-from onnxlet.refs import Ref
 from onnxlet.registry import Registry, VersionSummary
 from onnxlet.store import Entry, Store, open_store
 from onnxlet.store.memory import MemoryStore
+from onnxlet.values import keys
+from onnxlet.values.manifest import Golden, digest, encode_manifest
+from onnxlet.values.refs import Ref
 from registries import DRAFT, publish, routed
 
 
@@ -452,10 +452,16 @@ def test_a_conditional_write_that_fails_for_another_reason_is_not_taken_for_a_lo
 
 
 def test_the_data_planes_part_imports_neither_the_registry_nor_a_thread_pool() -> None:
-    code = "import sys, onnxlet.registry.servable; print(*sorted(sys.modules))"
+    code = "import sys, onnxlet.registry.reading.servable; print(*sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
-    assert "onnxlet.registry.servable" in loaded
-    for module in ("onnxlet.registry.registry", "onnxlet.registry.moving", "concurrent.futures", "numpy", "random"):
+    assert "onnxlet.registry.reading.servable" in loaded
+    for module in (
+        "onnxlet.registry.registry",
+        "onnxlet.registry.writing.moving",
+        "concurrent.futures",
+        "numpy",
+        "random",
+    ):
         assert module not in loaded
 
 

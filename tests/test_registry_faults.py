@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from onnxlet.manifest import digest
 from onnxlet.registry import Registry
 from onnxlet.store import Store, open_store
+from onnxlet.values.manifest import digest
 from registries import publish, routed
 from registry_processes import promote_often, promote_until_killed, publish_once, publish_until_killed
 

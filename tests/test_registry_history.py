@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from onnxlet.aliases import decode_alias, decode_entry, encode
 from onnxlet.errors import HistoryBrokenError
-from onnxlet.manifest import canonical, digest
 from onnxlet.registry import Registry
 from onnxlet.store import Entry, Store
 from onnxlet.store.memory import MemoryStore
+from onnxlet.values.aliases import decode_alias, decode_entry, encode
+from onnxlet.values.manifest import canonical, digest
 from registries import publish
 
 ALIAS = "aliases/m/production.json"

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from onnxlet.aliases import PREVIOUS_KEPT, encode
 from onnxlet.errors import (
     AliasNotFoundError,
     HistoryBrokenError,
@@ -18,11 +17,12 @@ from onnxlet.errors import (
     PreconditionFailedError,
     VersionNotFoundError,
 )
-from onnxlet.manifest import digest
 from onnxlet.registry import Registry
-from onnxlet.registry.moving import ABSENT
+from onnxlet.registry.writing.moving import ABSENT
 from onnxlet.store import Entry, Store
 from onnxlet.store.memory import MemoryStore
+from onnxlet.values.aliases import PREVIOUS_KEPT, encode
+from onnxlet.values.manifest import digest
 from registries import publish, routed
 
 PRODUCTION = "aliases/m/production.json"

@@ -16,12 +16,12 @@ from onnxlet.errors import (
     VersionInUseError,
     VersionNotFoundError,
 )
-from onnxlet.manifest import digest
-from onnxlet.refs import Ref
 from onnxlet.registry import Registry
-from onnxlet.registry.servable import MOVES, servable_digest, servable_versions
+from onnxlet.registry.reading.servable import MOVES, servable_digest, servable_versions
 from onnxlet.store import Blob, Entry, Store
 from onnxlet.store.memory import MemoryStore
+from onnxlet.values.manifest import digest
+from onnxlet.values.refs import Ref
 from registries import publish, routed
 
 HOUR = timedelta(hours=1)

@@ -11,13 +11,13 @@ import msgspec
 import numpy as np
 import pytest
 
-from onnxlet.manifest import Bounds, Calibration, Golden, Optimization, Provenance, Rung
-from onnxlet.tensors import Tensors
-from onnxlet.verify.contract import judge
-from onnxlet.verify.plots import decades, plots_of
-from onnxlet.verify.report import report_of
-from onnxlet.verify.slices import slicing_of
-from onnxlet.verify.task import Target, Task
+from onnxlet.toolchain.verify.contract import judge
+from onnxlet.toolchain.verify.plots import decades, plots_of
+from onnxlet.toolchain.verify.report import report_of
+from onnxlet.toolchain.workbench.slices import slicing_of
+from onnxlet.toolchain.workbench.task import Target, Task
+from onnxlet.values.manifest import Bounds, Calibration, Golden, Optimization, Provenance, Rung
+from onnxlet.values.tensors import Tensors
 from registries import DRAFT
 
 EVIL = "<script>alert('x')</script>&\"'"

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from models import tiny
+from onnxlet.batch.book import decode_report
 from onnxlet.batch.events import handle, keys_to_score
-from onnxlet.batch.report import decode_report
 from onnxlet.errors import InvalidInputError, ModelNotFoundError, ObjectNotFoundError, StoreUnavailableError
-from onnxlet.predictor import Predictor
+from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
 from onnxlet.store import Store, open_store
 

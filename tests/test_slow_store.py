@@ -12,9 +12,9 @@ from threading import Event, Thread
 import pytest
 
 from doors import Shop
-from onnxlet.dataplane import DataPlane
-from onnxlet.messages import Request, Response
-from onnxlet.predictor import Predictor
+from onnxlet.dataplane.dispatch import DataPlane
+from onnxlet.dataplane.messages import Request, Response
+from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
 from onnxlet.store import open_store
 

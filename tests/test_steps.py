@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from onnxlet.errors import ExecutionError, InvalidInputError
-from onnxlet.manifest import Classification, Column, Steps, Tabular
-from onnxlet.signature import Signature, TensorSpec
 from onnxlet.steps import classifier_of, classify, columns_signature, columns_to_inputs
-from onnxlet.tensors import Tensor, Tensors
+from onnxlet.values.manifest import Classification, Column, Steps, Tabular
+from onnxlet.values.signature import Signature, TensorSpec
+from onnxlet.values.tensors import Tensor, Tensors
 
 MATRIX = Tabular(
     columns=(Column("age", "FP32"), Column("smoker", "BOOL"), Column("packs", "INT64", default=0)), input="x"

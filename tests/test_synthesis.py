@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from models import tiny
-from onnxlet.engine import OnnxEngine, load_engine
 from onnxlet.errors import RejectedModelError
-from onnxlet.manifest import Classification, Column, Steps, Tabular, Tolerance
-from onnxlet.synthesis import (
+from onnxlet.serving.engine import OnnxEngine, load_engine
+from onnxlet.toolchain.workbench.synthesis import (
     arbitrary_rows,
     between_whole_numbers,
     clear_rows,
@@ -26,7 +25,8 @@ from onnxlet.synthesis import (
     synthetic_rows,
     telling_order,
 )
-from onnxlet.tensors import Tensors
+from onnxlet.values.manifest import Classification, Column, Steps, Tabular, Tolerance
+from onnxlet.values.tensors import Tensors
 
 
 def patients(count: int = 200) -> Tensors:

@@ -41,7 +41,7 @@ def test_elsewhere_a_metric_is_a_log_record(
 def test_the_predictor_imports_none_of_what_the_data_plane_must_not() -> None:
     code = """
 import sys
-import onnxlet.predictor
+import onnxlet.serving.predictor
 heavy = "fastapi starlette mangum boto3 botocore pydantic click onnx tqdm uvicorn logging tempfile concurrent obstore"
 print([name for name in heavy.split() if name in sys.modules])
 """

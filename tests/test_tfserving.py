@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from onnx import helper
 
 from doors import COLUMNS, Shop, spec
-from onnxlet.codec.documents import parse_exact
+from onnxlet.dataplane.codec.documents import parse_exact
+from onnxlet.dataplane.protocols.instances import read_body, read_document
 from onnxlet.errors import InvalidInputError
-from onnxlet.manifest import Column, Steps, Tabular
-from onnxlet.model import Model
-from onnxlet.protocols.instances import read_body, read_document
-from onnxlet.refs import Ref
+from onnxlet.serving.model import Model
 from onnxlet.store import Store
+from onnxlet.values.manifest import Column, Steps, Tabular
+from onnxlet.values.refs import Ref
 
 FEATURES = [[number / 10 for number in range(30)]]
 

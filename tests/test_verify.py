@@ -21,19 +21,19 @@ from hypothesis.extra import numpy as arrays
 import nets
 import trained
 from models import tiny
-from onnxlet.cache import ArtifactCache
-from onnxlet.convert.directory import read_draft
-from onnxlet.convert.evaluation import COLUMN_BATCH, answers_to
 from onnxlet.errors import InvalidInputError, RejectedModelError
-from onnxlet.manifest import Bounds, Steps, Tabular, Tolerance
-from onnxlet.prepare import prepare
 from onnxlet.registry import Registry
+from onnxlet.serving.artifact_cache import ArtifactCache
 from onnxlet.settings import Settings
 from onnxlet.steps import Names
 from onnxlet.store import open_store
-from onnxlet.verify import compare, distances, untie, verify
-from onnxlet.verify.evaluation_data import RUN_DEADLINE, opened
-from onnxlet.verify.reference import (
+from onnxlet.toolchain.prepare import prepare
+from onnxlet.toolchain.verify import verify
+from onnxlet.toolchain.workbench.comparison import compare, distances, untie
+from onnxlet.toolchain.workbench.directory import read_draft
+from onnxlet.toolchain.workbench.evaluation import COLUMN_BATCH, answers_to
+from onnxlet.toolchain.workbench.evaluation_data import RUN_DEADLINE, opened
+from onnxlet.toolchain.workbench.reference import (
     ONNX,
     REFERENCE,
     SOURCE,
@@ -42,6 +42,7 @@ from onnxlet.verify.reference import (
     read_reference,
     write_reference,
 )
+from onnxlet.values.manifest import Bounds, Steps, Tabular, Tolerance
 
 floats = arrays.arrays(np.float32, st.integers(1, 20), elements=st.floats(width=32))
 
@@ -143,7 +144,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Converted:
     pytest.importorskip("sklearn")
     from sklearn.linear_model import LogisticRegression
 
-    from onnxlet.convert import convert
+    from onnxlet.toolchain.convert import convert
 
     folder = tmp_path_factory.mktemp("made")
     features, target = trained.blobs()
@@ -192,7 +193,7 @@ def test_a_report_that_a_full_disk_does_not_take_leaves_nothing(converted: Conve
 import resource
 from pathlib import Path
 from onnxlet.errors import InvalidInputError
-from onnxlet.verify import verify
+from onnxlet.toolchain.verify import verify
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 try:

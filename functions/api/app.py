@@ -6,8 +6,8 @@ from typing import Any
 
 from mangum.adapter import DEFAULT_TEXT_MIME_TYPES, Mangum
 
-from onnxlet.app import create_app
-from onnxlet.openapi import PROBLEM
+from onnxlet.controlplane.app import create_app
+from onnxlet.controlplane.openapi import PROBLEM
 from onnxlet.registry import Registry
 from onnxlet.settings import Settings
 from onnxlet.store import open_store

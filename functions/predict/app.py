@@ -4,9 +4,9 @@ import os
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-from onnxlet.dataplane import DataPlane
-from onnxlet.gateway import Event, handle
-from onnxlet.predictor import Predictor
+from onnxlet.dataplane.dispatch import DataPlane
+from onnxlet.dataplane.lambda_events import Event, handle
+from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
 from onnxlet.store import open_store
 

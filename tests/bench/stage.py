@@ -28,10 +28,10 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from onnxlet.convert import convert
-from onnxlet.prepare import prepare
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
+from onnxlet.toolchain.convert import convert
+from onnxlet.toolchain.prepare import prepare
 
 BUCKET = "bench"
 REPOSITORY = Path(__file__).parents[2]

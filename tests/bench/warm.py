@@ -12,11 +12,11 @@ from cold import BUILT, HANDLER, PROBES, run_probe
 from row import Row, interleaved, quantiles
 from stage import Stage
 
-from onnxlet.predictor import Predictor
-from onnxlet.protocols.instances import read_body, write_answer
-from onnxlet.refs import Ref
+from onnxlet.dataplane.protocols.instances import read_body, write_answer
+from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
 from onnxlet.store import open_store
+from onnxlet.values.refs import Ref
 
 MICRO = 1e6
 IMAGE = (1, 3, 224, 224)

@@ -19,7 +19,7 @@ class Trained:
     target: str | tuple[str, ...] | None
     alone: Callable[[], object]
     options: Mapping[str, Any] = field(default_factory=dict)
-    """What `onnxlet.convert.convert` is told besides."""
+    """What `onnxlet.toolchain.convert.convert` is told besides."""
 
 
 @dataclass(frozen=True)

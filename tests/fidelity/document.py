@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from fidelity.environments import ENVIRONMENTS, MEASURED, REPOSITORY
 from fidelity.row import Head, Row, Speed, read
-from onnxlet.optimize.latency import NOT_SLOWER, UNNOTICED, Latency
+from onnxlet.toolchain.optimize.latency import NOT_SLOWER, UNNOTICED, Latency
 
 NEAR = 1e-5
 """The largest relative distance between the framework and its graph."""

@@ -12,18 +12,18 @@ from typing import Any
 
 from fidelity.case import Case, Trained
 from fidelity.row import Row, Speed
-from onnxlet.convert import convert
-from onnxlet.convert.directory import MODEL, read_draft
 from onnxlet.errors import ConversionError, InvalidInputError
-from onnxlet.manifest import Contract, Draft
-from onnxlet.optimize import optimize
-from onnxlet.optimize.rows import rows_of
-from onnxlet.optimize.trial import Bench, Tried
-from onnxlet.verify import verify
-from onnxlet.verify.evaluation_data import opened
-from onnxlet.verify.findings import scaled_distances
-from onnxlet.verify.reference import ONNX, SOURCE, read_reference
-from onnxlet.verify.task import task_of
+from onnxlet.toolchain.convert import convert
+from onnxlet.toolchain.optimize import optimize
+from onnxlet.toolchain.optimize.rows import rows_of
+from onnxlet.toolchain.optimize.trial import Bench, Tried
+from onnxlet.toolchain.verify import verify
+from onnxlet.toolchain.verify.findings import scaled_distances
+from onnxlet.toolchain.workbench.directory import MODEL, read_draft
+from onnxlet.toolchain.workbench.evaluation_data import opened
+from onnxlet.toolchain.workbench.reference import ONNX, SOURCE, read_reference
+from onnxlet.toolchain.workbench.task import task_of
+from onnxlet.values.manifest import Contract, Draft
 
 FEWEST_ANSWERS = 5
 ANSWERING = 0.2

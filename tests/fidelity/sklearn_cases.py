@@ -32,7 +32,7 @@ from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, PolynomialFeature
 
 from fidelity.case import SEED, Case, Trained
 from fidelity.data import TARGET, Array, real, write_csv
-from onnxlet.convert import convert
+from onnxlet.toolchain.convert import convert
 
 FRAMEWORK = "scikit-learn"
 Estimator = Any

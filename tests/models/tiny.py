@@ -14,22 +14,13 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from onnxlet.engine import load_engine
-from onnxlet.golden import GoldenCase, encode_cases
-from onnxlet.manifest import (
-    Classification,
-    Column,
-    Draft,
-    Golden,
-    Manifest,
-    Provenance,
-    Steps,
-    Tabular,
-)
 from onnxlet.registry import Registry
-from onnxlet.signature import Signature, TensorSpec
+from onnxlet.serving.engine import load_engine
+from onnxlet.serving.golden import GoldenCase, encode_cases
 from onnxlet.store import Store
-from onnxlet.tensors import VARIABLE, Tensors
+from onnxlet.values.manifest import Classification, Column, Draft, Golden, Manifest, Provenance, Steps, Tabular
+from onnxlet.values.signature import Signature, TensorSpec
+from onnxlet.values.tensors import VARIABLE, Tensors
 
 OPSET = 21
 IR = 10

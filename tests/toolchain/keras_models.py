@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 import trained
-from onnxlet.convert.through_tensorflow import hushed, load_tensorflow
+from onnxlet.toolchain.workbench.tensorflow import hushed, load_tensorflow
 
 tf = load_tensorflow()
 

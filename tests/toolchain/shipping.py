@@ -12,15 +12,15 @@ import numpy as np
 import numpy.typing as npt
 from sklearn import datasets
 
-from onnxlet.convert import convert
-from onnxlet.dataplane import DataPlane
-from onnxlet.gateway import handle
-from onnxlet.manifest import Draft, Manifest
-from onnxlet.predictor import Predictor
-from onnxlet.prepare import prepare
+from onnxlet.dataplane.dispatch import DataPlane
+from onnxlet.dataplane.lambda_events import handle
 from onnxlet.registry import Registry
+from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
 from onnxlet.store import Store
+from onnxlet.toolchain.convert import convert
+from onnxlet.toolchain.prepare import prepare
+from onnxlet.values.manifest import Draft, Manifest
 
 Array = npt.NDArray[Any]
 TARGET = "target"

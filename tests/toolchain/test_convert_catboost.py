@@ -12,10 +12,10 @@ import joblib
 import numpy as np
 import pytest
 
-from onnxlet.convert import convert
-from onnxlet.engine import load_engine
 from onnxlet.errors import ConversionError, InvalidInputError
-from onnxlet.signature import TensorSpec
+from onnxlet.serving.engine import load_engine
+from onnxlet.toolchain.convert import convert
+from onnxlet.values.signature import TensorSpec
 from toolchain.shipping import Shipped, complete, real_data
 
 pytestmark = pytest.mark.boosting

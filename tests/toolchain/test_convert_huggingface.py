@@ -16,11 +16,11 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 import trained
-from onnxlet.convert import convert
-from onnxlet.engine import OnnxEngine, load_engine
 from onnxlet.errors import ConversionError, InvalidInputError
-from onnxlet.optimize import optimize
-from onnxlet.signature import TensorSpec
+from onnxlet.serving.engine import OnnxEngine, load_engine
+from onnxlet.toolchain.convert import convert
+from onnxlet.toolchain.optimize import optimize
+from onnxlet.values.signature import TensorSpec
 from toolchain.conftest import Ship
 
 pytestmark = pytest.mark.torch

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from onnxlet.convert import convert
-from onnxlet.engine import load_engine
 from onnxlet.errors import ConversionError, InvalidInputError
-from onnxlet.signature import TensorSpec
+from onnxlet.serving.engine import load_engine
+from onnxlet.toolchain.convert import convert
+from onnxlet.values.signature import TensorSpec
 from toolchain.shipping import Array, Shipped, complete, real_data, table
 
 pytestmark = pytest.mark.boosting

@@ -17,14 +17,14 @@ from sklearn.datasets import load_breast_cancer, load_digits
 from torch import nn
 
 import trained
-from onnxlet.convert import convert
-from onnxlet.convert.directory import read_draft
-from onnxlet.convert.wishes import parse_input
-from onnxlet.engine import load_engine
 from onnxlet.errors import ConversionError, InvalidInputError, MissingExtraError, TrustRequiredError
-from onnxlet.golden import check
-from onnxlet.manifest import digest
-from onnxlet.signature import TensorSpec
+from onnxlet.serving.engine import load_engine
+from onnxlet.serving.golden import check
+from onnxlet.toolchain.convert import convert
+from onnxlet.toolchain.convert.wishes import parse_input
+from onnxlet.toolchain.workbench.directory import read_draft
+from onnxlet.values.manifest import digest
+from onnxlet.values.signature import TensorSpec
 from toolchain.conftest import Ship
 
 pytestmark = pytest.mark.torch
@@ -359,7 +359,7 @@ def test_other_files_are_told_from_programs(tmp_path: Path) -> None:
 def test_a_missing_extra_is_named(tmp_path: Path) -> None:
     code = (
         "import sys; sys.modules['torch'] = None\n"
-        "from pathlib import Path\nfrom onnxlet.convert import convert\n"
+        "from pathlib import Path\nfrom onnxlet.toolchain.convert import convert\n"
         f"convert(Path('nets:net'), Path({str(tmp_path / 'out')!r}), trust=True)"
     )
 

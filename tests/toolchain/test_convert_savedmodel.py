@@ -11,12 +11,12 @@ from click.testing import CliRunner
 
 import trained
 from onnxlet.cli import cli
-from onnxlet.convert import convert
-from onnxlet.convert.directory import MODEL
-from onnxlet.convert.through_tensorflow import hushed
-from onnxlet.engine import load_engine
 from onnxlet.errors import ConversionError, InvalidInputError, TrustRequiredError
-from onnxlet.signature import TensorSpec
+from onnxlet.serving.engine import load_engine
+from onnxlet.toolchain.convert import convert
+from onnxlet.toolchain.workbench.directory import MODEL
+from onnxlet.toolchain.workbench.tensorflow import hushed
+from onnxlet.values.signature import TensorSpec
 from toolchain.conftest import Ship
 from toolchain.keras_models import digits, digits_network, saved, tf
 

@@ -26,15 +26,15 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import trained
 from onnxlet.cli import cli
-from onnxlet.convert import convert
-from onnxlet.convert.through_tensorflow import hushed
 from onnxlet.errors import ConversionError, InvalidInputError
-from onnxlet.export import export_saved_model
-from onnxlet.manifest import Manifest, Tolerance
-from onnxlet.optimize.blocks import pack
-from onnxlet.prepare import prepare
 from onnxlet.registry import Registry
 from onnxlet.store import Store, open_store
+from onnxlet.toolchain.convert import convert
+from onnxlet.toolchain.export import export_saved_model
+from onnxlet.toolchain.optimize.blocks import pack
+from onnxlet.toolchain.prepare import prepare
+from onnxlet.toolchain.workbench.tensorflow import hushed
+from onnxlet.values.manifest import Manifest, Tolerance
 from toolchain.keras_models import digits, digits_network, keras, saved, tf
 
 pytestmark = pytest.mark.tensorflow

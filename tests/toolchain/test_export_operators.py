@@ -15,8 +15,8 @@ from onnxlet.errors import ConversionError
 from toolchain.keras_models import tf
 
 # after TensorFlow was loaded
-from onnxlet.export.operators import OPERATORS  # isort: skip
-from onnxlet.export.translation import Translation  # isort: skip
+from onnxlet.toolchain.export.operators import OPERATORS  # isort: skip
+from onnxlet.toolchain.export.translation import Translation  # isort: skip
 
 pytestmark = pytest.mark.tensorflow
 

@@ -4,10 +4,10 @@ import os
 import sys
 from pathlib import Path
 
-from onnxlet.predictor import Predictor
-from onnxlet.refs import parse_ref
+from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
 from onnxlet.store import open_store
+from onnxlet.values.refs import parse_ref
 
 
 def peak() -> int:

@@ -24,11 +24,11 @@ import msgspec
 
 from onnxlet.batch.scoring import ERRORS, MANIFEST, score_object
 from onnxlet.errors import InvalidInputError, OnnxletError
-from onnxlet.keys import BATCH_IN
+from onnxlet.values.keys import BATCH_IN
 
 if TYPE_CHECKING:
-    from onnxlet.batch.report import BatchManifest
-    from onnxlet.predictor import Predictor
+    from onnxlet.batch.book import BatchManifest
+    from onnxlet.serving.predictor import Predictor
     from onnxlet.store import Store
 
 log = logging.getLogger(__name__)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from onnxlet.errors import InvalidInputError
-from onnxlet.manifest import Column
-from onnxlet.signature import TensorSpec
 from onnxlet.steps import names_of
+from onnxlet.values.manifest import Column
+from onnxlet.values.signature import TensorSpec
 
 if TYPE_CHECKING:
-    from onnxlet.model import Model
+    from onnxlet.serving.model import Model
 
 SERVING_DEFAULT = "serving_default"
 COLUMNS = "columns"

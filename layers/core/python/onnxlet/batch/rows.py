@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import msgspec
 
-from onnxlet.batch.chunks import CHUNK_ROWS, BadRow, Batch, Format
+from onnxlet.batch.formats.chunks import CHUNK_ROWS, BadRow, Batch, Format
 from onnxlet.errors import ExecutionError, InvalidInputError
-from onnxlet.tensors import Tensors
+from onnxlet.values.tensors import Tensors
 
 if TYPE_CHECKING:
     from onnxlet.batch.inputs import Inputs
-    from onnxlet.model import Model
+    from onnxlet.serving.model import Model
 
 
 class Scored(NamedTuple):

@@ -19,21 +19,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
-from onnxlet.batch.csvfile import CsvFile
+from onnxlet.batch.book import BatchManifest, Failure, Rows, Scorer, Source, Written, encode_report
 from onnxlet.batch.formats import FileKind, kind_of
+from onnxlet.batch.formats.csv_file import CsvFile
+from onnxlet.batch.formats.json_lines import JsonLinesFile
 from onnxlet.batch.inputs import inputs_of
-from onnxlet.batch.jsonlines import JsonLinesFile
-from onnxlet.batch.report import BatchManifest, Failure, Rows, Scorer, Source, Written, encode_report
 from onnxlet.batch.rows import Counts, score_rows
 from onnxlet.errors import InvalidInputError, OnnxletError, UnavailableError
-from onnxlet.keys import BATCH_IN, BATCH_OUT
-from onnxlet.manifest import digest, encode_manifest
-from onnxlet.refs import Ref, parse_ref
-from onnxlet.registry.moments import stamp, utc_now
+from onnxlet.values.keys import BATCH_IN, BATCH_OUT
+from onnxlet.values.manifest import digest, encode_manifest
+from onnxlet.values.refs import Ref, parse_ref
+from onnxlet.values.timestamps import stamp, utc_now
 
 if TYPE_CHECKING:
-    from onnxlet.model import Model
-    from onnxlet.predictor import Predictor, Served
+    from onnxlet.serving.model import Model
+    from onnxlet.serving.predictor import Predictor, Served
     from onnxlet.store import Store
 
 ERRORS = ".errors.jsonl"

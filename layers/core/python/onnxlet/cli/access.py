@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from onnxlet.predictor import Predictor
     from onnxlet.registry import Registry
+    from onnxlet.serving.predictor import Predictor
     from onnxlet.settings import Settings
     from onnxlet.store import Store
 
@@ -44,7 +44,7 @@ class Access:
     def predictor(self) -> Predictor:
         """A predictor over its models, in this process."""
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-        from onnxlet.predictor import Predictor
+        from onnxlet.serving.predictor import Predictor
 
         return Predictor(self.store(), self.settings())
 

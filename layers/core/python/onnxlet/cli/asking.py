@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from onnxlet.batch.chunks import CHUNK_ROWS
-from onnxlet.batch.csvfile import CsvFile
+from onnxlet.batch.formats.chunks import CHUNK_ROWS
+from onnxlet.batch.formats.csv_file import CsvFile
 from onnxlet.batch.inputs import Inputs, inputs_of
-from onnxlet.datatypes import DATATYPES
 from onnxlet.errors import InvalidInputError, OnnxletError, UnavailableError
-from onnxlet.manifest import Column
-from onnxlet.model import COLUMNS, SERVING_DEFAULT
-from onnxlet.signature import TensorSpec
+from onnxlet.serving.model import COLUMNS, SERVING_DEFAULT
+from onnxlet.values.datatypes import DATATYPES
+from onnxlet.values.manifest import Column
+from onnxlet.values.signature import TensorSpec
 
 if TYPE_CHECKING:
-    from onnxlet.predictor import Predictor
-    from onnxlet.refs import Ref
-    from onnxlet.tensors import Tensors
+    from onnxlet.serving.predictor import Predictor
+    from onnxlet.values.refs import Ref
+    from onnxlet.values.tensors import Tensors
 
 TIMEOUT = 60.0
 """Seconds that a server may take."""
@@ -37,7 +37,7 @@ class Answer:
 
 def ask_here(predictor: Predictor, ref: Ref, body: bytes) -> Answer:
     """Load the version that `ref` means and ask it. Any published one will do."""
-    from onnxlet.protocols.instances import read_body, write_answer
+    from onnxlet.dataplane.protocols.instances import read_body, write_answer
 
     served = predictor.load(ref)
     model = served.model

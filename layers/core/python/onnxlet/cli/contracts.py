@@ -11,7 +11,7 @@ import click
 from onnxlet.cli.output import facts, table
 
 if TYPE_CHECKING:
-    from onnxlet.manifest import Bounds, Contract, Estimate
+    from onnxlet.values.manifest import Bounds, Contract, Estimate
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -20,7 +20,7 @@ TOLD = ("accuracy", "auc", "f1", "calibration_error", "rmse", "mae", "r2", "cosi
 
 
 def _bounds(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> Bounds:
-    from onnxlet.manifest import Bounds
+    from onnxlet.values.manifest import Bounds
 
     chosen = {}
     for value in values:
@@ -74,7 +74,7 @@ def verdict(contract: Contract) -> str:
 
 def told(contract: Contract) -> str:
     """The contract for people: metrics by stage, the worst slice, what could not be judged, the verdict."""
-    from onnxlet.verify.slices import told_worst
+    from onnxlet.toolchain.workbench.slices import told_worst
 
     measured = [stage for stage in contract.stages if stage.metrics]
     names = [name for name in TOLD if any(name in stage.metrics for stage in measured)]

@@ -19,10 +19,10 @@ from typing import Any
 
 import click
 
-from onnxlet import __version__
 from onnxlet.cli.options import json_option
 from onnxlet.cli.output import Output, facts, size, table
 from onnxlet.cli.stage import Commands, LocalServer
+from onnxlet.version import __version__
 
 WARM_REQUESTS = 300
 ALIAS_TTL = 1.0

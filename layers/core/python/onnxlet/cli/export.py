@@ -10,7 +10,7 @@ import click
 from onnxlet.cli.access import Access, pass_access
 from onnxlet.cli.options import json_option, ref_argument
 from onnxlet.cli.output import Output
-from onnxlet.refs import Ref
+from onnxlet.values.refs import Ref
 
 FETCH_DEADLINE = 3600.0
 """Seconds: a laptop's line may be slow."""
@@ -34,8 +34,8 @@ def export(access: Access, ref: Ref, directory: Path, kind: str, output: Output)
       onnxlet export diagnosis:1 --to savedmodel models/
       tensorflow_model_server --model_name=diagnosis --model_base_path=$PWD/models/diagnosis
     """
-    from onnxlet.cache import ArtifactCache
-    from onnxlet.export import export_saved_model
+    from onnxlet.serving.artifact_cache import ArtifactCache
+    from onnxlet.toolchain.export import export_saved_model
 
     manifest, digest = access.registry().resolve(ref)
     with tempfile.TemporaryDirectory(prefix="onnxlet-") as workdir, output.working(f"fetching {ref}") as begin:

@@ -10,17 +10,17 @@ import click
 from onnxlet.cli.access import Access, pass_access
 from onnxlet.cli.options import json_option, version_argument
 from onnxlet.cli.output import Output, facts, size, table
-from onnxlet.refs import Ref
+from onnxlet.values.refs import Ref
 
 if TYPE_CHECKING:
-    from onnxlet.fit.limits import Architecture
-    from onnxlet.fit.report import Measured, Report, Size
+    from onnxlet.toolchain.fit.limits import Architecture
+    from onnxlet.toolchain.fit.report import Measured, Report, Size
 
 
 def _write_prices(ctx: click.Context, _param: click.Parameter, path: Path | None) -> None:
     if path is None or ctx.resilient_parsing:
         return
-    from onnxlet.fit.prices import write_prices
+    from onnxlet.toolchain.fit.prices import write_prices
 
     write_prices(path)
     click.echo(path)
@@ -78,8 +78,8 @@ def fit(
       onnxlet fit diagnosis:1 --memory 512 --memory 2048 --architecture arm64
       onnxlet fit --write-prices prices.json
     """
-    from onnxlet.fit.fitting import fit as run
-    from onnxlet.fit.prices import read_prices
+    from onnxlet.toolchain.fit.fitting import fit as run
+    from onnxlet.toolchain.fit.prices import read_prices
 
     assert ref.version is not None  # noqa: S101 - the argument's type refuses others
     price_list = read_prices(prices)
@@ -102,7 +102,7 @@ def fit(
 
 
 def _text(report: Report) -> str:
-    from onnxlet.fit.report import summary
+    from onnxlet.toolchain.fit.report import summary
 
     assumed = "\n".join(f"- {assumption}" for assumption in report.assumptions)
     return "\n\n".join(
@@ -147,8 +147,8 @@ def _measured(measured: Measured) -> str:
 
 
 def _arithmetic(report: Report) -> str:
-    from onnxlet.fit.limits import MOST_TMP
-    from onnxlet.fit.sizing import BATCH, HEADROOM, RUNTIME_MB
+    from onnxlet.toolchain.fit.limits import MOST_TMP
+    from onnxlet.toolchain.fit.sizing import BATCH, HEADROOM, RUNTIME_MB
 
     computed = report.arithmetic
     package, tag = computed.packaging, computed.prices
@@ -170,7 +170,7 @@ def _arithmetic(report: Report) -> str:
 
 
 def _row(one: Size) -> tuple[object, ...]:
-    from onnxlet.fit.report import money
+    from onnxlet.toolchain.fit.report import money
 
     if not one.enough:
         return (one.memory, f"{one.vcpus:.2f}", one.threads, "too small", None, None, None)

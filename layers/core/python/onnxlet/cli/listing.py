@@ -11,12 +11,12 @@ from onnxlet.cli.contracts import verdict
 from onnxlet.cli.moving import versions_of
 from onnxlet.cli.options import MODEL, json_option, ref_argument
 from onnxlet.cli.output import Output, facts, size, table
-from onnxlet.refs import PRODUCTION, Ref
+from onnxlet.values.refs import PRODUCTION, Ref
 
 if TYPE_CHECKING:
-    from onnxlet.manifest import Manifest
     from onnxlet.registry import Registry
-    from onnxlet.signature import TensorSpec
+    from onnxlet.values.manifest import Manifest
+    from onnxlet.values.signature import TensorSpec
 
 
 @click.command("list", short_help="List models, or a model's versions.")

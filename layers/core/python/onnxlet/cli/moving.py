@@ -10,10 +10,10 @@ from onnxlet.cli.access import Access, pass_access
 from onnxlet.cli.contracts import force_option
 from onnxlet.cli.options import alias_option, json_option, model_argument, version_argument, why_option
 from onnxlet.cli.output import Output, table
-from onnxlet.refs import Ref
+from onnxlet.values.refs import Ref
 
 if TYPE_CHECKING:
-    from onnxlet.aliases import Alias, HistoryEntry, Routes
+    from onnxlet.values.aliases import Alias, HistoryEntry, Routes
 
 
 @click.command()
@@ -43,7 +43,7 @@ def promote(access: Access, /, *, ref: Ref, alias: str, force: bool, why: str, o
 
 def warn(alias: Alias, output: Output) -> None:
     """Say what the accuracy contract did not vouch for."""
-    from onnxlet.registry.requirements import GATE
+    from onnxlet.registry.writing.requirements import GATE
 
     passed = alias.entry.gates.get(GATE, "held")
     version = f"{alias.entry.model}:{versions_of(alias.entry.target)}"

@@ -12,7 +12,7 @@ import click
 
 from onnxlet.cli.output import Output
 from onnxlet.errors import InvalidNameError
-from onnxlet.refs import PRODUCTION, Ref, check_alias_name, check_model_name, parse_ref
+from onnxlet.values.refs import PRODUCTION, Ref, check_alias_name, check_model_name, parse_ref
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 Option = Callable[[Decorated], Decorated]

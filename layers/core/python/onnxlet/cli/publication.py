@@ -12,9 +12,9 @@ from onnxlet.cli.output import Output
 from onnxlet.errors import AliasNotFoundError, ModelNotFoundError, OnnxletError, VersionNotFoundError
 
 if TYPE_CHECKING:
-    from onnxlet.aliases import Alias
-    from onnxlet.manifest import Draft, Manifest
     from onnxlet.registry import Registry
+    from onnxlet.values.aliases import Alias
+    from onnxlet.values.manifest import Draft, Manifest
 
 
 class Publication:

@@ -12,7 +12,7 @@ from onnxlet.cli.access import Access, pass_access
 from onnxlet.cli.options import DurationType, json_option, model_argument, version_argument
 from onnxlet.cli.output import Output
 from onnxlet.cli.publication import Publication
-from onnxlet.refs import Ref
+from onnxlet.values.refs import Ref
 
 
 @click.command(short_help="Publish a model as a new version.")
@@ -31,7 +31,7 @@ def publish(access: Access, path: Path, name: str, output: Output) -> None:
       onnxlet publish diagnosis/ diagnosis
       onnxlet promote $(onnxlet publish encoder.onnx encoder)
     """
-    from onnxlet.prepare import prepare
+    from onnxlet.toolchain.prepare import prepare
 
     publication = Publication(access.registry(), name, output)
     with publication.told(lambda: publication.manifest), tempfile.TemporaryDirectory(prefix="onnxlet-") as workdir:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from onnxlet import __version__
 from onnxlet.cli import (
     demo,
     export,
@@ -21,6 +20,7 @@ from onnxlet.cli import (
 )
 from onnxlet.cli.access import Access, store_url
 from onnxlet.cli.frame import Frame
+from onnxlet.version import __version__
 
 
 @click.group(cls=Frame, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -11,7 +11,7 @@ import click
 from onnxlet.cli.access import Access, pass_access
 from onnxlet.cli.options import RefType, json_option, ref_argument
 from onnxlet.cli.output import Output, table
-from onnxlet.refs import Ref
+from onnxlet.values.refs import Ref
 
 
 @click.command(short_help="Print predictions for a file.")

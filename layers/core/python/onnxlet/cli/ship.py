@@ -22,8 +22,8 @@ from onnxlet.cli.toolchain import convert, optimize, told_rungs
 from onnxlet.errors import ContractFailedError, OnnxletError
 
 if TYPE_CHECKING:
-    from onnxlet.fit.report import Report
-    from onnxlet.manifest import Bounds, Contract, Draft, Manifest
+    from onnxlet.toolchain.fit.report import Report
+    from onnxlet.values.manifest import Bounds, Contract, Draft, Manifest
 
 OWN = {"model", "directory", "place", "data", "target", "slices", "bounds", "output"}
 """Parameters of `convert` and `optimize` that ship has in its own way; it takes all others over."""
@@ -44,10 +44,10 @@ class Shipment:
 
     def make(self, place: Path, begin: Callable[[str], None]) -> tuple[Draft, Contract]:
         """Convert, optimize and verify into `place`. Raises as these do."""
-        from onnxlet.convert import convert
-        from onnxlet.convert.arrays import read_data
-        from onnxlet.optimize import optimize
-        from onnxlet.verify import verify
+        from onnxlet.toolchain.convert import convert
+        from onnxlet.toolchain.optimize import optimize
+        from onnxlet.toolchain.verify import verify
+        from onnxlet.toolchain.workbench.arrays import read_data
 
         cells = read_data(self.data)
         for column in self.slices:
@@ -80,8 +80,8 @@ class Fitting:
 
     def measure(self, access: Access, manifest: Manifest, begin: Callable[[str], None]) -> None:
         """Measure; what fails is kept, since the version is there all the same."""
-        from onnxlet.fit.fitting import fit
-        from onnxlet.fit.prices import read_prices
+        from onnxlet.toolchain.fit.fitting import fit
+        from onnxlet.toolchain.fit.prices import read_prices
 
         begin("measuring whether it fits Lambda")
         model, version = manifest.model, manifest.version
@@ -182,7 +182,7 @@ def _require(contract: Contract, *, force: bool) -> None:
 
 
 def _publish(publication: Publication, folder: Path, begin: Callable[[str], None]) -> Manifest:
-    from onnxlet.prepare import prepare
+    from onnxlet.toolchain.prepare import prepare
 
     draft, files = prepare(folder / "model", folder / "prepared", on_progress=begin)
     begin("publishing")
@@ -203,7 +203,7 @@ def _made(draft: Draft, contract: Contract) -> str:
 
 def _next(manifest: Manifest, report: Report | None, *, promoted: bool, why: str) -> list[tuple[str, str]]:
     """Where it runs, and the command to type next, which goes on forcing what `why` was forced."""
-    from onnxlet.fit.report import summary
+    from onnxlet.toolchain.fit.report import summary
 
     command = f"onnxlet promote {manifest.model}:{manifest.version}"
     if manifest.contract is not None and not manifest.contract.holds:

@@ -13,8 +13,8 @@ from onnxlet.cli.output import Output, facts, size, table
 from onnxlet.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from onnxlet.manifest import Bounds, Draft, Tolerance
-    from onnxlet.signature import TensorSpec
+    from onnxlet.values.manifest import Bounds, Draft, Tolerance
+    from onnxlet.values.signature import TensorSpec
 
 
 def _split(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[str, ...]:
@@ -26,13 +26,13 @@ def _splits(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
 
 
 def _tolerance(_ctx: click.Context, _param: click.Parameter, value: float | None) -> Tolerance | None:
-    from onnxlet.manifest import Tolerance
+    from onnxlet.values.manifest import Tolerance
 
     return None if value is None else Tolerance(absolute=float(f"{value / 10:.6g}"), relative=value)
 
 
 def _inputs(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> tuple[TensorSpec, ...]:
-    from onnxlet.convert.wishes import parse_input
+    from onnxlet.toolchain.convert.wishes import parse_input
 
     try:
         return tuple(map(parse_input, values))
@@ -110,7 +110,7 @@ def convert(*, model: Path, directory: Path | None, output: Output, **choices: A
       onnxlet convert dose.joblib --trust --data held-out.csv --target dose --tolerance 1e-6
       onnxlet convert all-MiniLM-L6-v2/ -o encoder/
     """
-    from onnxlet.convert import convert as run
+    from onnxlet.toolchain.convert import convert as run
 
     place = directory or Path(model.name.rpartition(":")[2]).with_suffix("")
     with output.working(f"reading {model}") as begin:
@@ -178,7 +178,7 @@ def optimize(
       onnxlet optimize diagnosis/ --data held-out.csv --target diagnosis --method dynamic-int8
       onnxlet optimize encoder/ --data sentences.npz --for size --search
     """
-    from onnxlet.optimize import optimize as run
+    from onnxlet.toolchain.optimize import optimize as run
 
     with output.working(f"reading {directory}") as begin:
         draft = run(

@@ -12,7 +12,7 @@ from onnxlet.cli.options import data_options, directory_argument, json_option
 from onnxlet.cli.output import Output
 
 if TYPE_CHECKING:
-    from onnxlet.manifest import Bounds
+    from onnxlet.values.manifest import Bounds
 
 
 @click.command(short_help="Judge a converted model by its accuracy contract.")
@@ -49,8 +49,8 @@ def verify(
     Example:
       onnxlet verify diagnosis/ --data held-out.csv --target diagnosis --slice sex -o report.html
     """
-    from onnxlet.verify import verify as run
-    from onnxlet.verify.report import REPORT
+    from onnxlet.toolchain.verify import verify as run
+    from onnxlet.toolchain.verify.report import REPORT
 
     if data is None:
         raise click.UsageError("--data is needed: the file that the model was converted with", ctx)

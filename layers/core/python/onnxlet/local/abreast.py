@@ -11,8 +11,8 @@ import logging
 from collections.abc import Callable, Iterator
 from time import perf_counter
 
+from onnxlet.dataplane.messages import Request, Response
 from onnxlet.local.pace import QUICK
-from onnxlet.messages import Request, Response
 
 Deliver = Callable[[Response | None], None]
 """Takes a request's answer; or the request back, unanswered (None), because its company turned out to be slow."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from onnxlet.messages import Request, Response
+from onnxlet.dataplane.messages import Request, Response
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]

@@ -7,7 +7,9 @@ from collections.abc import Awaitable
 from http import HTTPStatus
 from time import perf_counter
 
-from onnxlet.dataplane import MAX_REQUEST, DataPlane, owns_path
+from onnxlet.dataplane.dispatch import MAX_REQUEST, DataPlane, owns_path
+from onnxlet.dataplane.messages import Request, Response
+from onnxlet.dataplane.protocols.health import LIVE
 from onnxlet.errors import RequestTooLargeError
 from onnxlet.local.abreast import Abreast, Deliver, Taken
 from onnxlet.local.asgi import (
@@ -24,9 +26,7 @@ from onnxlet.local.asgi import (
 from onnxlet.local.metrics import CONTENT_TYPE, Metrics
 from onnxlet.local.pace import QUICK, Pace
 from onnxlet.local.workers import Workers
-from onnxlet.messages import Request, Response
-from onnxlet.predictor import Predictor
-from onnxlet.protocols.health import LIVE
+from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
 from onnxlet.store import Store, open_store
 
@@ -123,14 +123,14 @@ class Dispatcher:
             self._control = asyncio.get_running_loop().run_in_executor(None, self._open_control)
         control = await asyncio.shield(self._control)
         if len(body) > MAX_REQUEST:
-            from onnxlet.problem import respond
+            from onnxlet.controlplane.problem import respond
 
             control = respond(RequestTooLargeError(f"a request's body may have {MAX_REQUEST:,} bytes"), scope["path"])
         await control(scope, replayed(body, receive), send)
 
     def _open_control(self) -> Application:
         # FastAPI takes half a second to import, which whoever only predicts need not wait for.
-        from onnxlet.app import create_app
+        from onnxlet.controlplane.app import create_app
         from onnxlet.registry import Registry
 
         return create_app(self._settings, Registry(self._store, who=self._who))

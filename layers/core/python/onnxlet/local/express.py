@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from onnxlet.messages import Request, Response
+from onnxlet.dataplane.messages import Request, Response
 
 LONGEST_HEAD = 2048
 """Bytes of a head up to which it is read here."""

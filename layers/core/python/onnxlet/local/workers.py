@@ -14,7 +14,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from time import thread_time
 
-from onnxlet.messages import Request, Response
+from onnxlet.dataplane.messages import Request, Response
 
 FEWEST = max(2, min(8, os.cpu_count() or 2))
 MOST = 64

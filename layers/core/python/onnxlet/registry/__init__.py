@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from onnxlet.registry.listing import VersionSummary as VersionSummary
+    from onnxlet.registry.reading.listing import VersionSummary as VersionSummary
     from onnxlet.registry.registry import Registry as Registry
 
 __all__ = ["Registry", "VersionSummary"]
@@ -30,7 +30,7 @@ def __getattr__(name: str) -> object:
 
         return Registry
     if name == "VersionSummary":
-        from onnxlet.registry.listing import VersionSummary
+        from onnxlet.registry.reading.listing import VersionSummary
 
         return VersionSummary
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

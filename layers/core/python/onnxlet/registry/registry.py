@@ -6,14 +6,15 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from onnxlet.aliases import Alias, HistoryEntry
-from onnxlet.manifest import Draft, Manifest
-from onnxlet.refs import PRODUCTION, Ref
-from onnxlet.registry import history, listing, lookup, moving, publishing, removal, requirements
-from onnxlet.registry.listing import VersionSummary
-from onnxlet.registry.moments import utc_now
-from onnxlet.registry.requirements import Requirements
+from onnxlet.registry.reading import history, listing, lookup
+from onnxlet.registry.reading.listing import VersionSummary
+from onnxlet.registry.writing import moving, publishing, removal, requirements
+from onnxlet.registry.writing.requirements import Requirements
 from onnxlet.store import Store
+from onnxlet.values.aliases import Alias, HistoryEntry
+from onnxlet.values.manifest import Draft, Manifest
+from onnxlet.values.refs import PRODUCTION, Ref
+from onnxlet.values.timestamps import utc_now
 
 SERVABLE_DAYS = 7.0
 NOBODY = "unknown"

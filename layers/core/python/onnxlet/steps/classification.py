@@ -8,8 +8,8 @@ import msgspec
 import numpy as np
 
 from onnxlet.errors import ExecutionError
-from onnxlet.manifest import Classification, Steps
-from onnxlet.tensors import Tensor, Tensors
+from onnxlet.values.manifest import Classification, Steps
+from onnxlet.values.tensors import Tensor, Tensors
 
 LABEL = "label"
 PROBABILITY = "probability"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from onnxlet.datatypes import DATATYPES
 from onnxlet.errors import InvalidInputError
-from onnxlet.manifest import Column, Tabular
-from onnxlet.signature import Signature, TensorSpec
-from onnxlet.tensors import VARIABLE, Tensor, Tensors
+from onnxlet.values.datatypes import DATATYPES
+from onnxlet.values.manifest import Column, Tabular
+from onnxlet.values.signature import Signature, TensorSpec
+from onnxlet.values.tensors import VARIABLE, Tensor, Tensors
 
 
 def columns_signature(tabular: Tabular) -> tuple[TensorSpec, ...]:

@@ -1,0 +1,10 @@
+"""The control plane: the registry over HTTP, as a FastAPI application.
+
+app         the routes
+use_cases   what they do to the registry, under the conditions that callers state
+schemas     what goes over the wire
+etags       conditional requests
+caller      who calls, as API Gateway says
+problem     errors as problem documents
+openapi     the document that describes both planes
+"""

@@ -1,0 +1,208 @@
+"""The control plane: the registry over HTTP, as a FastAPI application.
+
+On Lambda an environment answers one request at a time, so store calls run right where they are: a thread would cost
+15 ms on the first call. The local server shares its event loop with predictions, so there they run in a thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar
+
+from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from pydantic import AfterValidator, BeforeValidator
+
+from onnxlet.controlplane import openapi, problem
+from onnxlet.controlplane import use_cases as control
+from onnxlet.controlplane.caller import caller
+from onnxlet.controlplane.etags import matches, quoted
+from onnxlet.controlplane.openapi import responses
+from onnxlet.controlplane.schemas import (
+    AliasList,
+    History,
+    ModelList,
+    ModelOverview,
+    Promotion,
+    Rollback,
+    VersionList,
+    answer,
+)
+from onnxlet.registry import Registry
+from onnxlet.settings import Settings
+from onnxlet.values.aliases import Alias, encode
+from onnxlet.values.manifest import Manifest, encode_manifest
+from onnxlet.values.refs import PRODUCTION, Ref, check_alias_name, check_model_name, check_version
+from onnxlet.version import __version__
+
+DESCRIPTION = """\
+ONNX models in a store, behind names that move. Predictions speak TensorFlow Serving's REST API; the registry shows
+versions, moves aliases and keeps their history. Errors of the registry are problem documents (RFC 9457).
+"""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Model = Annotated[str, Path(description="The model's name."), AfterValidator(check_model_name)]
+Version = Annotated[int, Path(description="The version's number."), BeforeValidator(check_version)]
+AliasName = Annotated[str, AfterValidator(check_alias_name)]
+IfMatch = Annotated[str | None, Header(description="The ETag of the alias as the caller knows it.")]
+IfNoneMatch = Annotated[str | None, Header(description="ETags that the caller has already; `*` for any.")]
+
+
+class ControlPlane(FastAPI):
+    """FastAPI, whose OpenAPI document describes the data plane too."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The document, made on first use."""
+        if self.openapi_schema is None:
+            self.openapi_schema = openapi.complete(super().openapi())
+        return self.openapi_schema
+
+
+class Desk:
+    """The registry on behalf of one caller. Calling it with a use case runs that, in a thread if need be."""
+
+    def __init__(self, registry: Registry, *, in_thread: bool) -> None:
+        self.registry = registry
+        self.in_thread = in_thread
+
+    async def __call__(self, use: Callable[Concatenate[Registry, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What `use` returns for the registry and the arguments."""
+        if self.in_thread:
+            return await run_in_threadpool(use, self.registry, *args, **kwargs)
+        return use(self.registry, *args, **kwargs)
+
+
+async def _desk(request: Request) -> Desk:
+    settings: Settings = request.app.state.settings
+    registry: Registry = request.app.state.registry
+    event = request.scope.get("aws.event")
+    if event is not None:
+        registry = registry.acting_as(caller(event))
+    return Desk(registry, in_thread=not settings.function_name)
+
+
+AtDesk = Annotated[Desk, Depends(_desk)]
+
+
+def create_app(settings: Settings, registry: Registry) -> FastAPI:
+    """The application over `registry`. Its /docs page takes its scripts from a CDN; /openapi.json needs nothing."""
+    app = ControlPlane(
+        title="onnxlet",
+        version=__version__,
+        description=DESCRIPTION,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.state.settings = settings
+    app.state.registry = registry
+    problem.install(app)
+    app.include_router(_routes)
+    return app
+
+
+_routes = APIRouter(prefix="/registry/models", tags=["registry"])
+
+
+@_routes.get("", summary="All models", responses=responses(ModelList))
+async def list_models(desk: AtDesk) -> Response:
+    """The names of all models."""
+    return answer(ModelList(await desk(Registry.models)))
+
+
+@_routes.get("/{model}", summary="A model", responses=responses(ModelOverview))
+async def show_model(desk: AtDesk, model: Model) -> Response:
+    """A model's versions and aliases."""
+    return answer(await desk(control.overview, model))
+
+
+@_routes.get("/{model}/versions", summary="A model's versions", responses=responses(VersionList))
+async def list_versions(desk: AtDesk, model: Model) -> Response:
+    """A model's versions; those that were begun and not finished are `incomplete`."""
+    return answer(await desk(control.versions, model))
+
+
+@_routes.get("/{model}/versions/{version}", summary="A version", responses=responses(Manifest, etag=True))
+async def show_version(desk: AtDesk, model: Model, version: Version, if_none_match: IfNoneMatch = None) -> Response:
+    """A version's manifest as canonical JSON. Its ETag is the digest that aliases pin."""
+    manifest, digest = await desk(Registry.resolve, Ref(model, version=version))
+    return _conditional(encode_manifest(manifest), digest, if_none_match)
+
+
+@_routes.delete(
+    "/{model}/versions/{version}", summary="Delete a version", status_code=204, responses=responses(None, status=204)
+)
+async def delete_version(
+    desk: AtDesk,
+    request: Request,
+    model: Model,
+    version: Version,
+    force: Annotated[bool, Query(description="Even if it is servable: its aliases are taken off it.")] = False,
+) -> Response:
+    """Remove a version for good. One that an alias routes to, or did lately, stays unless it is forced."""
+    days: float = request.app.state.settings.servable_days
+    await desk(Registry.delete, model, version, force=force, days=days)
+    return Response(status_code=204)
+
+
+@_routes.get("/{model}/aliases", summary="A model's aliases", responses=responses(AliasList))
+async def list_aliases(desk: AtDesk, model: Model) -> Response:
+    """A model's aliases by name."""
+    return answer(await desk(control.aliases, model))
+
+
+@_routes.get("/{model}/aliases/{alias}", summary="An alias", responses=responses(Alias, etag=True))
+async def show_alias(desk: AtDesk, model: Model, alias: AliasName, if_none_match: IfNoneMatch = None) -> Response:
+    """What an alias routes to, what it routed to before, and its last move."""
+    document, etag = await desk(Registry.alias, model, alias)
+    return _conditional(encode(document), etag, if_none_match)
+
+
+@_routes.put(
+    "/{model}/aliases/{alias}",
+    summary="Promote a version",
+    responses=responses(Alias, etag=True) | responses(Alias, status=201, etag=True),
+)
+async def put_alias(
+    *,
+    desk: AtDesk,
+    model: Model,
+    alias: AliasName,
+    promotion: Promotion,
+    if_match: IfMatch = None,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """Route an alias to a version. `If-Match` names the state that is to be changed; a new alias needs none."""
+    moved = await desk(control.promote, model, alias, promotion, if_match=if_match, if_none_match=if_none_match)
+    return _moved(moved)
+
+
+@_routes.post("/{model}:rollback", summary="Roll an alias back", responses=responses(Alias, etag=True))
+async def roll_back(desk: AtDesk, model: Model, rollback: Rollback | None = None, if_match: IfMatch = None) -> Response:
+    """Route an alias to where it was before its last promotion; doing so again goes further back."""
+    return _moved(await desk(control.roll_back, model, rollback or Rollback(), if_match=if_match))
+
+
+@_routes.get("/{model}/history", summary="An alias's history", responses=responses(History))
+async def show_history(
+    desk: AtDesk,
+    model: Model,
+    alias: AliasName = PRODUCTION,
+    verify: Annotated[bool, Query(description="Prove the hash chain too.")] = False,
+) -> Response:
+    """Every move of an alias, oldest first."""
+    return answer(await desk(control.history, model, alias, verify=verify))
+
+
+def _conditional(data: bytes, etag: str, if_none_match: str | None) -> Response:
+    headers = {"ETag": quoted(etag), "Cache-Control": "no-cache"}
+    if if_none_match is not None and matches(if_none_match, etag, weakly=True):
+        return Response(status_code=304, headers=headers)
+    return Response(data, headers=headers, media_type="application/json")
+
+
+def _moved(moved: control.Moved) -> Response:
+    headers = {} if moved.etag is None else {"ETag": quoted(moved.etag)}
+    return answer(moved.alias, status=201 if moved.alias.sequence == 1 else 200, headers=headers)

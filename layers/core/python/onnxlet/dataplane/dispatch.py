@@ -1,0 +1,231 @@
+"""The data plane: one HTTP request in, one answer out, whatever happens. It knows no framework and no Lambda.
+
+Paths belong to protocols by prefix. What all protocols share is done here: sizes, compression, HEAD and OPTIONS, and
+the last resort for errors that nobody foresaw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import orjson
+
+from onnxlet.dataplane.messages import Request, Response
+from onnxlet.dataplane.protocols import health, tfserving
+from onnxlet.dataplane.protocols.instances import read_document, write_answer
+from onnxlet.errors import (
+    ExecutionError,
+    InvalidInputError,
+    MethodNotAllowedError,
+    OnnxletError,
+    RequestTooLargeError,
+    ResponseTooLargeError,
+    RouteNotFoundError,
+)
+from onnxlet.serving.predictor import Predictor
+from onnxlet.values.refs import parse_ref
+
+MB = 1_000_000
+MAX_REQUEST = 6 * MB
+"""Bytes of a body, before and after decompression: what Lambda takes in one event."""
+MAX_RESPONSE = 5 * MB + MB // 2
+"""Bytes of an answer as Lambda carries it: its limit is 6 MB with the envelope and the escapes of JSON."""
+MAX_CARRIED = 6_200_000
+"""Bytes of an answer inside Lambda's own, which is JSON again: at most 6,291,556, of which the envelope takes some."""
+COMPRESS_FROM = 64 * 1024
+"""Bytes from which an answer is compressed for those who take it: below, gzip takes longer than the bytes it saves."""
+_COMPRESSION = 1
+
+_PREFIXES = ("/v1/", "/v2/", "/models/", "/openai/v1/")
+_PATHS = frozenset({"/v1", "/v2", "/models", "/invocations", "/ping", "/health", "/version", "/execution-parameters"})
+_METHODS = "GET, HEAD, OPTIONS, POST"
+
+
+def owns_path(path: str) -> bool:
+    """Whether a path is the data plane's to answer; the others are the control plane's."""
+    return path.startswith(_PREFIXES) or path in _PATHS or path[:4].lower() == "/v1/"
+
+
+class DataPlane:
+    """Answers requests with a predictor's models."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+        # glibc gives freed memory back to the kernel and fetches it again, page by page, up to the largest block that
+        # was freed so far. This one is never touched; without it a request of 150 kB can take 150 us longer
+        bytes(MAX_REQUEST)
+
+    def answer(self, request: Request) -> Response:
+        """Answer a request. It never raises: what goes wrong is an answer too."""
+        try:
+            return _finished(request, self._answer(request))
+        except Exception as error:  # noqa: BLE001 - the outermost door
+            return _unforeseen(request, error)
+
+    def stages(self, request: Request) -> Iterator[Response | None]:
+        """Answer a POST as `answer` does, in stages: None after each but the last, whose result is the answer.
+
+        It never raises either. Several requests can so go side by side, and each is still run by itself.
+        """
+        try:
+            if _is_plain(request):
+                for stage in tfserving.stages(self._predictor, request):
+                    yield None if stage is None else _finished(request, stage)
+                return
+            response = self.answer(request)
+        except Exception as error:  # noqa: BLE001 - an outermost door as well
+            response = _unforeseen(request, error)
+        yield response
+
+    def invoke(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer a direct invocation: `{"model": ref, "instances" or "inputs": …}` in, TensorFlow Serving's body with
+        `model_version` out. Raises the errors that `answer` would write.
+        """
+        ref = event["model"]
+        if not isinstance(ref, str):
+            raise InvalidInputError("'model' must be a string: a name, 'name:version' or 'name@alias'")
+        served = self._predictor.served(parse_ref(ref))
+        call = read_document(event, served.model)
+        try:
+            outputs = served.model.predict(call.inputs, call.signature)
+        except ExecutionError:  # Lambda logs what is raised, and ONNX Runtime's words can repeat the input
+            raise ExecutionError("the model failed on this input: over HTTP the answer says why") from None
+        body = write_answer(outputs, rows=call.rows)
+        _check_size(body, b",:")  # the runtime writes a space behind each
+        answer: dict[str, Any] = _parsed(body)
+        answer["model_version"] = served.version
+        if served.stale:
+            answer["stale"] = True
+        if served.fallback:
+            answer["fallback"] = True
+        return answer
+
+    def _answer(self, request: Request) -> Response:
+        try:
+            if len(request.body) > MAX_REQUEST:
+                raise _request_too_large()
+            encoding = request.headers.get("content-encoding")
+            if encoding:
+                request.body = _decompressed(request.body, encoding)
+            if request.method == "OPTIONS":
+                return _options(request)
+            path = request.path
+            if path.startswith("/v1/") or path[:4] == "/V1/":
+                return tfserving.answer(self._predictor, request)
+            if path in (health.LIVE, health.READY):
+                return health.answer(self._predictor, request)
+            raise RouteNotFoundError(f"nothing answers at '{path[:200]}'")
+        except OnnxletError as error:
+            return tfserving.refuse(error)
+
+
+def _is_plain(request: Request) -> bool:
+    """Whether a request is a protocol's from the start: neither too large nor compressed, nor anybody else's."""
+    fits = len(request.body) <= MAX_REQUEST and "content-encoding" not in request.headers
+    return fits and request.path.startswith("/v1/")
+
+
+def _unforeseen(request: Request, error: Exception) -> Response:
+    """The answer when nobody knows what went wrong: the log has it, the caller learns nothing internal."""
+    import logging
+
+    logging.getLogger(__name__).error("unforeseen error", exc_info=error, extra={"path": request.path})
+    return Response(500, tfserving.error_body("internal error"), {"Content-Type": tfserving.JSON})
+
+
+def _finished(request: Request, response: Response) -> Response:
+    """The response as it is carried: compressed where that is worth it, without what HEAD does not get."""
+    if request.method == "HEAD":
+        response.body = b""
+    if len(response.body) < COMPRESS_FROM:
+        return response
+    try:
+        if not _takes_gzip(request.headers.get("accept-encoding", "")):
+            _check_size(response.body, b'"\\')  # each is escaped in Lambda's answer
+            return response
+        import zlib
+
+        gzip = zlib.compressobj(_COMPRESSION, wbits=31)
+        body = gzip.compress(response.body) + gzip.flush()
+        if len(body) * 4 // 3 > MAX_RESPONSE:
+            raise _response_too_large(len(body) * 4 // 3)
+    except ResponseTooLargeError as error:
+        return tfserving.refuse(error, response.headers)
+    response.body = body
+    response.headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+    return response
+
+
+def _check_size(body: bytes, doubled: bytes) -> None:
+    """Refuse an answer that Lambda could not carry, in which the bytes `doubled` take one more."""
+    size = len(body)
+    if size > MAX_CARRIED // 2:
+        carried = size + sum(body.count(byte) for byte in doubled)
+        if size > MAX_RESPONSE or carried > MAX_CARRIED:
+            raise _response_too_large(size)
+
+
+def _options(request: Request) -> Response:
+    """TensorFlow Serving's answer to a preflight; as there, cross-origin calls are off by default."""
+    if not request.headers.get("origin", "").lower().startswith(("http://", "https://")):
+        raise MethodNotAllowedError("OPTIONS needs an Origin header with an http or https origin")
+    return Response(200, b"", {"Allow": _METHODS})
+
+
+def _request_too_large() -> RequestTooLargeError:
+    return RequestTooLargeError(
+        f"request too large: at most {MAX_REQUEST:,} bytes are taken, before and after decompression: "
+        "send fewer rows per call, or score a file in batch"
+    )
+
+
+def _response_too_large(size: int) -> ResponseTooLargeError:
+    return ResponseTooLargeError(
+        f"response too large: {size:,} bytes, at most {MAX_RESPONSE:,} (less with many quotes) can be answered: "
+        "send fewer rows per call, "
+        "ask for fewer outputs, accept gzip, or score a file in batch",
+        size=size,
+    )
+
+
+def _takes_gzip(accepted: str) -> bool:
+    for offer in accepted.lower().split(","):
+        coding, _, weight = offer.partition(";")
+        if coding.strip() in ("gzip", "*"):
+            return weight.replace(" ", "").rstrip("0") not in ("q=", "q=0.")
+    return False
+
+
+def _decompressed(body: bytes, encoding: str) -> bytes:
+    """The body that was sent compressed; never more of it than the limit is held in memory."""
+    import zlib
+
+    coding = encoding.strip().lower()
+    if coding == "identity":
+        return body
+    if coding not in ("gzip", "x-gzip"):
+        raise InvalidInputError(f"content-encoding '{coding[:40]}' is not known here: send gzip, or plain bytes")
+    found = b""
+    while body:
+        stream = zlib.decompressobj(wbits=31)
+        try:
+            found += stream.decompress(body, MAX_REQUEST - len(found) + 1)
+        except zlib.error as error:
+            raise InvalidInputError(f"the body is not gzip: {error}") from None
+        if len(found) > MAX_REQUEST:
+            raise _request_too_large()
+        if not stream.eof:
+            raise InvalidInputError("the gzip body ends too soon")
+        body = stream.unused_data
+    return found
+
+
+def _parsed(body: bytes) -> dict[str, Any]:
+    try:
+        parsed = orjson.loads(body)
+    except orjson.JSONDecodeError:  # NaN and the infinities
+        import json
+
+        parsed = json.loads(body)
+    return dict(parsed)

@@ -1,0 +1,129 @@
+"""Lambda events in and out: API Gateway's HTTP APIs (payload 2.0) and REST APIs (1.0), function URLs, load balancers,
+and direct invocations.
+
+Percent-encoding is taken off paths here, once: HTTP APIs deliver them decoded already; REST APIs, function URLs and
+load balancers deliver them as they were sent (as people saw it; the documentation does not say). Bodies are decoded by
+`isBase64Encoded` alone: API Gateway encodes whatever has no text Content-Type, JSON included.
+Sources: "Create AWS Lambda proxy integrations for HTTP APIs", "Lambda proxy integrations in API Gateway" and "Lambda
+functions as targets of Application Load Balancers" in the AWS documentation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from onnxlet.dataplane.dispatch import DataPlane
+from onnxlet.dataplane.messages import Request, Response
+from onnxlet.dataplane.protocols import tfserving
+from onnxlet.errors import InvalidInputError
+
+Event = Mapping[str, Any]
+
+_ACCEPTED = (
+    "this event is none that the predict function takes: an HTTP request of API Gateway (payload 1.0 or 2.0), of a "
+    'function URL or of a load balancer, or a direct invocation {"model": …, "instances" or "inputs": …}'
+)
+
+
+def handle(dataplane: DataPlane, event: Event, context: object) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
+    """What Lambda returns for an event.
+
+    HTTP errors are answers; a direct invocation raises them. Raises InvalidInputError for an event of another kind.
+    """
+    if "requestContext" in event:
+        try:
+            request = to_request(event)
+        except InvalidInputError as error:
+            return to_event_answer(tfserving.refuse(error), event)
+        return to_event_answer(dataplane.answer(request), event)
+    if "model" in event:
+        return dataplane.invoke(event)
+    raise InvalidInputError(_ACCEPTED)
+
+
+def to_request(event: Event) -> Request:
+    """The request that an event carries. Raises InvalidInputError for other events and for a body not in base64."""
+    context = event.get("requestContext")
+    if not isinstance(context, dict):
+        raise InvalidInputError(_ACCEPTED)
+    if "http" not in context:
+        if "httpMethod" in event:
+            return _from_payload_1(event, context)
+        raise InvalidInputError(_ACCEPTED)
+    path, stage = event["rawPath"], context.get("stage")
+    domain = context.get("domainName") or ""
+    if stage != "$default":
+        path = _without_stage(path, stage, domain)
+    if ".lambda-url." in domain:
+        path = _unquoted(path)
+    headers = event.get("headers") or {}
+    if "host" not in headers:  # AWS writes names in lower case, local stand-ins may not
+        headers = {name.lower(): value for name, value in headers.items()}
+    return Request(context["http"]["method"], path, event.get("rawQueryString") or "", headers, _body(event))
+
+
+def _from_payload_1(event: Event, context: Mapping[str, Any]) -> Request:
+    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+    for name, values in (event.get("multiValueHeaders") or {}).items():
+        headers[name.lower()] = ",".join(values)
+    path = event["path"] or "/"
+    if event.get("version") == "1.0":
+        # an HTTP API that speaks the old payload: decoded, and with the stage in its path
+        path = _without_stage(path, context.get("stage"), context.get("domainName") or "")
+    else:
+        path = _unquoted(path)
+    if "elb" not in context:
+        # without binaryMediaTypes a REST API hands base64 on as it is, so it must not be given compressed answers
+        headers.pop("accept-encoding", None)
+    return Request(event["httpMethod"], path, "", headers, _body(event))
+
+
+def _without_stage(path: str, stage: str | None, domain: str) -> str:
+    """A path without the name of the stage, which only the API's own domain puts in front of it."""
+    if stage and ".execute-api." in domain and path.startswith(f"/{stage}/"):
+        return path[len(stage) + 1 :]
+    return path
+
+
+def _unquoted(path: str) -> str:
+    if "%" not in path:
+        return path
+    from urllib.parse import unquote
+
+    return unquote(path)
+
+
+def _body(event: Event) -> bytes:
+    text = event.get("body") or ""
+    if not event.get("isBase64Encoded"):
+        return text.encode("utf-8", "surrogatepass")
+    import binascii
+
+    try:
+        return binascii.a2b_base64(text)
+    except ValueError as error:
+        raise InvalidInputError(f"the event's body is not base64: {str(error).lower()}") from None
+
+
+def to_event_answer(response: Response, event: Event) -> dict[str, Any]:
+    """A response as the sender of `event` wants it."""
+    binary = "Content-Encoding" in response.headers
+    if binary:
+        import binascii
+
+        body = binascii.b2a_base64(response.body, newline=False).decode()
+    else:
+        body = response.body.decode()
+    answer: dict[str, Any] = {"statusCode": response.status, "body": body, "isBase64Encoded": binary}
+    context = event["requestContext"]
+    balancer = isinstance(context, dict) and "elb" in context
+    if balancer:
+        from http import HTTPStatus
+
+        answer["statusDescription"] = f"{response.status} {HTTPStatus(response.status).phrase}"
+    if balancer and "multiValueHeaders" in event:
+        answer["multiValueHeaders"] = {name: [value] for name, value in response.headers.items()}
+    else:
+        answer["headers"] = response.headers
+    return answer

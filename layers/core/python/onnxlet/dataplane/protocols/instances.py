@@ -1,0 +1,316 @@
+"""Prediction bodies as TensorFlow Serving's REST API v1 has them: `instances` row by row, `inputs` tensor by tensor.
+
+Two things go beyond it. Numbers for floating point inputs may be any that fit; TensorFlow Serving itself refuses whole
+ones above 2**24. And where a model knows named columns, objects with the columns' names are rows of them, without a
+`signature_name`; a column that a row leaves out, or has as null, gets its default, and null is a missing value to a
+model that can do with one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import orjson
+
+from onnxlet.dataplane.codec.decoding import copy_matrix, decode_columns, decode_tensor, list_matrix, lists_in
+from onnxlet.dataplane.codec.documents import (
+    brackets,
+    is_list,
+    is_object,
+    json_name,
+    members,
+    name_some,
+    parse_exact,
+    parse_fast,
+    place_in,
+    place_in_rows,
+    sole_member,
+    strings,
+)
+from onnxlet.dataplane.codec.encoding import encode_records, encode_rows, encode_tensor
+from onnxlet.errors import InvalidInputError
+from onnxlet.serving.model import COLUMNS, SERVING_DEFAULT, Model
+from onnxlet.values.signature import Signature, TensorSpec
+from onnxlet.values.tensors import Tensor, Tensors
+
+BYTES_SUFFIX = "_bytes"
+"""Outputs of strings whose name ends so are written in base64."""
+
+_HEAD = 64
+"""Bytes in which rows that are objects show their first brace."""
+_SMALL = 4096
+"""Bytes up to which orjson beats simdjson at numbers too."""
+_ONLY_KEY = len('"instances"') - 1
+"""From the first to the last quote of a body whose only string this is."""
+
+
+class Call(msgspec.Struct):
+    """What a body asks for: inputs for one of the model's signatures, and the form it wants the answer in."""
+
+    signature: str
+    inputs: Tensors
+    rows: bool
+    lists: int
+    """How many lists the inputs were written with."""
+
+
+def read_body(body: bytes, model: Model) -> Call:
+    """Read the JSON of a request. Raises InvalidInputError for whatever is wrong with it."""
+    try:
+        if len(body) < _SMALL or (body.find(b"{", 1, _HEAD) > 0 and brackets(body) == 1):
+            call = _read_plain(body, model)
+            if call is not None:
+                return call
+        document = parse_fast(body)
+        if document is not None:
+            call = _read_matrix(document, model) or _read(document, model, exact=False)
+            if call.lists == brackets(body):
+                return call
+    except InvalidInputError:
+        # the exact reading says what is wrong, if anything is
+        pass
+    return _read(parse_exact(body), model, exact=True)
+
+
+def _read_plain(body: bytes, model: Model) -> Call | None:
+    """Read `{"instances": [[number, …], …]}` or `{"instances": [{name: value, …}, …]}` through orjson, which is better
+    at few numbers and at objects than simdjson's proxies; or leave it to the others. Of equal keys it keeps the last,
+    so all strings must be known.
+    """
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    rows = document.get("instances") if type(document) is dict and len(document) == 1 else None
+    if type(rows) is not list:
+        return None
+    inputs = model.signatures[SERVING_DEFAULT].inputs
+    # neither true nor false nor null is left when "instances" is the only string; and `in` is ten times as fast with
+    # an integer
+    alone = body.rfind(b'"') - body.find(b'"') == _ONLY_KEY and ord("u") not in body and ord("f") not in body
+    if alone and len(inputs) == 1:
+        tensor = list_matrix(rows, inputs[0])
+        if tensor is not None:
+            return Call(SERVING_DEFAULT, {inputs[0].name: tensor}, rows=True, lists=1 + len(rows))
+    if ord("\\") in body or brackets(body) != 1:  # escapes hide quotes, and those must be counted
+        return None
+    call = _read(document, model, exact=True)
+    keys = sum(len(row) for row in rows if isinstance(row, dict))
+    values = sum(tensor.size for tensor in call.inputs.values() if tensor.dtype.kind == "O")
+    return call if strings(body) == 1 + keys + values else None
+
+
+def _read_matrix(document: Any, model: Model) -> Call | None:  # noqa: ANN401 - a JSON value
+    """Read `{"instances": [[number, …], …]}`, the commonest body by far, or leave it to the others."""
+    inputs = model.signatures[SERVING_DEFAULT].inputs
+    if len(inputs) == 1:
+        tensor = copy_matrix(sole_member(document, "instances"), inputs[0])
+        if tensor is not None:
+            return Call(SERVING_DEFAULT, {inputs[0].name: tensor}, rows=True, lists=1 + len(tensor))
+    return None
+
+
+def read_document(document: Mapping[str, Any], model: Model) -> Call:
+    """Read a request that was parsed already. Raises InvalidInputError for whatever is wrong with it."""
+    return _read(document, model, exact=True)
+
+
+def _read(document: Any, model: Model, *, exact: bool) -> Call:  # noqa: ANN401 - a JSON value
+    top = members(document, "the body")
+    name = top.get("signature_name", "")
+    if not isinstance(name, str):
+        raise InvalidInputError(f"'signature_name' must be a string, not {json_name(name)}")
+    if name and name not in model.signatures:
+        raise InvalidInputError(f"the model has no signature '{name[:80]}', only {name_some(model.signatures)}")
+    if "instances" in top:
+        if "inputs" in top:
+            raise InvalidInputError("the body must have one of 'instances' and 'inputs', not both")
+        return _read_rows(top["instances"], model, name, exact=exact)
+    if "inputs" in top:
+        return _read_inputs(top["inputs"], model, name, exact=exact)
+    raise InvalidInputError("the body must have 'instances' or 'inputs'")
+
+
+# --- instances: a list of rows ----------------------------------------------------------------------------------------
+
+
+def _read_rows(rows: Any, model: Model, name: str, *, exact: bool) -> Call:  # noqa: ANN401 - a JSON value
+    if not is_list(rows):
+        raise InvalidInputError(f"'instances' must be a list, not {json_name(rows)}")
+    if not len(rows):
+        raise InvalidInputError("'instances' is empty: send at least one row")
+    if is_object(rows[0]):
+        return _read_objects(rows, model, name, exact=exact)
+    name = name or SERVING_DEFAULT
+    inputs = model.signatures[name].inputs
+    if len(inputs) != 1:
+        raise InvalidInputError(
+            f"'instances' must be a list of objects: the model has {len(inputs)} inputs, {name_some(_names(inputs))}"
+        )
+    tensor = decode_tensor(rows, inputs[0], place_in("instances"), exact=exact)
+    return Call(name, {inputs[0].name: tensor}, rows=True, lists=lists_in(tensor.shape))
+
+
+def _read_objects(rows: Any, model: Model, name: str, *, exact: bool) -> Call:  # noqa: ANN401 - a JSON list
+    first = members(rows[0], "instances[0]")
+    table = []
+    for index, row in enumerate(rows):
+        if not is_object(row):
+            raise InvalidInputError(f"instances[{index}] must be an object as those before it, not {json_name(row)}")
+        table.append(members(row, f"instances[{index}]"))
+    name = name or _guessed(model, first)
+    signature = model.signatures[name]
+    defaults = _defaults(model, signature)
+    if defaults is None:
+        _check_rows(table, signature, {})
+        found = {
+            spec.name: decode_tensor(
+                [row[spec.name] for row in table], spec, place_in_rows("instances", spec.name), exact=exact
+            )
+            for spec in signature.inputs
+        }
+        written = sum(len(table) * lists_in(tensor.shape[1:]) for tensor in found.values())
+        return Call(name, found, rows=True, lists=1 + written)
+    complete = _check_rows(table, signature, defaults)
+    fillers = model.fillers
+    columns = {
+        column: [row[column] for row in table]
+        if complete and column not in fillers
+        else [_or_default(row.get(column), fillers.get(column)) for row in table]
+        for column in _names(signature.inputs)
+    }
+    return Call(name, decode_columns(columns, signature.inputs, "instances", exact=exact), rows=True, lists=1)
+
+
+def _check_rows(table: list[dict[str, Any]], signature: Signature, defaults: Mapping[str, Any]) -> bool:
+    """Whether every row has every input. Raises InvalidInputError if one lacks a name or has one too many."""
+    names = _names(signature.inputs)
+    wanted = set(names)
+    complete = True
+    for index, row in enumerate(table):
+        if row.keys() != wanted:
+            complete = False
+            missing = [name for name in names if name not in row and name not in defaults]
+            unknown = [name for name in row if name not in wanted]
+            if missing or unknown:
+                raise InvalidInputError(f"instances[{index}] {_wrong_names(missing, unknown)}")
+    return complete
+
+
+def _wrong_names(missing: list[str], unknown: list[str]) -> str:
+    lacks = f"lacks {name_some(missing)}" if missing else ""
+    has = f"has {name_some(unknown)}, which the model does not know" if unknown else ""
+    return " and ".join(filter(None, (lacks, has)))
+
+
+def _guessed(model: Model, members_: Mapping[str, Any]) -> str:
+    """The signature that an object without a signature_name is for: the columns, unless it names the model's inputs."""
+    if COLUMNS in model.signatures:
+        inputs = model.signatures[SERVING_DEFAULT].inputs
+        if not any(spec.name in members_ for spec in inputs):
+            return COLUMNS
+    return SERVING_DEFAULT
+
+
+def _defaults(model: Model, signature: Signature) -> dict[str, Any] | None:
+    """The defaults of the columns, or None if this signature does not take columns."""
+    return model.defaults if signature is model.signatures.get(COLUMNS) else None
+
+
+def _or_default(value: Any, default: Any) -> Any:  # noqa: ANN401 - JSON values
+    return default if value is None else value
+
+
+def _names(inputs: tuple[TensorSpec, ...]) -> list[str]:
+    return [spec.name for spec in inputs]
+
+
+# --- inputs: whole tensors --------------------------------------------------------------------------------------------
+
+
+def _read_inputs(value: Any, model: Model, name: str, *, exact: bool) -> Call:  # noqa: ANN401 - a JSON value
+    if not is_object(value):
+        name = name or SERVING_DEFAULT
+        inputs = model.signatures[name].inputs
+        if len(inputs) != 1:
+            raise InvalidInputError(
+                f"'inputs' must be an object: the model has {len(inputs)} inputs, {name_some(_names(inputs))}"
+            )
+        tensor = decode_tensor(value, inputs[0], place_in("inputs"), exact=exact)
+        return Call(name, {inputs[0].name: tensor}, rows=False, lists=lists_in(tensor.shape))
+    given = members(value, "'inputs'")
+    name = name or _guessed(model, given)
+    signature = model.signatures[name]
+    defaults = _defaults(model, signature) or {}
+    missing = [spec.name for spec in signature.inputs if spec.name not in given and spec.name not in defaults]
+    if missing:
+        raise InvalidInputError(
+            f"'inputs' {_wrong_names(missing, [n for n in given if n not in _names(signature.inputs)])}"
+        )
+    found = {
+        spec.name: decode_tensor(given[spec.name], spec, place_in(f"inputs.{spec.name}"), exact=exact)
+        for spec in signature.inputs
+        if spec.name in given
+    }
+    return Call(name, found, rows=False, lists=sum(lists_in(tensor.shape) for tensor in found.values()))
+
+
+# --- answers ----------------------------------------------------------------------------------------------------------
+
+
+def write_answer(outputs: Tensors, *, rows: bool) -> bytes:
+    """The JSON of an answer: `predictions` for rows, else `outputs`; one output stands bare, several in objects.
+
+    Raises InvalidInputError if rows are wanted of outputs that have none, or not as many.
+    """
+    if not rows:
+        if len(outputs) == 1:
+            [(name, tensor)] = outputs.items()
+            return b'{"outputs":' + encode_tensor(tensor, binary=_binary(name, tensor)) + b"}"
+        written = {name: [encode_tensor(tensor, binary=_binary(name, tensor))] for name, tensor in outputs.items()}
+        return b'{"outputs":' + encode_records(written)[1:-1] + b"}"
+    only = _write_only_row(outputs)
+    if only is not None:
+        return only
+    _check_batch(outputs)
+    if len(outputs) == 1:
+        [(name, tensor)] = outputs.items()
+        return b'{"predictions":' + encode_tensor(tensor, binary=_binary(name, tensor)) + b"}"
+    columns = {name: encode_rows(tensor, binary=_binary(name, tensor)) for name, tensor in outputs.items()}
+    return b'{"predictions":' + encode_records(columns) + b"}"
+
+
+def _write_only_row(outputs: Tensors) -> bytes | None:
+    """An answer of one row; None where there is not one, or orjson cannot say it alone. One call for everything is a
+    third of the price of the general way.
+    """
+    row = {}
+    try:
+        for name, tensor in outputs.items():
+            if len(tensor) != 1 or name.endswith(BYTES_SUFFIX):
+                return None
+            row[name] = tensor[0]
+        predictions = [row] if len(row) > 1 else [*row.values()]
+        written = orjson.dumps({"predictions": predictions}, option=orjson.OPT_SERIALIZE_NUMPY)
+    except TypeError:  # no rows at all, strings in more than one dimension, rows that are not contiguous
+        return None
+    return written if written.find(b"null") < 0 else None  # `in` tries it as an integer first, at ten times the price
+
+
+def _check_batch(outputs: Tensors) -> None:
+    rows = -1
+    for name, tensor in outputs.items():
+        if not tensor.ndim:
+            raise InvalidInputError(
+                f"output '{name}' is a single value, not rows: send 'inputs' instead of 'instances'"
+            )
+        if rows not in (-1, len(tensor)):
+            said = ", ".join(f"'{name}' {len(tensor)}" for name, tensor in outputs.items() if tensor.ndim)
+            raise InvalidInputError(f"the outputs differ in rows ({said}): send 'inputs' instead of 'instances'")
+        rows = len(tensor)
+
+
+def _binary(name: str, tensor: Tensor) -> bool:
+    return name.endswith(BYTES_SUFFIX) and tensor.dtype.kind not in "biuf"

@@ -1,0 +1,1 @@
+"""Reading the registry: what there is, what a ref means, what happened to an alias."""

@@ -1,0 +1,122 @@
+"""The history of an alias: every move, chained by digest, and the proof that it is whole."""
+
+from __future__ import annotations
+
+from onnxlet.errors import AliasNotFoundError, HistoryBrokenError, IntegrityError, ModelNotFoundError
+from onnxlet.registry.parallel import abreast
+from onnxlet.registry.reading import lookup
+from onnxlet.registry.rollback_stack import Stack, stack_after
+from onnxlet.store import Store
+from onnxlet.values import keys
+from onnxlet.values.aliases import Alias, HistoryEntry, Routes, decode_entry, encode
+from onnxlet.values.manifest import digest
+
+
+def entries(store: Store, model: str, alias: str) -> list[HistoryEntry]:
+    """Every move of an alias, oldest first, as it is written: `verify` proves it.
+
+    Raises ModelNotFoundError, AliasNotFoundError.
+    """
+    document, _ = lookup.alias(store, model, alias, retired=True)
+    last = keys.history_key(model, alias, document.sequence)
+    past = [entry.key for entry in store.list(keys.history_prefix(model, alias)) if entry.key < last]
+    return [*abreast(lambda key: decode_entry(store.get(key).data), past), document.entry]
+
+
+def verify(store: Store, model: str, alias: str) -> int:
+    """Prove the chain from the first move to the alias as it is; return how many moves it has.
+
+    The sequence has no gap and nothing beyond its end; each entry is the one that the next was written after, and goes
+    from where the one before it went to; the alias routes where its entry says, and may roll back to what its moves
+    left. The newest entry is held by the alias document alone: who fears a forger of both keeps its digest elsewhere.
+    Raises ModelNotFoundError, AliasNotFoundError, HistoryBrokenError naming the sequence where it breaks.
+    """
+    chain = _Chain(store, model, alias)
+    # The list comes first: what it holds was archived before the alias, read after it, got to where it is.
+    listed = {entry.key for entry in store.list(keys.history_prefix(model, alias))}
+    document = chain.alias(listed)
+    chain.check_keys(listed, document)
+    chain.check_links(document)
+    return document.sequence
+
+
+class _Chain:
+    def __init__(self, store: Store, model: str, alias: str) -> None:
+        self._store = store
+        self._model = model
+        self._alias = alias
+
+    def alias(self, listed: set[str]) -> Alias:
+        try:
+            document, _ = lookup.alias(self._store, self._model, self._alias, retired=True)
+        except (AliasNotFoundError, ModelNotFoundError) as error:
+            if listed:
+                raise self._broken(len(listed) + 1, "the alias document is gone") from error
+            raise
+        except IntegrityError as error:
+            raise self._broken(len(listed) + 1, error.detail) from error
+        if document.sequence != document.entry.sequence:
+            raise self._broken(document.sequence, f"the alias holds entry {document.entry.sequence}")
+        return document
+
+    def check_keys(self, listed: set[str], document: Alias) -> None:
+        """Every entry before the alias's own has its object, and no object is without its place."""
+        places = set()
+        for sequence in range(1, document.sequence):
+            key = self._key(sequence)
+            if key not in listed and not lookup.holds(self._store, key):
+                raise self._broken(sequence, f"{key!r} is missing")
+            places.add(key)
+        newest = self._key(document.sequence)
+        for key in sorted(listed - places):
+            if key != newest or self._store.get(key).data != encode(document.entry):
+                raise self._broken(document.sequence, f"{key!r} does not belong to it")
+
+    def check_links(self, document: Alias) -> None:
+        """Every entry was written after the one before it and goes on from there, up to what the alias is."""
+        archived = abreast(lambda sequence: self._store.get(self._key(sequence)).data, range(1, document.sequence))
+        written = [*archived, encode(document.entry)]
+        entries = [self._entry(sequence, data) for sequence, data in enumerate(written, start=1)]
+        self._check_digests(entries, [digest(data) for data in written])
+        position: Routes = ()
+        stack: Stack = ()
+        for entry in entries:
+            if entry.origin != position:
+                raise self._broken(entry.sequence, "it does not start where the entry before it ended")
+            after = stack_after(stack, entry)
+            if after is None:
+                raise self._broken(entry.sequence, f"a {entry.action} cannot lead there")
+            position, stack = entry.target, after
+        if document.routes != position:
+            raise self._broken(document.sequence, "the alias does not route where its entry says")
+        if document.previous != stack:
+            raise self._broken(document.sequence, "the alias would roll back to what its moves did not leave")
+
+    def _check_digests(self, entries: list[HistoryEntry], digests: list[str]) -> None:
+        for entry, before, after in zip(entries, [None, *digests], [*entries[1:], None], strict=False):
+            if entry.predecessor == before:
+                continue
+            changed = after is not None and after.predecessor != digests[entry.sequence - 1]
+            if changed or before is None:
+                raise self._broken(entry.sequence, "it is not as it was written")
+            raise self._broken(entry.sequence - 1, f"it is not the entry that entry {entry.sequence} was written after")
+
+    def _entry(self, sequence: int, data: bytes) -> HistoryEntry:
+        try:
+            entry = decode_entry(data)
+        except IntegrityError as error:
+            raise self._broken(sequence, error.detail) from error
+        if (entry.model, entry.alias, entry.sequence) != (self._model, self._alias, sequence):
+            raise self._broken(sequence, f"entry {entry.sequence} of '{entry.model}@{entry.alias}' lies in its place")
+        return entry
+
+    def _key(self, sequence: int) -> str:
+        return keys.history_key(self._model, self._alias, sequence)
+
+    def _broken(self, sequence: int, how: str) -> HistoryBrokenError:
+        return HistoryBrokenError(
+            f"the history of '{self._model}@{self._alias}' breaks at entry {sequence}: {how}",
+            model=self._model,
+            alias=self._alias,
+            sequence=sequence,
+        )

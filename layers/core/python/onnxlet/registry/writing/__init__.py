@@ -1,0 +1,1 @@
+"""Writing to the registry: publish, promote, roll back, delete, and what is asked of a version first."""

@@ -1,0 +1,248 @@
+"""Publishing: a draft and its files become a version. The manifest is written last and makes it exist, whole, at once.
+
+A publish that fails before that takes its artifacts back. One that is killed leaves a claim and some artifacts: a
+gap that `listing` shows as incomplete and `gc` clears. Its number is never taken again. Digests are taken from the same
+read that uploads a small artifact; of a large one, which is read twice, the file must not change in between.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+
+from onnxlet.errors import (
+    ConflictError,
+    InvalidInputError,
+    InvalidNameError,
+    OnnxletError,
+    PreconditionFailedError,
+    StoreUnavailableError,
+    TooLargeError,
+)
+from onnxlet.registry.reading import lookup
+from onnxlet.registry.reading.listing import model_contents
+from onnxlet.registry.writing import removal
+from onnxlet.store import Store
+from onnxlet.store.rules import check_key
+from onnxlet.values import keys
+from onnxlet.values.manifest import Artifact, Draft, Manifest, canonical, digest, encode_manifest
+from onnxlet.values.refs import check_model_name
+from onnxlet.values.timestamps import stamp
+
+GRAPH = "model.onnx"
+MAX_ARTIFACT = 5 * 10**9
+"""Bytes of one artifact: what S3 takes in a single conditional write."""
+READ_WHOLE = 8 * 2**20
+"""Up to this size an artifact is read once, for its digest and its upload."""
+UPLOADS = 4
+
+Progress = Callable[[int, int], None]
+
+
+def publish(
+    store: Store,
+    model: str,
+    draft: Draft,
+    files: Mapping[str, Path],
+    *,
+    who: str,
+    clock: Callable[[], datetime],
+    on_progress: Progress | None = None,
+    on_claim: Callable[[int], None] | None = None,
+) -> Manifest:
+    """Write a new version of `model` and return its manifest.
+
+    `on_claim` hears its number before anything but its claim is written, `on_progress` bytes done and bytes in all.
+    Raises InvalidNameError, InvalidInputError and TooLargeError before anything is written.
+    """
+    check_model_name(model)
+    sizes = _check_files(model, draft, files)
+    version = _claim(store, model, who, clock)
+    if on_claim is not None:
+        on_claim(version)
+    prefix, begun = keys.version_prefix(model, version), set[str]()
+    try:
+        artifacts = _upload(store, prefix, files, sizes, begun=begun, on_progress=on_progress or _silent)
+        _refuse_cleared(store, model, version)
+    except (OnnxletError, KeyboardInterrupt) as error:
+        withdrawn = removal.withdraw(store, model, version, begun, who=who, clock=clock)
+        if withdrawn or not isinstance(error, OnnxletError):
+            raise
+        raise _left_behind(error) from error
+    manifest = Manifest(
+        **{name: getattr(draft, name) for name in Draft.__struct_fields__},
+        model=model,
+        version=version,
+        created=stamp(clock()),
+        publisher=who,
+        artifacts=artifacts,
+    )
+    _commit(store, manifest)
+    return manifest
+
+
+def _left_behind(error: OnnxletError) -> OnnxletError:
+    """The same error, which also says how to clear up after it."""
+    more = "`onnxlet gc --older-than 0s` removes what it left, best while nobody else publishes"
+    return type(error)(f"{error.detail}; {more}", **error.context)
+
+
+def _check_files(model: str, draft: Draft, files: Mapping[str, Path]) -> dict[str, int]:
+    """The size of each file, by its path in the version."""
+    for path in files:
+        check_key(keys.version_prefix(model, 1) + path)
+        parents = ("/".join(path.split("/")[:depth]) for depth in range(1, path.count("/") + 1))
+        if path in keys.DOCUMENTS or any(parent in files or parent in keys.DOCUMENTS for parent in parents):
+            raise InvalidNameError(f"{path!r} cannot be an artifact's path: it is another document's", path=path)
+    needed = [GRAPH] if draft.golden is None else [GRAPH, draft.golden.path]
+    for path in needed:
+        if path not in files:
+            raise InvalidInputError(f"a version needs an artifact {path!r}", path=path)
+    sizes = {path: _size(file) for path, file in files.items()}
+    for path, size in sizes.items():
+        if size > MAX_ARTIFACT:
+            raise TooLargeError(
+                f"{path!r} has {size} bytes, artifacts may have {MAX_ARTIFACT}: split or quantize the model",
+                path=path,
+                size=size,
+            )
+    return sizes
+
+
+def _size(file: Path) -> int:
+    if not file.is_file():
+        raise InvalidInputError(f"{str(file)!r} is no file", file=str(file))
+    return file.stat().st_size
+
+
+def _claim(store: Store, model: str, who: str, clock: Callable[[], datetime]) -> int:
+    """Take the next number. Who loses a claim takes the number after it, so that everybody gets one."""
+    document = {"schema": 1, "who": who, "when": stamp(clock()), "nonce": secrets.token_hex(16)}
+    data = canonical(document)
+    version = max((found.version for found in model_contents(store, model)), default=0) + 1
+    while not _create(store, keys.claim_key(model, version), data):
+        version += 1
+    return version
+
+
+def _upload(
+    store: Store,
+    prefix: str,
+    files: Mapping[str, Path],
+    sizes: Mapping[str, int],
+    *,
+    begun: set[str],
+    on_progress: Progress,
+) -> tuple[Artifact, ...]:
+    """Upload all files, several at once; `begun` gets the keys that may hold something of theirs, also on failure."""
+    from concurrent.futures import ThreadPoolExecutor, as_completed
+
+    done, total = 0, sum(sizes.values())
+    on_progress(done, total)
+    artifacts = {}
+    with ThreadPoolExecutor(UPLOADS, "onnxlet-publish") as pool:
+        try:
+            uploads = [pool.submit(_upload_one, store, prefix, path, files[path], begun) for path in files]
+            for future in as_completed(uploads):
+                artifact = future.result()
+                artifacts[artifact.path] = artifact
+                done += artifact.size
+                on_progress(done, total)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+    return tuple(artifacts[path] for path in sorted(artifacts))
+
+
+def _upload_one(store: Store, prefix: str, path: str, file: Path, begun: set[str]) -> Artifact:
+    try:
+        before = file.stat()
+        if before.st_size <= READ_WHOLE:
+            data = file.read_bytes()
+            begun.add(prefix + path)
+            if not _create(store, prefix + path, data):
+                begun.discard(prefix + path)
+                raise ConflictError(f"{prefix + path!r} was written by somebody else: publish again", key=prefix + path)
+            return Artifact(path, digest(data), len(data))
+        with file.open("rb") as stream:
+            found = "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
+        begun.add(prefix + path)
+        try:
+            store.create(prefix + path, file)
+        except PreconditionFailedError:
+            # the write may be ours, repeated because its answer was lost
+            if not _holds_file(store, prefix + path, before.st_size, found):
+                begun.discard(prefix + path)
+                raise
+        after = file.stat()
+    except OSError as error:
+        raise InvalidInputError(f"{str(file)!r} cannot be read: {error.strerror}", file=str(file)) from error
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise ConflictError(f"{str(file)!r} changed while it was being published: publish it again", file=str(file))
+    return Artifact(path, found, before.st_size)
+
+
+def _commit(store: Store, manifest: Manifest) -> None:
+    """Write the manifest, and remove it if `gc` took this publish for dead meanwhile and cleared its files.
+
+    `gc` writes the tombstone, then looks for a manifest; this writes the manifest, then looks for a tombstone: whoever
+    comes second sees the other, so that no version stays whose files are gone.
+    """
+    model, version = manifest.model, manifest.version
+    key = keys.manifest_key(model, version)
+    try:
+        created = _create_unanswered(store, key, encode_manifest(manifest))
+    except StoreUnavailableError as error:
+        # what was uploaded stays: the store may take the manifest all the same
+        raise _left_behind(error) from error
+    if not created:
+        taken, _ = lookup.manifest(store, model, version)
+        raise ConflictError(f"'{model}:{version}' was published by {taken.publisher!r} meanwhile: publish it again")
+    try:
+        _refuse_cleared(store, model, version)
+    except ConflictError:
+        store.delete(key)
+        raise
+
+
+def _refuse_cleared(store: Store, model: str, version: int) -> None:
+    if lookup.holds(store, keys.tombstone_key(model, version)):
+        raise ConflictError(
+            f"'{model}:{version}' was cleared away by gc before it was finished: publish again, or let gc wait longer",
+            model=model,
+            version=version,
+        )
+
+
+def _create(store: Store, key: str, data: bytes) -> bool:
+    """Whether the object is there with these bytes: a write whose answer was lost and that was repeated is ours too."""
+    try:
+        store.create(key, data)
+    except PreconditionFailedError:
+        return store.get(key).data == data
+    return True
+
+
+def _create_unanswered(store: Store, key: str, data: bytes) -> bool:
+    """The same, also where nothing but the answer to the write is lost."""
+    try:
+        return _create(store, key, data)
+    except StoreUnavailableError:
+        if not lookup.holds(store, key):
+            raise
+        return store.get(key).data == data
+
+
+def _holds_file(store: Store, key: str, size: int, promised: str) -> bool:
+    """Whether the object has so many bytes, of this digest."""
+    found, start = hashlib.sha256(), 0
+    while start <= size and (part := store.get_range(key, start, READ_WHOLE)):
+        found.update(part)
+        start += len(part)
+    return start == size and "sha256:" + found.hexdigest() == promised
+
+
+def _silent(done: int, total: int) -> None:
+    """Nobody asked for progress."""

@@ -1,0 +1,146 @@
+"""Golden cases: graph inputs with the outputs they gave when the version was published.
+
+They travel as one artifact, `golden.json`: `{"cases": [{"inputs": {name: {"datatype", "shape", "data"}}, "outputs":
+…}]}`, where `data` is the base64 of the tensor's little-endian bytes, and BYTES tensors have `strings` instead.
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Sequence
+from time import perf_counter
+from typing import cast
+
+import msgspec
+import numpy as np
+
+from onnxlet.errors import DeadlineExceededError, ExecutionError, GoldenMismatchError, IntegrityError, InvalidInputError
+from onnxlet.serving.engine import Engine
+from onnxlet.values.manifest import Golden, Tolerance, canonical
+from onnxlet.values.tensors import DATATYPES, Tensor, Tensors
+
+MOST_CASES = 4
+MOST_SECONDS = 0.05
+"""No further case is started once this much time went by: the check is part of every cold start."""
+
+ARCHITECTURES = {"x86_64": "x86-64", "AMD64": "x86-64", "aarch64": "arm64", "arm64": "arm64"}
+"""Architectures by what machines call them."""
+
+
+class GoldenCase(msgspec.Struct, frozen=True, eq=False):
+    """One run of the graph: tensors in, tensors out, as the graph has them."""
+
+    inputs: Tensors
+    outputs: Tensors
+
+
+class _Tensor(msgspec.Struct, frozen=True, omit_defaults=True):
+    datatype: str
+    shape: tuple[int, ...]
+    data: bytes = b""
+    strings: tuple[str, ...] = ()
+
+
+class _Case(msgspec.Struct, frozen=True):
+    inputs: dict[str, _Tensor]
+    outputs: dict[str, _Tensor]
+
+
+class _Cases(msgspec.Struct, frozen=True):
+    cases: tuple[_Case, ...]
+
+
+def encode_cases(cases: Sequence[GoldenCase]) -> bytes:
+    """The cases as `golden.json`. Raises InvalidInputError for more than four, or a tensor of no known datatype."""
+    if len(cases) > MOST_CASES:
+        raise InvalidInputError(f"a version has at most {MOST_CASES} golden cases, not {len(cases)}")
+    return canonical(_Cases(tuple(_Case(_packed(case.inputs), _packed(case.outputs)) for case in cases)))
+
+
+def decode_cases(data: bytes) -> tuple[GoldenCase, ...]:
+    """Read `golden.json`. Raises IntegrityError if it is none."""
+    try:
+        document = msgspec.json.decode(data, type=_Cases)
+        return tuple(GoldenCase(_unpacked(case.inputs), _unpacked(case.outputs)) for case in document.cases)
+    except (msgspec.MsgspecError, ValueError, KeyError) as error:
+        raise IntegrityError(f"these are not golden cases: {error}") from error
+
+
+def architecture() -> str:
+    """This machine's architecture: `x86-64`, `arm64`, or its own name for another."""
+    machine = platform.machine()
+    return ARCHITECTURES.get(machine, machine)
+
+
+def tolerance_here(golden: Golden) -> Tolerance:
+    """How near this machine's answers must be."""
+    return golden.tolerances.get(architecture(), golden.tolerance)
+
+
+def check(engine: Engine, cases: Sequence[GoldenCase], tolerance: Tolerance) -> None:
+    """Run the cases and compare. Raises GoldenMismatchError for the first that fails or gives another answer.
+
+    Floats may differ by the tolerance, NaN equals NaN; everything else must be equal. No case is started after 50 ms.
+    """
+    started = perf_counter()
+    for number, case in enumerate(cases, 1):
+        if number > 1 and perf_counter() - started > MOST_SECONDS:
+            return
+        try:
+            outputs = engine.run(case.inputs, list(case.outputs))
+        except (ExecutionError, InvalidInputError, DeadlineExceededError) as error:
+            raise GoldenMismatchError(f"golden case {number} of {len(cases)} does not run: {error.detail}") from error
+        for name, expected in case.outputs.items():
+            difference = _difference(outputs[name], expected, tolerance)
+            if difference:
+                raise GoldenMismatchError(
+                    f"golden case {number} of {len(cases)}: output {name!r} {difference}", case=number, output=name
+                )
+
+
+def _difference(got: Tensor, expected: Tensor, tolerance: Tolerance) -> str:
+    """In what the two differ, never with their values; empty if in nothing that matters."""
+    if got.shape != expected.shape or got.dtype != expected.dtype:
+        return f"is {got.dtype} {list(got.shape)} where {expected.dtype} {list(expected.shape)} is expected"
+    if got.dtype.kind != "f":
+        wrong = int((got != expected).sum())
+        return f"has {wrong} of {got.size} elements wrong" if wrong else ""
+    got, expected = got.astype(np.float64), expected.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        distance = np.abs(got - expected)
+        near = distance <= tolerance.absolute + tolerance.relative * np.abs(expected)
+    # infinities of one sign are equal, but their difference is no number; an infinite tolerance proves nothing
+    near = np.where(np.isfinite(got) & np.isfinite(expected), near, got == expected)
+    near |= np.isnan(got) & np.isnan(expected)
+    if near.all():
+        return ""
+    worst = distance[~near].max()
+    by = f"by up to {worst:.3g}" if math.isfinite(worst) else "(an infinity or no number)"
+    return f"has {int((~near).sum())} of {got.size} elements outside the tolerance, {by}"
+
+
+def _packed(tensors: Tensors) -> dict[str, _Tensor]:
+    return {name: _packed_one(name, tensor) for name, tensor in tensors.items()}
+
+
+def _packed_one(name: str, tensor: Tensor) -> _Tensor:
+    if tensor.dtype.kind in "OU":
+        return _Tensor("BYTES", tensor.shape, strings=tuple(map(str, tensor.ravel().tolist())))
+    for datatype in DATATYPES.values():
+        if datatype.numpy == tensor.dtype:
+            data = tensor.astype(tensor.dtype.newbyteorder("<")).tobytes()
+            return _Tensor(datatype.name, tensor.shape, data)
+    raise InvalidInputError(f"tensor {name!r} has the element type {str(tensor.dtype)!r}, which no datatype has")
+
+
+def _unpacked(tensors: dict[str, _Tensor]) -> Tensors:
+    return {name: _unpacked_one(tensor) for name, tensor in tensors.items()}
+
+
+def _unpacked_one(tensor: _Tensor) -> Tensor:
+    datatype = DATATYPES[tensor.datatype].numpy
+    if datatype.kind == "O":
+        return np.array(tensor.strings, dtype=object).reshape(tensor.shape)
+    flat = np.frombuffer(tensor.data, datatype.newbyteorder("<"))
+    return cast("Tensor", flat.astype(datatype, copy=False).reshape(tensor.shape))

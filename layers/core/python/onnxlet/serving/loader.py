@@ -1,0 +1,209 @@
+"""Loading: from a version's manifest to a model in memory, once per version, and no more of them than memory allows."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from time import monotonic, perf_counter
+from typing import NamedTuple
+
+from onnxlet import telemetry
+from onnxlet.errors import (
+    DeadlineExceededError,
+    DigestMismatchError,
+    GoldenMismatchError,
+    IntegrityError,
+    ObjectNotFoundError,
+    OnnxletError,
+    RejectedModelError,
+    UnavailableError,
+    VersionNotFoundError,
+)
+from onnxlet.serving.artifact_cache import ArtifactCache
+from onnxlet.serving.engine import load_engine
+from onnxlet.serving.golden import check, decode_cases, tolerance_here
+from onnxlet.serving.model import Model
+from onnxlet.serving.ttl_cache import RETRY, again
+from onnxlet.settings import Settings
+from onnxlet.store import Store
+from onnxlet.telemetry import Telemetry
+from onnxlet.values.keys import manifest_key
+from onnxlet.values.manifest import Manifest, decode_manifest, digest
+
+GRAPH = "model.onnx"
+"""The artifact that holds the graph."""
+
+
+class Pinned(NamedTuple):
+    """A version and the digest that its manifest must have."""
+
+    model: str
+    version: int
+    digest: str
+
+
+class Loaded:
+    """A model in memory, and when it was last asked for."""
+
+    __slots__ = ("model", "pinned", "used")
+
+    def __init__(self, model: Model, pinned: Pinned) -> None:
+        self.model = model
+        self.pinned = pinned
+        self.used = monotonic()
+
+
+class _Refusal(NamedTuple):
+    error: OnnxletError
+    until: float
+    may_fall_back: bool
+
+
+class Loader:
+    """Models in memory, least recently used first out once they exceed `settings.session_bytes`.
+
+    A version that fails its golden cases is refused for good, one that fails otherwise until it is worth another try.
+    Whoever still holds an evicted model may go on using it.
+    """
+
+    def __init__(
+        self, store: Store, settings: Settings, metrics: Telemetry, *, on_evict: Callable[[Loaded], None]
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._metrics = metrics
+        self._on_evict = on_evict
+        self._cache = ArtifactCache(store, settings.cache_dir)
+        self._loaded: dict[Pinned, Loaded] = {}
+        self._refusals: dict[Pinned, _Refusal] = {}
+        self._locks: dict[Pinned, threading.Lock] = {}
+        self._room = threading.Lock()
+
+    def in_memory(self, pinned: Pinned) -> Loaded | None:
+        """The version if it is loaded."""
+        return self._loaded.get(pinned)
+
+    def may_fall_back(self, pinned: Pinned) -> bool:
+        """Whether the version was refused for its golden cases and its manifest lets a previous one answer."""
+        refusal = self._refusals.get(pinned)
+        return refusal is not None and refusal.may_fall_back
+
+    def load(self, pinned: Pinned) -> tuple[Loaded, dict[str, float] | None]:
+        """The version, and how many seconds fetching and loading it took if this call did so.
+
+        Raises VersionNotFoundError, IntegrityError, RejectedModelError, UnavailableError.
+        """
+        loaded = self._loaded.get(pinned)
+        if loaded is not None:
+            loaded.used = monotonic()
+            return loaded, None
+        lock = self._locks.setdefault(pinned, threading.Lock())
+        if not lock.acquire(timeout=self._settings.load_deadline):
+            raise DeadlineExceededError(f"'{pinned.model}:{pinned.version}' is still being loaded: try again")
+        try:
+            loaded = self._loaded.get(pinned)
+            if loaded is not None:
+                return loaded, None
+            refusal = self._refusals.get(pinned)
+            if refusal is not None and monotonic() < refusal.until:
+                raise again(refusal.error)
+            return self._load(pinned)
+        finally:
+            self._locks.pop(pinned, None)
+            lock.release()
+
+    def _load(self, pinned: Pinned) -> tuple[Loaded, dict[str, float]]:
+        started = perf_counter()
+        manifest = None
+        try:
+            manifest = self._manifest(pinned)
+            folder = self._cache.fetch(manifest, pinned.digest, deadline=self._settings.load_deadline)
+            fetched = perf_counter()
+            self._make_room(manifest.size)
+            model = self._open(manifest, folder, started + self._settings.load_deadline - fetched)
+        except (IntegrityError, RejectedModelError, UnavailableError) as error:
+            self._refuse(pinned, manifest, error)
+            raise
+        timings = {"fetch": fetched - started, "load": perf_counter() - fetched}
+        loaded = Loaded(model, pinned)
+        self._loaded[pinned] = loaded
+        self._refusals.pop(pinned, None)
+        self._make_room(0, keep=loaded)
+        self._metrics.record(
+            {telemetry.FETCH_TIME: timings["fetch"] * 1000, telemetry.LOAD_TIME: timings["load"] * 1000},
+            **_named(pinned),
+        )
+        return loaded, timings
+
+    def _manifest(self, pinned: Pinned) -> Manifest:
+        key = manifest_key(pinned.model, pinned.version)
+        try:
+            data = self._store.get(key).data
+        except ObjectNotFoundError as error:
+            raise VersionNotFoundError(
+                f"model {pinned.model!r} has no version {pinned.version}", model=pinned.model, version=pinned.version
+            ) from error
+        got = digest(data)
+        if got != pinned.digest:
+            raise DigestMismatchError(
+                f"{key!r} has the digest {got}, but its alias pins {pinned.digest}: promote a version that is intact",
+                key=key,
+                got=got,
+                expected=pinned.digest,
+            )
+        manifest = decode_manifest(data)
+        if (manifest.model, manifest.version) != (pinned.model, pinned.version):
+            raise IntegrityError(f"{key!r} holds the manifest of '{manifest.model}:{manifest.version}'", key=key)
+        return manifest
+
+    def _open(self, manifest: Manifest, folder: str, left: float) -> Model:
+        if GRAPH not in {artifact.path for artifact in manifest.artifacts}:
+            raise RejectedModelError(f"the manifest lists no {GRAPH!r}")
+        engine = load_engine(
+            f"{folder}/{GRAPH}",
+            threads=self._settings.intra_op_threads,
+            optimized=manifest.offline_optimized,
+            run_deadline=self._settings.run_deadline,
+            load_deadline=left,
+        )
+        model = Model(manifest, engine)
+        golden = manifest.golden
+        if golden is not None:
+            if golden.path not in {artifact.path for artifact in manifest.artifacts}:
+                raise IntegrityError(f"the manifest lists no {golden.path!r}, which shall hold its golden cases")
+            with open(f"{folder}/{golden.path}", "rb") as file:
+                cases = decode_cases(file.read())
+            check(engine, cases, tolerance_here(golden))
+        return model
+
+    def _refuse(self, pinned: Pinned, manifest: Manifest | None, error: OnnxletError) -> None:
+        golden = isinstance(error, GoldenMismatchError)
+        pause = (
+            min(self._settings.alias_ttl, RETRY) if isinstance(error, UnavailableError) else self._settings.alias_ttl
+        )
+        self._refusals[pinned] = _Refusal(
+            error,
+            float("inf") if golden else monotonic() + pause,
+            golden and manifest is not None and manifest.on_golden_failure == "previous",
+        )
+        telemetry.log(__name__).error(
+            "version refused: %s", error.detail, extra={**_named(pinned), telemetry.DIGEST: pinned.digest}
+        )
+        self._metrics.record({telemetry.LOAD_FAILURE: 1}, **_named(pinned), **{telemetry.REASON: error.slug()})
+
+    def _make_room(self, needed: int, keep: Loaded | None = None) -> None:
+        """Evict what was not used for longest until `needed` more bytes are allowed."""
+        with self._room:
+            held = sum(loaded.model.nbytes for loaded in self._loaded.values())
+            for loaded in sorted(self._loaded.values(), key=lambda loaded: loaded.used):
+                if held + needed <= self._settings.session_bytes:
+                    return
+                if loaded is not keep:
+                    held -= loaded.model.nbytes
+                    del self._loaded[loaded.pinned]
+                    self._on_evict(loaded)
+                    self._metrics.record({telemetry.EVICTION: 1}, **_named(loaded.pinned))
+
+
+def _named(pinned: Pinned) -> dict[str, str | int | None]:
+    return {telemetry.MODEL: pinned.model, telemetry.VERSION: pinned.version}

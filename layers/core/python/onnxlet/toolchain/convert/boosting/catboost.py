@@ -1,0 +1,221 @@
+"""CatBoost models, as save_model writes them: its own binary format (.cbm) or JSON. Neither runs code.
+
+The trees are read from the JSON that CatBoost itself writes of a loaded model
+(https://catboost.ai/docs/en/concepts/output-data_model-json). Its own ONNX export sends missing values of
+nan_mode=Max the wrong way and refuses trees of other growing policies than SymmetricTree.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onnxlet.errors import ConversionError, InvalidInputError
+from onnxlet.toolchain.convert import links
+from onnxlet.toolchain.convert.boosting.forest import LEQ, Forest, Tree
+from onnxlet.toolchain.convert.matrix_model import MatrixModel
+from onnxlet.toolchain.convert.writing import GraphWriter
+from onnxlet.toolchain.workbench.extras import require, versions
+from onnxlet.toolchain.workbench.table import quoted
+from onnxlet.values.tensors import Tensor, Tensors
+
+_LINKS = {
+    **dict.fromkeys(
+        ("RMSE", "MAE", "Quantile", "MultiQuantile", "Expectile", "MAPE", "Huber", "LogLinQuantile", "MultiRMSE"),
+        "identity",
+    ),
+    **dict.fromkeys(("Poisson", "Tweedie"), "exponential"),
+}
+"""Losses of regressors, and how their predictions come from margins."""
+_BINARY = ("Logloss", "CrossEntropy")
+_MULTICLASS = ("MultiClass", "MultiClassOneVsAll")
+
+
+def open_model(path: Path, *, trust: bool, say: Callable[[str], None]) -> MatrixModel:  # noqa: ARG001
+    """The model in a file. Raises ConversionError for what is none or has no ONNX form, MissingExtraError."""
+    require("boosting", "catboost")
+    import catboost
+
+    try:
+        model = catboost.CatBoost()
+        with path.open("rb") as file:
+            kind = "json" if file.read(1) == b"{" else "cbm"
+        model.load_model(str(path), format=kind)
+    except catboost.CatBoostError as error:
+        raise ConversionError(
+            f"{path.name!r} is no CatBoost model, or not all of it ({_last_words(error)}): write it with "
+            "save_model('model.cbm')",
+            path=str(path),
+        ) from error
+    _check_features(model)
+    return MatrixModel(CatBoostModel(model, _document(model)))
+
+
+class CatBoostModel:
+    """Trees, oblivious or not."""
+
+    framework = "CatBoost"
+    exact = True
+    datatypes: tuple[str, ...] = ("FP32",)  # it turns every value into one
+
+    def __init__(self, model: Any, document: dict[str, Any]) -> None:
+        self.versions = versions("catboost", "onnx")
+        self._model = model
+        self._loss = document["model_info"]["params"]["loss_function"]["type"]
+        names = tuple(model.feature_names_)
+        self.width = len(names)
+        self.names = None if names == tuple(map(str, range(len(names)))) else names
+        scale, base = document["scale_and_bias"]
+        self.outputs = len(base)
+        self.classes = self._classes()
+        self._forest = Forest(_trees(document), self.outputs, LEQ, np.array(base, dtype=np.float64), float(scale))
+
+    def spelled(self, name: str) -> str:
+        """As the column is called."""
+        return name
+
+    def typical(self, count: int, width: int, random: np.random.Generator) -> Tensor:
+        """Rows around the values that the trees split by."""
+        return self._forest.typical(count, width, random)
+
+    def answers(self, features: Tensor) -> Tensors:
+        """What CatBoostClassifier's predict and predict_proba give, or CatBoostRegressor's predict."""
+        if self.classes is None:
+            kind = "Exponent" if _LINKS[self._loss] == "exponential" else "RawFormulaVal"
+            return {"prediction": self._predict(features, kind)}
+        chosen = self._predict(features, "Class").reshape(-1)
+        if not isinstance(self.classes[0], str):
+            # booleans come as the texts "True" and "False"
+            chosen = chosen == "True" if chosen.dtype.kind in "OSU" else chosen
+            chosen = chosen.astype(np.int64)
+        return {
+            "label": chosen.astype(object) if chosen.dtype.kind in "SU" else chosen,
+            "probabilities": self._predict(features, "Probability"),
+        }
+
+    def write(self, graph: GraphWriter, features: str, width: int) -> links.Answers:  # noqa: ARG002 - it has its own
+        """The forest with the loss's link."""
+        margins = self._forest.write(graph, features)
+        if self.classes is None:
+            return links.regression(graph, margins, _LINKS[self._loss], self.outputs)
+        if self.outputs == 1:
+            return links.binary(graph, margins, self.classes)
+        return links.multiclass(graph, margins, self.classes, exclusive=self._loss == "MultiClass")
+
+    def _predict(self, features: Tensor, kind: str) -> Tensor:
+        import catboost
+
+        try:
+            return np.asarray(self._model.predict(features, prediction_type=kind))
+        except catboost.CatBoostError as error:
+            raise InvalidInputError(f"CatBoost refuses the rows: {_last_words(error)}") from error
+
+    def _classes(self) -> tuple[int | str, ...] | None:
+        if self._loss in (*_BINARY, *_MULTICLASS):
+            return tuple(_plain(value) for value in self._model.classes_.tolist())
+        if self._loss not in _LINKS:
+            raise links.unknown("loss", self._loss, (*_BINARY, *_MULTICLASS, *_LINKS))
+        return None
+
+
+def _check_features(model: Any) -> None:
+    """Raise ConversionError for features that are no numbers."""
+    for kind, indices in (
+        ("categorical", model.get_cat_feature_indices()),
+        ("text", model.get_text_feature_indices()),
+        ("embedding", model.get_embedding_feature_indices()),
+    ):
+        names = [model.feature_names_[index] for index in indices]
+        if names:
+            raise ConversionError(
+                f"the CatBoost model has {kind} features ({quoted(names)}), which have no ONNX form: train on one-hot "
+                "or ordinal encoded columns, without cat_features, text_features and embedding_features",
+                features=names,
+            )
+
+
+def _document(model: Any) -> dict[str, Any]:
+    """The model as CatBoost's JSON."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "model.json")
+        model.save_model(str(file), format="json")
+        document: dict[str, Any] = json.loads(file.read_bytes())
+    return document
+
+
+def _trees(document: dict[str, Any]) -> list[Tree]:
+    features = document["features_info"].get("float_features", [])
+    position = {feature["feature_index"]: feature["flat_feature_index"] for feature in features}
+    # a missing value is no greater than any border, unless it counts as greater than all
+    right = {feature["feature_index"] for feature in features if feature["nan_value_treatment"] == "AsTrue"}
+    if "oblivious_trees" in document:
+        return [_oblivious(tree, position, right) for tree in document["oblivious_trees"]]
+    return [_grown(tree, position, right) for tree in document["trees"]]
+
+
+def _oblivious(tree: dict[str, Any], position: dict[int, int], right: set[int]) -> Tree:
+    """All splits of a level are the same; the last listed is the root's, and bit i of a leaf's number is split i's."""
+    splits = tree["splits"][::-1]
+    levels = np.repeat(np.arange(len(splits)), 1 << np.arange(len(splits)))
+    count = len(levels)
+    children = np.arange(2 * count).reshape(-1, 2) + 1
+    numbers = np.where(children < count, children, ~(children - count))
+    features = np.array([split["float_feature_index"] for split in splits], dtype=np.int64)[levels]
+    return Tree(
+        features=np.array([position[feature] for feature in features.tolist()], dtype=np.int64),
+        thresholds=np.array([split["border"] for split in splits], dtype=np.float64)[levels],
+        missing_left=np.array([feature not in right for feature in features.tolist()], dtype=bool),
+        left=numbers[:, 0],
+        right=numbers[:, 1],
+        leaves=np.array(tree["leaf_values"], dtype=np.float64).reshape(1 << len(splits), -1),
+    )
+
+
+def _grown(tree: dict[str, Any], position: dict[int, int], right: set[int]) -> Tree:
+    """A tree of nested nodes, flattened."""
+    splits: list[tuple[int, float, bool]] = []
+    children: list[list[int]] = []
+    leaves: list[list[float]] = []
+    waiting: list[tuple[dict[str, Any], int, int]] = [(tree, -1, 0)]
+    while waiting:
+        node, parent, side = waiting.pop()
+        if "split" in node:
+            feature = node["split"]["float_feature_index"]
+            number = len(splits)
+            splits.append((position[feature], node["split"]["border"], feature not in right))
+            children.append([0, 0])
+            waiting += [(node["left"], number, 0), (node["right"], number, 1)]
+        else:
+            number = ~len(leaves)
+            leaves.append(np.atleast_1d(node["value"]).tolist())
+        if parent >= 0:
+            children[parent][side] = number
+    numbers = np.array(children, dtype=np.int64).reshape(-1, 2)
+    return Tree(
+        features=np.array([feature for feature, _, _ in splits], dtype=np.int64),
+        thresholds=np.array([np.float32(border) for _, border, _ in splits], dtype=np.float64),
+        missing_left=np.array([missing_left for _, _, missing_left in splits], dtype=bool),
+        left=numbers[:, 0],
+        right=numbers[:, 1],
+        leaves=np.array(leaves, dtype=np.float64),
+    )
+
+
+def _plain(value: Any) -> int | str:
+    """A class value as the graph gives it. Raises ConversionError for fractions."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float) and not value.is_integer():
+        raise ConversionError(
+            "class values must be whole numbers or texts: fit with encoded classes, and give --labels"
+        )
+    return int(value)
+
+
+def _last_words(error: Exception) -> str:
+    return str(error).rpartition(": ")[2][:200]

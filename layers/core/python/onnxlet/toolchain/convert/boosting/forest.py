@@ -1,0 +1,151 @@
+"""Forests: the trees that boosting libraries grow, and the one ONNX node that they become.
+
+Values are compared and leaves added up in the library's own precision, and in its order, so that a value goes the same
+way at every split and margins are rounded alike. The node is TreeEnsemble, operator set ai.onnx.ml 5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from onnx import numpy_helper
+
+from onnxlet.errors import ConversionError
+from onnxlet.toolchain.convert.writing import GraphWriter
+from onnxlet.values.tensors import Tensor
+
+LEQ, LT = 0, 1
+"""Modes of a split, as TreeEnsemble numbers them: left if the value is at most the threshold, or below it."""
+
+VAST = 1e30
+"""Thresholds beyond it only tell missing values from others."""
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Splits as parallel arrays; a child of 0 or more is a split, a child c below 0 the leaf ~c.
+
+    `leaves` is [leaves, outputs], and the first of its columns goes to the forest's output number `target`.
+    """
+
+    features: Tensor
+    thresholds: Tensor
+    missing_left: Tensor
+    left: Tensor
+    right: Tensor
+    leaves: Tensor
+    target: int = 0
+
+
+@dataclass(frozen=True)
+class Forest:
+    """Trees whose leaves, times `scale`, add up to `outputs` margins per row, on top of `base`.
+
+    `base` is of the precision in which the library adds.
+    """
+
+    trees: Sequence[Tree]
+    outputs: int
+    mode: int
+    base: Tensor
+    scale: float = 1.0
+
+    def write(self, graph: GraphWriter, features: str) -> str:
+        """Append the forest to a graph with `features` [N, columns]; returns its margins [N, outputs] in float64.
+
+        Raises ConversionError for a forest of no trees.
+        """
+        if not self.trees:
+            raise ConversionError("the model holds no trees: train it")
+        precision = self.base.dtype
+        table = _Table()
+        base = self.base.copy()
+        for tree in self.trees:
+            for target, column in enumerate(tree.leaves.T * self.scale, tree.target):
+                # the libraries start from the base, and so does its first tree here
+                table.take(tree, column.astype(precision) + base[target], target)
+                base[target] = 0
+        margins = graph.add(
+            "TreeEnsemble",
+            graph.single(features) if precision == np.float32 else graph.double(features),
+            domain="ai.onnx.ml",
+            n_targets=self.outputs,
+            nodes_modes=numpy_helper.from_array(np.full(table.splits, self.mode, dtype=np.uint8)),
+            nodes_splits=numpy_helper.from_array(np.concatenate(table.thresholds).astype(precision)),
+            leaf_weights=numpy_helper.from_array(np.concatenate(table.leaves)),
+            tree_roots=table.roots,
+            **{name: np.concatenate(parts).astype(np.int64).tolist() for name, parts in table.integers.items()},
+        )
+        return graph.double(margins)
+
+    def typical(self, count: int, width: int, random: np.random.Generator) -> Tensor:
+        """Rows for comparisons [count, width]: values around, and exactly at, what the trees split by; some missing.
+
+        All are float32 numbers, for these are what the splits of every library agree on.
+        """
+        rows = random.standard_normal((count, width))
+        for feature, thresholds in self._thresholds():
+            known = np.unique(thresholds[np.abs(thresholds) < VAST])
+            if not len(known):
+                continue
+            spread = float(known[-1] - known[0]) or max(abs(float(known[0])), 1.0)
+            near = random.choice(known, count) + random.normal(0, 0.1 * spread, count)
+            at = random.random(count) < 0.1  # noqa: PLR2004 - a share
+            rows[:, feature] = np.where(at, random.choice(known, count), near)
+        rows[random.random(rows.shape) < 0.02] = np.nan  # noqa: PLR2004 - a share
+        return rows.astype(np.float32).astype(np.float64)
+
+    def _thresholds(self) -> Iterator[tuple[int, Tensor]]:
+        features = np.concatenate([tree.features for tree in self.trees])
+        thresholds = np.concatenate([tree.thresholds for tree in self.trees])
+        for feature in np.unique(features):
+            yield int(feature), thresholds[features == feature]
+
+
+class _Table:
+    """TreeEnsemble's attributes being filled: all splits of all trees, and all leaves."""
+
+    def __init__(self) -> None:
+        self.splits = 0
+        self.roots: list[int] = []
+        self.thresholds: list[Tensor] = []
+        self.leaves: list[Tensor] = []
+        self.integers: dict[str, list[Tensor]] = {
+            name: []
+            for name in (
+                "nodes_featureids",
+                "nodes_missing_value_tracks_true",
+                "nodes_truenodeids",
+                "nodes_trueleafs",
+                "nodes_falsenodeids",
+                "nodes_falseleafs",
+                "leaf_targetids",
+            )
+        }
+        self._leaf_count = 0
+
+    def take(self, tree: Tree, leaves: Tensor, target: int) -> None:
+        """Append one tree with one value per leaf; one without splits gets a split that tells nothing."""
+        if not len(tree.features):
+            zero = np.zeros(1, dtype=np.int64)
+            tree = replace(tree, features=zero, thresholds=zero, missing_left=zero, left=~zero, right=~(zero + 1))
+            leaves = np.repeat(leaves, 2)
+        self.roots.append(self.splits)
+        self.thresholds.append(tree.thresholds)
+        self.leaves.append(leaves)
+        self._extend("nodes_featureids", tree.features)
+        self._extend("nodes_missing_value_tracks_true", tree.missing_left)
+        for side, children in (("true", tree.left), ("false", tree.right)):
+            self._extend(f"nodes_{side}leafs", children < 0)
+            self._extend(
+                f"nodes_{side}nodeids",
+                np.where(children < 0, self._leaf_count + ~children, self.splits + children),
+            )
+        self._extend("leaf_targetids", np.full(len(leaves), target))
+        self.splits += len(tree.features)
+        self._leaf_count += len(leaves)
+
+    def _extend(self, name: str, values: Tensor) -> None:
+        self.integers[name].append(values)

@@ -1,0 +1,234 @@
+"""XGBoost models, as Booster.save_model and the scikit-learn wrapper write them: UBJSON or JSON. Neither runs code.
+
+The trees are read from the JSON that XGBoost itself writes of a loaded model (its schema:
+https://xgboost.readthedocs.io/en/stable/tutorials/saving_model.html).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onnxlet.errors import ConversionError, InvalidInputError
+from onnxlet.toolchain.convert import links
+from onnxlet.toolchain.convert.boosting.forest import LT, Forest, Tree
+from onnxlet.toolchain.convert.matrix_model import MatrixModel
+from onnxlet.toolchain.convert.writing import GraphWriter
+from onnxlet.toolchain.workbench.extras import require, versions
+from onnxlet.toolchain.workbench.table import quoted
+from onnxlet.values.tensors import Tensor, Tensors
+
+_LINKS = {
+    **dict.fromkeys(
+        (
+            "reg:squarederror",
+            "reg:squaredlogerror",
+            "reg:absoluteerror",
+            "reg:quantileerror",
+            "reg:pseudohubererror",
+            "rank:pairwise",
+            "rank:ndcg",
+            "rank:map",
+        ),
+        "identity",
+    ),
+    **dict.fromkeys(("count:poisson", "reg:gamma", "reg:tweedie", "survival:cox", "survival:aft"), "exponential"),
+    "reg:logistic": "logistic",
+}
+"""Objectives of regressors, and how their predictions come from margins."""
+_BINARY = ("binary:logistic", "binary:hinge")
+_MULTICLASS = ("multi:softprob", "multi:softmax")
+
+
+def open_model(path: Path, *, trust: bool, say: Callable[[str], None]) -> MatrixModel:  # noqa: ARG001 - it runs no code
+    """The model in a file. Raises ConversionError for what is none or has no ONNX form, MissingExtraError."""
+    require("boosting", "xgboost")
+    import xgboost
+
+    try:
+        # from bytes: of a file it would judge the format by the name
+        booster = xgboost.Booster(model_file=bytearray(path.read_bytes()))
+        document = json.loads(bytes(booster.save_raw("json")))
+    except (xgboost.core.XGBoostError, ValueError) as error:
+        raise ConversionError(
+            f"{path.name!r} is no XGBoost model, or not all of it ({_first_line(error)}): write it with "
+            "save_model('model.ubj'); dump_model writes texts for people",
+            path=str(path),
+        ) from error
+    return MatrixModel(XGBoostModel(booster, document["learner"], say))
+
+
+class XGBoostModel:
+    """A booster of trees."""
+
+    framework = "XGBoost"
+    exact = True
+    datatypes: tuple[str, ...] = ("FP32",)  # it turns every value into one
+
+    def __init__(self, booster: Any, learner: dict[str, Any], say: Callable[[str], None]) -> None:
+        self.versions = versions("xgboost", "xgboost-cpu", "onnx")
+        self._booster = booster
+        self._learner = learner
+        self._objective = learner["objective"]["name"]
+        parameters = learner["learner_model_param"]
+        self.width = int(parameters["num_feature"])
+        self.names = tuple(learner.get("feature_names") or ()) or None
+        self.outputs = max(int(parameters["num_class"]), int(parameters.get("num_target", 1)), 1)
+        self.classes = self._classes()
+        self._check_trees()
+        self._rounds = self._rounds_used(say)
+
+    def spelled(self, name: str) -> str:
+        """As the column is called."""
+        return name
+
+    def typical(self, count: int, width: int, random: np.random.Generator) -> Tensor:
+        """Rows around the values that the trees split by."""
+        return self._forest().typical(count, width, random)
+
+    def answers(self, features: Tensor) -> Tensors:
+        """What the scikit-learn wrapper's predict and predict_proba give. Raises InvalidInputError for infinities."""
+        import xgboost
+
+        try:
+            rows = xgboost.DMatrix(features)
+        except xgboost.core.XGBoostError as error:
+            raise InvalidInputError(f"XGBoost refuses the rows: {_first_line(error)}") from error
+        if self._objective in _MULTICLASS:
+            margins = self._predict(rows, output_margin=True)
+            return {"label": margins.argmax(axis=1), "probabilities": _softmax(margins)}
+        predicted = self._predict(rows)
+        if self.classes is None:
+            return {"prediction": predicted}
+        label = (predicted > 0.5).astype(np.int64)  # noqa: PLR2004 - one half
+        if self._objective == "binary:hinge":
+            return {"label": label}
+        return {"label": label, "probabilities": np.stack([1 - predicted, predicted], axis=1)}
+
+    def write(self, graph: GraphWriter, features: str, width: int) -> links.Answers:  # noqa: ARG002 - trees do not mind
+        """The forest with the objective's link."""
+        margins = self._forest().write(graph, features)
+        if self._objective == "binary:logistic":
+            return links.binary_in_single(graph, margins, (0, 1))
+        if self._objective == "binary:hinge":
+            return links.Answers(links.decided(graph, graph.add("Greater", margins, graph.constant([0.0])), (0, 1)))
+        if self._objective in _MULTICLASS:
+            return links.multiclass(graph, margins, range(self.outputs))
+        return links.regression(graph, margins, _LINKS[self._objective], self.outputs)
+
+    def _predict(self, rows: Any, **options: Any) -> Tensor:
+        # the file may know its columns by name, the matrix does not
+        predicted: Tensor = self._booster.predict(
+            rows, iteration_range=(0, self._rounds), validate_features=False, **options
+        )
+        return predicted
+
+    def _classes(self) -> tuple[int | str, ...] | None:
+        if self._objective in _BINARY:
+            if self.outputs > 1:
+                raise ConversionError("the XGBoost model predicts several labels per row: convert one model per label")
+            return (0, 1)
+        if self._objective in _MULTICLASS:
+            return tuple(range(self.outputs))
+        if self._objective not in _LINKS:
+            raise links.unknown("objective", self._objective, (*_BINARY, *_MULTICLASS, *_LINKS))
+        return None
+
+    def _check_trees(self) -> None:
+        """Raise ConversionError for what the trees hold that is not converted."""
+        kind = self._learner["gradient_booster"]["name"]
+        if kind not in ("gbtree", "dart"):
+            raise ConversionError(f"the booster {kind!r} is not converted, only trees are ('gbtree', 'dart')")
+        types = self._learner.get("feature_types") or ()
+        names = self.names or tuple(f"x{index}" for index in range(len(types)))
+        categorical = [name for name, kind in zip(names, types, strict=False) if kind == "c"]
+        if categorical or any(any(tree["split_type"]) for tree in self._trees):
+            raise ConversionError(
+                f"the XGBoost model splits by categorical features ({quoted(categorical)}), which are not converted: "
+                "train on one-hot or ordinal encoded columns",
+                features=categorical,
+            )
+        if any(int(tree["tree_param"]["size_leaf_vector"]) > 1 for tree in self._trees):
+            raise ConversionError("leaves with several outputs are not converted: train with one_output_per_tree")
+
+    def _rounds_used(self, say: Callable[[str], None]) -> int:
+        """How many boosting rounds the API that wrote the file predicts with."""
+        attributes = self._learner.get("attributes", {})
+        rounds: int = self._booster.num_boosted_rounds()
+        if "best_iteration" not in attributes:
+            return rounds
+        best = int(attributes["best_iteration"]) + 1
+        if "scikit_learn" in attributes:
+            if best < rounds:
+                say(f"early stopping found {best} of {rounds} rounds best: these are taken, as its predict does")
+            return best
+        if best < rounds:
+            say(
+                f"early stopping found {best} of {rounds} rounds best, but Booster.predict takes all, and so does the "
+                f"graph; save booster[:{best}] for these alone"
+            )
+        return rounds
+
+    @property
+    def _gradient_booster(self) -> dict[str, Any]:
+        booster: dict[str, Any] = self._learner["gradient_booster"]
+        # dart keeps its trees one level deeper
+        inner: dict[str, Any] = booster.get("gbtree", booster)
+        return inner
+
+    @property
+    def _trees(self) -> list[dict[str, Any]]:
+        trees: list[dict[str, Any]] = self._gradient_booster["model"]["trees"]
+        return trees
+
+    def _forest(self) -> Forest:
+        model = self._gradient_booster["model"]
+        ends = model["iteration_indptr"][self._rounds]
+        weights = self._learner["gradient_booster"].get("weight_drop") or [1.0] * ends
+        trees = [
+            _tree(tree, target, weight)
+            for tree, target, weight in zip(self._trees[:ends], model["tree_info"], weights, strict=False)
+        ]
+        return Forest(trees, self.outputs, LT, self._base())
+
+    def _base(self) -> Tensor:
+        """The intercept as margins; the file has it as predictions."""
+        score = np.atleast_1d(json.loads(self._learner["learner_model_param"]["base_score"])).astype(np.float32)
+        if self._objective in ("binary:logistic", "reg:logistic"):
+            score = -np.log(1 / score - 1)
+        elif _LINKS.get(self._objective) == "exponential":
+            score = np.log(score)
+        return np.broadcast_to(score, self.outputs)
+
+
+def _tree(tree: dict[str, Any], target: int, weight: float) -> Tree:
+    """Its nodes are splits and leaves in one; a leaf's condition is its value."""
+    left, right = np.array(tree["left_children"]), np.array(tree["right_children"])
+    conditions = np.array(tree["split_conditions"], dtype=np.float32).astype(np.float64)
+    leaf = left < 0
+    # the number that each node has among its own kind
+    number = np.where(leaf, ~(np.cumsum(leaf) - 1), np.cumsum(~leaf) - 1)
+    split = ~leaf
+    return Tree(
+        features=np.array(tree["split_indices"])[split],
+        thresholds=conditions[split],
+        missing_left=np.array(tree["default_left"])[split].astype(bool),
+        left=number[left[split]],
+        right=number[right[split]],
+        leaves=conditions[leaf, None] * weight,
+        target=target,
+    )
+
+
+def _softmax(margins: Tensor) -> Tensor:
+    powers = np.exp(margins - margins.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def _first_line(error: Exception) -> str:
+    said = str(error).strip().splitlines()[0]
+    return said.rpartition("] ")[2][:200]

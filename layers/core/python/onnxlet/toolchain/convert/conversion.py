@@ -1,0 +1,142 @@
+"""One conversion: a graph that answers as the model does, its metrics and golden cases, written to a directory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from onnxlet.errors import InvalidInputError
+from onnxlet.toolchain.convert import Progress
+from onnxlet.toolchain.convert.faithful import Faithful, Search
+from onnxlet.toolchain.convert.golden import golden_of, golden_rows
+from onnxlet.toolchain.convert.source import Rows, TakesTensors, TrainedModel
+from onnxlet.toolchain.workbench.arrays import Arrays, read_data
+from onnxlet.toolchain.workbench.directory import MODEL, new_directory, source_digest, told_of_disks, write_draft
+from onnxlet.toolchain.workbench.evaluation import measure, served_signature
+from onnxlet.toolchain.workbench.evaluation_data import opened
+from onnxlet.toolchain.workbench.extras import versions
+from onnxlet.toolchain.workbench.reference import ONNX, SOURCE, Reference, write_reference
+from onnxlet.toolchain.workbench.table import Table, counted, quoted, truth_of
+from onnxlet.values.manifest import Draft, Evaluation, Golden, Provenance, Tolerance
+from onnxlet.values.tensors import Tensor, Tensors
+
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A trained model on its way to a converted directory."""
+
+    model: TrainedModel
+    source: Path
+    origin: Path
+    """The file or directory that holds what was trained: the source, or its weights."""
+    labels: tuple[tuple[str, ...], ...]
+    """Names of the classes of each target, or none."""
+    targets: tuple[str, ...]
+    tolerance: Tolerance
+    training_commit: str | None
+    say: Progress
+
+    def write(self, output: Path, *, data: Path | None, golden_from: Literal["synthetic", "data"]) -> Draft:
+        """Convert and write. Raises ConversionError, InvalidInputError, MissingExtraError, UnavailableError."""
+        table = read_data(data) if data else None
+        rows = self._rows(table)
+        labels = self._named()
+        truth = truth_of(table, self.targets, list(zip(self.model.classes, labels, strict=True))) if table else None
+        expected = self.model.answers(rows)
+        search = Search(self.model, rows, expected, labels, self.tolerance, self.say, truth)
+        with told_of_disks(output), new_directory(output) as directory:
+            faithful = search.faithful(directory / MODEL)
+            self.say("making golden cases")
+            export = faithful.export
+            columns, source = golden_rows(rows, export.tabular, golden_from)
+            engines = (faithful.engine, opened(directory / MODEL, threads=2))
+            golden, cases = golden_of(engines, export.steps, columns, source=source, tolerance=self.tolerance)
+            if golden is None:
+                self.say(
+                    "there will be no golden cases: answers change, or are refused, with the last digits of numbers"
+                )
+            draft = self._draft(faithful, golden, self._evaluations(faithful, truth, expected))
+            for engine in engines:
+                engine.close()
+            write_draft(directory, draft, cases)
+            if data:
+                write_reference(directory, _reference(data, faithful, rows, expected))
+            for name, contents in export.assets.items():
+                (directory / name).write_bytes(contents)
+        return draft
+
+    def _rows(self, data: Table | Arrays | None) -> Rows:
+        if not isinstance(data, Arrays):
+            return self.model.rows(data, self.targets, seed=SEED)
+        if not isinstance(self.model, TakesTensors):
+            raise InvalidInputError(
+                f"{data.name!r} holds arrays, and a {self.model.framework} model reads columns: give --data a CSV file"
+            )
+        return self.model.samples(data, self.targets, seed=SEED)
+
+    def _named(self) -> list[tuple[str, ...]]:
+        """The names of each target's classes, as they are given, or as the model brings them."""
+        classes = self.model.classes
+        if self.labels and not classes:
+            raise InvalidInputError("labels name classes, and this model is a regressor: leave --labels out")
+        if self.labels and len(self.labels) != len(classes):
+            raise InvalidInputError(
+                f"--labels name the classes of {counted(len(self.labels), 'target')}, the model has {len(classes)}: "
+                "give the option once for each, in the model's own order"
+            )
+        for labels, values in zip(self.labels, classes, strict=bool(self.labels)):
+            _check_labels(labels, values)
+        if self.labels or not isinstance(self.model, TakesTensors):
+            return list(self.labels) or [()] * len(classes)
+        return [self.model.labels] * len(classes)
+
+    def _evaluations(self, faithful: Faithful, truth: Tensor | None, expected: Tensors) -> tuple[Evaluation, ...]:
+        steps, rows = faithful.export.steps, faithful.comparison.rows
+        source = measure(truth, expected, steps)
+        onnx = measure(truth, faithful.answers, steps)
+        return (
+            *([Evaluation("source", rows, source)] if source else []),
+            Evaluation("onnx", rows, {**onnx, **faithful.comparison.metrics()}),
+        )
+
+    def _draft(self, faithful: Faithful, golden: Golden | None, evaluations: tuple[Evaluation, ...]) -> Draft:
+        export, graph = faithful.export, faithful.engine.signature
+        classification = export.steps.classification
+        return Draft(
+            graph=graph,
+            signature=served_signature(graph, export.steps),
+            steps=export.steps,
+            labels=classification.labels if classification else (),
+            provenance=Provenance(
+                framework=self.model.framework,
+                opset=export.opset,
+                versions={**self.model.versions, **versions("onnxlet", "onnxruntime")},
+                source_digest=source_digest(self.origin),
+                training_commit=self.training_commit,
+            ),
+            evaluations=evaluations,
+            golden=golden,
+            assets=tuple(sorted(export.assets)),
+        )
+
+
+def _check_labels(labels: tuple[str, ...], classes: tuple[int | str, ...]) -> None:
+    if len(labels) != len(classes):
+        raise InvalidInputError(
+            f"{len(labels)} labels were given, the model has {len(classes)} classes: {quoted(map(str, classes))}"
+        )
+    if any(label in classes and label != name for label, name in zip(labels, classes, strict=True)):
+        raise InvalidInputError(
+            f"the classes have names already, in this order: {quoted(map(str, classes))}; with --labels "
+            f"{','.join(labels)} one would get another's: leave it out"
+        )
+
+
+def _reference(data: Path, faithful: Faithful, rows: Rows, expected: Tensors) -> Reference:
+    """What was answered to the data, to compare with later."""
+    answers = {name: faithful.answers[name] for name in expected}
+    inputs = rows.columns if faithful.export.tabular is None else {}
+    return Reference(source_digest(data) or "", {SOURCE: expected, ONNX: answers}, inputs)

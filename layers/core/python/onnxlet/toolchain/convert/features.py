@@ -1,0 +1,69 @@
+"""Features: which columns of the data a model wants, by name where it learned names, else by number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from onnxlet.errors import ConversionError, InvalidInputError
+from onnxlet.toolchain.workbench.table import Table, quoted
+
+
+def feature_names(
+    what: str,
+    *,
+    learned: Sequence[str] | None,
+    expected: int | None,
+    table: Table | None,
+    targets: Sequence[str],
+    exact: bool = True,
+    spelled: Callable[[str], str] = str,
+) -> tuple[str, ...]:
+    """The features' names in the model's order: the learned ones as the data spells them, else the data's columns,
+    else x0, x1 …
+
+    `what` is the model in a message, `expected` how many features it has if it says so, at least or `exact`ly,
+    `spelled` how it would have spelled a column's name. Raises InvalidInputError where data and model do not fit,
+    ConversionError if neither says how many there are.
+    """
+    if learned is not None:
+        return _found(learned, targets, table, spelled)
+    if table is None:
+        if expected is None:
+            raise ConversionError(f"{what} does not say how many features it has: give --data")
+        return tuple(f"x{index}" for index in range(expected))
+    _check(table, targets)
+    names = tuple(name for name in table.columns if name not in targets)
+    # who has not named a target may not mean a further column to be a feature
+    exact = exact or not targets
+    if expected is not None and (len(names) != expected if exact else len(names) < expected):
+        hint = "" if targets else "; if it holds the target, name it with --target"
+        if len(names) > expected:
+            hint += "; a model that was fitted with named columns finds its own among others"
+        wanted = expected if exact else f"at least {expected}"
+        raise InvalidInputError(
+            f"{table.name!r} has {len(names)} columns of features, {what} wants {wanted}{hint}",
+            columns=len(names),
+            expected=expected,
+        )
+    return names
+
+
+def _check(table: Table, targets: Sequence[str]) -> None:
+    for target in targets:
+        table.column(target)
+
+
+def _found(
+    learned: Sequence[str], targets: Sequence[str], table: Table | None, spelled: Callable[[str], str]
+) -> tuple[str, ...]:
+    if table is None:
+        return tuple(learned)
+    _check(table, targets)
+    columns = {spelled(name): name for name in table.columns} | {name: name for name in table.columns}
+    missing = [name for name in learned if name not in columns]
+    if missing:
+        raise InvalidInputError(
+            f"{table.name!r} lacks the columns {quoted(missing)} of the model; it has {quoted(table.columns)}",
+            missing=missing,
+        )
+    return tuple(columns[name] for name in learned)

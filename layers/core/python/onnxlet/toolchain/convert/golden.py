@@ -1,0 +1,93 @@
+"""Golden cases of a graph with steps around it: which rows, and what they are expected to answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import Literal
+
+from onnxlet.errors import ExecutionError
+from onnxlet.serving.engine import Engine
+from onnxlet.serving.golden import GoldenCase
+from onnxlet.steps import names_of
+from onnxlet.toolchain.convert.source import Rows
+from onnxlet.toolchain.workbench.directory import GOLDEN
+from onnxlet.toolchain.workbench.evaluation import PREDICTION, graph_inputs, renamed
+from onnxlet.toolchain.workbench.synthesis import (
+    arbitrary_rows,
+    between_whole_numbers,
+    clear_rows,
+    golden_cases,
+    row_cases,
+    synthetic_rows,
+    telling_order,
+)
+from onnxlet.values.manifest import Golden, Steps, Tabular, Tolerance
+from onnxlet.values.tensors import Tensor, Tensors
+
+SYNTHETIC_ROWS = 512
+SEED = 0
+
+Source = Literal["synthetic", "data", "random"]
+
+
+def golden_rows(rows: Rows, tabular: Tabular | None, wanted: Literal["synthetic", "data"]) -> tuple[Tensors, Source]:
+    """Rows of served datatypes to make golden cases of, and what they are: of the data only its statistics are used,
+    unless it is `wanted` itself.
+    """
+    if rows.source != "data" or wanted == "data":
+        return rows.served(tabular), rows.source
+    if rows.made_up is not None:
+        return rows.made_up.served(tabular), rows.made_up.source
+    columns = rows.served(tabular)
+    synthetic = synthetic_rows(columns, SYNTHETIC_ROWS, seed=SEED)
+    if len(next(iter(synthetic.values()))):
+        return synthetic, "synthetic"
+    # every combination of frequent values is a row of the data
+    return arbitrary_rows(columns, SYNTHETIC_ROWS, seed=SEED), "random"
+
+
+def golden_of(
+    engines: Sequence[Engine], steps: Steps, columns: Tensors, *, source: Source, tolerance: Tolerance
+) -> tuple[Golden | None, tuple[GoldenCase, ...]]:
+    """Up to four cases near the decision boundary and of each class; None where no answer is steady enough.
+
+    `engines` have the graph open with different numbers of threads. `columns` are rows of served datatypes, as
+    golden_rows gives them. Of whole numbers, on which trees may split, made up rows are tried with numbers in between
+    as well.
+    """
+    cases = _cases(engines, steps, columns, tolerance)
+    if not cases and source != "data":
+        cases = _cases(engines, steps, between_whole_numbers(columns), tolerance)
+    if not cases:
+        return None, ()
+    return Golden(path=GOLDEN, source=source, cases=len(cases), tolerance=tolerance), cases
+
+
+def _cases(engines: Sequence[Engine], steps: Steps, columns: Tensors, tolerance: Tolerance) -> tuple[GoldenCase, ...]:
+    inputs = graph_inputs(engines[0], steps, columns)
+    try:
+        outputs = engines[0].run(inputs)
+    except ExecutionError:
+        # made up rows may hold what an encoder has never seen
+        return ()
+    answers = renamed(steps, outputs)
+    if steps.targets:
+        clear = clear_rows(outputs, steps, tolerance)
+        inputs, answers = _chosen(inputs, clear), _chosen(answers, clear)
+    rows = range(len(next(iter(inputs.values()))))
+    order = _order(steps, answers) or rows
+    return golden_cases(engines, row_cases(inputs, order), tolerance, steps)
+
+
+def _chosen(tensors: Tensors, rows: Tensor) -> Tensors:
+    return {name: tensor[rows] for name, tensor in tensors.items()}
+
+
+def _order(steps: Steps, outputs: Tensors) -> list[int]:
+    """The most telling row of each target first, then the second of each …"""
+    if not steps.targets:
+        return telling_order(None, outputs.get(PREDICTION))
+    names = [names_of(step.target) for step in steps.targets]
+    orders = [telling_order(outputs[each.label], outputs.get(each.probabilities)) for each in names]
+    return list(dict.fromkeys(chain.from_iterable(zip(*orders, strict=True))))

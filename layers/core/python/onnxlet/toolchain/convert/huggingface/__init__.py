@@ -1,0 +1,1 @@
+"""Hugging Face: encoders in directories of transformers and sentence-transformers."""

@@ -1,0 +1,224 @@
+"""Encoders: a transformer with its weights, as a module of plain tensors in and named tensors out."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+)
+from transformers.utils import logging
+
+from onnxlet.errors import ConversionError, InvalidInputError
+from onnxlet.toolchain.convert.huggingface.sentence_transformers import Dense, Layout
+from onnxlet.toolchain.convert.torch.through_torch import FOREIGN, arrays_of, hushed
+from onnxlet.toolchain.workbench.table import quoted
+from onnxlet.values.tensors import Tensors
+
+_HEADS = {
+    "ForSequenceClassification": (AutoModelForSequenceClassification, ("logits",)),
+    "ForTokenClassification": (AutoModelForTokenClassification, ("logits",)),
+    "ForQuestionAnswering": (AutoModelForQuestionAnswering, ("start_logits", "end_logits")),
+}
+_BODY = (AutoModel, ("last_hidden_state", "pooler_output"))
+_BARE = ("Model", "ForMaskedLM", "ForPreTraining")
+"""Architectures whose body is used, without their heads."""
+_ACTIVATIONS = ("GELU", "Identity", "ReLU", "Sigmoid", "Tanh")
+_SMALLEST = 1e-9
+_UNNAMED = re.compile(r"LABEL_\d+")
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A module, its inputs, and what is known of the texts that it reads."""
+
+    module: Any
+    names: tuple[str, ...]
+    labels: tuple[str, ...]
+    vocabulary: int
+    pad: int
+    longest: int
+
+    def run(self, inputs: Tensors) -> Tensors:
+        """Its answers by name. Raises InvalidInputError where it fails."""
+        tensors = {name: torch.from_numpy(np.ascontiguousarray(tensor)) for name, tensor in inputs.items()}
+        try:
+            with torch.no_grad(), hushed():
+                return arrays_of(self.module(**tensors))
+        except FOREIGN as error:
+            first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300].rstrip(".")
+            raise InvalidInputError(f"the encoder does not take these tokens: {first}") from error
+
+
+def load_encoder(layout: Layout) -> Encoder:
+    """Read architecture and weights. Raises ConversionError for what is no encoder, or lacks weights."""
+    directory = layout.transformer
+    if not any((directory / name).is_file() for name in ("model.safetensors", "model.safetensors.index.json")):
+        raise ConversionError(
+            f"{directory.name!r} has no model.safetensors, and pickled weights are not read: load it with transformers "
+            "and save it with save_pretrained",
+            path=str(directory),
+        )
+    logging.disable_progress_bar()
+    try:
+        with hushed():
+            config = AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+            make, outputs = _way(config, pooled=bool(layout.pooling))
+            body, found = make.from_pretrained(
+                directory,
+                config=config,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                output_loading_info=True,
+                dtype=torch.float32,
+                attn_implementation="eager",
+            )
+    except FOREIGN as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300].rstrip(".")
+        raise ConversionError(f"transformers cannot read {directory.name!r}: {first}", path=str(directory)) from error
+    if _lacking(found, pooler=True):
+        outputs = tuple(name for name in outputs if name != "pooler_output")
+    _check_weights(directory.name, _lacking(found, pooler=False))
+    names = _inputs(body, config)
+    module: nn.Module = _Sentence(body, layout) if layout.pooling else _Plain(body, outputs)
+    return Encoder(
+        module.eval().requires_grad_(requires_grad=False),
+        names,
+        _labels(config) if outputs == ("logits",) and make is AutoModelForSequenceClassification else (),
+        int(config.vocab_size),
+        int(getattr(config, "pad_token_id", None) or 0),
+        _longest(config),
+    )
+
+
+def _way(config: Any, *, pooled: bool) -> tuple[Any, tuple[str, ...]]:
+    """The class that reads it, and the outputs to give. Raises ConversionError for what is no encoder."""
+    (architecture,) = (getattr(config, "architectures", None) or ["Model"])[:1]
+    head = next((found for ending, found in _HEADS.items() if architecture.endswith(ending)), None)
+    writes = architecture.endswith("LMHeadModel") or getattr(config, "is_encoder_decoder", False)
+    if writes or getattr(config, "is_decoder", False):
+        head = None
+    elif pooled or architecture.endswith(_BARE):
+        head = _BODY
+    if head is None or not hasattr(config, "vocab_size"):
+        raise ConversionError(
+            f"a {architecture} is no encoder of texts that is known here: their architectures end in "
+            f"{quoted([*_BARE, *_HEADS])}; export it yourself and convert the .onnx file",
+            architecture=architecture,
+        )
+    return head
+
+
+def _lacking(found: Any, *, pooler: bool) -> list[str]:
+    """Weights of the architecture that the files do not have; those of the pooler, or the others."""
+    names = [str(name) for name in (*found["missing_keys"], *found.get("mismatched_keys", ()))]
+    return sorted(name for name in names if ("pooler." in name) is pooler)
+
+
+def _check_weights(name: str, lacking: list[str]) -> None:
+    if lacking:
+        raise ConversionError(
+            f"the weights in {name!r} lack {quoted(lacking)}, for which transformers would take random numbers: save "
+            "the whole model with save_pretrained",
+            missing=lacking,
+        )
+
+
+def _inputs(body: Any, config: Any) -> tuple[str, ...]:
+    taken = inspect.signature(body.forward).parameters
+    typed = "token_type_ids" in taken and getattr(config, "type_vocab_size", 0) > 1
+    return ("input_ids", "attention_mask", *(("token_type_ids",) if typed else ()))
+
+
+def _labels(config: Any) -> tuple[str, ...]:
+    """The classes' names, if the model was given any; classes that exclude each other, that is."""
+    named = getattr(config, "id2label", None) or {}
+    labels = tuple(str(named[key]) for key in sorted(named))
+    if getattr(config, "problem_type", None) in ("regression", "multi_label_classification") or len(labels) < 2:  # noqa: PLR2004
+        return ()
+    return () if all(_UNNAMED.fullmatch(label) for label in labels) else labels
+
+
+def _longest(config: Any) -> int:
+    """Positions, less those that RoBERTa and its kin count up to their padding."""
+    positions = int(getattr(config, "max_position_embeddings", 512))
+    shifted = "roberta" in config.model_type or config.model_type in ("camembert", "mpnet", "xlm-roberta", "xmod")
+    return positions - 1 - int(config.pad_token_id) if shifted else positions
+
+
+class _Plain(nn.Module):  # type: ignore[misc]
+    def __init__(self, body: nn.Module, outputs: tuple[str, ...]) -> None:
+        super().__init__()
+        self.body, self.outputs = body, outputs
+
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
+        answer = _ask(self.body, input_ids, attention_mask, token_type_ids)
+        return {name: answer[name] for name in self.outputs if answer.get(name) is not None}
+
+
+class _Sentence(nn.Module):  # type: ignore[misc]
+    def __init__(self, body: nn.Module, layout: Layout) -> None:
+        super().__init__()
+        self.body, self.modes = body, layout.pooling
+        self.after = nn.ModuleList([_Normalize() if isinstance(one, str) else _dense(one) for one in layout.after])
+
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
+        states = _ask(self.body, input_ids, attention_mask, token_type_ids)["last_hidden_state"]
+        embedding = torch.cat([_pooled(mode, states, attention_mask) for mode in self.modes], dim=-1)
+        for layer in self.after:
+            embedding = layer(embedding)
+        return {"embedding": embedding}
+
+
+class _Normalize(nn.Module):  # type: ignore[misc]
+    def forward(self, embedding: torch.Tensor) -> torch.Tensor:
+        return functional.normalize(embedding, p=2, dim=-1)
+
+
+def _ask(body: nn.Module, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor | None) -> Any:
+    typed = {} if types is None else {"token_type_ids": types}
+    return body(input_ids=ids, attention_mask=mask, return_dict=True, **typed)
+
+
+def _pooled(mode: str, states: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+    """One vector per text, as sentence-transformers pools it."""
+    if mode == "cls":
+        return states[:, 0]
+    mask = attention_mask.unsqueeze(-1).to(states.dtype)
+    if mode == "max":
+        return states.masked_fill(mask == 0, torch.finfo(states.dtype).min).amax(dim=1)
+    count = mask.sum(dim=1).clamp(min=_SMALLEST)
+    return (states * mask).sum(dim=1) / (count.sqrt() if mode == "mean_sqrt_len_tokens" else count)
+
+
+def _dense(dense: Dense) -> nn.Module:
+    from safetensors.torch import load_file
+
+    if dense.activation not in _ACTIVATIONS:
+        raise ConversionError(
+            f"the activation {dense.activation!r} of a Dense module has no form here: known are {quoted(_ACTIVATIONS)}"
+        )
+    try:
+        weights = load_file(dense.weights)
+        weight, bias = weights["linear.weight"], weights.get("linear.bias")
+    except FOREIGN as error:
+        raise ConversionError(f"{str(dense.weights)!r} holds no weights of a Dense module: {error}") from error
+    linear = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
+    linear.load_state_dict({"weight": weight} | ({"bias": bias} if bias is not None else {}))
+    return nn.Sequential(linear.float(), getattr(nn, dense.activation)())

@@ -1,0 +1,100 @@
+"""Hugging Face directories on disk: encoders as transformers or sentence-transformers saves them.
+
+Nothing is downloaded and no code of the directory is run: weights come from safetensors files alone, architectures from
+the installed transformers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from onnxlet.errors import ConversionError, InvalidInputError
+from onnxlet.toolchain.convert.probing import random_rows
+from onnxlet.toolchain.convert.tensor_model import TensorModel
+from onnxlet.toolchain.convert.wishes import Wishes
+from onnxlet.toolchain.workbench.extras import require, versions
+from onnxlet.values.signature import TensorSpec
+from onnxlet.values.tensors import VARIABLE, Tensors
+
+EXAMPLE_ROWS = 3
+TOKENIZER = "tokenizer.json"
+
+
+def open_model(path: Path, *, trust: bool, say: Callable[[str], None], wishes: Wishes) -> TensorModel:  # noqa: ARG001 - nothing is run
+    """The encoder in a directory. Raises ConversionError for other models, and for weights in pickles."""
+    require("huggingface", "torch", "onnxscript", "safetensors", "transformers", "tokenizers")
+    return TensorModel(EncoderNetwork(path, say), wishes.labels, say)
+
+
+class EncoderNetwork:
+    """A transformer that reads a whole text at once, with what stands after it, and its tokenizer."""
+
+    framework = "Hugging Face Transformers"
+
+    def __init__(self, directory: Path, say: Callable[[str], None]) -> None:
+        from onnxlet.toolchain.convert.huggingface.encoders import load_encoder
+        from onnxlet.toolchain.convert.huggingface.sentence_transformers import read_layout
+        from onnxlet.toolchain.convert.huggingface.tokenizing import load_tokenizer
+
+        self.versions = versions("transformers", "tokenizers", "torch", "onnxscript", "onnx")
+        layout = read_layout(directory)
+        self._encoder = load_encoder(layout)
+        self.labels = self._encoder.labels
+        self.names = self._encoder.names
+        self._longest = min(layout.longest or self._encoder.longest, self._encoder.longest)
+        self._tokenizer = load_tokenizer(layout, self._longest, self._encoder.pad)
+        if self._tokenizer is None:
+            say(f"{directory.name!r} has no tokenizer that could be read, so none will travel with the version")
+        self.assets: Mapping[str, bytes] = {TOKENIZER: self._tokenizer.to_json()} if self._tokenizer else {}
+
+    def specs(self, example: Tensors | None) -> tuple[TensorSpec, ...]:
+        """Token ids and what goes with them, of any number of texts and any length."""
+        del example
+        return tuple(TensorSpec(name, "INT64", (VARIABLE, VARIABLE)) for name in self.names)
+
+    def tokens(self, texts: list[str]) -> Tensors:
+        """The inputs for the texts, padded to the longest. Raises InvalidInputError without a tokenizer."""
+        if self._tokenizer is None:
+            raise InvalidInputError("the directory has no tokenizer, so texts cannot be read: give token ids in a .npz")
+        tokens = self._tokenizer.tokens(texts)
+        return {name: tokens[name] for name in self.names}
+
+    def random(self, shapes: Mapping[str, tuple[int, ...]], *, seed: int) -> Tensors:
+        """Random token ids of the vocabulary, texts after the first padded at their ends."""
+        random = np.random.default_rng(seed)
+        shape = next(iter(shapes.values()))
+        rows, length = shape
+        lengths = np.concatenate([[length], random.integers(1, length + 1, rows - 1)])
+        mask = np.arange(length) < lengths[:, None]
+        ids = random.integers(0, self._encoder.vocabulary, shape)
+        # a padding token within a text would be another text
+        ids = np.where(ids == self._encoder.pad, (ids + 1) % self._encoder.vocabulary, ids)
+        made = {
+            "input_ids": np.where(mask, ids, self._encoder.pad),
+            "attention_mask": mask,
+            "token_type_ids": mask & (np.arange(length) >= lengths[:, None] // 2),
+        }
+        return {name: made[name].astype(np.int64) for name in shapes}
+
+    def run(self, inputs: Tensors) -> Tensors:
+        """The encoder's answers. Raises InvalidInputError for texts that are too long, or tokens it does not know."""
+        length = max(tensor.shape[1] if tensor.ndim > 1 else 0 for tensor in inputs.values())
+        if length > self._encoder.longest:
+            raise InvalidInputError(f"the encoder reads {self._encoder.longest} tokens, not {length}")
+        return self._encoder.run(inputs)
+
+    def graph(self) -> onnx.ModelProto:
+        """The graph. Raises ConversionError."""
+        from onnxlet.toolchain.convert.torch.through_torch import export, to_onnx
+
+        specs = self.specs(None)
+        inputs = random_rows(self, specs, rows=EXAMPLE_ROWS, seed=0)
+        outputs = list(self._encoder.run(inputs))
+        model = to_onnx(export(self._encoder.module, inputs, specs, by_name=True), self.names, outputs)
+        if not outputs:
+            raise ConversionError("the encoder gives no tensors")
+        return model

@@ -1,0 +1,75 @@
+"""Tokenizers of Hugging Face directories, made to stand alone: they cut at the model's length, pad to the longest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onnxlet.errors import ConversionError
+from onnxlet.toolchain.convert.huggingface.sentence_transformers import Layout, read_json
+from onnxlet.toolchain.convert.torch.through_torch import FOREIGN, hushed
+from onnxlet.values.tensors import Tensors
+
+FILE = "tokenizer.json"
+_ENDLESS = 10**6
+"""What tokenizer_config.json says if nobody knows is much larger."""
+
+
+class Tokenizer:
+    """Texts to tokens, as `tokenizer.json` describes it."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+
+    def tokens(self, texts: list[str]) -> Tensors:
+        """Ids, mask and types [texts, longest]."""
+        encoded = self._tokenizer.encode_batch(texts)
+        return {
+            "input_ids": np.array([one.ids for one in encoded], dtype=np.int64),
+            "attention_mask": np.array([one.attention_mask for one in encoded], dtype=np.int64),
+            "token_type_ids": np.array([one.type_ids for one in encoded], dtype=np.int64),
+        }
+
+    def to_json(self) -> bytes:
+        """The file that travels with a version."""
+        return str(self._tokenizer.to_str()).encode()
+
+
+def load_tokenizer(layout: Layout, longest: int, pad: int) -> Tokenizer | None:
+    """The directory's tokenizer; None if it has none that can be read. Raises ConversionError for a broken one."""
+    import tokenizers
+
+    places = dict.fromkeys((layout.transformer, layout.directory))
+    file = next((place / FILE for place in places if (place / FILE).is_file()), None)
+    if file is None:
+        tokenizer = _made(layout.transformer)
+        if tokenizer is None:
+            return None
+    else:
+        try:
+            tokenizer = tokenizers.Tokenizer.from_file(str(file))
+        except Exception as error:  # the library raises nothing more special
+            raise ConversionError(f"{file.name!r} is no tokenizer: {error}", path=str(file)) from error
+    said = read_json(layout.transformer / "tokenizer_config.json").get("model_max_length")
+    if isinstance(said, int) and said < _ENDLESS:
+        longest = min(longest, said)
+    if layout.lowercase:
+        lowered = [tokenizers.normalizers.Lowercase(), *([tokenizer.normalizer] if tokenizer.normalizer else [])]
+        tokenizer.normalizer = tokenizers.normalizers.Sequence(lowered)
+    tokenizer.enable_truncation(longest)
+    tokenizer.enable_padding(pad_id=pad, pad_token=tokenizer.id_to_token(pad) or "[PAD]")
+    return Tokenizer(tokenizer)
+
+
+def _made(directory: Path) -> Any:
+    """What transformers makes of a vocabulary in older files; None if it cannot."""
+    from transformers import AutoTokenizer
+
+    try:
+        with hushed():
+            loaded = AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+    except FOREIGN:
+        return None
+    return getattr(loaded, "backend_tokenizer", None)

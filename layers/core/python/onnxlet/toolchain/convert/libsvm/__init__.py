@@ -1,0 +1,1 @@
+"""LIBSVM: its own text files, written as plain operators in double precision."""

@@ -1,0 +1,143 @@
+"""LIBSVM models, in its own text files, which run no code.
+
+ONNX Runtime's SVMClassifier computes in single precision and couples two classes by the iteration that LIBSVM uses for
+three and more; the graph written here is made of plain operators, in double precision, step by step as svm.cpp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onnxlet.errors import ConversionError, InvalidInputError
+from onnxlet.toolchain.convert import links
+from onnxlet.toolchain.convert.libsvm.coupling import couple
+from onnxlet.toolchain.convert.libsvm.file_format import SupportVectors, parse
+from onnxlet.toolchain.convert.matrix_model import MatrixModel
+from onnxlet.toolchain.convert.writing import GraphWriter
+from onnxlet.toolchain.workbench.extras import require, versions
+from onnxlet.values.tensors import Tensor, Tensors
+
+
+def open_model(path: Path, *, trust: bool, say: Callable[[str], None]) -> MatrixModel:  # noqa: ARG001
+    """The model in a file. Raises ConversionError for what is none or has no ONNX form, MissingExtraError."""
+    require("libsvm", "libsvm")
+    from libsvm.svm import libsvm, toPyModel
+
+    try:
+        # LIBSVM trusts its files' counts, so they are checked here first
+        vectors = parse(path.read_text(encoding="utf-8"))
+        native = toPyModel(libsvm.svm_load_model(str(path).encode()))
+    except (KeyError, ValueError, IndexError) as error:
+        raise ConversionError(
+            f"{path.name!r} is no LIBSVM model, or not all of it ({type(error).__name__}: {error}): write it with "
+            "svm_save_model",
+            path=str(path),
+        ) from error
+    return MatrixModel(LibsvmModel(native, vectors))
+
+
+class LibsvmModel:
+    """Support vectors, and LIBSVM's own view of them to compare with."""
+
+    framework = "LIBSVM"
+    datatypes: tuple[str, ...] = ("FP32", "FP64")
+    names: tuple[str, ...] | None = None  # its features are numbered
+    exact = False
+    outputs = 1
+
+    def __init__(self, native: Any, vectors: SupportVectors) -> None:
+        self.versions = versions("libsvm-official", "onnx")
+        self._native = native
+        self._vectors = vectors
+        self.width = vectors.vectors.shape[1]
+        # the file has the classes in the order in which training met them
+        self.classes: tuple[int | str, ...] | None = tuple(sorted(vectors.labels)) if vectors.classifies else None
+
+    def spelled(self, name: str) -> str:
+        """As the column is called."""
+        return name
+
+    def typical(self, count: int, width: int, random: np.random.Generator) -> Tensor:
+        """Rows near the support vectors."""
+        vectors = self._vectors.vectors
+        rows = np.zeros((count, width))
+        rows[:, : vectors.shape[1]] = random.choice(vectors, count)
+        rows[:, : vectors.shape[1]] += random.normal(0, 0.3, (count, vectors.shape[1])) * vectors.std(axis=0)
+        return rows.astype(np.float32).astype(np.float64)
+
+    def answers(self, features: Tensor) -> Tensors:
+        """What svm-predict gives, with `-b 1` if the model has probabilities. Raises InvalidInputError for NaN."""
+        from libsvm.svm import gen_svm_nodearray, libsvm
+
+        if np.isnan(features).any():
+            raise InvalidInputError("LIBSVM knows no missing values: fill the data's empty cells, with 0 say")
+        nodes = [gen_svm_nodearray(row)[0] for row in features]
+        if self._vectors.slopes is None:
+            predicted = np.array([libsvm.svm_predict(self._native, row) for row in nodes])
+            return {"prediction": predicted} if self.classes is None else {"label": predicted.astype(np.int64)}
+        from ctypes import c_double
+
+        labels, probabilities = [], []
+        for row in nodes:
+            estimates = (c_double * len(self._vectors.labels))()
+            labels.append(libsvm.svm_predict_probability(self._native, row, estimates))
+            probabilities.append(list(estimates))
+        return {
+            "label": np.array(labels).astype(np.int64),
+            "probabilities": np.array(probabilities)[:, np.argsort(self._vectors.labels)],
+        }
+
+    def write(self, graph: GraphWriter, features: str, width: int) -> links.Answers:
+        """The kernel against every support vector, weighed; then a sum, votes, or coupled probabilities."""
+        model = self._vectors
+        weighed = self._weighed(graph, graph.double(features), width)
+        decisions = graph.add("Sub", weighed, graph.constant(model.rho))
+        if not model.classifies:
+            return links.regression(graph, decisions, "identity", 1)
+        if model.slopes is None or model.offsets is None:
+            return links.Answers(label=links.class_values(graph, self._voted(graph, decisions), model.labels))
+        scaled = graph.add("Mul", decisions, graph.constant(-model.slopes))
+        likely = graph.add("Sigmoid", graph.add("Sub", scaled, graph.constant(model.offsets)))
+        probabilities = couple(graph, likely, len(model.labels))
+        best = graph.add("ArgMax", probabilities, axis=1, keepdims=0)
+        order = np.argsort(model.labels)
+        return links.Answers(
+            label=links.class_values(graph, best, model.labels),
+            probabilities=graph.add("Gather", probabilities, graph.constant(order), axis=1),
+        )
+
+    def _weighed(self, graph: GraphWriter, features: str, width: int) -> str:
+        """Every row's likeness to the support vectors, times their weights."""
+        kernel, weights = self._vectors.kernel, self._vectors.weights
+        vectors = np.zeros((len(weights), width))
+        vectors[:, : self._vectors.vectors.shape[1]] = self._vectors.vectors
+        if kernel.name == "linear":
+            return graph.add("MatMul", features, graph.constant(vectors.T @ weights))
+        products = graph.add("MatMul", features, graph.constant(vectors.T * kernel.gamma))
+        if kernel.name == "rbf":
+            squares = graph.add("ReduceSumSquare", features, graph.constant(np.array([1])))
+            distances = graph.add("Mul", squares, graph.constant([-kernel.gamma]))
+            distances = graph.add("Sub", distances, graph.constant(kernel.gamma * (vectors**2).sum(axis=1)))
+            alike = graph.add("Exp", graph.add("Add", distances, graph.add("Add", products, products)))
+        else:
+            inner = graph.add("Add", products, graph.constant([kernel.coef0]))
+            if kernel.name == "sigmoid":
+                alike = graph.add("Tanh", inner)
+            else:
+                alike = graph.add("Pow", inner, graph.constant([float(kernel.degree)]))
+        return graph.add("MatMul", alike, graph.constant(weights))
+
+    def _voted(self, graph: GraphWriter, decisions: str) -> str:
+        """The position of the class that wins most of the pairs; of equals the first."""
+        gained = np.zeros((len(self._vectors.pairs), len(self._vectors.labels)))
+        base = np.zeros(len(self._vectors.labels))
+        for pair, (i, j) in enumerate(self._vectors.pairs):
+            gained[pair, i], gained[pair, j] = 1, -1
+            base[j] += 1
+        won = graph.double(graph.add("Greater", decisions, graph.constant([0.0])))
+        votes = graph.add("Add", graph.add("MatMul", won, graph.constant(gained)), graph.constant(base))
+        return graph.add("ArgMax", votes, axis=1, keepdims=0)

@@ -1,0 +1,91 @@
+"""ONNX files: taken as they are after checks, with what data adds to them: names of columns, labels, metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import EncodeError  # type: ignore[import-untyped]
+
+from onnxlet.errors import ConversionError, ExecutionError, InvalidInputError, RejectedModelError
+from onnxlet.toolchain.convert.probing import plain_random
+from onnxlet.toolchain.convert.tensor_model import TensorModel
+from onnxlet.toolchain.convert.wishes import Wishes
+from onnxlet.toolchain.workbench.evaluation_data import opened
+from onnxlet.toolchain.workbench.extras import versions
+from onnxlet.toolchain.workbench.graphs import declare_shape
+from onnxlet.toolchain.workbench.inspection import inspect
+from onnxlet.toolchain.workbench.shapes import observed_outputs
+from onnxlet.values.signature import TensorSpec
+from onnxlet.values.tensors import Tensors
+
+OLDEST = 7
+"""The opset that ONNX Runtime promises to run; older ones behave otherwise in places."""
+
+
+def open_model(path: Path, *, trust: bool, say: Callable[[str], None], wishes: Wishes) -> TensorModel:  # noqa: ARG001 - a graph is data
+    """The graph in a file. Raises ConversionError for what will not be served."""
+    try:
+        return TensorModel(OnnxFile(path), wishes.labels, say)
+    except RejectedModelError as error:
+        raise ConversionError(error.detail, **error.context) from error
+
+
+class OnnxFile:
+    """A graph, which ONNX Runtime answers for exactly as it is written, unoptimized."""
+
+    labels: tuple[str, ...] = ()
+    assets: Mapping[str, bytes] = {}
+
+    def __init__(self, path: Path) -> None:
+        inspected = inspect(path)
+        opset = inspected.opset.get("ai.onnx", OLDEST)
+        if opset < OLDEST:
+            raise ConversionError(
+                f"{path.name!r} uses opset {opset}, ONNX Runtime promises to run those from {OLDEST}: export the model "
+                f"with a newer one, or use onnx.version_converter",
+                opset=opset,
+            )
+        self.framework = inspected.producer or "onnx"
+        self.versions = versions("onnx")
+        if inspected.producer_version:
+            self.versions[self.framework] = inspected.producer_version
+        self._path = path
+        self._engine = opened(path, optimized=True)
+        self._inputs = {spec.name: spec for spec in self._engine.signature.inputs}
+        self._seen: Tensors | None = None
+        self.names = tuple(self._inputs)
+
+    def specs(self, example: Tensors | None) -> tuple[TensorSpec, ...]:
+        """The graph's inputs, whatever the example."""
+        del example
+        return self._engine.signature.inputs
+
+    def random(self, shapes: Mapping[str, tuple[int, ...]], *, seed: int) -> Tensors:
+        """Random tensors of these shapes."""
+        return plain_random(self._inputs, shapes, seed=seed)
+
+    def run(self, inputs: Tensors) -> Tensors:
+        """The graph's answers. Raises InvalidInputError where it fails."""
+        try:
+            outputs = self._engine.run(inputs)
+        except ExecutionError as error:
+            raise InvalidInputError(error.detail) from error
+        self._seen = self._seen or inputs
+        return outputs
+
+    def graph(self) -> onnx.ModelProto:
+        """The graph with its weights inside, and the shapes that its outputs really have."""
+        model = onnx.load(self._path)
+        if self._seen is not None:
+            shapes = {spec.name: spec.shape for spec in observed_outputs(self._engine, self._seen)}
+            for value in model.graph.output:
+                declare_shape(value, shapes[value.name])
+        try:
+            model.ByteSize()
+        except (EncodeError, ValueError) as error:
+            raise ConversionError(
+                f"{self._path.name!r} and its weights are larger than the 2 GB of one file: publish it as it is"
+            ) from error
+        return model

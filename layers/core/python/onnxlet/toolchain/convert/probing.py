@@ -1,0 +1,97 @@
+"""Probing networks: random inputs of several sizes, so that a dimension said to be free is seen to be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from onnxlet.errors import InvalidInputError
+from onnxlet.toolchain.convert.source import Rows
+from onnxlet.values.signature import TensorSpec
+from onnxlet.values.tensors import VARIABLE, Tensor, Tensors
+
+if TYPE_CHECKING:
+    from onnxlet.toolchain.convert.tensor_model import Network
+
+RANDOM_ROWS = 8
+BATCHES = (1, 3)
+SIZES = (16, 24, 32, 5, 3, 64, 96, 224)
+"""What is tried for free dimensions other than rows, until two are found that the network takes."""
+SKEWS = (8, 0)
+"""An image's width is tried as larger than its height, so that nothing takes one for the other."""
+WIDTH = 3
+"""The axis that is one in an image."""
+INTEGERS = 2
+"""Random integers are smaller, unless more is known of them."""
+
+
+def random_rows(network: Network, specs: tuple[TensorSpec, ...], *, rows: int = RANDOM_ROWS, seed: int) -> Tensors:
+    """Random inputs that the network takes. Raises InvalidInputError with what it says if it takes none."""
+    said = ""
+    for size, skew in product(SIZES, SKEWS):
+        inputs = network.random(sizes_of(specs, rows, size, skew), seed=seed)
+        try:
+            network.run(inputs)
+        except InvalidInputError as error:
+            said = said or error.detail
+            continue
+        return inputs
+    raise InvalidInputError(f"the model takes no random inputs of the shapes that it says: {said}; give --data")
+
+
+def other_sizes(network: Network, specs: tuple[TensorSpec, ...], inputs: Tensors, *, seed: int) -> tuple[Rows, ...]:
+    """Fewer rows of the inputs where they are free, and random ones of another size where other dimensions are."""
+    others: list[Rows] = []
+    if all(spec.batched for spec in specs):
+        rows = min(len(tensor) for tensor in inputs.values())
+        others += [Rows({name: tensor[:count] for name, tensor in inputs.items()}) for count in BATCHES if count < rows]
+    if any(VARIABLE in spec.shape[1:] for spec in specs):
+        known = {name: tensor.shape[1:] for name, tensor in inputs.items()}
+        others += _of_another_size(network, specs, known, seed)
+    return tuple(others)
+
+
+def sizes_of(specs: tuple[TensorSpec, ...], rows: int, size: int, skew: int = 0) -> dict[str, tuple[int, ...]]:
+    """Shapes of the inputs with these sizes for free dimensions, an image's width larger by `skew`."""
+    free = {0: rows, WIDTH: size + skew}
+    return {
+        spec.name: tuple(
+            free.get(axis, size) if declared == VARIABLE else declared for axis, declared in enumerate(spec.shape)
+        )
+        for spec in specs
+    }
+
+
+def plain_random(specs: Mapping[str, TensorSpec], shapes: Mapping[str, tuple[int, ...]], *, seed: int) -> Tensors:
+    """Random tensors of the inputs' datatypes, of which nothing more is known."""
+    random = np.random.default_rng(seed)
+    return {name: _drawn(specs[name], shape, random) for name, shape in shapes.items()}
+
+
+def _drawn(spec: TensorSpec, shape: tuple[int, ...], random: np.random.Generator) -> Tensor:
+    if spec.type.kind == "f":
+        return random.standard_normal(shape).astype(spec.type.numpy)
+    whole = random.integers(0, INTEGERS, shape)
+    if spec.type.kind == "s":
+        return np.array([f"text {value}" for value in whole.ravel()], dtype=object).reshape(shape)
+    return whole.astype(spec.type.numpy)
+
+
+def _of_another_size(
+    network: Network, specs: tuple[TensorSpec, ...], known: dict[str, tuple[int, ...]], seed: int
+) -> Iterator[Rows]:
+    for size, skew in product(SIZES, SKEWS):
+        shapes = sizes_of(specs, BATCHES[-1], size, skew)
+        if all(shape[1:] == known[name] for name, shape in shapes.items()):
+            continue
+        inputs = network.random(shapes, seed=seed)
+        try:
+            network.run(inputs)
+        except InvalidInputError:
+            # a network may well take fewer sizes than it declares
+            continue
+        yield Rows(inputs, "random")
+        return

@@ -1,0 +1,141 @@
+"""How a scikit-learn estimator's columns become graph inputs, read from what it learned when it was fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from onnxlet.errors import InvalidInputError
+from onnxlet.toolchain.convert.features import feature_names
+from onnxlet.toolchain.workbench.table import Table
+from onnxlet.values.tensors import Tensors
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The columns in the estimator's order.
+
+    `datatypes` holds BYTES and INT64 for columns that must be of these, None for any float.
+    """
+
+    names: tuple[str, ...]
+    datatypes: dict[str, str | None]
+    columned: bool
+    """Each column is a graph input of its own; else they are one matrix."""
+    needs_frame: bool
+    """The estimator takes columns by name, so it must be asked with a DataFrame."""
+
+
+def layout_of(estimator: Any, table: Table | None, targets: Sequence[str]) -> Layout:
+    """Match the estimator's features with the data's columns. Raises InvalidInputError where they do not fit."""
+    names = _names(estimator, table, targets)
+    learned = _learned_types(estimator, names)
+    selectors = [selector for selector in _parts(estimator) if hasattr(selector, "transformers_")]
+    by_name = any(isinstance(name, str) for selector in selectors for name in _selected(selector))
+    datatypes: dict[str, str | None] = {}
+    for name in names:
+        text = table is not None and not table.is_numeric(name)
+        datatypes[name] = "BYTES" if text else learned.get(name)
+    texts = [name for name in names if datatypes[name] == "BYTES"]
+    columned = bool(by_name or texts)
+    if table is None and columned:
+        raise InvalidInputError(
+            "this estimator reads columns by name or text: give --data, a CSV file with rows like its own"
+        )
+    if not columned:
+        datatypes = dict.fromkeys(names)
+    return Layout(names, datatypes, columned, by_name)
+
+
+def typical_rows(estimator: Any, names: tuple[str, ...], count: int, seed: int) -> Tensors:
+    """Random numbers, spread as the estimator's first scaler learned it where it has one."""
+    random = np.random.default_rng(seed)
+    rows = random.standard_normal((count, len(names)))
+    for part in _parts(estimator):
+        low, high = getattr(part, "data_min_", None), getattr(part, "data_max_", None)
+        if low is not None and high is not None and len(low) == len(names):
+            rows = random.uniform(low, high, rows.shape)
+            break
+        scale, mean = getattr(part, "scale_", None), getattr(part, "mean_", None)
+        if scale is not None and mean is not None and len(mean) == len(names):
+            rows = rows * scale + mean
+            break
+    return {name: rows[:, index] for index, name in enumerate(names)}
+
+
+def _names(estimator: Any, table: Table | None, targets: Sequence[str]) -> tuple[str, ...]:
+    """The features' names: as the estimator was fitted, else the data's columns, else x0, x1 …"""
+    fitted = getattr(estimator, "feature_names_in_", None)
+    return feature_names(
+        "the estimator",
+        learned=None if fitted is None else tuple(map(str, fitted)),
+        expected=getattr(estimator, "n_features_in_", None),
+        table=table,
+        targets=targets,
+    )
+
+
+def _learned_types(estimator: Any, names: tuple[str, ...]) -> dict[str, str]:
+    """BYTES and INT64 for the columns whose categories an encoder learned as such."""
+    types: dict[str, str] = {}
+    for columns, part in fed(estimator, names):
+        categories = getattr(part, "categories_", None)
+        if categories is None or len(categories) != len(columns):
+            continue
+        for name, values in zip(columns, categories, strict=True):
+            if values.dtype.kind in "OSU":
+                texts = any(isinstance(value, str) for value in values.tolist())
+                types.setdefault(name, "BYTES" if texts else "INT64")
+            elif values.dtype.kind in "iu":
+                types.setdefault(name, "INT64")
+    return types
+
+
+def fed(estimator: Any, names: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """The parts that see input columns unchanged in number, each with the columns it sees."""
+    for part in _parts(estimator):
+        if hasattr(part, "transformers_"):
+            for _, transformer, columns in part.transformers_:
+                seen = _resolved(columns, names)
+                for inner in _parts(transformer):
+                    yield seen, inner
+        else:
+            yield names, part
+
+
+def _parts(estimator: Any) -> Iterator[Any]:
+    """The estimator itself, and what a pipeline or a search holds, in order."""
+    yield estimator
+    for _, step in getattr(estimator, "steps", ()):
+        yield from _parts(step)
+    best = getattr(estimator, "best_estimator_", None)
+    if best is not None:
+        yield from _parts(best)
+
+
+def _selected(selector: Any) -> list[Any]:
+    """What a ColumnTransformer was given to pick columns by."""
+    picked: list[Any] = []
+    for _, transformer, columns in selector.transformers_:
+        if isinstance(transformer, str) and transformer in ("drop", "passthrough"):
+            continue
+        if not isinstance(columns, slice):
+            picked.extend(np.atleast_1d(np.asarray(columns)).tolist())
+    return picked
+
+
+def _resolved(columns: Any, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Column names for the names, positions, mask or slice that a ColumnTransformer picks by."""
+    if isinstance(columns, str):
+        return (columns,)
+    if isinstance(columns, slice):
+        return names[columns]
+    picked = np.atleast_1d(np.asarray(columns))
+    if picked.dtype.kind in "OU":
+        return tuple(map(str, picked))
+    if picked.dtype.kind == "b":
+        return tuple(name for name, chosen in zip(names, picked, strict=True) if chosen)
+    return tuple(names[index] for index in picked.tolist())

@@ -1,0 +1,137 @@
+"""Missing values as scikit-learn treats them, where skl2onnx 1.20 forgets that they could be there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto
+
+from onnxlet.errors import ConversionError
+from onnxlet.toolchain.convert.scikit_learn.missing_texts import EMPTY, is_missing
+from onnxlet.toolchain.convert.scikit_learn.nodes import Converter, Nodes
+from onnxlet.toolchain.workbench.table import quoted
+
+_TRACKS = "nodes_missing_value_tracks_true"
+_IMPUTER = "SklearnSimpleImputer"
+
+
+def repair_trees() -> None:
+    """Let trees send missing values where they were taught to.
+
+    A split of what is missing from what is not has an infinite threshold, whose neighbour skl2onnx would seek forever.
+    """
+    from skl2onnx.common import tree_ensemble
+    from skl2onnx.operator_converters import decision_tree, random_forest
+
+    if isinstance(tree_ensemble.sklearn_threshold, _Threshold):
+        return
+    tree_ensemble.sklearn_threshold = _Threshold(tree_ensemble.sklearn_threshold)
+    tracking = _Tracking(tree_ensemble.add_tree_to_attribute_pairs)
+    decision_tree.add_tree_to_attribute_pairs = random_forest.add_tree_to_attribute_pairs = tracking
+
+
+def repair_imputer_shape() -> None:
+    """Let a simple imputer have as many columns as it gives: one for each indicator more, none for those it drops."""
+    from skl2onnx.common._registration import get_shape_calculator, register_shape_calculator
+
+    calculate = get_shape_calculator(_IMPUTER)
+    if not isinstance(calculate, _Shape):
+        register_shape_calculator(_IMPUTER, _Shape(calculate), overwrite=True)
+
+
+def filled(convert: Converter) -> Converter:
+    """A converter of a simple imputer that knows of indicators, dropped columns, doubles, texts and any mark."""
+
+    def converted(scope: Any, operator: Any, container: Any) -> None:
+        from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
+
+        imputer, kind = operator.raw_operator, type(operator.inputs[0].type)
+        plain = not indicated(imputer) and len(_kept(imputer)) == len(imputer.statistics_)
+        numbers = kind in (FloatTensorType, DoubleTensorType)
+        if not numbers and indicated(imputer):
+            names = getattr(imputer, "feature_names_in_", None)
+            of = "" if names is None else f" of {quoted(names.tolist())}"
+            raise ConversionError(
+                f"the SimpleImputer{of} indicates missing values, which has an ONNX form for floats only: leave "
+                "add_indicator out"
+            )
+        datatypes = {
+            StringTensorType: TensorProto.STRING,
+            FloatTensorType: TensorProto.FLOAT,
+            DoubleTensorType: TensorProto.DOUBLE,
+        }
+        if kind in datatypes and not (plain and kind is FloatTensorType and is_missing(imputer.missing_values)):
+            _fill(imputer, operator, Nodes(scope, container), datatypes[kind])
+        else:
+            convert(scope, operator, container)
+
+    return converted
+
+
+def _fill(imputer: Any, operator: Any, nodes: Nodes, datatype: int) -> None:
+    add, constant = nodes.add, nodes.constant
+    texts = datatype == TensorProto.STRING
+    columns = [variable.full_name for variable in operator.inputs]
+    rows = add("Concat", *columns, axis=1)
+    mark, statistics = imputer.missing_values, imputer.statistics_.tolist()
+    if texts:
+        mark = EMPTY if is_missing(mark) else mark
+        statistics = [EMPTY if is_missing(value) else str(value) for value in statistics]
+    missing = add("IsNaN", rows) if is_missing(mark) else add("Equal", rows, constant(datatype, [1], mark))
+    whole = add("Where", missing, constant(datatype, [1, len(statistics)], statistics), rows)
+    kept, shown = _kept(imputer), indicated(imputer)
+    parts = [add("Gather", whole, constant(TensorProto.INT64, [len(kept)], kept), axis=1)]
+    if shown:
+        flags = add("Gather", missing, constant(TensorProto.INT64, [len(shown)], shown), axis=1)
+        parts.append(add("Cast", flags, to=datatype))
+    add("Concat", *parts, output=operator.outputs[0].full_name, axis=1)
+
+
+def _kept(imputer: Any) -> list[int]:
+    """The columns that have something to be filled in."""
+    statistics = imputer.statistics_.tolist()
+    keeps = getattr(imputer, "keep_empty_features", False)
+    return [place for place, value in enumerate(statistics) if keeps or not is_missing(value)]
+
+
+def indicated(imputer: Any) -> list[int]:
+    """The columns that have an indicator of missing values."""
+    indicator = getattr(imputer, "indicator_", None)
+    return [] if indicator is None else indicator.features_.tolist()
+
+
+class _Shape:
+    """The shape that a simple imputer gives."""
+
+    def __init__(self, calculate: Any) -> None:
+        self._calculate = calculate
+
+    def __call__(self, operator: Any) -> None:
+        self._calculate(operator)
+        rows, _ = operator.outputs[0].type.shape
+        imputer = operator.raw_operator
+        operator.outputs[0].type.shape = [rows, len(_kept(imputer)) + len(indicated(imputer))]
+
+
+class _Threshold:
+    """A threshold for the datatype of the inputs; an infinite one stays what it is."""
+
+    def __init__(self, convert: Any) -> None:
+        self._convert = convert
+
+    def __call__(self, threshold: float, dtype: Any, mode: str) -> Any:
+        return self._convert(threshold, dtype, mode) if np.isfinite(threshold) else threshold
+
+
+class _Tracking:
+    """Writes a tree down, and which of its splits missing values pass to the left."""
+
+    def __init__(self, add: Any) -> None:
+        self._add = add
+
+    def __call__(self, attributes: dict[str, Any], classifies: bool, tree: Any, *others: Any, **named: Any) -> None:
+        before = len(attributes[_TRACKS])
+        self._add(attributes, classifies, tree, *others, **named)
+        splits = tree.children_left != tree.children_right
+        attributes[_TRACKS][before:] = (splits & (tree.missing_go_to_left != 0)).astype(int).tolist()

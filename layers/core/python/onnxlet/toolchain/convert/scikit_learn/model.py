@@ -1,0 +1,239 @@
+"""scikit-learn estimators and pipelines, through skl2onnx."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onnxlet.errors import ConversionError, InvalidInputError, MissingExtraError
+from onnxlet.steps import names_of
+from onnxlet.toolchain.convert.scikit_learn.columns import Layout, layout_of, typical_rows
+from onnxlet.toolchain.convert.scikit_learn.estimators import load_estimator
+from onnxlet.toolchain.convert.scikit_learn.missing_texts import marked, marks_of
+from onnxlet.toolchain.convert.scikit_learn.multi_output import separated
+from onnxlet.toolchain.convert.scikit_learn.through_skl2onnx import SINGLE_INPUT, cast_before_last, hushed, to_onnx
+from onnxlet.toolchain.convert.source import Export, Rows, matrix
+from onnxlet.toolchain.workbench import graphs
+from onnxlet.toolchain.workbench.extras import versions
+from onnxlet.toolchain.workbench.table import Table, quoted
+from onnxlet.values.manifest import Classification, Tabular
+from onnxlet.values.tensors import Tensor, Tensors
+
+RANDOM_ROWS = 256
+
+
+def open_model(path: Path, *, trust: bool, say: Callable[[str], None]) -> Estimator:
+    """The fitted estimator in a file. Raises as load_estimator does, ConversionError for kinds that are not served."""
+    return Estimator(load_estimator(path, trust=trust, say=say))
+
+
+class Estimator:
+    """A fitted classifier or regressor."""
+
+    framework = "scikit-learn"
+
+    def __init__(self, estimator: Any) -> None:
+        from sklearn.base import is_classifier, is_regressor
+        from sklearn.exceptions import NotFittedError
+        from sklearn.utils.validation import check_is_fitted
+
+        self._estimator = estimator
+        self._name = type(estimator).__name__
+        self.versions = versions("scikit-learn", "skl2onnx", "onnx")
+        try:
+            check_is_fitted(estimator)
+        except NotFittedError as error:
+            raise ConversionError(f"the {self._name} was never fitted: fit it, then save it again") from error
+        classifies = bool(is_classifier(estimator))
+        if not classifies and not is_regressor(estimator):
+            raise ConversionError(
+                f"a {self._name} is neither a classifier nor a regressor, and only these are converted; convert it "
+                "with skl2onnx and publish the .onnx file"
+            )
+        self._parts = separated(estimator) if classifies else (estimator,)
+        """One estimator for each target of a classifier."""
+        self.classes = tuple(tuple(_plain_classes(part.classes_).tolist()) for part in self._parts if classifies)
+        self._targets = [f"y{index}" for index in range(len(self.classes))] if len(self.classes) > 1 else [""]
+        self._layout: Layout | None = None
+
+    def rows(self, table: Table | None, targets: Sequence[str], *, seed: int) -> Rows:
+        """The rows that the data holds, or random ones where there is none.
+
+        Raises InvalidInputError if the data lacks a column, or cannot be done without.
+        """
+        if targets and len(self.classes) > 1:
+            self._targets = list(targets)
+        self._layout = layout = layout_of(self._estimator, table, targets)
+        if table is None:
+            return Rows(typical_rows(self._estimator, layout.names, RANDOM_ROWS, seed), source="random")
+        columns = {
+            name: table.tensor(name, "BYTES" if layout.datatypes[name] == "BYTES" else "FP64") for name in layout.names
+        }
+        return Rows(columns, booleans=table.booleans(name for name in layout.names if layout.datatypes[name] is None))
+
+    def answers(self, rows: Rows) -> Tensors:
+        """The estimator's own answers, by the names of the graph's outputs.
+
+        Raises InvalidInputError if it refuses the rows, ConversionError if they cannot be told it by name.
+        """
+        try:
+            with hushed():
+                return self._answers(self._native(rows))
+        except (ValueError, TypeError) as error:
+            said = str(error)
+            if "only supported for dataframes" in said:
+                raise ConversionError(
+                    f"the {self._name} holds a ColumnTransformer that picks columns by name, which has no ONNX form "
+                    f"there: put it first, as in make_pipeline(ColumnTransformer(...), {self._name}(...))"
+                ) from error
+            said = _stranger(rows, said) or f"{said.splitlines()[0]}{_empty(rows)}"
+            raise InvalidInputError(f"the {self._name} does not take these rows: {said}") from error
+
+    def exports(self, rows: Rows, labels: Sequence[tuple[str, ...]]) -> Iterator[Export]:
+        """In single precision, then in double up to the last step (trees compare in single), then in double throughout.
+
+        Raises ConversionError naming the estimator that skl2onnx cannot convert.
+        """
+        yield self._export("float32", self._parts, "FP32", rows, labels)
+        before_last = [cast_before_last(part) for part in self._parts]
+        if all(part is not None for part in before_last):
+            yield self._export("float64 before the last step", before_last, "FP64", rows, labels)
+        yield self._export("float64", self._parts, "FP64", rows, labels)
+
+    def _answers(self, inputs: Any) -> Tensors:
+        predicted = np.asarray(self._estimator.predict(inputs))
+        if not self.classes:
+            return {"prediction": predicted.astype(np.float64)}
+        names = [names_of(target) for target in self._targets]
+        columns = predicted.T if len(names) > 1 else [predicted]
+        answers = {name.label: _plain_classes(column) for name, column in zip(names, columns, strict=True)}
+        if self._gives_probabilities:
+            given = _each(self._estimator.predict_proba(inputs), len(names))
+            answers |= {name.probabilities: each for name, each in zip(names, given, strict=True)}
+        return answers
+
+    def _native(self, rows: Rows) -> Any:
+        marks = marks_of(self._estimator, self._layout) if self._layout is not None else {}
+        columns = marked(rows.columns, marks)
+        if self._layout is not None and self._layout.needs_frame:
+            try:
+                import pandas as pd
+            except ImportError as error:
+                raise MissingExtraError(
+                    f"the {self._name} picks columns by name, which takes a DataFrame: pip install pandas"
+                ) from error
+            # a frame would make NaN of None
+            return pd.DataFrame(columns).assign(**{name: pd.Series(columns[name], dtype=object) for name in marks})
+        return matrix(columns)
+
+    def _export(
+        self, way: str, parts: Sequence[Any], datatype: str, rows: Rows, labels: Sequence[tuple[str, ...]]
+    ) -> Export:
+        layout = self._layout
+        if layout is None:
+            raise ConversionError("the rows must be read before the graph is written")
+        datatypes = {name: layout.datatypes[name] or datatype for name in layout.names}
+        models = [self._graph(part, layout, datatypes, datatype) for part in parts]
+        classifications = tuple(
+            self._finish_classifier(model.graph, classes, names, target)
+            for model, classes, names, target in zip(models, self.classes, labels, self._targets, strict=False)
+        )
+        if not self.classes:
+            self._finish_regressor(models[0].graph, self.answers(rows.take(np.arange(1)))["prediction"].shape)
+        model = models[0] if len(models) == 1 else graphs.Joining(models).model()
+        tabular = Tabular(
+            columns=tuple(rows.column(name, datatypes[name]) for name in layout.names),
+            input=None if layout.columned else SINGLE_INPUT,
+        )
+        return Export(way, model.SerializeToString(), tabular, classifications, graphs.opsets(model))
+
+    def _graph(self, part: Any, layout: Layout, datatypes: dict[str, str], datatype: str) -> Any:
+        """What skl2onnx makes of one part, with inputs that have the columns' names."""
+        model = to_onnx(part, layout, datatypes, datatype, probabilities=self._gives_probabilities)
+        names = list(layout.names) if layout.columned else [SINGLE_INPUT]
+        for value, name in zip(list(model.graph.input), names, strict=True):
+            graphs.rename(model.graph, value.name, name)
+        return model
+
+    @property
+    def _gives_probabilities(self) -> bool:
+        return bool(self.classes) and hasattr(self._estimator, "predict_proba")
+
+    def _finish_classifier(
+        self,
+        graph: Any,
+        classes: tuple[int | str, ...],
+        labels: tuple[str, ...],
+        target: str,
+    ) -> Classification:
+        found = [value.name for value in graph.output][: 2 if self._gives_probabilities else 1]
+        graphs.keep_outputs(graph, found)
+        served = names_of(target)
+        wanted = [graphs.output_name(graph, name) for name in (served.label, served.probabilities)]
+        for value, name, shape in zip(list(graph.output), wanted, ([-1], [-1, len(classes)]), strict=False):
+            graphs.rename(graph, value.name, name)
+            graphs.declare_shape(value, shape)
+        if any(wanted[0] in node.output and node.op_type == "ArrayFeatureExtractor" for node in graph.node):
+            # it puts a dimension before the rows
+            graphs.flatten_output(graph, wanted[0])
+        return Classification(
+            label=wanted[0],
+            probabilities=wanted[1] if self._gives_probabilities else None,
+            labels=labels or tuple(value for value in classes if isinstance(value, str)),
+            classes=classes,
+            target=target,
+        )
+
+    def _finish_regressor(self, graph: Any, shape: tuple[int, ...]) -> None:
+        graphs.keep_outputs(graph, [graph.output[0].name])
+        name = graphs.output_name(graph, "prediction")
+        graphs.rename(graph, graph.output[0].name, name)
+        if len(shape) == 1:
+            graphs.flatten_output(graph, name)
+        else:
+            graphs.declare_shape(graph.output[0], [-1, *shape[1:]])
+
+
+def _each(probabilities: Any, targets: int) -> list[Tensor]:
+    """Probabilities [rows, classes] target by target: of targets that only are or are not, scikit-learn gives one."""
+    if isinstance(probabilities, list) or targets == 1:
+        given = probabilities if isinstance(probabilities, list) else [probabilities]
+        return [np.asarray(each, dtype=np.float64) for each in given]
+    return [np.stack([1 - second, second], axis=1) for second in np.asarray(probabilities, dtype=np.float64).T]
+
+
+def _plain_classes(classes: Tensor) -> Tensor:
+    """Class values as the graph gives them: int64, or str objects."""
+    if classes.dtype.kind in "OSU":
+        return np.array([str(value) for value in classes], dtype=object)
+    if classes.dtype.kind == "f" and not (classes == np.floor(classes)).all():
+        raise ConversionError(
+            "class values must be whole numbers or texts: fit with encoded classes, and give --labels"
+        )
+    return classes.astype(np.int64)
+
+
+def _stranger(rows: Rows, said: str) -> str:
+    """Which cell scikit-learn could not make a number of; empty if it was refused for another reason."""
+    found = re.search(r"could not convert string to float: (['\"])(.*?)\1", said)
+    if found is None:
+        return ""
+    texts = {name: column for name, column in rows.columns.items() if column.dtype.kind == "O"}
+    for name, column in texts.items():
+        at = np.flatnonzero(column == found[2])
+        if len(at):
+            return f"row {at[0] + 1} of column {name!r} holds {found[2]!r}, which is no number"
+    return ""
+
+
+def _empty(rows: Rows) -> str:
+    """Which columns have empty cells, for a message about rows that were refused."""
+    numbers = {name: column for name, column in rows.columns.items() if column.dtype.kind == "f"}
+    holes = [name for name, column in numbers.items() if np.isnan(column).any()]
+    if not holes:
+        return ""
+    return f" Empty are cells of {quoted(holes)}: leave those rows out, or fit an imputer with the estimator"

@@ -1,0 +1,207 @@
+"""What skl2onnx 1.20 gets wrong, put right; whatever remains wrong is found when answers are compared."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from onnxlet.errors import ConversionError
+from onnxlet.toolchain.convert.scikit_learn.categories import lit, numbered
+from onnxlet.toolchain.convert.scikit_learn.missing_texts import categorized
+from onnxlet.toolchain.convert.scikit_learn.missing_values import filled, repair_imputer_shape, repair_trees
+from onnxlet.toolchain.convert.scikit_learn.neighbours import neighbourly, repair_neighbours_shape
+from onnxlet.toolchain.convert.scikit_learn.nodes import Converter
+
+_GRADIENT_BOOSTING = ("SklearnHistGradientBoostingClassifier", "SklearnHistGradientBoostingRegressor")
+_NUMBERS = {"nodes_values", "nodes_hitrates", "target_weights", "class_weights", "base_values"}
+_ZIPMAP = {"zipmap": [True, False, "columns"]}
+
+
+def repair_converters() -> None:
+    """Register converters anew that leave booleans where integers belong, or refuse what they could do."""
+    from skl2onnx.operator_converters import calibrated_classifier_cv
+
+    for name in _GRADIENT_BOOSTING:
+        _wrap(name, _exactly)
+    _wrap("SklearnVotingClassifier", _regardless_of_transform)
+    # pipelines tell their last step about zipmap, which a linear SVC does not know of
+    _wrap("SklearnLinearSVC", _as_it_is, _ZIPMAP)
+    _wrap("SklearnPipeline", _told_of_scores)
+    calibrated_classifier_cv._transform_isotonic = _interpolated  # noqa: SLF001 - there is no public way
+    _wrap("SklearnSimpleImputer", filled)
+    _wrap("SklearnOneHotEncoder", _of_categories)
+    _wrap("SklearnOrdinalEncoder", numbered)
+    _wrap("SklearnKNNImputer", neighbourly)
+    repair_imputer_shape()
+    repair_neighbours_shape()
+    repair_trees()
+
+
+def repair_graph(graph: onnx.GraphProto) -> None:
+    """Let neighbours weigh by their distances, which skl2onnx negates as if a TopK without `largest` did so already."""
+    makers = {output: node for node in graph.node for output in node.output}
+    weights = {weight.name: weight for weight in graph.initializer}
+    for node in graph.node:
+        maker = makers.get(node.input[0]) if node.op_type == "Mul" else None
+        factor = weights.get(node.input[1]) if maker is not None and maker.op_type == "TopK" else None
+        if factor is not None and maker is not None and _finds_smallest(maker):
+            factor.CopyFrom(numpy_helper.from_array(np.abs(numpy_helper.to_array(factor)), factor.name))
+
+
+def _finds_smallest(node: onnx.NodeProto) -> bool:
+    return any(attribute.name == "largest" and attribute.i == 0 for attribute in node.attribute)
+
+
+def _wrap(name: str, wrapper: Callable[[Converter], Converter], further: dict[str, Any] | None = None) -> None:
+    """Register `wrapper` of a converter in its place, once."""
+    from skl2onnx.common._registration import get_converter, register_converter
+
+    registered = get_converter(name)
+    convert, options = registered._fct, registered._options  # noqa: SLF001 - there is no public way
+    if not isinstance(convert, _Repaired):
+        known = {**(options or {}), **further} if further else options
+        register_converter(name, _Repaired(wrapper(convert)), overwrite=True, options=known)
+
+
+class _Repaired:
+    """A converter that was wrapped already."""
+
+    def __init__(self, convert: Converter) -> None:
+        self._convert = convert
+
+    def __call__(self, scope: Any, operator: Any, container: Any) -> None:
+        self._convert(scope, operator, container)
+
+
+def _as_it_is(convert: Converter) -> Converter:
+    return convert
+
+
+def _of_categories(convert: Converter) -> Converter:
+    return lit(categorized(convert))
+
+
+def _told_of_scores(convert: Converter) -> Converter:
+    """A converter of pipelines within other estimators, whose last step must know that its raw scores are wanted."""
+
+    def converted(scope: Any, operator: Any, container: Any) -> None:
+        pipeline = operator.raw_operator
+        last = pipeline.steps[-1][1]
+        wanted = container.get_options(pipeline, {"raw_scores": False}).get("raw_scores")
+        if wanted and hasattr(last, "decision_function"):
+            for options in (scope, container):
+                options.add_options(id(last), {"raw_scores": True})
+        convert(scope, operator, container)
+
+    return converted
+
+
+def _exactly(convert: Callable[..., None]) -> Converter:
+    """A converter whose tree nodes get integers for booleans, which protobuf 6 and later refuse; and double thresholds
+    for double inputs, where rounded ones would send rows the other way. The probabilities are single even then.
+    """
+
+    def converted(scope: Any, operator: Any, container: Any) -> None:
+        from skl2onnx.common.data_types import DoubleTensorType
+
+        _refuse_categories(operator.raw_operator)
+        add_node = container.add_node
+        doubled = isinstance(operator.inputs[0].type, DoubleTensorType)
+
+        def add(kind: str, inputs: Any, outputs: Any, **attributes: Any) -> None:
+            flags = attributes.get("nodes_missing_value_tracks_true")
+            if flags is not None:
+                attributes["nodes_missing_value_tracks_true"] = [int(flag) for flag in flags]
+                attributes = _doubled(attributes) if doubled else attributes
+            if kind == "TreeEnsembleClassifier" and doubled:
+                label, wanted = outputs
+                single = scope.get_unique_variable_name("single_probabilities")
+                outputs = [label, single]
+                cast = scope.get_unique_operator_name("Cast")
+                add_node("Cast", single, wanted, name=cast, to=onnx.TensorProto.DOUBLE)
+            add_node(kind, inputs, outputs, **attributes)
+
+        container.add_node = add
+        try:
+            # from version 3 on thresholds are not rounded
+            convert(scope, operator, container, **({"op_version": 3} if doubled else {}))
+        finally:
+            del container.add_node
+
+    return converted
+
+
+def _refuse_categories(boosted: Any) -> None:
+    """Raises ConversionError where a tree splits by sets of categories, which would be taken for thresholds."""
+    trees = [tree for each in boosted._predictors for tree in each]  # noqa: SLF001 - there is no public way
+    if any(tree.nodes["is_categorical"].any() for tree in trees):
+        raise ConversionError(
+            f"the {type(boosted).__name__} splits by categories, which has no ONNX form here: leave "
+            "categorical_features out, and encode them with a OneHotEncoder or an OrdinalEncoder"
+        )
+
+
+def _doubled(attributes: dict[str, Any]) -> dict[str, Any]:
+    """The attributes of a tree ensemble with its numbers as double tensors, as ai.onnx.ml 3 has them."""
+    found = dict(attributes)
+    for name in _NUMBERS & found.keys():
+        values = np.asarray(found.pop(name), dtype=np.float64)
+        if values.size:
+            found[f"{name}_as_tensor"] = numpy_helper.from_array(values, f"{name}_as_tensor")
+    return {**found, "op_version": 3}
+
+
+def _regardless_of_transform(convert: Converter) -> Converter:
+    """A converter of votes, whose `flatten_transform` says nothing of what they predict."""
+
+    def converted(scope: Any, operator: Any, container: Any) -> None:
+        operator.raw_operator = copy.copy(operator.raw_operator)
+        operator.raw_operator.flatten_transform = False
+        convert(scope, operator, container)
+
+    return converted
+
+
+def _interpolated(  # noqa: PLR0917 - as skl2onnx calls it
+    scope: Any,
+    container: Any,
+    model: Any,
+    scores: str,
+    number: int,
+    _: Any,
+    proto_type: int,
+) -> str:
+    """The isotonic calibrator's answers to scores [N, 1], as scikit-learn interpolates them, not the nearest step's.
+
+    Between thresholds x it goes from y to the next in a straight line, which is the sum over all steps of the share of
+    the step that lies below the score, times the step's height.
+    """
+    calibrator = model.calibrators[number]
+    x = np.asarray(calibrator.X_thresholds_, dtype=np.float64)
+    y = np.asarray(calibrator.y_thresholds_, dtype=np.float64)
+    apart = np.diff(x) > 0
+    starts, widths, heights = x[:-1][apart], np.diff(x)[apart], np.diff(y)[apart]
+
+    def constant(name: str, values: Any, shape: list[int]) -> str:
+        unique: str = scope.get_unique_variable_name(name)
+        container.add_initializer(unique, onnx.TensorProto.DOUBLE, shape, np.ravel(values).tolist())
+        return unique
+
+    def add(operator: str, *inputs: str, **attributes: Any) -> str:
+        output: str = scope.get_unique_variable_name(f"isotonic_{operator.lower()}")
+        container.add_node(operator, list(inputs), output, name=scope.get_unique_operator_name(operator), **attributes)
+        return output
+
+    steps = len(starts)
+    doubled = add("Cast", scores, to=onnx.TensorProto.DOUBLE)
+    below = add("Sub", doubled, constant("starts", starts, [1, steps]))
+    shares = add("Div", below, constant("widths", widths, [1, steps]))
+    shares = add("Clip", shares, constant("nothing", 0.0, []), constant("everything", 1.0, []))
+    risen = add("MatMul", shares, constant("heights", heights, [steps, 1]))
+    found = add("Add", risen, constant("lowest", y[0], [1]))
+    return add("Cast", found, to=proto_type)

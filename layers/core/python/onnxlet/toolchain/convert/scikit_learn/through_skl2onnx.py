@@ -1,0 +1,94 @@
+"""What is known of skl2onnx: how to ask it, and which of its warnings mean nothing here."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from onnxlet.errors import ConversionError
+from onnxlet.toolchain.convert.scikit_learn.columns import Layout
+from onnxlet.toolchain.convert.scikit_learn.repairs import repair_converters, repair_graph
+from onnxlet.toolchain.workbench.extras import require
+
+OPSET = {"": 21, "ai.onnx.ml": 3}
+"""What is written: old enough for every ONNX Runtime that this package takes."""
+SINGLE_INPUT = "features"
+
+
+def to_onnx(estimator: Any, layout: Layout, datatypes: dict[str, str], datatype: str, *, probabilities: bool) -> Any:
+    """The ModelProto that skl2onnx makes. Raises ConversionError with what it says."""
+    require("sklearn", "skl2onnx")
+    import skl2onnx
+    from skl2onnx.common import data_types
+    from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
+
+    kinds = {
+        "BYTES": data_types.StringTensorType,
+        "INT64": data_types.Int64TensorType,
+        "FP32": data_types.FloatTensorType,
+        "FP64": data_types.DoubleTensorType,
+    }
+    if layout.columned:
+        # skl2onnx rewrites most names; they are given back afterwards
+        inputs = [(name, kinds[datatypes[name]]([None, 1])) for name in layout.names]
+    else:
+        inputs = [(SINGLE_INPUT, kinds[datatype]([None, len(layout.names)]))]
+    options = {id(estimator): {"zipmap": False}} if probabilities else None
+    repair_converters()
+    try:
+        with hushed():
+            model = skl2onnx.to_onnx(estimator, initial_types=inputs, options=options, target_opset=OPSET)
+    except (MissingConverter, MissingShapeCalculator) as error:
+        whole, part = type(estimator).__name__, _missing(error)
+        where = f" in the {whole}" if part != whole else ""
+        raise ConversionError(
+            f"skl2onnx has no converter for the {part}{where}: use another estimator there, or register a converter "
+            "and publish the .onnx file",
+            estimator=whole,
+        ) from error
+    except (RuntimeError, NotImplementedError, NameError, ValueError, TypeError, AttributeError, KeyError) as error:
+        raise ConversionError(
+            f"skl2onnx cannot convert the {type(estimator).__name__}: {_first_line(error)}; try other parameters, or "
+            "another estimator",
+            estimator=type(estimator).__name__,
+        ) from error
+    repair_graph(model.graph)
+    return model
+
+
+def cast_before_last(estimator: Any) -> Any | None:
+    """The pipeline with a cast to float32 before its last step, as scikit-learn's trees do it; None for no pipeline."""
+    from skl2onnx.sklapi import CastTransformer
+    from sklearn.pipeline import Pipeline
+
+    if not isinstance(estimator, Pipeline) or len(estimator.steps) < 2:  # noqa: PLR2004
+        return None
+    *before, last = estimator.steps
+    return Pipeline([*before, ("cast_to_float32", CastTransformer(dtype=np.float32)), last])
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Silence what two libraries say of each other, not of the model."""
+    with warnings.catch_warnings():
+        # skl2onnx reads probA_ of every SVC, which scikit-learn 1.9 deprecates
+        warnings.filterwarnings("ignore", message=r"Attribute `prob[AB]_` was deprecated", category=FutureWarning)
+        # the columns were put in the order of feature_names_in_; an array just does not say so
+        warnings.filterwarnings("ignore", message=r"X does not have valid feature names", category=UserWarning)
+        yield
+
+
+def _missing(error: Exception) -> str:
+    """The class that has no converter."""
+    found = re.search(r"<class '(?:[\w.]*\.)?(\w+)'>", str(error))
+    return found[1] if found else _first_line(error)
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:300].rstrip(".") if lines else type(error).__name__

@@ -1,0 +1,120 @@
+"""Scores: a network's outputs that tell how much speaks for each class, and the label that follows from them.
+
+The same is done to the graph and to the network's own answers, so that both can be compared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from onnxlet.errors import InvalidInputError
+from onnxlet.steps.classification import LABEL, PROBABILITIES
+from onnxlet.toolchain.workbench import graphs
+from onnxlet.toolchain.workbench.table import quoted
+from onnxlet.values.manifest import Classification
+from onnxlet.values.tensors import Tensor, Tensors
+
+_SHAPING = ("Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Cast")
+_SUM = 1e-3
+"""So far from 1 may probabilities add up."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The output that scores the classes; of two classes it may score the second alone."""
+
+    output: str
+    classes: int
+    single: bool
+    """One number per row."""
+    normalized: bool
+    """Probabilities already; else logits."""
+
+    def answers(self, outputs: Tensors) -> Tensors:
+        """`label` and `probabilities` of a network's own outputs."""
+        scores = outputs[self.output].astype(np.float64)
+        if self.single:
+            second = scores.reshape(-1, 1)
+            second = second if self.normalized else 1 / (1 + np.exp(-second))
+            probabilities = np.concatenate([1 - second, second], axis=1)
+        elif self.normalized:
+            probabilities = scores
+        else:
+            powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+            probabilities = powers / powers.sum(axis=1, keepdims=True)
+        return {LABEL: np.argmax(probabilities, axis=1), PROBABILITIES: probabilities}
+
+    def append(self, graph: onnx.GraphProto) -> None:
+        """Make `label` and `probabilities` the graph's only outputs."""
+        graphs.keep_outputs(graph, [self.output])
+        scores = graphs.free_name(graph, "scores")
+        graphs.rename(graph, self.output, scores)
+        for name in (LABEL, PROBABILITIES):
+            graphs.rename(graph, name, graphs.free_name(graph, name))
+        kind = graph.output[0].type.tensor_type.elem_type
+        if self.single:
+            self._append_single(graph, scores, kind)
+        else:
+            graph.node.append(helper.make_node("Identity" if self.normalized else "Softmax", [scores], [PROBABILITIES]))
+        graph.node.append(helper.make_node("ArgMax", [PROBABILITIES], [LABEL], axis=1, keepdims=0))
+        del graph.output[:]
+        graph.output.extend(
+            [
+                helper.make_tensor_value_info(LABEL, TensorProto.INT64, [None]),
+                helper.make_tensor_value_info(PROBABILITIES, kind, [None, self.classes]),
+            ]
+        )
+
+    def _append_single(self, graph: onnx.GraphProto, scores: str, kind: int) -> None:
+        column, second, first, shape, one = (
+            graphs.free_name(graph, name) for name in ("score_column", "second", "first", "column_shape", "one")
+        )
+        graph.initializer.append(helper.make_tensor(shape, TensorProto.INT64, [2], [-1, 1]))
+        graph.initializer.append(helper.make_tensor(one, kind, [1], [1.0]))
+        graph.node.extend(
+            [
+                helper.make_node("Reshape", [scores, shape], [column]),
+                helper.make_node("Identity" if self.normalized else "Sigmoid", [column], [second]),
+                helper.make_node("Sub", [one, second], [first]),
+                helper.make_node("Concat", [first, second], [PROBABILITIES], axis=1),
+            ]
+        )
+
+    def step(self, labels: tuple[str, ...]) -> Classification:
+        """The classification to declare."""
+        return Classification(LABEL, PROBABILITIES, labels, tuple(range(self.classes)))
+
+
+def find_scores(outputs: Tensors, graph: onnx.GraphProto, classes: int) -> Scores:
+    """The output that scores so many classes: by its shape, and `logits` before others.
+
+    Raises InvalidInputError if there is none.
+    """
+    rows = max(len(tensor) if tensor.ndim else 1 for tensor in outputs.values())
+    shapes = {(rows, classes): False, **({(rows, 1): True, (rows,): True} if classes == 2 else {})}  # noqa: PLR2004
+    fitting = [name for name, tensor in outputs.items() if tensor.dtype.kind == "f" and tensor.shape in shapes]
+    if not fitting:
+        said = quoted(f"{name} {[-1, *tensor.shape[1:]]}" for name, tensor in outputs.items())
+        raise InvalidInputError(
+            f"{classes} labels were given, and no output scores as many classes: there are {said}", labels=classes
+        )
+    name = "logits" if "logits" in fitting else fitting[0]
+    single = shapes[outputs[name].shape]
+    normalized = _made_by(graph, name) == "Sigmoid" if single else _adds_up(outputs[name])
+    return Scores(name, classes, single, normalized)
+
+
+def _adds_up(scores: Tensor) -> bool:
+    return bool((scores >= 0).all() and (np.abs(scores.astype(np.float64).sum(axis=1) - 1) < _SUM).all())
+
+
+def _made_by(graph: onnx.GraphProto, name: str) -> str:
+    """The operator that computed a value, whatever shaped it since."""
+    makers = {output: node for node in graph.node for output in node.output}
+    while name in makers and makers[name].op_type in _SHAPING:
+        name = makers[name].input[0]
+    return makers[name].op_type if name in makers else ""

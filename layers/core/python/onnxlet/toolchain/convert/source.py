@@ -1,0 +1,125 @@
+"""What a framework's file here gives the conversion: a trained model that can be asked, and written as a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+
+from onnxlet.toolchain.workbench.arrays import Arrays
+from onnxlet.toolchain.workbench.table import Table
+from onnxlet.values.manifest import Classification, Column, Steps, Tabular
+from onnxlet.values.tensors import DATATYPES, Tensor, Tensors
+
+
+@dataclass(frozen=True)
+class Export:
+    """A trained model as an ONNX graph, written in one way of several."""
+
+    way: str
+    """What distinguishes it, for messages: `float32`."""
+    graph: bytes
+    tabular: Tabular | None
+    classifications: tuple[Classification, ...]
+    """One for each target of a classifier."""
+    opset: dict[str, int]
+    assets: Mapping[str, bytes] = field(default_factory=dict)
+    """Further files that travel with the version, by name."""
+    advice: str = (
+        "scale features that are orders of magnitude apart, fit on float32 values so that no split lies between two of "
+        "them, or try another estimator"
+    )
+    """What to try where it does not answer as the model does."""
+
+    @property
+    def steps(self) -> Steps:
+        """The steps to declare around the graph."""
+        if len(self.classifications) > 1:
+            return Steps(tabular=self.tabular, classifications=self.classifications)
+        return Steps(tabular=self.tabular, classification=next(iter(self.classifications), None))
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows in the framework's own precision: numbers as float64, texts as str, by column; or tensors by graph input."""
+
+    columns: Tensors
+    source: Literal["data", "random", "synthetic"] = "data"
+    """Where they come from: `random` when there was no data, `synthetic` if only its statistics went into them."""
+    others: tuple[Rows, ...] = ()
+    """More and fewer of them, and of other sizes, on which a graph must answer as the model does too."""
+    made_up: Rows | None = None
+    """Such as could be, for golden cases; None: columns, to be drawn from their statistics."""
+    booleans: frozenset[str] = frozenset()
+    """Columns that are true or false, and are served so."""
+    count: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "count", len(next(iter(self.columns.values()))))
+
+    def served(self, tabular: Tabular | None) -> Tensors:
+        """The columns with the datatypes that clients send; tensors as they are."""
+        if tabular is None:
+            return self.columns
+        return {
+            column.name: self.columns[column.name].astype(DATATYPES[column.datatype].numpy, copy=False)
+            for column in tabular.columns
+        }
+
+    def column(self, name: str, datatype: str) -> Column:
+        """The column as it is served where the graph wants this datatype; it may lack values if these rows do."""
+        if name in self.booleans:
+            return Column(name, "BOOL")
+        return Column(name, datatype, missing=DATATYPES[datatype].kind in "fs" and _some_missing(self.columns[name]))
+
+    def take(self, indices: Tensor) -> Rows:
+        """Some of the rows."""
+        columns = {name: column[indices] for name, column in self.columns.items()}
+        return Rows(columns, self.source, booleans=self.booleans)
+
+
+def _some_missing(column: Tensor) -> bool:
+    if column.dtype.kind == "O":
+        return "" in column.tolist()
+    return column.dtype.kind == "f" and bool(np.isnan(column).any())
+
+
+class TrainedModel(Protocol):
+    """A model that was loaded from a framework's file."""
+
+    framework: str
+    versions: dict[str, str]
+    """The packages that take part, with their versions."""
+    classes: tuple[tuple[int | str, ...], ...]
+    """A classifier's class values, as its graph will give them, target by target; none of a regressor."""
+
+    def rows(self, table: Table | None, targets: Sequence[str], *, seed: int) -> Rows:
+        """The rows that the data holds, or random ones without data. Raises InvalidInputError if it lacks columns."""
+
+    def exports(self, rows: Rows, labels: Sequence[tuple[str, ...]]) -> Iterator[Export]:
+        """The graph, in the ways worth trying, best first; `labels` name the classes, target by target.
+
+        Raises ConversionError naming what has no ONNX form.
+        """
+
+    def answers(self, rows: Rows) -> Tensors:
+        """The model's own answers, by the names of the graph's outputs."""
+
+
+@runtime_checkable
+class TakesTensors(Protocol):
+    """A trained model that can also be asked with tensors of any rank."""
+
+    labels: tuple[str, ...]
+    """Names of the classes that it brings of its own."""
+
+    def samples(self, arrays: Arrays, targets: Sequence[str], *, seed: int) -> Rows:
+        """The rows in the arrays. Raises InvalidInputError if they are not those that the model takes."""
+
+
+def matrix(columns: Tensors) -> Tensor:
+    """The columns side by side: float64 if all are numbers, else objects."""
+    numeric = all(column.dtype.kind != "O" for column in columns.values())
+    return np.stack([column if numeric else column.astype(object) for column in columns.values()], axis=1)

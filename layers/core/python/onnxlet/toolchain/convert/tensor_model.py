@@ -1,0 +1,250 @@
+"""Models of tensors: what networks of all frameworks have in common as sources, be their inputs images, tokens or rows
+of numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import onnx
+
+from onnxlet.errors import ConversionError, InvalidInputError
+from onnxlet.steps import columns_to_inputs
+from onnxlet.toolchain.convert.probing import BATCHES, other_sizes, random_rows
+from onnxlet.toolchain.convert.scores import Scores, find_scores
+from onnxlet.toolchain.convert.source import Export, Rows, matrix
+from onnxlet.toolchain.workbench import graphs
+from onnxlet.toolchain.workbench.arrays import Arrays
+from onnxlet.toolchain.workbench.evaluation import in_batches, renamed
+from onnxlet.toolchain.workbench.synthesis import synthetic_tensors
+from onnxlet.toolchain.workbench.table import Table, quoted
+from onnxlet.values.manifest import Steps, Tabular
+from onnxlet.values.signature import Signature, TensorSpec
+from onnxlet.values.tensors import VARIABLE, Tensor, Tensors
+
+MADE_UP = 16
+"""Rows that are made up for golden cases."""
+MOST_PROTOBUF = 2**31 - 1
+MATRIX = 2
+ADVICE = (
+    "export it in evaluation mode with float32 weights, and let no shape or value of the example inputs become a "
+    "constant of the program"
+)
+
+
+class Network(Protocol):
+    """A framework's model that takes and gives tensors."""
+
+    framework: str
+    versions: dict[str, str]
+    labels: tuple[str, ...]
+    """Names of the classes that it brings of its own."""
+    assets: Mapping[str, bytes]
+    """Further files that travel with the version."""
+    names: tuple[str, ...]
+    """Of its inputs, in its own order."""
+
+    def specs(self, example: Tensors | None) -> tuple[TensorSpec, ...]:
+        """Its inputs, as far as it leaves them open like those of the `example`; -1 is a dimension of any size.
+
+        Raises InvalidInputError if neither says what they are.
+        """
+
+    def random(self, shapes: Mapping[str, tuple[int, ...]], *, seed: int) -> Tensors:
+        """Random inputs of these shapes, such as it could be asked with."""
+
+    def run(self, inputs: Tensors) -> Tensors:
+        """Its own answers, by the names of the graph's outputs. Raises InvalidInputError for inputs that it refuses."""
+
+    def graph(self) -> onnx.ModelProto:
+        """Itself as a graph. Raises ConversionError naming what has no ONNX form."""
+
+
+@runtime_checkable
+class ReadsTexts(Protocol):
+    """A network that brings its tokenizer."""
+
+    def tokens(self, texts: list[str]) -> Tensors:
+        """The inputs that stand for the texts, padded to the longest of them."""
+
+
+class TensorModel:
+    """A trained model around a framework's network."""
+
+    def __init__(self, network: Network, labels: tuple[str, ...], say: Callable[[str], None]) -> None:
+        self._network, self._say = network, say
+        self.framework = network.framework
+        self.versions = network.versions
+        self.labels = labels or network.labels
+        self.classes = (tuple(range(len(self.labels))),) if self.labels else ()
+        self._specs: tuple[TensorSpec, ...] = ()
+        self._tabular: Tabular | None = None
+        self._scores: Scores | None = None
+        self._graph: onnx.ModelProto | None = None
+
+    def rows(self, table: Table | None, targets: Sequence[str], *, seed: int) -> Rows:
+        """The rows that the data holds: texts, or columns for inputs that are rows of numbers; random ones without.
+
+        Raises InvalidInputError where the inputs are neither, or are not known without data.
+        """
+        if table is None:
+            self._specs = self._network.specs(None)
+            inputs = random_rows(self._network, self._specs, seed=seed)
+            return Rows(inputs, "random", other_sizes(self._network, self._specs, inputs, seed=seed))
+        for target in targets:
+            table.column(target)
+        columns = [name for name in table.columns if name not in targets]
+        if isinstance(self._network, ReadsTexts):
+            if len(columns) != 1:
+                raise InvalidInputError(
+                    f"{table.name!r} has {len(columns)} columns besides the target, a column of texts is needed: "
+                    f"{quoted(columns)}"
+                )
+            return self._sampled(self._network.tokens(table.column(columns[0])), seed)
+        return self._columns(table, columns)
+
+    def samples(self, arrays: Arrays, targets: Sequence[str], *, seed: int) -> Rows:
+        """The rows in the arrays, one for each input. Raises InvalidInputError where one is missing or does not fit."""
+        for target in targets:
+            arrays.column(target)
+        missing = [name for name in self._network.names if name not in arrays.columns]
+        if missing:
+            raise InvalidInputError(
+                f"{arrays.name!r} lacks arrays for the inputs {quoted(missing)}; it has {quoted(arrays.columns)}",
+                missing=missing,
+            )
+        return self._sampled({name: arrays.columns[name] for name in self._network.names}, seed)
+
+    def answers(self, rows: Rows) -> Tensors:
+        """The network's own answers, by the names of the graph's outputs."""
+        outputs = in_batches(self._network.run, self._inputs(rows))
+        if not self.classes:
+            return renamed(Steps(), outputs)
+        if self._scores is None:
+            self._scores = find_scores(outputs, self._exported().graph, len(self.classes[0]))
+        return self._scores.answers(outputs)
+
+    def exports(self, rows: Rows, labels: Sequence[tuple[str, ...]]) -> Iterator[Export]:
+        """The graph, as the framework's exporter writes it, and the label if there are classes."""
+        del rows
+        model = onnx.ModelProto()
+        model.CopyFrom(self._exported())
+        if self._scores is not None:
+            self._scores.append(model.graph)
+        if model.ByteSize() > MOST_PROTOBUF:
+            raise ConversionError(
+                f"the graph has {model.ByteSize()} bytes, more than the 2 GB that an ONNX file may have: convert a "
+                "smaller model, or one with float16 weights"
+            )
+        yield Export(
+            way="the exporter's form",
+            graph=model.SerializeToString(),
+            tabular=self._tabular,
+            classifications=(self._scores.step(labels[0] or self.labels),) if self._scores else (),
+            opset=graphs.opsets(model),
+            assets=self._network.assets,
+            advice=ADVICE,
+        )
+
+    def _exported(self) -> onnx.ModelProto:
+        if self._graph is None:
+            self._say(f"exporting the {self.framework} model")
+            self._graph = self._network.graph()
+        return self._graph
+
+    def _inputs(self, rows: Rows) -> Tensors:
+        if self._tabular is None:
+            return rows.columns
+        return columns_to_inputs(self._tabular, rows.served(self._tabular), Signature(self._specs, ()))
+
+    def _sampled(self, tensors: Tensors, seed: int) -> Rows:
+        self._specs = specs = self._network.specs(tensors)
+        inputs = {spec.name: _fitted(spec, tensors[spec.name]) for spec in specs}
+        if any(tensor.dtype.kind != "f" for tensor in inputs.values()):
+            # a number between two tokens is another word, so that statistics of them say nothing
+            shapes = {name: (MADE_UP, *tensor.shape[1:]) for name, tensor in inputs.items()}
+            made_up = Rows(self._network.random(shapes, seed=seed), "random")
+        else:
+            made_up = Rows(synthetic_tensors(inputs, MADE_UP, seed=seed), "synthetic")
+        others = other_sizes(self._network, specs, inputs, seed=seed)
+        return Rows(inputs, others=others, made_up=made_up)
+
+    def _columns(self, table: Table, columns: list[str]) -> Rows:
+        """Columns that fill one matrix, or inputs of their own names."""
+        rows = self._side_by_side(table, columns) if len(self._network.names) == 1 else self._apart(table)
+        for spec in self._specs:
+            _check_rows(spec, rows.count)
+        others = tuple(rows.take(np.arange(count)) for count in BATCHES if count < rows.count)
+        return Rows(rows.columns, others=others, booleans=rows.booleans)
+
+    def _side_by_side(self, table: Table, columns: list[str]) -> Rows:
+        names = [name for name in columns if table.holds_numbers(name)]
+        texts = [name for name in columns if name not in names]
+        if not names:
+            raise InvalidInputError(f"{table.name!r} has no column of numbers besides the target")
+        if texts:
+            self._say(f"leaving out {quoted(texts)}: texts are no inputs of this model")
+        rows = Rows({name: table.numbers(name) for name in names}, booleans=table.booleans(names))
+        example = {self._network.names[0]: matrix(rows.columns).astype(np.float32)}
+        self._specs = (spec,) = self._network.specs(example)
+        if len(spec.shape) != MATRIX or spec.shape[1] not in (VARIABLE, len(names)):
+            raise InvalidInputError(
+                f"the input {spec.name!r} has the shape {list(spec.shape)}, which {len(names)} columns do not fill: "
+                "leave out those that are no inputs, name the target with --target, or give --data a .npz file with "
+                "an array of this name"
+            )
+        self._tabular = Tabular(tuple(rows.column(name, spec.datatype) for name in names), spec.name)
+        return rows
+
+    def _apart(self, table: Table) -> Rows:
+        network = self._network
+        missing = [name for name in network.names if name not in table.columns]
+        if missing:
+            raise InvalidInputError(
+                f"{table.name!r} lacks the columns {quoted(missing)} of the model; it has {quoted(table.columns)}",
+                missing=missing,
+            )
+        example = {name: table.tensor(name, "FP32" if table.holds_numbers(name) else "BYTES") for name in network.names}
+        self._specs = network.specs(example)
+        if any(spec.shape[1:] not in ((), (1,)) for spec in self._specs):
+            raise InvalidInputError("several inputs of more than one number each: give --data a .npz file")
+        texts = {spec.name for spec in self._specs if spec.type.kind == "s"}
+        rows = Rows(
+            {name: table.tensor(name, "BYTES" if name in texts else "FP64") for name in network.names},
+            booleans=table.booleans(set(network.names) - texts),
+        )
+        self._tabular = Tabular(tuple(rows.column(spec.name, spec.datatype) for spec in self._specs))
+        return rows
+
+
+def _check_rows(spec: TensorSpec, rows: int) -> None:
+    if not spec.batched:
+        raise InvalidInputError(
+            f"the input {spec.name!r} has the shape {list(spec.shape)}, which does not take the {rows} rows of the "
+            "data: export the model with a free first dimension, which takes any number",
+            input=spec.name,
+        )
+
+
+def _fitted(spec: TensorSpec, tensor: Tensor) -> Tensor:
+    """The array with the input's datatype. Raises InvalidInputError for another shape, or values it cannot hold."""
+    if tensor.shape[:1] != spec.shape[:1]:
+        _check_rows(spec, len(tensor))
+    if len(tensor.shape) != len(spec.shape) or any(
+        VARIABLE != wanted != size for wanted, size in zip(spec.shape, tensor.shape, strict=True)
+    ):
+        raise InvalidInputError(
+            f"the array {spec.name!r} has the shape {list(tensor.shape)}, the input wants {list(spec.shape)}",
+            array=spec.name,
+        )
+    dtype = spec.type.numpy
+    if spec.type.kind == "s" or tensor.dtype.kind in "OU":
+        if spec.type.kind != "s" or tensor.dtype.kind not in "OU":
+            raise InvalidInputError(f"the array {spec.name!r} does not hold what {spec.datatype} is", array=spec.name)
+        return tensor.astype(object)
+    fitted = tensor.astype(dtype)
+    if spec.type.kind != "f" and not np.array_equal(fitted, tensor):
+        raise InvalidInputError(f"the array {spec.name!r} holds numbers that {spec.datatype} cannot", array=spec.name)
+    return fitted

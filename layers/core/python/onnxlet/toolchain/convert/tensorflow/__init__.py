@@ -1,0 +1,1 @@
+"""TensorFlow and Keras: `.keras` files and SavedModel directories."""

@@ -1,0 +1,139 @@
+"""Keras: `.keras` files of Keras 3, run by its TensorFlow backend."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from onnxlet.errors import ConversionError, TrustRequiredError
+from onnxlet.toolchain.convert.tensor_model import TensorModel
+from onnxlet.toolchain.convert.tensorflow.network import TensorFlowNetwork
+from onnxlet.toolchain.convert.wishes import Wishes
+from onnxlet.toolchain.workbench.extras import require, versions
+from onnxlet.toolchain.workbench.tensorflow import EXTRA, first_line, foreign, hushed, load_tensorflow, renamed, spec_of
+
+BACKEND = "tensorflow"
+_METADATA = "metadata.json"
+_UNSAFE = ("safe_mode=False", "unsafe_deserialization", "arbitrary code execution")
+
+
+def open_model(path: Path, *, trust: bool, say: Callable[[str], None], wishes: Wishes) -> TensorModel:
+    """The model in a file.
+
+    Raises TrustRequiredError for one with code of its own, ConversionError, MissingExtraError.
+    """
+    saved_by = _version_in(path)
+    require(EXTRA, "tensorflow", "keras", "tf2onnx")
+    os.environ.setdefault("KERAS_BACKEND", BACKEND)
+    say("starting TensorFlow")
+    load_tensorflow()
+    model = _loaded(path, saved_by, trust=trust)
+    layers = Layers(model)
+    made_by = versions("keras", "tensorflow", "tensorflow-cpu", "tf2onnx")
+    outputs = renamed(layers.outputs(), wishes.outputs)
+    return TensorModel(
+        TensorFlowNetwork("Keras", made_by, model, layers.call, layers.specs, outputs), wishes.labels, say
+    )
+
+
+class Layers:
+    """A Keras model: inputs are named like its input layers, or by the keys of its dictionary of inputs."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        try:
+            self._inputs, self._outputs = model.inputs, model.outputs
+        except AttributeError:
+            self._inputs = self._outputs = None
+        if not self._inputs:
+            raise ConversionError(
+                f"the model is a {type(model).__name__}, whose code alone says what it takes: save it with "
+                "model.export(directory), and convert that directory"
+            )
+        # a lone tensor has no truth value
+        structure = _structure(model, "input")
+        self._structure = self._inputs if structure is None else structure
+        names = _names(self._structure, [tensor._keras_history.operation.name for tensor in self._inputs])  # noqa: SLF001 - as Keras's own exporters find layers
+        self.specs = tuple(spec_of(name, tensor) for name, tensor in zip(names, self._inputs, strict=True))
+
+    def call(self, *tensors: Any) -> list[Any]:
+        """The answers to its inputs, in its own order of both."""
+        import keras
+
+        given = keras.tree.pack_sequence_as(self._structure, list(tensors)) if len(tensors) > 1 else tensors[0]
+        if len(tensors) == 1 and isinstance(self._structure, dict):
+            given = {self.specs[0].name: given}
+        return list(keras.tree.flatten(self._model(given, training=False)))
+
+    def outputs(self) -> tuple[str, ...]:
+        """Output layers' names, or the keys of a dictionary; lengthened where an input has it."""
+        structure = _structure(self._model, "output")
+        layers = [tensor._keras_history.operation.name for tensor in self._outputs]  # noqa: SLF001 - see above
+        names: list[str] = []
+        taken = {spec.name for spec in self.specs}
+        for name in _names(structure, layers):
+            free = name
+            while free in names or free in taken:
+                free += "_"
+            names.append(free)
+        return tuple(names)
+
+
+def _structure(model: Any, which: str) -> Any:
+    """How inputs or outputs are nested; a Sequential has no such thing."""
+    try:
+        return getattr(model, which)
+    except (AttributeError, ValueError):
+        return None
+
+
+def _names(structure: Any, layers: list[str]) -> list[str]:
+    """The keys of a dictionary, in the order in which Keras flattens it; else the layers' names."""
+    if isinstance(structure, dict) and len(structure) == len(layers):
+        return sorted(structure)
+    return layers
+
+
+def _version_in(path: Path) -> str:
+    """The version of Keras that saved the file. Raises ConversionError if it is none."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return str(json.loads(archive.read(_METADATA))["keras_version"])
+    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+        raise ConversionError(
+            f"{path.name!r} is no file of Keras 3: load it where it was made, and save it with "
+            "model.save('model.keras')",
+            path=str(path),
+        ) from error
+
+
+def _loaded(path: Path, saved_by: str, *, trust: bool) -> Any:
+    with hushed():
+        import keras
+
+    if keras.backend.backend() != BACKEND:
+        raise ConversionError(
+            f"Keras runs on {keras.backend.backend()!r} here, and is converted from TensorFlow: set "
+            f"KERAS_BACKEND={BACKEND}"
+        )
+    try:
+        with hushed():
+            return keras.saving.load_model(path, compile=False, safe_mode=not trust)
+    except foreign() as error:
+        said = str(error)
+        if not trust and any(sign in said for sign in _UNSAFE):
+            raise TrustRequiredError(
+                f"{path.name!r} holds a Lambda layer, whose code runs when the file is read: pass --trust if you know "
+                "who made it",
+                path=str(path),
+            ) from error
+        raise ConversionError(
+            f"Keras {keras.__version__} cannot read {path.name!r}, which Keras {saved_by} saved: {first_line(error)}; "
+            "if it holds layers of your own, save it with model.export(directory) and convert that directory"
+            + ("" if saved_by == keras.__version__ else f", else install keras=={saved_by}"),
+            path=str(path),
+        ) from error

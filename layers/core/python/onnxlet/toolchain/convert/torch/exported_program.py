@@ -1,0 +1,173 @@
+"""Exported programs: what torch.export.save wrote into a `.pt2` file."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from onnxlet.errors import ConversionError, InvalidInputError
+from onnxlet.toolchain.convert.probing import plain_random, sizes_of
+from onnxlet.toolchain.convert.torch.through_torch import (
+    FOREIGN,
+    arrays_of,
+    datatype_of,
+    distilled,
+    export,
+    hushed,
+    named_outputs,
+    to_onnx,
+)
+from onnxlet.toolchain.convert.wishes import Wishes
+from onnxlet.toolchain.workbench.extras import versions
+from onnxlet.values.datatypes import VARIABLE
+from onnxlet.values.signature import TensorSpec
+from onnxlet.values.tensors import Tensors
+
+EXAMPLE_ROWS = 3
+
+
+class ProgramNetwork:
+    """An exported program. One for a fixed number of rows is exported once more for any number, where that works."""
+
+    framework = "PyTorch"
+    labels: tuple[str, ...] = ()
+    assets: Mapping[str, bytes] = {}
+
+    def __init__(self, path: Path, wishes: Wishes, say: Callable[[str], None]) -> None:
+        self.versions = versions("torch", "onnxscript", "onnx")
+        self._wishes, self._say = wishes, say
+        self._program = _read(path)
+        self._module = self._program.module()
+        self._own = _renamed(_specs_of(self._program), wishes.inputs)
+        self.names = tuple(spec.name for spec in self._own)
+        self._rows = _fixed_rows(self._own)
+        self._exported: tuple[Any, tuple[TensorSpec, ...]] | None = None
+        self._outputs: tuple[str, ...] = ()
+
+    def specs(self, example: Tensors | None) -> tuple[TensorSpec, ...]:
+        """Its inputs, with rows made free where that works, whatever the example."""
+        del example
+        if self._exported is None:
+            self._exported = self._program, self._own
+            if self._rows is not None:
+                self._exported = self._freed(self._rows) or self._exported
+        return self._exported[1]
+
+    def random(self, shapes: Mapping[str, tuple[int, ...]], *, seed: int) -> Tensors:
+        """Random tensors of these shapes."""
+        return plain_random({spec.name: spec for spec in self._own}, shapes, seed=seed)
+
+    def run(self, inputs: Tensors) -> Tensors:
+        """The program's answers; of fixed rows, so many at a time. Raises InvalidInputError where it fails."""
+        rows = {len(tensor) for tensor in inputs.values() if tensor.ndim}
+        if self._rows is None or rows == {self._rows} or len(rows) != 1:
+            return self._run(inputs)
+        count = rows.pop()
+        parts = []
+        for start in range(0, count, self._rows):
+            # the last ones are asked with the first again, to fill their number
+            picked = np.arange(start, start + self._rows) % count
+            parts.append(self._run({name: tensor[picked] for name, tensor in inputs.items()}))
+        if any(tensor.shape[:1] != (self._rows,) for tensor in parts[0].values()):
+            raise InvalidInputError("an output does not count the same rows as the inputs")
+        return {name: np.concatenate([part[name] for part in parts])[:count] for name in parts[0]}
+
+    def graph(self) -> onnx.ModelProto:
+        """The graph. Raises ConversionError."""
+        specs = self.specs(None)
+        if not self._outputs:
+            self._run(self.random(sizes_of(self._own, EXAMPLE_ROWS, EXAMPLE_ROWS), seed=0))
+        program = self._exported[0] if self._exported else self._program
+        return to_onnx(program, [spec.name for spec in specs], self._outputs)
+
+    def _run(self, inputs: Tensors) -> Tensors:
+        import torch
+        from torch.utils import _pytree
+
+        flat = [torch.from_numpy(np.ascontiguousarray(inputs[name])) for name in self.names]
+        try:
+            arguments, named = _pytree.tree_unflatten(flat, self._program.call_spec.in_spec)
+            with torch.no_grad(), hushed():
+                answer = self._module(*arguments, **named)
+        except FOREIGN as error:
+            raise InvalidInputError(f"the program does not take these inputs: {_first_line(error)}") from error
+        found = named_outputs(answer, self._wishes.outputs, self.names)
+        self._outputs = tuple(found)
+        return arrays_of(found)
+
+    def _freed(self, rows: int) -> tuple[Any, tuple[TensorSpec, ...]] | None:
+        """The program for any number of rows, and its inputs; None if it cannot be had."""
+        specs = tuple(TensorSpec(spec.name, spec.datatype, (VARIABLE, *spec.shape[1:])) for spec in self._own)
+        inputs = self.random(sizes_of(specs, EXAMPLE_ROWS, EXAMPLE_ROWS), seed=0)
+        try:
+            module = self._program.module(check_guards=False)
+            program = export(module, inputs, specs, by_name=False)
+            self.run(inputs)
+        except (ConversionError, InvalidInputError) as error:
+            self._say(
+                f"the program takes exactly {rows} rows, and cannot be freed of that ({error.detail}): export it with "
+                "dynamic_shapes to predict any number at once"
+            )
+            return None
+        return program, specs
+
+
+def _read(path: Path) -> Any:
+    import torch
+
+    try:
+        with hushed():
+            return torch.export.load(path)
+    except (*FOREIGN, zipfile.BadZipFile) as error:
+        raise ConversionError(
+            f"{path.name!r} cannot be read as an exported program of PyTorch {torch.__version__}: "
+            f"{_first_line(error)}; save it with torch.export.save, with this version of PyTorch",
+            path=str(path),
+        ) from error
+
+
+def _specs_of(program: Any) -> tuple[TensorSpec, ...]:
+    import torch
+
+    placeholders = {node.name: node for node in program.graph.nodes if node.op == "placeholder"}
+    specs = []
+    for name in program.graph_signature.user_inputs:
+        value = placeholders[name].meta["val"] if name in placeholders else None
+        if not isinstance(value, torch.Tensor):
+            raise ConversionError(f"the program's input {str(name)!r} is no tensor: export it with tensors alone")
+        shape = tuple(size if isinstance(size, int) else VARIABLE for size in value.shape)
+        specs.append(TensorSpec(name, datatype_of(value.dtype), shape))
+    if not specs:
+        raise ConversionError("the program takes no inputs, so it always gives the same answer")
+    return tuple(specs)
+
+
+def _renamed(own: tuple[TensorSpec, ...], wished: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
+    """The inputs under the wished names. Raises InvalidInputError for wishes that an exported program cannot grant."""
+    if not wished:
+        return own
+    alike = len(own) == len(wished) and all(
+        a.datatype == b.datatype and a.shape[1:] == b.shape[1:] for a, b in zip(own, wished, strict=True)
+    )
+    if not alike:
+        said = ", ".join(f"{spec.name}={spec.datatype}{list(spec.shape)}" for spec in own)
+        raise InvalidInputError(
+            f"the program takes {said}, and --input can only name these otherwise: export it with other "
+            "dynamic_shapes to free their sizes"
+        )
+    return tuple(TensorSpec(wish.name, spec.datatype, spec.shape) for spec, wish in zip(own, wished, strict=True))
+
+
+def _fixed_rows(specs: tuple[TensorSpec, ...]) -> int | None:
+    """The number of rows that all inputs have fixed; None if it is free, or they do not agree."""
+    sizes = {spec.shape[0] if spec.shape else VARIABLE for spec in specs}
+    return next(iter(sizes)) if len(sizes) == 1 and VARIABLE not in sizes else None
+
+
+def _first_line(error: BaseException) -> str:
+    return distilled(error) if not str(error).strip() else str(error).strip().splitlines()[0][:300].rstrip(".")

@@ -1,0 +1,61 @@
+"""PyTorch: exported programs (`.pt2`), and modules that a factory makes, with weights from a file.
+
+Both need trust. A factory is imported, which runs its code. An exported program is read by torch.export.load, which
+unpickles constants and example inputs (with weights_only=False), and evaluates the texts of its symbolic shapes.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+from onnxlet.errors import ConversionError, InvalidInputError, TrustRequiredError
+from onnxlet.toolchain.convert.tensor_model import TensorModel
+from onnxlet.toolchain.convert.wishes import Wishes
+from onnxlet.toolchain.workbench.extras import require
+
+
+def open_model(path: Path, *, trust: bool, say: Callable[[str], None], wishes: Wishes) -> TensorModel:
+    """The program in a file, or the module that a factory makes, `package.module:factory`.
+
+    Raises TrustRequiredError, ConversionError for what cannot be read or made, MissingExtraError.
+    """
+    if path.suffix in (".pt", ".pth") and path.is_file():
+        raise ConversionError(_instead(path))
+    program = path.suffix == ".pt2"
+    if not trust:
+        raise TrustRequiredError(
+            f"{path.name!r} is an exported program, and torch.export.load unpickles parts of it, which runs the code "
+            "in them: pass --trust if you know who made it"
+            if program
+            else f"{str(path)!r} is code, and importing it runs it: pass --trust if you know who wrote it",
+            path=str(path),
+        )
+    require("torch", "torch", "onnxscript", "safetensors")
+    if program:
+        from onnxlet.toolchain.convert.torch.exported_program import ProgramNetwork
+
+        if wishes.weights is not None:
+            raise InvalidInputError(f"{path.name!r} holds its weights: leave --weights out")
+        return TensorModel(ProgramNetwork(path, wishes, say), wishes.labels, say)
+    from onnxlet.toolchain.convert.torch.module import ModuleNetwork
+
+    return TensorModel(ModuleNetwork(str(path), wishes, say), wishes.labels, say)
+
+
+def _instead(path: Path) -> str:
+    """What to do with a file of PyTorch's older kinds."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            scripted = any(re.search(r"/code/.*\.py$", name) for name in archive.namelist())
+        if scripted:
+            return (
+                f"{path.name!r} is a TorchScript archive, which PyTorch no longer exports well: export the module "
+                "that it was made of with torch.export.export, and torch.export.save to a .pt2 file"
+            )
+    return (
+        f"{path.name!r} holds weights, or a module that only its own code can read: convert package.module:factory "
+        f"with --weights {path.name}, or save the module with torch.export.save to a .pt2 file"
+    )

@@ -1,0 +1,190 @@
+"""PyTorch modules: made by a factory of the user's own code, with weights from a safetensors file or a state dict."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+import sys
+import textwrap
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from onnxlet.errors import ConversionError, InvalidInputError
+from onnxlet.toolchain.convert.probing import plain_random, random_rows
+from onnxlet.toolchain.convert.torch.through_torch import (
+    FOREIGN,
+    arrays_of,
+    datatype_of,
+    export,
+    hushed,
+    named_outputs,
+    to_onnx,
+)
+from onnxlet.toolchain.convert.wishes import Wishes
+from onnxlet.toolchain.workbench.extras import versions
+from onnxlet.toolchain.workbench.table import quoted
+from onnxlet.values.datatypes import VARIABLE
+from onnxlet.values.signature import TensorSpec
+from onnxlet.values.tensors import DATATYPES, Tensors
+
+EXAMPLE_ROWS = 3
+"""Not 1, which the exporter would take for a constant."""
+
+
+class ModuleNetwork:
+    """A module in evaluation mode, which is exported for any number of rows."""
+
+    framework = "PyTorch"
+    labels: tuple[str, ...] = ()
+    assets: Mapping[str, bytes] = {}
+
+    def __init__(self, source: str, wishes: Wishes, say: Callable[[str], None]) -> None:
+        self.versions = versions("torch", "onnxscript", "onnx")
+        self._source, self._wishes = source, wishes
+        self._module = _made(source)
+        if wishes.weights is None:
+            say("no --weights: the module answers with those that its factory gave it")
+        else:
+            _load_weights(self._module, wishes.weights)
+        self._module.eval().requires_grad_(requires_grad=False)
+        parameters = _parameters(self._module)
+        self.names = tuple(spec.name for spec in wishes.inputs) or tuple(
+            n for n, needed in parameters.items() if needed
+        )
+        if not self.names:
+            raise ConversionError(
+                f"what {source!r} makes does not say what its forward takes: --input NAME=DATATYPE[SHAPE], in order"
+            )
+        self._by_name = set(self.names) <= parameters.keys()
+        self._specs = {spec.name: spec for spec in wishes.inputs}
+        self._outputs: tuple[str, ...] = ()
+
+    def specs(self, example: Tensors | None) -> tuple[TensorSpec, ...]:
+        """The wished inputs, else those of the example with rows of any number. Raises InvalidInputError without."""
+        if not self._specs:
+            if example is None:
+                raise InvalidInputError(
+                    f"a module does not say what its inputs are like: give --data, or --input {self.names[0]}="
+                    "FP32[-1,…], for each of " + quoted(self.names)
+                )
+            self._specs = {name: self._like(name, example[name]) for name in self.names}
+        return tuple(self._specs.values())
+
+    def random(self, shapes: Mapping[str, tuple[int, ...]], *, seed: int) -> Tensors:
+        """Random tensors of these shapes."""
+        return plain_random(self._specs, shapes, seed=seed)
+
+    def run(self, inputs: Tensors) -> Tensors:
+        """The module's answers. Raises InvalidInputError where it fails."""
+        import torch
+
+        tensors = {name: torch.from_numpy(np.ascontiguousarray(inputs[name])) for name in self.names}
+        try:
+            with torch.no_grad(), hushed():
+                answer = self._module(**tensors) if self._by_name else self._module(*tensors.values())
+        except FOREIGN as error:
+            first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300].rstrip(".")
+            shapes = ", ".join(f"{name}={_said(spec)}" for name, spec in self._specs.items())
+            raise InvalidInputError(
+                f"the module does not take {shapes}: {first}; say what it takes with --input"
+            ) from error
+        found = named_outputs(answer, self._wishes.outputs, self.names)
+        self._outputs = tuple(found)
+        return arrays_of(found)
+
+    def graph(self) -> onnx.ModelProto:
+        """The graph. Raises ConversionError saying what in the module stopped it."""
+        specs = self.specs(None)
+        inputs = random_rows(self, specs, rows=EXAMPLE_ROWS, seed=0)
+        program = export(self._module, inputs, specs, by_name=self._by_name)
+        self.run(inputs)
+        return to_onnx(program, self.names, self._outputs)
+
+    def _like(self, name: str, example: Any) -> TensorSpec:
+        """A spec like the example; floats are what the module's weights are."""
+        found = next((key for key, kind in DATATYPES.items() if kind.numpy == example.dtype), None)
+        if found is None or found == "BYTES":
+            raise InvalidInputError(f"the array {name!r} holds what no module takes: numbers are needed", array=name)
+        if DATATYPES[found].kind == "f":
+            floats = (parameter.dtype for parameter in self._module.parameters() if parameter.is_floating_point())
+            dtype = next(floats, None)
+            found = "FP32" if dtype is None else datatype_of(dtype)
+        return TensorSpec(name, found, (VARIABLE, *example.shape[1:]))
+
+
+def _made(source: str) -> Any:
+    """What the factory makes. Raises ConversionError if it fails, or makes no module."""
+    import torch
+
+    package, _, name = source.partition(":")
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        factory: Any = import_module(package)
+        for part in name.split("."):
+            factory = getattr(factory, part)
+        made = factory if isinstance(factory, torch.nn.Module) else factory()
+    except FOREIGN as error:
+        raise ConversionError(
+            f"{source!r} makes no module: {type(error).__name__}: {error}; it must be a function without arguments, "
+            "importable from here"
+        ) from error
+    finally:
+        sys.path.remove(here)
+    if not isinstance(made, torch.nn.Module):
+        raise ConversionError(f"{source!r} makes a {type(made).__name__}, no torch.nn.Module")
+    return made
+
+
+def _load_weights(module: Any, path: Path) -> None:
+    """Fill the module. Raises ConversionError for a file of something else, or of another module's weights."""
+    import safetensors
+    import torch
+    from safetensors.torch import load_model
+
+    if not path.is_file():
+        raise InvalidInputError(f"there is no file {str(path)!r}", path=str(path))
+    try:
+        with hushed():
+            if path.suffix == ".safetensors":
+                missing, unexpected = load_model(module, path, strict=False)
+            else:
+                state = torch.load(path, map_location="cpu", weights_only=True)
+                state = state.get("state_dict", state)
+                missing, unexpected = module.load_state_dict(state, strict=False)
+    except pickle.UnpicklingError as error:
+        raise ConversionError(
+            f"{path.name!r} holds more than weights, a whole module say, and reading that would run code: save "
+            "module.state_dict() with safetensors.torch.save_file or torch.save",
+            path=str(path),
+        ) from error
+    except (*FOREIGN, safetensors.SafetensorError, EOFError) as error:
+        said = textwrap.shorten(" ".join(str(error).strip().splitlines()[:2]), 300, placeholder=" …").rstrip(".")
+        raise ConversionError(
+            f"the weights in {path.name!r} cannot be loaded: {said}; save "
+            "module.state_dict() with safetensors.torch.save_file or torch.save",
+            path=str(path),
+        ) from error
+    if missing or unexpected:
+        parts = [
+            f"{word} {quoted(sorted(names))}" for word, names in (("lack", missing), ("have", unexpected)) if names
+        ]
+        raise ConversionError(
+            f"the weights in {path.name!r} are not this module's: they {' and '.join(parts)}", path=str(path)
+        )
+
+
+def _parameters(module: Any) -> dict[str, bool]:
+    """The parameters of forward that can be passed by name, and whether they must be."""
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    found = inspect.signature(module.forward).parameters.values()
+    return {one.name: one.default is inspect.Parameter.empty for one in found if one.kind in kinds}
+
+
+def _said(spec: TensorSpec) -> str:
+    return f"{spec.datatype}[{','.join(map(str, spec.shape))}]"

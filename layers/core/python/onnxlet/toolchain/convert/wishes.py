@@ -1,0 +1,45 @@
+"""Wishes: what a caller says of a model beyond what its file does."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from onnxlet.errors import InvalidInputError
+from onnxlet.values.datatypes import DATATYPES
+from onnxlet.values.signature import TensorSpec
+
+_SIZE = r"(?:-1|[1-9][0-9]{0,8})"
+_INPUT = re.compile(rf"(?P<name>[^=]+)=(?P<datatype>[A-Z0-9]+)\[(?P<shape>{_SIZE}(?:,{_SIZE})*)\]")
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What open_model of a framework is told; `Framework.wishes` lists the fields that it can heed."""
+
+    labels: tuple[str, ...] = ()
+    """Names of the classes, in the order of the outputs that score them."""
+    weights: Path | None = None
+    """A file with the weights of a model whose source is code."""
+    inputs: tuple[TensorSpec, ...] = ()
+    """Names, datatypes and shapes of inputs, where those that the model or the data say are not wanted."""
+    outputs: tuple[str, ...] = ()
+    """Names for the outputs, in the model's order."""
+    signature: str | None = None
+    """Which of a model's several ways in and out is wanted."""
+
+    def made(self) -> set[str]:
+        """The names of the fields that say something."""
+        return {field.name for field in fields(self) if getattr(self, field.name)}
+
+
+def parse_input(text: str) -> TensorSpec:
+    """`image=FP32[-1,3,224,224]`: an input's name, datatype and shape. Raises InvalidInputError for anything else."""
+    match = _INPUT.fullmatch("".join(text.split()))
+    if match is None or match["datatype"] not in DATATYPES:
+        raise InvalidInputError(
+            f"{text!r} describes no input: write NAME=DATATYPE[SHAPE], say image=FP32[-1,3,224,224], where -1 is any "
+            f"size and the datatype is one of {', '.join(DATATYPES)}"
+        )
+    return TensorSpec(match["name"], match["datatype"], tuple(map(int, match["shape"].split(","))))

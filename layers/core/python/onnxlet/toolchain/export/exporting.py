@@ -1,0 +1,164 @@
+"""One export: write a SavedModel, load it, compare its answers with the version's own, put it in its place."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+
+from onnxlet.errors import ConversionError, ExecutionError, InvalidInputError, RejectedModelError
+from onnxlet.serving.engine import Engine, load_engine
+from onnxlet.serving.golden import decode_cases
+from onnxlet.serving.model import Model
+from onnxlet.steps import names_of
+from onnxlet.toolchain.export import saved_model
+from onnxlet.toolchain.workbench.comparison import Comparison, compare, untie
+from onnxlet.toolchain.workbench.directory import MODEL
+from onnxlet.toolchain.workbench.synthesis import draw_inputs, random_inputs
+from onnxlet.values.manifest import Manifest, Tolerance
+from onnxlet.values.signature import Signature, TensorSpec
+from onnxlet.values.tensors import DATATYPES, Tensor, Tensors
+
+RUN_DEADLINE = 60.0
+SIZES = (1, 7)
+"""Rows of the random inputs."""
+
+
+class Exporting:
+    """A version on its way to a SavedModel."""
+
+    def __init__(self, manifest: Manifest, artifacts: Path, say: Callable[[str], None]) -> None:
+        self._manifest, self._artifacts, self._say = manifest, artifacts, say
+        self._tolerance = manifest.golden.tolerance if manifest.golden else Tolerance()
+
+    def write(self, directory: Path) -> tuple[Path, Comparison]:
+        """Write it below `directory`. Raises as export_saved_model does."""
+        manifest = self._manifest
+        place = directory / manifest.model / str(manifest.version)
+        with _replaced(place) as folder:
+            self._say(f"translating {manifest.model}:{manifest.version} to TensorFlow")
+            served = saved_model.write(manifest, self._artifacts / MODEL, folder)
+            self._say("comparing the SavedModel with ONNX Runtime")
+            comparison = self._compared(saved_model.Reloaded(folder, served))
+        return place, comparison
+
+    def _compared(self, reloaded: saved_model.Reloaded) -> Comparison:
+        """Raises ConversionError if an answer differs by more than the version's tolerance."""
+        engine = load_engine(
+            self._artifacts / MODEL,
+            threads=1,
+            optimized=self._manifest.offline_optimized,
+            run_deadline=RUN_DEADLINE,
+        )
+        model = Model(self._manifest, engine)
+        comparisons: list[Comparison] = []
+        for signature, inputs in self._questions(model, engine):
+            expected = model.predict(inputs, signature)
+            comparison = self._compare(expected, reloaded.ask(signature, inputs))
+            if not comparison.within:
+                rows = len(next(iter(inputs.values())))
+                raise ConversionError(
+                    f"the SavedModel does not answer as the version does: on {rows} rows of {signature!r} "
+                    f"{comparison}; nothing was written"
+                )
+            if any(_says_something(tensor) for tensor in expected.values()):
+                comparisons.append(comparison)
+        if not comparisons:
+            raise ConversionError(
+                "there is nothing to compare on: the version has no golden cases, and answers random inputs with "
+                "nothing but NaN; publish it with golden cases, which `onnxlet convert --data` makes"
+            )
+        return max(comparisons, key=lambda one: one.largest_distance)
+
+    def _compare(self, expected: Tensors, got: Tensors) -> Comparison:
+        for name, tensor in expected.items():
+            if got[name].shape != tensor.shape or got[name].dtype != tensor.dtype:
+                raise ConversionError(
+                    f"output {name!r} of the SavedModel is {got[name].dtype} {list(got[name].shape)}, the version's is "
+                    f"{tensor.dtype} {list(tensor.shape)}; nothing was written"
+                )
+        names = [names_of(step.target) for step in self._manifest.steps.targets]
+        got = untie(expected, got, names, margin=2 * self._tolerance.absolute)
+        return compare(expected, got, self._tolerance)
+
+    def _questions(self, model: Model, engine: Engine) -> Iterator[tuple[str, Tensors]]:
+        """Inputs by signature: the golden cases', one by one, and random ones of several sizes."""
+        for inputs in self._graph_inputs(engine):
+            for name, signature in model.signatures.items():
+                asked = self._as_asked(signature, inputs)
+                if asked is not None:
+                    yield name, asked
+
+    def _graph_inputs(self, engine: Engine) -> Iterator[Tensors]:
+        if self._manifest.golden is not None:
+            for case in decode_cases((self._artifacts / self._manifest.golden.path).read_bytes()):
+                yield case.inputs
+        for seed, rows in enumerate(SIZES):
+            with suppress(RejectedModelError):
+                yield random_inputs(engine, seed=seed, rows=rows)
+        if any(spec.type.kind == "i" for spec in engine.signature.inputs):
+            # a mask takes nothing but 0 and 1
+            inputs = draw_inputs(engine.signature, rows=SIZES[-1], size=8, integers=2, seed=0)
+            with suppress(ExecutionError, InvalidInputError):
+                engine.run(inputs)
+                yield inputs
+
+    def _as_asked(self, signature: Signature, inputs: Tensors) -> Tensors | None:
+        """The graph's inputs as this signature wants them; None if rows of columns cannot be had of them."""
+        tabular = self._manifest.steps.tabular
+        names = [spec.name for spec in signature.inputs]
+        if tabular is None or (tabular.input is not None and names == [tabular.input]):
+            return inputs
+        if tabular.input is not None:
+            matrix = inputs[tabular.input]
+            columns = {column.name: matrix[:, index] for index, column in enumerate(tabular.columns)}
+        else:
+            columns = {name: value.reshape(-1) for name, value in inputs.items()}
+        return {spec.name: _typed(columns[spec.name], spec) for spec in signature.inputs}
+
+
+def _typed(column: Tensor, spec: TensorSpec) -> Tensor:
+    return column.astype(DATATYPES[spec.datatype].numpy)
+
+
+def _says_something(tensor: Tensor) -> bool:
+    return tensor.dtype.kind != "f" or bool(np.isfinite(tensor).any())
+
+
+@contextmanager
+def _replaced(place: Path) -> Iterator[Path]:
+    """A folder to fill, which becomes `place` once the block ends well; an earlier export there is replaced.
+
+    Raises InvalidInputError if something stands there that is none.
+    """
+    if place.exists() and not (place / saved_model.FILE).is_file() and (not place.is_dir() or any(place.iterdir())):
+        raise InvalidInputError(f"{str(place)!r} exists and is no SavedModel: choose another directory")
+    created = [folder for folder in (place.parent, *place.parent.parents) if not folder.exists()]
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        # TensorFlow Serving takes folders of digits alone for versions
+        work = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}."))
+    except OSError as error:
+        raise InvalidInputError(f"nothing can be written to {str(place.parent)!r}: {error.strerror}") from error
+    try:
+        work.chmod(0o755)
+        yield work / "new"
+        if place.exists():
+            place.rename(work / "old")
+        (work / "new").rename(place)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+        if not place.exists():
+            for folder in created:
+                _remove_empty(folder)
+
+
+def _remove_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:
+        return

@@ -1,0 +1,120 @@
+"""One node being computed with TensorFlow: its inputs and attributes, read the way that operators want them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+import tensorflow as tf
+from onnx import helper
+
+from onnxlet.errors import ConversionError
+from onnxlet.values.tensors import Tensor
+
+ML = "ai.onnx.ml"
+MICROSOFT = "com.microsoft"
+
+
+@dataclass(frozen=True)
+class Call:
+    """A node and what flows into it: numpy arrays are constants, all else are TensorFlow's tensors."""
+
+    node: onnx.NodeProto
+    inputs: Sequence[Any]
+    opset: int
+    """The version of the default operator set."""
+    stored: Callable[[str, Tensor], Any]
+    """A constant as the operators shall take it: a large one becomes a variable of the saved model."""
+    within: Callable[[onnx.GraphProto, dict[str, Any]], list[Any]]
+    """Computes a graph that the node holds, with these inputs."""
+
+    def given(self, index: int) -> bool:
+        """Whether there is such an input."""
+        return index < len(self.inputs) and self.inputs[index] is not None
+
+    def __getitem__(self, index: int) -> Any:
+        """An input as a tensor, or a constant."""
+        value = self.inputs[index]
+        return self.stored(self.node.input[index], value) if isinstance(value, np.ndarray) else value
+
+    def all(self) -> list[Any]:
+        """All inputs."""
+        return [self[index] for index in range(len(self.inputs))]
+
+    def optional(self, index: int, default: Any = None) -> Any:
+        """An input, or the default where it was left out."""
+        return self[index] if self.given(index) else default
+
+    def static(self, index: int) -> Tensor:
+        """The value of an input that must not depend on the data. Raises ConversionError if it does."""
+        value = self.inputs[index]
+        known = value if isinstance(value, np.ndarray) else tf.get_static_value(value)
+        if known is None:
+            raise self.refusal(f"computes its input {index} from the data, which TensorFlow wants to know beforehand")
+        return np.asarray(known)
+
+    def integers(self, index: int, attribute: str) -> list[int] | None:
+        """Integers that came as an attribute in older operator sets and come as an input in newer ones."""
+        if self.given(index):
+            return [int(value) for value in self.static(index).reshape(-1)]
+        listed: list[int] | None = self.attribute(attribute)
+        return listed
+
+    def attribute(self, name: str, default: Any = None) -> Any:
+        """An attribute's value; texts are str, tensors numpy arrays."""
+        for attribute in self.node.attribute:
+            if attribute.name == name:
+                value = helper.get_attribute_value(attribute)
+                return _plain(value)
+        return default
+
+    def rank(self, index: int = 0) -> int:
+        """How many dimensions an input has. Raises ConversionError if that is not known."""
+        value = self.inputs[index]
+        rank = value.ndim if isinstance(value, np.ndarray) else value.shape.rank
+        if rank is None:
+            raise self.refusal("gets a tensor of which TensorFlow does not know how many dimensions it has")
+        return int(rank)
+
+    def refusal(self, why: str) -> ConversionError:
+        """An error that names the operator."""
+        domain = f"{self.node.domain}." if self.node.domain else ""
+        return ConversionError(
+            f"operator '{domain}{self.node.op_type}' (node {self.node.name or self.node.output[0]!r}) {why}",
+            operator=self.node.op_type,
+        )
+
+
+Operator = Callable[[Call], Any]
+"""Returns the node's output, or a tuple of several."""
+
+OPERATORS: dict[tuple[str, str], Operator] = {}
+"""By domain and name."""
+
+
+def operator(*names: str, domain: str = "") -> Callable[[Operator], Operator]:
+    """Register the function as what computes these operators."""
+
+    def register(function: Operator) -> Operator:
+        OPERATORS.update({(domain, name): function for name in names})
+        return function
+
+    return register
+
+
+def shape_of(tensor: Any) -> list[Any]:
+    """A tensor's sizes: numbers where they are known, scalar tensors where not."""
+    tensor = tf.convert_to_tensor(tensor)
+    dynamic = tf.shape(tensor)
+    return [dynamic[axis] if size is None else size for axis, size in enumerate(tensor.shape)]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, onnx.TensorProto):
+        return onnx.numpy_helper.to_array(value)
+    return value

@@ -1,0 +1,202 @@
+"""Operators that move values without changing them: shapes, orders, pieces."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from onnxlet.toolchain.export.operators.call import Call, operator, shape_of
+
+_FAR = 2**31 - 1
+"""Slices beyond this mean `to the end`."""
+
+
+@operator("Constant")
+def constant(call: Call) -> Any:
+    """A value of the graph itself."""
+    for name in ("value", "value_float", "value_floats", "value_int", "value_ints"):
+        value = call.attribute(name)
+        if value is not None:
+            kind = None if name == "value" else np.float32 if "float" in name else np.int64
+            return np.asarray(value, dtype=kind)
+    raise call.refusal("holds a value of a kind that is not translated")
+
+
+@operator("ConstantOfShape")
+def filled(call: Call) -> Any:
+    """One value, repeated."""
+    value = call.attribute("value", np.zeros(1, np.float32))
+    return tf.fill(tf.cast(call[0], tf.int64), value.reshape(-1)[0])
+
+
+@operator("Shape")
+def shape(call: Call) -> Any:
+    """The sizes; a constant where all are known."""
+    tensor = tf.convert_to_tensor(call[0])
+    piece = slice(call.attribute("start", 0), call.attribute("end"))
+    known = tensor.shape[piece]
+    if known.is_fully_defined():
+        return np.array(known.as_list(), dtype=np.int64)
+    return tf.shape(tensor, tf.int64)[piece]
+
+
+@operator("Size")
+def size(call: Call) -> Any:
+    """How many values there are."""
+    return tf.size(call[0], tf.int64)
+
+
+@operator("Reshape")
+def reshape(call: Call) -> Any:
+    """Other sizes; 0 keeps one, -1 takes what is left."""
+    x, wanted = call[0], call.inputs[1]
+    known = wanted if isinstance(wanted, np.ndarray) else tf.get_static_value(wanted)
+    if known is None:
+        return tf.reshape(x, wanted)
+    if call.attribute("allowzero", 0):
+        return tf.reshape(x, known)
+    sizes = shape_of(x)
+    return tf.reshape(x, [sizes[axis] if size == 0 else int(size) for axis, size in enumerate(known)])
+
+
+@operator("Flatten")
+def flatten(call: Call) -> Any:
+    """Two dimensions in place of many."""
+    axis = call.attribute("axis", 1)
+    if axis == 1:
+        sizes = tf.convert_to_tensor(call[0]).shape[1:]
+        if sizes.is_fully_defined():
+            return tf.reshape(call[0], [-1, sizes.num_elements()])
+    sizes = tf.shape(call[0])
+    return tf.reshape(call[0], tf.stack([tf.reduce_prod(sizes[:axis]), tf.reduce_prod(sizes[axis:])]))
+
+
+@operator("Squeeze")
+def squeeze(call: Call) -> Any:
+    """Without dimensions of one."""
+    return tf.squeeze(call[0], call.integers(1, "axes"))
+
+
+@operator("Unsqueeze")
+def unsqueeze(call: Call) -> Any:
+    """With further dimensions of one."""
+    x, axes = call[0], call.integers(1, "axes") or []
+    rank = call.rank() + len(axes)
+    for axis in sorted(axis % rank for axis in axes):
+        x = tf.expand_dims(x, axis)
+    return x
+
+
+@operator("Transpose")
+def transpose(call: Call) -> Any:
+    """The dimensions in another order."""
+    return tf.transpose(call[0], call.attribute("perm"))
+
+
+@operator("Concat")
+def concat(call: Call) -> Any:
+    """Tensors one after the other."""
+    return tf.concat(call.all(), call.attribute("axis"))
+
+
+@operator("Split")
+def split(call: Call) -> Any:
+    """A tensor in pieces."""
+    axis, sizes = call.attribute("axis", 0), call.integers(1, "split")
+    if sizes is not None:
+        return tuple(tf.split(call[0], sizes, axis))
+    pieces, whole = len(call.node.output), tf.convert_to_tensor(call[0]).shape[axis]
+    if whole is None or whole % pieces == 0:
+        return tuple(tf.split(call[0], pieces, axis))
+    size = -(-whole // pieces)
+    return tuple(tf.split(call[0], [size] * (pieces - 1) + [whole - size * (pieces - 1)], axis))
+
+
+@operator("Slice")
+def cut(call: Call) -> Any:
+    """A piece of a tensor."""
+    starts, ends = _bounds(call, 1, "starts"), _bounds(call, 2, "ends")
+    axes = call.integers(3, "axes") or list(range(len(starts)))
+    steps = [int(step) for step in call.static(4).reshape(-1)] if call.given(4) else [1] * len(starts)
+    pieces: list[Any] = [slice(None)] * call.rank()
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        pieces[axis] = slice(start, end, step)
+    return tf.convert_to_tensor(call[0])[tuple(pieces)]
+
+
+def _bounds(call: Call, index: int, attribute: str) -> list[Any]:
+    """Bounds as numbers, None for `to the end`, or scalar tensors."""
+    if not call.given(index):
+        values: Any = call.attribute(attribute)
+    else:
+        given = call.inputs[index]
+        values = given if isinstance(given, np.ndarray) else tf.get_static_value(given)
+        if values is None:
+            bounds = tf.cast(tf.clip_by_value(tf.cast(given, tf.int64), -_FAR, _FAR), tf.int32)
+            return tf.unstack(bounds)  # type: ignore[no-any-return]
+    return [None if abs(int(value)) >= _FAR else int(value) for value in values]
+
+
+@operator("Expand")
+def expand(call: Call) -> Any:
+    """Repeated along dimensions of one, as broadcasting does."""
+    wanted = tf.cast(call[1], tf.int32)
+    return tf.broadcast_to(call[0], tf.broadcast_dynamic_shape(tf.shape(call[0]), wanted))
+
+
+@operator("Tile")
+def tile(call: Call) -> Any:
+    """Repeated."""
+    return tf.tile(call[0], call[1])
+
+
+@operator("Pad")
+def pad(call: Call) -> Any:
+    """With something around it."""
+    pads = call.integers(1, "pads") or []
+    rank, mode = call.rank(), call.attribute("mode", "constant")
+    axes = [axis % rank for axis in (call.integers(3, "axes") or range(rank))]
+    around = [[0, 0] for _ in range(rank)]
+    for position, axis in enumerate(axes):
+        around[axis] = [pads[position], pads[position + len(axes)]]
+    if mode not in {"constant", "reflect"} or min(pads, default=0) < 0:
+        raise call.refusal(f"pads in a way ({mode}, {pads}) that is not translated")
+    x = tf.convert_to_tensor(call[0])
+    if mode == "reflect":
+        return tf.pad(x, around, "REFLECT")
+    value = tf.cast(call.optional(2, call.attribute("value", 0)), x.dtype)
+    return tf.pad(x, around, constant_values=tf.reshape(value, []))
+
+
+@operator("Range")
+def numbers(call: Call) -> Any:
+    """Numbers at equal distances."""
+    return tf.range(*(tf.reshape(bound, []) for bound in call.all()))
+
+
+@operator("Trilu")
+def triangle(call: Call) -> Any:
+    """One triangle of a matrix, zeros in the other."""
+    x, offset = tf.convert_to_tensor(call[0]), int(call.static(1)) if call.given(1) else 0
+    rows, columns = tf.shape(x)[-2], tf.shape(x)[-1]
+    distance = tf.range(columns)[None, :] - tf.range(rows)[:, None]
+    kept = distance >= offset if call.attribute("upper", 1) else distance <= offset
+    return tf.where(kept, x, tf.zeros_like(x))
+
+
+@operator("DepthToSpace", "SpaceToDepth")
+def blocks(call: Call) -> Any:
+    """Channels for pixels, or pixels for channels."""
+    n, c, h, w = shape_of(call[0])
+    b = call.attribute("blocksize")
+    if call.node.op_type == "SpaceToDepth":
+        order = [0, 1, 3, 5, 2, 4] if call.attribute("mode", "DCR") == "CRD" else [0, 3, 5, 1, 2, 4]
+        x = tf.transpose(tf.reshape(call[0], [n, c, h // b, b, w // b, b]), order)
+        return tf.reshape(x, [n, c * b * b, h // b, w // b])
+    if call.attribute("mode", "DCR") == "CRD":
+        x = tf.transpose(tf.reshape(call[0], [n, c // (b * b), b, b, h, w]), [0, 1, 4, 2, 5, 3])
+    else:
+        x = tf.transpose(tf.reshape(call[0], [n, b, b, c // (b * b), h, w]), [0, 3, 4, 1, 5, 2])
+    return tf.reshape(x, [n, c // (b * b), h * b, w * b])

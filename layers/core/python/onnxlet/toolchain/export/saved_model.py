@@ -1,0 +1,95 @@
+"""SavedModels as TensorFlow Serving reads them: written from a version, loaded again, asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+from onnxlet.errors import ConversionError, InvalidInputError
+from onnxlet.toolchain.export.signatures import Served, served_by
+from onnxlet.toolchain.export.translation import Translation
+from onnxlet.values.manifest import Manifest
+from onnxlet.values.tensors import Tensors
+
+FILE = "saved_model.pb"
+_FINGERPRINT = "fingerprint.pb"
+
+
+def write(manifest: Manifest, graph: Path, folder: Path) -> list[Served]:
+    """Write the version as a SavedModel into `folder`, and return its signatures.
+
+    Raises ConversionError for what TensorFlow cannot compute, InvalidInputError if the disk does not take it.
+    """
+    translation = Translation(onnx.load(graph))
+    served = served_by(manifest, translation)
+    module = tf.Module()
+    functions = {one.name: one.function() for one in served}
+    module.weights = translation.weights
+    with _disk(folder):
+        tf.saved_model.save(module, str(folder), signatures=functions)
+        _name_inputs(folder, served)
+    return served
+
+
+def _name_inputs(folder: Path, served: Sequence[Served]) -> None:
+    """Give the signatures' inputs their true names, which TensorFlow would not take for a function's arguments."""
+    if all(name == argument for one in served for name, argument in one.arguments.items()):
+        return
+    document = saved_model_pb2.SavedModel()
+    document.ParseFromString((folder / FILE).read_bytes())
+    for one in served:
+        inputs = document.meta_graphs[0].signature_def[one.name].inputs
+        named = {name: inputs[argument].SerializeToString() for name, argument in one.arguments.items()}
+        inputs.clear()
+        for name, tensor in named.items():
+            inputs[name].ParseFromString(tensor)
+    (folder / FILE).write_bytes(document.SerializeToString())
+    # it holds the digest of what was written before
+    (folder / _FINGERPRINT).unlink(missing_ok=True)
+
+
+class Reloaded:
+    """A SavedModel as it lies on disk, loaded by TensorFlow."""
+
+    def __init__(self, folder: Path, served: Sequence[Served]) -> None:
+        self._loaded = tf.saved_model.load(str(folder))
+        self._served = {one.name: one for one in served}
+
+    def ask(self, signature: str, inputs: Tensors) -> Tensors:
+        """Its answers; texts as str. Raises ConversionError if it fails on these inputs."""
+        one = self._served[signature]
+        arguments = one.arguments
+        try:
+            answers = self._loaded.signatures[signature](
+                **{arguments[name]: tf.constant(_encoded(value)) for name, value in inputs.items()}
+            )
+        except (tf.errors.OpError, ValueError, TypeError) as error:
+            said = " ".join(str(error).split())[:300]
+            raise ConversionError(f"the SavedModel does not run: {said}") from error
+        return {name: _decoded(answer.numpy()) for name, answer in answers.items()}
+
+
+def _encoded(value: Any) -> Any:
+    return np.char.encode(value.astype(str), "utf-8") if value.dtype.kind == "O" else value
+
+
+def _decoded(value: Any) -> Any:
+    if value.dtype.kind != "O":
+        return value
+    return np.array([text.decode() for text in value.reshape(-1)], dtype=object).reshape(value.shape)
+
+
+@contextmanager
+def _disk(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, tf.errors.OpError) as error:
+        said = " ".join(str(error).split())[:300]
+        raise InvalidInputError(f"the SavedModel cannot be written below {str(folder.parent)!r}: {said}") from error

@@ -1,0 +1,137 @@
+"""Measuring a version here: fetch it, then have fresh processes load and run it, at 1 and 2 threads by turns."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import platform
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from importlib.metadata import version as installed
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import msgspec
+
+from onnxlet import errors
+from onnxlet.errors import DeadlineExceededError, OnnxletError, RejectedModelError
+from onnxlet.serving.artifact_cache import ArtifactCache
+from onnxlet.store import Store
+from onnxlet.toolchain.fit.findings import FINDINGS, REQUEST, Findings, Found, Request
+from onnxlet.toolchain.fit.report import AtThreads, Machine, Measured
+from onnxlet.toolchain.fit.sizing import BATCH
+from onnxlet.values.manifest import Manifest, canonical
+
+THREADS = (1, 2)
+ROUNDS = 3
+"""Processes per number of threads; the first also times runs."""
+FETCH_SECONDS = 3600.0
+PROBE_SECONDS = 1200.0
+
+
+def measure(
+    store: Store,
+    manifest: Manifest,
+    digest: str,
+    *,
+    layers: dict[str, int] | None,
+    rounds: int = ROUNDS,
+    on_progress: Callable[[str], None],
+) -> Measured:
+    """Fetch and probe a version.
+
+    Raises what the store and the cache raise, and what ended a probe: RejectedModelError for a crash, too,
+    DeadlineExceededError if it was not done in time.
+    """
+    ref = f"{manifest.model}:{manifest.version}"
+    with tempfile.TemporaryDirectory(prefix="onnxlet-") as folder:
+        on_progress(f"fetching {ref}")
+        started = perf_counter()
+        cache = Path(folder) / "cache"
+        ArtifactCache(store, cache).fetch(manifest, digest, deadline=FETCH_SECONDS)
+        fetch = perf_counter() - started
+        found: dict[int, list[Found]] = {threads: [] for threads in THREADS}
+        for number in range(rounds):
+            for threads in THREADS:
+                on_progress(f"loading and running {ref} in a fresh process at {threads} thread(s)")
+                batches = (1, BATCH) if number == 0 else ()
+                found[threads].append(_probe(Path(folder), Request(manifest, digest, str(cache), threads, batches)))
+    everything = [one for ones in found.values() for one in ones]
+    return Measured(
+        date=dt.datetime.now(dt.UTC).date(),
+        machine=machine(),
+        artifact_bytes=manifest.size,
+        artifacts=len(manifest.artifacts),
+        fetch=fetch,
+        threads=tuple(_at(threads, ones) for threads, ones in found.items()),
+        layers=layers,
+        golden=all(one.golden for one in everything),
+        remarks=tuple(dict.fromkeys(remark for one in everything for remark in one.remarks)),
+    )
+
+
+def machine() -> Machine:
+    """This machine, as figures that were measured on it should name it."""
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Machine(_processor(), platform.machine(), cpus, platform.python_version(), installed("onnxruntime"))
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())
+
+
+def _probe(folder: Path, request: Request) -> Found:
+    findings = folder / FINDINGS
+    findings.unlink(missing_ok=True)
+    (folder / REQUEST).write_bytes(canonical(request))
+    command = [sys.executable, "-P", "-m", "onnxlet.toolchain.fit.probe", str(folder)]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=PROBE_SECONDS, check=False)  # noqa: S603 - our own
+    except subprocess.TimeoutExpired as error:
+        raise DeadlineExceededError(f"the model was not done after {PROBE_SECONDS:g} s and was stopped") from error
+    if done.returncode != 0 or not findings.exists():
+        raise RejectedModelError(f"the model {_death(done)} when it was tried in a process of its own")
+    told = msgspec.json.decode(findings.read_bytes(), type=Findings)
+    if told.found is None:
+        raise _error_of(told)
+    return told.found
+
+
+def _error_of(told: Findings) -> OnnxletError:
+    if told.failed is None:
+        return RejectedModelError("the process that tried the model found nothing out")
+    kind = getattr(errors, told.failed.error, RejectedModelError)
+    return kind(told.failed.detail)
+
+
+def _death(done: subprocess.CompletedProcess[bytes]) -> str:
+    if done.returncode == -signal.SIGKILL:
+        return "was killed, probably because this machine has too little memory for it,"
+    if done.returncode < 0:
+        return f"crashed with {signal.Signals(-done.returncode).name}"
+    last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+    return f"ended with exit code {done.returncode} ({''.join(last)[:300]})"
+
+
+def _at(threads: int, found: Sequence[Found]) -> AtThreads:
+    return AtThreads(
+        threads=threads,
+        processes=len(found),
+        imports=median(one.imports for one in found),
+        verify=median(one.verify for one in found),
+        load=median(one.load for one in found),
+        first_run=median(one.first_run for one in found),
+        imported_bytes=max(one.imported_bytes for one in found),
+        loaded_bytes=max(one.loaded_bytes for one in found),
+        peak_bytes=max(one.peak_bytes for one in found),
+        latencies=found[0].latencies,
+    )

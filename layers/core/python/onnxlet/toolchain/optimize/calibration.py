@@ -1,0 +1,102 @@
+"""Calibration: the ranges that a graph's activations take on a sample of the data."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onnxlet.toolchain.optimize.quantizer_output import quiet
+from onnxlet.toolchain.optimize.rows import Rows
+from onnxlet.values.manifest import Calibration
+from onnxlet.values.tensors import Tensors
+
+FEWEST_ROWS = 32
+"""Fewer say little of the ranges that activations take."""
+MOST_ROWS = 256
+BATCH = 32
+METHODS = ("min-max", "percentile", "entropy")
+_CHOICES: dict[str, dict[str, Any]] = {
+    "min-max": {},
+    "percentile": {"symmetric": False, "percentile": 99.99},
+    "entropy": {},
+}
+
+
+@dataclass
+class Sample:
+    """Rows to calibrate on, and the ranges found so far, by method."""
+
+    inputs: Tensors
+    rows: int
+    _ranges: dict[tuple[str, tuple[str, ...]], Any] = field(default_factory=dict)
+
+    def ranges(self, graph: Path, method: str, operators: Sequence[str]) -> Any:
+        """The ranges of what those operators read and write. Raises RejectedModelError where they cannot be told."""
+        key = method, tuple(operators)
+        if key not in self._ranges:
+            self._ranges[key] = _measured(graph, method, operators, self._batches())
+        return self._ranges[key]
+
+    def record(self, method: str) -> Calibration:
+        """What to write down of it: the digest is that of names, datatypes, shapes and bytes of the rows."""
+        hashed = hashlib.sha256()
+        for name, tensor in sorted(self.inputs.items()):
+            hashed.update(f"{name} {tensor.dtype} {tensor.shape}\n".encode())
+            hashed.update(np.ascontiguousarray(tensor).tobytes())
+        return Calibration(method=method, rows=self.rows, digest=f"sha256:{hashed.hexdigest()}")
+
+    def _batches(self) -> Iterator[Tensors]:
+        for start in range(0, self.rows, BATCH):
+            yield {name: tensor[start : start + BATCH] for name, tensor in self.inputs.items()}
+
+
+def sample_of(rows: Rows) -> Sample | str:
+    """Evenly spread rows without NaN and infinities; or why there are too few."""
+    if rows.kind != "given":
+        return "calibration needs --data: rows that were made up have ranges of their own"
+    if any(tensor.dtype.kind == "O" for tensor in rows.inputs.values()):
+        return "the graph reads texts, which quantizers cannot follow"
+    finite = np.ones(rows.count, dtype=bool)
+    for tensor in rows.inputs.values():
+        if tensor.dtype.kind == "f":
+            finite &= np.isfinite(tensor.reshape(rows.count, -1)).all(axis=1)
+    usable = np.flatnonzero(finite)
+    if len(usable) < FEWEST_ROWS:
+        without = "" if finite.all() else " without NaN"
+        return f"calibration needs at least {FEWEST_ROWS} rows{without}, the data has {len(usable)}"
+    chosen = usable[np.linspace(0, len(usable) - 1, min(MOST_ROWS, len(usable))).round().astype(int)]
+    return Sample({name: tensor[chosen] for name, tensor in rows.inputs.items()}, len(chosen))
+
+
+class _Once:
+    """One batch, as onnxruntime reads calibration data."""
+
+    def __init__(self, batch: Tensors) -> None:
+        self._waiting: Tensors | None = batch
+
+    def get_next(self) -> Tensors | None:
+        batch, self._waiting = self._waiting, None
+        return batch
+
+
+def _measured(graph: Path, method: str, operators: Sequence[str], batches: Iterator[Tensors]) -> Any:
+    from onnxruntime.quantization import CalibrationMethod, create_calibrator
+
+    kind = {"min-max": "MinMax", "percentile": "Percentile", "entropy": "Entropy"}[method]
+    with tempfile.TemporaryDirectory(prefix="onnxlet-") as folder, quiet():
+        calibrator = create_calibrator(
+            graph,
+            list(operators),
+            augmented_model_path=str(Path(folder) / "augmented.onnx"),
+            calibrate_method=CalibrationMethod[kind],
+            extra_options=_CHOICES[method],
+        )
+        for batch in batches:
+            calibrator.collect_data(_Once(batch))
+        return calibrator.compute_data()

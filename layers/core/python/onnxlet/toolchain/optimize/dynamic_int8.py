@@ -1,0 +1,75 @@
+"""Dynamic quantization: weights of matrix products as 8-bit integers, activations quantized as they come.
+
+Sums of two products of unsigned activations and signed weights overflow 16 bits on x86 processors without VNNI, and the
+same row gets another answer there. So weights are unsigned, or signed of 7 bits, which cannot overflow and are
+multiplied faster. Activations share one scale per tensor, so that a row's answer depends a little on those that it is
+sent with; hence answers are compared both ways. Convolutions stay float: depthwise ones collapse.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from onnxlet.toolchain.optimize.embeddings import quantize_tables
+from onnxlet.toolchain.optimize.graph import Survey
+from onnxlet.toolchain.optimize.quantizer_output import quiet
+
+METHOD = "dynamic-int8"
+
+
+@dataclass(frozen=True)
+class Weighing:
+    """How weights become integers."""
+
+    words: str
+    signed: bool
+    per_channel: bool
+
+
+WEIGHINGS = {
+    "x86-64": (
+        Weighing("7-bit signed weights per channel", signed=True, per_channel=True),
+        Weighing("8-bit weights per channel", signed=False, per_channel=True),
+        Weighing("8-bit weights per tensor", signed=False, per_channel=False),
+    ),
+    "arm64": (
+        Weighing("8-bit weights per channel", signed=False, per_channel=True),
+        Weighing("8-bit weights per tensor", signed=False, per_channel=False),
+    ),
+}
+"""By processor; arm64 multiplies unsigned ones as fast."""
+
+
+def quantize(source: Path, destination: Path, surveyed: Survey, weighing: Weighing, *, keep: Sequence[str]) -> None:
+    """Write the graph at `source` with 8-bit weights, but for the nodes to `keep` as they are.
+
+    Raises RejectedModelError where the graph cannot be quantized so.
+    """
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with tempfile.TemporaryDirectory(prefix="onnxlet-") as folder, quiet():
+        # the quantizer leaves an inferred copy beside its input
+        prepared = Path(folder) / "prepared.onnx"
+        model = onnx.load(source)
+        quantize_tables(model, set(surveyed.embeddings).difference(keep))
+        onnx.save_model(model, prepared)
+        wanted = [name for name in (*surveyed.products, *surveyed.recurrent) if name not in keep]
+        if not wanted:
+            prepared.replace(destination)
+            return
+        quantize_dynamic(
+            prepared,
+            destination,
+            op_types_to_quantize=["MatMul", "LSTM"],  # Gemm x is taken apart into MatMul x_MatMul and Add
+            per_channel=weighing.per_channel,
+            reduce_range=weighing.signed,
+            weight_type=QuantType.QInt8 if weighing.signed else QuantType.QUInt8,
+            # what has no inferred type here comes out of another matrix product
+            extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
+            nodes_to_exclude=[name for kept in keep for name in (kept, f"{kept}_MatMul")],
+        )

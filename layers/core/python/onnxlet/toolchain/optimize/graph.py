@@ -1,0 +1,201 @@
+"""What a graph holds that can be made smaller: matrix products, convolutions, recurrent nets, embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import onnx
+from onnx import TensorProto, numpy_helper
+
+from onnxlet.errors import RejectedModelError
+from onnxlet.serving.engine import FOREIGN
+from onnxlet.values.tensors import Tensor
+
+import onnxruntime  # isort: skip - after the engine, which silences its telemetry
+
+PRODUCTS = ("MatMul", "Gemm")
+CONVOLUTIONS = ("Conv", "ConvTranspose")
+RECURRENT = ("LSTM",)
+SMALLEST_TABLE = 2**14
+"""Numbers in a table of embeddings that is worth a node more."""
+LINEAR = ("LinearClassifier", "LinearRegressor", "SVMClassifier", "SVMRegressor")
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Names of the nodes that have constant float32 weights, by kind, in the graph's order."""
+
+    products: tuple[str, ...]
+    convolutions: tuple[str, ...]
+    recurrent: tuple[str, ...]
+    embeddings: tuple[str, ...]
+    operators: frozenset[str]
+
+    @property
+    def weighted(self) -> tuple[str, ...]:
+        """All of them."""
+        return (*self.embeddings, *self.convolutions, *self.recurrent, *self.products)
+
+    def exact(self) -> str:
+        """Why there is nothing to gain from this graph; empty if there may be."""
+        if any(operator.startswith("TreeEnsemble") for operator in self.operators):
+            return (
+                "tree ensembles compare, they do not multiply: the graph has no weights to gain from, and stays exact"
+            )
+        if self.operators.intersection(LINEAR):
+            return "linear and kernel models have no matrix product with float32 weights to quantize, and stay exact"
+        if not self.weighted:
+            return "the graph has no matrix product with float32 weights to quantize"
+        if len(self.weighted) == 1 and self.products:
+            return "a linear model has one matrix product, whose precision is the model's own: it stays exact"
+        return ""
+
+
+def survey(model: onnx.ModelProto) -> Survey:
+    """Look through a model whose nodes have names."""
+    weights = {
+        weight.name: tuple(weight.dims)
+        for weight in model.graph.initializer
+        if weight.data_type == TensorProto.FLOAT and len(weight.dims) > 1
+    }
+
+    def named(operators: tuple[str, ...], position: int) -> tuple[str, ...]:
+        return tuple(
+            node.name
+            for node in model.graph.node
+            if node.op_type in operators and len(node.input) > position and node.input[position] in weights
+        )
+
+    large = {name for name, shape in weights.items() if prod(shape) >= SMALLEST_TABLE and len(shape) == 2}  # noqa: PLR2004
+    tables = {node.name for node in model.graph.node if node.op_type == "Gather" and node.input[0] in large}
+    return Survey(
+        products=named(PRODUCTS, 1),
+        convolutions=named(CONVOLUTIONS, 1),
+        recurrent=named(RECURRENT, 1),
+        embeddings=tuple(name for name in named(("Gather",), 0) if name in tables),
+        operators=frozenset(node.op_type for node in model.graph.node),
+    )
+
+
+def simplified(source: Path, destination: Path) -> onnx.ModelProto:
+    """The graph with constants folded and normalizations merged, as quantizers want it, every node named.
+
+    Nothing in it belongs to one processor. Raises RejectedModelError.
+    """
+    levels = onnxruntime.GraphOptimizationLevel
+    _session(source, levels.ORT_ENABLE_BASIC, saved=destination)
+    model = named_nodes(onnx.load(destination))
+    _declare_types(model, destination)
+    onnx.save_model(model, destination)
+    return model
+
+
+def _declare_types(model: onnx.ModelProto, path: Path) -> None:
+    """Write down what every value is: onnx's own inference stops at the first operator that it does not know."""
+    probe = onnx.load(path)
+    declared = {value.name for value in (*probe.graph.output, *probe.graph.input)}
+    named = [name for node in probe.graph.node for name in node.output if name and name not in declared]
+    probe.graph.output.extend(onnx.ValueInfoProto(name=name) for name in named)
+    onnx.save_model(probe, path)
+    outputs = _session(path, onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL).get_outputs()
+    del model.graph.value_info[:]
+    for value in outputs:
+        kind = _ELEMENTS.get(value.type)
+        if kind is not None and value.name not in declared:
+            # no dimensions may mean that nobody knows them
+            shape = value.shape or None
+            model.graph.value_info.append(onnx.helper.make_tensor_value_info(value.name, kind, shape))
+
+
+def _session(path: Path, level: Any, *, saved: Path | None = None) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    options.graph_optimization_level = level
+    if saved is not None:
+        options.optimized_model_filepath = str(saved)
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"], enable_fallback=0)
+    except FOREIGN as error:
+        raise RejectedModelError(f"ONNX Runtime does not read this graph: {error}") from error
+
+
+_ELEMENTS = {
+    f"tensor({name})": kind
+    for name, kind in {
+        "float": TensorProto.FLOAT,
+        "double": TensorProto.DOUBLE,
+        "int8": TensorProto.INT8,
+        "uint8": TensorProto.UINT8,
+        "int32": TensorProto.INT32,
+        "int64": TensorProto.INT64,
+        "float16": TensorProto.FLOAT16,
+        "bool": TensorProto.BOOL,
+        "string": TensorProto.STRING,
+    }.items()
+}
+
+
+def named_nodes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with a name for every node, as the quantizers want to speak of them."""
+    taken = {node.name for node in model.graph.node}
+    for number, node in enumerate(model.graph.node):
+        if not node.name:
+            node.name = next(name for name in _names(f"{node.op_type}_{number}") if name not in taken)
+            taken.add(node.name)
+    return model
+
+
+def _names(stem: str) -> Iterator[str]:
+    while True:
+        yield stem
+        stem += "_"
+
+
+class Weights:
+    """A graph's initializers by name, to read, add and drop."""
+
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self._graph = graph
+        self._tensors = {tensor.name: tensor for tensor in graph.initializer}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._tensors
+
+    def floats(self, name: str) -> Tensor | None:
+        """The values of a float32 initializer; None for another, and for what is none."""
+        tensor = self._tensors.get(name)
+        return None if tensor is None or tensor.data_type != TensorProto.FLOAT else numpy_helper.to_array(tensor)
+
+    def add(self, name: str, values: Tensor) -> str:
+        """Store values, once: the same name holds the same."""
+        if name not in self._tensors:
+            self._graph.initializer.append(numpy_helper.from_array(values, name))
+            self._tensors[name] = self._graph.initializer[-1]
+        return name
+
+    def drop_unused(self) -> None:
+        """Forget what no node reads any more, nor an inner graph."""
+        read = set(_read(self._graph)) | {value.name for value in self._graph.output}
+        kept = [tensor for tensor in self._graph.initializer if tensor.name in read]
+        del self._graph.initializer[:]
+        self._graph.initializer.extend(kept)
+
+
+def _read(graph: onnx.GraphProto) -> Iterator[str]:
+    for node in graph.node:
+        yield from node.input
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                yield from (value.name for value in inner.output)
+                yield from _read(inner)
+
+
+def use_domain(model: onnx.ModelProto, domain: str) -> None:
+    """Import an operator set that the model may not import yet."""
+    if domain not in {entry.domain for entry in model.opset_import}:
+        model.opset_import.append(onnx.helper.make_opsetid(domain, 1))

@@ -1,0 +1,93 @@
+"""Climbing the ladder: families whole, and with sensitive nodes left in float where the whole breaks the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+from onnxlet.errors import DeadlineExceededError, ExecutionError, InvalidInputError, RejectedModelError
+from onnxlet.toolchain.optimize.families import Family, Variant
+from onnxlet.toolchain.optimize.trial import Bench, Tried
+from onnxlet.toolchain.workbench.evaluation_data import opened
+
+SEARCH_ROWS = 64
+"""Rows by which nodes are told apart."""
+FEWEST_FOR_BOTH = 4
+"""Nodes of which the first and the last are left in float without a search."""
+
+
+class Ladder:
+    """Families of candidates, tried on a bench; files go into `folder`."""
+
+    def __init__(self, bench: Bench, folder: Path, *, search: bool, say: Callable[[str], None]) -> None:
+        self._bench, self._folder, self._search, self._say = bench, folder, search, say
+        self._numbers = count(1)
+
+    def climb(self, family: Family, held: int | None) -> Iterator[Tried]:
+        """What each rung of the family gave. `held` are the bytes of the smallest graph so far that may be chosen.
+
+        Nodes left in float only add bytes, so nothing is spared where a smaller graph was found already.
+        """
+        if family.skipped:
+            yield Tried(family.method, family.method, broken=family.skipped)
+            return
+        whole = [self._try(family, variant, variant.words, ()) for variant in family.variants]
+        yield from whole
+        judged = [tried for tried in whole if tried.judged is not None]
+        if judged and not any(tried.holds for tried in judged):
+            nearest = min(judged, key=lambda tried: tried.judged.distance if tried.judged else 0.0)
+            variant = next(variant for variant in family.variants if variant.words == nearest.name)
+            if held is None or nearest.size < held:
+                yield from self._sparing(family, variant)
+
+    def _sparing(self, family: Family, variant: Variant) -> Iterator[Tried]:
+        """The variant with more and more nodes left in float, until the contract holds."""
+        keeps = self._sensitive(family, variant) if self._search else _likely(family)
+        for words, keep in keeps:
+            tried = self._try(family, variant, f"{variant.words}, {words} in float", keep)
+            yield tried
+            if tried.holds:
+                return
+
+    def _sensitive(self, family: Family, variant: Variant) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """The nodes that do most damage when quantized alone: twice as many each time, at most half of all."""
+        ranked = self._by_damage(family, variant)
+        number = 1
+        while number <= max(len(ranked) // 2, 1) and number < len(ranked):
+            keep = tuple(ranked[:number])
+            yield (f"{keep[0]!r}" if number == 1 else f"{number} sensitive nodes"), keep
+            number *= 2
+
+    def _by_damage(self, family: Family, variant: Variant) -> list[str]:
+        rows = self._bench.rows.first(SEARCH_ROWS)
+        damage: dict[str, float] = {}
+        for number, node in enumerate(family.nodes, 1):
+            self._say(f"{variant.words}: measuring node {number} of {len(family.nodes)}, {node!r}")
+            path = self._folder / "alone.onnx"
+            try:
+                variant.write(path, [other for other in family.nodes if other != node])
+                damage[node] = self._bench.judge(opened(path), rows).damage
+            except (RejectedModelError, ExecutionError, InvalidInputError, DeadlineExceededError):
+                damage[node] = float("inf")
+        return sorted(damage, key=lambda node: damage[node], reverse=True)
+
+    def _try(self, family: Family, variant: Variant, name: str, keep: tuple[str, ...]) -> Tried:
+        self._say(f"trying {name}")
+        path = self._folder / f"{next(self._numbers)}.onnx"
+        tried = Tried(name, family.method, keep, variant.calibration, path)
+        try:
+            variant.write(path, keep)
+        except (RejectedModelError, ExecutionError) as error:
+            return Tried(name, family.method, keep, variant.calibration, broken=error.detail)
+        return self._bench.measure(tried)
+
+
+def _likely(family: Family) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The nodes at the ends, whose errors are mostly the largest: the features' own outliers, and the answers."""
+    if family.ends:
+        first, last = family.ends
+        yield "the first product", (first,)
+        yield "the last product", (last,)
+        if len(family.nodes) >= FEWEST_FOR_BOTH:
+            yield "the first and the last product", (first, last)

@@ -1,0 +1,131 @@
+"""The rows that a quantized graph's answers are compared on: the data's, the golden ones, or random ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from onnxlet.errors import InvalidInputError, RejectedModelError
+from onnxlet.serving.engine import Engine
+from onnxlet.serving.golden import GoldenCase
+from onnxlet.toolchain.workbench.evaluation import answers_to, renamed
+from onnxlet.toolchain.workbench.evaluation_data import read_evaluation_data
+from onnxlet.toolchain.workbench.reference import SOURCE
+from onnxlet.toolchain.workbench.slices import Slicing
+from onnxlet.toolchain.workbench.synthesis import random_inputs
+from onnxlet.toolchain.workbench.table import Targets
+from onnxlet.values.manifest import Draft, Steps
+from onnxlet.values.tensors import Tensor, Tensors
+
+MOST_ALONE = 256
+"""Rows that are also run one by one."""
+FEWEST_ALONE = 8
+ALONE_SECONDS = 2.0
+RANDOM_ROWS = 32
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Graph inputs, and what is known of them: the truth, what the model itself answered, the slices to look at."""
+
+    inputs: Tensors
+    count: int
+    truth: Tensor | None
+    kind: str
+    """`given`, `golden` or `random`, for messages."""
+    source: Tensors | None = None
+    slicings: tuple[Slicing, ...] = ()
+
+    def one(self, index: int) -> Tensors:
+        """A row by itself."""
+        return {name: tensor[index : index + 1] for name, tensor in self.inputs.items()}
+
+    def first(self, count: int) -> Rows:
+        """So many rows, or all."""
+        if count >= self.count:
+            return self
+        kept = np.arange(count)
+        return Rows(
+            first(self.inputs, count),
+            count,
+            None if self.truth is None else self.truth[:count],
+            self.kind,
+            None if self.source is None else first(self.source, count),
+            tuple(slicing.take(kept) for slicing in self.slicings),
+        )
+
+    def repeated(self, count: int) -> Tensors:
+        """So many rows exactly, over and over if there are fewer."""
+        chosen = np.arange(count) % self.count
+        return {name: tensor[chosen] for name, tensor in self.inputs.items()}
+
+
+@dataclass(frozen=True)
+class Answers:
+    """One graph's answers to all rows at once, and to the first of them one by one."""
+
+    batch: Tensors
+    alone: Tensors
+
+
+def first(tensors: Tensors, count: int) -> Tensors:
+    """So many of their rows, or all."""
+    return {name: tensor[:count] for name, tensor in tensors.items()}
+
+
+def rows_of(
+    directory: Path,
+    draft: Draft,
+    cases: tuple[GoldenCase, ...],
+    engine: Engine,
+    *,
+    data: Path | None,
+    target: Targets,
+    slices: Sequence[str] = (),
+) -> Rows | None:
+    """The data's rows, else the golden ones, else random ones; None if the graph fails on those.
+
+    Raises InvalidInputError for unfit data.
+    """
+    if data is not None:
+        given = read_evaluation_data(directory, draft, engine, data, target)
+        source = given.reference.stages.get(SOURCE) if given.reference else None
+        return Rows(given.inputs, given.rows, given.truth, "given", source, tuple(given.slicings(slices)))
+    if target:
+        raise InvalidInputError("a target column needs --data")
+    if slices:
+        raise InvalidInputError("a slice is a column of --data: give that too")
+    if cases:
+        inputs = {name: np.concatenate([case.inputs[name] for case in cases]) for name in cases[0].inputs}
+        return Rows(inputs, _count(inputs), None, "golden")
+    try:
+        inputs = random_inputs(engine, seed=0, rows=RANDOM_ROWS)
+    except RejectedModelError:
+        return None
+    return Rows(inputs, _count(inputs), None, "random")
+
+
+def answers_of(engine: Engine, steps: Steps, rows: Rows, alone: int) -> Answers:
+    """The engine's answers, to the first rows also one by one; a classifier's under common names.
+
+    Raises ExecutionError, InvalidInputError as the engine does.
+    """
+    single = [engine.run(rows.one(index)) for index in range(alone)]
+    together = {name: np.concatenate([np.atleast_1d(answer[name]) for answer in single]) for name in single[0]}
+    return Answers(batch=answers_to(engine, steps, rows.inputs), alone=renamed(steps, together))
+
+
+def alone_of(engine: Engine, rows: Rows) -> int:
+    """How many rows may be run one by one without anybody waiting. Raises ExecutionError as the engine does."""
+    started = perf_counter()
+    engine.run(rows.one(0))
+    affordable = int(ALONE_SECONDS / max(perf_counter() - started, 1e-9))
+    return min(rows.count, MOST_ALONE, max(affordable, FEWEST_ALONE))
+
+
+def _count(inputs: Mapping[str, Tensor]) -> int:
+    return len(next(iter(inputs.values())))

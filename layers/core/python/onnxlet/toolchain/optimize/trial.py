@@ -1,0 +1,157 @@
+"""One candidate of the ladder, tried: its size, its answers under the contract, its latency beside the float graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from onnxlet.errors import DeadlineExceededError, ExecutionError, InvalidInputError, RejectedModelError
+from onnxlet.serving.engine import OnnxEngine
+from onnxlet.toolchain.optimize.latency import Latency, latency_of
+from onnxlet.toolchain.optimize.rows import Answers, Rows, alone_of, answers_of, first
+from onnxlet.toolchain.verify.contract import breaches, judge
+from onnxlet.toolchain.workbench.evaluation_data import opened
+from onnxlet.toolchain.workbench.inspection import holds_halves
+from onnxlet.toolchain.workbench.offline import save_optimized
+from onnxlet.toolchain.workbench.task import task_of
+from onnxlet.values.manifest import Bounds, Calibration, Contract, Steps
+from onnxlet.values.tensors import Tensors
+
+BATCH = 32
+"""Rows of the second latency."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A candidate's answers under the contract, to all rows at once and to the first ones alone."""
+
+    answers: Answers
+    batch: Contract
+    alone: Contract
+
+    @property
+    def breach(self) -> str:
+        """In what the contract does not hold; empty if it does."""
+        return breaches(self.batch) or breaches(self.alone)
+
+    @property
+    def distance(self) -> float:
+        """The largest one from the reference, on the contract's scale; labels that changed where there is none."""
+        return max(_found(contract, "distance", "label_change") for contract in (self.batch, self.alone))
+
+    @property
+    def damage(self) -> float:
+        """How far the answers went on average: what tells nodes apart."""
+        return _found(self.batch, "mean_distance", "label_change")
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """By the truth, or the cosine to the reference's embeddings."""
+        return {name: estimate.value for name, estimate in self.batch.stages[-1].metrics.items()}
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A candidate and what it gave. `broken` says why nothing could be measured."""
+
+    name: str
+    method: str
+    keep: tuple[str, ...] = ()
+    calibration: Calibration | None = None
+    path: Path | None = None
+    size: int = 0
+    judged: Judged | None = None
+    latency: Latency | None = None
+    latency_32: Latency | None = None
+    broken: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the contract does."""
+        return self.judged is not None and not self.judged.breach
+
+
+class Bench:
+    """The float graph, the rows, and what candidates are held against.
+
+    The reference is what `verify` judges by: the model's own answers to the rows, the float graph's where those are not
+    known.
+    """
+
+    def __init__(
+        self,
+        graph: Path,
+        steps: Steps,
+        rows: Rows,
+        folder: Path,
+        bounds: Bounds = Bounds(),  # noqa: B008 - frozen
+    ) -> None:
+        """Raises RejectedModelError, ExecutionError or InvalidInputError for a float graph that fails."""
+        self.rows, self._steps, self._folder, self._bounds = rows, steps, folder, bounds
+        self.plain = opened(graph)
+        self._alone = alone_of(self.plain, rows)
+        self.before = answers_of(self.plain, steps, rows, self._alone)
+        self._reference = self.before
+        if rows.source is not None:
+            self._reference = Answers(rows.source, first(rows.source, self._alone))
+        self._task = task_of(steps, self._reference.batch, rows.truth)
+        self._served = self.served(graph)
+        self.latency = self._latency(self._served, 1)
+        self.latency_32 = self._latency(self._served, BATCH)
+
+    def judge(self, engine: OnnxEngine, rows: Rows | None = None) -> Judged:
+        """The engine's answers to the rows, or to fewer of them. Raises as the engine does."""
+        rows = rows or self.rows
+        return self._judged(answers_of(engine, self._steps, rows, min(self._alone, rows.count)), rows)
+
+    def judge_plain(self) -> Judged:
+        """The float graph's answers to the rows."""
+        return self._judged(self.before, self.rows)
+
+    def measure(self, tried: Tried) -> Tried:
+        """The candidate with its figures."""
+        if tried.path is None:
+            return tried
+        size = tried.path.stat().st_size
+        try:
+            judged = self.judge(opened(tried.path))
+            engine = self.served(tried.path)
+            latency, latency_32 = self._latency(engine, 1), self._latency(engine, BATCH)
+        except (RejectedModelError, ExecutionError, InvalidInputError, DeadlineExceededError) as error:
+            return Tried(tried.name, tried.method, tried.keep, tried.calibration, tried.path, size, broken=error.detail)
+        return Tried(
+            tried.name, tried.method, tried.keep, tried.calibration, tried.path, size, judged, latency, latency_32
+        )
+
+    def served(self, graph: Path) -> OnnxEngine:
+        """The graph as it will be served: optimized offline, unless its weights are stored as halves."""
+        if holds_halves(onnx.load(graph, load_external_data=False)):
+            return opened(graph)
+        optimized = self._folder / "served.onnx"
+        save_optimized(graph, optimized, weights_apart=False, optimize=True)
+        return opened(optimized, optimized=True)
+
+    def _judged(self, after: Answers, rows: Rows) -> Judged:
+        alone = rows.first(self._alone)
+        return Judged(
+            after,
+            self._contract(self._reference.batch, after.batch, rows),
+            self._contract(self._reference.alone, after.alone, alone),
+        )
+
+    def _contract(self, reference: Tensors, after: Tensors, rows: Rows) -> Contract:
+        """What `verify` would say, without intervals."""
+        before = first(reference, rows.count)
+        return judge(before, after, rows.truth, self._task, self._bounds, slicings=rows.slicings, resamples=0)
+
+    def _latency(self, engine: OnnxEngine, count: int) -> Latency:
+        """Beside the float graph; that of one row is what decides."""
+        return latency_of(engine, self._served, self.rows.repeated(count), decisive=count == 1)
+
+
+def _found(contract: Contract, *names: str) -> float:
+    found: Sequence[float] = [finding.value for name in names for finding in contract.findings if finding.name == name]
+    return found[0] if found else 0.0

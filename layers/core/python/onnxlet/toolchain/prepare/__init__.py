@@ -1,0 +1,40 @@
+"""Prepare a model for publishing: check the file, optimize the graph, try it out, and make what a version needs.
+
+Whatever runs the graph happens in a process of its own with a deadline and a limit of memory: a file that hangs or
+crashes it is refused, and takes nothing down with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from onnxlet.values.manifest import Draft
+
+TRIAL_DEADLINE = 120.0
+RUN_DEADLINE = 10.0
+
+
+def prepare(
+    path: Path,
+    workdir: Path,
+    *,
+    trial_deadline: float = TRIAL_DEADLINE,
+    run_deadline: float = RUN_DEADLINE,
+    on_progress: Callable[[str], None] | None = None,
+) -> tuple[Draft, dict[str, Path]]:
+    """What `Registry.publish` takes, of a bare .onnx file or a converted directory; files are written below `workdir`.
+
+    Raises RejectedModelError for a file that is no ONNX, uses other domains than ai.onnx, ai.onnx.ml and com.microsoft,
+    has weights outside its folder or types that cannot be served, disagrees with its draft, fails, or answers otherwise
+    once it is optimized; DeadlineExceededError where loading takes longer than `trial_deadline` or a run longer than
+    `run_deadline` seconds; InvalidInputError for what is neither file nor converted directory.
+    """
+    from onnxlet.toolchain.prepare.preparation import Preparation
+
+    preparation = Preparation(path, workdir, on_progress or _silent)
+    return preparation.finish(trial_deadline=trial_deadline, run_deadline=run_deadline)
+
+
+def _silent(_: str) -> None:
+    """Nobody listens."""

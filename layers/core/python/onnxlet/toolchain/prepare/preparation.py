@@ -1,0 +1,192 @@
+"""One preparation: inspect the file, have it tried out in another process, and draw up the draft."""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from onnxlet import errors
+from onnxlet.errors import DeadlineExceededError, InvalidInputError, OnnxletError, RejectedModelError
+from onnxlet.serving.golden import ARCHITECTURES, architecture
+from onnxlet.toolchain.prepare.trial import REPORT, REQUEST, Report, Request
+from onnxlet.toolchain.workbench.directory import DATA, GOLDEN, MODEL, assets_of, graph_digest, read_draft
+from onnxlet.toolchain.workbench.extras import versions
+from onnxlet.toolchain.workbench.inspection import Inspected, inspect
+from onnxlet.values.manifest import Draft, Golden, Provenance, Steps, Tolerance, canonical
+from onnxlet.values.signature import Signature
+from onnxlet.values.tensors import VARIABLE
+
+APART_FROM = 32 * 2**20
+"""Bytes of a model from which on its weights lie in a file of their own."""
+MARGIN = 20
+"""Times the measured rounding errors, which a processor of the same architecture may stay within."""
+NARROWEST = 0.1
+"""Of the declared tolerance."""
+WIDER = 3.0
+"""Times the declared tolerance, where nothing was measured."""
+MEMORY = 4 * 2**30
+"""Address space of a trial, and six times the model's bytes on top."""
+
+
+class Preparation:
+    """A model on its way to the registry."""
+
+    def __init__(self, path: Path, workdir: Path, say: Callable[[str], None]) -> None:
+        self._workdir, self._say = workdir, say
+        self._draft: Draft | None = None
+        self._model = path
+        self._golden: Path | None = None
+        self._assets: dict[str, Path] = {}
+        if path.is_dir():
+            self._draft, cases = read_draft(path)
+            self._assets = assets_of(path, self._draft)
+            _check_contract(path, self._draft)
+            self._model = path / MODEL
+            self._golden = path / GOLDEN if cases else None
+        elif not path.is_file():
+            raise InvalidInputError(f"there is no file or directory {str(path)!r}", path=str(path))
+        self._tolerance = self._draft.golden.tolerance if self._draft and self._draft.golden else Tolerance()
+
+    def finish(self, *, trial_deadline: float, run_deadline: float) -> tuple[Draft, dict[str, Path]]:
+        """The draft and the files. Raises as prepare does."""
+        self._say(f"checking {self._model.name}")
+        inspected = inspect(self._model)
+        self._workdir.mkdir(parents=True, exist_ok=True)
+        self._say("optimizing the graph and trying it out")
+        request = Request(
+            model=str(self._model.resolve()),
+            optimized=MODEL,
+            # ONNX Runtime would leave those that lay apart where they were
+            weights_apart=inspected.size >= APART_FROM or bool(inspected.weights),
+            optimize=not inspected.halves,
+            golden=str(self._golden.resolve()) if self._golden else None,
+            steps=self._draft.steps if self._draft else Steps(),
+            tolerance=self._tolerance,
+            run_deadline=run_deadline,
+            memory=MEMORY + 6 * inspected.size,
+        )
+        report = self._try_out(request, trial_deadline)
+        if report.source is None or report.graph is None:
+            raise _error_of(report)
+        if not report.cases:
+            self._say(f"there will be no golden cases, as {report.detail}")
+        draft = self._drawn_up(inspected, report, report.source, report.graph)
+        files = {name: self._workdir / name for name in (MODEL, DATA, GOLDEN)}
+        return draft, {name: file for name, file in files.items() if file.exists()} | self._assets
+
+    def _try_out(self, request: Request, deadline: float) -> Report:
+        """The trial's report. Raises RejectedModelError if it died, DeadlineExceededError if it had to be killed."""
+        (self._workdir / REQUEST).write_bytes(canonical(request))
+        command = [sys.executable, "-P", "-m", "onnxlet.toolchain.prepare.trial", str(self._workdir.resolve())]
+        try:
+            done = subprocess.run(command, capture_output=True, timeout=deadline, check=False)  # noqa: S603 - our own
+        except subprocess.TimeoutExpired as error:
+            raise DeadlineExceededError(
+                f"{self._model.name!r} was not done after {deadline:g} s and was stopped: it may never end"
+            ) from error
+        report = self._workdir / REPORT
+        if done.returncode != 0 or not report.exists():
+            raise RejectedModelError(f"{self._model.name!r} {_death(done)} when it was tried")
+        return msgspec.json.decode(report.read_bytes(), type=Report)
+
+    def _drawn_up(self, inspected: Inspected, report: Report, source: Signature, graph: Signature) -> Draft:
+        draft = self._draft
+        if draft is None:
+            provenance = Provenance(
+                framework=inspected.producer or "onnx",
+                opset=inspected.opset,
+                versions={
+                    **({inspected.producer: inspected.producer_version} if inspected.producer_version else {}),
+                    **versions("onnxlet", "onnxruntime"),
+                },
+            )
+            draft = Draft(graph=graph, signature=graph, provenance=provenance)
+        elif not _agree(draft.graph, source):
+            raise RejectedModelError(
+                f"the graph takes {_said(source)}, its draft says {_said(draft.graph)}: convert the model again"
+            )
+        origin = draft.golden.source if draft.golden and self._golden else "random"
+        golden = Golden(
+            path=GOLDEN,
+            source=origin,
+            cases=report.cases,
+            tolerance=self._tolerance,
+            tolerances=_tolerances(self._tolerance, 1.0 if inspected.quantized else report.rounding),
+        )
+        digest = draft.provenance.source_digest or _digest(self._model)
+        return msgspec.structs.replace(
+            draft,
+            graph=graph,
+            golden=golden if report.cases else None,
+            provenance=msgspec.structs.replace(draft.provenance, source_digest=digest),
+            offline_optimized=report.optimized,
+        )
+
+
+def _tolerances(declared: Tolerance, rounding: float) -> dict[str, Tolerance]:
+    """What was declared, narrowed on this architecture to what was measured here, and widened on the other.
+
+    `rounding` is the share of the tolerance that rounding errors use up. Integers may saturate on one processor of an
+    architecture and not on the next, so that for them nothing is narrowed.
+    """
+    here, share = architecture(), min(1.0, max(NARROWEST, MARGIN * rounding))
+    scales = {name: share if name == here else WIDER for name in sorted({*ARCHITECTURES.values(), here})}
+    return {
+        name: Tolerance(float(f"{scale * declared.absolute:.3g}"), float(f"{scale * declared.relative:.3g}"))
+        for name, scale in scales.items()
+    }
+
+
+def _check_contract(directory: Path, draft: Draft) -> None:
+    """Raises RejectedModelError if the contract was made for another graph."""
+    if draft.contract is not None and draft.contract.graph_digest != graph_digest(directory):
+        raise RejectedModelError(
+            f"the graph in {str(directory)!r} is not the one that was verified: verify it again, with onnxlet verify"
+        )
+
+
+def _agree(draft: Signature, graph: Signature) -> bool:
+    """Whether names and datatypes are equal, and no shape contradicts the other."""
+    pairs = [*zip(draft.inputs, graph.inputs, strict=False), *zip(draft.outputs, graph.outputs, strict=False)]
+    return (len(draft.inputs), len(draft.outputs)) == (len(graph.inputs), len(graph.outputs)) and all(
+        (a.name, a.datatype) == (b.name, b.datatype)
+        and (
+            not a.shape
+            or not b.shape
+            or (
+                len(a.shape) == len(b.shape)
+                and all(x == y or VARIABLE in (x, y) for x, y in zip(a.shape, b.shape, strict=True))
+            )
+        )
+        for a, b in pairs
+    )
+
+
+def _said(signature: Signature) -> str:
+    return " -> ".join(
+        ", ".join(f"{spec.name}: {spec.datatype}{list(spec.shape)}" for spec in specs)
+        for specs in (signature.inputs, signature.outputs)
+    )
+
+
+def _error_of(report: Report) -> OnnxletError:
+    kind = getattr(errors, report.error or "", RejectedModelError)
+    return kind(report.detail)
+
+
+def _death(done: subprocess.CompletedProcess[bytes]) -> str:
+    if done.returncode < 0:
+        return f"crashed with {signal.Signals(-done.returncode).name}"
+    last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+    return f"ended with exit code {done.returncode} ({''.join(last)[:300]})"
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()

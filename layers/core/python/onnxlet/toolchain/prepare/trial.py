@@ -1,0 +1,160 @@
+"""The trial: load a graph, run it, optimize it and compare, in a process apart.
+
+`python -m onnxlet.toolchain.prepare.trial FOLDER`: FOLDER holds `request.json`; the trial leaves `report.json` there, the optimized graph and `golden.json`. A model that
+hangs or crashes leaves no report: the one who waits judges by that.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+from pathlib import Path
+from time import perf_counter
+
+import msgspec
+
+from onnxlet.errors import ExecutionError, GoldenMismatchError, InvalidInputError, OnnxletError, RejectedModelError
+from onnxlet.serving.engine import OnnxEngine, load_engine
+from onnxlet.serving.golden import MOST_CASES, MOST_SECONDS, GoldenCase, check, decode_cases, encode_cases
+from onnxlet.toolchain.workbench.offline import declare_outputs, save_optimized
+from onnxlet.toolchain.workbench.shapes import observed_outputs
+from onnxlet.toolchain.workbench.synthesis import golden_cases, random_inputs, rounding_share
+from onnxlet.values.manifest import Steps, Tolerance, canonical
+from onnxlet.values.signature import Signature
+from onnxlet.values.tensors import Tensors
+
+REQUEST = "request.json"
+REPORT = "report.json"
+GOLDEN = "golden.json"
+MOST_GOLDEN_BYTES = 2**20
+"""Of further golden cases; the first one may be larger."""
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What to try: the graph, where to write the optimized one, and how long and large it may get."""
+
+    model: str
+    optimized: str
+    weights_apart: bool
+    optimize: bool
+    """Else it is only written as it is read: weights stored as halves would be unfolded."""
+    golden: str | None
+    steps: Steps
+    tolerance: Tolerance
+    run_deadline: float
+    memory: int
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What came out: the signatures before and after and the number of golden cases; or the error."""
+
+    source: Signature | None = None
+    graph: Signature | None = None
+    cases: int = 0
+    rounding: float = 1.0
+    """The share of the tolerance that rounding errors use up here."""
+    optimized: bool = False
+    """Only what was compared is optimized."""
+    error: str | None = None
+    detail: str = ""
+    """The error's, or why there are no golden cases."""
+
+
+def try_out(folder: Path, request: Request) -> Report:
+    """Load, run, optimize, run again, compare.
+
+    Raises RejectedModelError for what fails or changes, DeadlineExceededError for what runs too long.
+    """
+    plain, plain_abreast = _load_twice(Path(request.model), request)
+    inputs, detail = _inputs(plain, request)
+    steady = golden_cases((plain, plain_abreast), inputs, request.tolerance, request.steps)
+    if inputs and not steady:
+        detail = "its answers change from run to run, with the number of threads, or by rounding errors"
+    declared = plain.signature
+    outputs = observed_outputs(plain, inputs[0]) if inputs else declared.outputs
+    plain.close()
+    plain_abreast.close()
+
+    optimized = folder / request.optimized
+    optimize = request.optimize and bool(steady)
+    save_optimized(Path(request.model), optimized, weights_apart=request.weights_apart, optimize=optimize)
+    if outputs != declared.outputs:
+        declare_outputs(optimized, outputs)
+    engine, abreast = _load_twice(optimized, request)
+    try:
+        check(engine, steady, request.tolerance)
+        check(abreast, steady, request.tolerance)
+    except GoldenMismatchError as error:
+        raise RejectedModelError(f"the graph answers otherwise once it is optimized: {error.detail}") from error
+    cases = _brief(engine, steady)
+    if cases:
+        (folder / GOLDEN).write_bytes(encode_cases(cases))
+    return Report(
+        source=declared,
+        graph=engine.signature,
+        cases=len(cases),
+        rounding=rounding_share((engine, abreast), cases, request.tolerance),
+        optimized=optimize,
+        detail=detail,
+    )
+
+
+def _inputs(plain: OnnxEngine, request: Request) -> tuple[list[Tensors], str]:
+    """The golden cases' inputs, after the graph gave their answers; or random ones; or none, and why."""
+    if request.golden:
+        given = decode_cases(Path(request.golden).read_bytes())
+        try:
+            check(plain, given, request.tolerance)
+        except GoldenMismatchError as error:
+            raise RejectedModelError(f"the graph does not give its golden answers: {error.detail}") from error
+        return [case.inputs for case in given], ""
+    try:
+        return [random_inputs(plain, seed=seed) for seed in range(MOST_CASES)], ""
+    except RejectedModelError as error:
+        if "alloc" in error.detail:
+            raise RejectedModelError(f"the model wants more memory than it may have: {error.detail}") from error
+        return [], error.detail
+
+
+def main(folder: Path) -> None:
+    """Try out what `request.json` asks for, and leave `report.json`."""
+    request = msgspec.json.decode((folder / REQUEST).read_bytes(), type=Request)
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    memory = request.memory if most == resource.RLIM_INFINITY else min(request.memory, most)
+    resource.setrlimit(resource.RLIMIT_AS, (memory, most))
+    try:
+        report = try_out(folder, request)
+    except (ExecutionError, InvalidInputError) as error:
+        report = Report(error=RejectedModelError.__name__, detail=f"the model fails when it is tried: {error.detail}")
+    except MemoryError:
+        report = Report(error=RejectedModelError.__name__, detail="the model wants more memory than it may have")
+    except OnnxletError as error:
+        report = Report(error=type(error).__name__, detail=error.detail)
+    (folder / REPORT).write_bytes(canonical(report))
+
+
+def _load_twice(path: Path, request: Request) -> tuple[OnnxEngine, OnnxEngine]:
+    """The graph on one thread, and on two."""
+    one, two = (
+        load_engine(path, threads=threads, optimized=True, run_deadline=request.run_deadline) for threads in (1, 2)
+    )
+    return one, two
+
+
+def _brief(engine: OnnxEngine, cases: tuple[GoldenCase, ...]) -> tuple[GoldenCase, ...]:
+    """As many of the cases as a cold start can check and a version can carry, with this engine's answers."""
+    kept: list[GoldenCase] = []
+    seconds = size = 0.0
+    for case in cases:
+        started = perf_counter()
+        outputs = engine.run(case.inputs)
+        seconds += perf_counter() - started
+        size += sum(tensor.nbytes for tensor in (*case.inputs.values(), *case.outputs.values()))
+        if kept and (seconds > MOST_SECONDS or size > MOST_GOLDEN_BYTES):
+            break
+        kept.append(GoldenCase(case.inputs, outputs))
+    return tuple(kept)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

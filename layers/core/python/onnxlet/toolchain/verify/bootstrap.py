@@ -1,0 +1,63 @@
+"""The bootstrap: rows drawn again with replacement, a thousand times, show how much a metric owes to chance.
+
+All that is measured in one call is measured on the same resamples, so that two models' figures can be compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from onnxlet.toolchain.workbench.metrics import Measures, exact
+from onnxlet.values.manifest import Estimate
+from onnxlet.values.tensors import Tensor
+
+RESAMPLES = 1000
+FEWEST_ROWS = 20
+"""Of fewer rows the resamples say nothing."""
+MOST_DRAWN = 2 * 10**7
+"""Rows drawn in all; of many rows there are fewer resamples, for their intervals are narrow."""
+DRAWN_AT_ONCE = 10**6
+SEED = 0
+_INTERVAL = (2.5, 97.5)
+
+
+def estimates(
+    rows: int, measures: Mapping[str, Measures], *, resamples: int = RESAMPLES
+) -> dict[str, dict[str, Estimate]]:
+    """Every measure of all rows as they are, with its interval if there are rows enough; by stage and name.
+
+    What cannot be told of these rows is left out.
+    """
+    known = {stage: exact(measure, rows) for stage, measure in measures.items()}
+    drawn: dict[str, dict[str, list[Tensor]]] = {stage: {name: [] for name in known[stage]} for stage in measures}
+    for weights in resampled(rows, resamples) if rows >= FEWEST_ROWS else ():
+        for stage, measure in measures.items():
+            for name, values in measure(weights).items():
+                if name in known[stage]:
+                    drawn[stage][name].append(values)
+    return {
+        stage: {name: _estimate(value, drawn[stage][name]) for name, value in known[stage].items()}
+        for stage in measures
+    }
+
+
+def resampled(rows: int, resamples: int) -> Iterator[Tensor]:
+    """Weights [rows, resamples] some resamples at a time, always the same ones."""
+    random = np.random.default_rng(SEED)
+    left = min(resamples, max(100, MOST_DRAWN // rows))
+    while left > 0:
+        count = min(left, max(1, DRAWN_AT_ONCE // rows))
+        drawn = random.integers(0, rows, (rows, count)) * count + np.arange(count)
+        yield np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count).astype(np.float32)
+        left -= count
+
+
+def _estimate(value: float, drawn: list[Tensor]) -> Estimate:
+    told = np.concatenate(drawn) if drawn else np.empty(0)
+    told = told[np.isfinite(told)]
+    if not len(told):
+        return Estimate(value)
+    low, high = np.percentile(told, _INTERVAL)
+    return Estimate(value, float(low), float(high))

@@ -1,0 +1,147 @@
+"""What a contract bounds: how far the answers moved, and what the metrics, the classes and the slices lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from onnxlet.toolchain.workbench.comparison import distances, untie
+from onnxlet.toolchain.workbench.metrics import of_target
+from onnxlet.toolchain.workbench.task import Task, cosine_distances
+from onnxlet.values.manifest import Bounds, Estimate, Finding, Slice
+from onnxlet.values.tensors import Tensor, Tensors
+
+TIED = 2e-4
+"""Two largest probabilities that are nearer than this make either label right."""
+FLAT = 0.01
+"""Of the truth's spread: an error smaller than this counts as this, for a share of nothing is no measure."""
+ROUNDING = 1e-9
+
+Metrics = Mapping[str, Estimate]
+
+
+@dataclass(frozen=True)
+class Case:
+    """Two models' answers to the same rows, and the truth about these where it is known."""
+
+    reference: Tensors
+    candidate: Tensors
+    truth: Tensor | None
+    task: Task
+    bounds: Bounds
+    rows: int
+
+    def findings(self, before: Metrics, after: Metrics, slices: Sequence[Slice]) -> Iterator[Finding]:
+        """Everything that is bounded; of targets, of classes and of slices the one that is worst."""
+        yield from self._moved()
+        if self.truth is None:
+            return
+        if self.task.kind == "regression":
+            yield from _worst(self._error(self.truth, before, after))
+        if self.task.kind == "classification":
+            for metric in ("accuracy", "auc"):
+                yield from _worst(self._metric(metric, self.truth, before, after))
+            yield from _worst(self._recalls(self.truth))
+            yield from _worst(self._slices(slices))
+
+    def _moved(self) -> Iterator[Finding]:
+        lost = sum(
+            int((np.isfinite(tensor) & ~np.isfinite(self.candidate[name])).sum())
+            for name, tensor in self.reference.items()
+            if tensor.dtype.kind == "f"
+        )
+        yield Finding("numbers_lost", lost, 0, lost == 0)
+        if self.task.kind == "classification":
+            yield from _worst(self._changed())
+        distance = scaled_distances(self.reference, self.candidate, self.task)
+        if distance.size:
+            yield _within("distance", float(distance.max()), self.bounds.distance)
+            yield _within("mean_distance", float(distance.mean()), self.bounds.mean_distance)
+
+    def _changed(self) -> Iterator[Finding]:
+        """The share of each target's labels that changed, where the reference was not undecided."""
+        names = [target.answers for target in self.task.targets]
+        candidate = untie(self.reference, self.candidate, names, margin=TIED)
+        for target, served in zip(self.task.targets, names, strict=True):
+            changed = float((self.reference[served.label] != candidate[served.label]).mean())
+            yield _within("label_change", changed, max(self.bounds.label_change, 1 / self.rows), about=target.name)
+
+    def _error(self, truth: Tensor, before: Metrics, after: Metrics) -> Iterator[Finding]:
+        for target, known in self.task.names_and_truths(truth).items():
+            name = of_target("rmse", target)
+            if name in before and name in after:
+                scale = max(before[name].value, FLAT * _spread(known))
+                loss = (after[name].value - before[name].value) / scale
+                yield _within("rmse_loss", loss, self.bounds.metric_loss, about=target)
+
+    def _metric(self, metric: str, truth: Tensor, before: Metrics, after: Metrics) -> Iterator[Finding]:
+        for target, known in self.task.names_and_truths(truth).items():
+            name = of_target(metric, target)
+            if name in before and name in after:
+                scale = max(before[name].value, 1 / self.rows)
+                aside = 1 / self.rows if metric == "accuracy" else _pair(known)
+                loss = (before[name].value - after[name].value) / scale
+                yield _within(f"{metric}_loss", loss, max(self.bounds.metric_loss, aside / scale), about=target)
+
+    def _recalls(self, truth: Tensor) -> Iterator[Finding]:
+        for target, known in self.task.told(truth):
+            support, before, _ = target.measures(self.reference, known).recalls()
+            _, after, _ = target.measures(self.candidate, known).recalls()
+            for rows, share, now, name in zip(support, before, after, target.names, strict=True):
+                if rows:
+                    bound = max(self.bounds.recall_loss, 1 / float(rows))
+                    yield _within("recall_loss", float(share - now), bound, about=name)
+
+    def _slices(self, slices: Sequence[Slice]) -> Iterator[Finding]:
+        for each in slices:
+            bound = max(self.bounds.recall_loss, 1 / each.rows)
+            loss = each.before - each.after
+            yield _within("slice_loss", loss, bound, about=str(each) if loss > 0 else "")
+
+
+def scaled_distances(reference: Tensors, candidate: Tensors, task: Task) -> Tensor:
+    """Distances on the scale on which they count, where they are numbers."""
+    if task.kind == "embedding":
+        return cosine_distances(reference, candidate)
+    probabilities = {target.answers.probabilities for target in task.targets}
+    parts = []
+    for name, tensor in reference.items():
+        if tensor.dtype.kind == "f":
+            spread = 1.0 if name in probabilities else _spreads(tensor, task)
+            parts.append((distances(tensor, candidate[name]) / spread).ravel())
+    distance = np.concatenate(parts) if parts else np.empty(0)
+    return distance[np.isfinite(distance)]
+
+
+def _pair(truth: Tensor) -> float:
+    """The area under the curve that one pair of rows is worth."""
+    counts = np.unique(truth.astype(str), return_counts=True)[1]
+    fewest = int(counts.min())
+    return 1 / (fewest * max(len(truth) - fewest, 1))
+
+
+def _spreads(tensor: Tensor, task: Task) -> Tensor | float:
+    """The spread of what is predicted, of several targets each by itself: one may be in millions, one in shares."""
+    if task.kind == "regression" and tensor.ndim > 1:
+        return np.array([_spread(column) for column in tensor.reshape(len(tensor), -1).T]).reshape(tensor.shape[1:])
+    return _spread(tensor)
+
+
+def _spread(tensor: Tensor) -> float:
+    """The standard deviation; of numbers that are all the same their size."""
+    finite = tensor[np.isfinite(tensor)].astype(np.float64)
+    spread = float(np.std(finite)) if finite.size else 0.0
+    return spread or float(np.abs(finite).max(initial=0.0)) or 1.0
+
+
+def _worst(findings: Iterator[Finding]) -> Iterator[Finding]:
+    """The finding that is nearest to its bound, or farthest beyond it."""
+    worst = max(findings, key=lambda finding: finding.value - finding.bound, default=None)
+    if worst is not None:
+        yield worst
+
+
+def _within(name: str, value: float, bound: float, *, about: str = "") -> Finding:
+    return Finding(name, value, bound, value <= bound + ROUNDING, about)

@@ -1,0 +1,84 @@
+"""The notes of a contract: what its rows cannot show, in words."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
+
+import numpy as np
+
+from onnxlet.toolchain.verify.bootstrap import FEWEST_ROWS
+from onnxlet.toolchain.verify.findings import Case, Metrics
+from onnxlet.toolchain.workbench.task import Task
+from onnxlet.values.manifest import Slice
+from onnxlet.values.tensors import Tensor
+
+CONFIDENCE = 0.95
+
+
+def notes(case: Case, after: Metrics, slices: Sequence[Slice], *, unanswered: int) -> Iterator[str]:
+    """What was left out, what is not judged, and what so few rows cannot tell."""
+    task, truth, rows = case.task, case.truth, case.rows
+    if unanswered:
+        yield f"{unanswered} rows are left out, for which the model itself gives no numbers: they lack values"
+    if truth is None:
+        yield "no target was given: distances are judged, not how good the answers are"
+    elif task.kind == "classification":
+        yield from _absent(task, truth)
+    elif task.kind == "regression" and "r2" not in after:
+        yield "the target is the same in all rows: R squared cannot be told"
+    if rows < FEWEST_ROWS:
+        others = 1 - (1 - CONFIDENCE) ** (1 / rows)
+        yield (
+            f"{_counted(rows)} show little: even if none of them differs, up to {_percent(others)} of other rows may "
+            f"(at {_percent(CONFIDENCE)} confidence); confidence intervals need {FEWEST_ROWS} rows"
+        )
+    if task.kind == "classification":
+        yield from _unseen(case, slices)
+
+
+def _absent(task: Task, truth: Tensor) -> Iterator[str]:
+    for target, known in task.told(truth):
+        present = len(np.unique(target.positions(known)))
+        if present < len(target.classes):
+            named = f"the target {target.name!r}" if target.name else "the target"
+            yield (
+                f"{named} holds {present} of {len(target.classes)} classes: the others' recall and the area under the "
+                "curve are not judged"
+            )
+
+
+def _unseen(case: Case, slices: Sequence[Slice]) -> Iterator[str]:
+    """Losses that are worth less than a row: of classes and of slices the smallest stands for all."""
+    task, bounds = case.task, case.bounds
+    if case.truth is None:
+        yield from _coarse(case.rows, "", "a share of changed labels", bounds.label_change)
+        return
+    yield from _coarse(case.rows, "", "a loss of accuracy", bounds.metric_loss)
+    counts = Counter(
+        target.names[position]
+        for target, known in task.told(case.truth)
+        for position in target.positions(known).tolist()
+    )
+    name, count = min(counts.items(), key=itemgetter(1))
+    yield from _coarse(count, f" of the class {name!r}", "a loss of its recall", bounds.recall_loss)
+    if slices:
+        smallest = min(slices, key=lambda each: each.rows)
+        yield from _coarse(smallest.rows, f" of the slice {smallest}", "a loss of its accuracy", bounds.recall_loss)
+
+
+def _coarse(rows: int, of: str, what: str, bound: float) -> Iterator[str]:
+    if 1 / rows > bound:
+        needed = f": the bound of {_percent(bound)} needs {math.ceil(1 / bound - 1e-9)} rows" if bound else ""
+        worth = f"under {_percent(1 / rows)}, which is one row and let pass"
+        yield f"{_counted(rows)}{of} cannot show {what} {worth}{needed}"
+
+
+def _counted(rows: int) -> str:
+    return "1 row" if rows == 1 else f"{rows} rows"
+
+
+def _percent(share: float) -> str:
+    return f"{float(f'{100 * share:.2g}'):g} %"

@@ -1,0 +1,93 @@
+"""One verification: run the graph on the evaluation data, judge it, and write contract and report beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from onnxlet.errors import InvalidInputError
+from onnxlet.store.files import replace_whole
+from onnxlet.toolchain.verify import Progress
+from onnxlet.toolchain.verify.contract import judge
+from onnxlet.toolchain.verify.plots import plots_of
+from onnxlet.toolchain.verify.report import REPORT, report_of
+from onnxlet.toolchain.workbench.directory import DRAFT, MODEL, graph_digest, read_draft
+from onnxlet.toolchain.workbench.evaluation import answers_to
+from onnxlet.toolchain.workbench.evaluation_data import EvaluationData, opened, read_evaluation_data
+from onnxlet.toolchain.workbench.reference import ONNX, SOURCE
+from onnxlet.toolchain.workbench.table import Targets
+from onnxlet.toolchain.workbench.task import task_of
+from onnxlet.values.manifest import Bounds, Contract, canonical
+from onnxlet.values.tensors import Tensors
+
+OPTIMIZED = "optimized"
+
+
+@dataclass(frozen=True)
+class Verification:
+    """A converted directory on its way to a contract."""
+
+    directory: Path
+    data: Path
+    target: Targets
+    slices: Sequence[str]
+    bounds: Bounds
+    say: Progress
+
+    def write(self, copy: Path | None) -> Contract:
+        """Judge, and write. Raises as `verify` does."""
+        draft, _ = read_draft(self.directory)
+        engine = opened(self.directory / MODEL)
+        try:
+            given = read_evaluation_data(self.directory, draft, engine, self.data, self.target)
+            stages = self._known(given)
+            slicings = given.slicings(self.slices)
+            self.say(f"running the model on {given.rows} rows")
+            candidate = answers_to(engine, draft.steps, given.inputs)
+        finally:
+            engine.close()
+        name = ONNX if draft.optimization is None or draft.optimization.method == "none" else OPTIMIZED
+        between = {ONNX: stages[ONNX]} if name == OPTIMIZED and ONNX in stages else {}
+        task = task_of(draft.steps, stages[SOURCE], given.truth)
+        self.say("judging the answers")
+        contract = judge(
+            stages[SOURCE],
+            candidate,
+            given.truth,
+            task,
+            self.bounds,
+            stages=(SOURCE, name),
+            between=between,
+            slicings=slicings,
+            data_digest=given.digest,
+        )
+        contract = msgspec.structs.replace(contract, graph_digest=graph_digest(self.directory))
+        drawn = plots_of(task, {SOURCE: stages[SOURCE], **between, name: candidate}, given.truth)
+        page = report_of(draft, contract, drawn)
+        _write(self.directory / REPORT, page.encode())
+        judged = msgspec.structs.replace(draft, contract=contract, report=REPORT)
+        _write(self.directory / DRAFT, canonical(judged) + b"\n")
+        if copy is not None:
+            _write(copy, page.encode())
+        return contract
+
+    def _known(self, given: EvaluationData) -> Mapping[str, Tensors]:
+        """What was answered at conversion. Raises InvalidInputError if it is not known for this data."""
+        if given.reference is None:
+            raise InvalidInputError(
+                f"what the model itself answers to {self.data.name!r} is not known: convert it with this --data, then "
+                "optimize and verify what comes out",
+                data=str(self.data),
+            )
+        return given.reference.stages
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all. Raises InvalidInputError where that cannot be."""
+    try:
+        replace_whole(path, data)
+    except OSError as error:
+        raise InvalidInputError(f"cannot write {str(path)!r}: {error.strerror}", path=str(path)) from error

@@ -1,0 +1,76 @@
+"""Arrays: named tensors of one row count, read from a .npz file as numpy.savez writes it."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from onnxlet.errors import InvalidInputError
+from onnxlet.toolchain.workbench.table import Table, quoted, read_table
+from onnxlet.values.tensors import Tensor
+
+ZIP = b"PK"
+"""What a .npz file begins with, and no CSV file with a sensible header."""
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """Tensors by name, whose first dimension counts the same rows."""
+
+    name: str
+    columns: Mapping[str, Tensor]
+    rows: int
+
+    def column(self, name: str) -> list[str]:
+        """The elements of an array [rows] as text. Raises InvalidInputError if there is none of this name."""
+        return [str(value) for value in self._flat(name).tolist()]
+
+    def numbers(self, name: str) -> Tensor:
+        """An array [rows] as float64. Raises InvalidInputError for one of texts."""
+        flat = self._flat(name)
+        if flat.dtype.kind == "O":
+            raise InvalidInputError(f"the array {name!r} holds texts where numbers are needed", array=name)
+        return flat.astype(np.float64)
+
+    def _flat(self, name: str) -> Tensor:
+        if name not in self.columns:
+            raise InvalidInputError(f"{self.name!r} has no array {name!r}; it has {quoted(self.columns)}", array=name)
+        tensor = self.columns[name]
+        if tensor.size != self.rows:
+            raise InvalidInputError(
+                f"the array {name!r} has the shape {list(tensor.shape)} where [{self.rows}] is needed", array=name
+            )
+        return tensor.reshape(-1)
+
+
+def read_data(path: Path) -> Table | Arrays:
+    """The table in a CSV file or the arrays in a .npz file. Raises InvalidInputError for a file that is neither."""
+    try:
+        with path.open("rb") as file:
+            opening = file.read(len(ZIP))
+    except OSError as error:
+        raise InvalidInputError(f"cannot read the data {str(path)!r}: {error.strerror}", path=str(path)) from error
+    return read_arrays(path) if opening == ZIP else read_table(path)
+
+
+def read_arrays(path: Path) -> Arrays:
+    """Read a .npz file. Raises InvalidInputError for another, for pickled arrays and for arrays of unequal length."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            found = {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError) as error:
+        raise InvalidInputError(f"cannot read the arrays in {str(path)!r}: {error}", path=str(path)) from error
+    counts = {len(tensor) if tensor.ndim else 0 for tensor in found.values()}
+    if len(counts) != 1 or counts == {0}:
+        raise InvalidInputError(
+            f"the arrays in {str(path)!r} must have one first dimension, which counts rows: "
+            + ", ".join(f"{name!r} {list(tensor.shape)}" for name, tensor in found.items()),
+            path=str(path),
+        )
+    texts = {name: tensor.astype(object) for name, tensor in found.items() if tensor.dtype.kind == "U"}
+    return Arrays(path.name, {**found, **texts}, counts.pop())

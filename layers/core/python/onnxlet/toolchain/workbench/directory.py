@@ -1,0 +1,133 @@
+"""Converted directories: `model.onnx`, its `model.onnx.data`, `draft.json`, `golden.json`, assets; all or nothing."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from onnxlet.errors import ExecutionError, InvalidInputError, RejectedModelError, UnavailableError
+from onnxlet.serving.golden import GoldenCase, decode_cases, encode_cases
+from onnxlet.values.manifest import Draft, canonical, digest
+
+MODEL = "model.onnx"
+DATA = "model.onnx.data"
+DRAFT = "draft.json"
+GOLDEN = "golden.json"
+FULL = 2**20
+"""Free bytes on a disk that is as good as full."""
+
+
+@contextmanager
+def new_directory(output: Path) -> Iterator[Path]:
+    """A directory to fill, which becomes `output` once the block ends well; an earlier conversion there is replaced.
+
+    Raises InvalidInputError if something stands there that is none.
+    """
+    replaces = output.exists()
+    if replaces and not (output / DRAFT).is_file() and (not output.is_dir() or any(output.iterdir())):
+        raise InvalidInputError(
+            f"{str(output)!r} exists and is no converted model: choose another place", path=str(output)
+        )
+    output.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}."))
+    try:
+        work.chmod(0o755)
+        filled = work / "new"
+        filled.mkdir()
+        yield filled
+        if replaces:
+            output.rename(work / "old")
+        filled.rename(output)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+@contextmanager
+def told_of_disks(*places: Path) -> Iterator[None]:
+    """Say what libraries hide: that a disk is full. Raises UnavailableError, as for what cannot be written."""
+    try:
+        yield
+    except (OSError, RejectedModelError, ExecutionError) as error:
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        for place in places:
+            folder = next(each for each in (place, *place.absolute().parents) if each.exists())
+            if full or shutil.disk_usage(folder).free < FULL:
+                raise UnavailableError(
+                    f"the disk of {str(folder)!r} is full, nothing was written: make room, or set TMPDIR elsewhere"
+                ) from error
+        if isinstance(error, OSError):
+            raise UnavailableError(
+                f"cannot write {str(places[-1])!r}: {error.strerror}; nothing was written"
+            ) from error
+        raise
+
+
+def source_digest(source: Path) -> str | None:
+    """The digest of a file, of what a directory holds, None where the source is neither."""
+    if source.is_dir():
+        files = sorted(file for file in source.rglob("*") if file.is_file())
+        return digest(canonical({str(file.relative_to(source)): _file_digest(file) for file in files}))
+    return _file_digest(source) if source.is_file() else None
+
+
+def graph_digest(directory: Path) -> str:
+    """The digest of the graph in a converted directory, and of its weights where these lie apart."""
+    files = (file for file in (directory / MODEL, directory / DATA) if file.is_file())
+    return digest(canonical({file.name: _file_digest(file) for file in files}))
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_draft(directory: Path, draft: Draft, cases: tuple[GoldenCase, ...]) -> None:
+    """Write everything but the graph."""
+    (directory / DRAFT).write_bytes(canonical(draft) + b"\n")
+    if draft.golden is not None:
+        (directory / draft.golden.path).write_bytes(encode_cases(cases))
+
+
+def assets_of(directory: Path, draft: Draft) -> dict[str, Path]:
+    """The assets in a converted directory, and the report on it.
+
+    Raises InvalidInputError if one is missing, or lies elsewhere.
+    """
+    names = draft.assets if draft.report is None else (*draft.assets, draft.report)
+    files = {name: directory / name for name in names}
+    for name, file in files.items():
+        if Path(name).name != name or not file.is_file():
+            raise InvalidInputError(f"{str(directory)!r} has no file {name!r}: convert the model again", asset=name)
+    return files
+
+
+def read_draft(directory: Path) -> tuple[Draft, tuple[GoldenCase, ...]]:
+    """The draft and golden cases in a converted directory. Raises InvalidInputError if it is none."""
+    try:
+        draft = msgspec.json.decode((directory / DRAFT).read_bytes(), type=Draft)
+        cases = decode_cases((directory / GOLDEN).read_bytes()) if draft.golden is not None else ()
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InvalidInputError(
+            f"{str(directory)!r} is no converted model: {_said(error)}; `onnxlet convert` makes one",
+            path=str(directory),
+        ) from error
+    if not (directory / MODEL).is_file():
+        raise InvalidInputError(f"{str(directory)!r} has no {MODEL}: convert the model again", path=str(directory))
+    return draft, cases
+
+
+def _said(error: Exception) -> str:
+    """What is wrong with a file of the directory."""
+    if not isinstance(error, OSError):
+        return str(error)
+    name = Path(error.filename).name
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return f"it has no {name}"
+    return f"its {name} cannot be read, {str(error.strerror).lower()}"

@@ -1,0 +1,110 @@
+"""A graph's answers to rows of named columns, what clients see of them, and how good they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from onnxlet.serving.engine import Engine
+from onnxlet.steps import columns_signature, columns_to_inputs, names_of
+from onnxlet.toolchain.workbench.metrics import exact
+from onnxlet.toolchain.workbench.task import Task, task_of
+from onnxlet.values.manifest import Steps
+from onnxlet.values.signature import Signature, TensorSpec
+from onnxlet.values.tensors import VARIABLE, Tensor, Tensors
+
+PREDICTION = "prediction"
+RECORDED = ("accuracy", "f1", "auc", "rmse", "mae", "r2")
+"""Metrics that a conversion records; a contract has more."""
+BATCH = 64
+"""Rows of tensors that are run at once: images and texts of more of them take much memory."""
+COLUMN_BATCH = 4096
+"""Rows of columns that are run at once."""
+
+
+def graph_inputs(engine: Engine, steps: Steps, columns: Tensors) -> Tensors:
+    """Columns of served datatypes as the graph's inputs. Raises InvalidInputError if they are not the model's."""
+    if steps.tabular is None:
+        return columns
+    return columns_to_inputs(steps.tabular, columns, engine.signature)
+
+
+def graph_answers(engine: Engine, steps: Steps, columns: Tensors) -> Tensors:
+    """The graph's own outputs for the columns; a classifier's as `label` (class values) and `probabilities`, or
+    `label_stage` and so on for each of its targets.
+
+    Raises ExecutionError, InvalidInputError as the engine does.
+    """
+    return answers_to(engine, steps, graph_inputs(engine, steps, columns))
+
+
+def answers_to(engine: Engine, steps: Steps, inputs: Tensors) -> Tensors:
+    """The graph's own outputs for its own inputs, as `renamed` names them. Raises as the engine does."""
+    size = BATCH if steps.tabular is None else COLUMN_BATCH
+    return renamed(steps, in_batches(engine.run, inputs, size))
+
+
+def in_batches(run: Callable[[Tensors], Tensors], inputs: Tensors, size: int = BATCH) -> Tensors:
+    """The answers to many rows, computed `size` rows at a time, which bounds memory and how long a run takes.
+
+    Inputs whose outputs do not count rows are run as they are.
+    """
+    rows = max(len(tensor) if tensor.ndim else 1 for tensor in inputs.values())
+    if rows <= size:
+        return run(inputs)
+    parts = []
+    for start in range(0, rows, size):
+        part = {name: tensor[start : start + size] for name, tensor in inputs.items()}
+        parts.append(run(part))
+        if any(tensor.shape[:1] != (min(size, rows - start),) for tensor in parts[-1].values()):
+            return run(inputs)
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def renamed(steps: Steps, outputs: Tensors) -> Tensors:
+    """A classifier's outputs, and a single other one, under common names; several others as they are."""
+    if not steps.targets:
+        return {PREDICTION: next(iter(outputs.values()))} if len(outputs) == 1 else outputs
+    answers = {}
+    for step in steps.targets:
+        names = names_of(step.target)
+        answers[names.label] = outputs[step.label]
+        if step.probabilities is not None:
+            answers[names.probabilities] = outputs[step.probabilities]
+    return answers
+
+
+def served_signature(graph: Signature, steps: Steps) -> Signature:
+    """What clients see once the steps stand around the graph."""
+    inputs = graph.inputs
+    if steps.tabular is not None and steps.tabular.input is None:
+        inputs = columns_signature(steps.tabular)
+    if not steps.targets:
+        return Signature(inputs=inputs, outputs=graph.outputs)
+    named = {spec.name: spec for spec in graph.outputs}
+    outputs = []
+    for step in steps.targets:
+        served = names_of(step.target)
+        datatype = "BYTES" if step.labels else named[step.label].datatype
+        outputs.append(TensorSpec(served.label, datatype, (VARIABLE,)))
+        if step.probabilities is not None:
+            probabilities = named[step.probabilities]
+            outputs += [
+                TensorSpec(served.probability, probabilities.datatype, (VARIABLE,)),
+                TensorSpec(served.probabilities, probabilities.datatype, probabilities.shape),
+            ]
+    return Signature(inputs=inputs, outputs=tuple(outputs))
+
+
+def measure(truth: Tensor | None, answers: Tensors, steps: Steps) -> dict[str, float]:
+    """Metrics of the answers against the truth, of several targets their means; none without it.
+
+    Raises InvalidInputError where they cannot be told.
+    """
+    if truth is None:
+        return {}
+    task = task_of(steps, answers, truth) if steps.targets else Task("regression")
+    measures = task.measures(answers, truth, answers)
+    measured = {} if measures is None else exact(measures, len(truth))
+    return {name: value for name, value in measured.items() if name in RECORDED}

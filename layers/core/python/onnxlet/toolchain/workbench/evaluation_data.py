@@ -1,0 +1,95 @@
+"""Evaluation data: the rows of a file as a converted model's inputs, the truth about them, and columns to slice by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from onnxlet.errors import InvalidInputError
+from onnxlet.serving.engine import Engine, OnnxEngine, load_engine
+from onnxlet.toolchain.workbench.arrays import Arrays, read_data
+from onnxlet.toolchain.workbench.directory import source_digest
+from onnxlet.toolchain.workbench.evaluation import graph_inputs
+from onnxlet.toolchain.workbench.reference import Reference, read_reference
+from onnxlet.toolchain.workbench.slices import Slicing, slicing_of
+from onnxlet.toolchain.workbench.table import Table, Targets, quoted, truth_of
+from onnxlet.values.manifest import Draft
+from onnxlet.values.tensors import Tensor, Tensors
+
+RUN_DEADLINE = 600.0
+"""Seconds of a run, which ends only what would never end by itself."""
+
+
+@dataclass(frozen=True)
+class EvaluationData:
+    """Graph inputs, the truth about them where it is known, and what was answered to them at conversion."""
+
+    path: Path
+    inputs: Tensors
+    rows: int
+    truth: Tensor | None
+    digest: str
+    cells: Table | Arrays
+    reference: Reference | None
+    """None if the model was converted with other data, or with none."""
+
+    def slicings(self, columns: Sequence[str]) -> list[Slicing]:
+        """The rows cut by each of the columns. Raises InvalidInputError for a column that is not there."""
+        return [self._slicing(column) for column in columns]
+
+    def _slicing(self, column: str) -> Slicing:
+        cells = self.cells
+        texts = cells.column(column)
+        numeric = cells.is_numeric(column) if isinstance(cells, Table) else cells.columns[column].dtype.kind != "O"
+        return slicing_of(column, texts, cells.numbers(column) if numeric else None)
+
+
+def read_evaluation_data(directory: Path, draft: Draft, engine: Engine, data: Path, target: Targets) -> EvaluationData:
+    """The rows of `data` for the model in a converted directory.
+
+    Raises InvalidInputError for columns that do not fit the model, a target that holds no truth, and data that only the
+    framework can read and did not read at conversion.
+    """
+    cells = read_data(data)
+    digest = source_digest(data) or ""
+    kept = read_reference(directory)
+    reference = kept if kept is not None and kept.data_digest == digest else None
+    truth = truth_of(cells, target, [(step.classes, step.labels) for step in draft.steps.targets])
+    inputs = reference.inputs if reference and reference.inputs else _inputs(draft, engine, cells)
+    return EvaluationData(data, inputs, cells.rows, truth, digest, cells, reference)
+
+
+def opened(graph: Path, *, threads: int = 1, optimized: bool = False) -> OnnxEngine:
+    """The graph, to be measured: patiently, for nobody waits for an answer, and the machine may be busy.
+
+    `optimized` ones are not optimized again. Raises RejectedModelError.
+    """
+    return load_engine(graph, threads=threads, optimized=optimized, run_deadline=RUN_DEADLINE)
+
+
+def _inputs(draft: Draft, engine: Engine, cells: Table | Arrays) -> Tensors:
+    tabular = draft.steps.tabular
+    if tabular is not None:
+        if not isinstance(cells, Table):
+            raise InvalidInputError(f"the model reads columns, {cells.name!r} holds arrays: give --data a CSV file")
+        missing = [column.name for column in tabular.columns if column.name not in cells.columns]
+        if missing:
+            raise InvalidInputError(
+                f"{cells.name!r} lacks the columns {quoted(missing)} of the model; it has {quoted(cells.columns)}",
+                missing=missing,
+            )
+        columns = {column.name: cells.tensor(column.name, column.datatype) for column in tabular.columns}
+        return graph_inputs(engine, draft.steps, columns)
+    if not isinstance(cells, Arrays):
+        raise InvalidInputError(
+            f"only the framework can read {cells.name!r} for a model without named columns: convert the model with it, "
+            "or give --data a .npz file with an array for each input"
+        )
+    missing = [spec.name for spec in engine.signature.inputs if spec.name not in cells.columns]
+    if missing:
+        raise InvalidInputError(
+            f"{cells.name!r} lacks arrays for the inputs {quoted(missing)}; it has {quoted(cells.columns)}",
+            missing=missing,
+        )
+    return {spec.name: cells.columns[spec.name].astype(spec.type.numpy, copy=False) for spec in engine.signature.inputs}

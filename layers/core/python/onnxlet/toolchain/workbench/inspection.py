@@ -1,0 +1,183 @@
+"""Look into an ONNX file without running it: domains, types, and where its weights lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+from onnxlet.errors import RejectedModelError
+from onnxlet.values.datatypes import DATATYPES
+
+DOMAINS = ("ai.onnx", "ai.onnx.ml", "com.microsoft")
+"""The operators that are allowed; com.microsoft is what ONNX Runtime's optimizer writes."""
+INTEGER_OPERATORS = {
+    "ConvInteger",
+    "DequantizeLinear",
+    "DynamicQuantizeLinear",
+    "MatMulInteger",
+    "MatMulNBits",
+    "QLinearConv",
+    "QLinearMatMul",
+}
+"""Which compute, or may be made to compute, with 8-bit integers."""
+MOST_PROTOBUF = 2**31 - 1
+"""Bytes that protobuf can read."""
+
+_KINDS = {
+    onnx.TensorProto.DataType.Value(datatype.onnx.removeprefix("tensor(").removesuffix(")").upper()): name
+    for name, datatype in DATATYPES.items()
+}
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """What an ONNX file says of itself."""
+
+    producer: str
+    producer_version: str
+    opset: dict[str, int]
+    weights: tuple[Path, ...]
+    """Files that its weights lie in, apart from itself."""
+    size: int
+    """Bytes of the file and of those."""
+    quantized: bool
+    """It computes with 8-bit integers."""
+    halves: bool
+    """Weights are stored as float16 and cast."""
+
+
+def inspect(path: Path) -> Inspected:
+    """Read the file's structure. Raises RejectedModelError for what will not be published."""
+    size = path.stat().st_size
+    if size > MOST_PROTOBUF:
+        raise RejectedModelError(
+            f"{path.name!r} has {size} bytes, more than the 2 GB that an ONNX file may have: save its weights apart "
+            "with onnx.save_model(model, path, save_as_external_data=True)",
+            size=size,
+        )
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except (DecodeError, ValueError, OSError) as error:
+        raise RejectedModelError(f"{path.name!r} is no ONNX file, or not all of it: {error}") from error
+    if not model.graph.node or not model.graph.output:
+        raise RejectedModelError(f"{path.name!r} holds no graph with nodes and outputs")
+    _check_domains(model)
+    _check_types(model.graph)
+    weights = _weight_files(model, path.parent)
+    used = {node.domain or "ai.onnx" for node in _nodes(model)}
+    return Inspected(
+        producer=model.producer_name,
+        producer_version=model.producer_version,
+        opset={e.domain or "ai.onnx": e.version for e in model.opset_import if (e.domain or "ai.onnx") in used},
+        weights=weights,
+        size=size + sum(file.stat().st_size for file in weights),
+        quantized=any(node.op_type in INTEGER_OPERATORS for node in _nodes(model)),
+        halves=holds_halves(model),
+    )
+
+
+def holds_halves(model: onnx.ModelProto) -> bool:
+    """Whether weights are stored as float16 and cast to float32 where they are read."""
+    halves = {weight.name for weight in model.graph.initializer if weight.data_type == onnx.TensorProto.FLOAT16}
+    return any(node.op_type == "Cast" and node.input[0] in halves for node in model.graph.node)
+
+
+def _check_domains(model: onnx.ModelProto) -> None:
+    used = {node.domain or "ai.onnx" for node in _nodes(model)} | {f.domain or "ai.onnx" for f in model.functions}
+    foreign = sorted(used - set(DOMAINS))
+    if foreign:
+        local = {function.domain for function in model.functions}
+        hint = (
+            "inline its functions with onnx.inliner.inline_local_functions"
+            if local.intersection(foreign)
+            else "export the model with standard operators"
+        )
+        raise RejectedModelError(
+            f"the graph uses operators of the domains {', '.join(map(repr, foreign))}; only "
+            f"{', '.join(map(repr, DOMAINS))} are served: {hint}",
+            domains=foreign,
+        )
+
+
+def _check_types(graph: onnx.GraphProto) -> None:
+    for kind, values in (("input", graph.input), ("output", graph.output)):
+        for value in values:
+            if not value.type.HasField("tensor_type"):
+                said = value.type.WhichOneof("value") or "no type"
+                raise RejectedModelError(
+                    f"{kind} {value.name!r} is a {said.removesuffix('_type')}, and only tensors are served; a "
+                    "scikit-learn converter gives them with zipmap off",
+                    name=value.name,
+                )
+            if value.type.tensor_type.elem_type not in _KINDS:
+                said = onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)
+                raise RejectedModelError(
+                    f"{kind} {value.name!r} has elements of type {said}, which no protocol here carries: cast it in "
+                    f"the graph to one of {', '.join(DATATYPES)}",
+                    name=value.name,
+                )
+
+
+def _weight_files(model: onnx.ModelProto, folder: Path) -> tuple[Path, ...]:
+    """The files of external tensors. Raises RejectedModelError unless each is a plain file below the model's folder."""
+    files: dict[Path, None] = {}
+    for tensor in _tensors(model):
+        if tensor.data_location != onnx.TensorProto.EXTERNAL:
+            continue
+        said = {entry.key: entry.value for entry in tensor.external_data}
+        file = _inside(folder, said.get("location", ""))
+        files[file] = None
+        try:
+            end = int(said.get("offset", 0)) + int(said.get("length", 0))
+        except ValueError as error:
+            raise RejectedModelError(f"tensor {tensor.name!r} lies at no place in its file: {error}") from error
+        if end > file.stat().st_size:
+            raise RejectedModelError(f"{file.name!r} is shorter than the graph says: it was cut off")
+    return tuple(files)
+
+
+def _inside(folder: Path, location: str) -> Path:
+    relative = PurePosixPath(location)
+    if not location or relative.is_absolute() or ".." in relative.parts or "\\" in location or "\0" in location:
+        raise RejectedModelError(
+            f"the graph's weights lie at {location!r}; they must lie in the model's own folder", location=location
+        )
+    file = folder.joinpath(*relative.parts)
+    links = [
+        part for part in (file, *file.parents) if part.is_relative_to(folder) and part != folder and part.is_symlink()
+    ]
+    if links:
+        raise RejectedModelError(f"the graph's weights lie behind a symbolic link, {location!r}", location=location)
+    if not file.is_file():
+        raise RejectedModelError(f"the graph's weights {location!r} are not there", location=location)
+    return file
+
+
+def _nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
+    """Every node: of the graph, of graphs within nodes, of local functions."""
+    waiting = [*model.graph.node, *(node for function in model.functions for node in function.node)]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for attribute in node.attribute:
+            for graph in (attribute.g, *attribute.graphs):
+                waiting.extend(graph.node)
+
+
+def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """Every tensor that the file holds or points to."""
+    graphs = [model.graph]
+    for node in _nodes(model):
+        for attribute in node.attribute:
+            yield from (attribute.t, *attribute.tensors)
+            for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+                yield from (sparse.values, sparse.indices)
+            graphs.extend((attribute.g, *attribute.graphs))
+    for graph in graphs:
+        yield from graph.initializer
+        for sparse in graph.sparse_initializer:
+            yield from (sparse.values, sparse.indices)

@@ -1,0 +1,238 @@
+"""Metrics of answers against the truth, of many weightings of the rows at once: a bootstrap's resamples are such.
+
+`weights` [rows, resamples] count how often each resample has a row; a measure is [resamples], NaN where it cannot be
+told. The areas under curves, F1 and R squared are scikit-learn's; the calibration error is that of the label's own
+probability over 15 bins of equal width (Guo et al. 2017, On Calibration of Modern Neural Networks).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from onnxlet.values.tensors import Tensor, Tensors
+
+Measures = Callable[[Tensor], Tensors]
+"""Measures [resamples] by name, of weights [rows, resamples]."""
+
+CALIBRATION_BINS = 15
+AREAS_OF_MANY = 5
+"""Of so many resamples one has its areas under the curves of more than two classes told, which take a while."""
+
+
+def positions(values: Tensor, classes: Tensor) -> Tensor:
+    """Where each value stands among the classes; -1 for one that is none."""
+    place = {value: index for index, value in enumerate(classes.tolist())}
+    return np.array([place.get(value, -1) for value in values.ravel().tolist()], dtype=np.int64)
+
+
+class ClassificationMeasures:
+    """Accuracy, F1 (of the second of two classes, if there are rows of it, else the mean), area under the curve and
+    calibration error.
+
+    `truth` and `label` are positions among the classes.
+    """
+
+    def __init__(self, truth: Tensor, label: Tensor, probabilities: Tensor | None, classes: int) -> None:
+        self._right = truth == label
+        self._classes = classes
+        self._truth = _Groups(truth, classes)
+        self._found = _Groups(np.where(self._right, truth, -1), classes)
+        self._label = _Groups(label, classes)
+        self._probabilities = probabilities
+        if probabilities is not None:
+            scores = probabilities.astype(np.float64)
+            confidence = _confidence(scores, label)
+            self._gap = (self._right - confidence)[:, None]
+            self._bins = _Groups(_bins(confidence), CALIBRATION_BINS)
+            self._areas = _areas_of(truth, scores)
+
+    def __call__(self, weights: Tensor) -> Tensors:
+        """The measures of these weights."""
+        total = weights.sum(axis=0, dtype=np.float64)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            measured = {"accuracy": _sum(weights, self._right) / total, "f1": self._f1(weights)}
+            if self._probabilities is not None:
+                measured["auc"] = self._auc(weights)
+                gaps = self._bins.sums(weights * self._gap.astype(weights.dtype))
+                measured["calibration_error"] = np.abs(gaps).sum(axis=0) / total
+        return measured
+
+    def recalls(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Per class: its rows, its sensitivity and its specificity; NaN where there are no rows to tell by."""
+        one = np.ones((len(self._right), 1))
+        support, found, predicted = (groups.sums(one)[:, 0] for groups in (self._truth, self._found, self._label))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return support, found / support, 1 - (predicted - found) / (len(one) - support)
+
+    def _f1(self, weights: Tensor) -> Tensor:
+        marked = self._truth.sums(weights) + self._label.sums(weights)
+        found = self._found.sums(weights)
+        f1 = np.divide(2 * found, marked, out=np.zeros_like(found), where=marked > 0)
+        if self._classes == 2:  # noqa: PLR2004
+            return np.where(self._truth.sums(weights)[1] > 0, f1[1], np.nan)
+        mean: Tensor = f1.mean(axis=0)
+        return mean
+
+    def _auc(self, weights: Tensor) -> Tensor:
+        """That of the second of two classes, else the mean of those of each class against the rest."""
+        if len(self._areas) < 2:  # noqa: PLR2004 - two classes have one curve
+            return self._areas[0](weights) if self._areas else np.full(weights.shape[1], np.nan)
+        some = weights[:, ::AREAS_OF_MANY]
+        told: Tensor = np.mean([area(some) for area in self._areas], axis=0)
+        return told
+
+
+class RegressionMeasures:
+    """Root mean squared error, mean absolute error and R squared."""
+
+    def __init__(self, truth: Tensor, prediction: Tensor) -> None:
+        truth, prediction = truth.astype(np.float64).ravel(), prediction.astype(np.float64).ravel()
+        self._away = truth - prediction
+        # centred first, so that the squares do not drown the differences
+        self._centred = truth - truth.mean()
+
+    def __call__(self, weights: Tensor) -> Tensors:
+        """The measures of these weights."""
+        total = weights.sum(axis=0, dtype=np.float64)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            squared = _sum(weights, self._away**2)
+            around = _sum(weights, self._centred**2) - _sum(weights, self._centred) ** 2 / total
+            varies = (around > 1e-12 * (self._centred**2).sum()) & (total > 1)
+            return {
+                "rmse": np.sqrt(squared / total),
+                "mae": _sum(weights, np.abs(self._away)) / total,
+                "r2": 1 - squared / np.where(varies, around, np.nan),
+            }
+
+
+class TogetherMeasures:
+    """The means of what each of several targets is measured by, and the targets' own under names that end with theirs.
+
+    A mean cannot be told where one of them cannot.
+    """
+
+    def __init__(self, targets: Mapping[str, Measures]) -> None:
+        self._targets = targets
+
+    def __call__(self, weights: Tensor) -> Tensors:
+        """The measures of these weights."""
+        told = {target: measures(weights) for target, measures in self._targets.items()}
+        first, *others = told.values()
+        shared = [name for name in first if all(name in other for other in others)]
+        means = {name: _mean([one[name] for one in told.values()]) for name in shared}
+        each = {of_target(name, target): one[name] for name in shared for target, one in told.items()}
+        return means | each
+
+
+def _mean(values: Sequence[Tensor]) -> Tensor:
+    """The mean of what was told of the same resamples: of some of them where one was told of no more."""
+    fewest = min(map(len, values))
+    mean: Tensor = np.mean([each if len(each) == fewest else each[::AREAS_OF_MANY] for each in values], axis=0)
+    return mean
+
+
+def of_target(metric: str, target: str) -> str:
+    """What a metric of one of several targets is called."""
+    return f"{metric}_{target}" if target else metric
+
+
+class MeanMeasure:
+    """The mean of one value per row."""
+
+    def __init__(self, name: str, values: Tensor) -> None:
+        self._name, self._values = name, values
+
+    def __call__(self, weights: Tensor) -> Tensors:
+        """The measure of these weights."""
+        return {self._name: _sum(weights, self._values) / weights.sum(axis=0, dtype=np.float64)}
+
+
+def exact(measures: Measures, rows: int) -> dict[str, float]:
+    """The measures of the rows as they are; those that cannot be told are left out."""
+    measured = {name: float(value[0]) for name, value in measures(np.ones((rows, 1))).items()}
+    return {name: value for name, value in measured.items() if np.isfinite(value)}
+
+
+def confidence_of(label: Tensor, probabilities: Tensor) -> Tensor:
+    """The probability of each row's own label, which is a position among the classes."""
+    return _confidence(probabilities.astype(np.float64), label)
+
+
+def calibration_curve(right: Tensor, confidence: Tensor) -> list[tuple[float, float, int]]:
+    """Mean probability of the label, share of right labels and rows, by bin of that probability."""
+    bins = _bins(confidence)
+    inside = [bins == each for each in np.unique(bins)]
+    return [(float(confidence[rows].mean()), float(right[rows].mean()), int(rows.sum())) for rows in inside]
+
+
+class _Groups:
+    """Rows by group; those of group -1 are in none."""
+
+    def __init__(self, groups: Tensor, count: int) -> None:
+        order = np.argsort(groups, kind="stable")
+        self._order = order[groups[order] >= 0]
+        self._present, self._starts = np.unique(groups[self._order], return_index=True)
+        self._count = count
+
+    def sums(self, weights: Tensor) -> Tensor:
+        """The weights summed by group: [groups, resamples]."""
+        sums = np.zeros((self._count, weights.shape[1]))
+        if len(self._order):
+            sums[self._present] = np.add.reduceat(weights[self._order], self._starts, axis=0)
+        return sums
+
+
+class _Area:
+    """The area under a curve: the share of pairs of a positive and a negative row that the score ranks right.
+
+    Equal scores count half.
+    """
+
+    def __init__(self, positive: Tensor, score: Tensor) -> None:
+        self._positive, negative = np.flatnonzero(positive), np.flatnonzero(~positive)
+        self._negative = negative[np.argsort(score[negative], kind="stable")]
+        ranked = score[self._negative]
+        self._below = np.searchsorted(ranked, score[self._positive], side="left")
+        self._reached = np.searchsorted(ranked, score[self._positive], side="right")
+        self._ties = bool((self._below != self._reached).any())
+
+    def __call__(self, weights: Tensor) -> Tensor:
+        beaten = np.zeros((len(self._negative) + 1, weights.shape[1]), dtype=weights.dtype)
+        np.cumsum(weights[self._negative], axis=0, out=beaten[1:])
+        positive = weights[self._positive]
+        won = np.einsum("ij,ij->j", positive, beaten[self._below], dtype=np.float64)
+        if self._ties:
+            won = (won + np.einsum("ij,ij->j", positive, beaten[self._reached], dtype=np.float64)) / 2
+        area: Tensor = won / (positive.sum(axis=0, dtype=np.float64) * beaten[-1])
+        return area
+
+
+def _areas_of(truth: Tensor, scores: Tensor) -> list[_Area]:
+    """One curve for two classes, one each for more of them; none if a class has no rows, or a score is no number."""
+    classes = scores.shape[1]
+    if len(np.unique(truth)) < max(classes, 2) or not np.isfinite(scores).all():
+        return []
+    if classes == 2:  # noqa: PLR2004
+        return [_Area(truth == 1, scores[:, 1])]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scores = scores / scores.sum(axis=1, keepdims=True)
+    return [_Area(truth == each, scores[:, each]) for each in range(classes)]
+
+
+def _sum(weights: Tensor, values: Tensor) -> Tensor:
+    total: Tensor = values.astype(weights.dtype) @ weights
+    return total.astype(np.float64)
+
+
+def _confidence(scores: Tensor, label: Tensor) -> Tensor:
+    """The probability of each row's own label; 0 for a label that is no class."""
+    held = np.where(label >= 0, scores[np.arange(len(label)), np.maximum(label, 0)], 0.0)
+    clipped: Tensor = np.clip(np.nan_to_num(held), 0.0, 1.0)
+    return clipped
+
+
+def _bins(confidence: Tensor) -> Tensor:
+    bins: Tensor = np.minimum((confidence * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+    return bins

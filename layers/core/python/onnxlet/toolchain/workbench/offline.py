@@ -1,0 +1,54 @@
+"""Offline optimization: what ONNX Runtime does to a graph when it loads it, done once and written down."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from onnxlet.errors import RejectedModelError
+from onnxlet.serving.engine import FOREIGN
+from onnxlet.values.signature import TensorSpec
+
+DATA_SUFFIX = ".data"
+SMALLEST_APART = 1024
+"""Bytes of a weight from which on it lies apart from the graph."""
+
+
+def save_optimized(source: Path, destination: Path, *, weights_apart: bool, optimize: bool) -> None:
+    """Write the graph as ONNX Runtime optimizes it for any CPU, or only as it reads it.
+
+    With `weights_apart` its weights go into one file beside it. The level is ENABLE_EXTENDED: ENABLE_ALL would tie the
+    file to this machine's instructions. Raises RejectedModelError.
+    """
+    import onnxruntime  # after the engine, which silences its telemetry
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    levels = onnxruntime.GraphOptimizationLevel
+    options.graph_optimization_level = levels.ORT_ENABLE_EXTENDED if optimize else levels.ORT_DISABLE_ALL
+    options.optimized_model_filepath = str(destination)
+    if weights_apart:
+        options.add_session_config_entry(
+            "session.optimized_model_external_initializers_file_name", destination.name + DATA_SUFFIX
+        )
+        options.add_session_config_entry(
+            "session.optimized_model_external_initializers_min_size_in_bytes", str(SMALLEST_APART)
+        )
+    try:
+        onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"], enable_fallback=0)
+    except FOREIGN as error:
+        raise RejectedModelError(f"ONNX Runtime does not optimize this graph: {error}") from error
+
+
+def declare_outputs(path: Path, outputs: Sequence[TensorSpec]) -> None:
+    """Write the outputs' shapes into the file at `path`; weights that lie apart stay where they are."""
+    import onnx
+
+    from onnxlet.toolchain.workbench.graphs import declare_shape
+
+    model = onnx.load(path, load_external_data=False)
+    shapes = {spec.name: spec.shape for spec in outputs}
+    for value in model.graph.output:
+        declare_shape(value, shapes[value.name])
+    path.write_bytes(model.SerializeToString())

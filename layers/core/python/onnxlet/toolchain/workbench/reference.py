@@ -1,0 +1,85 @@
+"""Reference answers: what a model itself, and the graph made of it, answered to the evaluation data when converted.
+
+They lie as `reference.npz` in a converted directory, so that later comparisons need neither the framework nor its file,
+and are never published. The file names the digest of the data that it belongs to. Of models without named columns it
+keeps the graph's inputs too, for only the framework may know how the data becomes such.
+"""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from onnxlet.errors import InvalidInputError
+from onnxlet.values.tensors import Tensor, Tensors
+
+REFERENCE = "reference.npz"
+SOURCE = "source"
+ONNX = "onnx"
+LARGEST = 2**30
+"""Bytes of answers and inputs that are kept."""
+_INPUTS = "inputs"
+_DIGEST = "data_digest"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Answers by stage to the rows of one file, and the graph's inputs where the file does not hold them itself."""
+
+    data_digest: str
+    stages: Mapping[str, Tensors]
+    inputs: Tensors = field(default_factory=dict)
+
+
+def write_reference(directory: Path, reference: Reference) -> None:
+    """Keep the answers in a converted directory, unless they are too large to."""
+    parts = {_INPUTS: reference.inputs, **reference.stages}
+    arrays = {f"{part}/{name}": _plain(tensor) for part, tensors in parts.items() for name, tensor in tensors.items()}
+    if sum(array.nbytes for array in arrays.values()) <= LARGEST:
+        with (directory / REFERENCE).open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **{_DIGEST: np.array(reference.data_digest)}, **arrays)
+
+
+def read_reference(directory: Path) -> Reference | None:
+    """The answers that were kept in a converted directory; None if there are none.
+
+    Raises InvalidInputError for a file that is damaged.
+    """
+    path = directory / REFERENCE
+    if not path.is_file():
+        return None
+    parts: dict[str, dict[str, Tensor]] = {_INPUTS: {}}
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            digest = str(file[_DIGEST])
+            for key in file.files:
+                part, found, name = key.partition("/")
+                if found:
+                    parts.setdefault(part, {})[name] = _objects(file[key])
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise InvalidInputError(
+            f"{str(path)!r} is damaged ({error}): convert the model again", path=str(path)
+        ) from error
+    inputs = parts.pop(_INPUTS)
+    return Reference(digest, parts, inputs)
+
+
+def carry_reference(directory: Path, output: Path) -> None:
+    """Take the reference answers along into a directory that is made of another one."""
+    if (directory / REFERENCE).is_file():
+        shutil.copyfile(directory / REFERENCE, output / REFERENCE)
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    """Texts as numpy can write them without pickling."""
+    return tensor.astype(np.str_) if tensor.dtype.kind == "O" else tensor
+
+
+def _objects(tensor: Tensor) -> Tensor:
+    return tensor.astype(object) if tensor.dtype.kind == "U" else tensor

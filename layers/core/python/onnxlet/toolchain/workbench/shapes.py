@@ -1,0 +1,58 @@
+"""Shapes as they are: what the outputs really have, whatever the file declares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from onnxlet.errors import ExecutionError, InvalidInputError
+from onnxlet.serving.engine import Engine
+from onnxlet.values.signature import TensorSpec
+from onnxlet.values.tensors import VARIABLE, Tensor, Tensors
+
+
+def observed_outputs(engine: Engine, inputs: Tensors) -> tuple[TensorSpec, ...]:
+    """The outputs with the shapes they have for these inputs, and free dimensions where they change with the inputs'.
+
+    What the file declares is kept where nothing contradicts it.
+    """
+    runs = list(_runs(engine, inputs))
+    return tuple(
+        TensorSpec(spec.name, spec.datatype, _shape(spec.shape, [run[spec.name].shape for run in runs]))
+        for spec in engine.signature.outputs
+    )
+
+
+def _runs(engine: Engine, inputs: Tensors) -> Iterator[Tensors]:
+    """Answers to the inputs, and to longer ones: along the first free dimensions, then along all."""
+    yield engine.run(inputs)
+    free = {
+        spec.name: [axis for axis, size in enumerate(spec.shape) if size == VARIABLE]
+        for spec in engine.signature.inputs
+    }
+    if not any(free.values()):
+        return
+    for axes in ({name: axes[:1] if axes[:1] == [0] else [] for name, axes in free.items()}, free):
+        longer = {name: _doubled(tensor, axes[name]) for name, tensor in inputs.items()}
+        try:
+            yield engine.run(longer)
+        except (ExecutionError, InvalidInputError):
+            # a graph may well take fewer sizes than it declares
+            continue
+
+
+def _doubled(tensor: Tensor, axes: list[int]) -> Tensor:
+    for axis in axes:
+        tensor = np.concatenate([tensor, tensor], axis=axis)
+    return tensor
+
+
+def _shape(declared: tuple[int, ...], seen: list[tuple[int, ...]]) -> tuple[int, ...]:
+    if any(len(shape) != len(seen[0]) for shape in seen):
+        return declared
+    observed = tuple(sizes[0] if len(set(sizes)) == 1 else VARIABLE for sizes in zip(*seen, strict=True))
+    if len(declared) != len(observed):
+        # undeclared, or wrongly: a first dimension of one row says nothing
+        return observed
+    return tuple(d if d in (o, VARIABLE) else o for d, o in zip(declared, observed, strict=True))

@@ -1,0 +1,220 @@
+"""Tables: named columns of text cells, read from a CSV file with a header, and the tensors that they stand for."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from onnxlet.batch.formats.not_csv import encoding_of, separator_of
+from onnxlet.errors import InvalidInputError
+from onnxlet.values.tensors import DATATYPES, Tensor
+
+Targets = str | Sequence[str] | None
+"""The columns that a model predicts, in its own order; a text is one of them."""
+
+MOST_NAMES = 12
+"""So many are listed in a message."""
+FIRST_ROWS = 100
+"""So many tell whether cells are separated by something else than commas."""
+_BOOLEANS = {"true": 1.0, "false": 0.0}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows as text cells by column, in the file's order; numbers without the spaces around them, texts as they are."""
+
+    name: str
+    columns: dict[str, list[str]]
+    rows: int
+
+    def column(self, name: str) -> list[str]:
+        """The cells of one column. Raises InvalidInputError if there is none of this name."""
+        try:
+            return self.columns[name]
+        except KeyError:
+            raise InvalidInputError(
+                f"{self.name!r} has no column {name!r}; it has {quoted(self.columns)}", column=name
+            ) from None
+
+    def is_numeric(self, name: str) -> bool:
+        """Whether every cell of the column is a number, True, False or empty."""
+        return all(_is_number(cell) for cell in self.column(name) if cell)
+
+    def holds_numbers(self, name: str) -> bool:
+        """Whether some cell of the column is a number, or none says anything: a column of numbers, good or bad."""
+        told = [cell for cell in self.column(name) if cell]
+        return not told or any(map(_is_number, told))
+
+    def booleans(self, names: Iterable[str]) -> frozenset[str]:
+        """Those of the columns in which every cell is True or False."""
+        return frozenset(name for name in names if all(cell.lower() in _BOOLEANS for cell in self.column(name)))
+
+    def numbers(self, name: str) -> Tensor:
+        """The column as float64; empty cells are NaN, True is 1. Raises InvalidInputError for a cell that is none."""
+        numbers = np.empty(self.rows, dtype=np.float64)
+        for row, cell in enumerate(self.column(name)):
+            if cell and not _is_number(cell):
+                raise InvalidInputError(
+                    f"row {row + 1} of column {name!r} holds {cell!r}, which is no number", column=name, row=row + 1
+                )
+            numbers[row] = _number(cell) if cell else math.nan
+        return numbers
+
+    def tensor(self, name: str, datatype: str) -> Tensor:
+        """The column as a tensor [rows] of `datatype`. Raises InvalidInputError for cells that are none."""
+        if DATATYPES[datatype].kind == "s":
+            return np.array(self.column(name), dtype=object)
+        numbers = self.numbers(name)
+        if DATATYPES[datatype].kind == "b" and not np.isin(numbers, (0, 1)).all():
+            raise InvalidInputError(f"column {name!r} must hold true or false in every row", column=name)
+        if DATATYPES[datatype].kind == "i" and not (numbers == np.floor(numbers)).all():
+            raise InvalidInputError(f"column {name!r} must hold whole numbers", column=name)
+        return numbers.astype(DATATYPES[datatype].numpy)
+
+
+def read_table(path: Path) -> Table:
+    """Read a CSV file with a header. Raises InvalidInputError where it is none: no header, ragged rows, no rows."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            lines = [line for line in csv.reader(file, strict=True) if line]
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(
+            f"cannot read the data {str(path)!r} as CSV: {encoding_of(error.object) or error}", path=str(path)
+        ) from error
+    except (OSError, csv.Error) as error:
+        raise InvalidInputError(f"cannot read the data {str(path)!r} as CSV: {error}", path=str(path)) from error
+    if len(lines) < 2:  # noqa: PLR2004 - a header and a row
+        raise InvalidInputError(f"{str(path)!r} needs a header line and at least one row", path=str(path))
+    header, *rows = lines
+    other = encoding_of("".join(header).encode()) or separator_of(header, map(",".join, rows[:FIRST_ROWS]))
+    if other is not None:
+        raise InvalidInputError(f"cannot read the data {str(path)!r} as CSV: {other}", path=str(path))
+    if len(set(header)) != len(header):
+        doubled = sorted({name for name in header if header.count(name) > 1})
+        raise InvalidInputError(f"{str(path)!r} names columns twice: {quoted(doubled)}", path=str(path))
+    for number, row in enumerate(rows, start=1):
+        if len(row) != len(header):
+            raise InvalidInputError(
+                f"row {number} of {str(path)!r} has {len(row)} cells, its header {len(header)}", row=number
+            )
+    columns = {name: [_cell(row[index]) for row in rows] for index, name in enumerate(header)}
+    return Table(path.name, columns, len(rows))
+
+
+class Cells(Protocol):
+    """What a target column is read from."""
+
+    def column(self, name: str) -> list[str]:
+        """The cells of one column. Raises InvalidInputError if there is none of this name."""
+
+    def numbers(self, name: str) -> Tensor:
+        """The column as float64. Raises InvalidInputError for a cell that is no number."""
+
+
+def targets_of(targets: Targets) -> tuple[str, ...]:
+    """The targets' names. Raises InvalidInputError for one that is named twice."""
+    names = (targets,) if isinstance(targets, str) else tuple(targets or ())
+    if len(set(names)) != len(names):
+        raise InvalidInputError(f"targets are named twice: {quoted(sorted(names))}")
+    return names
+
+
+Classes = tuple[Sequence[int | str] | None, Sequence[str]]
+"""A target's class values, None for numbers, and their names if they have such."""
+
+
+def truth_of(table: Cells, targets: Targets, classes: Sequence[Classes]) -> Tensor | None:
+    """The target columns: [rows] of one, [rows, targets] of several, None of none.
+
+    `classes` are a classifier's, target by target. Raises InvalidInputError for other targets than it has, and for
+    cells that are neither class values nor their labels, or no numbers.
+    """
+    names = targets_of(targets)
+    if not names:
+        return None
+    if classes and len(classes) != len(names):
+        raise InvalidInputError(
+            f"the model predicts {counted(len(classes), 'target')}, {quoted(names)} is named with --target: name each, "
+            "in the model's own order"
+        )
+    each = classes or [(None, ())] * len(names)
+    columns = [_truth(table, name, *known) for name, known in zip(names, each, strict=True)]
+    return columns[0] if len(columns) == 1 else np.stack(columns, axis=1)
+
+
+def _truth(table: Cells, target: str, classes: Sequence[int | str] | None, labels: Sequence[str]) -> Tensor:
+    if classes is None:
+        truth = table.numbers(target)
+        if np.isnan(truth).any():
+            rows = np.flatnonzero(np.isnan(truth)) + 1
+            raise InvalidInputError(
+                f"the target {target!r} is empty in {len(rows)} of {len(truth)} rows, first in row {rows[0]}: leave "
+                "out the rows that nobody labelled",
+                target=target,
+            )
+        return truth
+    empty = [row for row, cell in enumerate(table.column(target), start=1) if not cell]
+    if empty and "" not in classes:
+        raise InvalidInputError(
+            f"the target {target!r} is empty in {len(empty)} of {len(table.column(target))} rows, first in row "
+            f"{empty[0]}: leave out the rows that nobody labelled",
+            target=target,
+        )
+    values: dict[str, int | str] = {str(value): value for value in classes}
+    if tuple(classes) == (0, 1):
+        values |= {"False": 0, "True": 1}
+    values |= dict(zip(labels, classes, strict=False))
+    cells = [cell if cell in values else _whole(cell) for cell in table.column(target)]
+    unknown = sorted(set(cells) - values.keys())
+    if unknown:
+        known = quoted(map(str, [*classes, *(label for label in labels if label not in classes)]))
+        unnamed = not labels and len(unknown) == len(set(cells)) == len(classes)
+        advice = "; if these name them, convert or ship with --labels and the names in this order" if unnamed else ""
+        raise InvalidInputError(
+            f"the target {target!r} holds {quoted(unknown)}; the model knows the classes {known}{advice}",
+            target=target,
+        )
+    texts = any(isinstance(value, str) for value in classes)
+    return np.array([values[cell] for cell in cells], dtype=object if texts else np.int64)
+
+
+def quoted(names: Iterable[str]) -> str:
+    """Names in quotes for a message, the first of them."""
+    listed = list(names)
+    shown = ", ".join(repr(name) for name in listed[:MOST_NAMES])
+    return shown + (f" and {len(listed) - MOST_NAMES} more" if len(listed) > MOST_NAMES else "")
+
+
+def counted(count: int, thing: str) -> str:
+    """`1 target`, `2 targets`."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
+def _cell(written: str) -> str:
+    """Spaces around a text are part of it, as clients send it and as most readers gave it to the model."""
+    bare = written.strip()
+    return bare if not bare or _is_number(bare) else written
+
+
+def _whole(cell: str) -> str:
+    """`1.0` as `1`: a class value that a spreadsheet made a float of; any other without the spaces around it."""
+    return str(int(_number(cell))) if _is_number(cell) and _number(cell).is_integer() else cell.strip()
+
+
+def _number(cell: str) -> float:
+    """Raises ValueError for a cell that is none."""
+    return _BOOLEANS[cell.lower()] if cell.lower() in _BOOLEANS else float(cell)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        _number(cell)
+    except ValueError:
+        return False
+    return "_" not in cell

@@ -1,0 +1,148 @@
+"""The task that a model has: what its answers are, and by what they are measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from onnxlet.errors import InvalidInputError
+from onnxlet.steps import Names, names_of
+from onnxlet.toolchain.workbench.metrics import (
+    ClassificationMeasures,
+    MeanMeasure,
+    Measures,
+    RegressionMeasures,
+    TogetherMeasures,
+    positions,
+)
+from onnxlet.values.manifest import Steps
+from onnxlet.values.tensors import Tensor, Tensors
+
+FEWEST_DIMENSIONS = 16
+"""Of vectors that are taken for embeddings when there is no truth to compare them with."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a classifier tells: class values, their names if they have such, its own name if it is one of several."""
+
+    classes: tuple[int | str, ...]
+    labels: tuple[str, ...] = ()
+    name: str = ""
+
+    @property
+    def answers(self) -> Names:
+        """What the answers to it are called."""
+        return names_of(self.name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What people call the classes."""
+        named = self.labels or tuple(map(str, self.classes))
+        return tuple(f"{self.name}: {name}" for name in named) if self.name else named
+
+    def positions(self, values: Tensor) -> Tensor:
+        """Where each class value stands among the classes; -1 for one that is none."""
+        return positions(values, _array(self.classes))
+
+    def measures(self, answers: Tensors, truth: Tensor) -> ClassificationMeasures:
+        """How to measure the answers to it."""
+        given = self.positions(answers[self.answers.label])
+        probabilities = answers.get(self.answers.probabilities)
+        return ClassificationMeasures(self.positions(truth), given, probabilities, len(self.classes))
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a model's answers are: of a classifier, `targets`."""
+
+    kind: Literal["classification", "regression", "embedding", "tensors"]
+    targets: tuple[Target, ...] = ()
+
+    @property
+    def metric(self) -> str | None:
+        """The name of the metric that tells most."""
+        return {"classification": "accuracy", "regression": "rmse", "embedding": "cosine"}.get(self.kind)
+
+    @property
+    def less_is_better(self) -> bool:
+        """Whether the metric counts errors."""
+        return self.kind == "regression"
+
+    def told(self, truth: Tensor) -> list[tuple[Target, Tensor]]:
+        """A classifier's targets, each with the truth about it."""
+        return list(zip(self.targets, columns_of(truth), strict=True))
+
+    def names_and_truths(self, truth: Tensor) -> dict[str, Tensor]:
+        """The truth about each of several targets by its name; the one truth by none."""
+        columns = columns_of(truth)
+        if len(columns) == 1:
+            return {"": columns[0]}
+        names = [target.name for target in self.targets] or [str(index + 1) for index in range(len(columns))]
+        return dict(zip(names, columns, strict=True))
+
+    def measures(self, answers: Tensors, truth: Tensor | None, reference: Tensors) -> Measures | None:
+        """How to measure the answers; None if there is nothing to measure them by.
+
+        Raises InvalidInputError for answers that the truth cannot be compared with.
+        """
+        if self.kind == "embedding":
+            return MeanMeasure("cosine", 1 - cosine_distances(reference, answers))
+        if truth is None:
+            return None
+        if self.kind == "classification":
+            return _together({target.name: target.measures(answers, known) for target, known in self.told(truth)})
+        (prediction,) = answers.values() if len(answers) == 1 else (np.empty(0),)
+        known = self.names_and_truths(truth)
+        if prediction.size != truth.size:
+            raise InvalidInputError(
+                "the model does not answer with one number per row and --target, which could be compared: name a "
+                "classifier's classes with --labels, name every target of a model, or leave --target out"
+            )
+        predicted = columns_of(prediction.reshape(truth.shape))
+        return _together(
+            {name: RegressionMeasures(column, of) for (name, column), of in zip(known.items(), predicted, strict=True)}
+        )
+
+
+def task_of(steps: Steps, answers: Tensors, truth: Tensor | None) -> Task:
+    """The task of a model with these steps, whose answers look like this."""
+    if steps.targets:
+        return Task("classification", tuple(Target(step.classes, step.labels, step.target) for step in steps.targets))
+    floats = [tensor for tensor in answers.values() if tensor.dtype.kind == "f"]
+    single = len(answers) == 1 and len(floats) == 1
+    if single and (truth is not None or floats[0].size == len(floats[0])):
+        return Task("regression")
+    if floats and all(tensor.ndim > 1 and tensor.shape[-1] >= FEWEST_DIMENSIONS for tensor in floats):
+        return Task("embedding")
+    return Task("tensors")
+
+
+def cosine_distances(expected: Tensors, got: Tensors) -> Tensor:
+    """1 - cosine between the vectors of each row: of several the farthest. Two zero vectors are 0 apart."""
+    farthest = None
+    for name, tensor in expected.items():
+        if tensor.dtype.kind != "f":
+            continue
+        left, right = tensor.astype(np.float64), got[name].astype(np.float64)
+        lengths = np.linalg.norm(left, axis=-1) * np.linalg.norm(right, axis=-1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            cosine = np.where((left == right).all(axis=-1), 1.0, (left * right).sum(axis=-1) / lengths)
+        distance = (1 - np.where(np.isfinite(cosine), cosine, 0.0)).reshape(len(left), -1).max(axis=1)
+        farthest = distance if farthest is None else np.maximum(farthest, distance)
+    return np.zeros(0) if farthest is None else farthest
+
+
+def columns_of(truth: Tensor) -> list[Tensor]:
+    """The truth [rows, targets] target by target; or [rows], about one."""
+    return [truth] if truth.ndim == 1 else list(truth.T)
+
+
+def _together(targets: dict[str, Measures]) -> Measures:
+    return TogetherMeasures(targets) if len(targets) > 1 else next(iter(targets.values()))
+
+
+def _array(classes: tuple[int | str, ...]) -> Tensor:
+    return np.array(classes, dtype=object)
