@@ -46,7 +46,7 @@ test-lambda-python: $(VENV313)/.dev ## the fast tests under Python 3.13, which i
 	$(VENV313)/bin/python -m pytest -n 2 --dist worksteal -m "not toolchain and not slow"
 
 # Heavy frameworks, each in an environment of its own, .venv-NAME: its extras, what pip must be told beside them, and the
-# markers (a pattern) of its files in tests/toolchain. There a missing framework is a failure.
+# markers (a pattern) of its files in tests/frameworks. There a missing framework is a failure.
 FRAMEWORKS := boosting torch tensorflow
 EXTRAS_boosting := boosting,libsvm,sklearn,dev
 MARKERS_boosting := boosting|libsvm
@@ -65,12 +65,12 @@ MARKERS_tensorflow := tensorflow
 
 # Small models are not worth threads, which wait for each other by spinning.
 test-toolchain-%: .venv-%/.dev
-	export OMP_NUM_THREADS=1; files=$$(grep -lE 'pytest\.mark\.($(MARKERS_$*))\b' tests/toolchain/test_*.py) && \
-		.venv-$*/bin/python -m pytest -o addopts="--strict-config --strict-markers -ra" $$files
+	export OMP_NUM_THREADS=1; files=$$(grep -lE 'pytest\.mark\.($(MARKERS_$*))\b' tests/frameworks/test_*.py) && \
+		.venv-$*/bin/python -m pytest -o addopts="--import-mode=importlib --strict-config --strict-markers -ra" $$files
 
 test-representative-%: .venv-%/.dev
-	.venv-$*/bin/python -m pytest -o addopts="--strict-config --strict-markers -ra" -m representative \
-		$$(grep -lE 'pytest\.mark\.($(MARKERS_$*))\b' tests/toolchain/test_*.py)
+	.venv-$*/bin/python -m pytest -o addopts="--import-mode=importlib --strict-config --strict-markers -ra" -m representative \
+		$$(grep -lE 'pytest\.mark\.($(MARKERS_$*))\b' tests/frameworks/test_*.py)
 
 .PRECIOUS: .venv-%/.dev
 
@@ -114,7 +114,7 @@ pins: ## choose the versions of the layers' wheels anew
 
 e2e: $(VENV)/.dev $(TOOLS)/.runtime-client-$(RUNTIME_CLIENT) build ## what was built, run by SAM CLI in containers and by Lambda's own emulator
 	engine=$$(tests/e2e/lambda-docker up) && eval "$$engine" && LAMBDA_PYTHON=$(LAMBDA_PYTHON) \
-		$(BIN)/python -m pytest -o addopts="--strict-config --strict-markers -ra --durations=5" tests/e2e
+		$(BIN)/python -m pytest -o addopts="--import-mode=importlib --strict-config --strict-markers -ra --durations=5" tests/e2e
 
 bench: $(VENV313)/.dev build ## measure the budget table: docs/performance.md and build/bench.json
 	$(VENV313)/bin/python -m compileall -q layers/core/python functions

@@ -20,9 +20,10 @@ from cold import cold_rows, memory_row
 from layers import layer_rows
 from report import remaining, table
 from row import Row
-from serving import serving_rows
 from stage import REPOSITORY, staged
 from warm import image_row, warm_rows
+
+from serving import serving_rows
 
 
 def say(text: str) -> None:

@@ -1,7 +1,7 @@
 """The trial: load a graph, run it, optimize it and compare, in a process apart.
 
-`python -m onnxlet.toolchain.prepare.trial FOLDER`: FOLDER holds `request.json`; the trial leaves `report.json` there, the optimized graph and `golden.json`. A model that
-hangs or crashes leaves no report: the one who waits judges by that.
+`python -m onnxlet.toolchain.prepare.trial FOLDER`: FOLDER holds `request.json`; the trial leaves `report.json` there,
+the optimized graph and `golden.json`. A model that hangs or crashes leaves no report: the one who waits judges by that.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from frameworks.keras_models import tf
 from onnxlet.errors import ConversionError
-from toolchain.keras_models import tf
 
 # after TensorFlow was loaded
 from onnxlet.toolchain.export.operators import OPERATORS  # isort: skip

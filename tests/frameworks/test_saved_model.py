@@ -10,6 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 import trained
+from frameworks.conftest import Ship
+from frameworks.keras_models import digits, digits_network, saved, tf
 from onnxlet.cli import cli
 from onnxlet.errors import ConversionError, InvalidInputError, TrustRequiredError
 from onnxlet.serving.engine import load_engine
@@ -17,8 +19,6 @@ from onnxlet.toolchain.convert import convert
 from onnxlet.toolchain.workbench.directory import MODEL
 from onnxlet.toolchain.workbench.tensorflow import hushed
 from onnxlet.values.signature import TensorSpec
-from toolchain.conftest import Ship
-from toolchain.keras_models import digits, digits_network, saved, tf
 
 pytestmark = pytest.mark.tensorflow
 ROW = tf.TensorSpec([None, 3], tf.float32)

@@ -17,6 +17,7 @@ from sklearn.datasets import load_breast_cancer, load_digits
 from torch import nn
 
 import trained
+from frameworks.conftest import Ship
 from onnxlet.errors import ConversionError, InvalidInputError, MissingExtraError, TrustRequiredError
 from onnxlet.serving.engine import load_engine
 from onnxlet.serving.golden import check
@@ -25,7 +26,6 @@ from onnxlet.toolchain.convert.wishes import parse_input
 from onnxlet.toolchain.workbench.directory import read_draft
 from onnxlet.values.manifest import digest
 from onnxlet.values.signature import TensorSpec
-from toolchain.conftest import Ship
 
 pytestmark = pytest.mark.torch
 torch.set_num_threads(1)

@@ -15,7 +15,7 @@ import weigh
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 LAYERS = REPOSITORY / "layers"
 PINNED = ("engine", "web")
 BUILT = [LAYERS / "core", *(LAYERS / name for name in PINNED), *sorted((REPOSITORY / "functions").glob("*/"))]

@@ -125,7 +125,7 @@ def test_api_may_not_write_a_version(published: Store, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"radius,texture\n1,2\n,2\n", b""], ids=["rows", "nothing"])
 def test_score_may_do_what_it_does(published: Store, tmp_path: Path, content: bytes) -> None:
-    event = json.loads((Path(__file__).parent / "events" / "score-sqs.json").read_text())
+    event = json.loads((Path(__file__).parents[1] / "events" / "score-sqs.json").read_text())
     key = json.loads(event["Records"][0]["body"])["detail"]["object"]["key"]
     published.put(key, content)
     guarded = Guarded(published, "Score")

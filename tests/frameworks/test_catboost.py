@@ -12,11 +12,11 @@ import joblib
 import numpy as np
 import pytest
 
+from frameworks.shipping import Shipped, complete, real_data
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.serving.engine import load_engine
 from onnxlet.toolchain.convert import convert
 from onnxlet.values.signature import TensorSpec
-from toolchain.shipping import Shipped, complete, real_data
 
 pytestmark = pytest.mark.boosting
 

@@ -18,8 +18,8 @@ from onnxlet.registry import Registry
 from onnxlet.store import open_store
 from registries import publish
 
-FUNCTION = Path(__file__).parents[1] / "functions" / "api" / "app.py"
-EVENTS = Path(__file__).parent / "events"
+FUNCTION = Path(__file__).parents[2] / "functions" / "api" / "app.py"
+EVENTS = Path(__file__).parents[1] / "events"
 ARN = "arn:aws:iam::123456789012:user/ada"
 
 Handler = Callable[[dict[str, Any], None], dict[str, Any]]

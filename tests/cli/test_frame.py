@@ -81,7 +81,7 @@ def test_a_store_on_a_full_disk_is_told_to_be_full_and_is_left_clean(directory_u
     (tmp_path / "model.onnx").write_bytes(bytes(201))
     done = subprocess.run(
         [sys.executable, "-c", FILL, directory_url, str(tmp_path / "model.onnx")],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
         capture_output=True,
         text=True,
         check=True,

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from frameworks.shipping import Data, Shipped, ship
 from onnxlet.store import Store
-from toolchain.shipping import Data, Shipped, ship
 
 Ship = Callable[..., Shipped]
 

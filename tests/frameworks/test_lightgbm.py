@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from frameworks.shipping import Array, Shipped, complete, real_data, table
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.serving.engine import load_engine
 from onnxlet.toolchain.convert import convert
 from onnxlet.values.signature import TensorSpec
-from toolchain.shipping import Array, Shipped, complete, real_data, table
 
 pytestmark = pytest.mark.boosting
 

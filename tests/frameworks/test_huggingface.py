@@ -16,12 +16,12 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 import trained
+from frameworks.conftest import Ship
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.serving.engine import OnnxEngine, load_engine
 from onnxlet.toolchain.convert import convert
 from onnxlet.toolchain.optimize import optimize
 from onnxlet.values.signature import TensorSpec
-from toolchain.conftest import Ship
 
 pytestmark = pytest.mark.torch
 torch.set_num_threads(1)

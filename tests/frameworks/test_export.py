@@ -25,6 +25,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import trained
+from frameworks.keras_models import digits, digits_network, keras, saved, tf
 from onnxlet.cli import cli
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.registry import Registry
@@ -35,7 +36,6 @@ from onnxlet.toolchain.optimize.blocks import pack
 from onnxlet.toolchain.prepare import prepare
 from onnxlet.toolchain.workbench.tensorflow import hushed
 from onnxlet.values.manifest import Manifest, Tolerance
-from toolchain.keras_models import digits, digits_network, keras, saved, tf
 
 pytestmark = pytest.mark.tensorflow
 Publish = Callable[..., Manifest]

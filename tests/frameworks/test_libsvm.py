@@ -11,11 +11,11 @@ import pytest
 from libsvm.svm import gen_svm_nodearray, libsvm
 from libsvm.svmutil import svm_load_model, svm_save_model, svm_train
 
+from frameworks.shipping import Array, Data, Shipped, complete, real_data, table
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.serving.engine import load_engine
 from onnxlet.toolchain.convert import convert
 from onnxlet.values.signature import TensorSpec
-from toolchain.shipping import Array, Data, Shipped, complete, real_data, table
 
 pytestmark = pytest.mark.libsvm
 

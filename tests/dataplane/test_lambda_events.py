@@ -15,7 +15,7 @@ from onnxlet.dataplane.lambda_events import handle, to_request
 from onnxlet.errors import InvalidInputError, InvalidNameError, ModelNotFoundError
 from onnxlet.store import Store
 
-EVENTS = Path(__file__).parent / "events"
+EVENTS = Path(__file__).parents[1] / "events"
 PREDICTION = '{"predictions":[{"label":"malignant","probability":1.0,"probabilities":[1.0,0.0]}]}'
 HEADERS = {"Content-Type": "application/json", "X-Onnxlet-Model-Version": "1", "X-Onnxlet-Alias": "production"}
 

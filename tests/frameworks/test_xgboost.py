@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 import xgboost
 
+from frameworks.shipping import Array, Shipped, complete, real_data
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.serving.engine import load_engine
 from onnxlet.toolchain.convert import convert
 from onnxlet.values.signature import TensorSpec
-from toolchain.shipping import Array, Shipped, complete, real_data
 
 pytestmark = pytest.mark.boosting
 

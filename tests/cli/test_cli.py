@@ -429,7 +429,7 @@ def test_invoke_runs_the_projects_own_functions(diagnosis: str, directory_url: s
     assert diagnosis
     store = open_store(directory_url)
     store.put("batch/in/diagnosis/ward 7/new patients+1.csv", CSV.encode())
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[2]
     done = subprocess.run(
         [*ONNXLET, "invoke", "score", "tests/events/score-eventbridge.json"],
         env=_environment(directory_url, tmp_path),

@@ -14,8 +14,8 @@ import pytest
 from doors import Shop
 from onnxlet.store import open_store
 
-EVENTS = Path(__file__).parent / "events"
-FUNCTION = Path(__file__).parents[1] / "functions" / "predict"
+EVENTS = Path(__file__).parents[1] / "events"
+FUNCTION = Path(__file__).parents[2] / "functions" / "predict"
 FORBIDDEN = ("fastapi", "starlette", "mangum", "boto3", "botocore", "pydantic", "click", "onnx", "tqdm", "uvicorn")
 
 PROGRAM = """

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 import trained
+from frameworks.conftest import Ship
+from frameworks.keras_models import digits, digits_network, keras, saved, two_inputs
 from onnxlet.errors import ConversionError, InvalidInputError, TrustRequiredError
 from onnxlet.serving.engine import load_engine
 from onnxlet.toolchain.convert import convert
@@ -21,8 +23,6 @@ from onnxlet.toolchain.workbench.directory import MODEL
 from onnxlet.toolchain.workbench.tensorflow import hushed
 from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import Tensors
-from toolchain.conftest import Ship
-from toolchain.keras_models import digits, digits_network, keras, saved, two_inputs
 
 pytestmark = pytest.mark.tensorflow
 DIGITS = [str(digit) for digit in range(10)]

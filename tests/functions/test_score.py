@@ -21,8 +21,8 @@ from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
 from onnxlet.store import Store, open_store
 
-EVENTS = Path(__file__).parent / "events"
-APP = Path(__file__).parent.parent / "functions" / "score" / "app.py"
+EVENTS = Path(__file__).parents[1] / "events"
+APP = Path(__file__).parents[2] / "functions" / "score" / "app.py"
 PATH = "ward 7/new patients+1.csv"
 GOOD = b"radius,texture\n1,2\n,2\n2,2\n"
 
