@@ -6,7 +6,7 @@ the last resort for errors that nobody foresaw.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -63,21 +63,6 @@ class DataPlane:
         except Exception as error:  # noqa: BLE001 - the outermost door
             return _unforeseen(request, error)
 
-    def stages(self, request: Request) -> Iterator[Response | None]:
-        """Answer a POST as `answer` does, in stages: None after each but the last, whose result is the answer.
-
-        It never raises either. Several requests can so go side by side, and each is still run by itself.
-        """
-        try:
-            if _is_plain(request):
-                for stage in tfserving.stages(self._predictor, request):
-                    yield None if stage is None else _finished(request, stage)
-                return
-            response = self.answer(request)
-        except Exception as error:  # noqa: BLE001 - an outermost door as well
-            response = _unforeseen(request, error)
-        yield response
-
     def invoke(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Answer a direct invocation: `{"model": ref, "instances" or "inputs": …}` in, TensorFlow Serving's body with
         `model_version` out. Raises the errors that `answer` would write.
@@ -118,12 +103,6 @@ class DataPlane:
             raise RouteNotFoundError(f"nothing answers at '{path[:200]}'")
         except OnnxletError as error:
             return tfserving.refuse(error)
-
-
-def _is_plain(request: Request) -> bool:
-    """Whether a request is a protocol's from the start: neither too large nor compressed, nor anybody else's."""
-    fits = len(request.body) <= MAX_REQUEST and "content-encoding" not in request.headers
-    return fits and request.path.startswith("/v1/")
 
 
 def _unforeseen(request: Request, error: Exception) -> Response:

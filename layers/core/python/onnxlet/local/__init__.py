@@ -1,7 +1,6 @@
 """The local server: data plane and control plane on one port, the code that Lambda runs.
 
 dispatcher  one ASGI application: predictions go straight to the data plane, everything else to FastAPI
-express     the short way of a quick prediction, from the socket and back
 pace        which predictions are quick enough to be made on the event loop itself
 workers     threads for the others
 metrics     what /metrics shows

@@ -11,7 +11,6 @@ from onnxlet.dataplane.dispatch import MAX_REQUEST, DataPlane, owns_path
 from onnxlet.dataplane.messages import Request, Response
 from onnxlet.dataplane.protocols.health import LIVE
 from onnxlet.errors import RequestTooLargeError
-from onnxlet.local.abreast import Abreast, Deliver, Taken
 from onnxlet.local.asgi import (
     Application,
     Message,
@@ -54,7 +53,6 @@ class Dispatcher:
         self._workers = Workers(self._dataplane.answer)
         self._pace = Pace()
         self._metrics = Metrics()
-        self._abreast = Abreast(self._dataplane.stages, self._on_answer)
         self._control: Awaitable[Application] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -63,17 +61,6 @@ class Dispatcher:
             await self._answer(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
-
-    def take(self, request: Request, deliver: Deliver) -> bool:
-        """Take a prediction, a POST, to answer it soon, if its path's pace allows to do so on the event loop."""
-        if not self._pace.in_place(request.path, len(request.body)):
-            return False
-        self._abreast.take(request, deliver, self._pace.expected(request.path))
-        return True
-
-    def answer_taken(self) -> None:
-        """Answer at once what was taken."""
-        self._abreast.answer_taken()
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await read_body(receive, MAX_REQUEST)
@@ -109,10 +96,6 @@ class Dispatcher:
         response = self._dataplane.answer(request)
         self._learn(request, response, perf_counter() - started)
         return response
-
-    def _on_answer(self, taken: Taken, response: Response) -> None:
-        self._learn(taken.request, response, taken.own)
-        self._metrics.count("data", response.status, perf_counter() - taken.since)
 
     def _learn(self, request: Request, response: Response, seconds: float) -> None:
         if response.status == HTTPStatus.OK or seconds > QUICK:

@@ -13,7 +13,6 @@ import uvicorn
 
 from onnxlet.errors import InvalidInputError, UnavailableError
 from onnxlet.local.dispatcher import create_asgi
-from onnxlet.local.express import express
 from onnxlet.settings import Settings
 
 PORT = 8080
@@ -45,7 +44,6 @@ def serve(
         url = f"http://{_ANYWHERE.get(host) or _literal(host)}:{listening.getsockname()[1]}"
         config = uvicorn.Config(
             application,
-            http=express(application.take, application.answer_taken),
             ws="none",
             lifespan="on",
             log_config=None,

@@ -8,7 +8,6 @@ answers as GET would; `classify` and `regress` answer what a TensorFlow model wi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from functools import lru_cache
 from time import perf_counter
 from typing import Any
@@ -72,32 +71,6 @@ def answer(predictor: Predictor, request: Request) -> Response:
     except OnnxletError as error:
         return refuse(error, headers)
     return Response(200, body, headers)
-
-
-def stages(predictor: Predictor, request: Request) -> Iterator[Response | None]:
-    """Answer a POST below `/v1/` as `answer` does, in stages: None when it is read, None when it was run, the answer.
-
-    Stages that have nothing more to do are left out.
-    """
-    headers = {"Content-Type": JSON}
-    try:
-        target = parse_call(request.path)
-        if target is None:
-            raise _malformed(request)
-        began = perf_counter()
-        served, call = _read(predictor, request, target, headers)
-        if served.timings is not None:
-            body = _predict_cold(served, call, headers, began, served.timings)
-        else:
-            yield None
-            outputs = served.model.predict(call.inputs, call.signature)
-            yield None
-            body = write_answer(outputs, rows=call.rows)
-        response = Response(200, body, headers)
-    except OnnxletError as error:
-        response = refuse(error, headers)
-    # not in the handler: a generator that stays there keeps the error, whose frames keep what they read
-    yield response
 
 
 def refuse(error: OnnxletError, headers: dict[str, str] | None = None) -> Response:
