@@ -21,7 +21,8 @@ from onnxlet.errors import InvalidInputError, ModelNotFoundError, OnnxletError
 from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
 from onnxlet.store import Store
-from onnxlet.values.manifest import digest, encode_manifest
+from onnxlet.values.digests import digest
+from onnxlet.values.manifest import encode_manifest
 from onnxlet.values.refs import parse_ref
 
 Score = Callable[..., BatchManifest]

@@ -16,7 +16,7 @@ from onnxlet.registry import Registry
 from onnxlet.settings import Settings
 from onnxlet.store import Blob, Store, open_store
 from onnxlet.store.memory import MemoryStore
-from onnxlet.values.manifest import digest
+from onnxlet.values.digests import digest
 from registries import publish
 
 ALIAS = "/registry/models/m/aliases/production"

@@ -23,7 +23,8 @@ from onnxlet.toolchain.workbench.directory import MODEL, read_draft
 from onnxlet.toolchain.workbench.evaluation_data import opened
 from onnxlet.toolchain.workbench.reference import ONNX, SOURCE, read_reference
 from onnxlet.toolchain.workbench.task import task_of
-from onnxlet.values.manifest import Contract, Draft
+from onnxlet.values.contract import Contract
+from onnxlet.values.manifest import Draft
 
 FEWEST_ANSWERS = 5
 ANSWERING = 0.2

@@ -24,7 +24,7 @@ from onnxlet.serving.golden import check
 from onnxlet.toolchain.convert import convert
 from onnxlet.toolchain.convert.wishes import parse_input
 from onnxlet.toolchain.workbench.directory import read_draft
-from onnxlet.values.manifest import digest
+from onnxlet.values.digests import digest
 from onnxlet.values.signature import TensorSpec
 
 pytestmark = pytest.mark.torch

@@ -17,7 +17,7 @@ import pytest
 
 from onnxlet.registry import Registry
 from onnxlet.store import Store, open_store
-from onnxlet.values.manifest import digest
+from onnxlet.values.digests import digest
 from registries import publish, routed
 from registry_processes import promote_often, promote_until_killed, publish_once, publish_until_killed
 

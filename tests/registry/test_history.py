@@ -15,7 +15,8 @@ from onnxlet.registry import Registry
 from onnxlet.store import Entry, Store
 from onnxlet.store.memory import MemoryStore
 from onnxlet.values.aliases import decode_alias, decode_entry, encode
-from onnxlet.values.manifest import canonical, digest
+from onnxlet.values.canonical import canonical
+from onnxlet.values.digests import digest
 from registries import publish
 
 ALIAS = "aliases/m/production.json"

@@ -22,7 +22,7 @@ from onnxlet.registry.writing.moving import ABSENT
 from onnxlet.store import Entry, Store
 from onnxlet.store.memory import MemoryStore
 from onnxlet.values.aliases import PREVIOUS_KEPT, encode
-from onnxlet.values.manifest import digest
+from onnxlet.values.digests import digest
 from registries import publish, routed
 
 PRODUCTION = "aliases/m/production.json"

@@ -18,7 +18,7 @@ from onnxlet.registry import Registry
 from onnxlet.registry.writing.requirements import GATE, Requirements
 from onnxlet.settings import Settings
 from onnxlet.store import Store, open_store
-from onnxlet.values.manifest import Bounds, Contract, Finding
+from onnxlet.values.contract import Bounds, Contract, Finding
 from registries import DRAFT, routed
 
 FAILED, HELD, NONE = 1, 2, 3

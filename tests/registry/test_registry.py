@@ -28,7 +28,8 @@ from onnxlet.registry import Registry, VersionSummary
 from onnxlet.store import Entry, Store, open_store
 from onnxlet.store.memory import MemoryStore
 from onnxlet.values import keys
-from onnxlet.values.manifest import Golden, digest, encode_manifest
+from onnxlet.values.digests import digest
+from onnxlet.values.manifest import Golden, encode_manifest
 from onnxlet.values.refs import Ref
 from registries import DRAFT, publish, routed
 

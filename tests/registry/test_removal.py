@@ -20,7 +20,7 @@ from onnxlet.registry import Registry
 from onnxlet.registry.reading.servable import MOVES, servable_digest, servable_versions
 from onnxlet.store import Blob, Entry, Store
 from onnxlet.store.memory import MemoryStore
-from onnxlet.values.manifest import digest
+from onnxlet.values.digests import digest
 from onnxlet.values.refs import Ref
 from registries import publish, routed
 

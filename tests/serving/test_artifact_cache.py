@@ -19,7 +19,8 @@ from onnxlet.errors import DigestMismatchError, IntegrityError, StoreUnavailable
 from onnxlet.serving.artifact_cache import ArtifactCache
 from onnxlet.store import Store, open_store
 from onnxlet.store.ranges import IN_FLIGHT, LONGEST, RANGE, range_of
-from onnxlet.values.manifest import Artifact, Manifest, Provenance, digest, encode_manifest
+from onnxlet.values.digests import digest
+from onnxlet.values.manifest import Artifact, Manifest, Provenance, encode_manifest
 from onnxlet.values.signature import Signature
 
 PREFIX = "models/m/1/"
@@ -197,7 +198,8 @@ def test_processes_may_fetch_one_version_at_once(directory_url: str, tmp_path: P
     code = """
         import sys
         from onnxlet.serving.artifact_cache import ArtifactCache
-        from onnxlet.values.manifest import decode_manifest, digest
+        from onnxlet.values.digests import digest
+        from onnxlet.values.manifest import decode_manifest
         from onnxlet.store import open_store
         data = open(sys.argv[2], "rb").read()
         for _ in range(3):

@@ -36,7 +36,8 @@ from onnxlet.settings import MIB, Settings
 from onnxlet.store import Store, open_store
 from onnxlet.values import keys
 from onnxlet.values.aliases import Route, decode_alias, encode
-from onnxlet.values.manifest import Column, Manifest, Steps, Tabular, decode_manifest, digest, encode_manifest
+from onnxlet.values.digests import digest
+from onnxlet.values.manifest import Column, Manifest, Steps, Tabular, decode_manifest, encode_manifest
 from onnxlet.values.refs import parse_ref
 from onnxlet.values.signature import Signature, TensorSpec
 

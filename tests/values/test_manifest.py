@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from onnxlet.errors import IntegrityError
 from onnxlet.values.aliases import Alias, HistoryEntry, Route, decode_alias, decode_entry, encode
+from onnxlet.values.canonical import canonical
+from onnxlet.values.digests import digest
 from onnxlet.values.manifest import (
     Artifact,
     Classification,
@@ -17,9 +19,7 @@ from onnxlet.values.manifest import (
     Provenance,
     Steps,
     Tabular,
-    canonical,
     decode_manifest,
-    digest,
     encode_manifest,
 )
 from onnxlet.values.signature import Signature, TensorSpec

@@ -34,8 +34,8 @@ from onnxlet.toolchain.fit.fitting import fit
 from onnxlet.toolchain.fit.observing import of_rows, peak_bytes
 from onnxlet.toolchain.fit.prices import read_prices
 from onnxlet.toolchain.fit.report import Report
+from onnxlet.values.canonical import canonical
 from onnxlet.values.keys import manifest_key
-from onnxlet.values.manifest import canonical
 
 PRICES = read_prices()
 Run = Callable[..., Result]

@@ -16,7 +16,9 @@ from onnxlet.serving.engine import load_engine
 from onnxlet.toolchain.optimize import optimize
 from onnxlet.toolchain.prepare import prepare
 from onnxlet.toolchain.workbench.directory import told_of_disks
-from onnxlet.values.manifest import Bounds, Draft, Optimization, Rung
+from onnxlet.values.contract import Bounds
+from onnxlet.values.manifest import Draft
+from onnxlet.values.optimization import Optimization, Rung
 
 pytest.importorskip("sklearn")
 pytestmark = pytest.mark.toolchain

@@ -17,7 +17,9 @@ from onnxlet.toolchain.verify import verify
 from onnxlet.toolchain.workbench.directory import source_digest
 from onnxlet.toolchain.workbench.evaluation import PREDICTION
 from onnxlet.toolchain.workbench.reference import ONNX, SOURCE, Reference, write_reference
-from onnxlet.values.manifest import Bounds, Draft, Optimization
+from onnxlet.values.contract import Bounds
+from onnxlet.values.manifest import Draft
+from onnxlet.values.optimization import Optimization
 
 pytest.importorskip("sklearn")
 pytestmark = pytest.mark.toolchain

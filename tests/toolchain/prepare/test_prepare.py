@@ -17,7 +17,8 @@ from onnxlet.serving.engine import load_engine
 from onnxlet.serving.golden import architecture, check, decode_cases
 from onnxlet.toolchain.prepare import prepare
 from onnxlet.toolchain.workbench.directory import write_draft
-from onnxlet.values.manifest import Draft, digest
+from onnxlet.values.digests import digest
+from onnxlet.values.manifest import Draft
 from onnxlet.values.signature import Signature, TensorSpec
 
 

@@ -15,7 +15,9 @@ from onnxlet.errors import InvalidInputError
 from onnxlet.toolchain.verify.contract import MOST_CLASSES, breaches, judge
 from onnxlet.toolchain.workbench.slices import MISSING, OTHERS, slicing_of, told_worst
 from onnxlet.toolchain.workbench.task import Target, Task, task_of
-from onnxlet.values.manifest import Bounds, Classification, Contract, Finding, Stage, Steps, canonical
+from onnxlet.values.canonical import canonical
+from onnxlet.values.contract import Bounds, Contract, Finding, Stage
+from onnxlet.values.manifest import Classification, Steps
 from onnxlet.values.tensors import Tensors
 
 BINARY = Task("classification", (Target((0, 1), ("benign", "malignant")),))

@@ -16,7 +16,9 @@ from onnxlet.toolchain.verify.plots import decades, plots_of
 from onnxlet.toolchain.verify.report import report_of
 from onnxlet.toolchain.workbench.slices import slicing_of
 from onnxlet.toolchain.workbench.task import Target, Task
-from onnxlet.values.manifest import Bounds, Calibration, Golden, Optimization, Provenance, Rung
+from onnxlet.values.contract import Bounds
+from onnxlet.values.manifest import Golden, Provenance
+from onnxlet.values.optimization import Calibration, Optimization, Rung
 from onnxlet.values.tensors import Tensors
 from registries import DRAFT
 

@@ -42,7 +42,8 @@ from onnxlet.toolchain.workbench.reference import (
     read_reference,
     write_reference,
 )
-from onnxlet.values.manifest import Bounds, Steps, Tabular, Tolerance
+from onnxlet.values.contract import Bounds
+from onnxlet.values.manifest import Steps, Tabular, Tolerance
 
 floats = arrays.arrays(np.float32, st.integers(1, 20), elements=st.floats(width=32))
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from onnxlet.values.manifest import canonical
+from onnxlet.values.canonical import canonical
 
 SCHEMA = 1
 

@@ -9,7 +9,6 @@ may help. `<output>` of a local file is what the caller says; in a store `batch/
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import tempfile
@@ -26,8 +25,9 @@ from onnxlet.batch.formats.json_lines import JsonLinesFile
 from onnxlet.batch.inputs import inputs_of
 from onnxlet.batch.rows import Counts, score_rows
 from onnxlet.errors import InvalidInputError, OnnxletError, UnavailableError
+from onnxlet.values.digests import digest, file_digest
 from onnxlet.values.keys import BATCH_IN, BATCH_OUT
-from onnxlet.values.manifest import digest, encode_manifest
+from onnxlet.values.manifest import encode_manifest
 from onnxlet.values.refs import Ref, parse_ref
 from onnxlet.values.timestamps import stamp, utc_now
 
@@ -156,7 +156,7 @@ class _Course:
     def deliver(self, target: str, files: Sequence[tuple[str, Path, int]], rows: Rows) -> BatchManifest:
         written = []
         for suffix, path, count in files:
-            written.append(Written(target + suffix, _digest(path), path.stat().st_size, count))
+            written.append(Written(target + suffix, file_digest(path), path.stat().st_size, count))
             self.job.put(target + suffix, path)
         report = self.report("scored", rows=rows, outputs=tuple(written))
         self.job.put(target + MANIFEST, encode_report(report))
@@ -208,14 +208,9 @@ def _open_object(store: Store, key: str) -> tuple[Source, BinaryIO]:
 
 def _open_path(path: Path) -> tuple[Source, BinaryIO]:
     try:
-        return Source(str(path), _digest(path), path.stat().st_size), path.open("rb")
+        return Source(str(path), file_digest(path), path.stat().st_size), path.open("rb")
     except OSError as error:
         raise InvalidInputError(f"{str(path)!r} cannot be read: {error.strerror}") from error
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _place(name: str, data: bytes | Path) -> None:

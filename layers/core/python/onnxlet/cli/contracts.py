@@ -11,7 +11,7 @@ import click
 from onnxlet.cli.output import facts, table
 
 if TYPE_CHECKING:
-    from onnxlet.values.manifest import Bounds, Contract, Estimate
+    from onnxlet.values.contract import Bounds, Contract, Estimate
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -20,7 +20,7 @@ TOLD = ("accuracy", "auc", "f1", "calibration_error", "rmse", "mae", "r2", "cosi
 
 
 def _bounds(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> Bounds:
-    from onnxlet.values.manifest import Bounds
+    from onnxlet.values.contract import Bounds
 
     chosen = {}
     for value in values:

@@ -23,7 +23,8 @@ from onnxlet.errors import ContractFailedError, OnnxletError
 
 if TYPE_CHECKING:
     from onnxlet.toolchain.fit.report import Report
-    from onnxlet.values.manifest import Bounds, Contract, Draft, Manifest
+    from onnxlet.values.contract import Bounds, Contract
+    from onnxlet.values.manifest import Draft, Manifest
 
 OWN = {"model", "directory", "place", "data", "target", "slices", "bounds", "output"}
 """Parameters of `convert` and `optimize` that ship has in its own way; it takes all others over."""

@@ -13,7 +13,8 @@ from onnxlet.cli.output import Output, facts, size, table
 from onnxlet.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from onnxlet.values.manifest import Bounds, Draft, Tolerance
+    from onnxlet.values.contract import Bounds
+    from onnxlet.values.manifest import Draft, Tolerance
     from onnxlet.values.signature import TensorSpec
 
 

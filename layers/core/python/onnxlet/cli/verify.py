@@ -12,7 +12,7 @@ from onnxlet.cli.options import data_options, directory_argument, json_option
 from onnxlet.cli.output import Output
 
 if TYPE_CHECKING:
-    from onnxlet.values.manifest import Bounds
+    from onnxlet.values.contract import Bounds
 
 
 @click.command(short_help="Judge a converted model by its accuracy contract.")

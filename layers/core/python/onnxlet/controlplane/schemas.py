@@ -13,7 +13,7 @@ from fastapi import Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from onnxlet.values.aliases import Alias, HistoryEntry
-from onnxlet.values.manifest import canonical
+from onnxlet.values.canonical import canonical
 from onnxlet.values.refs import MAX_VERSION, PRODUCTION, check_alias_name
 
 Why = Annotated[str, Field(max_length=2000, description="Why, in a sentence; it is kept in the alias's history.")]

@@ -7,7 +7,6 @@ name only once its digest was verified; what an earlier process left is hashed a
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import threading
 from contextlib import suppress
@@ -17,6 +16,7 @@ from typing import BinaryIO
 from onnxlet.errors import DigestMismatchError, IntegrityError, ObjectNotFoundError, UnavailableError
 from onnxlet.store import Store
 from onnxlet.store.ranges import RANGE, read_ranges, took_too_long
+from onnxlet.values import digests
 from onnxlet.values.keys import version_prefix
 from onnxlet.values.manifest import Artifact, Manifest
 
@@ -39,7 +39,7 @@ class ArtifactCache:
         UnavailableError if the disk does not take them, StoreUnavailableError after `deadline` seconds, and what the
         store raises.
         """
-        folder = f"{self._directory}/{digest.removeprefix('sha256:')}"
+        folder = f"{self._directory}/{digest.removeprefix(digests.ALGORITHM)}"
         until = monotonic() + deadline
         for artifact in manifest.artifacts:
             if artifact.path == manifest.report:
@@ -78,24 +78,22 @@ class ArtifactCache:
 
     def _receive(self, key: str, artifact: Artifact, file: BinaryIO, until: float) -> str:
         """Write the object to `file`; the digest of what was written."""
-        sha256 = hashlib.sha256()
+
+        def keep(chunk: bytes | memoryview, start: int) -> None:
+            _write_at(file.fileno(), chunk, start)
+
         try:
             if artifact.size < RANGE:
                 data = self._store.get(key).data
-                sha256.update(data)
                 file.write(data)
+                got = digests.digest(data)
             else:
-
-                def keep(chunk: bytes | memoryview, start: int) -> None:
-                    _write_at(file.fileno(), chunk, start)
-
-                for chunk in read_ranges(self._store, key, artifact.size, until, keep):
-                    sha256.update(chunk)
+                got = digests.parts_digest(read_ranges(self._store, key, artifact.size, until, keep))
         except ObjectNotFoundError as error:
             raise IntegrityError(f"{key!r} is gone, though its manifest lists it: publish it again", key=key) from error
         if monotonic() > until:
             raise took_too_long(key)
-        return "sha256:" + sha256.hexdigest()
+        return got
 
     def _remove_others(self, path: str) -> None:
         """Make room: what other versions left can be fetched again. Sessions keep files that they have open."""
@@ -135,10 +133,7 @@ def _checked(path: str) -> str:
 def _holds(path: str, artifact: Artifact) -> bool:
     """Whether the file is there already, with the right bytes."""
     try:
-        with open(path, "rb") as file:
-            if os.fstat(file.fileno()).st_size != artifact.size:
-                return False
-            return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest() == artifact.digest
+        return os.stat(path).st_size == artifact.size and digests.file_digest(path) == artifact.digest
     except FileNotFoundError:
         return False
 

@@ -17,7 +17,8 @@ import numpy as np
 
 from onnxlet.errors import DeadlineExceededError, ExecutionError, GoldenMismatchError, IntegrityError, InvalidInputError
 from onnxlet.serving.engine import Engine
-from onnxlet.values.manifest import Golden, Tolerance, canonical
+from onnxlet.values.canonical import canonical
+from onnxlet.values.manifest import Golden, Tolerance
 from onnxlet.values.tensors import DATATYPES, Tensor, Tensors
 
 MOST_CASES = 4

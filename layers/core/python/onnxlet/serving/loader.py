@@ -27,8 +27,9 @@ from onnxlet.serving.ttl_cache import RETRY, again
 from onnxlet.settings import Settings
 from onnxlet.store import Store
 from onnxlet.telemetry import Telemetry
+from onnxlet.values.digests import digest
 from onnxlet.values.keys import manifest_key
-from onnxlet.values.manifest import Manifest, decode_manifest, digest
+from onnxlet.values.manifest import Manifest, decode_manifest
 
 GRAPH = "model.onnx"
 """The artifact that holds the graph."""

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from onnxlet.errors import AliasNotFoundError, IntegrityError
-from onnxlet.values.manifest import canonical
+from onnxlet.values.canonical import canonical
 
 SCHEMA = 1
 PREVIOUS_KEPT = 20

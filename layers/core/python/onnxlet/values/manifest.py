@@ -1,16 +1,18 @@
 """The manifest: the JSON document that makes a version. Written last, never changed, pinned by digest.
 
-Its bytes are canonical JSON: sorted keys, no white space, UTF-8, shortest floats, so that equal manifests have equal
-digests whichever onnxlet wrote them. It is not quite RFC 8785, which writes some floats otherwise: 1 for 1.0, say.
+It is written as canonical JSON. Its digest is that of the bytes as they are stored: whoever reads one never writes it
+again to find its digest.
 """
 
-import hashlib
 from math import nan
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 from onnxlet.errors import IntegrityError
+from onnxlet.values.canonical import canonical
+from onnxlet.values.contract import Contract
+from onnxlet.values.optimization import Optimization
 from onnxlet.values.signature import Signature
 
 SCHEMA = 1
@@ -120,147 +122,6 @@ class Evaluation(msgspec.Struct, frozen=True):
     metrics: dict[str, float]
 
 
-class Bounds(msgspec.Struct, frozen=True):
-    """How much worse than the model it was made of a version may answer: shares, one row aside where rows are counted.
-
-    `metric_loss` of accuracy, area under the curve and root mean squared error, relative; `recall_loss` of each class's
-    recall and of each slice's accuracy; `label_change` of the labels; `distance` and `mean_distance` between
-    probabilities, between other outputs relative to their spread, between embeddings as 1 - cosine.
-    """
-
-    metric_loss: float = 0.005
-    recall_loss: float = 0.02
-    label_change: float = 0.01
-    distance: float = 0.1
-    mean_distance: float = 0.01
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """One thing that a contract bounds. `about` says what it was found in, a class or a slice say."""
-
-    name: str
-    value: float
-    bound: float
-    ok: bool
-    about: str = ""
-
-    def __str__(self) -> str:
-        about = f" of {self.about}" if self.about else ""
-        said = ((f"{self.value:.{digits}g}", f"{self.bound:.{digits}g}") for digits in range(3, 7))
-        value, bound = next((pair for pair in said if pair[0] != pair[1]), (f"{self.value:.3g}", f"{self.bound:.3g}"))
-        return f"{self.name.replace('_', ' ')}{about} {value}, at most {bound}"
-
-
-class Estimate(msgspec.Struct, frozen=True):
-    """A metric, and the interval in which 95 % of bootstrap resamples of the rows have it; None: too few rows."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-
-
-class Recall(msgspec.Struct, frozen=True):
-    """How well one class is told from the others; None where there are no rows to tell by."""
-
-    label: str
-    rows: int
-    sensitivity: float | None
-    specificity: float | None
-
-
-class Stage(msgspec.Struct, frozen=True):
-    """One form of the model (`source`, `onnx`, `optimized`): its metrics, and how far it is from the first one."""
-
-    stage: str
-    metrics: dict[str, Estimate] = {}
-    recalls: tuple[Recall, ...] = ()
-    distances: dict[str, float] = {}
-
-
-class Slice(msgspec.Struct, frozen=True):
-    """The rows with one value of a column: the contract's metric on them, before and after."""
-
-    column: str
-    value: str
-    rows: int
-    before: float
-    after: float
-
-    def __str__(self) -> str:
-        return f"{self.column} = {self.value}"
-
-
-class Contract(msgspec.Struct, frozen=True, kw_only=True):
-    """The accuracy contract of a version: whether it holds, by what bounds, and what was found on `rows` rows.
-
-    `metric` is the task's own (`accuracy`, `rmse`, `cosine`), `data_digest` that of the evaluation file, whose rows are
-    nowhere in it, `graph_digest` that of the graph that was judged. `notes` say what could not be judged, and why.
-    """
-
-    holds: bool
-    task: Literal["classification", "regression", "embedding", "tensors"]
-    metric: str | None
-    rows: int
-    bounds: Bounds
-    findings: tuple[Finding, ...]
-    stages: tuple[Stage, ...]
-    slices: tuple[Slice, ...] = ()
-    worst_slice: str | None = None
-    data_digest: str | None = None
-    graph_digest: str | None = None
-    notes: tuple[str, ...] = ()
-
-    @property
-    def breaches(self) -> str:
-        """In what it does not hold, in words; empty if it does."""
-        return "; ".join(str(finding) for finding in self.findings if not finding.ok)
-
-
-class Calibration(msgspec.Struct, frozen=True):
-    """The sample that ranges of activations were measured on: how, on how many rows, and their digest."""
-
-    method: str
-    rows: int
-    digest: str
-
-
-class Rung(msgspec.Struct, frozen=True):
-    """One rung of the optimization's ladder: what it gave, and why it was chosen, passed over, refused or skipped.
-
-    `latency` is in seconds for 1 and for 32 rows, on the machine that optimized; `distance` the largest one from the
-    model's own answers, or the float graph's where those are not known, on the contract's scale; `metrics` are there
-    where the truth was known.
-    """
-
-    name: str
-    method: str
-    outcome: Literal["chosen", "passed", "refused", "skipped"]
-    reason: str
-    bytes: int | None = None
-    latency: float | None = None
-    latency_32: float | None = None
-    metrics: dict[str, float] = {}
-    distance: float | None = None
-
-
-class Optimization(msgspec.Struct, frozen=True):
-    """What was done to make the graph smaller; `reason` says why, `rungs` what was tried.
-
-    `method` is `none`, `dynamic-int8`, `static-int8`, `weight-only` or `fp16-weights`; `cpu` what its integers are
-    meant for, `objective` by what it was chosen, `kept` names the nodes that stayed float.
-    """
-
-    method: str
-    reason: str
-    bytes_before: int
-    bytes_after: int
-    objective: str = ""
-    cpu: str = ""
-    calibration: Calibration | None = None
-    kept: tuple[str, ...] = ()
-    rungs: tuple[Rung, ...] = ()
-
-
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a model before it is published; `draft.json` in a converted directory.
 
@@ -301,16 +162,6 @@ class Manifest(Draft, frozen=True, kw_only=True):
 
 
 _decoder = msgspec.json.Decoder(Manifest)
-
-
-def canonical(value: Any) -> bytes:  # noqa: ANN401 - any value that JSON can say
-    """The canonical JSON bytes of `value`."""
-    return msgspec.json.encode(value, order="sorted")
-
-
-def digest(data: bytes | bytearray | memoryview) -> str:
-    """`sha256:<hex>` of `data`."""
-    return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
 def encode_manifest(manifest: Manifest) -> bytes:

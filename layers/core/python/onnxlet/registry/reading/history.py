@@ -9,7 +9,7 @@ from onnxlet.registry.rollback_stack import Stack, stack_after
 from onnxlet.store import Store
 from onnxlet.values import keys
 from onnxlet.values.aliases import Alias, HistoryEntry, Routes, decode_entry, encode
-from onnxlet.values.manifest import digest
+from onnxlet.values.digests import digest
 
 
 def entries(store: Store, model: str, alias: str) -> list[HistoryEntry]:

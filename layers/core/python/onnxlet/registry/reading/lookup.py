@@ -15,7 +15,8 @@ from onnxlet.registry.parallel import abreast
 from onnxlet.store import Store
 from onnxlet.values import keys
 from onnxlet.values.aliases import Alias, decode_alias
-from onnxlet.values.manifest import Manifest, decode_manifest, digest
+from onnxlet.values.digests import digest
+from onnxlet.values.manifest import Manifest, decode_manifest
 from onnxlet.values.refs import PRODUCTION, Ref, check_alias_name, check_model_name
 
 

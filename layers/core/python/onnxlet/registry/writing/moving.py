@@ -30,7 +30,7 @@ from onnxlet.registry.writing import requirements
 from onnxlet.store import Store
 from onnxlet.values import keys
 from onnxlet.values.aliases import Alias, HistoryEntry, Route, Routes, encode
-from onnxlet.values.manifest import digest
+from onnxlet.values.digests import digest
 from onnxlet.values.refs import check_alias_name
 from onnxlet.values.timestamps import stamp
 

@@ -7,7 +7,6 @@ read that uploads a small artifact; of a large one, which is read twice, the fil
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -28,7 +27,9 @@ from onnxlet.registry.writing import removal
 from onnxlet.store import Store
 from onnxlet.store.rules import check_key
 from onnxlet.values import keys
-from onnxlet.values.manifest import Artifact, Draft, Manifest, canonical, digest, encode_manifest
+from onnxlet.values.canonical import canonical
+from onnxlet.values.digests import digest, file_digest, parts_digest
+from onnxlet.values.manifest import Artifact, Draft, Manifest, encode_manifest
 from onnxlet.values.refs import check_model_name
 from onnxlet.values.timestamps import stamp
 
@@ -166,8 +167,7 @@ def _upload_one(store: Store, prefix: str, path: str, file: Path, begun: set[str
                 begun.discard(prefix + path)
                 raise ConflictError(f"{prefix + path!r} was written by somebody else: publish again", key=prefix + path)
             return Artifact(path, digest(data), len(data))
-        with file.open("rb") as stream:
-            found = "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
+        found = file_digest(file)
         begun.add(prefix + path)
         try:
             store.create(prefix + path, file)
@@ -237,11 +237,8 @@ def _create_unanswered(store: Store, key: str, data: bytes) -> bool:
 
 def _holds_file(store: Store, key: str, size: int, promised: str) -> bool:
     """Whether the object has so many bytes, of this digest."""
-    found, start = hashlib.sha256(), 0
-    while start <= size and (part := store.get_range(key, start, READ_WHOLE)):
-        found.update(part)
-        start += len(part)
-    return start == size and "sha256:" + found.hexdigest() == promised
+    parts = (store.get_range(key, start, READ_WHOLE) for start in range(0, size + 1, READ_WHOLE))
+    return parts_digest(parts) == promised
 
 
 def _silent(done: int, total: int) -> None:

@@ -17,7 +17,7 @@ from onnxlet.registry.reading.servable import servable_digest
 from onnxlet.registry.writing import moving
 from onnxlet.store import Store
 from onnxlet.values import keys
-from onnxlet.values.manifest import canonical
+from onnxlet.values.canonical import canonical
 from onnxlet.values.timestamps import stamp
 
 Clock = Callable[[], datetime]

@@ -17,8 +17,9 @@ from onnxlet.errors import (
     ObjectNotFoundError,
 )
 from onnxlet.store import Store
+from onnxlet.values.canonical import canonical
 from onnxlet.values.keys import REGISTRY_SETTINGS
-from onnxlet.values.manifest import Manifest, canonical
+from onnxlet.values.manifest import Manifest
 
 SCHEMA = 1
 GATE = "accuracy-contract"

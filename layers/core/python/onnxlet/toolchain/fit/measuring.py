@@ -24,7 +24,8 @@ from onnxlet.store import Store
 from onnxlet.toolchain.fit.findings import FINDINGS, REQUEST, Findings, Found, Request
 from onnxlet.toolchain.fit.report import AtThreads, Machine, Measured
 from onnxlet.toolchain.fit.sizing import BATCH
-from onnxlet.values.manifest import Manifest, canonical
+from onnxlet.values.canonical import canonical
+from onnxlet.values.manifest import Manifest
 
 THREADS = (1, 2)
 ROUNDS = 3

@@ -21,7 +21,8 @@ from onnxlet.serving.loader import GRAPH
 from onnxlet.serving.model import Model
 from onnxlet.store import open_store
 from onnxlet.toolchain.fit.findings import REQUEST, Findings, Found, Latency, Request
-from onnxlet.values.manifest import Manifest, canonical
+from onnxlet.values.canonical import canonical
+from onnxlet.values.manifest import Manifest
 from onnxlet.values.tensors import VARIABLE, Tensors
 
 RUN_SECONDS = 30.0

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from onnxlet.values.manifest import Bounds, Draft
+from onnxlet.values.contract import Bounds
+from onnxlet.values.manifest import Draft
 
 
 def optimize(

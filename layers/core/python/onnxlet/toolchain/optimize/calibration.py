@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +12,8 @@ import numpy as np
 
 from onnxlet.toolchain.optimize.quantizer_output import quiet
 from onnxlet.toolchain.optimize.rows import Rows
-from onnxlet.values.manifest import Calibration
+from onnxlet.values.digests import parts_digest
+from onnxlet.values.optimization import Calibration
 from onnxlet.values.tensors import Tensors
 
 FEWEST_ROWS = 32
@@ -45,11 +45,16 @@ class Sample:
 
     def record(self, method: str) -> Calibration:
         """What to write down of it: the digest is that of names, datatypes, shapes and bytes of the rows."""
-        hashed = hashlib.sha256()
-        for name, tensor in sorted(self.inputs.items()):
-            hashed.update(f"{name} {tensor.dtype} {tensor.shape}\n".encode())
-            hashed.update(np.ascontiguousarray(tensor).tobytes())
-        return Calibration(method=method, rows=self.rows, digest=f"sha256:{hashed.hexdigest()}")
+        tensors = sorted(self.inputs.items())
+        parts = (
+            part
+            for name, tensor in tensors
+            for part in (
+                f"{name} {tensor.dtype} {tensor.shape}\n".encode(),
+                np.ascontiguousarray(tensor).tobytes(),
+            )
+        )
+        return Calibration(method=method, rows=self.rows, digest=parts_digest(parts))
 
     def _batches(self) -> Iterator[Tensors]:
         for start in range(0, self.rows, BATCH):

@@ -10,7 +10,7 @@ import msgspec
 
 from onnxlet.toolchain.optimize.latency import Latency
 from onnxlet.toolchain.optimize.trial import Bench, Tried
-from onnxlet.values.manifest import Rung
+from onnxlet.values.optimization import Rung
 
 Objective = Literal["smallest-not-slower", "size", "latency"]
 WORTHWHILE = 0.9

@@ -13,7 +13,7 @@ from onnxlet.toolchain.optimize import blocks, dynamic_int8, static_int8
 from onnxlet.toolchain.optimize import float16 as halves
 from onnxlet.toolchain.optimize.calibration import Sample
 from onnxlet.toolchain.optimize.graph import Survey
-from onnxlet.values.manifest import Calibration
+from onnxlet.values.optimization import Calibration
 
 METHODS = (dynamic_int8.METHOD, static_int8.METHOD, blocks.METHOD, halves.METHOD)
 Write = Callable[[Path, Sequence[str]], None]

@@ -35,7 +35,9 @@ from onnxlet.toolchain.workbench.evaluation_data import opened
 from onnxlet.toolchain.workbench.reference import carry_reference
 from onnxlet.toolchain.workbench.synthesis import golden_cases
 from onnxlet.toolchain.workbench.table import Targets, quoted
-from onnxlet.values.manifest import Bounds, Draft, Evaluation, Optimization, Rung, Tolerance
+from onnxlet.values.contract import Bounds
+from onnxlet.values.manifest import Draft, Evaluation, Tolerance
+from onnxlet.values.optimization import Optimization, Rung
 
 SMALL = 256_000
 """Bytes of a graph below which it stays exact: it loads in milliseconds as it is."""

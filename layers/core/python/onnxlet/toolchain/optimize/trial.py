@@ -17,7 +17,9 @@ from onnxlet.toolchain.workbench.evaluation_data import opened
 from onnxlet.toolchain.workbench.inspection import holds_halves
 from onnxlet.toolchain.workbench.offline import save_optimized
 from onnxlet.toolchain.workbench.task import task_of
-from onnxlet.values.manifest import Bounds, Calibration, Contract, Steps
+from onnxlet.values.contract import Bounds, Contract
+from onnxlet.values.manifest import Steps
+from onnxlet.values.optimization import Calibration
 from onnxlet.values.tensors import Tensors
 
 BATCH = 32

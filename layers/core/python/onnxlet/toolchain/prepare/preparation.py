@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import signal
 import subprocess
 import sys
@@ -18,7 +17,9 @@ from onnxlet.toolchain.prepare.trial import REPORT, REQUEST, Report, Request
 from onnxlet.toolchain.workbench.directory import DATA, GOLDEN, MODEL, assets_of, graph_digest, read_draft
 from onnxlet.toolchain.workbench.extras import versions
 from onnxlet.toolchain.workbench.inspection import Inspected, inspect
-from onnxlet.values.manifest import Draft, Golden, Provenance, Steps, Tolerance, canonical
+from onnxlet.values.canonical import canonical
+from onnxlet.values.digests import file_digest
+from onnxlet.values.manifest import Draft, Golden, Provenance, Steps, Tolerance
 from onnxlet.values.signature import Signature
 from onnxlet.values.tensors import VARIABLE
 
@@ -119,7 +120,7 @@ class Preparation:
             tolerance=self._tolerance,
             tolerances=_tolerances(self._tolerance, 1.0 if inspected.quantized else report.rounding),
         )
-        digest = draft.provenance.source_digest or _digest(self._model)
+        digest = draft.provenance.source_digest or file_digest(self._model)
         return msgspec.structs.replace(
             draft,
             graph=graph,
@@ -185,8 +186,3 @@ def _death(done: subprocess.CompletedProcess[bytes]) -> str:
         return f"crashed with {signal.Signals(-done.returncode).name}"
     last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
     return f"ended with exit code {done.returncode} ({''.join(last)[:300]})"
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()

@@ -19,7 +19,8 @@ from onnxlet.serving.golden import MOST_CASES, MOST_SECONDS, GoldenCase, check, 
 from onnxlet.toolchain.workbench.offline import declare_outputs, save_optimized
 from onnxlet.toolchain.workbench.shapes import observed_outputs
 from onnxlet.toolchain.workbench.synthesis import golden_cases, random_inputs, rounding_share
-from onnxlet.values.manifest import Steps, Tolerance, canonical
+from onnxlet.values.canonical import canonical
+from onnxlet.values.manifest import Steps, Tolerance
 from onnxlet.values.signature import Signature
 from onnxlet.values.tensors import Tensors
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from onnxlet.toolchain.workbench.comparison import Comparison, compare, distances, untie
-from onnxlet.values.manifest import Bounds, Contract
+from onnxlet.values.contract import Bounds, Contract
 
 __all__ = ["Comparison", "compare", "distances", "untie", "verify"]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from onnxlet.toolchain.workbench.metrics import Measures, exact
-from onnxlet.values.manifest import Estimate
+from onnxlet.values.contract import Estimate
 from onnxlet.values.tensors import Tensor
 
 RESAMPLES = 1000

@@ -16,7 +16,8 @@ from onnxlet.toolchain.verify.notes import notes
 from onnxlet.toolchain.workbench.comparison import compare
 from onnxlet.toolchain.workbench.slices import Slicing, sliced, worst_of
 from onnxlet.toolchain.workbench.task import Task
-from onnxlet.values.manifest import Bounds, Contract, Recall, Stage, Tolerance
+from onnxlet.values.contract import Bounds, Contract, Recall, Stage
+from onnxlet.values.manifest import Tolerance
 from onnxlet.values.tensors import Tensor, Tensors
 
 __all__ = ["Bounds", "Contract", "breaches", "judge"]

@@ -10,7 +10,7 @@ import numpy as np
 from onnxlet.toolchain.workbench.comparison import distances, untie
 from onnxlet.toolchain.workbench.metrics import of_target
 from onnxlet.toolchain.workbench.task import Task, cosine_distances
-from onnxlet.values.manifest import Bounds, Estimate, Finding, Slice
+from onnxlet.values.contract import Bounds, Estimate, Finding, Slice
 from onnxlet.values.tensors import Tensor, Tensors
 
 TIED = 2e-4

@@ -12,7 +12,7 @@ import numpy as np
 from onnxlet.toolchain.verify.bootstrap import FEWEST_ROWS
 from onnxlet.toolchain.verify.findings import Case, Metrics
 from onnxlet.toolchain.workbench.task import Task
-from onnxlet.values.manifest import Slice
+from onnxlet.values.contract import Slice
 from onnxlet.values.tensors import Tensor
 
 CONFIDENCE = 0.95

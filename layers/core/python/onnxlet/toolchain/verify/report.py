@@ -11,7 +11,8 @@ from html import escape
 from onnxlet.toolchain.verify.charts import bars, curve, whiskers
 from onnxlet.toolchain.verify.plots import Plots, decades
 from onnxlet.toolchain.workbench.slices import loss_of, told_worst
-from onnxlet.values.manifest import Contract, Draft, Estimate
+from onnxlet.values.contract import Contract, Estimate
+from onnxlet.values.manifest import Draft
 
 REPORT = "report.html"
 WIDE = 330

@@ -20,7 +20,8 @@ from onnxlet.toolchain.workbench.evaluation_data import EvaluationData, opened, 
 from onnxlet.toolchain.workbench.reference import ONNX, SOURCE
 from onnxlet.toolchain.workbench.table import Targets
 from onnxlet.toolchain.workbench.task import task_of
-from onnxlet.values.manifest import Bounds, Contract, canonical
+from onnxlet.values.canonical import canonical
+from onnxlet.values.contract import Bounds, Contract
 from onnxlet.values.tensors import Tensors
 
 OPTIMIZED = "optimized"

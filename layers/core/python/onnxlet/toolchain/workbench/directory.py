@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -14,7 +13,9 @@ import msgspec
 
 from onnxlet.errors import ExecutionError, InvalidInputError, RejectedModelError, UnavailableError
 from onnxlet.serving.golden import GoldenCase, decode_cases, encode_cases
-from onnxlet.values.manifest import Draft, canonical, digest
+from onnxlet.values.canonical import canonical
+from onnxlet.values.digests import digest, file_digest
+from onnxlet.values.manifest import Draft
 
 MODEL = "model.onnx"
 DATA = "model.onnx.data"
@@ -73,19 +74,14 @@ def source_digest(source: Path) -> str | None:
     """The digest of a file, of what a directory holds, None where the source is neither."""
     if source.is_dir():
         files = sorted(file for file in source.rglob("*") if file.is_file())
-        return digest(canonical({str(file.relative_to(source)): _file_digest(file) for file in files}))
-    return _file_digest(source) if source.is_file() else None
+        return digest(canonical({str(file.relative_to(source)): file_digest(file) for file in files}))
+    return file_digest(source) if source.is_file() else None
 
 
 def graph_digest(directory: Path) -> str:
     """The digest of the graph in a converted directory, and of its weights where these lie apart."""
     files = (file for file in (directory / MODEL, directory / DATA) if file.is_file())
-    return digest(canonical({file.name: _file_digest(file) for file in files}))
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+    return digest(canonical({file.name: file_digest(file) for file in files}))
 
 
 def write_draft(directory: Path, draft: Draft, cases: tuple[GoldenCase, ...]) -> None:

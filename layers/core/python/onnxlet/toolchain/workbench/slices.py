@@ -11,7 +11,7 @@ import numpy as np
 
 from onnxlet.toolchain.workbench.metrics import Measures
 from onnxlet.toolchain.workbench.task import Task
-from onnxlet.values.manifest import Contract, Slice
+from onnxlet.values.contract import Contract, Slice
 from onnxlet.values.tensors import Tensor
 
 FEWEST_ROWS = 5
