@@ -11,7 +11,7 @@ import click
 
 from onnxlet.cli import cli
 from onnxlet.controlplane.problem import STATUS
-from onnxlet.dataplane.protocols.tfserving import STATUSES
+from onnxlet.dataplane.protocols.tensorflow_serving.protocol import STATUSES
 from onnxlet.errors import OnnxletError
 from onnxlet.settings import Settings, variable
 

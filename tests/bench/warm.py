@@ -12,7 +12,7 @@ from cold import BUILT, HANDLER, PROBES, run_probe
 from row import Row, interleaved, quantiles
 from stage import Stage
 
-from onnxlet.dataplane.protocols.instances import read_body, write_answer
+from onnxlet.dataplane.protocols.tensorflow_serving.body import read_body, write_answer
 from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
 from onnxlet.store import open_store

@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as hnp
 from onnxlet.dataplane.codec.decoding import decode_tensor, list_matrix, lists_in
 from onnxlet.dataplane.codec.documents import UncertainError, brackets, parse_exact, parse_fast, place_in
 from onnxlet.dataplane.codec.encoding import encode_records, encode_rows, encode_tensor
-from onnxlet.dataplane.protocols.instances import write_answer
+from onnxlet.dataplane.protocols.tensorflow_serving.body import write_answer
 from onnxlet.errors import InvalidInputError
 from onnxlet.values.datatypes import DATATYPES
 from onnxlet.values.signature import TensorSpec

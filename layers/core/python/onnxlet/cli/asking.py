@@ -37,7 +37,7 @@ class Answer:
 
 def ask_here(predictor: Predictor, ref: Ref, body: bytes) -> Answer:
     """Load the version that `ref` means and ask it. Any published one will do."""
-    from onnxlet.dataplane.protocols.instances import read_body, write_answer
+    from onnxlet.dataplane.protocols.tensorflow_serving.body import read_body, write_answer
 
     served = predictor.load(ref)
     model = served.model

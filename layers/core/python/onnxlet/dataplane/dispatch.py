@@ -12,8 +12,9 @@ from typing import Any
 import orjson
 
 from onnxlet.dataplane.messages import Request, Response
-from onnxlet.dataplane.protocols import health, tfserving
-from onnxlet.dataplane.protocols.instances import read_document, write_answer
+from onnxlet.dataplane.protocols.open_inference import protocol as health
+from onnxlet.dataplane.protocols.tensorflow_serving import protocol as tfserving
+from onnxlet.dataplane.protocols.tensorflow_serving.body import read_document, write_answer
 from onnxlet.errors import (
     ExecutionError,
     InvalidInputError,

@@ -15,7 +15,7 @@ from typing import Any
 
 from onnxlet.dataplane.dispatch import DataPlane
 from onnxlet.dataplane.messages import Request, Response
-from onnxlet.dataplane.protocols import tfserving
+from onnxlet.dataplane.protocols.tensorflow_serving import protocol as tfserving
 from onnxlet.errors import InvalidInputError
 
 Event = Mapping[str, Any]

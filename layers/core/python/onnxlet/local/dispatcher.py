@@ -9,7 +9,7 @@ from time import perf_counter
 
 from onnxlet.dataplane.dispatch import MAX_REQUEST, DataPlane, owns_path
 from onnxlet.dataplane.messages import Request, Response
-from onnxlet.dataplane.protocols.health import LIVE
+from onnxlet.dataplane.protocols.open_inference.protocol import LIVE
 from onnxlet.errors import RequestTooLargeError
 from onnxlet.local.asgi import (
     Application,

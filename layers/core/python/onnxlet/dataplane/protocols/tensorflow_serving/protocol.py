@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from onnxlet.dataplane.messages import Request, Response
-from onnxlet.dataplane.protocols.instances import Call, read_body, write_answer
+from onnxlet.dataplane.protocols.tensorflow_serving.body import Call, read_body, write_answer
 from onnxlet.errors import (
     AliasNotFoundError,
     ConflictError,

@@ -15,7 +15,7 @@ from onnx import helper
 
 from doors import COLUMNS, Shop, spec
 from onnxlet.dataplane.codec.documents import parse_exact
-from onnxlet.dataplane.protocols.instances import read_body, read_document
+from onnxlet.dataplane.protocols.tensorflow_serving.body import read_body, read_document
 from onnxlet.errors import InvalidInputError
 from onnxlet.serving.model import Model
 from onnxlet.store import Store

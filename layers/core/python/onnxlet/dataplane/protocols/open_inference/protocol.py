@@ -6,7 +6,7 @@ Ready means that the store answers; models load on first use. Clients rely on th
 from __future__ import annotations
 
 from onnxlet.dataplane.messages import Request, Response
-from onnxlet.dataplane.protocols.tfserving import JSON, RETRY_AFTER, error_body
+from onnxlet.dataplane.protocols.tensorflow_serving.protocol import JSON, RETRY_AFTER, error_body
 from onnxlet.errors import UnavailableError
 from onnxlet.serving.predictor import Predictor
 
