@@ -15,8 +15,8 @@ from fidelity.row import Row, Speed
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.toolchain.convert import convert
 from onnxlet.toolchain.optimize import optimize
-from onnxlet.toolchain.optimize.rows import rows_of
-from onnxlet.toolchain.optimize.trial import Bench, Tried
+from onnxlet.toolchain.optimize.candidates import Bench, Tried
+from onnxlet.toolchain.optimize.evaluation_rows import rows_of
 from onnxlet.toolchain.verify import verify
 from onnxlet.toolchain.verify.findings import scaled_distances
 from onnxlet.toolchain.workbench.directory import MODEL, read_draft

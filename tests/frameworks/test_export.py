@@ -32,7 +32,7 @@ from onnxlet.registry import Registry
 from onnxlet.store import Store, open_store
 from onnxlet.toolchain.convert import convert
 from onnxlet.toolchain.export import export_saved_model
-from onnxlet.toolchain.optimize.blocks import pack
+from onnxlet.toolchain.optimize.weight_only import pack
 from onnxlet.toolchain.prepare import prepare
 from onnxlet.toolchain.workbench.tensorflow import hushed
 from onnxlet.values.manifest import Manifest, Tolerance

@@ -22,7 +22,7 @@ from onnxlet.errors import ConversionError, InvalidInputError, MissingExtraError
 from onnxlet.serving.engine import load_engine
 from onnxlet.serving.golden import check
 from onnxlet.toolchain.convert import convert
-from onnxlet.toolchain.convert.wishes import parse_input
+from onnxlet.toolchain.convert.options import parse_input
 from onnxlet.toolchain.workbench.directory import read_draft
 from onnxlet.values.digests import digest
 from onnxlet.values.signature import TensorSpec

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from onnxlet.errors import InvalidInputError
 from onnxlet.toolchain.fit import costing, sizing
-from onnxlet.toolchain.fit.findings import Latency
 from onnxlet.toolchain.fit.fitting import compute, obstacles
 from onnxlet.toolchain.fit.limits import MOST_MEMORY, SENSIBLE_MEMORY
 from onnxlet.toolchain.fit.package import PARTS, Weight, built_bytes, recorded_weights
 from onnxlet.toolchain.fit.prices import SHIPPED, read_prices, write_prices
+from onnxlet.toolchain.fit.probe_messages import Latency
 from onnxlet.toolchain.fit.report import Arithmetic, AtThreads, Machine, Measured, Report, money, seconds, summary
 
 MB = 2**20

@@ -33,7 +33,7 @@ def _tolerance(_ctx: click.Context, _param: click.Parameter, value: float | None
 
 
 def _inputs(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> tuple[TensorSpec, ...]:
-    from onnxlet.toolchain.convert.wishes import parse_input
+    from onnxlet.toolchain.convert.options import parse_input
 
     try:
         return tuple(map(parse_input, values))

@@ -7,21 +7,19 @@ what it is called. What comes out is a converted directory, which `optimize` mak
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from onnxlet.errors import ConversionError, InvalidInputError
-from onnxlet.toolchain.convert.wishes import Wishes
+from onnxlet.toolchain.convert.options import Wishes
+from onnxlet.toolchain.workbench.progress import Progress, silent
 from onnxlet.values.manifest import Draft, Tolerance
 from onnxlet.values.signature import TensorSpec
 
 if TYPE_CHECKING:
-    from onnxlet.toolchain.convert.source import TrainedModel
-
-Progress = Callable[[str], None]
-"""Told in a sentence what begins."""
+    from onnxlet.toolchain.convert.trained_model import TrainedModel
 
 OPENING = 128
 """So many bytes of a file tell what it is."""
@@ -93,7 +91,7 @@ def convert(
     from onnxlet.toolchain.convert.conversion import Conversion
     from onnxlet.toolchain.workbench.table import targets_of
 
-    say = on_progress or _silent
+    say = on_progress or silent
     if golden_from == "data" and data is None:
         raise InvalidInputError("golden cases from the data need --data")
     if target and data is None:
@@ -163,7 +161,3 @@ def _by_suffix(source: Path) -> Framework:
     raise ConversionError(
         f"{source.name!r} is of no kind that can be converted: files end in {suffixes}, directories hold {held}"
     )
-
-
-def _silent(_: str) -> None:
-    """Nobody listens."""

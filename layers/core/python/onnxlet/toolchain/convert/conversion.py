@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Literal
 
 from onnxlet.errors import InvalidInputError
-from onnxlet.toolchain.convert import Progress
-from onnxlet.toolchain.convert.faithful import Faithful, Search
-from onnxlet.toolchain.convert.golden import golden_of, golden_rows
-from onnxlet.toolchain.convert.source import Rows, TakesTensors, TrainedModel
+from onnxlet.toolchain.convert.export_search import Faithful, Search
+from onnxlet.toolchain.convert.golden_cases import golden_of, golden_rows
+from onnxlet.toolchain.convert.trained_model import Rows, TakesTensors, TrainedModel
 from onnxlet.toolchain.workbench.arrays import Arrays, read_data
 from onnxlet.toolchain.workbench.directory import MODEL, new_directory, source_digest, told_of_disks, write_draft
 from onnxlet.toolchain.workbench.evaluation import measure, served_signature
 from onnxlet.toolchain.workbench.evaluation_data import opened
 from onnxlet.toolchain.workbench.extras import versions
+from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.reference import ONNX, SOURCE, Reference, write_reference
 from onnxlet.toolchain.workbench.table import Table, counted, quoted, truth_of
 from onnxlet.values.manifest import Draft, Evaluation, Golden, Provenance, Tolerance

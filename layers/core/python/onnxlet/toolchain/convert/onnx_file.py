@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import EncodeError  # type: ignore[import-untyped]
 
 from onnxlet.errors import ConversionError, ExecutionError, InvalidInputError, RejectedModelError
-from onnxlet.toolchain.convert.probing import plain_random
-from onnxlet.toolchain.convert.tensor_model import TensorModel
-from onnxlet.toolchain.convert.wishes import Wishes
+from onnxlet.toolchain.convert.networks.probing_inputs import plain_random
+from onnxlet.toolchain.convert.networks.tensor_model import TensorModel
+from onnxlet.toolchain.convert.options import Wishes
 from onnxlet.toolchain.workbench.evaluation_data import opened
 from onnxlet.toolchain.workbench.extras import versions
-from onnxlet.toolchain.workbench.graphs import declare_shape
 from onnxlet.toolchain.workbench.inspection import inspect
-from onnxlet.toolchain.workbench.shapes import observed_outputs
+from onnxlet.toolchain.workbench.progress import Progress
+from onnxlet.toolchain.workbench.shapes import declare_shape, observed_outputs
 from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import Tensors
 
@@ -24,7 +24,7 @@ OLDEST = 7
 """The opset that ONNX Runtime promises to run; older ones behave otherwise in places."""
 
 
-def open_model(path: Path, *, trust: bool, say: Callable[[str], None], wishes: Wishes) -> TensorModel:  # noqa: ARG001 - a graph is data
+def open_model(path: Path, *, trust: bool, say: Progress, wishes: Wishes) -> TensorModel:  # noqa: ARG001 - a graph is data
     """The graph in a file. Raises ConversionError for what will not be served."""
     try:
         return TensorModel(OnnxFile(path), wishes.labels, say)

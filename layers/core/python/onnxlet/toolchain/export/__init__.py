@@ -6,14 +6,11 @@ signatures' names, datatypes and shapes are those that the version's own clients
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from onnxlet.toolchain.workbench.comparison import Comparison
+from onnxlet.toolchain.workbench.progress import Progress, silent
 from onnxlet.values.manifest import Manifest
-
-Progress = Callable[[str], None]
-"""Told in a sentence what begins."""
 
 
 def export_saved_model(
@@ -27,13 +24,9 @@ def export_saved_model(
     """
     from onnxlet.toolchain.workbench.tensorflow import load_tensorflow
 
-    say = on_progress or _silent
+    say = on_progress or silent
     say("starting TensorFlow")
     load_tensorflow()
     from onnxlet.toolchain.export.exporting import Exporting
 
     return Exporting(manifest, artifacts, say).write(directory)
-
-
-def _silent(_: str) -> None:
-    """Nobody listens."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from onnxlet.steps import names_of
 from onnxlet.toolchain.export import saved_model
 from onnxlet.toolchain.workbench.comparison import Comparison, compare, untie
 from onnxlet.toolchain.workbench.directory import MODEL
-from onnxlet.toolchain.workbench.synthesis import draw_inputs, random_inputs
+from onnxlet.toolchain.workbench.progress import Progress
+from onnxlet.toolchain.workbench.stable_cases import draw_inputs, random_inputs
 from onnxlet.values.manifest import Manifest, Tolerance
 from onnxlet.values.signature import Signature, TensorSpec
 from onnxlet.values.tensors import DATATYPES, Tensor, Tensors
@@ -31,7 +32,7 @@ SIZES = (1, 7)
 class Exporting:
     """A version on its way to a SavedModel."""
 
-    def __init__(self, manifest: Manifest, artifacts: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, manifest: Manifest, artifacts: Path, say: Progress) -> None:
         self._manifest, self._artifacts, self._say = manifest, artifacts, say
         self._tolerance = manifest.golden.tolerance if manifest.golden else Tolerance()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from onnxlet.errors import TooLargeError
@@ -15,6 +15,7 @@ from onnxlet.toolchain.fit.measuring import ROUNDS, measure
 from onnxlet.toolchain.fit.package import Weight, built_bytes, recorded_weights
 from onnxlet.toolchain.fit.prices import Prices
 from onnxlet.toolchain.fit.report import Arithmetic, Measured, Packaging, Report, Size
+from onnxlet.toolchain.workbench.progress import Progress, silent
 
 
 def fit(
@@ -27,7 +28,7 @@ def fit(
     memory: Sequence[int] = (),
     clone: Path | None = None,
     rounds: int = ROUNDS,
-    on_progress: Callable[[str], None] = lambda _: None,
+    on_progress: Progress = silent,
 ) -> Report:
     """Whether a published version runs on Lambda, how fast, and what it costs.
 

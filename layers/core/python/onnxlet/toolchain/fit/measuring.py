@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version as installed
 from pathlib import Path
 from statistics import median
@@ -21,9 +21,10 @@ from onnxlet import errors
 from onnxlet.errors import DeadlineExceededError, OnnxletError, RejectedModelError
 from onnxlet.serving.artifact_cache import ArtifactCache
 from onnxlet.store import Store
-from onnxlet.toolchain.fit.findings import FINDINGS, REQUEST, Findings, Found, Request
+from onnxlet.toolchain.fit.probe_messages import FINDINGS, REQUEST, Findings, Found, Request
 from onnxlet.toolchain.fit.report import AtThreads, Machine, Measured
 from onnxlet.toolchain.fit.sizing import BATCH
+from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.values.canonical import canonical
 from onnxlet.values.manifest import Manifest
 
@@ -41,7 +42,7 @@ def measure(
     *,
     layers: dict[str, int] | None,
     rounds: int = ROUNDS,
-    on_progress: Callable[[str], None],
+    on_progress: Progress,
 ) -> Measured:
     """Fetch and probe a version.
 

@@ -20,7 +20,7 @@ from onnxlet.serving.golden import GoldenCase, check, decode_cases, tolerance_he
 from onnxlet.serving.loader import GRAPH
 from onnxlet.serving.model import Model
 from onnxlet.store import open_store
-from onnxlet.toolchain.fit.findings import REQUEST, Findings, Found, Latency, Request
+from onnxlet.toolchain.fit.probe_messages import REQUEST, Findings, Found, Latency, Request
 from onnxlet.values.canonical import canonical
 from onnxlet.values.manifest import Manifest
 from onnxlet.values.tensors import VARIABLE, Tensors
@@ -116,7 +116,7 @@ def _examples(engine: OnnxEngine, cases: tuple[GoldenCase, ...], remarks: list[s
     """Inputs to time: the golden ones, else random ones, else none, and why."""
     if cases:
         return [case.inputs for case in cases]
-    from onnxlet.toolchain.workbench.synthesis import random_inputs
+    from onnxlet.toolchain.workbench.stable_cases import random_inputs
 
     try:
         inputs = random_inputs(engine, seed=0)

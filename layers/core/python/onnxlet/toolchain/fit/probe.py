@@ -29,7 +29,7 @@ def main(folder: Path) -> None:
     imports = perf_counter() - started
     from onnxlet.errors import OnnxletError
     from onnxlet.toolchain.fit import observing
-    from onnxlet.toolchain.fit.findings import FINDINGS, Failed, Findings
+    from onnxlet.toolchain.fit.probe_messages import FINDINGS, Failed, Findings
 
     try:
         findings = Findings(found=observing.observe(folder, imports))

@@ -8,9 +8,9 @@ from typing import Literal
 import msgspec
 
 from onnxlet.settings import MIB
-from onnxlet.toolchain.fit.findings import Latency
 from onnxlet.toolchain.fit.limits import Architecture
 from onnxlet.toolchain.fit.prices import PriceTag
+from onnxlet.toolchain.fit.probe_messages import Latency
 
 
 class Machine(msgspec.Struct, frozen=True):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from onnxlet.toolchain.workbench.progress import Progress, silent
 from onnxlet.values.contract import Bounds
 from onnxlet.values.manifest import Draft
 
@@ -22,7 +23,7 @@ def optimize(
     search: bool = False,
     slices: Sequence[str] = (),
     bounds: Bounds = Bounds(),  # noqa: B008 - frozen
-    on_progress: Callable[[str], None] | None = None,
+    on_progress: Progress | None = None,
 ) -> Draft:
     """Make the converted model in `directory` smaller where that pays; write to `output`, or in its place.
 
@@ -38,8 +39,4 @@ def optimize(
     from onnxlet.toolchain.optimize.optimization import Optimizing, Wishes
 
     wishes = Wishes(method, objective, cpu, search, tuple(slices), bounds)
-    return Optimizing(directory, data, target, wishes, on_progress or _silent).write(output or directory)
-
-
-def _silent(_: str) -> None:
-    """Nobody listens."""
+    return Optimizing(directory, data, target, wishes, on_progress or silent).write(output or directory)

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from onnxlet.toolchain.optimize.evaluation_rows import Rows
 from onnxlet.toolchain.optimize.quantizer_output import quiet
-from onnxlet.toolchain.optimize.rows import Rows
 from onnxlet.values.digests import parts_digest
 from onnxlet.values.optimization import Calibration
 from onnxlet.values.tensors import Tensors

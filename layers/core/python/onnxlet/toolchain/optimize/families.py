@@ -9,13 +9,12 @@ from pathlib import Path
 
 import onnx
 
-from onnxlet.toolchain.optimize import blocks, dynamic_int8, static_int8
-from onnxlet.toolchain.optimize import float16 as halves
+from onnxlet.toolchain.optimize import dynamic_int8, float16, static_int8, weight_only
 from onnxlet.toolchain.optimize.calibration import Sample
 from onnxlet.toolchain.optimize.graph import Survey
 from onnxlet.values.optimization import Calibration
 
-METHODS = (dynamic_int8.METHOD, static_int8.METHOD, blocks.METHOD, halves.METHOD)
+METHODS = (dynamic_int8.METHOD, static_int8.METHOD, weight_only.METHOD, float16.METHOD)
 Write = Callable[[Path, Sequence[str]], None]
 
 
@@ -96,18 +95,18 @@ def _ends(*nodes: str) -> tuple[str, ...]:
 
 
 def _blocks(source: Source) -> Family:
-    nodes = (*source.surveyed.embeddings, *blocks.large_products(source.model, source.surveyed))
+    nodes = (*source.surveyed.embeddings, *weight_only.large_products(source.model, source.surveyed))
     if len(nodes) == len(source.surveyed.embeddings):
-        return Family(blocks.METHOD, skipped="there is no large matrix product")
+        return Family(weight_only.METHOD, skipped="there is no large matrix product")
     return Family(
-        blocks.METHOD,
+        weight_only.METHOD,
         nodes,
         tuple(Variant(f"weight-only int{bits}", partial(_write_blocks, source, bits)) for bits in (8, 4)),
     )
 
 
 def _halves(source: Source) -> Family:
-    return Family(halves.METHOD, variants=(Variant("float16 weights", partial(_write_halves, source)),))
+    return Family(float16.METHOD, variants=(Variant("float16 weights", partial(_write_halves, source)),))
 
 
 def _write_dynamic(source: Source, weighing: dynamic_int8.Weighing, destination: Path, keep: Sequence[str]) -> None:
@@ -121,8 +120,8 @@ def _write_static(
 
 
 def _write_blocks(source: Source, bits: int, destination: Path, keep: Sequence[str]) -> None:
-    blocks.quantize(source.path, destination, source.surveyed, bits=bits, keep=keep)
+    weight_only.quantize(source.path, destination, source.surveyed, bits=bits, keep=keep)
 
 
 def _write_halves(source: Source, destination: Path, keep: Sequence[str]) -> None:  # noqa: ARG001 - a Write
-    halves.halve(source.path, destination)
+    float16.halve(source.path, destination)

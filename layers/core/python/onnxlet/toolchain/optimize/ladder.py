@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
 from onnxlet.errors import DeadlineExceededError, ExecutionError, InvalidInputError, RejectedModelError
+from onnxlet.toolchain.optimize.candidates import Bench, Tried
 from onnxlet.toolchain.optimize.families import Family, Variant
-from onnxlet.toolchain.optimize.trial import Bench, Tried
 from onnxlet.toolchain.workbench.evaluation_data import opened
+from onnxlet.toolchain.workbench.progress import Progress
 
 SEARCH_ROWS = 64
 """Rows by which nodes are told apart."""
@@ -20,7 +21,7 @@ FEWEST_FOR_BOTH = 4
 class Ladder:
     """Families of candidates, tried on a bench; files go into `folder`."""
 
-    def __init__(self, bench: Bench, folder: Path, *, search: bool, say: Callable[[str], None]) -> None:
+    def __init__(self, bench: Bench, folder: Path, *, search: bool, say: Progress) -> None:
         self._bench, self._folder, self._search, self._say = bench, folder, search, say
         self._numbers = count(1)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +14,12 @@ import msgspec
 from onnxlet.errors import InvalidInputError
 from onnxlet.serving.golden import GoldenCase
 from onnxlet.toolchain.optimize.calibration import FEWEST_ROWS, sample_of
-from onnxlet.toolchain.optimize.choice import Choosing, Objective, rungs
+from onnxlet.toolchain.optimize.candidates import Bench, Tried
+from onnxlet.toolchain.optimize.evaluation_rows import rows_of
 from onnxlet.toolchain.optimize.families import METHODS, Source, families
 from onnxlet.toolchain.optimize.graph import simplified, survey
 from onnxlet.toolchain.optimize.ladder import Ladder
-from onnxlet.toolchain.optimize.rows import rows_of
-from onnxlet.toolchain.optimize.trial import Bench, Tried
+from onnxlet.toolchain.optimize.selection import Choosing, Objective, rungs
 from onnxlet.toolchain.workbench.comparison import compare
 from onnxlet.toolchain.workbench.directory import (
     DATA,
@@ -32,8 +32,9 @@ from onnxlet.toolchain.workbench.directory import (
 )
 from onnxlet.toolchain.workbench.evaluation import measure
 from onnxlet.toolchain.workbench.evaluation_data import opened
+from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.reference import carry_reference
-from onnxlet.toolchain.workbench.synthesis import golden_cases
+from onnxlet.toolchain.workbench.stable_cases import golden_cases
 from onnxlet.toolchain.workbench.table import Targets, quoted
 from onnxlet.values.contract import Bounds
 from onnxlet.values.manifest import Draft, Evaluation, Tolerance
@@ -71,9 +72,7 @@ class Climbed:
 class Optimizing:
     """A converted directory on its way to a smaller one."""
 
-    def __init__(
-        self, directory: Path, data: Path | None, target: Targets, wishes: Wishes, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, directory: Path, data: Path | None, target: Targets, wishes: Wishes, say: Progress) -> None:
         self._directory, self._wishes, self._say = directory, wishes, say
         if wishes.method not in (None, *METHODS):
             raise InvalidInputError(f"there is no method {wishes.method!r}; there are {quoted(METHODS)}")

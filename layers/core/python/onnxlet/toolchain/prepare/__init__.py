@@ -6,9 +6,9 @@ crashes it is refused, and takes nothing down with it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
+from onnxlet.toolchain.workbench.progress import Progress, silent
 from onnxlet.values.manifest import Draft
 
 TRIAL_DEADLINE = 120.0
@@ -21,7 +21,7 @@ def prepare(
     *,
     trial_deadline: float = TRIAL_DEADLINE,
     run_deadline: float = RUN_DEADLINE,
-    on_progress: Callable[[str], None] | None = None,
+    on_progress: Progress | None = None,
 ) -> tuple[Draft, dict[str, Path]]:
     """What `Registry.publish` takes, of a bare .onnx file or a converted directory; files are written below `workdir`.
 
@@ -32,9 +32,5 @@ def prepare(
     """
     from onnxlet.toolchain.prepare.preparation import Preparation
 
-    preparation = Preparation(path, workdir, on_progress or _silent)
+    preparation = Preparation(path, workdir, on_progress or silent)
     return preparation.finish(trial_deadline=trial_deadline, run_deadline=run_deadline)
-
-
-def _silent(_: str) -> None:
-    """Nobody listens."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -17,6 +16,7 @@ from onnxlet.toolchain.prepare.trial import REPORT, REQUEST, Report, Request
 from onnxlet.toolchain.workbench.directory import DATA, GOLDEN, MODEL, assets_of, graph_digest, read_draft
 from onnxlet.toolchain.workbench.extras import versions
 from onnxlet.toolchain.workbench.inspection import Inspected, inspect
+from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.values.canonical import canonical
 from onnxlet.values.digests import file_digest
 from onnxlet.values.manifest import Draft, Golden, Provenance, Steps, Tolerance
@@ -38,7 +38,7 @@ MEMORY = 4 * 2**30
 class Preparation:
     """A model on its way to the registry."""
 
-    def __init__(self, path: Path, workdir: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, path: Path, workdir: Path, say: Progress) -> None:
         self._workdir, self._say = workdir, say
         self._draft: Draft | None = None
         self._model = path

@@ -18,7 +18,7 @@ from onnxlet.serving.engine import OnnxEngine, load_engine
 from onnxlet.serving.golden import MOST_CASES, MOST_SECONDS, GoldenCase, check, decode_cases, encode_cases
 from onnxlet.toolchain.workbench.offline import declare_outputs, save_optimized
 from onnxlet.toolchain.workbench.shapes import observed_outputs
-from onnxlet.toolchain.workbench.synthesis import golden_cases, random_inputs, rounding_share
+from onnxlet.toolchain.workbench.stable_cases import golden_cases, random_inputs, rounding_share
 from onnxlet.values.canonical import canonical
 from onnxlet.values.manifest import Steps, Tolerance
 from onnxlet.values.signature import Signature

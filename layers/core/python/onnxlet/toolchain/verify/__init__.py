@@ -10,16 +10,14 @@ plots, charts    what a report shows; report, the page; verification, the use ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from onnxlet.toolchain.workbench.comparison import Comparison, compare, distances, untie
+from onnxlet.toolchain.workbench.progress import Progress, silent
 from onnxlet.values.contract import Bounds, Contract
 
 __all__ = ["Comparison", "compare", "distances", "untie", "verify"]
-
-Progress = Callable[[str], None]
-"""Told in a sentence what begins."""
 
 
 def verify(
@@ -42,9 +40,5 @@ def verify(
     """
     from onnxlet.toolchain.verify.verification import Verification
 
-    given = Verification(directory, data, target, tuple(slices), bounds or Bounds(), on_progress or _silent)
+    given = Verification(directory, data, target, tuple(slices), bounds or Bounds(), on_progress or silent)
     return given.write(report)
-
-
-def _silent(_: str) -> None:
-    """Nobody listens."""

@@ -10,13 +10,13 @@ import msgspec
 
 from onnxlet.errors import InvalidInputError
 from onnxlet.store.files import replace_whole
-from onnxlet.toolchain.verify import Progress
 from onnxlet.toolchain.verify.contract import judge
 from onnxlet.toolchain.verify.plots import plots_of
 from onnxlet.toolchain.verify.report import REPORT, report_of
 from onnxlet.toolchain.workbench.directory import DRAFT, MODEL, graph_digest, read_draft
 from onnxlet.toolchain.workbench.evaluation import answers_to
 from onnxlet.toolchain.workbench.evaluation_data import EvaluationData, opened, read_evaluation_data
+from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.reference import ONNX, SOURCE
 from onnxlet.toolchain.workbench.table import Targets
 from onnxlet.toolchain.workbench.task import task_of

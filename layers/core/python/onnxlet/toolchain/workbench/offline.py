@@ -45,7 +45,7 @@ def declare_outputs(path: Path, outputs: Sequence[TensorSpec]) -> None:
     """Write the outputs' shapes into the file at `path`; weights that lie apart stay where they are."""
     import onnx
 
-    from onnxlet.toolchain.workbench.graphs import declare_shape
+    from onnxlet.toolchain.workbench.shapes import declare_shape
 
     model = onnx.load(path, load_external_data=False)
     shapes = {spec.name: spec.shape for spec in outputs}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from onnxlet.errors import ExecutionError, InvalidInputError
 from onnxlet.serving.engine import Engine
 from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import VARIABLE, Tensor, Tensors
+
+if TYPE_CHECKING:
+    import onnx
 
 
 def observed_outputs(engine: Engine, inputs: Tensors) -> tuple[TensorSpec, ...]:
@@ -22,6 +26,16 @@ def observed_outputs(engine: Engine, inputs: Tensors) -> tuple[TensorSpec, ...]:
         TensorSpec(spec.name, spec.datatype, _shape(spec.shape, [run[spec.name].shape for run in runs]))
         for spec in engine.signature.outputs
     )
+
+
+def declare_shape(value: onnx.ValueInfoProto, shape: Sequence[int]) -> None:
+    """Declare a value's shape; -1 is a dimension of any size."""
+    declared = value.type.tensor_type.shape
+    declared.Clear()
+    for size in shape:
+        dimension = declared.dim.add()
+        if size >= 0:
+            dimension.dim_value = size
 
 
 def _runs(engine: Engine, inputs: Tensors) -> Iterator[Tensors]:

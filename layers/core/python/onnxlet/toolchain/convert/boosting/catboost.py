@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from onnxlet.errors import ConversionError, InvalidInputError
-from onnxlet.toolchain.convert import links
 from onnxlet.toolchain.convert.boosting.forest import LEQ, Forest, Tree
-from onnxlet.toolchain.convert.matrix_model import MatrixModel
-from onnxlet.toolchain.convert.writing import GraphWriter
+from onnxlet.toolchain.convert.tabular import link_functions
+from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
+from onnxlet.toolchain.convert.tabular.matrix_model import MatrixModel
 from onnxlet.toolchain.workbench.extras import require, versions
+from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.table import quoted
 from onnxlet.values.tensors import Tensor, Tensors
 
@@ -36,7 +36,7 @@ _BINARY = ("Logloss", "CrossEntropy")
 _MULTICLASS = ("MultiClass", "MultiClassOneVsAll")
 
 
-def open_model(path: Path, *, trust: bool, say: Callable[[str], None]) -> MatrixModel:  # noqa: ARG001
+def open_model(path: Path, *, trust: bool, say: Progress) -> MatrixModel:  # noqa: ARG001
     """The model in a file. Raises ConversionError for what is none or has no ONNX form, MissingExtraError."""
     require("boosting", "catboost")
     import catboost
@@ -98,14 +98,14 @@ class CatBoostModel:
             "probabilities": self._predict(features, "Probability"),
         }
 
-    def write(self, graph: GraphWriter, features: str, width: int) -> links.Answers:  # noqa: ARG002 - it has its own
+    def write(self, graph: GraphWriter, features: str, width: int) -> link_functions.Answers:  # noqa: ARG002 - it has its own
         """The forest with the loss's link."""
         margins = self._forest.write(graph, features)
         if self.classes is None:
-            return links.regression(graph, margins, _LINKS[self._loss], self.outputs)
+            return link_functions.regression(graph, margins, _LINKS[self._loss], self.outputs)
         if self.outputs == 1:
-            return links.binary(graph, margins, self.classes)
-        return links.multiclass(graph, margins, self.classes, exclusive=self._loss == "MultiClass")
+            return link_functions.binary(graph, margins, self.classes)
+        return link_functions.multiclass(graph, margins, self.classes, exclusive=self._loss == "MultiClass")
 
     def _predict(self, features: Tensor, kind: str) -> Tensor:
         import catboost
@@ -119,7 +119,7 @@ class CatBoostModel:
         if self._loss in (*_BINARY, *_MULTICLASS):
             return tuple(_plain(value) for value in self._model.classes_.tolist())
         if self._loss not in _LINKS:
-            raise links.unknown("loss", self._loss, (*_BINARY, *_MULTICLASS, *_LINKS))
+            raise link_functions.unknown("loss", self._loss, (*_BINARY, *_MULTICLASS, *_LINKS))
         return None
 
 

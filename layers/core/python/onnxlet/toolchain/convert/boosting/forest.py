@@ -13,7 +13,7 @@ import numpy as np
 from onnx import numpy_helper
 
 from onnxlet.errors import ConversionError
-from onnxlet.toolchain.convert.writing import GraphWriter
+from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
 from onnxlet.values.tensors import Tensor
 
 LEQ, LT = 0, 1

@@ -6,18 +6,18 @@ The format is what LightGBM's src/io/gbdt_model_text.cpp and src/io/tree.cpp wri
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from onnxlet.errors import ConversionError
-from onnxlet.toolchain.convert import links
 from onnxlet.toolchain.convert.boosting.forest import LEQ, Forest, Tree
-from onnxlet.toolchain.convert.matrix_model import MatrixModel
-from onnxlet.toolchain.convert.writing import GraphWriter
+from onnxlet.toolchain.convert.tabular import link_functions
+from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
+from onnxlet.toolchain.convert.tabular.matrix_model import MatrixModel
 from onnxlet.toolchain.workbench.extras import require, versions
+from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.values.tensors import Tensor, Tensors
 
 _LINKS = {
@@ -38,7 +38,7 @@ _MISSING_SHIFT, _MISSING_IS_ZERO, _MISSING_IS_NAN = 2, 1, 2
 """Bits of a split's decision_type."""
 
 
-def open_model(path: Path, *, trust: bool, say: Callable[[str], None]) -> MatrixModel:  # noqa: ARG001
+def open_model(path: Path, *, trust: bool, say: Progress) -> MatrixModel:  # noqa: ARG001
     """The model in a file. Raises ConversionError for what is none or has no ONNX form, MissingExtraError."""
     require("boosting", "lightgbm")
     import lightgbm
@@ -100,7 +100,7 @@ class LightGBMModel:
             predicted = np.stack([1 - predicted, predicted], axis=1)
         return {"label": predicted.argmax(axis=1), "probabilities": predicted}
 
-    def write(self, graph: GraphWriter, features: str, width: int) -> links.Answers:  # noqa: ARG002 - it has its own
+    def write(self, graph: GraphWriter, features: str, width: int) -> link_functions.Answers:  # noqa: ARG002 - it has its own
         """The forest with the objective's link."""
         features = graph.double(features)
         if self._zero_is_missing.any():
@@ -110,10 +110,10 @@ class LightGBMModel:
         margins = self._forest.write(graph, features)
         if self.classes is None:
             link = "square" if "sqrt" in self._parameters else _LINKS[self._objective]
-            return links.regression(graph, margins, link, self.outputs)
+            return link_functions.regression(graph, margins, link, self.outputs)
         if self.outputs == 1:
-            return links.binary(graph, margins, self.classes)
-        return links.multiclass(graph, margins, self.classes, exclusive=self._objective == "multiclass")
+            return link_functions.binary(graph, margins, self.classes)
+        return link_functions.multiclass(graph, margins, self.classes, exclusive=self._objective == "multiclass")
 
     def _classes(self) -> tuple[int | str, ...] | None:
         if self._objective == "binary":
@@ -121,7 +121,7 @@ class LightGBMModel:
         if self._objective in _MULTICLASS:
             return tuple(range(self.outputs))
         if self._objective not in _LINKS:
-            raise links.unknown("objective", self._objective, ("binary", *_MULTICLASS, *_LINKS))
+            raise link_functions.unknown("objective", self._objective, ("binary", *_MULTICLASS, *_LINKS))
         return None
 
 

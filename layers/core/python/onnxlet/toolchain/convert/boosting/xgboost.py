@@ -7,18 +7,18 @@ https://xgboost.readthedocs.io/en/stable/tutorials/saving_model.html).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from onnxlet.errors import ConversionError, InvalidInputError
-from onnxlet.toolchain.convert import links
 from onnxlet.toolchain.convert.boosting.forest import LT, Forest, Tree
-from onnxlet.toolchain.convert.matrix_model import MatrixModel
-from onnxlet.toolchain.convert.writing import GraphWriter
+from onnxlet.toolchain.convert.tabular import link_functions
+from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
+from onnxlet.toolchain.convert.tabular.matrix_model import MatrixModel
 from onnxlet.toolchain.workbench.extras import require, versions
+from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.table import quoted
 from onnxlet.values.tensors import Tensor, Tensors
 
@@ -44,7 +44,7 @@ _BINARY = ("binary:logistic", "binary:hinge")
 _MULTICLASS = ("multi:softprob", "multi:softmax")
 
 
-def open_model(path: Path, *, trust: bool, say: Callable[[str], None]) -> MatrixModel:  # noqa: ARG001 - it runs no code
+def open_model(path: Path, *, trust: bool, say: Progress) -> MatrixModel:  # noqa: ARG001 - it runs no code
     """The model in a file. Raises ConversionError for what is none or has no ONNX form, MissingExtraError."""
     require("boosting", "xgboost")
     import xgboost
@@ -69,7 +69,7 @@ class XGBoostModel:
     exact = True
     datatypes: tuple[str, ...] = ("FP32",)  # it turns every value into one
 
-    def __init__(self, booster: Any, learner: dict[str, Any], say: Callable[[str], None]) -> None:
+    def __init__(self, booster: Any, learner: dict[str, Any], say: Progress) -> None:
         self.versions = versions("xgboost", "xgboost-cpu", "onnx")
         self._booster = booster
         self._learner = learner
@@ -109,16 +109,18 @@ class XGBoostModel:
             return {"label": label}
         return {"label": label, "probabilities": np.stack([1 - predicted, predicted], axis=1)}
 
-    def write(self, graph: GraphWriter, features: str, width: int) -> links.Answers:  # noqa: ARG002 - trees do not mind
+    def write(self, graph: GraphWriter, features: str, width: int) -> link_functions.Answers:  # noqa: ARG002 - trees do not mind
         """The forest with the objective's link."""
         margins = self._forest().write(graph, features)
         if self._objective == "binary:logistic":
-            return links.binary_in_single(graph, margins, (0, 1))
+            return link_functions.binary_in_single(graph, margins, (0, 1))
         if self._objective == "binary:hinge":
-            return links.Answers(links.decided(graph, graph.add("Greater", margins, graph.constant([0.0])), (0, 1)))
+            return link_functions.Answers(
+                link_functions.decided(graph, graph.add("Greater", margins, graph.constant([0.0])), (0, 1))
+            )
         if self._objective in _MULTICLASS:
-            return links.multiclass(graph, margins, range(self.outputs))
-        return links.regression(graph, margins, _LINKS[self._objective], self.outputs)
+            return link_functions.multiclass(graph, margins, range(self.outputs))
+        return link_functions.regression(graph, margins, _LINKS[self._objective], self.outputs)
 
     def _predict(self, rows: Any, **options: Any) -> Tensor:
         # the file may know its columns by name, the matrix does not
@@ -135,7 +137,7 @@ class XGBoostModel:
         if self._objective in _MULTICLASS:
             return tuple(range(self.outputs))
         if self._objective not in _LINKS:
-            raise links.unknown("objective", self._objective, (*_BINARY, *_MULTICLASS, *_LINKS))
+            raise link_functions.unknown("objective", self._objective, (*_BINARY, *_MULTICLASS, *_LINKS))
         return None
 
     def _check_trees(self) -> None:
@@ -155,7 +157,7 @@ class XGBoostModel:
         if any(int(tree["tree_param"]["size_leaf_vector"]) > 1 for tree in self._trees):
             raise ConversionError("leaves with several outputs are not converted: train with one_output_per_tree")
 
-    def _rounds_used(self, say: Callable[[str], None]) -> int:
+    def _rounds_used(self, say: Progress) -> int:
         """How many boosting rounds the API that wrote the file predicts with."""
         attributes = self._learner.get("attributes", {})
         rounds: int = self._booster.num_boosted_rounds()

@@ -22,7 +22,7 @@ from transformers.utils import logging
 
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.toolchain.convert.huggingface.sentence_transformers import Dense, Layout
-from onnxlet.toolchain.convert.torch.through_torch import FOREIGN, arrays_of, hushed
+from onnxlet.toolchain.convert.torch.exporter import FOREIGN, arrays_of, hushed
 from onnxlet.toolchain.workbench.table import quoted
 from onnxlet.values.tensors import Tensors
 

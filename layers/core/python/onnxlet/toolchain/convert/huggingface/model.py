@@ -6,17 +6,18 @@ the installed transformers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import onnx
 
 from onnxlet.errors import ConversionError, InvalidInputError
-from onnxlet.toolchain.convert.probing import random_rows
-from onnxlet.toolchain.convert.tensor_model import TensorModel
-from onnxlet.toolchain.convert.wishes import Wishes
+from onnxlet.toolchain.convert.networks.probing_inputs import random_rows
+from onnxlet.toolchain.convert.networks.tensor_model import TensorModel
+from onnxlet.toolchain.convert.options import Wishes
 from onnxlet.toolchain.workbench.extras import require, versions
+from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import VARIABLE, Tensors
 
@@ -24,7 +25,7 @@ EXAMPLE_ROWS = 3
 TOKENIZER = "tokenizer.json"
 
 
-def open_model(path: Path, *, trust: bool, say: Callable[[str], None], wishes: Wishes) -> TensorModel:  # noqa: ARG001 - nothing is run
+def open_model(path: Path, *, trust: bool, say: Progress, wishes: Wishes) -> TensorModel:  # noqa: ARG001 - nothing is run
     """The encoder in a directory. Raises ConversionError for other models, and for weights in pickles."""
     require("huggingface", "torch", "onnxscript", "safetensors", "transformers", "tokenizers")
     return TensorModel(EncoderNetwork(path, say), wishes.labels, say)
@@ -35,10 +36,10 @@ class EncoderNetwork:
 
     framework = "Hugging Face Transformers"
 
-    def __init__(self, directory: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, directory: Path, say: Progress) -> None:
         from onnxlet.toolchain.convert.huggingface.encoders import load_encoder
         from onnxlet.toolchain.convert.huggingface.sentence_transformers import read_layout
-        from onnxlet.toolchain.convert.huggingface.tokenizing import load_tokenizer
+        from onnxlet.toolchain.convert.huggingface.tokenizer import load_tokenizer
 
         self.versions = versions("transformers", "tokenizers", "torch", "onnxscript", "onnx")
         layout = read_layout(directory)
@@ -89,7 +90,7 @@ class EncoderNetwork:
 
     def graph(self) -> onnx.ModelProto:
         """The graph. Raises ConversionError."""
-        from onnxlet.toolchain.convert.torch.through_torch import export, to_onnx
+        from onnxlet.toolchain.convert.torch.exporter import export, to_onnx
 
         specs = self.specs(None)
         inputs = random_rows(self, specs, rows=EXAMPLE_ROWS, seed=0)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from onnxlet.toolchain.convert.libsvm.file_format import pairs_of
-from onnxlet.toolchain.convert.writing import GraphWriter
+from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
 from onnxlet.values.tensors import Tensor
 
 LEAST = 1e-7

@@ -6,23 +6,23 @@ three and more; the graph written here is made of plain operators, in double pre
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from onnxlet.errors import ConversionError, InvalidInputError
-from onnxlet.toolchain.convert import links
 from onnxlet.toolchain.convert.libsvm.coupling import couple
 from onnxlet.toolchain.convert.libsvm.file_format import SupportVectors, parse
-from onnxlet.toolchain.convert.matrix_model import MatrixModel
-from onnxlet.toolchain.convert.writing import GraphWriter
+from onnxlet.toolchain.convert.tabular import link_functions
+from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
+from onnxlet.toolchain.convert.tabular.matrix_model import MatrixModel
 from onnxlet.toolchain.workbench.extras import require, versions
+from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.values.tensors import Tensor, Tensors
 
 
-def open_model(path: Path, *, trust: bool, say: Callable[[str], None]) -> MatrixModel:  # noqa: ARG001
+def open_model(path: Path, *, trust: bool, say: Progress) -> MatrixModel:  # noqa: ARG001
     """The model in a file. Raises ConversionError for what is none or has no ONNX form, MissingExtraError."""
     require("libsvm", "libsvm")
     from libsvm.svm import libsvm, toPyModel
@@ -91,22 +91,24 @@ class LibsvmModel:
             "probabilities": np.array(probabilities)[:, np.argsort(self._vectors.labels)],
         }
 
-    def write(self, graph: GraphWriter, features: str, width: int) -> links.Answers:
+    def write(self, graph: GraphWriter, features: str, width: int) -> link_functions.Answers:
         """The kernel against every support vector, weighed; then a sum, votes, or coupled probabilities."""
         model = self._vectors
         weighed = self._weighed(graph, graph.double(features), width)
         decisions = graph.add("Sub", weighed, graph.constant(model.rho))
         if not model.classifies:
-            return links.regression(graph, decisions, "identity", 1)
+            return link_functions.regression(graph, decisions, "identity", 1)
         if model.slopes is None or model.offsets is None:
-            return links.Answers(label=links.class_values(graph, self._voted(graph, decisions), model.labels))
+            return link_functions.Answers(
+                label=link_functions.class_values(graph, self._voted(graph, decisions), model.labels)
+            )
         scaled = graph.add("Mul", decisions, graph.constant(-model.slopes))
         likely = graph.add("Sigmoid", graph.add("Sub", scaled, graph.constant(model.offsets)))
         probabilities = couple(graph, likely, len(model.labels))
         best = graph.add("ArgMax", probabilities, axis=1, keepdims=0)
         order = np.argsort(model.labels)
-        return links.Answers(
-            label=links.class_values(graph, best, model.labels),
+        return link_functions.Answers(
+            label=link_functions.class_values(graph, best, model.labels),
             probabilities=graph.add("Gather", probabilities, graph.constant(order), axis=1),
         )
 

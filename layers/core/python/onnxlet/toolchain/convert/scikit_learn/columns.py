@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from onnxlet.errors import InvalidInputError
-from onnxlet.toolchain.convert.features import feature_names
+from onnxlet.toolchain.convert.tabular.feature_names import feature_names
 from onnxlet.toolchain.workbench.table import Table
 from onnxlet.values.tensors import Tensors
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,16 @@ import numpy as np
 
 from onnxlet.errors import ConversionError, InvalidInputError, MissingExtraError
 from onnxlet.steps import names_of
+from onnxlet.toolchain.convert import graph_edits
 from onnxlet.toolchain.convert.scikit_learn.columns import Layout, layout_of, typical_rows
-from onnxlet.toolchain.convert.scikit_learn.estimators import load_estimator
+from onnxlet.toolchain.convert.scikit_learn.estimator_files import load_estimator
+from onnxlet.toolchain.convert.scikit_learn.exporter import SINGLE_INPUT, cast_before_last, hushed, to_onnx
 from onnxlet.toolchain.convert.scikit_learn.missing_texts import marked, marks_of
 from onnxlet.toolchain.convert.scikit_learn.multi_output import separated
-from onnxlet.toolchain.convert.scikit_learn.through_skl2onnx import SINGLE_INPUT, cast_before_last, hushed, to_onnx
-from onnxlet.toolchain.convert.source import Export, Rows, matrix
-from onnxlet.toolchain.workbench import graphs
+from onnxlet.toolchain.convert.trained_model import Export, Rows, matrix
 from onnxlet.toolchain.workbench.extras import versions
+from onnxlet.toolchain.workbench.progress import Progress
+from onnxlet.toolchain.workbench.shapes import declare_shape
 from onnxlet.toolchain.workbench.table import Table, quoted
 from onnxlet.values.manifest import Classification, Tabular
 from onnxlet.values.tensors import Tensor, Tensors
@@ -26,7 +28,7 @@ from onnxlet.values.tensors import Tensor, Tensors
 RANDOM_ROWS = 256
 
 
-def open_model(path: Path, *, trust: bool, say: Callable[[str], None]) -> Estimator:
+def open_model(path: Path, *, trust: bool, say: Progress) -> Estimator:
     """The fitted estimator in a file. Raises as load_estimator does, ConversionError for kinds that are not served."""
     return Estimator(load_estimator(path, trust=trust, say=say))
 
@@ -144,19 +146,19 @@ class Estimator:
         )
         if not self.classes:
             self._finish_regressor(models[0].graph, self.answers(rows.take(np.arange(1)))["prediction"].shape)
-        model = models[0] if len(models) == 1 else graphs.Joining(models).model()
+        model = models[0] if len(models) == 1 else graph_edits.Joining(models).model()
         tabular = Tabular(
             columns=tuple(rows.column(name, datatypes[name]) for name in layout.names),
             input=None if layout.columned else SINGLE_INPUT,
         )
-        return Export(way, model.SerializeToString(), tabular, classifications, graphs.opsets(model))
+        return Export(way, model.SerializeToString(), tabular, classifications, graph_edits.opsets(model))
 
     def _graph(self, part: Any, layout: Layout, datatypes: dict[str, str], datatype: str) -> Any:
         """What skl2onnx makes of one part, with inputs that have the columns' names."""
         model = to_onnx(part, layout, datatypes, datatype, probabilities=self._gives_probabilities)
         names = list(layout.names) if layout.columned else [SINGLE_INPUT]
         for value, name in zip(list(model.graph.input), names, strict=True):
-            graphs.rename(model.graph, value.name, name)
+            graph_edits.rename(model.graph, value.name, name)
         return model
 
     @property
@@ -171,15 +173,15 @@ class Estimator:
         target: str,
     ) -> Classification:
         found = [value.name for value in graph.output][: 2 if self._gives_probabilities else 1]
-        graphs.keep_outputs(graph, found)
+        graph_edits.keep_outputs(graph, found)
         served = names_of(target)
-        wanted = [graphs.output_name(graph, name) for name in (served.label, served.probabilities)]
+        wanted = [graph_edits.output_name(graph, name) for name in (served.label, served.probabilities)]
         for value, name, shape in zip(list(graph.output), wanted, ([-1], [-1, len(classes)]), strict=False):
-            graphs.rename(graph, value.name, name)
-            graphs.declare_shape(value, shape)
+            graph_edits.rename(graph, value.name, name)
+            declare_shape(value, shape)
         if any(wanted[0] in node.output and node.op_type == "ArrayFeatureExtractor" for node in graph.node):
             # it puts a dimension before the rows
-            graphs.flatten_output(graph, wanted[0])
+            graph_edits.flatten_output(graph, wanted[0])
         return Classification(
             label=wanted[0],
             probabilities=wanted[1] if self._gives_probabilities else None,
@@ -189,13 +191,13 @@ class Estimator:
         )
 
     def _finish_regressor(self, graph: Any, shape: tuple[int, ...]) -> None:
-        graphs.keep_outputs(graph, [graph.output[0].name])
-        name = graphs.output_name(graph, "prediction")
-        graphs.rename(graph, graph.output[0].name, name)
+        graph_edits.keep_outputs(graph, [graph.output[0].name])
+        name = graph_edits.output_name(graph, "prediction")
+        graph_edits.rename(graph, graph.output[0].name, name)
         if len(shape) == 1:
-            graphs.flatten_output(graph, name)
+            graph_edits.flatten_output(graph, name)
         else:
-            graphs.declare_shape(graph.output[0], [-1, *shape[1:]])
+            declare_shape(graph.output[0], [-1, *shape[1:]])
 
 
 def _each(probabilities: Any, targets: int) -> list[Tensor]:

@@ -5,23 +5,24 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from onnxlet.errors import ConversionError, TrustRequiredError
-from onnxlet.toolchain.convert.tensor_model import TensorModel
+from onnxlet.toolchain.convert.networks.tensor_model import TensorModel
+from onnxlet.toolchain.convert.options import Wishes
+from onnxlet.toolchain.convert.tensorflow.exporter import first_line, foreign, renamed, spec_of
 from onnxlet.toolchain.convert.tensorflow.network import TensorFlowNetwork
-from onnxlet.toolchain.convert.wishes import Wishes
 from onnxlet.toolchain.workbench.extras import require, versions
-from onnxlet.toolchain.workbench.tensorflow import EXTRA, first_line, foreign, hushed, load_tensorflow, renamed, spec_of
+from onnxlet.toolchain.workbench.progress import Progress
+from onnxlet.toolchain.workbench.tensorflow import EXTRA, hushed, load_tensorflow
 
 BACKEND = "tensorflow"
 _METADATA = "metadata.json"
 _UNSAFE = ("safe_mode=False", "unsafe_deserialization", "arbitrary code execution")
 
 
-def open_model(path: Path, *, trust: bool, say: Callable[[str], None], wishes: Wishes) -> TensorModel:
+def open_model(path: Path, *, trust: bool, say: Progress, wishes: Wishes) -> TensorModel:
     """The model in a file.
 
     Raises TrustRequiredError for one with code of its own, ConversionError, MissingExtraError.

@@ -7,8 +7,8 @@ from typing import Any
 
 import onnx
 
-from onnxlet.toolchain.convert.probing import plain_random
-from onnxlet.toolchain.workbench.tensorflow import ask, to_onnx
+from onnxlet.toolchain.convert.networks.probing_inputs import plain_random
+from onnxlet.toolchain.convert.tensorflow.exporter import ask, to_onnx
 from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import Tensors
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from onnxlet.errors import ConversionError, InvalidInputError, TrustRequiredError
-from onnxlet.toolchain.convert.tensor_model import TensorModel
+from onnxlet.toolchain.convert.networks.tensor_model import TensorModel
+from onnxlet.toolchain.convert.options import Wishes
+from onnxlet.toolchain.convert.tensorflow.exporter import first_line, foreign, renamed, spec_of
 from onnxlet.toolchain.convert.tensorflow.network import TensorFlowNetwork
-from onnxlet.toolchain.convert.wishes import Wishes
 from onnxlet.toolchain.workbench.extras import require, versions
+from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.table import quoted
-from onnxlet.toolchain.workbench.tensorflow import EXTRA, first_line, foreign, hushed, load_tensorflow, renamed, spec_of
+from onnxlet.toolchain.workbench.tensorflow import EXTRA, hushed, load_tensorflow
 
 FILE = "saved_model.pb"
 SIGNATURE = "serving_default"
@@ -22,7 +24,7 @@ _ACTING = ("EagerPyFunc", "MatchingFiles", "PyFunc", "PyFuncStateless", "ReadFil
 """Operators that reach out of the model when it runs."""
 
 
-def open_model(path: Path, *, trust: bool, say: Callable[[str], None], wishes: Wishes) -> TensorModel:
+def open_model(path: Path, *, trust: bool, say: Progress, wishes: Wishes) -> TensorModel:
     """The signature that is wished for, else `serving_default`.
 
     Raises TrustRequiredError for a model that reaches out of itself, ConversionError, InvalidInputError for a signature

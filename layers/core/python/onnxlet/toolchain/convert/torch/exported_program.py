@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,9 @@ import numpy as np
 import onnx
 
 from onnxlet.errors import ConversionError, InvalidInputError
-from onnxlet.toolchain.convert.probing import plain_random, sizes_of
-from onnxlet.toolchain.convert.torch.through_torch import (
+from onnxlet.toolchain.convert.networks.probing_inputs import plain_random, sizes_of
+from onnxlet.toolchain.convert.options import Wishes
+from onnxlet.toolchain.convert.torch.exporter import (
     FOREIGN,
     arrays_of,
     datatype_of,
@@ -22,8 +23,8 @@ from onnxlet.toolchain.convert.torch.through_torch import (
     named_outputs,
     to_onnx,
 )
-from onnxlet.toolchain.convert.wishes import Wishes
 from onnxlet.toolchain.workbench.extras import versions
+from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.values.datatypes import VARIABLE
 from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import Tensors
@@ -38,7 +39,7 @@ class ProgramNetwork:
     labels: tuple[str, ...] = ()
     assets: Mapping[str, bytes] = {}
 
-    def __init__(self, path: Path, wishes: Wishes, say: Callable[[str], None]) -> None:
+    def __init__(self, path: Path, wishes: Wishes, say: Progress) -> None:
         self.versions = versions("torch", "onnxscript", "onnx")
         self._wishes, self._say = wishes, say
         self._program = _read(path)

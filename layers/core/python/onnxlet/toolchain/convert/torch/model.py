@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 from onnxlet.errors import ConversionError, InvalidInputError, TrustRequiredError
-from onnxlet.toolchain.convert.tensor_model import TensorModel
-from onnxlet.toolchain.convert.wishes import Wishes
+from onnxlet.toolchain.convert.networks.tensor_model import TensorModel
+from onnxlet.toolchain.convert.options import Wishes
 from onnxlet.toolchain.workbench.extras import require
+from onnxlet.toolchain.workbench.progress import Progress
 
 
-def open_model(path: Path, *, trust: bool, say: Callable[[str], None], wishes: Wishes) -> TensorModel:
+def open_model(path: Path, *, trust: bool, say: Progress, wishes: Wishes) -> TensorModel:
     """The program in a file, or the module that a factory makes, `package.module:factory`.
 
     Raises TrustRequiredError, ConversionError for what cannot be read or made, MissingExtraError.

@@ -6,7 +6,7 @@ import inspect
 import pickle
 import sys
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ import numpy as np
 import onnx
 
 from onnxlet.errors import ConversionError, InvalidInputError
-from onnxlet.toolchain.convert.probing import plain_random, random_rows
-from onnxlet.toolchain.convert.torch.through_torch import (
+from onnxlet.toolchain.convert.networks.probing_inputs import plain_random, random_rows
+from onnxlet.toolchain.convert.options import Wishes
+from onnxlet.toolchain.convert.torch.exporter import (
     FOREIGN,
     arrays_of,
     datatype_of,
@@ -25,8 +26,8 @@ from onnxlet.toolchain.convert.torch.through_torch import (
     named_outputs,
     to_onnx,
 )
-from onnxlet.toolchain.convert.wishes import Wishes
 from onnxlet.toolchain.workbench.extras import versions
+from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.table import quoted
 from onnxlet.values.datatypes import VARIABLE
 from onnxlet.values.signature import TensorSpec
@@ -43,7 +44,7 @@ class ModuleNetwork:
     labels: tuple[str, ...] = ()
     assets: Mapping[str, bytes] = {}
 
-    def __init__(self, source: str, wishes: Wishes, say: Callable[[str], None]) -> None:
+    def __init__(self, source: str, wishes: Wishes, say: Progress) -> None:
         self.versions = versions("torch", "onnxscript", "onnx")
         self._source, self._wishes = source, wishes
         self._module = _made(source)

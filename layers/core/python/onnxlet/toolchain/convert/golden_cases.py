@@ -10,10 +10,10 @@ from onnxlet.errors import ExecutionError
 from onnxlet.serving.engine import Engine
 from onnxlet.serving.golden import GoldenCase
 from onnxlet.steps import names_of
-from onnxlet.toolchain.convert.source import Rows
+from onnxlet.toolchain.convert.trained_model import Rows
 from onnxlet.toolchain.workbench.directory import GOLDEN
 from onnxlet.toolchain.workbench.evaluation import PREDICTION, graph_inputs, renamed
-from onnxlet.toolchain.workbench.synthesis import (
+from onnxlet.toolchain.workbench.stable_cases import (
     arbitrary_rows,
     between_whole_numbers,
     clear_rows,

@@ -9,7 +9,7 @@ import numpy as np
 
 from onnxlet.errors import ConversionError
 from onnxlet.toolchain.convert.huggingface.sentence_transformers import Layout, read_json
-from onnxlet.toolchain.convert.torch.through_torch import FOREIGN, hushed
+from onnxlet.toolchain.convert.torch.exporter import FOREIGN, hushed
 from onnxlet.values.tensors import Tensors
 
 FILE = "tokenizer.json"

@@ -9,13 +9,13 @@ from pathlib import Path
 from onnxlet.errors import ConversionError, ExecutionError, InvalidInputError, RejectedModelError
 from onnxlet.serving.engine import OnnxEngine
 from onnxlet.steps import names_of
-from onnxlet.toolchain.convert import Progress
-from onnxlet.toolchain.convert.source import Export, Rows, TrainedModel
+from onnxlet.toolchain.convert.trained_model import Export, Rows, TrainedModel
 from onnxlet.toolchain.verify.contract import judge
 from onnxlet.toolchain.verify.findings import scaled_distances
 from onnxlet.toolchain.workbench.comparison import Comparison, compare, untie
 from onnxlet.toolchain.workbench.evaluation import graph_answers
 from onnxlet.toolchain.workbench.evaluation_data import opened
+from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.task import task_of
 from onnxlet.values.manifest import Steps, Tolerance
 from onnxlet.values.tensors import Tensor, Tensors

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import onnx
 from onnx import helper
 
+from onnxlet.toolchain.workbench.shapes import declare_shape
+
 
 def free_name(graph: onnx.GraphProto, name: str) -> str:
     """`name`, lengthened until nothing in the graph has it."""
@@ -135,16 +137,6 @@ class Joining:
         while name in self._served:
             name += "_"
         return name
-
-
-def declare_shape(value: onnx.ValueInfoProto, shape: Sequence[int]) -> None:
-    """Declare a value's shape; -1 is a dimension of any size."""
-    declared = value.type.tensor_type.shape
-    declared.Clear()
-    for size in shape:
-        dimension = declared.dim.add()
-        if size >= 0:
-            dimension.dim_value = size
 
 
 def opsets(model: onnx.ModelProto) -> dict[str, int]:

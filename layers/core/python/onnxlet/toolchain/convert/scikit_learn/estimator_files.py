@@ -9,12 +9,12 @@ import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from onnxlet.errors import ConversionError, InvalidInputError, TrustRequiredError
 from onnxlet.toolchain.workbench.extras import require
+from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.table import quoted
 
 _BROKEN = (
@@ -42,7 +42,7 @@ _OWN_FILES = {
 """How packages whose estimators are like scikit-learn's write what is converted."""
 
 
-def load_estimator(path: Path, *, trust: bool, say: Callable[[str], None]) -> Any:
+def load_estimator(path: Path, *, trust: bool, say: Progress) -> Any:
     """Read the fitted estimator in a joblib or skops file.
 
     Raises TrustRequiredError for what runs code without `trust`, ConversionError for what holds no estimator, or one of
@@ -114,7 +114,7 @@ def _read_skops(path: Path, *, trust: bool) -> Any:
     return skops.io.load(path, trusted=untrusted)
 
 
-def _check_versions(caught: list[warnings.WarningMessage], say: Callable[[str], None]) -> None:
+def _check_versions(caught: list[warnings.WarningMessage], say: Progress) -> None:
     """Refuse an estimator of another scikit-learn 1.x, mention one of another patch. Raises ConversionError."""
     from sklearn.exceptions import InconsistentVersionWarning
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from onnxlet.errors import ConversionError
 from onnxlet.toolchain.convert.scikit_learn.columns import Layout
-from onnxlet.toolchain.convert.scikit_learn.repairs import repair_converters, repair_graph
+from onnxlet.toolchain.convert.scikit_learn.patches import repair_converters, repair_graph
 from onnxlet.toolchain.workbench.extras import require
 
 OPSET = {"": 21, "ai.onnx.ml": 3}

@@ -11,11 +11,11 @@ import onnx
 from onnx import numpy_helper
 
 from onnxlet.errors import ConversionError
-from onnxlet.toolchain.convert.scikit_learn.categories import lit, numbered
+from onnxlet.toolchain.convert.scikit_learn.category_encoders import lit, numbered
+from onnxlet.toolchain.convert.scikit_learn.knn_imputer import neighbourly, repair_neighbours_shape
 from onnxlet.toolchain.convert.scikit_learn.missing_texts import categorized
-from onnxlet.toolchain.convert.scikit_learn.missing_values import filled, repair_imputer_shape, repair_trees
-from onnxlet.toolchain.convert.scikit_learn.neighbours import neighbourly, repair_neighbours_shape
 from onnxlet.toolchain.convert.scikit_learn.nodes import Converter
+from onnxlet.toolchain.convert.scikit_learn.simple_imputer import filled, repair_imputer_shape, repair_trees
 
 _GRADIENT_BOOSTING = ("SklearnHistGradientBoostingClassifier", "SklearnHistGradientBoostingRegressor")
 _NUMBERS = {"nodes_values", "nodes_hitrates", "target_weights", "class_weights", "base_values"}

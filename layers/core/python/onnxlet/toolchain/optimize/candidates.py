@@ -10,8 +10,8 @@ import onnx
 
 from onnxlet.errors import DeadlineExceededError, ExecutionError, InvalidInputError, RejectedModelError
 from onnxlet.serving.engine import OnnxEngine
+from onnxlet.toolchain.optimize.evaluation_rows import Answers, Rows, alone_of, answers_of, first
 from onnxlet.toolchain.optimize.latency import Latency, latency_of
-from onnxlet.toolchain.optimize.rows import Answers, Rows, alone_of, answers_of, first
 from onnxlet.toolchain.verify.contract import breaches, judge
 from onnxlet.toolchain.workbench.evaluation_data import opened
 from onnxlet.toolchain.workbench.inspection import holds_halves

@@ -10,8 +10,8 @@ from onnx import TensorProto
 
 from onnxlet.errors import ConversionError
 from onnxlet.toolchain.convert.scikit_learn.missing_texts import is_missing
-from onnxlet.toolchain.convert.scikit_learn.missing_values import indicated
 from onnxlet.toolchain.convert.scikit_learn.nodes import Converter, Nodes
+from onnxlet.toolchain.convert.scikit_learn.simple_imputer import indicated
 
 _DOUBLE = TensorProto.DOUBLE
 

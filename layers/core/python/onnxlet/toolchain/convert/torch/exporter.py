@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 
 from onnxlet.errors import ConversionError
-from onnxlet.toolchain.workbench import graphs
+from onnxlet.toolchain.convert import graph_edits
 from onnxlet.values.datatypes import DATATYPES, VARIABLE
 from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import Tensors
@@ -84,7 +84,7 @@ def to_onnx(program: Any, inputs: Sequence[str], outputs: Sequence[str]) -> onnx
     _forget_origin(model)
     for values, names in ((graph.input, inputs), (graph.output, outputs)):
         for value, name in zip(list(values), names, strict=True):
-            graphs.rename(graph, value.name, name)
+            graph_edits.rename(graph, value.name, name)
     return model
 
 

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 
 from onnxlet.errors import InvalidInputError
 from onnxlet.steps.classification import LABEL, PROBABILITIES
-from onnxlet.toolchain.workbench import graphs
+from onnxlet.toolchain.convert import graph_edits
 from onnxlet.toolchain.workbench.table import quoted
 from onnxlet.values.manifest import Classification
 from onnxlet.values.tensors import Tensor, Tensors
@@ -50,11 +50,11 @@ class Scores:
 
     def append(self, graph: onnx.GraphProto) -> None:
         """Make `label` and `probabilities` the graph's only outputs."""
-        graphs.keep_outputs(graph, [self.output])
-        scores = graphs.free_name(graph, "scores")
-        graphs.rename(graph, self.output, scores)
+        graph_edits.keep_outputs(graph, [self.output])
+        scores = graph_edits.free_name(graph, "scores")
+        graph_edits.rename(graph, self.output, scores)
         for name in (LABEL, PROBABILITIES):
-            graphs.rename(graph, name, graphs.free_name(graph, name))
+            graph_edits.rename(graph, name, graph_edits.free_name(graph, name))
         kind = graph.output[0].type.tensor_type.elem_type
         if self.single:
             self._append_single(graph, scores, kind)
@@ -71,7 +71,7 @@ class Scores:
 
     def _append_single(self, graph: onnx.GraphProto, scores: str, kind: int) -> None:
         column, second, first, shape, one = (
-            graphs.free_name(graph, name) for name in ("score_column", "second", "first", "column_shape", "one")
+            graph_edits.free_name(graph, name) for name in ("score_column", "second", "first", "column_shape", "one")
         )
         graph.initializer.append(helper.make_tensor(shape, TensorProto.INT64, [2], [-1, 1]))
         graph.initializer.append(helper.make_tensor(one, kind, [1], [1.0]))

@@ -16,7 +16,7 @@ from onnxlet.toolchain.workbench.evaluation import answers_to, renamed
 from onnxlet.toolchain.workbench.evaluation_data import read_evaluation_data
 from onnxlet.toolchain.workbench.reference import SOURCE
 from onnxlet.toolchain.workbench.slices import Slicing
-from onnxlet.toolchain.workbench.synthesis import random_inputs
+from onnxlet.toolchain.workbench.stable_cases import random_inputs
 from onnxlet.toolchain.workbench.table import Targets
 from onnxlet.values.manifest import Draft, Steps
 from onnxlet.values.tensors import Tensor, Tensors

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 from models import tiny
 from onnxlet.errors import RejectedModelError
 from onnxlet.serving.engine import OnnxEngine, load_engine
-from onnxlet.toolchain.workbench.synthesis import (
+from onnxlet.toolchain.workbench.stable_cases import (
     arbitrary_rows,
     between_whole_numbers,
     clear_rows,

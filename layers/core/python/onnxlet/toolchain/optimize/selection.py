@@ -8,8 +8,8 @@ from typing import Literal
 
 import msgspec
 
+from onnxlet.toolchain.optimize.candidates import Bench, Tried
 from onnxlet.toolchain.optimize.latency import Latency
-from onnxlet.toolchain.optimize.trial import Bench, Tried
 from onnxlet.values.optimization import Rung
 
 Objective = Literal["smallest-not-slower", "size", "latency"]

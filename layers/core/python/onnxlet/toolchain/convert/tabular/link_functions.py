@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from onnxlet.errors import ConversionError
-from onnxlet.toolchain.convert.writing import GraphWriter
+from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
 
 REGRESSION: dict[str, Callable[[GraphWriter, str], str]] = {
     "identity": lambda _, margins: margins,

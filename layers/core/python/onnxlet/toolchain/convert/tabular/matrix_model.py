@@ -7,11 +7,11 @@ from typing import Protocol
 
 import numpy as np
 
-from onnxlet.toolchain.convert.features import feature_names
-from onnxlet.toolchain.convert.links import Answers
-from onnxlet.toolchain.convert.source import Export, Rows, matrix
-from onnxlet.toolchain.convert.writing import GraphWriter
-from onnxlet.toolchain.workbench import graphs
+from onnxlet.toolchain.convert import graph_edits
+from onnxlet.toolchain.convert.tabular.feature_names import feature_names
+from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
+from onnxlet.toolchain.convert.tabular.link_functions import Answers
+from onnxlet.toolchain.convert.trained_model import Export, Rows, matrix
 from onnxlet.toolchain.workbench.table import Table
 from onnxlet.values.manifest import Classification, Tabular
 from onnxlet.values.tensors import DATATYPES, VARIABLE, Tensor, Tensors
@@ -100,7 +100,7 @@ class MatrixModel:
             graph=model.SerializeToString(),
             tabular=Tabular(tuple(rows.column(name, datatype) for name in rows.columns), FEATURES),
             classifications=self._classifications(answers, labels),
-            opset=graphs.opsets(model),
+            opset=graph_edits.opsets(model),
         )
 
     def _give(self, graph: GraphWriter, answers: Answers, datatype: str) -> None:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from onnxlet.errors import InvalidInputError
-from onnxlet.toolchain.convert.source import Rows
+from onnxlet.toolchain.convert.trained_model import Rows
 from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import VARIABLE, Tensor, Tensors
 
 if TYPE_CHECKING:
-    from onnxlet.toolchain.convert.tensor_model import Network
+    from onnxlet.toolchain.convert.networks.tensor_model import Network
 
 RANDOM_ROWS = 8
 BATCHES = (1, 3)

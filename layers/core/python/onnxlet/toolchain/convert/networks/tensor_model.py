@@ -4,7 +4,7 @@ of numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -12,13 +12,14 @@ import onnx
 
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.steps import columns_to_inputs
-from onnxlet.toolchain.convert.probing import BATCHES, other_sizes, random_rows
-from onnxlet.toolchain.convert.scores import Scores, find_scores
-from onnxlet.toolchain.convert.source import Export, Rows, matrix
-from onnxlet.toolchain.workbench import graphs
+from onnxlet.toolchain.convert import graph_edits
+from onnxlet.toolchain.convert.networks.class_scores import Scores, find_scores
+from onnxlet.toolchain.convert.networks.probing_inputs import BATCHES, other_sizes, random_rows
+from onnxlet.toolchain.convert.trained_model import Export, Rows, matrix
 from onnxlet.toolchain.workbench.arrays import Arrays
 from onnxlet.toolchain.workbench.evaluation import in_batches, renamed
-from onnxlet.toolchain.workbench.synthesis import synthetic_tensors
+from onnxlet.toolchain.workbench.progress import Progress
+from onnxlet.toolchain.workbench.stable_cases import synthetic_tensors
 from onnxlet.toolchain.workbench.table import Table, quoted
 from onnxlet.values.manifest import Steps, Tabular
 from onnxlet.values.signature import Signature, TensorSpec
@@ -73,7 +74,7 @@ class ReadsTexts(Protocol):
 class TensorModel:
     """A trained model around a framework's network."""
 
-    def __init__(self, network: Network, labels: tuple[str, ...], say: Callable[[str], None]) -> None:
+    def __init__(self, network: Network, labels: tuple[str, ...], say: Progress) -> None:
         self._network, self._say = network, say
         self.framework = network.framework
         self.versions = network.versions
@@ -143,7 +144,7 @@ class TensorModel:
             graph=model.SerializeToString(),
             tabular=self._tabular,
             classifications=(self._scores.step(labels[0] or self.labels),) if self._scores else (),
-            opset=graphs.opsets(model),
+            opset=graph_edits.opsets(model),
             assets=self._network.assets,
             advice=ADVICE,
         )

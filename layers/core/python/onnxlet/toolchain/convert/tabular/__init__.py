@@ -1,0 +1,1 @@
+"""Models of a table of numeric features: what boosting libraries, LIBSVM and scikit-learn have in common."""

@@ -1,0 +1,196 @@
+"""TensorFlow and tf2onnx: run a function, export it as an ONNX graph, and say in one line what an error means."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import defs
+
+from onnxlet.errors import ConversionError, InvalidInputError
+from onnxlet.toolchain.convert import graph_edits
+from onnxlet.toolchain.workbench.extras import require
+from onnxlet.toolchain.workbench.shapes import declare_shape
+from onnxlet.toolchain.workbench.tensorflow import EXTRA, hushed
+from onnxlet.values.datatypes import DATATYPES, VARIABLE
+from onnxlet.values.signature import TensorSpec
+from onnxlet.values.tensors import Tensor
+
+OPSET = 18
+"""The newest that tf2onnx writes."""
+FOREIGN = (
+    # what layers and converters raise: they are anybody's code, and TensorFlow's own errors are RuntimeErrors or these
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+_BY_TENSORFLOW = {("string" if name == "BYTES" else row.numpy_name): name for name, row in DATATYPES.items()}
+
+
+def foreign() -> tuple[type[Exception], ...]:
+    """What TensorFlow raises, its own errors too."""
+    import tensorflow as tf
+
+    return (*FOREIGN, tf.errors.OpError)
+
+
+def spec_of(name: str, tensor: Any) -> TensorSpec:
+    """An input by its name, and what TensorFlow says of it. Raises ConversionError for types that cannot be served."""
+    import tensorflow as tf
+
+    kind = tf.as_dtype(tensor.dtype).name
+    if kind not in _BY_TENSORFLOW:
+        raise ConversionError(
+            f"the input {name!r} is of type {kind!r}, which no protocol here carries: cast it within the model"
+        )
+    if tensor.shape.rank is None if hasattr(tensor.shape, "rank") else tensor.shape is None:
+        raise ConversionError(f"the input {name!r} has no shape: save the model with one, -1 or None for free sizes")
+    return TensorSpec(
+        name, _BY_TENSORFLOW[kind], tuple(VARIABLE if size is None else int(size) for size in tensor.shape)
+    )
+
+
+def renamed(names: Sequence[str], wished: Sequence[str]) -> tuple[str, ...]:
+    """The wished names of outputs, if there are any. Raises InvalidInputError if there is not one for each."""
+    if wished and len(wished) != len(names):
+        raise InvalidInputError(f"{len(wished)} outputs were named, the model has {len(names)}: {', '.join(names)}")
+    return tuple(wished or names)
+
+
+def ask(function: Callable[..., Any], inputs: Sequence[Tensor]) -> list[Tensor]:
+    """The function's answers as arrays, texts as str. Raises InvalidInputError where it fails."""
+    import tensorflow as tf
+
+    try:
+        with hushed():
+            return [_decoded(np.asarray(answer)) for answer in function(*map(tf.constant, map(_encoded, inputs)))]
+    except foreign() as error:
+        raise InvalidInputError(f"the model does not take these inputs: {first_line(error)}") from error
+
+
+def to_onnx(
+    owner: Any, function: Callable[..., Any], inputs: Sequence[TensorSpec], outputs: Sequence[str]
+) -> onnx.ModelProto:
+    """The graph of a function that takes tensors in the order of `inputs` and returns them in the order of `outputs`.
+
+    `owner` holds what the function uses: variables and tables. Raises ConversionError naming the operator that has no
+    ONNX form.
+    """
+    require(EXTRA, "tf2onnx")
+    import tensorflow as tf
+
+    specs = [
+        tf.TensorSpec(
+            [None if size == VARIABLE else size for size in spec.shape],
+            tf.string if spec.datatype == "BYTES" else tf.as_dtype(spec.type.numpy),
+            name=f"input_{number}",
+        )
+        for number, spec in enumerate(inputs)
+    ]
+    try:
+        with hushed():
+            concrete = tf.function(function, autograph=False).get_concrete_function(*specs)
+            model = _converted(owner, concrete, len(inputs))
+    except foreign() as error:
+        raise ConversionError(f"tf2onnx cannot convert the model: {first_line(error)}") from error
+    _check_operators(model.graph)
+    if len(model.graph.output) != len(outputs):
+        raise ConversionError(f"the graph has {len(model.graph.output)} outputs, the model {len(outputs)}")
+    _declare_inputs(model.graph, inputs)
+    for values, names in ((model.graph.input, [spec.name for spec in inputs]), (model.graph.output, outputs)):
+        for value, name in zip(list(values), names, strict=True):
+            graph_edits.rename(model.graph, value.name, name)
+    return model
+
+
+def _converted(owner: Any, concrete: Any, count: int) -> onnx.ModelProto:
+    import tensorflow as tf
+    from tf2onnx import convert, tf_loader
+
+    inputs = [tensor.name for tensor in concrete.inputs[:count]]
+    outputs = [tensor.name for tensor in concrete.outputs]
+    with tf.device("/cpu:0"):
+        frozen, tables = tf_loader.from_trackable(owner, concrete, inputs, outputs, large_model=False)
+        model, _ = convert._convert_common(  # noqa: SLF001 - there is no public way for models with tables
+            frozen,
+            name="model",
+            # else it stops at the first operator that it does not know, and does not say which
+            continue_on_error=True,
+            opset=OPSET,
+            custom_op_handlers={"Erfc": (_write_erfc, [])},
+            input_names=inputs,
+            output_names=outputs,
+            initialized_tables=tables,
+        )
+    made: onnx.ModelProto = model
+    made.producer_name, made.producer_version, made.doc_string = "tf2onnx", "", ""
+    return made
+
+
+def _write_erfc(graph: Any, node: Any, _name: str, _arguments: Any) -> None:
+    """1 - Erf: Keras's Gaussian error linear units use the complement, which tf2onnx 1.17 does not know."""
+    erf = graph.make_node("Erf", node.input)
+    kind = np.dtype(np.float64 if graph.get_dtype(node.input[0]) == onnx.TensorProto.DOUBLE else np.float32)
+    one = graph.make_const(f"{node.name}_one", np.ones((), kind))
+    shapes, dtypes = node.output_shapes, node.output_dtypes
+    graph.remove_node(node.name)
+    graph.make_node(
+        "Sub", [one.output[0], erf.output[0]], outputs=node.output, name=node.name, shapes=shapes, dtypes=dtypes
+    )
+
+
+def _check_operators(graph: onnx.GraphProto) -> None:
+    """Raise ConversionError with the operators of TensorFlow's that stayed as they were."""
+    strange = sorted({node.op_type for node in graph.node if not defs.has(node.op_type, OPSET, node.domain)})
+    if strange:
+        raise ConversionError(
+            f"TensorFlow's {', '.join(map(repr, strange))} have no ONNX form in tf2onnx: leave that part, often the "
+            "preprocessing of texts, to whoever calls the model, or build it of other layers",
+            operators=strange,
+        )
+
+
+def _declare_inputs(graph: onnx.GraphProto, specs: Sequence[TensorSpec]) -> None:
+    """Bring the inputs in order, and back those that nothing reads."""
+    found = {value.name.removesuffix(":0"): value for value in graph.input}
+    values = []
+    for number, spec in enumerate(specs):
+        value = found.get(f"input_{number}") or onnx.helper.make_tensor_value_info(
+            f"input_{number}:0", onnx.helper.np_dtype_to_tensor_dtype(spec.type.numpy), []
+        )
+        kept = onnx.ValueInfoProto()
+        kept.CopyFrom(value)
+        declare_shape(kept, spec.shape)
+        values.append(kept)
+    del graph.input[:]
+    graph.input.extend(values)
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of TensorFlow's or Keras's says, without the traces that they add."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    lines = [
+        line for line in lines if line and not line.startswith(("Traceback", "File ", "in user code", "Arguments "))
+    ]
+    return re.split(r"\. (?=[A-Z])", lines[0])[0][:300].rstrip(".") if lines else type(error).__name__
+
+
+def _encoded(value: Tensor) -> Tensor:
+    return np.char.encode(value.astype(str), "utf-8") if value.dtype.kind == "O" else value
+
+
+def _decoded(value: Tensor) -> Tensor:
+    if value.dtype.kind not in "OS":
+        return value
+    flat = [text.decode(errors="replace") for text in value.reshape(-1).tolist()]
+    return np.array(flat, dtype=object).reshape(value.shape)
