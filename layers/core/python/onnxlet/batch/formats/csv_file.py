@@ -17,7 +17,7 @@ import numpy as np
 from onnxlet.batch.formats import lines
 from onnxlet.batch.formats.cells import parse_text, read_column
 from onnxlet.batch.formats.chunks import BadRow, Batch, Bound, Chunk
-from onnxlet.batch.formats.not_csv import encoding_of, separator_of
+from onnxlet.batch.formats.sniffing import sniff_encoding, sniff_separator
 from onnxlet.batch.inputs import ROW, Inputs, free_name
 from onnxlet.errors import InvalidInputError
 from onnxlet.values.datatypes import DATATYPES, VARIABLE
@@ -50,7 +50,7 @@ class CsvFile:
             header = [name.strip() for name in next(self._reader, [])]
         except csv.Error as error:
             raise InvalidInputError("the file's first line is no CSV header in UTF-8") from error
-        if other := encoding_of(self._opening):
+        if other := sniff_encoding(self._opening):
             raise InvalidInputError(f"the file's first line is no CSV header in UTF-8: {other}")
         if not header:
             raise InvalidInputError("the file is empty: its first line must name the columns")
@@ -158,7 +158,7 @@ class CsvFile:
 
 def _columns(header: list[str], inputs: Inputs) -> tuple[Column, ...]:
     """The columns to read, with their datatypes. Raises InvalidInputError if the header does not fit the model."""
-    separator = separator_of(header)
+    separator = sniff_separator(header)
     hint = f": {separator}" if separator else ""
     if inputs.columns is None and len(inputs.specs) == 1 and len(inputs.specs[0].shape) == 2:  # noqa: PLR2004 - a matrix
         (spec,) = inputs.specs

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from onnxlet.batch.formats.not_csv import encoding_of, separator_of
+from onnxlet.batch.formats.sniffing import sniff_encoding, sniff_separator
 from onnxlet.errors import InvalidInputError
 from onnxlet.values.tensors import DATATYPES, Tensor
 
@@ -85,14 +85,14 @@ def read_table(path: Path) -> Table:
             lines = [line for line in csv.reader(file, strict=True) if line]
     except UnicodeDecodeError as error:
         raise InvalidInputError(
-            f"cannot read the data {str(path)!r} as CSV: {encoding_of(error.object) or error}", path=str(path)
+            f"cannot read the data {str(path)!r} as CSV: {sniff_encoding(error.object) or error}", path=str(path)
         ) from error
     except (OSError, csv.Error) as error:
         raise InvalidInputError(f"cannot read the data {str(path)!r} as CSV: {error}", path=str(path)) from error
     if len(lines) < 2:  # noqa: PLR2004 - a header and a row
         raise InvalidInputError(f"{str(path)!r} needs a header line and at least one row", path=str(path))
     header, *rows = lines
-    other = encoding_of("".join(header).encode()) or separator_of(header, map(",".join, rows[:FIRST_ROWS]))
+    other = sniff_encoding("".join(header).encode()) or sniff_separator(header, map(",".join, rows[:FIRST_ROWS]))
     if other is not None:
         raise InvalidInputError(f"cannot read the data {str(path)!r} as CSV: {other}", path=str(path))
     if len(set(header)) != len(header):

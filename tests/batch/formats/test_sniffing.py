@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from onnxlet.batch.formats.csv_file import CsvFile
-from onnxlet.batch.formats.not_csv import encoding_of
+from onnxlet.batch.formats.sniffing import sniff_encoding
 from onnxlet.batch.inputs import Inputs
 from onnxlet.errors import InvalidInputError
 from onnxlet.toolchain.workbench.table import read_table
@@ -20,7 +20,7 @@ NAMED = Inputs("columns", (), (), (Column("größe", "FP32"), Column("alter", "F
 MATRIX = Inputs("serving_default", (TensorSpec("x", "FP32", (-1, 2)),), (), None, {}, None)
 COMMAS = "größe,alter\n1.5,2\n3.5,4\n"
 
-MISTAKEN = [
+OTHER_FILES = [
     (COMMAS.encode("utf-16"), "seems to be in UTF-16: save it in UTF-8"),
     (COMMAS.encode("utf-16-le"), "seems to be in UTF-16: save it in UTF-8"),
     (COMMAS.encode("utf-16-be"), "seems to be in UTF-16: save it in UTF-8"),
@@ -33,7 +33,7 @@ MISTAKEN = [
 ]
 
 
-@pytest.mark.parametrize(("data", "message"), MISTAKEN)
+@pytest.mark.parametrize(("data", "message"), OTHER_FILES)
 def test_data_says_what_it_seems_to_be(tmp_path: Path, data: bytes, message: str) -> None:
     file = tmp_path / "data.csv"
     file.write_bytes(data)
@@ -42,7 +42,7 @@ def test_data_says_what_it_seems_to_be(tmp_path: Path, data: bytes, message: str
 
 
 @pytest.mark.parametrize("inputs", [NAMED, MATRIX])
-@pytest.mark.parametrize(("data", "message"), MISTAKEN)
+@pytest.mark.parametrize(("data", "message"), OTHER_FILES)
 def test_a_file_to_score_says_what_it_seems_to_be(data: bytes, message: str, inputs: Inputs) -> None:
     with pytest.raises(InvalidInputError, match=message):
         CsvFile(io.BytesIO(data), io.BytesIO(), inputs)
@@ -59,12 +59,12 @@ def test_other_tables_are_read_as_they_are(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "guess"),
     [
         (b"PK\x03\x04\x14\x00", "it seems to be a workbook or a zip archive: save its rows as CSV"),
         (b"PAR1\x15\x04\x15\x00\xff", "it seems to be Parquet: save its rows as CSV"),
         (b"\x7fELF\x02\x01\x01\x00\x01\x00\x00\x02", "it seems to be no text"),
     ],
 )
-def test_other_kinds_of_files_are_known(data: bytes, told: str) -> None:
-    assert encoding_of(data) == told
+def test_other_kinds_of_files_are_known(data: bytes, guess: str) -> None:
+    assert sniff_encoding(data) == guess

@@ -1,4 +1,4 @@
-"""What a file seems to be that was taken for CSV in UTF-8 with commas: words for messages, judged by its bytes."""
+"""What a file is that was taken for CSV in UTF-8 with commas, guessed from its bytes: words for messages."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ _OPENINGS = {
     b"PAR1": "it seems to be Parquet: save its rows as CSV",
     b"\x1f\x8b": "it seems to be compressed by gzip: unpack it",
 }
-_MARKS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
-def encoding_of(data: bytes) -> str | None:
+def sniff_encoding(data: bytes) -> str | None:
     """What bytes seem to be that are no text in UTF-8; None if they are."""
     zeros = b"\0" in data
     if not zeros and _is_utf_8(data):
         return None
-    for opening, told in _OPENINGS.items():
+    for opening, guess in _OPENINGS.items():
         if data.startswith(opening):
-            return told
+            return guess
     if zeros:
         # in UTF-16 every other byte of plain words is zero
         return _UTF_16 if any(not any(half) for half in (data[:1000:2], data[1:1000:2])) else "it seems to be no text"
     return "it seems to be in another encoding, such as Windows-1252: save it in UTF-8"
 
 
-def separator_of(header: Sequence[str], rows: Iterable[str] = ()) -> str | None:
+def sniff_separator(header: Sequence[str], rows: Iterable[str] = ()) -> str | None:
     """What seems to separate the cells of a header without a comma, and as often those of `rows`; None if nothing."""
     if len(header) != 1:
         return None
-    for mark, name in _MARKS.items():
-        count = header[0].count(mark)
-        if count and all(row.count(mark) == count for row in rows):
+    for separator, name in _SEPARATORS.items():
+        count = header[0].count(separator)
+        if count and all(row.count(separator) == count for row in rows):
             return f"its cells seem to be separated by {name}: use commas"
     return None
 
