@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from onnx import TensorProto
 
 from models import tiny
-from onnxlet.batch.book import BatchManifest, decode_report
+from onnxlet.batch.book import Book, decode_book
 from onnxlet.batch.scoring import score_path
 from onnxlet.errors import InvalidInputError, ModelNotFoundError, OnnxletError
 from onnxlet.serving.predictor import Predictor
@@ -25,7 +25,7 @@ from onnxlet.values.digests import digest
 from onnxlet.values.manifest import encode_manifest
 from onnxlet.values.refs import parse_ref
 
-Score = Callable[..., BatchManifest]
+Score = Callable[..., Book]
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def predictor(store: Store, tmp_path: Path) -> Predictor:
 def score(store: Store, predictor: Predictor, tmp_path: Path) -> Score:
     """Score text with a package published as `m`, or as the model published before."""
 
-    def run(name: str, text: str | bytes, contents: tiny.Package | None = None, ref: str = "m") -> BatchManifest:
+    def run(name: str, text: str | bytes, contents: tiny.Package | None = None, ref: str = "m") -> Book:
         if contents is not None:
             tiny.publish(store, "m", contents)
         source = tmp_path / name
@@ -55,7 +55,7 @@ def _lines(path: Path) -> list[Any]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def _counts(report: BatchManifest) -> tuple[int, int, int]:
+def _counts(report: Book) -> tuple[int, int, int]:
     assert report.rows is not None
     assert report.rows.read == report.rows.scored + report.rows.errors
     return report.rows.read, report.rows.scored, report.rows.errors
@@ -142,7 +142,7 @@ def test_the_manifest_names_who_scored_what_into_what(
 ) -> None:
     report = score("in.csv", "radius,texture\n1,2\n,2\n", tiny.classifier_package(tmp_path / "model"))
     target = tmp_path / "scored-in.csv"
-    assert decode_report(Path(f"{target}.manifest.json").read_bytes()) == report
+    assert decode_book(Path(f"{target}.manifest.json").read_bytes()) == report
     manifest = predictor.load(parse_ref("m")).model.manifest
     assert report.scorer is not None
     assert (report.state, report.scorer.model, report.scorer.version, report.scorer.alias) == (
@@ -178,6 +178,20 @@ def test_a_file_longer_than_a_chunk_keeps_its_order(score: Score, tmp_path: Path
     scored = _csv(tmp_path / "scored-in.csv")
     assert [row["id"] for row in scored] == [str(number) for number in range(2500) if number % 500 != 3]
     assert all(int(row["row"]) == int(row["id"]) + 1 for row in scored)
+
+
+def test_progress_counts_the_bytes_of_the_file_as_it_lies_there(
+    store: Store, predictor: Predictor, tmp_path: Path
+) -> None:
+    tiny.publish(store, "m", tiny.classifier_package(tmp_path / "model"))
+    source = tmp_path / "in.csv.gz"
+    source.write_bytes(gzip.compress(b"radius,texture\n" + b"1,2\n" * 5000))
+    steps: list[tuple[int, int]] = []
+    target = tmp_path / "scored.csv"
+    score_path(predictor, parse_ref("m"), source, target, on_progress=lambda *step: steps.append(step))
+    assert steps == sorted(steps)
+    assert steps[-1] == (source.stat().st_size, source.stat().st_size)
+    assert len(_csv(target)) == 5000
 
 
 def test_input_columns_named_like_outputs_are_carried_over_under_another_name(score: Score, tmp_path: Path) -> None:
@@ -298,7 +312,7 @@ def test_a_file_that_cannot_be_scored_says_so_in_its_manifest(
         return
     with pytest.raises(InvalidInputError, match=message) as error:
         score(name, text, contents)
-    report = decode_report((tmp_path / f"scored-{name}.manifest.json").read_bytes())
+    report = decode_book((tmp_path / f"scored-{name}.manifest.json").read_bytes())
     assert (report.state, report.outputs, report.rows) == ("failed", (), None)
     assert report.failure is not None
     assert (report.failure.type, report.failure.detail) == ("InvalidInputError", error.value.detail)

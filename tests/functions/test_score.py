@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from models import tiny
-from onnxlet.batch.book import decode_report
+from onnxlet.batch.book import decode_book
 from onnxlet.batch.events import handle, keys_to_score
 from onnxlet.errors import InvalidInputError, ModelNotFoundError, ObjectNotFoundError, StoreUnavailableError
 from onnxlet.serving.predictor import Predictor
@@ -64,7 +64,7 @@ def test_eventbridge_events_have_raw_keys(answer: Handle, s3_store: Store) -> No
     assert [line.split(",")[:2] for line in scored[1:]] == [["1", "malignant"], ["3", "malignant"]]
     errors = s3_store.get(f"batch/out/diagnosis/1/{PATH}.errors.jsonl").data
     assert json.loads(errors) == {"row": 2, "error": "missing value", "column": "radius"}
-    manifest = decode_report(s3_store.get(f"batch/out/diagnosis/1/{PATH}.manifest.json").data)
+    manifest = decode_book(s3_store.get(f"batch/out/diagnosis/1/{PATH}.manifest.json").data)
     assert manifest.state == "scored"
     assert [written.key for written in manifest.outputs] == [
         f"batch/out/diagnosis/1/{PATH}",
@@ -81,7 +81,7 @@ def test_s3_and_sqs_spell_the_same_file_in_their_own_ways(answer: Handle, s3_sto
     result = answer(_event(case, s3_store.url))
     if case.startswith("sqs"):
         assert result == {"batchItemFailures": []}
-    manifest = decode_report(s3_store.get(f"batch/out/diagnosis/1/{PATH}.manifest.json").data)
+    manifest = decode_book(s3_store.get(f"batch/out/diagnosis/1/{PATH}.manifest.json").data)
     assert manifest.ref == ref
     assert manifest.scorer is not None
     assert manifest.scorer.alias == "production"
@@ -106,10 +106,10 @@ def test_only_messages_that_failed_come_again(answer: Handle, s3_store: Store) -
         "batch/out/diagnosis/1/good.jsonl.errors.jsonl",
         "batch/out/diagnosis/1/good.jsonl.manifest.json",
     ]
-    why = decode_report(s3_store.get(written[0]).data)
+    why = decode_book(s3_store.get(written[0]).data)
     assert why.failure is not None
     assert (why.state, why.failure.detail) == ("failed", "the file has no column 'texture' that the model needs")
-    why = decode_report(s3_store.get(written[1]).data)
+    why = decode_book(s3_store.get(written[1]).data)
     assert why.failure is not None
     assert why.failure.type == "ModelNotFoundError"
     assert why.source is not None

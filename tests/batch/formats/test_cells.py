@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onnxlet.batch.formats.cells import parse_json, parse_text, read_column
+from onnxlet.batch.formats.cells import Empty, Parse, parse_json, parse_text, read_column
 from onnxlet.values.datatypes import DATATYPES
 
 
@@ -90,12 +90,29 @@ def test_json_values_are_taken_by_their_type(value: object, datatype: str, reaso
 
 
 def test_a_missing_cell_takes_the_default() -> None:
-    values, bad = read_column(["", "2", "nan"], DATATYPES["FP32"], parse_text, 7.0)
+    values, bad = read_column(["", "2", "nan"], DATATYPES["FP32"], parse_text, missing=7.0)
     assert values.tolist() == [7.0, 2.0, 7.0]
     assert not bad
-    values, bad = read_column([None, 2], DATATYPES["FP32"], parse_json, 7.0)
+    values, bad = read_column([None, 2], DATATYPES["FP32"], parse_json, missing=7.0)
     assert values.tolist() == [7.0, 2.0]
     assert not bad
+
+
+@pytest.mark.parametrize("parse", [parse_text, parse_json])
+@pytest.mark.parametrize(
+    ("missing", "absent", "reason"),
+    [
+        (None, None, "missing value"),
+        (7.0, None, "the column is not there; null is a missing value"),
+        (7.0, 7.0, None),
+    ],
+)
+def test_an_absent_cell_takes_its_columns_default_and_is_never_taken_for_a_missing_value(
+    parse: Parse, missing: float | None, absent: float | None, reason: str | None
+) -> None:
+    values, bad = read_column([Empty.ABSENT], DATATYPES["FP32"], parse, missing=missing, absent=absent)
+    assert bad.get(0) == reason
+    assert reason is not None or values.tolist() == [7.0]
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=8))

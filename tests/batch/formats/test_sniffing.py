@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from onnxlet.batch.formats.csv_file import CsvFile
+from onnxlet.batch.formats.csv_file import open_file
 from onnxlet.batch.formats.sniffing import sniff_encoding
 from onnxlet.batch.inputs import Inputs
+from onnxlet.batch.sources import BytesSource
 from onnxlet.errors import InvalidInputError
 from onnxlet.toolchain.workbench.table import read_table
 from onnxlet.values.manifest import Column
@@ -45,7 +46,7 @@ def test_data_says_what_it_seems_to_be(tmp_path: Path, data: bytes, message: str
 @pytest.mark.parametrize(("data", "message"), OTHER_FILES)
 def test_a_file_to_score_says_what_it_seems_to_be(data: bytes, message: str, inputs: Inputs) -> None:
     with pytest.raises(InvalidInputError, match=message):
-        CsvFile(io.BytesIO(data), io.BytesIO(), inputs)
+        open_file(BytesSource(data), io.BytesIO(), inputs)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 """Batch: files of rows in, files of predictions out.
 
-formats   which file names can be scored, and as what
-cells     one column of text or JSON values → one tensor, bad cells reported by position
-csvfile, jsonlines   the two formats: read rows in chunks, bind them to a model's inputs, write them with its outputs
-rows      chunks through a model; bad rows set aside
-scoring   one file, local or in a store: outputs, errors and the batch manifest, written last
-events    S3 events from EventBridge, SQS or S3 itself → files to score
+formats        a table of file formats, one file per format, and what formats share
+inputs         what a model wants of a row
+rows           chunks of rows through a model; bad rows set aside
+sources        where files come from: this machine, a store
+destinations   where outputs go: this machine, a store
+book           the JSON that closes a scored file
+scoring        one file, from source to destination: outputs, errors and the book, written last
+events         S3 events from EventBridge, SQS or S3 itself → files to score
 """

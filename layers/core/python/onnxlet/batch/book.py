@@ -1,17 +1,21 @@
-"""The batch manifest: what became of one file. Written last, so that whoever finds it finds all it names."""
+"""A file's book: what became of one file. Written last, so that whoever finds it finds all that it names."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
 
+from onnxlet.errors import OnnxletError
 from onnxlet.values.canonical import canonical
+from onnxlet.values.refs import Ref
+from onnxlet.values.timestamps import stamp, utc_now
 
 SCHEMA = 1
 
 
-class Source(msgspec.Struct, frozen=True):
+class SourceFile(msgspec.Struct, frozen=True):
     """The file that was read, as it was: its key or path, digest, size in bytes, and ETag if it lay in a store."""
 
     key: str
@@ -20,8 +24,8 @@ class Source(msgspec.Struct, frozen=True):
     etag: str | None = None
 
 
-class Written(msgspec.Struct, frozen=True):
-    """A file that was written."""
+class OutputFile(msgspec.Struct, frozen=True):
+    """A file that was written; `size` is in bytes."""
 
     key: str
     digest: str
@@ -29,7 +33,7 @@ class Written(msgspec.Struct, frozen=True):
     rows: int
 
 
-class Rows(msgspec.Struct, frozen=True):
+class RowCounts(msgspec.Struct, frozen=True):
     """How many rows were read, scored, and set aside as errors: read = scored + errors."""
 
     read: int
@@ -39,7 +43,7 @@ class Rows(msgspec.Struct, frozen=True):
 
 class Scorer(msgspec.Struct, frozen=True):
     """The version that answered: `digest` is its manifest's; `alias` led to it; `fallback` says that it stood in for
-    the version the alias routes to, which failed its golden cases.
+    the version the alias routes to, which was refused.
     """
 
     model: str
@@ -56,7 +60,7 @@ class Failure(msgspec.Struct, frozen=True):
     detail: str
 
 
-class BatchManifest(msgspec.Struct, frozen=True, kw_only=True):
+class Book(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one file: scored by whom into what, or failed and why. Times are RFC 3339 in UTC."""
 
     schema: int = SCHEMA
@@ -64,21 +68,59 @@ class BatchManifest(msgspec.Struct, frozen=True, kw_only=True):
     ref: str
     started: str
     finished: str
-    source: Source | None = None
+    source: SourceFile | None = None
     scorer: Scorer | None = None
-    rows: Rows | None = None
-    outputs: tuple[Written, ...] = ()
+    rows: RowCounts | None = None
+    outputs: tuple[OutputFile, ...] = ()
     failure: Failure | None = None
 
 
-_decoder = msgspec.json.Decoder(BatchManifest)
+@dataclass(slots=True)
+class OpenBook:
+    """A book whose file is being scored: what is known so far."""
+
+    ref: Ref
+    started: str = field(default_factory=lambda: stamp(utc_now()))
+    source: SourceFile | None = None
+    scorer: Scorer | None = None
+
+    def close_scored(self, rows: RowCounts, outputs: tuple[OutputFile, ...]) -> Book:
+        """The book of a file that was scored."""
+        return self._close("scored", rows=rows, outputs=outputs)
+
+    def close_failed(self, error: OnnxletError) -> Book:
+        """The book of a file that could not be."""
+        return self._close("failed", failure=Failure(type(error).__name__, error.detail))
+
+    def _close(
+        self,
+        state: Literal["scored", "failed"],
+        *,
+        rows: RowCounts | None = None,
+        outputs: tuple[OutputFile, ...] = (),
+        failure: Failure | None = None,
+    ) -> Book:
+        return Book(
+            state=state,
+            ref=str(self.ref),
+            started=self.started,
+            finished=stamp(utc_now()),
+            source=self.source,
+            scorer=self.scorer,
+            rows=rows,
+            outputs=outputs,
+            failure=failure,
+        )
 
 
-def encode_report(report: BatchManifest) -> bytes:
-    """The batch manifest as canonical JSON."""
-    return canonical(report)
+_decoder = msgspec.json.Decoder(Book)
 
 
-def decode_report(data: bytes) -> BatchManifest:
-    """Read a batch manifest that `encode_report` wrote."""
+def encode_book(book: Book) -> bytes:
+    """A book as canonical JSON."""
+    return canonical(book)
+
+
+def decode_book(data: bytes) -> Book:
+    """Read a book that `encode_book` wrote."""
     return _decoder.decode(data)

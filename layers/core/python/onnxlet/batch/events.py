@@ -9,7 +9,7 @@ notification-content-structure.html, docs.aws.amazon.com/lambda/latest/dg/servic
 
 A file that fails is never dropped: its SQS message is reported as failed, comes again as often as the queue allows and
 then lies in the dead-letter queue; an event that came directly raises, which Lambda retries and then hands to the
-function's failure destination. If trying again cannot help, a batch manifest of state `failed` says why as well.
+function's failure destination. If trying again cannot help, a book of state `failed` says why as well.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from urllib.parse import unquote_plus
 
 import msgspec
 
-from onnxlet.batch.scoring import ERRORS, MANIFEST, score_object
+from onnxlet.batch.destinations import BOOK, ERRORS
+from onnxlet.batch.scoring import score_object
 from onnxlet.errors import InvalidInputError, OnnxletError
 from onnxlet.values.keys import BATCH_IN
 
 if TYPE_CHECKING:
-    from onnxlet.batch.book import BatchManifest
+    from onnxlet.batch.book import Book
     from onnxlet.serving.predictor import Predictor
     from onnxlet.store import Store
 
@@ -35,19 +36,19 @@ log = logging.getLogger(__name__)
 
 
 def handle(store: Store, predictor: Predictor, event: Mapping[str, Any]) -> dict[str, Any]:
-    """Score what an event tells of. SQS is told which messages failed; others get batch manifests, or the error."""
+    """Score what an event tells of. SQS is told which messages failed; others get books, or the error."""
     records = event.get("Records") or []
     if any(record.get("eventSource") == "aws:sqs" for record in records):
-        failed = [record["messageId"] for record in records if not _message(store, predictor, record)]
+        failed = [record["messageId"] for record in records if not _score_message(store, predictor, record)]
         return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
-    reports = [_score(store, predictor, key) for key in keys_to_score(event, store.url)]
+    reports = [_score_key(store, predictor, key) for key in keys_to_score(event, store.url)]
     return {"scored": [msgspec.to_builtins(report) for report in reports]}
 
 
-def _message(store: Store, predictor: Predictor, record: Mapping[str, Any]) -> bool:
+def _score_message(store: Store, predictor: Predictor, record: Mapping[str, Any]) -> bool:
     try:
-        for key in keys_to_score(_body(record), store.url):
-            _score(store, predictor, key)
+        for key in keys_to_score(_decode_body(record), store.url):
+            _score_key(store, predictor, key)
     except OnnxletError as error:
         message = record["messageId"]
         log.error("message %s failed: %s", message, error.detail, extra={"message_id": message})  # noqa: TRY400 - ours
@@ -55,7 +56,7 @@ def _message(store: Store, predictor: Predictor, record: Mapping[str, Any]) -> b
     return True
 
 
-def _body(record: Mapping[str, Any]) -> Mapping[str, Any]:
+def _decode_body(record: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
         body = json.loads(record["body"])
     except ValueError as error:
@@ -65,11 +66,11 @@ def _body(record: Mapping[str, Any]) -> Mapping[str, Any]:
     return body
 
 
-def _score(store: Store, predictor: Predictor, key: str) -> BatchManifest:
-    report = score_object(store, predictor, key)
-    facts = {"scorer": msgspec.to_builtins(report.scorer), "rows": msgspec.to_builtins(report.rows)}
+def _score_key(store: Store, predictor: Predictor, key: str) -> Book:
+    book = score_object(store, predictor, key)
+    facts = {"scorer": msgspec.to_builtins(book.scorer), "rows": msgspec.to_builtins(book.rows)}
     log.info("%s scored", key, extra=facts)
-    return report
+    return book
 
 
 def keys_to_score(event: Mapping[str, Any], url: str) -> list[str]:
@@ -78,9 +79,9 @@ def keys_to_score(event: Mapping[str, Any], url: str) -> list[str]:
     Raises InvalidInputError for events of another kind or another bucket.
     """
     keys = []
-    for bucket, key in _created(event):
-        inside = _relative(bucket, key, url)
-        reason = "outside the store" if inside is None else _ignored(inside)
+    for bucket, key in _written_objects(event):
+        inside = _strip_store(bucket, key, url)
+        reason = "outside the store" if inside is None else _why_ignored(inside)
         if inside is None or reason:
             log.info("%s ignored: %s", key, reason)
         else:
@@ -88,7 +89,7 @@ def keys_to_score(event: Mapping[str, Any], url: str) -> list[str]:
     return keys
 
 
-def _created(event: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _written_objects(event: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Bucket and key of each object that the event says was written."""
     try:
         if event.get("source") == "aws.s3":
@@ -104,24 +105,26 @@ def _created(event: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         raise InvalidInputError("this is no event of an object written to S3") from error
 
 
-def _relative(bucket: str, key: str, url: str) -> str | None:
+def _strip_store(bucket: str, key: str, url: str) -> str | None:
     """The key below the store's prefix, None if it is not there. Other stores than S3 answer for any bucket."""
-    scheme, _, place = url.partition("://")
+    scheme, _, address = url.partition("://")
     if scheme != "s3":
         return key
-    own, _, prefix = place.partition("/")
-    if bucket != own:
-        raise InvalidInputError(f"the event is of bucket {bucket!r}, this function scores {own!r}", bucket=bucket)
+    own_bucket, _, prefix = address.partition("/")
+    if bucket != own_bucket:
+        raise InvalidInputError(
+            f"the event is of bucket {bucket!r}, this function scores {own_bucket!r}", bucket=bucket
+        )
     prefix = prefix.strip("/") + "/" if prefix.strip("/") else ""
     return key.removeprefix(prefix) if key.startswith(prefix) else None
 
 
-def _ignored(key: str) -> str | None:
+def _why_ignored(key: str) -> str | None:
     """Why an object is nothing to score, if so."""
     if not key.startswith(BATCH_IN):
         return f"outside {BATCH_IN}"
     if key.endswith("/"):
         return "a folder's marker"
-    if key.endswith((ERRORS, MANIFEST)):
+    if key.endswith((ERRORS, BOOK)):
         return "an output of scoring"
     return None

@@ -2,66 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import msgspec
 
-from onnxlet.batch.formats.chunks import CHUNK_ROWS, BadRow, Batch, Format
+from onnxlet.batch.book import RowCounts
+from onnxlet.batch.formats.chunks import CHUNK_ROWS, BadRow, Batch
 from onnxlet.errors import ExecutionError, InvalidInputError
 from onnxlet.values.tensors import Tensors
 
 if TYPE_CHECKING:
+    from onnxlet.batch.formats.ports import RowFile
     from onnxlet.batch.inputs import Inputs
     from onnxlet.serving.model import Model
 
 
-class Scored(NamedTuple):
+class ScoredRows(NamedTuple):
     """Positions of rows in their chunk, and the model's outputs for them."""
 
     positions: Sequence[int]
     outputs: Tensors
 
 
-@dataclass(slots=True)
-class Counts:
-    """Rows of a file: `read` is always `scored` + `bad`."""
-
-    read: int = 0
-    scored: int = 0
-    bad: int = 0
-
-
-def score_rows(
-    model: Model, inputs: Inputs, file: Format, errors: BinaryIO, on_chunk: Callable[[int], None] | None = None
-) -> Counts:
+def score_rows(model: Model, inputs: Inputs, file: RowFile, errors: BinaryIO) -> RowCounts:
     """Score all rows of `file`, in order, and write the bad ones to `errors` as JSON Lines.
 
     Raises InvalidInputError if the file as a whole cannot be scored, DeadlineExceededError if the model is too slow.
     """
-    counts = Counts()
+    read = scored = 0
     for chunk in file.chunks(inputs.rows_at_once or CHUNK_ROWS):
-        bound = file.bind(chunk)
-        bad = [*chunk.bad, *bound.bad]
-        scored: list[Scored] = []
-        for batch in bound.batches:
+        parsed = file.parse(chunk)
+        bad = [*chunk.bad, *parsed.bad]
+        runs: list[ScoredRows] = []
+        for batch in parsed.batches:
             done, failed = _run(model, inputs, batch)
-            scored += done
+            runs += done
             # the model's own words may quote the row, which is nobody's business here
             bad += [BadRow(chunk.numbers[position], "the model failed on this row") for position in failed]
-        for positions, outputs in _in_order(scored):
+        for positions, outputs in _sort_rows(runs):
             file.write(chunk, positions, outputs)
-            counts.scored += len(positions)
+            scored += len(positions)
         errors.writelines(msgspec.json.encode(row) + b"\n" for row in sorted(bad, key=lambda row: row.row))
-        counts.bad += len(bad)
-        counts.read += len(chunk.rows) + len(chunk.bad)
-        if on_chunk is not None:
-            on_chunk(counts.read)
-    return counts
+        read += len(chunk.rows) + len(chunk.bad)
+    return RowCounts(read, scored, read - scored)
 
 
-def _run(model: Model, inputs: Inputs, batch: Batch) -> tuple[list[Scored], list[int]]:
+def _run(model: Model, inputs: Inputs, batch: Batch) -> tuple[list[ScoredRows], list[int]]:
     """Run a batch; if it fails, each of its rows alone, so that one row's fault stays its own. And who failed."""
     try:
         outputs = model.predict(batch.inputs, inputs.signature_name)
@@ -73,20 +60,20 @@ def _run(model: Model, inputs: Inputs, batch: Batch) -> tuple[list[Scored], list
             for place, position in enumerate(batch.positions)
         ]
         runs = [_run(model, inputs, row) for row in alone]
-        return [scored for done, _ in runs for scored in done], [position for _, failed in runs for position in failed]
+        return [rows for done, _ in runs for rows in done], [position for _, failed in runs for position in failed]
     for name, tensor in outputs.items():
         if tensor.shape[:1] != (len(batch.positions),):
             raise InvalidInputError(f"the model's output {name!r} does not have one element per row")
-    return [Scored(batch.positions, outputs)], []
+    return [ScoredRows(batch.positions, outputs)], []
 
 
-def _in_order(scored: list[Scored]) -> list[Scored]:
+def _sort_rows(runs: list[ScoredRows]) -> list[ScoredRows]:
     """Rows that were run apart, because of their shapes or a bad one among them, in their file's order again."""
-    if len(scored) == 1:
-        return scored
+    if len(runs) == 1:
+        return runs
     rows = [
-        Scored([position], {name: tensor[place : place + 1] for name, tensor in outputs.items()})
-        for positions, outputs in scored
+        ScoredRows([position], {name: tensor[place : place + 1] for name, tensor in outputs.items()})
+        for positions, outputs in runs
         for place, position in enumerate(positions)
     ]
     return sorted(rows, key=lambda row: row.positions[0])

@@ -1,71 +1,59 @@
-"""One file scored: by one version from its first row to its last, into an output, an errors file and a batch manifest.
+"""One file scored: by one version from its first row to its last, into an output, an errors file and a book.
 
-Outputs are written under `<output>`, bad rows to `<output>.errors.jsonl`, and last of all `<output>.manifest.json`, so
-that whoever finds the manifest finds the rest. Scoring the same bytes with the same version again writes the same
-bytes again. A file that cannot be scored at all leaves a batch manifest of state `failed`, unless trying again
-may help. `<output>` of a local file is what the caller says; in a store `batch/in/<ref>/<path>` is scored to
-`batch/out/<model>/<version>/<path>`, and what failed is told by `batch/out/_errors/<ref>/<path>.manifest.json`.
+Scoring the same bytes with the same version again writes the same bytes again. A file that cannot be scored at all
+leaves a book of state `failed`, unless trying again may help.
 """
 
 from __future__ import annotations
 
-import io
-import os
 import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING
 
-from onnxlet.batch.book import BatchManifest, Failure, Rows, Scorer, Source, Written, encode_report
-from onnxlet.batch.formats import FileKind, kind_of
-from onnxlet.batch.formats.csv_file import CsvFile
-from onnxlet.batch.formats.json_lines import JsonLinesFile
+from onnxlet.batch.book import Book, OpenBook, OutputFile, RowCounts, Scorer, encode_book
+from onnxlet.batch.destinations import BOOK, ERRORS, Destination, LocalDestination, StoreDestination
+from onnxlet.batch.formats import FileType, find_type
+from onnxlet.batch.formats.ports import Sink, Source
+from onnxlet.batch.formats.streams import GunzippedSource, gzip_sink
 from onnxlet.batch.inputs import inputs_of
-from onnxlet.batch.rows import Counts, score_rows
+from onnxlet.batch.rows import score_rows
+from onnxlet.batch.sources import (
+    LocalSource,
+    MeteredSource,
+    Progress,
+    RecordedSource,
+    StoredSource,
+)
 from onnxlet.errors import InvalidInputError, OnnxletError, UnavailableError
 from onnxlet.values.digests import digest, file_digest
-from onnxlet.values.keys import BATCH_IN, BATCH_OUT
+from onnxlet.values.keys import BATCH_IN
 from onnxlet.values.manifest import encode_manifest
 from onnxlet.values.refs import Ref, parse_ref
-from onnxlet.values.timestamps import stamp, utc_now
 
 if TYPE_CHECKING:
     from onnxlet.serving.model import Model
     from onnxlet.serving.predictor import Predictor, Served
     from onnxlet.store import Store
 
-ERRORS = ".errors.jsonl"
-MANIFEST = ".manifest.json"
-
-FAILED = BATCH_OUT + "_errors/"
-"""Where the manifests of files lie that could not be scored; no model's name starts with `_`."""
-
-Progress = Callable[[int, int], None]
-"""Called with the bytes read so far and the bytes there are."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One file to score: how to read it, where its outputs go (`target`, once the version is known; `failed` if it
-    never is), and how they are written there.
-    """
+    """One scoring of a file."""
 
     ref: Ref
-    name: str
-    read: Callable[[], tuple[Source, BinaryIO]]
-    target: Callable[[Scorer], str]
-    failed: str
-    put: Callable[[str, bytes | Path], object]
-    scratch: Path | None = None
+    open_source: Callable[[], RecordedSource]
+    destination: Destination
+    on_progress: Progress | None = None
 
 
 def score_path(
     predictor: Predictor, ref: Ref, source: Path, output: Path, *, on_progress: Progress | None = None
-) -> BatchManifest:
+) -> Book:
     """Score a local file into another. Raises InvalidInputError if it cannot be scored, or `output` not written."""
-    if kind_of(output.name).kind != kind_of(source.name).kind:
+    if find_type(output.name).format != find_type(source.name).format:
         raise InvalidInputError(f"{output.name!r} must have the format of {source.name!r}")
     if output.resolve() == source.resolve():
         raise InvalidInputError("the output would overwrite the input: name another file")
@@ -73,120 +61,86 @@ def score_path(
         raise InvalidInputError(f"{str(output)!r} cannot be written: there is no folder {str(output.parent)!r}")
     job = Job(
         ref=ref,
-        name=output.name,
-        read=lambda: _open_path(source),
-        target=lambda _: str(output),
-        failed=str(output),
-        put=_place,
-        scratch=output.parent,
+        open_source=lambda: LocalSource(source),
+        destination=LocalDestination(output),
+        on_progress=on_progress,
     )
-    return score(job, predictor, on_progress=on_progress)
+    return run_job(job, predictor)
 
 
-def score_object(store: Store, predictor: Predictor, key: str) -> BatchManifest:
+def score_object(store: Store, predictor: Predictor, key: str) -> Book:
     """Score `batch/in/<ref>/<path>` of a store. Raises InvalidInputError if it cannot be scored, ModelNotFoundError
     and its like if nothing can score it, StoreUnavailableError if the store does not answer.
     """
-    name, _, path = key.removeprefix(BATCH_IN).partition("/")
+    ref, _, path = key.removeprefix(BATCH_IN).partition("/")
     if not key.startswith(BATCH_IN) or not path:
         raise InvalidInputError(f"{key!r} is no file to score: those lie under '{BATCH_IN}<ref>/<path>'", key=key)
     job = Job(
-        ref=parse_ref(name),
-        name=path,
-        read=lambda: _open_object(store, key),
-        target=lambda scorer: f"{BATCH_OUT}{scorer.model}/{scorer.version}/{path}",
-        failed=f"{FAILED}{name}/{path}",
-        put=store.put,
+        ref=parse_ref(ref),
+        open_source=lambda: StoredSource(store, key),
+        destination=StoreDestination(store, ref, path),
     )
-    return score(job, predictor)
+    return run_job(job, predictor)
 
 
-def score(job: Job, predictor: Predictor, *, on_progress: Progress | None = None) -> BatchManifest:
-    """Do a job, or write why it cannot be done and raise that."""
-    course = _Course(job)
+def run_job(job: Job, predictor: Predictor) -> Book:
+    """Do a job and close its book, or close it with why the job cannot be done and raise that."""
+    book = OpenBook(job.ref)
     try:
-        kind = kind_of(job.name)
-        course.source, stream = job.read()
-        with stream, tempfile.TemporaryDirectory(prefix=".onnxlet-", dir=job.scratch) as scratch:
-            served = _served(predictor, job.ref, course.source.key)
-            course.scorer = _scorer(served)
-            output, errors = Path(scratch) / "output", Path(scratch) / "errors"
-            progress = _progress(on_progress, stream, course.source.size)
-            kinds = kind_of(course.source.key), kind
-            counts = _score_stream(served.model, stream, (output, errors), kinds, progress)
-            files = (("", output, counts.scored), (ERRORS, errors, counts.bad))
-            return course.deliver(job.target(course.scorer), files, Rows(counts.read, counts.scored, counts.bad))
+        return _score_file(job, predictor, book)
     except UnavailableError:
         raise
     except OnnxletError as error:
-        failure = Failure(type(error).__name__, error.detail)
-        job.put(job.failed + MANIFEST, encode_report(course.report("failed", failure=failure)))
+        job.destination.put(job.destination.failed + BOOK, encode_book(book.close_failed(error)))
         raise
 
 
-@dataclass(slots=True)
-class _Course:
-    """What is known of a job so far."""
-
-    job: Job
-    started: str = field(default_factory=lambda: stamp(utc_now()))
-    source: Source | None = None
-    scorer: Scorer | None = None
-
-    def report(
-        self,
-        state: Literal["scored", "failed"],
-        *,
-        rows: Rows | None = None,
-        outputs: tuple[Written, ...] = (),
-        failure: Failure | None = None,
-    ) -> BatchManifest:
-        return BatchManifest(
-            state=state,
-            ref=str(self.job.ref),
-            started=self.started,
-            finished=stamp(utc_now()),
-            source=self.source,
-            scorer=self.scorer,
-            rows=rows,
-            outputs=outputs,
-            failure=failure,
-        )
-
-    def deliver(self, target: str, files: Sequence[tuple[str, Path, int]], rows: Rows) -> BatchManifest:
-        written = []
-        for suffix, path, count in files:
-            written.append(Written(target + suffix, file_digest(path), path.stat().st_size, count))
-            self.job.put(target + suffix, path)
-        report = self.report("scored", rows=rows, outputs=tuple(written))
-        self.job.put(target + MANIFEST, encode_report(report))
-        return report
+def _score_file(job: Job, predictor: Predictor, book: OpenBook) -> Book:
+    output_type = find_type(job.destination.name)
+    with (
+        closing(job.open_source()) as source,
+        tempfile.TemporaryDirectory(prefix=".onnxlet-", dir=job.destination.scratch) as scratch,
+    ):
+        book.source = source.record
+        served = _load(predictor, job.ref, source.record.key)
+        book.scorer = _describe(served)
+        metered = source if job.on_progress is None else MeteredSource(source, job.on_progress)
+        types = find_type(source.record.key), output_type
+        rows = _write_rows(served.model, metered, types, Path(scratch))
+        return _deliver(book, job.destination, book.scorer, rows, Path(scratch))
 
 
-def _score_stream(
-    model: Model,
-    stream: BinaryIO,
-    written: tuple[Path, Path],
-    kinds: tuple[FileKind, FileKind],
-    on_chunk: Callable[[int], None] | None,
-) -> Counts:
+def _write_rows(model: Model, source: Source, types: tuple[FileType, FileType], folder: Path) -> RowCounts:
+    """Score a source into the files `output` and `errors` of a folder; `types` are the source's and the output's."""
     inputs = inputs_of(model)
     with ExitStack() as stack:
-        raw, errors = (stack.enter_context(path.open("wb")) for path in written)
-        rows = stack.enter_context(kinds[0].reader(stream))
-        sink = stack.enter_context(kinds[1].writer(raw))
-        file = (CsvFile if kinds[0].kind == "csv" else JsonLinesFile)(rows, sink, inputs)
-        counts = score_rows(model, inputs, file, errors, on_chunk)
+        output, errors = (stack.enter_context((folder / name).open("wb")) for name in ("output", "errors"))
+        sink: Sink = stack.enter_context(gzip_sink(output)) if types[1].gzipped else output
+        content = GunzippedSource(source) if types[0].gzipped else source
+        file = types[0].format.open_file(content, sink, inputs)
+        rows = score_rows(model, inputs, file, errors)
         file.close()
-    return counts
+    return rows
 
 
-def _served(predictor: Predictor, ref: Ref, key: str) -> Served:
+def _deliver(book: OpenBook, destination: Destination, scorer: Scorer, rows: RowCounts, folder: Path) -> Book:
+    """Put the files of a folder where they belong, and the book after them."""
+    name = destination.name_output(scorer)
+    outputs = []
+    for suffix, path, count in (("", folder / "output", rows.scored), (ERRORS, folder / "errors", rows.errors)):
+        outputs.append(OutputFile(name + suffix, file_digest(path), path.stat().st_size, count))
+        destination.put(name + suffix, path)
+    closed = book.close_scored(rows, tuple(outputs))
+    destination.put(name + BOOK, encode_book(closed))
+    return closed
+
+
+def _load(predictor: Predictor, ref: Ref, key: str) -> Served:
     """One version for the whole file: any published one by its number, else the one its alias routes to."""
     return predictor.load(ref) if ref.version is not None else predictor.served(ref, key)
 
 
-def _scorer(served: Served) -> Scorer:
+def _describe(served: Served) -> Scorer:
     manifest = served.model.manifest
     return Scorer(
         model=manifest.model,
@@ -195,30 +149,3 @@ def _scorer(served: Served) -> Scorer:
         alias=served.alias,
         fallback=served.fallback,
     )
-
-
-def _progress(on_progress: Progress | None, stream: BinaryIO, size: int) -> Callable[[int], None] | None:
-    return None if on_progress is None else lambda _: on_progress(stream.tell(), size)
-
-
-def _open_object(store: Store, key: str) -> tuple[Source, BinaryIO]:
-    blob = store.get(key)
-    return Source(key, digest(blob.data), len(blob.data), blob.etag), io.BytesIO(blob.data)
-
-
-def _open_path(path: Path) -> tuple[Source, BinaryIO]:
-    try:
-        return Source(str(path), file_digest(path), path.stat().st_size), path.open("rb")
-    except OSError as error:
-        raise InvalidInputError(f"{str(path)!r} cannot be read: {error.strerror}") from error
-
-
-def _place(name: str, data: bytes | Path) -> None:
-    """Put a file where it belongs in one step: nobody sees half of it. Raises InvalidInputError where none may be."""
-    part = data if isinstance(data, Path) else Path(f"{name}.{os.getpid()}.part")
-    try:
-        if isinstance(data, bytes):
-            part.write_bytes(data)
-        part.replace(name)
-    except OSError as error:
-        raise InvalidInputError(f"{name!r} cannot be written: {error.strerror}") from error

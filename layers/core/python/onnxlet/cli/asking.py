@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from onnxlet.batch.formats import find_type
 from onnxlet.batch.formats.chunks import CHUNK_ROWS
-from onnxlet.batch.formats.csv_file import CsvFile
 from onnxlet.batch.inputs import Inputs, inputs_of
+from onnxlet.batch.sources import BytesSource
 from onnxlet.errors import InvalidInputError, OnnxletError, UnavailableError
 from onnxlet.serving.model import COLUMNS, SERVING_DEFAULT
 from onnxlet.values.datatypes import DATATYPES
@@ -73,15 +74,15 @@ def _body_of_csv(text: bytes, inputs: Inputs) -> bytes:
     """The rows of a CSV as a request. Raises InvalidInputError naming the first row that is bad."""
     if text.lstrip()[:2] in {b"[[", b"[{"}:
         raise InvalidInputError('a JSON body is an object: write {"instances": …} around these rows')
-    file = CsvFile(io.BytesIO(text), io.BytesIO(), inputs)
+    file = find_type("rows.csv").format.open_file(BytesSource(text), io.BytesIO(), inputs)
     instances: list[Any] = []
     for chunk in file.chunks(CHUNK_ROWS):
-        bound = file.bind(chunk)
-        bad = min((*chunk.bad, *bound.bad), key=lambda row: row.row, default=None)
+        parsed = file.parse(chunk)
+        bad = min((*chunk.bad, *parsed.bad), key=lambda row: row.row, default=None)
         if bad is not None:
             where = f", column {bad.column!r}" if bad.column else ""
             raise InvalidInputError(f"row {bad.row}{where}: {bad.error}; `onnxlet score` sets such rows aside")
-        for batch in bound.batches:
+        for batch in parsed.batches:
             instances += _instances(batch.inputs, named=inputs.columns is not None)
     return json.dumps({"signature_name": inputs.signature_name, "instances": instances}).encode()
 

@@ -1,57 +1,61 @@
-"""Which files can be scored: CSV and JSON Lines by their names, either gzipped."""
+"""File formats: one file per format, one table over them.
+
+`FORMATS` says which module reads and writes files of which suffix. Nothing else knows the formats: a new one is a file
+and its line in the table, which may also be appended from outside this package.
+"""
 
 from __future__ import annotations
 
-import gzip
-import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from importlib import import_module
 from pathlib import PurePosixPath
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, NamedTuple
 
-from onnxlet.batch.formats.chunks import LINE_BYTES
 from onnxlet.errors import InvalidInputError
 
-KINDS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+if TYPE_CHECKING:
+    from onnxlet.batch.formats.ports import RowFile, Sink, Source
+    from onnxlet.batch.inputs import Inputs
+
+GZIP = ".gz"
 
 
-@dataclass(frozen=True, slots=True)
-class FileKind:
-    """What a file's name says of it: `csv` or `jsonl`, gzipped or not."""
+class FileFormat(NamedTuple):
+    """A module with `open_file(source, sink, inputs) -> RowFile`, by its full name, and the suffixes of its files."""
 
-    kind: str
+    module: str
+    suffixes: tuple[str, ...]
+
+    def open_file(self, source: Source, sink: Sink, inputs: Inputs) -> RowFile:
+        """Open a file of rows for a model's inputs; what is scored is written to `sink`.
+
+        Raises InvalidInputError if the file cannot be scored.
+        """
+        file: RowFile = import_module(self.module).open_file(source, sink, inputs)
+        return file
+
+
+FORMATS: list[FileFormat] = [
+    FileFormat("onnxlet.batch.formats.csv_file", (".csv",)),
+    FileFormat("onnxlet.batch.formats.json_lines", (".jsonl", ".ndjson")),
+]
+
+
+class FileType(NamedTuple):
+    """What a file's name says of it: its format, and whether it is compressed by gzip."""
+
+    format: FileFormat
     gzipped: bool
 
-    def reader(self, stream: BinaryIO) -> BinaryIO:
-        """The rows' bytes."""
-        return cast("BinaryIO", gzip.GzipFile(fileobj=stream, mode="rb")) if self.gzipped else stream
 
-    def writer(self, stream: BinaryIO) -> BinaryIO:
-        """Where to write rows; gzip gets no time stamp, so that equal rows make equal files."""
-        if not self.gzipped:
-            return stream
-        return cast("BinaryIO", gzip.GzipFile(filename="", fileobj=stream, mode="wb", compresslevel=6, mtime=0))
-
-
-def kind_of(name: str) -> FileKind:
-    """What the file of this name or key holds. Raises InvalidInputError for names that say nothing known."""
-    suffixes = [suffix.lower() for suffix in PurePosixPath(name).suffixes]
-    gzipped = suffixes[-1:] == [".gz"]
-    suffix = suffixes[-2 if gzipped else -1] if len(suffixes) > gzipped else ""
-    if suffix not in KINDS:
-        name = PurePosixPath(name).name
-        raise InvalidInputError(f"{name!r} cannot be scored: use .csv, .jsonl or .ndjson files, gzipped (.gz) or not")
-    return FileKind(KINDS[suffix], gzipped)
-
-
-def lines(stream: BinaryIO) -> Iterator[bytes]:
-    """The stream's lines, without a byte order mark. Raises InvalidInputError for endless lines and broken gzip."""
-    first = True
-    try:
-        while line := stream.readline(LINE_BYTES + 1):
-            if len(line) > LINE_BYTES:
-                raise InvalidInputError(f"a line is longer than {LINE_BYTES // 2**20} MiB: this is no file of rows")
-            yield line.removeprefix(b"\xef\xbb\xbf") if first else line
-            first = False
-    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise InvalidInputError(f"the file's gzip compression is broken: {error}") from error
+def find_type(name: str) -> FileType:
+    """The type of the file with this name or key. Raises InvalidInputError for suffixes that are not in the table."""
+    path = PurePosixPath(name)
+    gzipped = path.suffix.lower() == GZIP
+    suffix = PurePosixPath(path.stem).suffix if gzipped else path.suffix
+    for format_ in FORMATS:
+        if suffix.lower() in format_.suffixes:
+            return FileType(format_, gzipped)
+    *most, last = (suffix for format_ in FORMATS for suffix in format_.suffixes)
+    raise InvalidInputError(
+        f"{path.name!r} cannot be scored: use {', '.join(most)} or {last} files, gzipped ({GZIP}) or not"
+    )

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import msgspec
 
-from onnxlet.values.tensors import Tensor, Tensors
+from onnxlet.values.tensors import Tensors
 
 CHUNK_ROWS = 1024
-"""Rows that are bound and run together."""
+"""Rows that are parsed and run together."""
 
 CHUNK_BYTES = 8 * 2**20
 """Bytes of JSON Lines after which a chunk is full however few rows it has: an image is a long line."""
-
-LINE_BYTES = 32 * 2**20
-"""The longest line that is read; a file with a longer one is no file of rows."""
 
 
 class BadRow(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -44,25 +41,8 @@ class Batch(NamedTuple):
     inputs: Tensors
 
 
-class Bound(NamedTuple):
-    """A chunk that was turned into tensors, and the rows that could not be."""
+class ParsedRows(NamedTuple):
+    """The rows of a chunk as tensors, and those that cannot be."""
 
     batches: list[Batch]
     bad: list[BadRow]
-
-
-class Format(Protocol):
-    """A file of rows, opened for one model: reads it, knows its rows as that model's inputs, and writes its like.
-
-    `start` may be called once the model's outputs are known; all methods raise InvalidInputError if the file as a
-    whole cannot be scored.
-    """
-
-    def chunks(self, rows: int) -> Iterator[Chunk]:
-        """All rows, in order, at most `rows` at a time."""
-
-    def bind(self, chunk: Chunk) -> Bound:
-        """The tensors of a chunk's rows."""
-
-    def write(self, chunk: Chunk, positions: Sequence[int], outputs: dict[str, Tensor]) -> None:
-        """Write the rows at `positions`: number, the columns that the model does not use, and its outputs."""

@@ -10,29 +10,36 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
-from onnxlet.batch.formats import lines
-from onnxlet.batch.formats.cells import parse_text, read_column
-from onnxlet.batch.formats.chunks import BadRow, Batch, Bound, Chunk
+from onnxlet.batch.formats.cells import Empty, parse_text
+from onnxlet.batch.formats.chunks import BadRow, Batch, Chunk, ParsedRows
+from onnxlet.batch.formats.columns import parse_columns
+from onnxlet.batch.formats.ports import Sink, Source
 from onnxlet.batch.formats.sniffing import sniff_encoding, sniff_separator
+from onnxlet.batch.formats.streams import read_lines
 from onnxlet.batch.inputs import ROW, Inputs, free_name
 from onnxlet.errors import InvalidInputError
-from onnxlet.values.datatypes import DATATYPES, VARIABLE
+from onnxlet.values.datatypes import VARIABLE
 from onnxlet.values.manifest import Column
 from onnxlet.values.tensors import Tensor, Tensors
+
+
+def open_file(source: Source, sink: Sink, inputs: Inputs) -> CsvFile:
+    """Open a CSV file for a model. Raises InvalidInputError if its header lacks what the model needs."""
+    return CsvFile(source, sink, inputs)
 
 
 class CsvFile:
     """A CSV file opened for a model. Raises InvalidInputError if its header lacks what the model needs."""
 
-    def __init__(self, source: BinaryIO, sink: BinaryIO, inputs: Inputs) -> None:
+    def __init__(self, source: Source, sink: Sink, inputs: Inputs) -> None:
         self._sink = sink
         self._inputs = inputs
         self._opening = b""
-        self._reader = csv.reader(self._decoded(source), strict=True)
+        self._reader = csv.reader(self._decode_lines(source), strict=True)
         self._header = self._read_header()
         self._columns = _columns(self._header, inputs)
         used = {column.name for column in self._columns}
@@ -40,8 +47,8 @@ class CsvFile:
         self._carried = [place for place, name in enumerate(self._header) if name not in used]
         self._titles: list[str] | None = None
 
-    def _decoded(self, source: BinaryIO) -> Iterator[str]:
-        for line in lines(source):
+    def _decode_lines(self, source: Source) -> Iterator[str]:
+        for line in read_lines(source):
             self._opening = self._opening or line
             yield line.decode("utf-8", "surrogateescape")
 
@@ -63,8 +70,8 @@ class CsvFile:
     def chunks(self, rows: int) -> Iterator[Chunk]:
         """All rows, at most `rows` at a time; those that are no CSV, no UTF-8 or of another width are bad."""
         chunk = Chunk()
-        for number, cells in self._numbered():
-            reason = cells if isinstance(cells, str) else self._fault(cells)
+        for number, cells in self._read_rows():
+            reason = cells if isinstance(cells, str) else self._find_fault(cells)
             if reason is None:
                 chunk.numbers.append(number)
                 chunk.rows.append(cells)
@@ -76,7 +83,7 @@ class CsvFile:
         if chunk.rows or chunk.bad:
             yield chunk
 
-    def _numbered(self) -> Iterator[tuple[int, list[str] | str]]:
+    def _read_rows(self) -> Iterator[tuple[int, list[str] | str]]:
         """Numbers and cells, or why the cells could not be read."""
         number = 0
         while True:
@@ -90,7 +97,7 @@ class CsvFile:
                 number += 1
                 yield number, cells
 
-    def _fault(self, cells: list[str]) -> str | None:
+    def _find_fault(self, cells: list[str]) -> str | None:
         if len(cells) != len(self._header):
             return f"has {len(cells)} cells where the header has {len(self._header)}"
         text = "".join(cells)
@@ -101,22 +108,16 @@ class CsvFile:
                 return "not UTF-8"
         return None
 
-    def bind(self, chunk: Chunk) -> Bound:
+    def parse(self, chunk: Chunk) -> ParsedRows:
         """One tensor per column, without the rows in which a cell is bad."""
-        columns = list(zip(*chunk.rows, strict=True)) or [()] * len(self._header)
-        tensors: Tensors = {}
-        bad: dict[int, BadRow] = {}
-        for column in self._columns:
-            cells = columns[self._places[column.name]] if column.name in self._places else [""] * len(chunk.rows)
-            tensors[column.name], faults = read_column(cells, DATATYPES[column.datatype], parse_text, column.filler())
-            for position, reason in faults.items():
-                bad.setdefault(position, BadRow(chunk.numbers[position], reason, column.name))
-        keep = [position for position in range(len(chunk.rows)) if position not in bad]
-        if not keep:
-            return Bound([], list(bad.values()))
-        if bad:
-            tensors = {name: tensor[keep] for name, tensor in tensors.items()}
-        return Bound([Batch(keep, _assemble(tensors, self._inputs))], list(bad.values()))
+        cells = list(zip(*chunk.rows, strict=True)) or [()] * len(self._header)
+        absent = [Empty.ABSENT] * len(chunk.rows)
+
+        def cells_of(name: str) -> Sequence[str | Empty]:
+            return cells[self._places[name]] if name in self._places else absent
+
+        tensors, positions, bad = parse_columns(chunk, self._columns, cells_of, parse_text)
+        return ParsedRows([Batch(positions, _assemble(tensors, self._inputs))] if positions else [], bad)
 
     def write(self, chunk: Chunk, positions: Sequence[int], outputs: Tensors) -> None:
         """Append the rows at `positions`. Raises InvalidInputError if outputs vary in width."""

@@ -9,28 +9,34 @@ with one; a column without a default that is not there at all is none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import orjson
 
-from onnxlet.batch.formats import lines
-from onnxlet.batch.formats.cells import ABSENT, BadCellError, parse_json, read_column
-from onnxlet.batch.formats.chunks import CHUNK_BYTES, BadRow, Batch, Bound, Chunk
+from onnxlet.batch.formats.cells import BadCellError, Empty, parse_json, read_column
+from onnxlet.batch.formats.chunks import CHUNK_BYTES, BadRow, Batch, Chunk, ParsedRows
+from onnxlet.batch.formats.columns import parse_columns
+from onnxlet.batch.formats.ports import Sink, Source
+from onnxlet.batch.formats.streams import read_lines
 from onnxlet.batch.inputs import ROW, Inputs, free_name
-from onnxlet.values.datatypes import DATATYPES, VARIABLE
+from onnxlet.values.datatypes import VARIABLE
+from onnxlet.values.manifest import Column
 from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import Tensor, Tensors
 
-LEFT_OUT = "the column is not there; null is a missing value"
+
+def open_file(source: Source, sink: Sink, inputs: Inputs) -> JsonLinesFile:
+    """Open a JSON Lines file for a model."""
+    return JsonLinesFile(source, sink, inputs)
 
 
 class JsonLinesFile:
     """A JSON Lines file opened for a model."""
 
-    def __init__(self, source: BinaryIO, sink: BinaryIO, inputs: Inputs) -> None:
+    def __init__(self, source: Source, sink: Sink, inputs: Inputs) -> None:
         self._source = source
         self._sink = sink
         self._inputs = inputs
@@ -40,13 +46,13 @@ class JsonLinesFile:
     def chunks(self, rows: int) -> Iterator[Chunk]:
         """All rows, at most `rows` and some megabytes at a time; lines that are no JSON, or no row, are bad."""
         chunk, size, number = Chunk(), 0, 0
-        for line in lines(self._source):
+        for line in read_lines(self._source):
             if line.isspace():
                 continue
             number += 1
             size += len(line)
             try:
-                row = self._row(orjson.loads(line))
+                row = self._read_row(orjson.loads(line))
             except orjson.JSONDecodeError:
                 chunk.bad.append(BadRow(number, "not JSON in UTF-8"))
             except BadCellError as error:
@@ -60,7 +66,7 @@ class JsonLinesFile:
         if chunk.rows or chunk.bad:
             yield chunk
 
-    def _row(self, value: object) -> dict[str, Any]:
+    def _read_row(self, value: object) -> dict[str, Any]:
         if isinstance(value, dict):
             return value
         if self._inputs.columns is not None:
@@ -69,29 +75,20 @@ class JsonLinesFile:
             raise BadCellError("not an object of the model's inputs")
         return {self._inputs.specs[0].name: value}
 
-    def bind(self, chunk: Chunk) -> Bound:
+    def parse(self, chunk: Chunk) -> ParsedRows:
         """The tensors of a chunk's rows: columns if the model has them, instances otherwise."""
-        return self._bind_instances(chunk) if self._inputs.columns is None else self._bind_columns(chunk)
+        columns = self._inputs.columns
+        return self._parse_instances(chunk) if columns is None else self._parse_columns(chunk, columns)
 
-    def _bind_columns(self, chunk: Chunk) -> Bound:
-        tensors: Tensors = {}
-        bad: dict[int, BadRow] = {}
-        for column in self._inputs.columns or ():
-            cells = [row.get(column.name, ABSENT) for row in chunk.rows]
-            tensors[column.name], faults = read_column(cells, DATATYPES[column.datatype], parse_json, column.filler())
-            if column.default is None and column.missing:
-                # a misspelt name must not pass for a missing value
-                faults |= {place: LEFT_OUT for place, row in enumerate(chunk.rows) if column.name not in row}
-            for position, reason in faults.items():
-                bad.setdefault(position, BadRow(chunk.numbers[position], reason, column.name))
-        keep = [position for position in range(len(chunk.rows)) if position not in bad]
-        if not keep:
-            return Bound([], list(bad.values()))
-        specs = self._inputs.specs
-        inputs = {spec.name: tensors[spec.name][keep].reshape(-1, *spec.shape[1:]) for spec in specs}
-        return Bound([Batch(keep, inputs)], list(bad.values()))
+    def _parse_columns(self, chunk: Chunk, columns: Iterable[Column]) -> ParsedRows:
+        def cells_of(name: str) -> list[Any]:
+            return [row.get(name, Empty.ABSENT) for row in chunk.rows]
 
-    def _bind_instances(self, chunk: Chunk) -> Bound:
+        tensors, positions, bad = parse_columns(chunk, columns, cells_of, parse_json)
+        inputs = {spec.name: tensors[spec.name].reshape(-1, *spec.shape[1:]) for spec in self._inputs.specs}
+        return ParsedRows([Batch(positions, inputs)] if positions else [], bad)
+
+    def _parse_instances(self, chunk: Chunk) -> ParsedRows:
         """Rows whose tensors have the same shapes form a batch: inputs may have free dimensions besides the first."""
         groups: dict[tuple[tuple[int, ...], ...], list[tuple[int, list[Tensor]]]] = {}
         bad: list[BadRow] = []
@@ -99,15 +96,15 @@ class JsonLinesFile:
             tensors: list[Tensor] = []
             for spec in self._inputs.specs:
                 try:
-                    tensors.append(_element(row.get(spec.name, ABSENT), spec))
+                    tensors.append(_read_element(row.get(spec.name, Empty.ABSENT), spec))
                 except BadCellError as error:
                     bad.append(BadRow(chunk.numbers[position], str(error), spec.name))
                     break
             else:
                 groups.setdefault(tuple(tensor.shape for tensor in tensors), []).append((position, tensors))
-        return Bound([self._batch(members) for members in groups.values()], bad)
+        return ParsedRows([self._stack(members) for members in groups.values()], bad)
 
-    def _batch(self, members: list[tuple[int, list[Tensor]]]) -> Batch:
+    def _stack(self, members: list[tuple[int, list[Tensor]]]) -> Batch:
         stacked = {
             spec.name: np.stack([tensors[place] for _, tensors in members])
             for place, spec in enumerate(self._inputs.specs)
@@ -123,7 +120,7 @@ class JsonLinesFile:
                 for name, value in chunk.rows[position].items()
                 if name not in self._used
             }
-            answers = {name: _value(tensor[place]) for name, tensor in contiguous.items()}
+            answers = {name: _as_json(tensor[place]) for name, tensor in contiguous.items()}
             line = {ROW: chunk.numbers[position], **carried, **answers}
             self._sink.write(orjson.dumps(line, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE))
 
@@ -131,21 +128,21 @@ class JsonLinesFile:
         """Nothing stands at the end of JSON Lines."""
 
 
-def _element(value: object, spec: TensorSpec) -> Tensor:
+def _read_element(value: object, spec: TensorSpec) -> Tensor:
     """One row's part of an input. Raises BadCellError if it is missing, ragged, or of another type or shape."""
-    if value is ABSENT:
+    if value is Empty.ABSENT or value is None:
         raise BadCellError("missing value")
-    shape = _shape(value)
+    shape = _find_shape(value)
     wanted = spec.shape[1:]
     if len(shape) != len(wanted) or any(w not in {VARIABLE, got} for w, got in zip(wanted, shape, strict=True)):
         raise BadCellError(f"has shape {list(shape)} where the model takes {list(wanted)}")
-    tensor, faults = read_column(_leaves(value, shape), spec.type, parse_json)
+    tensor, faults = read_column(_flatten(value, shape), spec.type, parse_json)
     if faults:
         raise BadCellError(next(iter(faults.values())))
     return tensor.reshape(shape)
 
 
-def _shape(value: object) -> tuple[int, ...]:
+def _find_shape(value: object) -> tuple[int, ...]:
     shape: list[int] = []
     while isinstance(value, list):
         shape.append(len(value))
@@ -153,7 +150,7 @@ def _shape(value: object) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _leaves(value: object, shape: tuple[int, ...]) -> list[Any]:
+def _flatten(value: object, shape: tuple[int, ...]) -> list[Any]:
     """What stands inside the lists. Raises BadCellError unless all lists of a level have the level's length."""
     level: list[Any] = [value]
     for size in shape:
@@ -163,7 +160,7 @@ def _leaves(value: object, shape: tuple[int, ...]) -> list[Any]:
     return level
 
 
-def _value(element: Any) -> object:  # noqa: ANN401 - an array's element or a smaller array
+def _as_json(element: Any) -> object:  # noqa: ANN401 - an array's element or a smaller array
     if isinstance(element, np.ndarray):
         return element.tolist() if element.dtype == object else element
     # ONNX Runtime's 64-bit integers are C's long long, of which orjson knows arrays only

@@ -1,0 +1,96 @@
+"""Sources as streams, for formats that read from the first byte to the last; gzip on the way in and out."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING, BinaryIO
+
+from onnxlet.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+    from onnxlet.batch.formats.ports import Source
+
+BLOCK_BYTES = 256 * 1024
+"""Bytes of a source that are read at once."""
+
+LINE_BYTES = 32 * 2**20
+"""The longest line that is read; a file with a longer one is no file of rows."""
+
+
+class GunzippedSource:
+    """What a gzipped source holds. Reading in order is quick; each step back begins again at the first byte.
+
+    All methods raise InvalidInputError for broken gzip.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._stream = gzip.GzipFile(fileobj=open_stream(source), mode="rb")
+
+    @cached_property
+    def size(self) -> int:
+        """Bytes after decompression, found by decompressing all of them."""
+        size = 0
+        while block := self.read(size, BLOCK_BYTES):
+            size += len(block)
+        return size
+
+    def read(self, start: int, length: int) -> bytes:
+        """Read `length` bytes from `start`; fewer where the file ends sooner."""
+        try:
+            self._stream.seek(start)
+            return self._stream.read(length)
+        except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+            raise InvalidInputError(f"the file's gzip compression is broken: {error}") from error
+
+
+def gzip_sink(sink: BinaryIO) -> gzip.GzipFile:
+    """A sink that compresses what it is given; without a time stamp, so that equal rows make equal files."""
+    return gzip.GzipFile(filename="", fileobj=sink, mode="wb", compresslevel=6, mtime=0)
+
+
+def open_stream(source: Source) -> io.BufferedReader:
+    """A source from its first byte to its last."""
+    return io.BufferedReader(_SourceStream(source), BLOCK_BYTES)
+
+
+def read_lines(source: Source) -> Iterator[bytes]:
+    """A source's lines, without a byte order mark. Raises InvalidInputError for endless lines."""
+    stream = open_stream(source)
+    first = True
+    while line := stream.readline(LINE_BYTES + 1):
+        if len(line) > LINE_BYTES:
+            raise InvalidInputError(f"a line is longer than {LINE_BYTES // 2**20} MiB: this is no file of rows")
+        yield line.removeprefix(b"\xef\xbb\xbf") if first else line
+        first = False
+
+
+class _SourceStream(io.RawIOBase):
+    """Ranges of a source, one after the other."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        bases = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._source.size}
+        self._position = offset + bases[whence]
+        return self._position
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        target = memoryview(buffer)
+        data = self._source.read(self._position, len(target))
+        target[: len(data)] = data
+        self._position += len(data)
+        return len(data)

@@ -1,0 +1,104 @@
+"""Where files to score come from: this machine's disk, or a store. Both are sources for the formats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from onnxlet.batch.book import SourceFile
+from onnxlet.batch.formats.ports import Source
+from onnxlet.errors import InvalidInputError
+from onnxlet.values.digests import digest, file_digest
+
+if TYPE_CHECKING:
+    from onnxlet.store import Store
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes read so far and the bytes there are."""
+
+
+class RecordedSource(Source, Protocol):
+    """A source that is open, and what its book says of it."""
+
+    record: SourceFile
+
+    def close(self) -> None:
+        """Let go of the file."""
+
+
+class LocalSource:
+    """A file on this machine. Raises InvalidInputError if it cannot be read."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self.record = SourceFile(str(path), file_digest(path), path.stat().st_size)
+            self._file = path.open("rb")
+        except OSError as error:
+            raise InvalidInputError(f"{str(path)!r} cannot be read: {error.strerror}") from error
+
+    @property
+    def size(self) -> int:
+        """Bytes that the file has."""
+        return self.record.size
+
+    def read(self, start: int, length: int) -> bytes:
+        """Read `length` bytes from `start`; fewer where the file ends sooner."""
+        self._file.seek(start)
+        return self._file.read(length)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class BytesSource:
+    """Bytes in memory."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = memoryview(data)
+
+    @property
+    def size(self) -> int:
+        """How many there are."""
+        return len(self._data)
+
+    def read(self, start: int, length: int) -> memoryview:
+        """Read `length` bytes from `start`; fewer where they end sooner."""
+        return self._data[start : start + length]
+
+
+class StoredSource(BytesSource):
+    """An object of a store. Raises what the store raises.
+
+    It is fetched by one request: ranges of an object that is overwritten meanwhile would be of two files, and no store
+    says which of them a range is of.
+    """
+
+    def __init__(self, store: Store, key: str) -> None:
+        blob = store.get(key)
+        self.record = SourceFile(key, digest(blob.data), len(blob.data), blob.etag)
+        super().__init__(blob.data)
+
+    def close(self) -> None:
+        """Free the object's bytes, once nobody reads them any more."""
+        self._data = memoryview(b"")
+
+
+class MeteredSource:
+    """A source that tells how far it was read."""
+
+    def __init__(self, source: Source, on_progress: Progress) -> None:
+        self._source = source
+        self._on_progress = on_progress
+
+    @property
+    def size(self) -> int:
+        """Bytes that the source has."""
+        return self._source.size
+
+    def read(self, start: int, length: int) -> bytes | memoryview:
+        """Read `length` bytes from `start`; fewer where the source ends sooner."""
+        data = self._source.read(start, length)
+        self._on_progress(start + len(data), self.size)
+        return data
