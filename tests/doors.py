@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from onnxlet.dataplane.dispatch import DataPlane
 from onnxlet.dataplane.messages import Request, Response
-from onnxlet.registry import Registry
+from onnxlet.registry.registry import Registry
 from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
 from onnxlet.store import Store

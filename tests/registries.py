@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from onnxlet.registry import Registry
+from onnxlet.registry.registry import Registry
 from onnxlet.values.aliases import Alias
 from onnxlet.values.manifest import Draft, Manifest, Provenance
 from onnxlet.values.signature import Signature, TensorSpec

@@ -7,7 +7,7 @@ import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from onnxlet.registry import Registry
+from onnxlet.registry.registry import Registry
 from onnxlet.store import open_store
 from registries import DRAFT, publish
 

@@ -8,7 +8,7 @@ from mangum.adapter import DEFAULT_TEXT_MIME_TYPES, Mangum
 
 from onnxlet.controlplane.app import create_app
 from onnxlet.controlplane.openapi import PROBLEM
-from onnxlet.registry import Registry
+from onnxlet.registry.registry import Registry
 from onnxlet.settings import Settings
 from onnxlet.store import open_store
 

@@ -28,7 +28,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from onnxlet.registry import Registry
+from onnxlet.registry.registry import Registry
 from onnxlet.store import open_store
 from onnxlet.toolchain.convert import convert
 from onnxlet.toolchain.prepare import prepare

@@ -19,8 +19,8 @@ from click.testing import CliRunner, Result
 
 from models import tiny
 from onnxlet.cli import cli
-from onnxlet.registry import Registry
-from onnxlet.registry.writing.requirements import Requirements
+from onnxlet.registry.reading.requirements import Requirements
+from onnxlet.registry.registry import Registry
 from onnxlet.store import open_store
 from onnxlet.values.manifest import Column, Steps, Tabular
 from onnxlet.version import __version__

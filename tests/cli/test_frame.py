@@ -32,7 +32,7 @@ import resource, sys
 from pathlib import Path
 from onnxlet.cli.frame import Failure
 from onnxlet.errors import StoreUnavailableError
-from onnxlet.registry import Registry
+from onnxlet.registry.registry import Registry
 from onnxlet.store import open_store
 from registries import DRAFT
 

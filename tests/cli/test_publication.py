@@ -21,7 +21,7 @@ from onnxlet.cli.frame import Interrupted
 from onnxlet.cli.output import Output
 from onnxlet.cli.publication import Publication
 from onnxlet.errors import AliasNotFoundError, ModelNotFoundError, OnnxletError, StoreUnavailableError
-from onnxlet.registry import Registry
+from onnxlet.registry.registry import Registry
 from onnxlet.store import Blob, open_store
 from onnxlet.store.memory import MemoryStore
 from onnxlet.values.keys import alias_key

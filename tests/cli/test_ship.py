@@ -21,7 +21,7 @@ from models import tiny
 from onnxlet.cli import cli
 from onnxlet.cli.ship import ship
 from onnxlet.cli.toolchain import convert, optimize
-from onnxlet.registry import Registry
+from onnxlet.registry.registry import Registry
 from onnxlet.store import open_store
 
 pytest.importorskip("sklearn")

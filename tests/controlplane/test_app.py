@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 
 from onnxlet.controlplane.app import create_app
 from onnxlet.errors import StoreUnavailableError
-from onnxlet.registry import Registry
+from onnxlet.registry.registry import Registry
 from onnxlet.settings import Settings
 from onnxlet.store import Blob, Store, open_store
 from onnxlet.store.memory import MemoryStore

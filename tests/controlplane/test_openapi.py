@@ -15,7 +15,7 @@ from models import tiny
 from onnxlet.controlplane.app import create_app
 from onnxlet.dataplane.dispatch import DataPlane, owns_path
 from onnxlet.dataplane.messages import Request
-from onnxlet.registry import Registry
+from onnxlet.registry.registry import Registry
 from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
 from onnxlet.store import Store

@@ -14,7 +14,7 @@ from sklearn import datasets
 
 from onnxlet.dataplane.dispatch import DataPlane
 from onnxlet.dataplane.lambda_events import handle
-from onnxlet.registry import Registry
+from onnxlet.registry.registry import Registry
 from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
 from onnxlet.store import Store

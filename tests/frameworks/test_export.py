@@ -28,7 +28,7 @@ import trained
 from frameworks.keras_models import digits, digits_network, keras, saved, tf
 from onnxlet.cli import cli
 from onnxlet.errors import ConversionError, InvalidInputError
-from onnxlet.registry import Registry
+from onnxlet.registry.registry import Registry
 from onnxlet.store import Store, open_store
 from onnxlet.toolchain.convert import convert
 from onnxlet.toolchain.export import export_saved_model

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from onnxlet.registry import Registry
+from onnxlet.registry.registry import Registry
 from onnxlet.store import open_store
 from registries import publish
 

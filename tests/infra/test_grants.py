@@ -13,8 +13,8 @@ import pytest
 from models import tiny
 from onnxlet.batch.events import handle
 from onnxlet.errors import ContractFailedError, ModelNotFoundError, StoreUnavailableError
-from onnxlet.registry import Registry
-from onnxlet.registry.writing.requirements import Requirements
+from onnxlet.registry.reading.requirements import Requirements
+from onnxlet.registry.registry import Registry
 from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
 from onnxlet.store import Blob, Entry, Store

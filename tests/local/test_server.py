@@ -25,7 +25,7 @@ from models import tiny
 from onnxlet.errors import InvalidInputError, UnavailableError
 from onnxlet.local import serve
 from onnxlet.local.pace import MOST_PATHS, Pace
-from onnxlet.registry import Registry
+from onnxlet.registry.registry import Registry
 from onnxlet.settings import Settings
 from onnxlet.store import open_store
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from onnxlet.registry import Registry
+from onnxlet.registry.registry import Registry
 from onnxlet.serving.engine import load_engine
 from onnxlet.serving.golden import GoldenCase, encode_cases
 from onnxlet.store import Store

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from onnxlet.registry import Registry
+from onnxlet.registry.registry import Registry
 from onnxlet.store import Store, open_store
 from onnxlet.values.digests import digest
 from registries import publish, routed

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from onnxlet.errors import HistoryBrokenError
-from onnxlet.registry import Registry
+from onnxlet.registry.registry import Registry
 from onnxlet.store import Entry, Store
 from onnxlet.store.memory import MemoryStore
 from onnxlet.values.aliases import decode_alias, decode_entry, encode

@@ -17,8 +17,8 @@ from onnxlet.errors import (
     PreconditionFailedError,
     VersionNotFoundError,
 )
-from onnxlet.registry import Registry
-from onnxlet.registry.writing.moving import ABSENT
+from onnxlet.registry.registry import Registry
+from onnxlet.registry.writing.moving import MUST_BE_NEW
 from onnxlet.store import Entry, Store
 from onnxlet.store.memory import MemoryStore
 from onnxlet.values.aliases import PREVIOUS_KEPT, encode
@@ -148,11 +148,11 @@ def test_a_conditional_move_with_an_old_etag_is_refused_at_once(registry: Regist
 
 
 def test_a_move_can_require_that_the_alias_is_new(registry: Registry) -> None:
-    registry.promote("m", 1, if_match=ABSENT)
+    registry.promote("m", 1, if_match=MUST_BE_NEW)
     with pytest.raises(PreconditionFailedError):
-        registry.promote("m", 2, if_match=ABSENT)
+        registry.promote("m", 2, if_match=MUST_BE_NEW)
     registry.delete("m", 1, force=True)
-    assert routed(registry.promote("m", 2, if_match=ABSENT)) == [2]
+    assert routed(registry.promote("m", 2, if_match=MUST_BE_NEW)) == [2]
     assert registry.verify_history("m") == 3
 
 

@@ -14,8 +14,9 @@ from starlette.testclient import TestClient
 from onnxlet.cli import cli
 from onnxlet.controlplane.app import create_app
 from onnxlet.errors import ContractFailedError, ContractMissingError, IntegrityError, InvalidInputError
-from onnxlet.registry import Registry
-from onnxlet.registry.writing.requirements import GATE, Requirements
+from onnxlet.registry.reading.requirements import Requirements
+from onnxlet.registry.registry import Registry
+from onnxlet.registry.writing.promotion_gate import GATE
 from onnxlet.settings import Settings
 from onnxlet.store import Store, open_store
 from onnxlet.values.contract import Bounds, Contract, Finding

@@ -16,8 +16,8 @@ from onnxlet.errors import (
     VersionInUseError,
     VersionNotFoundError,
 )
-from onnxlet.registry import Registry
-from onnxlet.registry.reading.servable import MOVES, servable_digest, servable_versions
+from onnxlet.registry.reading.servable import MOST_MOVES, servable_digest, servable_versions
+from onnxlet.registry.registry import Registry
 from onnxlet.store import Blob, Entry, Store
 from onnxlet.store.memory import MemoryStore
 from onnxlet.values.digests import digest
@@ -84,7 +84,7 @@ def dying(registry: Registry, writes: int) -> Registry:
     """The same registry, but only so many writes reach the store."""
     store = Dying(registry.store.url)
     store.left = writes
-    return Registry(store, who=registry.who, clock=registry.clock)
+    return Registry(store, who=registry.writer.who, clock=registry.writer.clock)
 
 
 def test_a_deleted_version_is_gone_and_its_number_is_never_reused(registry: Registry, tmp_path: Path) -> None:
@@ -304,11 +304,11 @@ def test_asking_for_an_odd_version_reads_a_bounded_number_of_moves(registry: Reg
             return super().get(key)
 
     registry.promote("m", 3)
-    for number in range(MOVES + 10):
+    for number in range(MOST_MOVES + 10):
         registry.promote("m", 1 + number % 2)
     counting = Counting(registry.store.url)
     assert servable_digest(counting, "m", 3, days=7, now=clock.now) is None
-    assert len(reads) == MOVES + 1
+    assert len(reads) == MOST_MOVES + 1
     reads.clear()
     assert servable_digest(counting, "m", 9, days=7, now=clock.now) is None
     assert reads == []

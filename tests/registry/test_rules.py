@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from onnxlet.errors import AliasNotFoundError, NotFoundError, NothingToRollBackError, VersionInUseError
-from onnxlet.registry import Registry
 from onnxlet.registry.reading.servable import servable_digest, servable_versions
+from onnxlet.registry.registry import Registry
 from onnxlet.store import open_store
 from onnxlet.values.aliases import PREVIOUS_KEPT
 from registries import publish, routed

@@ -28,7 +28,7 @@ from onnxlet.errors import (
     StoreUnavailableError,
     VersionNotFoundError,
 )
-from onnxlet.registry import Registry
+from onnxlet.registry.registry import Registry
 from onnxlet.serving.golden import decode_cases, encode_cases
 from onnxlet.serving.predictor import Predictor, Served
 from onnxlet.serving.routing import choose

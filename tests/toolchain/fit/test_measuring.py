@@ -26,7 +26,7 @@ from onnxlet.errors import (
     TooLargeError,
     VersionNotFoundError,
 )
-from onnxlet.registry import Registry
+from onnxlet.registry.registry import Registry
 from onnxlet.serving.engine import load_engine
 from onnxlet.serving.golden import GoldenCase, encode_cases
 from onnxlet.store import Store, open_store

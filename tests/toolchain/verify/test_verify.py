@@ -22,7 +22,7 @@ import nets
 import trained
 from models import tiny
 from onnxlet.errors import InvalidInputError, RejectedModelError
-from onnxlet.registry import Registry
+from onnxlet.registry.registry import Registry
 from onnxlet.serving.artifact_cache import ArtifactCache
 from onnxlet.settings import Settings
 from onnxlet.steps import Names

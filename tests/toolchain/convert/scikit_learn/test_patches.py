@@ -36,7 +36,7 @@ from sklearn.svm import LinearSVC
 from onnxlet.dataplane.dispatch import DataPlane
 from onnxlet.dataplane.lambda_events import handle
 from onnxlet.errors import ConversionError, InvalidInputError
-from onnxlet.registry import Registry
+from onnxlet.registry.registry import Registry
 from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
 from onnxlet.store import open_store

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from onnxlet.registry import Registry
+    from onnxlet.registry.registry import Registry
     from onnxlet.serving.predictor import Predictor
     from onnxlet.settings import Settings
     from onnxlet.store import Store
@@ -37,7 +37,7 @@ class Access:
 
     def registry(self) -> Registry:
         """Its registry, in the caller's name."""
-        from onnxlet.registry import Registry
+        from onnxlet.registry.registry import Registry
 
         return Registry(self.store(), who=self.who)
 

@@ -14,7 +14,7 @@ from onnxlet.cli.output import Output, facts, size, table
 from onnxlet.values.refs import PRODUCTION, Ref
 
 if TYPE_CHECKING:
-    from onnxlet.registry import Registry
+    from onnxlet.registry.registry import Registry
     from onnxlet.values.manifest import Manifest
     from onnxlet.values.signature import TensorSpec
 

@@ -43,7 +43,7 @@ def promote(access: Access, /, *, ref: Ref, alias: str, force: bool, why: str, o
 
 def warn(alias: Alias, output: Output) -> None:
     """Say what the accuracy contract did not vouch for."""
-    from onnxlet.registry.writing.requirements import GATE
+    from onnxlet.registry.writing.promotion_gate import GATE
 
     passed = alias.entry.gates.get(GATE, "held")
     version = f"{alias.entry.model}:{versions_of(alias.entry.target)}"

@@ -12,7 +12,7 @@ from onnxlet.cli.output import Output
 from onnxlet.errors import AliasNotFoundError, ModelNotFoundError, OnnxletError, VersionNotFoundError
 
 if TYPE_CHECKING:
-    from onnxlet.registry import Registry
+    from onnxlet.registry.registry import Registry
     from onnxlet.values.aliases import Alias
     from onnxlet.values.manifest import Draft, Manifest
 

@@ -23,7 +23,7 @@ def require(access: Access, what: str, wanted: str | None, output: Output) -> No
     Example:
       onnxlet require contracts on
     """
-    from onnxlet.registry.writing.requirements import Requirements
+    from onnxlet.registry.reading.requirements import Requirements
 
     registry = access.registry()
     if wanted is not None:

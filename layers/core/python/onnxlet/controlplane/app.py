@@ -28,7 +28,7 @@ from onnxlet.controlplane.schemas import (
     VersionList,
     answer,
 )
-from onnxlet.registry import Registry
+from onnxlet.registry.registry import Registry
 from onnxlet.settings import Settings
 from onnxlet.values.aliases import Alias, encode
 from onnxlet.values.manifest import Manifest, encode_manifest

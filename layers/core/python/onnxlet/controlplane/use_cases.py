@@ -7,8 +7,8 @@ from typing import NamedTuple
 from onnxlet.controlplane.etags import matches
 from onnxlet.controlplane.schemas import AliasList, History, ModelOverview, Promotion, Rollback, Version, VersionList
 from onnxlet.errors import AliasNotFoundError, PreconditionFailedError, PreconditionRequiredError
-from onnxlet.registry import Registry
-from onnxlet.registry.writing.moving import ABSENT
+from onnxlet.registry.registry import Registry
+from onnxlet.registry.writing.moving import MUST_BE_NEW
 from onnxlet.values.aliases import Alias
 
 
@@ -69,7 +69,7 @@ def promote(
         )
     _require(model, alias, etag, if_match)
     moved = registry.promote(
-        model, promotion.version, alias=alias, why=promotion.why, if_match=etag or ABSENT, force=promotion.force
+        model, promotion.version, alias=alias, why=promotion.why, if_match=etag or MUST_BE_NEW, force=promotion.force
     )
     return _with_etag(registry, moved)
 

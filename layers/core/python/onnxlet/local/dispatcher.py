@@ -114,7 +114,7 @@ class Dispatcher:
     def _open_control(self) -> Application:
         # FastAPI takes half a second to import, which whoever only predicts need not wait for.
         from onnxlet.controlplane.app import create_app
-        from onnxlet.registry import Registry
+        from onnxlet.registry.registry import Registry
 
         return create_app(self._settings, Registry(self._store, who=self._who))
 

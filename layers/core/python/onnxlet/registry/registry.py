@@ -8,8 +8,9 @@ from pathlib import Path
 
 from onnxlet.registry.reading import history, listing, lookup
 from onnxlet.registry.reading.listing import VersionSummary
-from onnxlet.registry.writing import moving, publishing, removal, requirements
-from onnxlet.registry.writing.requirements import Requirements
+from onnxlet.registry.reading.requirements import Requirements, read_requirements
+from onnxlet.registry.writing import moving, promotion_gate, publishing, removal
+from onnxlet.registry.writing.writer import Writer
 from onnxlet.store import Store
 from onnxlet.values.aliases import Alias, HistoryEntry
 from onnxlet.values.manifest import Draft, Manifest
@@ -21,16 +22,26 @@ NOBODY = "unknown"
 
 
 class Registry:
-    """Names to versions, over one store. `who` is written into whatever this registry writes."""
+    """Names to versions, over one store.
+
+    `who` and the time of `clock`, which returns aware datetimes, are written into whatever this registry writes.
+
+        registry = Registry(open_store("s3://models"), who="ana")
+        manifest = registry.publish("diagnosis", draft, {"model.onnx": Path("model.onnx")})
+        registry.promote("diagnosis", manifest.version, why="recall 0.98 on the held-out set")
+    """
 
     def __init__(self, store: Store, *, who: str = "", clock: Callable[[], datetime] = utc_now) -> None:
-        self.store = store
-        self.who = who or NOBODY
-        self.clock = clock
+        self.writer = Writer(store, who or NOBODY, clock)
+
+    @property
+    def store(self) -> Store:
+        """The store that it lies in."""
+        return self.writer.store
 
     def acting_as(self, who: str) -> Registry:
         """The same registry in another's name."""
-        return Registry(self.store, who=who, clock=self.clock)
+        return Registry(self.store, who=who, clock=self.writer.clock)
 
     def models(self) -> list[str]:
         """The names of all models that have a published version, sorted."""
@@ -46,7 +57,7 @@ class Registry:
 
     def aliases(self, model: str) -> dict[str, Alias]:
         """All aliases of a model that route somewhere, by name."""
-        return lookup.aliases(self.store, model)
+        return listing.aliases(self.store, model)
 
     def alias(self, model: str, alias: str = PRODUCTION) -> tuple[Alias, str]:
         """An alias and its ETag, to move it with `if_match`. Raises ModelNotFoundError, AliasNotFoundError."""
@@ -70,19 +81,11 @@ class Registry:
     ) -> Manifest:
         """Make a draft and its files, by their paths in the version, the next version of `model`.
 
-        `on_claim` hears the version's number before anything but its claim is written.
+        `on_progress` is told the bytes that are uploaded and the bytes of all files; `on_claim` the version's number,
+        once it is taken and before a file is uploaded.
         Raises InvalidNameError, InvalidInputError and TooLargeError before anything is written.
         """
-        return publishing.publish(
-            self.store,
-            model,
-            draft,
-            files,
-            who=self.who,
-            clock=self.clock,
-            on_progress=on_progress,
-            on_claim=on_claim,
-        )
+        return publishing.publish(self.writer, model, draft, files, on_progress=on_progress, on_claim=on_claim)
 
     def promote(
         self,
@@ -98,29 +101,30 @@ class Registry:
     ) -> Alias:
         """Route an alias to a version. One that it routes to already is recorded again and changes no route.
 
-        Without `if_match` a move by somebody else meanwhile is taken into account and this one comes after it. With
-        `moving.ABSENT` there the alias must be new. A version whose accuracy contract does not hold, or that has none
-        where `requirements` ask for one, needs `force` and then a reason; the history says so.
+        `if_match` is the ETag that the alias must have, or `moving.MUST_BE_NEW` for one that must route nowhere yet.
+        Without it a move by somebody else meanwhile is taken into account and this one comes after it. `gates` are the
+        checks that the caller has made, by name; the history keeps them. A version whose accuracy contract does not
+        hold, or that has none where `requirements` ask for one, needs `force` and then a reason; the history says so.
         Raises ModelNotFoundError, VersionNotFoundError, ContractFailedError, PreconditionFailedError.
         """
-        mover = moving.Mover(self.store, model, alias, self.who, self.clock, if_match, retries)
+        mover = moving.Mover(self.writer, model, alias, if_match, retries)
         return moving.promote(mover, version, why, gates or {}, force=force)
 
     @property
     def requirements(self) -> Requirements:
         """What is asked of every version that is promoted."""
-        return requirements.read(self.store)
+        return read_requirements(self.store)
 
-    def require(self, wanted: Requirements) -> None:
+    def require(self, requirements: Requirements) -> None:
         """Ask this of every version that is promoted from now on; what is routed to stays."""
-        requirements.write(self.store, wanted)
+        promotion_gate.write_requirements(self.writer, requirements)
 
     def rollback(self, model: str, *, alias: str = PRODUCTION, why: str = "", if_match: str | None = None) -> Alias:
         """Route an alias to where it was before, passing over versions that are gone.
 
         Raises ModelNotFoundError, AliasNotFoundError, NothingToRollBackError, PreconditionFailedError.
         """
-        return moving.rollback(moving.Mover(self.store, model, alias, self.who, self.clock, if_match), why)
+        return moving.rollback(moving.Mover(self.writer, model, alias, if_match), why)
 
     def history(self, model: str, alias: str = PRODUCTION) -> list[HistoryEntry]:
         """Every move of an alias, oldest first. Raises ModelNotFoundError, AliasNotFoundError."""
@@ -138,8 +142,8 @@ class Registry:
 
         Raises ModelNotFoundError, VersionNotFoundError, VersionInUseError.
         """
-        removal.delete(self.store, model, version, force=force, days=days, who=self.who, clock=self.clock)
+        removal.delete(self.writer, model, version, force=force, days=days)
 
     def gc(self, *, older_than: timedelta, dry_run: bool = False) -> list[str]:
         """Remove what unfinished publishes older than `older_than` and deleted versions left; return the keys."""
-        return removal.gc(self.store, older_than=older_than, dry_run=dry_run, who=self.who, clock=self.clock)
+        return removal.gc(self.writer, older_than=older_than, dry_run=dry_run)

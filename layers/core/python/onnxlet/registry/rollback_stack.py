@@ -10,7 +10,7 @@ from onnxlet.values.aliases import PREVIOUS_KEPT, HistoryEntry, Routes
 Stack = tuple[Routes, ...]
 
 
-def stack_after(stack: Stack, entry: HistoryEntry) -> Stack | None:
+def next_stack(stack: Stack, entry: HistoryEntry) -> Stack | None:
     """The stack once `entry` was made on top of `stack`; None if that move cannot be made from there.
 
     promote    pushes the routes that it leaves, unless it goes where the alias already is

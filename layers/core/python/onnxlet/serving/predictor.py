@@ -28,6 +28,8 @@ from onnxlet.errors import (
     UnavailableError,
     VersionNotFoundError,
 )
+from onnxlet.registry.reading import lookup
+from onnxlet.registry.reading.servable import servable_digest, servable_versions
 from onnxlet.serving.loader import Loaded, Loader, Pinned
 from onnxlet.serving.model import COLUMNS, SERVING_DEFAULT, Model
 from onnxlet.serving.routing import choose, earlier
@@ -38,6 +40,7 @@ from onnxlet.telemetry import Telemetry
 from onnxlet.values import keys
 from onnxlet.values.aliases import Alias, Route, decode_alias
 from onnxlet.values.refs import PRODUCTION, Ref, parse_ref
+from onnxlet.values.timestamps import utc_now
 
 __all__ = ["COLUMNS", "SERVING_DEFAULT", "Model", "Predictor", "Served", "VersionStatus"]
 
@@ -106,9 +109,7 @@ class Predictor:
         """
         if ref.version is None:
             return self.served(ref)
-        from onnxlet.registry.reading.lookup import manifest
-
-        pinned = Pinned(ref.model, ref.version, manifest(self._store, ref.model, ref.version)[1])
+        pinned = Pinned(ref.model, ref.version, lookup.manifest(self._store, ref.model, ref.version)[1])
         loaded, timings = self._loader.load(pinned)
         return Served(loaded.model, ref.version, None, timings=timings)
 
@@ -243,9 +244,6 @@ class Predictor:
         return document, blob.etag
 
     def _read_servable(self, name: tuple[str, int], _: str) -> tuple[str, str]:
-        from onnxlet.registry.reading.servable import servable_digest
-        from onnxlet.values.timestamps import utc_now
-
         model, version = name
         found = servable_digest(self._store, model, version, days=self._settings.servable_days, now=utc_now())
         if found is None:
@@ -258,16 +256,11 @@ class Predictor:
         return found, ""
 
     def _read_statuses(self, model: str, _: str) -> tuple[list[VersionStatus], str]:
-        from onnxlet.registry.reading.servable import servable_versions
-        from onnxlet.values.timestamps import utc_now
-
         found = servable_versions(self._store, model, days=self._settings.servable_days, now=utc_now())
         if not found:
             self._require_model(model)
         return [VersionStatus(version) for version in sorted(found)], ""
 
     def _require_model(self, model: str) -> None:
-        from onnxlet.registry.reading.lookup import model_exists
-
-        if not model_exists(self._store, model):
+        if not lookup.model_exists(self._store, model):
             raise ModelNotFoundError(f"no model named {model!r}", model=model)

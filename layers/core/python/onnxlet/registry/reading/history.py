@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from onnxlet.errors import AliasNotFoundError, HistoryBrokenError, IntegrityError, ModelNotFoundError
-from onnxlet.registry.parallel import abreast
+from onnxlet.registry.parallel import map_parallel
 from onnxlet.registry.reading import lookup
-from onnxlet.registry.rollback_stack import Stack, stack_after
+from onnxlet.registry.rollback_stack import Stack, next_stack
 from onnxlet.store import Store
 from onnxlet.values import keys
 from onnxlet.values.aliases import Alias, HistoryEntry, Routes, decode_entry, encode
@@ -20,7 +20,7 @@ def entries(store: Store, model: str, alias: str) -> list[HistoryEntry]:
     document, _ = lookup.alias(store, model, alias, retired=True)
     last = keys.history_key(model, alias, document.sequence)
     past = [entry.key for entry in store.list(keys.history_prefix(model, alias)) if entry.key < last]
-    return [*abreast(lambda key: decode_entry(store.get(key).data), past), document.entry]
+    return [*map_parallel(lambda key: decode_entry(store.get(key).data), past), document.entry]
 
 
 def verify(store: Store, model: str, alias: str) -> int:
@@ -51,30 +51,30 @@ class _Chain:
             document, _ = lookup.alias(self._store, self._model, self._alias, retired=True)
         except (AliasNotFoundError, ModelNotFoundError) as error:
             if listed:
-                raise self._broken(len(listed) + 1, "the alias document is gone") from error
+                raise self._broken_error(len(listed) + 1, "the alias document is gone") from error
             raise
         except IntegrityError as error:
-            raise self._broken(len(listed) + 1, error.detail) from error
+            raise self._broken_error(len(listed) + 1, error.detail) from error
         if document.sequence != document.entry.sequence:
-            raise self._broken(document.sequence, f"the alias holds entry {document.entry.sequence}")
+            raise self._broken_error(document.sequence, f"the alias holds entry {document.entry.sequence}")
         return document
 
     def check_keys(self, listed: set[str], document: Alias) -> None:
         """Every entry before the alias's own has its object, and no object is without its place."""
-        places = set()
+        expected = set()
         for sequence in range(1, document.sequence):
             key = self._key(sequence)
-            if key not in listed and not lookup.holds(self._store, key):
-                raise self._broken(sequence, f"{key!r} is missing")
-            places.add(key)
+            if key not in listed and not lookup.object_exists(self._store, key):
+                raise self._broken_error(sequence, f"{key!r} is missing")
+            expected.add(key)
         newest = self._key(document.sequence)
-        for key in sorted(listed - places):
+        for key in sorted(listed - expected):
             if key != newest or self._store.get(key).data != encode(document.entry):
-                raise self._broken(document.sequence, f"{key!r} does not belong to it")
+                raise self._broken_error(document.sequence, f"{key!r} does not belong to it")
 
     def check_links(self, document: Alias) -> None:
         """Every entry was written after the one before it and goes on from there, up to what the alias is."""
-        archived = abreast(lambda sequence: self._store.get(self._key(sequence)).data, range(1, document.sequence))
+        archived = map_parallel(lambda sequence: self._store.get(self._key(sequence)).data, range(1, document.sequence))
         written = [*archived, encode(document.entry)]
         entries = [self._entry(sequence, data) for sequence, data in enumerate(written, start=1)]
         self._check_digests(entries, [digest(data) for data in written])
@@ -82,15 +82,15 @@ class _Chain:
         stack: Stack = ()
         for entry in entries:
             if entry.origin != position:
-                raise self._broken(entry.sequence, "it does not start where the entry before it ended")
-            after = stack_after(stack, entry)
-            if after is None:
-                raise self._broken(entry.sequence, f"a {entry.action} cannot lead there")
-            position, stack = entry.target, after
+                raise self._broken_error(entry.sequence, "it does not start where the entry before it ended")
+            following = next_stack(stack, entry)
+            if following is None:
+                raise self._broken_error(entry.sequence, f"a {entry.action} cannot lead there")
+            position, stack = entry.target, following
         if document.routes != position:
-            raise self._broken(document.sequence, "the alias does not route where its entry says")
+            raise self._broken_error(document.sequence, "the alias does not route where its entry says")
         if document.previous != stack:
-            raise self._broken(document.sequence, "the alias would roll back to what its moves did not leave")
+            raise self._broken_error(document.sequence, "the alias would roll back to what its moves did not leave")
 
     def _check_digests(self, entries: list[HistoryEntry], digests: list[str]) -> None:
         for entry, before, after in zip(entries, [None, *digests], [*entries[1:], None], strict=False):
@@ -98,22 +98,26 @@ class _Chain:
                 continue
             changed = after is not None and after.predecessor != digests[entry.sequence - 1]
             if changed or before is None:
-                raise self._broken(entry.sequence, "it is not as it was written")
-            raise self._broken(entry.sequence - 1, f"it is not the entry that entry {entry.sequence} was written after")
+                raise self._broken_error(entry.sequence, "it is not as it was written")
+            raise self._broken_error(
+                entry.sequence - 1, f"it is not the entry that entry {entry.sequence} was written after"
+            )
 
     def _entry(self, sequence: int, data: bytes) -> HistoryEntry:
         try:
             entry = decode_entry(data)
         except IntegrityError as error:
-            raise self._broken(sequence, error.detail) from error
+            raise self._broken_error(sequence, error.detail) from error
         if (entry.model, entry.alias, entry.sequence) != (self._model, self._alias, sequence):
-            raise self._broken(sequence, f"entry {entry.sequence} of '{entry.model}@{entry.alias}' lies in its place")
+            raise self._broken_error(
+                sequence, f"entry {entry.sequence} of '{entry.model}@{entry.alias}' lies in its place"
+            )
         return entry
 
     def _key(self, sequence: int) -> str:
         return keys.history_key(self._model, self._alias, sequence)
 
-    def _broken(self, sequence: int, how: str) -> HistoryBrokenError:
+    def _broken_error(self, sequence: int, how: str) -> HistoryBrokenError:
         return HistoryBrokenError(
             f"the history of '{self._model}@{self._alias}' breaks at entry {sequence}: {how}",
             model=self._model,

@@ -1,4 +1,4 @@
-"""What a store holds, model by model and version by version, told from its keys."""
+"""What a store holds, model by model, version by version and alias by alias: keys are listed, documents read."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Literal, NamedTuple
 
-from onnxlet.registry.parallel import abreast
+from onnxlet.registry.parallel import map_parallel
 from onnxlet.registry.reading import lookup
 from onnxlet.store import Entry, Store
 from onnxlet.values import keys
+from onnxlet.values.aliases import Alias
 from onnxlet.values.refs import check_model_name
 from onnxlet.values.timestamps import stamp_seconds
 
@@ -20,10 +21,10 @@ _OBJECT = re.compile(rf"{keys.MODELS}(?P<model>[^/]+)/(?P<version>[1-9][0-9]{{0,
 
 @dataclass(frozen=True)
 class Contents:
-    """All objects below one version's prefix, by path."""
+    """All objects below one version's prefix, by path in the version."""
 
     model: str
-    version: int
+    number: int
     objects: dict[str, Entry] = field(default_factory=dict)
 
     @property
@@ -66,28 +67,43 @@ def contents(store: Store, prefix: str = keys.MODELS) -> Iterator[Contents]:
 
 def model_contents(store: Store, model: str) -> list[Contents]:
     """The versions of one model that have any object, by number."""
-    return sorted(contents(store, keys.model_prefix(check_model_name(model))), key=lambda found: found.version)
+    return sorted(contents(store, keys.model_prefix(check_model_name(model))), key=lambda version: version.number)
 
 
 def models(store: Store) -> list[str]:
     """Names with at least one published version, sorted."""
-    return sorted({found.model for found in contents(store) if found.published})
+    return sorted({version.model for version in contents(store) if version.published})
 
 
 def versions(store: Store, model: str) -> list[VersionSummary]:
     """The published and the incomplete versions of a model, by number. Raises ModelNotFoundError if there is none."""
-    listed = [found for found in model_contents(store, model) if found.published or found.incomplete]
+    listed = [version for version in model_contents(store, model) if version.published or version.incomplete]
     if not listed:
-        raise lookup.no_model(store, model)
+        raise lookup.no_model_error(store, model)
     names: dict[int, list[str]] = {}
-    for name, document in lookup.aliases(store, model).items():
+    for name, document in aliases(store, model).items():
         for route in document.routes:
             names.setdefault(route.version, []).append(name)
-    return abreast(lambda found: _summary(store, found, tuple(names.get(found.version, ()))), listed)
+    return map_parallel(lambda version: _summary(store, version, tuple(names.get(version.number, ()))), listed)
 
 
-def _summary(store: Store, found: Contents, names: tuple[str, ...]) -> VersionSummary:
-    if found.published:
-        manifest, _ = lookup.manifest(store, found.model, found.version)
-        return VersionSummary(found.version, manifest.created, manifest.size, "published", names)
-    return VersionSummary(found.version, stamp_seconds(found.touched), found.artifact_bytes, "incomplete", names)
+def alias_names(store: Store, model: str) -> list[str]:
+    """The names of all alias documents of a model, retired ones too."""
+    prefix = keys.alias_prefix(check_model_name(model))
+    paths = (entry.key.removeprefix(prefix) for entry in store.list(prefix))
+    return [path.removesuffix(".json") for path in paths if path.endswith(".json") and "/" not in path]
+
+
+def aliases(store: Store, model: str) -> dict[str, Alias]:
+    """All aliases of a model that route somewhere, by name; none for a model that does not exist."""
+    names = alias_names(store, model)
+    documents = map_parallel(lambda name: lookup.alias(store, model, name, retired=True)[0], names)
+    return {name: document for name, document in zip(names, documents, strict=True) if document.routes}
+
+
+def _summary(store: Store, version: Contents, names: tuple[str, ...]) -> VersionSummary:
+    number = version.number
+    if version.published:
+        manifest, _ = lookup.manifest(store, version.model, number)
+        return VersionSummary(number, manifest.created, manifest.size, "published", names)
+    return VersionSummary(number, stamp_seconds(version.touched), version.artifact_bytes, "incomplete", names)

@@ -1,4 +1,7 @@
-"""Reading single documents of the registry: manifests by number or ref, aliases by name."""
+"""Reading single documents of the registry: manifests by number or ref, aliases by name.
+
+The data plane imports this module, so it needs no more than the documents themselves.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,6 @@ from onnxlet.errors import (
     ObjectNotFoundError,
     VersionNotFoundError,
 )
-from onnxlet.registry.parallel import abreast
 from onnxlet.store import Store
 from onnxlet.values import keys
 from onnxlet.values.aliases import Alias, decode_alias
@@ -28,7 +30,7 @@ def manifest(store: Store, model: str, version: int) -> tuple[Manifest, str]:
     try:
         data = store.get(keys.manifest_key(check_model_name(model), version)).data
     except ObjectNotFoundError as error:
-        raise _no_version(store, model, version) from error
+        raise _no_version_error(store, model, version) from error
     document = decode_manifest(data)
     if (document.model, document.version) != (model, version):
         raise IntegrityError(
@@ -47,7 +49,7 @@ def alias(store: Store, model: str, name: str, *, retired: bool = False) -> tupl
     try:
         data, etag = store.get(keys.alias_key(check_model_name(model), check_alias_name(name)))
     except ObjectNotFoundError as error:
-        raise _no_alias(store, model, name) from error
+        raise _no_alias_error(store, model, name) from error
     document = decode_alias(data, retired=retired)
     if (document.entry.model, document.entry.alias) != (model, name):
         raise IntegrityError(
@@ -56,20 +58,6 @@ def alias(store: Store, model: str, name: str, *, retired: bool = False) -> tupl
             alias=name,
         )
     return document, etag
-
-
-def alias_names(store: Store, model: str) -> list[str]:
-    """The names of all alias documents of a model, retired ones too."""
-    prefix = keys.alias_prefix(check_model_name(model))
-    listed = (entry.key.removeprefix(prefix) for entry in store.list(prefix))
-    return [name.removesuffix(".json") for name in listed if name.endswith(".json") and "/" not in name]
-
-
-def aliases(store: Store, model: str) -> dict[str, Alias]:
-    """All aliases of a model that route somewhere, by name; none for a model that does not exist."""
-    names = alias_names(store, model)
-    documents = abreast(lambda name: alias(store, model, name, retired=True)[0], names)
-    return {name: document for name, document in zip(names, documents, strict=True) if document.routes}
 
 
 def resolve(store: Store, ref: Ref) -> tuple[Manifest, str]:
@@ -83,16 +71,16 @@ def resolve(store: Store, ref: Ref) -> tuple[Manifest, str]:
     name = ref.alias or PRODUCTION
     document, _ = alias(store, ref.model, name)
     route = max(document.routes, key=lambda route: route.weight)
-    found, found_digest = manifest(store, ref.model, route.version)
-    if found_digest != route.digest:
+    promoted, promoted_digest = manifest(store, ref.model, route.version)
+    if promoted_digest != route.digest:
         raise DigestMismatchError(
-            f"the manifest of '{ref.model}:{route.version}' has digest {found_digest!r}, but {name!r} was promoted to "
-            f"{route.digest!r}: publish the model again and promote the new version",
+            f"the manifest of '{ref.model}:{route.version}' has digest {promoted_digest!r}, but {name!r} was promoted "
+            f"to {route.digest!r}: publish the model again and promote the new version",
             model=ref.model,
             version=route.version,
-            digest=found_digest,
+            digest=promoted_digest,
         )
-    return found, found_digest
+    return promoted, promoted_digest
 
 
 def model_exists(store: Store, model: str) -> bool:
@@ -100,44 +88,44 @@ def model_exists(store: Store, model: str) -> bool:
     return any(entry.key.endswith("/" + keys.MANIFEST) for entry in store.list(keys.model_prefix(model)))
 
 
-def no_model(store: Store, model: str) -> ModelNotFoundError:
+def no_model_error(store: Store, model: str) -> ModelNotFoundError:
     """The error for a model without a published version, which says whether anything of it was ever begun."""
-    found = [entry.key.rpartition("/")[2] for entry in store.list(keys.model_prefix(model))]
+    paths = [entry.key.rpartition("/")[2] for entry in store.list(keys.model_prefix(model))]
     detail = f"no model named {model!r}"
-    if found.count(keys.CLAIM) > found.count(keys.TOMBSTONE):
+    if paths.count(keys.CLAIM) > paths.count(keys.TOMBSTONE):
         detail = f"model {model!r} has no finished version, only what a publish began"
-    elif keys.TOMBSTONE in found:
+    elif keys.TOMBSTONE in paths:
         detail = f"model {model!r} has no version left: what there was of it was deleted, or taken back unfinished"
     return ModelNotFoundError(detail, model=model)
 
 
-def _no_version(store: Store, model: str, version: int) -> NotFoundError:
+def _no_version_error(store: Store, model: str, version: int) -> NotFoundError:
     if not model_exists(store, model):
-        return no_model(store, model)
-    if holds(store, keys.tombstone_key(model, version)):
+        return no_model_error(store, model)
+    if object_exists(store, keys.tombstone_key(model, version)):
         detail = f"version {version} of model {model!r} was deleted"
-    elif holds(store, keys.claim_key(model, version)):
+    elif object_exists(store, keys.claim_key(model, version)):
         detail = f"version {version} of model {model!r} is incomplete: publishing it was not finished"
     else:
         detail = f"model {model!r} has no version {version}"
     return VersionNotFoundError(detail, model=model, version=version)
 
 
-def _no_alias(store: Store, model: str, name: str) -> NotFoundError:
+def _no_alias_error(store: Store, model: str, name: str) -> NotFoundError:
     if model_exists(store, model):
         return AliasNotFoundError(
             f"model {model!r} has no alias {name!r}: promote a version to it", model=model, alias=name
         )
-    return no_model(store, model)
+    return no_model_error(store, model)
 
 
 def require_version(store: Store, model: str, version: int) -> None:
     """Raises ModelNotFoundError or VersionNotFoundError unless the version is published, readable or not."""
-    if not holds(store, keys.manifest_key(check_model_name(model), version)):
-        raise _no_version(store, model, version)
+    if not object_exists(store, keys.manifest_key(check_model_name(model), version)):
+        raise _no_version_error(store, model, version)
 
 
-def holds(store: Store, key: str) -> bool:
+def object_exists(store: Store, key: str) -> bool:
     """Whether there is an object under `key`."""
     try:
         store.get_range(key, 0, 1)

@@ -9,18 +9,18 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from onnxlet.errors import ObjectNotFoundError
-from onnxlet.registry.reading.lookup import holds
+from onnxlet.registry.reading.lookup import object_exists
 from onnxlet.store import Store
 from onnxlet.values import keys
 from onnxlet.values.aliases import HistoryEntry, Route, decode_alias, decode_entry
 
-MOVES = 100
-"""Past moves of an alias that are looked at, so that one request for an odd version cannot cause thousands of reads."""
+MOST_MOVES = 100
+"""Past moves of an alias that are read, so that one request for an old version cannot cause thousands of reads."""
 
 
 def servable_digest(store: Store, model: str, version: int, *, days: float, now: datetime) -> str | None:
     """The digest of a version's manifest if an alias routes to it or did within `days`, and it still exists."""
-    if not holds(store, keys.manifest_key(model, version)):
+    if not object_exists(store, keys.manifest_key(model, version)):
         return None
     for route in _routes(store, model, now - timedelta(days=days)):
         if route.version == version:
@@ -31,24 +31,28 @@ def servable_digest(store: Store, model: str, version: int, *, days: float, now:
 def servable_versions(store: Store, model: str, *, days: float, now: datetime) -> dict[int, str]:
     """All servable versions of a model with the digests of their manifests, by number."""
     routed = {route.version: route.digest for route in _routes(store, model, now - timedelta(days=days))}
-    return {version: routed[version] for version in sorted(routed) if holds(store, keys.manifest_key(model, version))}
+    return {
+        version: routed[version]
+        for version in sorted(routed)
+        if object_exists(store, keys.manifest_key(model, version))
+    }
 
 
 def _routes(store: Store, model: str, since: datetime) -> Iterator[Route]:
     """Every route that an alias of the model has or had at any moment from `since` on; a route may come twice."""
-    tips = []
-    for entry in store.list(keys.alias_prefix(model)):
-        alias = decode_alias(store.get(entry.key).data, retired=True)
+    latest_entries = []
+    for listed in store.list(keys.alias_prefix(model)):
+        alias = decode_alias(store.get(listed.key).data, retired=True)
         yield from alias.routes
-        tips.append(alias.entry)
-    for tip in tips:
-        for move in _moves(store, tip, since):
+        latest_entries.append(alias.entry)
+    for entry in latest_entries:
+        for move in _moves(store, entry, since):
             yield from move.origin
 
 
 def _moves(store: Store, entry: HistoryEntry, since: datetime) -> Iterator[HistoryEntry]:
     """Moves of an alias from `since` on, newest first: what a move left was routed to until then."""
-    for _ in range(MOVES):
+    for _ in range(MOST_MOVES):
         if datetime.fromisoformat(entry.when) < since:
             return
         yield entry

@@ -1,4 +1,4 @@
-"""Moving an alias: promote, rollback and leave. Every move has one commit point, the swap of the alias document.
+"""Moving an alias: promote, roll back, retire. Every move has one commit point, the swap of the alias document.
 
 The mover first copies the entry that the alias holds to its history key (create-only, so that repeating it is
 harmless), then swaps the alias against the ETag that it read. A mover killed in between has changed nothing. A lost
@@ -11,7 +11,6 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal, NamedTuple
 
 from onnxlet.errors import (
@@ -24,21 +23,22 @@ from onnxlet.errors import (
     PreconditionFailedError,
     VersionNotFoundError,
 )
-from onnxlet.registry.reading import lookup
-from onnxlet.registry.rollback_stack import stack_after
-from onnxlet.registry.writing import requirements
+from onnxlet.registry.reading import listing, lookup
+from onnxlet.registry.rollback_stack import next_stack
+from onnxlet.registry.writing.promotion_gate import pass_gate
+from onnxlet.registry.writing.writer import Writer
 from onnxlet.store import Store
 from onnxlet.values import keys
 from onnxlet.values.aliases import Alias, HistoryEntry, Route, Routes, encode
 from onnxlet.values.digests import digest
 from onnxlet.values.refs import check_alias_name
-from onnxlet.values.timestamps import stamp
 
 RETRIES = 200
 """Lost swaps before a mover gives up. One is lost only when another is won, so fifty at once lose at most 49 each."""
-ABSENT = ""
-"""The ETag of an alias that routes nowhere yet, or no more: with it as `if_match` nobody's alias is moved."""
+MUST_BE_NEW = ""
+"""As `if_match`: the alias must route nowhere yet, or no more, so that nobody's alias is moved."""
 FIRST_PAUSE = 0.02
+"""Seconds to wait at most after the first lost swap; twice as many after each further one."""
 LONGEST_PAUSE = 1.0
 
 
@@ -53,41 +53,44 @@ class Move(NamedTuple):
 
 @dataclass(frozen=True)
 class Mover:
-    """Somebody who moves one alias of a store."""
+    """Moves one alias. With `if_match` it must have that ETag; lost swaps are tried again up to `retries` times."""
 
-    store: Store
+    writer: Writer
     model: str
     alias: str
-    who: str
-    clock: Callable[[], datetime]
     if_match: str | None = None
     retries: int = RETRIES
 
-    def move(self, decide: Callable[[Alias | None], Move | None]) -> Alias | None:
-        """Do what `decide` makes of the alias as it is, as often as that takes; return the alias after it.
+    @property
+    def store(self) -> Store:
+        """The store that the alias lies in."""
+        return self.writer.store
 
-        `decide` may want no move: then the alias is returned as it is. With `if_match` the alias must have that ETag.
-        Raises PreconditionFailedError; HistoryBrokenError if the history is not the alias's own.
+    def move(self, decide: Callable[[Alias | None], Move | None]) -> Alias | None:
+        """Make the move that `decide` returns for the alias as it is; return the alias after it.
+
+        `decide` is asked again after each lost swap. If it returns None nothing moves, and the alias is returned as it
+        is. Raises PreconditionFailedError; HistoryBrokenError if the history is not the alias's own.
         """
-        tried: Alias | None = None
+        attempted: Alias | None = None
         for attempt in range(self.retries + 1):
             current, etag = self._read()
-            if tried is not None and current is not None and self._landed(tried, current):
-                return tried
-            if self.if_match is not None and self.if_match != (etag if current and current.routes else ABSENT):
-                raise self._lost()
-            wanted = decide(current)
-            if wanted is None:
+            if attempted is not None and current is not None and self._was_written(attempted, current):
+                return attempted
+            if self.if_match is not None and self.if_match != (etag if current and current.routes else MUST_BE_NEW):
+                raise self._moved_by_another_error()
+            move = decide(current)
+            if move is None:
                 return current
-            tried = self._successor(current, wanted)
+            attempted = self._successor(current, move)
             try:
-                self._commit(current, etag, tried)
+                self._commit(current, etag, attempted)
             except PreconditionFailedError:
                 pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(attempt, 16))
                 time.sleep(random.uniform(0, pause))  # noqa: S311 - jitter, no secret
             else:
-                return tried
-        raise self._lost()
+                return attempted
+        raise self._moved_by_another_error()
 
     def _read(self) -> tuple[Alias | None, str | None]:
         try:
@@ -101,15 +104,15 @@ class Mover:
             alias=self.alias,
             sequence=1 if current is None else current.sequence + 1,
             action=move.action,
-            who=self.who,
-            when=stamp(self.clock()),
+            who=self.writer.who,
+            when=self.writer.timestamp(),
             why=move.why,
             origin=() if current is None else current.routes,
             target=move.target,
             gates=dict(move.gates),
             predecessor=None if current is None else digest(encode(current.entry)),
         )
-        stack = stack_after(() if current is None else current.previous, entry)
+        stack = next_stack(() if current is None else current.previous, entry)
         if stack is None:
             raise IntegrityError(f"{move.action} cannot lead to {move.target!r} from here", alias=self.alias)
         return Alias(sequence=entry.sequence, routes=move.target, previous=stack, entry=entry)
@@ -125,12 +128,12 @@ class Mover:
 
     def _require_no_history(self) -> None:
         """An alias that was never there has none; one that another mover has just made may."""
-        for found in self.store.list(keys.history_prefix(self.model, self.alias)):
+        for archived in self.store.list(keys.history_prefix(self.model, self.alias)):
             if self._read()[0] is not None:
-                raise self._lost()
+                raise self._moved_by_another_error()
             raise HistoryBrokenError(
-                f"'{self.model}@{self.alias}' has a history ({found.key!r}) but no document: restore the document or "
-                "move the history away",
+                f"'{self.model}@{self.alias}' has a history ({archived.key!r}) but no document: restore the document "
+                "or move the history away",
                 model=self.model,
                 alias=self.alias,
             )
@@ -150,17 +153,17 @@ class Mover:
                     sequence=entry.sequence,
                 ) from None
 
-    def _landed(self, tried: Alias, current: Alias) -> bool:
+    def _was_written(self, attempted: Alias, current: Alias) -> bool:
         """Whether the swap that seemed lost was won: an answer can get lost on its way, and the request be repeated."""
-        if current.sequence <= tried.sequence:
-            return current.entry == tried.entry
-        key = keys.history_key(self.model, self.alias, tried.sequence)
+        if current.sequence <= attempted.sequence:
+            return current.entry == attempted.entry
+        key = keys.history_key(self.model, self.alias, attempted.sequence)
         try:
-            return self.store.get(key).data == encode(tried.entry)
+            return self.store.get(key).data == encode(attempted.entry)
         except ObjectNotFoundError:
             return False
 
-    def _lost(self) -> PreconditionFailedError:
+    def _moved_by_another_error(self) -> PreconditionFailedError:
         return PreconditionFailedError(
             f"'{self.model}@{self.alias}' was moved by somebody else: read it again",
             model=self.model,
@@ -171,22 +174,23 @@ class Mover:
 def promote(mover: Mover, version: int, why: str, gates: Mapping[str, str], *, force: bool = False) -> Alias:
     """Route the alias to `version` alone. A version that it routes to already is recorded again and changes no route.
 
-    `gates` were passed elsewhere; that of the accuracy contract is passed here, or with `force` gone around.
-    Raises ModelNotFoundError, VersionNotFoundError, ContractFailedError, PreconditionFailedError.
+    `gates` are the checks that the caller has made, by name; the history keeps them. The accuracy contract is checked
+    here, or with `force` gone past. Raises ModelNotFoundError, VersionNotFoundError, ContractFailedError,
+    PreconditionFailedError.
     """
     check_alias_name(mover.alias)
-    manifest, found = lookup.manifest(mover.store, mover.model, version)
-    gates = {**gates, **requirements.gates(mover.store, manifest, force=force, why=why)}
-    target = (Route(version, 1.0, found),)
-    moved = mover.move(lambda _: Move("promote", target, why, gates))
-    if not stands(mover.store, mover.model, target):
-        leave(mover.store, mover.model, version, mover.who, mover.clock)
+    manifest, manifest_digest = lookup.manifest(mover.store, mover.model, version)
+    gates = {**gates, **pass_gate(mover.store, manifest, force=force, why=why)}
+    target = (Route(version, 1.0, manifest_digest),)
+    promoted = mover.move(lambda _: Move("promote", target, why, gates))
+    if not are_published(mover.store, mover.model, target):
+        take_aliases_off(mover.writer, mover.model, version)
         raise VersionNotFoundError(
             f"version {version} of {mover.model!r} was deleted while it was being promoted",
             model=mover.model,
             version=version,
         )
-    return _moved(moved)
+    return _require_alias(promoted)
 
 
 def rollback(mover: Mover, why: str) -> Alias:
@@ -200,42 +204,42 @@ def rollback(mover: Mover, why: str) -> Alias:
         if current is None:
             raise AliasNotFoundError(f"model {mover.model!r} has no alias {mover.alias!r}", alias=mover.alias)
         for routes in current.previous:
-            if routes != current.routes and stands(mover.store, mover.model, routes):
+            if routes != current.routes and are_published(mover.store, mover.model, routes):
                 return Move("rollback", routes, why)
-        raise _nothing_to_roll_back(current)
+        raise _nothing_to_roll_back_error(current)
 
-    return _moved(mover.move(decide))
+    return _require_alias(mover.move(decide))
 
 
-def leave(store: Store, model: str, version: int, who: str, clock: Callable[[], datetime]) -> None:
-    """Take every alias off a version that is to be deleted: back to where it was before, or out of service."""
+def take_aliases_off(writer: Writer, model: str, version: int) -> None:
+    """Move every alias off a version that is to be deleted: back to where it was before, or else retire it."""
     why = f"version {version} was deleted"
 
     def decide(current: Alias | None) -> Move | None:
-        if current is None or not _routes_to(current.routes, version):
+        if current is None or not _route_to(current.routes, version):
             return None
         for routes in current.previous:
-            if not _routes_to(routes, version) and stands(store, model, routes):
+            if not _route_to(routes, version) and are_published(writer.store, model, routes):
                 return Move("rollback", routes, why)
         return Move("retire", (), why)
 
-    for name in lookup.alias_names(store, model):
-        Mover(store, model, name, who, clock).move(decide)
+    for name in listing.alias_names(writer.store, model):
+        Mover(writer, model, name).move(decide)
 
 
-def stands(store: Store, model: str, routes: Routes) -> bool:
-    """Whether every version that is routed to is still there, and the very one."""
+def are_published(store: Store, model: str, routes: Routes) -> bool:
+    """Whether every version that `routes` lead to still exists, with the manifest whose digest they pin."""
     try:
-        return all(digest(store.get(keys.manifest_key(model, to.version)).data) == to.digest for to in routes)
+        return all(digest(store.get(keys.manifest_key(model, route.version)).data) == route.digest for route in routes)
     except ObjectNotFoundError:
         return False
 
 
-def _routes_to(routes: Routes, version: int) -> bool:
+def _route_to(routes: Routes, version: int) -> bool:
     return any(route.version == version for route in routes)
 
 
-def _nothing_to_roll_back(current: Alias) -> NothingToRollBackError:
+def _nothing_to_roll_back_error(current: Alias) -> NothingToRollBackError:
     entry = current.entry
     where = ", ".join(f"version {route.version}" for route in current.routes) or "nothing"
     return NothingToRollBackError(
@@ -247,7 +251,7 @@ def _nothing_to_roll_back(current: Alias) -> NothingToRollBackError:
     )
 
 
-def _moved(alias: Alias | None) -> Alias:
-    if alias is None:
+def _require_alias(moved: Alias | None) -> Alias:
+    if moved is None:
         raise IntegrityError("an alias was moved and is not there")
-    return alias
+    return moved

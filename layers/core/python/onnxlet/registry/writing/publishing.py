@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from pathlib import Path
 
 from onnxlet.errors import (
@@ -23,7 +22,8 @@ from onnxlet.errors import (
 )
 from onnxlet.registry.reading import lookup
 from onnxlet.registry.reading.listing import model_contents
-from onnxlet.registry.writing import removal
+from onnxlet.registry.writing.removal import discard_unfinished
+from onnxlet.registry.writing.writer import Writer
 from onnxlet.store import Store
 from onnxlet.store.rules import check_key
 from onnxlet.values import keys
@@ -31,7 +31,6 @@ from onnxlet.values.canonical import canonical
 from onnxlet.values.digests import digest, file_digest, parts_digest
 from onnxlet.values.manifest import Artifact, Draft, Manifest, encode_manifest
 from onnxlet.values.refs import check_model_name
-from onnxlet.values.timestamps import stamp
 
 GRAPH = "model.onnx"
 MAX_ARTIFACT = 5 * 10**9
@@ -40,52 +39,52 @@ READ_WHOLE = 8 * 2**20
 """Up to this size an artifact is read once, for its digest and its upload."""
 UPLOADS = 4
 
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
+"""Is told the bytes that are uploaded and the bytes of all files."""
 
 
 def publish(
-    store: Store,
+    writer: Writer,
     model: str,
     draft: Draft,
     files: Mapping[str, Path],
     *,
-    who: str,
-    clock: Callable[[], datetime],
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
     on_claim: Callable[[int], None] | None = None,
 ) -> Manifest:
     """Write a new version of `model` and return its manifest.
 
-    `on_claim` hears its number before anything but its claim is written, `on_progress` bytes done and bytes in all.
+    `files` are the artifacts by their paths in the version. `on_claim` is told the version's number once it is taken,
+    before a file is uploaded.
     Raises InvalidNameError, InvalidInputError and TooLargeError before anything is written.
     """
     check_model_name(model)
     sizes = _check_files(model, draft, files)
-    version = _claim(store, model, who, clock)
+    version = _claim(writer, model)
     if on_claim is not None:
         on_claim(version)
-    prefix, begun = keys.version_prefix(model, version), set[str]()
+    upload = _Upload(writer.store, keys.version_prefix(model, version), files, sizes, on_progress or _ignore_progress)
     try:
-        artifacts = _upload(store, prefix, files, sizes, begun=begun, on_progress=on_progress or _silent)
-        _refuse_cleared(store, model, version)
+        artifacts = upload.run()
+        _refuse_cleared(writer.store, model, version)
     except (OnnxletError, KeyboardInterrupt) as error:
-        withdrawn = removal.withdraw(store, model, version, begun, who=who, clock=clock)
-        if withdrawn or not isinstance(error, OnnxletError):
+        discarded = discard_unfinished(writer, model, version, upload.begun)
+        if discarded or not isinstance(error, OnnxletError):
             raise
-        raise _left_behind(error) from error
+        raise _with_gc_hint(error) from error
     manifest = Manifest(
         **{name: getattr(draft, name) for name in Draft.__struct_fields__},
         model=model,
         version=version,
-        created=stamp(clock()),
-        publisher=who,
+        created=writer.timestamp(),
+        publisher=writer.who,
         artifacts=artifacts,
     )
-    _commit(store, manifest)
+    _commit(writer.store, manifest)
     return manifest
 
 
-def _left_behind(error: OnnxletError) -> OnnxletError:
+def _with_gc_hint(error: OnnxletError) -> OnnxletError:
     """The same error, which also says how to clear up after it."""
     more = "`onnxlet gc --older-than 0s` removes what it left, best while nobody else publishes"
     return type(error)(f"{error.detail}; {more}", **error.context)
@@ -119,69 +118,81 @@ def _size(file: Path) -> int:
     return file.stat().st_size
 
 
-def _claim(store: Store, model: str, who: str, clock: Callable[[], datetime]) -> int:
+def _claim(writer: Writer, model: str) -> int:
     """Take the next number. Who loses a claim takes the number after it, so that everybody gets one."""
-    document = {"schema": 1, "who": who, "when": stamp(clock()), "nonce": secrets.token_hex(16)}
+    store = writer.store
+    document = {"schema": 1, "who": writer.who, "when": writer.timestamp(), "nonce": secrets.token_hex(16)}
     data = canonical(document)
-    version = max((found.version for found in model_contents(store, model)), default=0) + 1
+    version = max((version.number for version in model_contents(store, model)), default=0) + 1
     while not _create(store, keys.claim_key(model, version), data):
         version += 1
     return version
 
 
-def _upload(
-    store: Store,
-    prefix: str,
-    files: Mapping[str, Path],
-    sizes: Mapping[str, int],
-    *,
-    begun: set[str],
-    on_progress: Progress,
-) -> tuple[Artifact, ...]:
-    """Upload all files, several at once; `begun` gets the keys that may hold something of theirs, also on failure."""
-    from concurrent.futures import ThreadPoolExecutor, as_completed
+class _Upload:
+    """Uploads the files of one version, several at once."""
 
-    done, total = 0, sum(sizes.values())
-    on_progress(done, total)
-    artifacts = {}
-    with ThreadPoolExecutor(UPLOADS, "onnxlet-publish") as pool:
+    def __init__(
+        self, store: Store, prefix: str, files: Mapping[str, Path], sizes: Mapping[str, int], on_progress: OnProgress
+    ) -> None:
+        self.begun: set[str] = set()
+        """Keys that may hold something of these files, whole or not."""
+        self._store = store
+        self._prefix = prefix
+        self._files = files
+        self._sizes = sizes
+        self._on_progress = on_progress
+
+    def run(self) -> tuple[Artifact, ...]:
+        """Upload all files and return them as artifacts, by path. The first that fails ends it."""
+        from concurrent.futures import ThreadPoolExecutor, as_completed
+
+        done, total = 0, sum(self._sizes.values())
+        self._on_progress(done, total)
+        artifacts = {}
+        with ThreadPoolExecutor(UPLOADS, "onnxlet-publish") as pool:
+            try:
+                uploads = [pool.submit(self._upload, path, file) for path, file in self._files.items()]
+                for future in as_completed(uploads):
+                    artifact = future.result()
+                    artifacts[artifact.path] = artifact
+                    done += artifact.size
+                    self._on_progress(done, total)
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+        return tuple(artifacts[path] for path in sorted(artifacts))
+
+    def _upload(self, path: str, file: Path) -> Artifact:
         try:
-            uploads = [pool.submit(_upload_one, store, prefix, path, files[path], begun) for path in files]
-            for future in as_completed(uploads):
-                artifact = future.result()
-                artifacts[artifact.path] = artifact
-                done += artifact.size
-                on_progress(done, total)
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-    return tuple(artifacts[path] for path in sorted(artifacts))
+            if file.stat().st_size <= READ_WHOLE:
+                return self._upload_read(path, file)
+            return self._upload_streamed(path, file)
+        except OSError as error:
+            raise InvalidInputError(f"{str(file)!r} cannot be read: {error.strerror}", file=str(file)) from error
 
+    def _upload_read(self, path: str, file: Path) -> Artifact:
+        key, data = self._prefix + path, file.read_bytes()
+        self.begun.add(key)
+        if not _create(self._store, key, data):
+            self.begun.discard(key)
+            raise ConflictError(f"{key!r} was written by somebody else: publish again", key=key)
+        return Artifact(path, digest(data), len(data))
 
-def _upload_one(store: Store, prefix: str, path: str, file: Path, begun: set[str]) -> Artifact:
-    try:
-        before = file.stat()
-        if before.st_size <= READ_WHOLE:
-            data = file.read_bytes()
-            begun.add(prefix + path)
-            if not _create(store, prefix + path, data):
-                begun.discard(prefix + path)
-                raise ConflictError(f"{prefix + path!r} was written by somebody else: publish again", key=prefix + path)
-            return Artifact(path, digest(data), len(data))
-        found = file_digest(file)
-        begun.add(prefix + path)
+    def _upload_streamed(self, path: str, file: Path) -> Artifact:
+        key, before = self._prefix + path, file.stat()
+        content_digest = file_digest(file)
+        self.begun.add(key)
         try:
-            store.create(prefix + path, file)
+            self._store.create(key, file)
         except PreconditionFailedError:
             # the write may be ours, repeated because its answer was lost
-            if not _holds_file(store, prefix + path, before.st_size, found):
-                begun.discard(prefix + path)
+            if not _holds_file(self._store, key, before.st_size, content_digest):
+                self.begun.discard(key)
                 raise
         after = file.stat()
-    except OSError as error:
-        raise InvalidInputError(f"{str(file)!r} cannot be read: {error.strerror}", file=str(file)) from error
-    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        raise ConflictError(f"{str(file)!r} changed while it was being published: publish it again", file=str(file))
-    return Artifact(path, found, before.st_size)
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            raise ConflictError(f"{str(file)!r} changed while it was being published: publish it again", file=str(file))
+        return Artifact(path, content_digest, before.st_size)
 
 
 def _commit(store: Store, manifest: Manifest) -> None:
@@ -196,7 +207,7 @@ def _commit(store: Store, manifest: Manifest) -> None:
         created = _create_unanswered(store, key, encode_manifest(manifest))
     except StoreUnavailableError as error:
         # what was uploaded stays: the store may take the manifest all the same
-        raise _left_behind(error) from error
+        raise _with_gc_hint(error) from error
     if not created:
         taken, _ = lookup.manifest(store, model, version)
         raise ConflictError(f"'{model}:{version}' was published by {taken.publisher!r} meanwhile: publish it again")
@@ -208,7 +219,7 @@ def _commit(store: Store, manifest: Manifest) -> None:
 
 
 def _refuse_cleared(store: Store, model: str, version: int) -> None:
-    if lookup.holds(store, keys.tombstone_key(model, version)):
+    if lookup.object_exists(store, keys.tombstone_key(model, version)):
         raise ConflictError(
             f"'{model}:{version}' was cleared away by gc before it was finished: publish again, or let gc wait longer",
             model=model,
@@ -230,16 +241,16 @@ def _create_unanswered(store: Store, key: str, data: bytes) -> bool:
     try:
         return _create(store, key, data)
     except StoreUnavailableError:
-        if not lookup.holds(store, key):
+        if not lookup.object_exists(store, key):
             raise
         return store.get(key).data == data
 
 
-def _holds_file(store: Store, key: str, size: int, promised: str) -> bool:
+def _holds_file(store: Store, key: str, size: int, expected_digest: str) -> bool:
     """Whether the object has so many bytes, of this digest."""
     parts = (store.get_range(key, start, READ_WHOLE) for start in range(0, size + 1, READ_WHOLE))
-    return parts_digest(parts) == promised
+    return parts_digest(parts) == expected_digest
 
 
-def _silent(done: int, total: int) -> None:
+def _ignore_progress(done: int, total: int) -> None:
     """Nobody asked for progress."""

@@ -6,79 +6,81 @@ it is gone for good.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from datetime import datetime, timedelta
+from collections.abc import Collection
+from datetime import timedelta
 
 from onnxlet.errors import OnnxletError, PreconditionFailedError, VersionInUseError
-from onnxlet.registry.parallel import abreast
-from onnxlet.registry.reading import lookup
+from onnxlet.registry.parallel import map_parallel
+from onnxlet.registry.reading import listing, lookup
 from onnxlet.registry.reading.listing import Contents, contents
 from onnxlet.registry.reading.servable import servable_digest
-from onnxlet.registry.writing import moving
+from onnxlet.registry.writing.moving import take_aliases_off
+from onnxlet.registry.writing.writer import Writer
 from onnxlet.store import Store
 from onnxlet.values import keys
 from onnxlet.values.canonical import canonical
-from onnxlet.values.timestamps import stamp
 
-Clock = Callable[[], datetime]
 KEPT = frozenset({keys.CLAIM, keys.TOMBSTONE})
+"""What stays of a version that was removed."""
 
 
-def delete(store: Store, model: str, version: int, *, force: bool, days: float, who: str, clock: Clock) -> None:
+def delete(writer: Writer, model: str, version: int, *, force: bool, days: float) -> None:
     """Delete a version: its manifest first, so that it ceases to exist at once, then its files.
 
-    Refused while it is servable. With `force`, aliases that route to it go back to where they were before, or are
-    retired if they were nowhere; their histories say so. Raises ModelNotFoundError, VersionNotFoundError,
-    VersionInUseError.
+    Refused while it is servable: an alias routes to it, or did within `days`. With `force`, aliases that route to it go
+    back to where they were before, or are retired if they were nowhere; their histories say so.
+    Raises ModelNotFoundError, VersionNotFoundError, VersionInUseError.
     """
+    store = writer.store
     lookup.require_version(store, model, version)
-    if not force and servable_digest(store, model, version, days=days, now=clock()) is not None:
-        raise _in_use(store, model, version, days)
-    moving.leave(store, model, version, who, clock)
+    if not force and servable_digest(store, model, version, days=days, now=writer.clock()) is not None:
+        raise _in_use_error(store, model, version, days)
+    take_aliases_off(writer, model, version)
     store.delete(keys.manifest_key(model, version))
-    moving.leave(store, model, version, who, clock)  # whom a promote took there meanwhile
-    _bury(store, model, version, who, clock)
-    for found in contents(store, keys.version_prefix(model, version)):
-        _clear(store, found)
+    take_aliases_off(writer, model, version)  # a promotion may have come in between
+    _write_tombstone(writer, model, version)
+    for remains in contents(store, keys.version_prefix(model, version)):
+        _delete_leftovers(store, remains)
 
 
-def withdraw(store: Store, model: str, version: int, written: Collection[str], *, who: str, clock: Clock) -> bool:
-    """Take back what a publish wrote that failed before its manifest; whether all of it is gone.
+def discard_unfinished(writer: Writer, model: str, version: int, written: Collection[str]) -> bool:
+    """Delete the keys that a publish wrote before it failed; return whether all of them are gone.
 
-    The files go before the tombstone is written, which a full disk has no room for.
+    A version that has a manifest is left alone. The files go before the tombstone is written, because a full disk has
+    no room for that.
     """
     try:
-        if lookup.holds(store, keys.manifest_key(model, version)):
+        if lookup.object_exists(writer.store, keys.manifest_key(model, version)):
             return False
-        abreast(store.delete, written)
-        _bury(store, model, version, who, clock)
+        map_parallel(writer.store.delete, written)
+        _write_tombstone(writer, model, version)
     except OnnxletError:
         return False
     return True
 
 
-def gc(store: Store, *, older_than: timedelta, dry_run: bool, who: str, clock: Clock) -> list[str]:
+def gc(writer: Writer, *, older_than: timedelta, dry_run: bool) -> list[str]:
     """Remove the files of publishes that nobody has touched for `older_than`, and what deleted versions left.
 
-    Returns the keys that were removed, or would be.
+    Returns the keys that were removed, or with `dry_run` would be.
     """
-    oldest = (clock() - older_than).timestamp()
+    oldest = (writer.clock() - older_than).timestamp()
     removed = []
-    for found in contents(store):
-        if found.published or (found.incomplete and found.touched > oldest):
+    for version in contents(writer.store):
+        if version.published or (version.incomplete and version.touched > oldest):
             continue
-        if not dry_run and found.incomplete and not _bury_unfinished(store, found, who, clock):
+        if not dry_run and version.incomplete and not _give_up(writer, version):
             continue
-        removed += _leftovers(found)
+        removed += _leftovers(version)
         if not dry_run:
-            _clear(store, found)
+            _delete_leftovers(writer.store, version)
     return removed
 
 
-def _in_use(store: Store, model: str, version: int, days: float) -> VersionInUseError:
+def _in_use_error(store: Store, model: str, version: int, days: float) -> VersionInUseError:
     names = [
         name
-        for name, alias in lookup.aliases(store, model).items()
+        for name, alias in listing.aliases(store, model).items()
         if any(route.version == version for route in alias.routes)
     ]
     if names:
@@ -90,27 +92,27 @@ def _in_use(store: Store, model: str, version: int, days: float) -> VersionInUse
     )
 
 
-def _bury(store: Store, model: str, version: int, who: str, clock: Clock) -> None:
-    """Write the tombstone; one that is there already will do."""
-    document = {"schema": 1, "who": who, "when": stamp(clock())}
+def _write_tombstone(writer: Writer, model: str, version: int) -> None:
+    """Say that the version is gone for good; a tombstone that is there already will do."""
+    document = {"schema": 1, "who": writer.who, "when": writer.timestamp()}
     try:
-        store.create(keys.tombstone_key(model, version), canonical(document))
+        writer.store.create(keys.tombstone_key(model, version), canonical(document))
     except PreconditionFailedError:
         return
 
 
-def _bury_unfinished(store: Store, found: Contents, who: str, clock: Clock) -> bool:
-    """Whether the publish is given up: not if it was finished just before its tombstone was set."""
-    _bury(store, found.model, found.version, who, clock)
-    if not lookup.holds(store, keys.manifest_key(found.model, found.version)):
+def _give_up(writer: Writer, unfinished: Contents) -> bool:
+    """Set a tombstone on an unfinished publish; False, and none, if it was finished just before."""
+    _write_tombstone(writer, unfinished.model, unfinished.number)
+    if not lookup.object_exists(writer.store, keys.manifest_key(unfinished.model, unfinished.number)):
         return True
-    store.delete(keys.tombstone_key(found.model, found.version))
+    writer.store.delete(keys.tombstone_key(unfinished.model, unfinished.number))
     return False
 
 
-def _leftovers(found: Contents) -> list[str]:
-    return [entry.key for path, entry in found.objects.items() if path not in KEPT]
+def _leftovers(version: Contents) -> list[str]:
+    return [entry.key for path, entry in version.objects.items() if path not in KEPT]
 
 
-def _clear(store: Store, found: Contents) -> None:
-    abreast(store.delete, _leftovers(found))
+def _delete_leftovers(store: Store, version: Contents) -> None:
+    map_parallel(store.delete, _leftovers(version))

@@ -1,0 +1,38 @@
+"""What a store requires of every version that is promoted: `settings/registry.json`."""
+
+from __future__ import annotations
+
+import msgspec
+
+from onnxlet.errors import IntegrityError, ObjectNotFoundError
+from onnxlet.store import Store
+from onnxlet.values.keys import REGISTRY_SETTINGS
+
+SCHEMA = 1
+
+
+class Requirements(msgspec.Struct, frozen=True):
+    """What a store requires of every version that is promoted; `require_contract`: that it has an accuracy contract."""
+
+    schema: int = SCHEMA
+    require_contract: bool = False
+
+
+def read_requirements(store: Store) -> Requirements:
+    """The store's requirements; none if nobody has set any.
+
+    Raises IntegrityError for a document that cannot be read, or has a schema not known here.
+    """
+    try:
+        data = store.get(REGISTRY_SETTINGS).data
+    except ObjectNotFoundError:
+        return Requirements()
+    try:
+        requirements = msgspec.json.decode(data, type=Requirements)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise IntegrityError(f"{REGISTRY_SETTINGS!r} does not hold the registry's settings: {error}") from error
+    if requirements.schema != SCHEMA:
+        raise IntegrityError(
+            f"the registry's settings have schema {requirements.schema}, this onnxlet knows {SCHEMA}: upgrade onnxlet"
+        )
+    return requirements
