@@ -1,0 +1,94 @@
+"""Predict and score, as commands: here, and over HTTP."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from command_line import Run, read_json, serving
+from models import tiny
+from onnxlet.registry.registry import Registry
+from onnxlet.values.manifest import Column, Steps, Tabular
+
+CSV = "radius,texture,id\n1,2,a\n2,2,b\n"
+
+
+def test_predict_answers_a_csv_as_a_table(run: Run, diagnosis: str, tmp_path: Path) -> None:
+    (tmp_path / "patients.csv").write_text(CSV)
+    result = run("predict", diagnosis, "patients.csv")
+    assert [line.split()[:2] for line in result.stdout.splitlines()] == [
+        *(["ROW", "LABEL"], ["1", "malignant"], ["2", "malignant"]),
+    ]
+    assert "diagnosis:1 answered in" in result.stderr
+    document = read_json(run("predict", "diagnosis:2", "patients.csv", "--json"))
+    assert document["model_version"] == "2"
+    assert [row["label"] for row in document["predictions"]] == ["malignant"] * 2
+
+
+def test_predict_takes_bodies_by_rows_and_by_columns(run: Run, diagnosis: str) -> None:
+    rows = json.dumps({"instances": [{"radius": 1, "texture": 2}, {"radius": 1, "texture": -2}]})
+    assert [row["label"] for row in read_json(run("predict", diagnosis, "-", "--json", input=rows))["predictions"]] == [
+        *("malignant", "benign"),
+    ]
+    result = run("predict", diagnosis, "-", input='{"inputs": [[1, 2, 3]]}')
+    assert json.loads(result.stdout)["outputs"]["label"] == ["benign"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("radius,texture\n1,2\n,2\n", "row 2, column 'radius': missing value"),
+        ("radius\n1\n", "no column 'texture'"),
+        ('{"instances": []}', "'instances' is empty"),
+        ('[{"radius": 1, "texture": 2}]', 'a JSON body is an object: write {"instances": …} around these rows'),
+    ],
+)
+def test_predict_says_what_is_wrong_with_its_input(run: Run, diagnosis: str, text: str, message: str) -> None:
+    result = run("predict", diagnosis, "-", input=text)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert message in result.stderr
+
+
+def test_predict_takes_empty_cells_of_a_single_column(run: Run, registry: Registry, tmp_path: Path) -> None:
+    steps = Steps(tabular=Tabular((Column("x", "FP32", missing=True),), None))
+    tiny.publish(registry.store, "echo", tiny.package(tiny.identity(shape=("N", 1)), tmp_path / "echo", steps=steps))
+
+    answer = read_json(run("predict", "echo", "-", "--json", input='x\n1.5\n""\n'))
+
+    assert answer["predictions"] == [[1.5], [None]]
+
+
+def test_score_writes_files_and_prints_where(run: Run, diagnosis: str, tmp_path: Path) -> None:
+    (tmp_path / "patients.csv").write_text(CSV + "x,2,c\n")
+    result = run("score", "patients.csv", "--model", diagnosis, "-o", "scored.csv")
+    assert (result.exit_code, result.stdout) == (0, "scored.csv\n")
+    assert "diagnosis:1 scored 2 of 3 rows, 1 set aside in scored.csv.errors.jsonl" in result.stderr
+    report = read_json(run("score", "patients.csv", "--model", diagnosis, "-o", "scored.csv", "--json"))
+    assert report["rows"] == {"read": 3, "scored": 2, "errors": 1}
+    result = run("score", "patients.csv", "--model", diagnosis, "-o", "elsewhere/scored.csv")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "error: 'elsewhere/scored.csv' cannot be written: there is no folder 'elsewhere'" in result.stderr
+
+
+def test_serve_answers_predict_over_http_and_ends_with_ctrl_c(
+    run: Run, diagnosis: str, directory_url: str, tmp_path: Path
+) -> None:
+    body = '{"instances": [{"radius": 1, "texture": 2}]}'
+    with serving(directory_url, tmp_path) as url:
+        (tmp_path / "patients.csv").write_text("radius,texture,area,id\n1,2,1,a\n2,2,,b\n")
+        here = read_json(run("predict", diagnosis, "patients.csv", "--json"))
+        assert read_json(run("predict", diagnosis, "patients.csv", "--json", "--url", url)) == here
+        lacking = run("predict", diagnosis, "-", "--url", url, input="radius,texture,area\n,2,1\n")
+        assert lacking.exit_code == 1
+        assert "the server answered 400" in lacking.stderr
+        assert "radius" in lacking.stderr
+        answer = read_json(run("predict", "diagnosis@production", "-", "--json", "--url", url, input=body))
+        assert answer["model_version"] == "1"
+        refused = run("predict", "nobody", "-", "--url", url, input=body)
+        assert refused.exit_code == 1
+        assert "the server answered 404" in refused.stderr
+    silent = run("predict", diagnosis, "-", "--url", url, input=body)
+    assert silent.exit_code == 1
+    assert "no server answers" in silent.stderr
