@@ -32,7 +32,7 @@ def predict(access: Access, ref: Ref, file: IO[bytes], url: str | None, output: 
       echo '{"instances": [[5.1, 3.5, 1.4, 0.2]]}' | onnxlet predict iris:3 -
       onnxlet predict diagnosis patients.csv --url http://127.0.0.1:8080
     """
-    from onnxlet.cli.asking import ask_here, ask_server
+    from onnxlet.cli.prediction import ask_here, ask_server
 
     body = file.read()
     with output.working(f"asking {ref}"):
