@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,31 @@ def test_serve_answers_predict_over_http_and_ends_with_ctrl_c(
     silent = run("predict", diagnosis, "-", "--url", url, input=body)
     assert silent.exit_code == 1
     assert "no server answers" in silent.stderr
+
+
+def test_a_fallback_is_told_in_the_same_words_here_over_http_and_of_files(
+    run: Run, registry: Registry, diagnosis: str, directory_url: str, tmp_path: Path
+) -> None:
+    tiny.publish(registry.store, diagnosis, tiny.package_with_false_golden_cases(tmp_path / "three"))
+    (tmp_path / "patients.csv").write_text("radius,texture,area\n1,2,1\n")
+    warning = "warning: diagnosis:1 stands in for the version that is routed to, which was refused\n"
+
+    assert run("predict", diagnosis, "patients.csv").stderr.endswith(warning)
+    assert run("score", "patients.csv", "--model", diagnosis, "-o", "scored.csv").stderr.endswith(warning)
+    with serving(directory_url, tmp_path) as url:
+        assert run("predict", diagnosis, "patients.csv", "--url", url).stderr.endswith(warning)
+        by_number = run("predict", "diagnosis:1", "patients.csv", "--url", url)
+    assert by_number.exit_code == 0
+    assert "warning" not in by_number.stderr
+
+
+def test_a_stale_answer_of_a_server_is_told(run: Run, diagnosis: str, directory_url: str, tmp_path: Path) -> None:
+    body = '{"instances": [{"radius": 1, "texture": 2}]}'
+    with serving(directory_url, tmp_path, ONNXLET_ALIAS_TTL="0.1") as url:
+        assert "warning" not in run("predict", diagnosis, "-", "--url", url, input=body).stderr
+        (tmp_path / "store").rename(tmp_path / "elsewhere")
+        (tmp_path / "store").write_text("no directory, which is a store that does not answer")
+        time.sleep(0.2)
+        answer = run("predict", diagnosis, "-", "--url", url, input=body)
+    assert answer.exit_code == 0, answer.stderr
+    assert answer.stderr.endswith("warning: the store does not answer: diagnosis:1 is what was last known\n")

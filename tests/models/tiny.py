@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from onnxlet.registry.registry import Registry
 from onnxlet.serving.engine import load_engine
-from onnxlet.serving.golden import GoldenCase, encode_cases
+from onnxlet.serving.golden import GoldenCase, decode_cases, encode_cases
 from onnxlet.store import Store
 from onnxlet.values.manifest import Classification, Column, Draft, Golden, Manifest, Provenance, Steps, Tabular
 from onnxlet.values.signature import Signature, TensorSpec
@@ -325,6 +325,16 @@ def classifier_package(
         golden=[{"input": rows}] if golden else [],
         on_golden_failure=on_golden_failure,
     )
+
+
+def package_with_false_golden_cases(folder: Path) -> Package:
+    """`classifier_package` with a golden case that promises answers which its graph does not give."""
+    draft, files = classifier_package(folder)
+    cases = decode_cases(files["golden.json"].read_bytes())
+    for case in cases:
+        case.outputs["probabilities"] = case.outputs["probabilities"][:, ::-1]
+    files["golden.json"].write_bytes(encode_cases(cases))
+    return draft, files
 
 
 def publish(

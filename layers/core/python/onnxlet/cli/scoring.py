@@ -32,15 +32,17 @@ def predict(access: Access, ref: Ref, file: IO[bytes], url: str | None, output: 
       echo '{"instances": [[5.1, 3.5, 1.4, 0.2]]}' | onnxlet predict iris:3 -
       onnxlet predict diagnosis patients.csv --url http://127.0.0.1:8080
     """
-    from onnxlet.cli.prediction import ask_here, ask_server
+    from onnxlet.cli.prediction import predict_here, predict_over_http
 
     body = file.read()
     with output.working(f"asking {ref}"):
         started = time.perf_counter()
-        answer = ask_server(url, ref, body) if url else ask_here(access.predictor(), ref, body)
-        took = time.perf_counter() - started
-    output.show({**answer.document, "model_version": answer.version}, _rows(answer.document))
-    output.say(f"{ref.model}:{answer.version} answered in {took * 1000:.0f} ms{answer.remark}")
+        answer = predict_over_http(url, ref, body) if url else predict_here(access.predictor(), ref, body)
+        seconds = time.perf_counter() - started
+    output.show({**answer.document, "model_version": answer.version}, _format_answer(answer.document))
+    version = f"{ref.model}:{answer.version}"
+    output.say(f"{version} answered in {seconds * 1000:.0f} ms")
+    _warn_of_substitute(version, output, stale=answer.stale, fallback=answer.fallback)
 
 
 @click.command(short_help="Score a file of rows into another.")
@@ -71,16 +73,29 @@ def score(access: Access, source: Path, ref: Ref, target: Path, output: Output) 
     from onnxlet.batch.scoring import score_path
 
     with output.progress(f"scoring {source.name}", "B") as advance:
-        report = score_path(access.predictor(), ref, source, target, on_progress=advance)
-    output.show(report, str(target))
-    rows, scorer = report.rows, report.scorer
+        book = score_path(access.predictor(), ref, source, target, on_progress=advance)
+    output.show(book, str(target))
+    rows, scorer = book.rows, book.scorer
     assert rows is not None  # noqa: S101 - a scored file has both
     assert scorer is not None  # noqa: S101
     bad = f", {rows.errors} set aside in {target}.errors.jsonl" if rows.errors else ""
-    output.say(f"{scorer.model}:{scorer.version} scored {rows.scored} of {rows.read} rows{bad}")
+    version = f"{scorer.model}:{scorer.version}"
+    output.say(f"{version} scored {rows.scored} of {rows.read} rows{bad}")
+    _warn_of_substitute(version, output, stale=False, fallback=scorer.fallback)
 
 
-def _rows(document: dict[str, Any]) -> str:
+def _warn_of_substitute(version: str, output: Output, *, stale: bool, fallback: bool) -> None:
+    """Say that another version than the routed one answered, or may have; `version` is NAME:VERSION of that one.
+
+    The words are the same for answers made here or on a server, to a question or to a file.
+    """
+    if fallback:
+        output.say(f"warning: {version} stands in for the version that is routed to, which was refused")
+    if stale:
+        output.say(f"warning: the store does not answer: {version} is what was last known")
+
+
+def _format_answer(document: dict[str, Any]) -> str:
     """An answer in rows as a table, any other as JSON."""
     import json
 
@@ -90,13 +105,13 @@ def _rows(document: dict[str, Any]) -> str:
     if not all(isinstance(row, dict) for row in rows):
         rows = [{"prediction": row} for row in rows]
     names = list(rows[0])
-    cells = ([number, *(_cell(row[name]) for name in names)] for number, row in enumerate(rows, start=1))
+    cells = ([number, *(_format_cell(row[name]) for name in names)] for number, row in enumerate(rows, start=1))
     return table(("ROW", *map(str.upper, names)), cells)
 
 
-def _cell(value: object) -> str:
+def _format_cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, list):
-        return "[" + ", ".join(map(_cell, value)) + "]"
+        return "[" + ", ".join(map(_format_cell, value)) + "]"
     return str(value)
