@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from command_line import Run, read_json
-from onnxlet.registry.registry import Registry
 from onnxlet.registry.reading.requirements import Requirements
+from onnxlet.registry.registry import Registry
 
 
 def test_promote_rollback_and_history_tell_one_story(run: Run, diagnosis: str) -> None:
