@@ -11,7 +11,8 @@ import click
 
 from onnxlet.cli import cli
 from onnxlet.controlplane.problem import STATUS
-from onnxlet.dataplane.protocols.tensorflow_serving.protocol import STATUSES
+from onnxlet.dataplane import answering
+from onnxlet.dataplane.protocols.tensorflow_serving import protocol as tensorflow_serving
 from onnxlet.errors import OnnxletError
 from onnxlet.settings import Settings, variable
 
@@ -55,13 +56,14 @@ def table(head: str, rows: Iterable[Iterable[object]]) -> str:
 
 def errors_page() -> str:
     """Every error: its problem type, its statuses, what it means."""
+    tables = (STATUS, tensorflow_serving.STATUSES, answering.STATUSES)
     rows = (
-        (f"`{kind.slug()}`", kind.title, inherited(STATUS, kind), inherited(STATUSES, kind), one_line(kind.__doc__))
+        (f"`{kind.slug()}`", kind.title, *(inherited(table, kind) for table in tables), one_line(kind.__doc__))
         for kind in sorted(kinds(OnnxletError), key=lambda kind: kind.slug())
     )
     return (
         f"{HEAD}\n# Errors\n\n`/problems/<type>` explains each; the command line prints the detail and exits 1.\n\n"
-        + table("| problem type | title | registry API | TensorFlow Serving | means |", rows)
+        + table("| problem type | title | registry API | TensorFlow Serving | Open Inference | means |", rows)
         + "\n"
     )
 

@@ -13,8 +13,9 @@ from openapi_spec_validator import validate
 
 from models import tiny
 from onnxlet.controlplane.app import create_app
-from onnxlet.dataplane.dispatch import DataPlane, owns_path
+from onnxlet.dataplane.dispatch import DataPlane
 from onnxlet.dataplane.messages import Request
+from onnxlet.dataplane.protocols import owns_path
 from onnxlet.registry.registry import Registry
 from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings

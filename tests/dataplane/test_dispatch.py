@@ -20,9 +20,10 @@ from onnx import helper
 from doors import Shop, spec
 from models import tiny
 from onnxlet import errors
-from onnxlet.dataplane.dispatch import MAX_REQUEST, MAX_RESPONSE, DataPlane, owns_path
+from onnxlet.dataplane.dispatch import MAX_REQUEST, MAX_RESPONSE, DataPlane
 from onnxlet.dataplane.lambda_events import to_event_answer
 from onnxlet.dataplane.messages import Request
+from onnxlet.dataplane.protocols import owns_path
 from onnxlet.dataplane.protocols.tensorflow_serving import protocol as tfserving
 from onnxlet.errors import OnnxletError
 from onnxlet.serving.golden import decode_cases, encode_cases

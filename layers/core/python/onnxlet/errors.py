@@ -32,7 +32,8 @@ OnnxletError
 │   └── DeadlineExceededError
 ├── ConversionError              a model that cannot be converted, or changed when it was
 ├── TrustRequiredError           loading this file can run code
-└── MissingExtraError            an optional part of the package is not installed
+├── MissingExtraError            an optional part of the package is not installed
+└── InternalError                something failed that nobody foresaw
 """
 
 from __future__ import annotations
@@ -250,3 +251,9 @@ class MissingExtraError(OnnxletError):
     """An optional part of the package is needed and not installed."""
 
     title = "Missing extra"
+
+
+class InternalError(OnnxletError):
+    """Something failed that nobody foresaw: the log has the cause, the caller is told nothing internal."""
+
+    title = "Internal error"

@@ -1,31 +1,35 @@
 """The data plane: one HTTP request in, one answer out, whatever happens. It knows no framework and no Lambda.
 
-Paths belong to protocols by prefix. What all protocols share is done here: sizes, compression, HEAD and OPTIONS, and
-the last resort for errors that nobody foresaw.
+Paths belong to protocols, as the table in `protocols` says. What all protocols share is done here: sizes, compression,
+HEAD and OPTIONS, and the last resort for errors that nobody foresaw.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 
+from onnxlet.dataplane import answering
 from onnxlet.dataplane.messages import Request, Response
-from onnxlet.dataplane.protocols.open_inference import protocol as health
-from onnxlet.dataplane.protocols.tensorflow_serving import protocol as tfserving
-from onnxlet.dataplane.protocols.tensorflow_serving.body import read_document, write_answer
+from onnxlet.dataplane.protocols import entry_at
 from onnxlet.errors import (
     ExecutionError,
+    InternalError,
     InvalidInputError,
     MethodNotAllowedError,
     OnnxletError,
     RequestTooLargeError,
     ResponseTooLargeError,
-    RouteNotFoundError,
 )
 from onnxlet.serving.predictor import Predictor
 from onnxlet.values.refs import parse_ref
+
+if TYPE_CHECKING:
+    from onnxlet.dataplane.protocols.interface import WireProtocol
 
 MB = 1_000_000
 MAX_REQUEST = 6 * MB
@@ -38,14 +42,7 @@ COMPRESS_FROM = 64 * 1024
 """Bytes from which an answer is compressed for those who take it: below, gzip takes longer than the bytes it saves."""
 _COMPRESSION = 1
 
-_PREFIXES = ("/v1/", "/v2/", "/models/", "/openai/v1/")
-_PATHS = frozenset({"/v1", "/v2", "/models", "/invocations", "/ping", "/health", "/version", "/execution-parameters"})
 _METHODS = "GET, HEAD, OPTIONS, POST"
-
-
-def owns_path(path: str) -> bool:
-    """Whether a path is the data plane's to answer; the others are the control plane's."""
-    return path.startswith(_PREFIXES) or path in _PATHS or path[:4].lower() == "/v1/"
 
 
 class DataPlane:
@@ -60,9 +57,14 @@ class DataPlane:
     def answer(self, request: Request) -> Response:
         """Answer a request. It never raises: what goes wrong is an answer too."""
         try:
-            return _finished(request, self._answer(request))
+            protocol = _protocol_at(request.path)
+            return _finish(protocol, request, self._answer(protocol, request))
         except Exception as error:  # noqa: BLE001 - the outermost door
-            return _unforeseen(request, error)
+            return _answer_unforeseen(request, error)
+
+    def refuse(self, path: str, error: OnnxletError) -> Response:
+        """The answer of a door that can hand in no request to `path`, or hand on no answer, because of `error`."""
+        return _protocol_at(path).refuse(error)
 
     def invoke(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Answer a direct invocation: `{"model": ref, "instances" or "inputs": …}` in, TensorFlow Serving's body with
@@ -71,6 +73,8 @@ class DataPlane:
         ref = event["model"]
         if not isinstance(ref, str):
             raise InvalidInputError("'model' must be a string: a name, 'name:version' or 'name@alias'")
+        from onnxlet.dataplane.protocols.tensorflow_serving.body import read_document, write_answer
+
         served = self._predictor.served(parse_ref(ref))
         call = read_document(event, served.model)
         try:
@@ -87,7 +91,7 @@ class DataPlane:
             answer["fallback"] = True
         return answer
 
-    def _answer(self, request: Request) -> Response:
+    def _answer(self, protocol: WireProtocol, request: Request) -> Response:
         try:
             if len(request.body) > MAX_REQUEST:
                 raise _request_too_large()
@@ -95,26 +99,48 @@ class DataPlane:
             if encoding:
                 request.body = _decompressed(request.body, encoding)
             if request.method == "OPTIONS":
-                return _options(request)
-            path = request.path
-            if path.startswith("/v1/") or path[:4] == "/V1/":
-                return tfserving.answer(self._predictor, request)
-            if path in (health.LIVE, health.READY):
-                return health.answer(self._predictor, request)
-            raise RouteNotFoundError(f"nothing answers at '{path[:200]}'")
+                return _answer_options(request)
+            return protocol.answer(self._predictor, request)
         except OnnxletError as error:
-            return tfserving.refuse(error)
+            return protocol.refuse(error)
 
 
-def _unforeseen(request: Request, error: Exception) -> Response:
+class _Unclaimed:
+    """What answers where no protocol does."""
+
+    def answer(self, _: Predictor, request: Request) -> Response:
+        return self.refuse(answering.no_route(request.path))
+
+    def refuse(self, error: OnnxletError, headers: dict[str, str] | None = None) -> Response:
+        return answering.refuse(error, headers)
+
+
+_UNCLAIMED = _Unclaimed()
+
+
+def _protocol_at(path: str) -> WireProtocol:
+    entry = entry_at(path)
+    return _UNCLAIMED if entry is None else _load(entry.package)
+
+
+@cache
+def _load(package: str) -> WireProtocol:
+    return cast("WireProtocol", import_module(f"{package}.protocol"))
+
+
+def _answer_unforeseen(request: Request, error: Exception) -> Response:
     """The answer when nobody knows what went wrong: the log has it, the caller learns nothing internal."""
     import logging
 
     logging.getLogger(__name__).error("unforeseen error", exc_info=error, extra={"path": request.path})
-    return Response(500, tfserving.error_body("internal error"), {"Content-Type": tfserving.JSON})
+    told = InternalError("internal error")
+    try:
+        return _protocol_at(request.path).refuse(told)
+    except Exception:  # noqa: BLE001 - the protocol itself may be what fails
+        return answering.refuse(told)
 
 
-def _finished(request: Request, response: Response) -> Response:
+def _finish(protocol: WireProtocol, request: Request, response: Response) -> Response:
     """The response as it is carried: compressed where that is worth it, without what HEAD does not get."""
     if request.method == "HEAD":
         response.body = b""
@@ -131,7 +157,7 @@ def _finished(request: Request, response: Response) -> Response:
         if len(body) * 4 // 3 > MAX_RESPONSE:
             raise _response_too_large(len(body) * 4 // 3)
     except ResponseTooLargeError as error:
-        return tfserving.refuse(error, response.headers)
+        return protocol.refuse(error, response.headers)
     response.body = body
     response.headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
     return response
@@ -146,7 +172,7 @@ def _check_size(body: bytes, doubled: bytes) -> None:
             raise _response_too_large(size)
 
 
-def _options(request: Request) -> Response:
+def _answer_options(request: Request) -> Response:
     """TensorFlow Serving's answer to a preflight; as there, cross-origin calls are off by default."""
     if not request.headers.get("origin", "").lower().startswith(("http://", "https://")):
         raise MethodNotAllowedError("OPTIONS needs an Origin header with an http or https origin")
@@ -186,19 +212,19 @@ def _decompressed(body: bytes, encoding: str) -> bytes:
         return body
     if coding not in ("gzip", "x-gzip"):
         raise InvalidInputError(f"content-encoding '{coding[:40]}' is not known here: send gzip, or plain bytes")
-    found = b""
+    plain = b""
     while body:
         stream = zlib.decompressobj(wbits=31)
         try:
-            found += stream.decompress(body, MAX_REQUEST - len(found) + 1)
+            plain += stream.decompress(body, MAX_REQUEST - len(plain) + 1)
         except zlib.error as error:
             raise InvalidInputError(f"the body is not gzip: {error}") from None
-        if len(found) > MAX_REQUEST:
+        if len(plain) > MAX_REQUEST:
             raise _request_too_large()
         if not stream.eof:
             raise InvalidInputError("the gzip body ends too soon")
         body = stream.unused_data
-    return found
+    return plain
 
 
 def _parsed(body: bytes) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from typing import Any
 
 from onnxlet.dataplane.dispatch import DataPlane
 from onnxlet.dataplane.messages import Request, Response
-from onnxlet.dataplane.protocols.tensorflow_serving import protocol as tfserving
 from onnxlet.errors import InvalidInputError
 
 Event = Mapping[str, Any]
@@ -35,7 +34,7 @@ def handle(dataplane: DataPlane, event: Event, context: object) -> dict[str, Any
         try:
             request = to_request(event)
         except InvalidInputError as error:
-            return to_event_answer(tfserving.refuse(error), event)
+            return to_event_answer(dataplane.refuse(_path(event), error), event)
         return to_event_answer(dataplane.answer(request), event)
     if "model" in event:
         return dataplane.invoke(event)
@@ -51,32 +50,34 @@ def to_request(event: Event) -> Request:
         if "httpMethod" in event:
             return _from_payload_1(event, context)
         raise InvalidInputError(_ACCEPTED)
-    path, stage = event["rawPath"], context.get("stage")
-    domain = context.get("domainName") or ""
-    if stage != "$default":
-        path = _without_stage(path, stage, domain)
-    if ".lambda-url." in domain:
-        path = _unquoted(path)
     headers = event.get("headers") or {}
     if "host" not in headers:  # AWS writes names in lower case, local stand-ins may not
         headers = {name.lower(): value for name, value in headers.items()}
-    return Request(context["http"]["method"], path, event.get("rawQueryString") or "", headers, _body(event))
+    return Request(context["http"]["method"], _path(event), event.get("rawQueryString") or "", headers, _body(event))
 
 
 def _from_payload_1(event: Event, context: Mapping[str, Any]) -> Request:
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     for name, values in (event.get("multiValueHeaders") or {}).items():
         headers[name.lower()] = ",".join(values)
-    path = event["path"] or "/"
-    if event.get("version") == "1.0":
-        # an HTTP API that speaks the old payload: decoded, and with the stage in its path
-        path = _without_stage(path, context.get("stage"), context.get("domainName") or "")
-    else:
-        path = _unquoted(path)
     if "elb" not in context:
         # without binaryMediaTypes a REST API hands base64 on as it is, so it must not be given compressed answers
         headers.pop("accept-encoding", None)
-    return Request(event["httpMethod"], path, "", headers, _body(event))
+    return Request(event["httpMethod"], _path(event), "", headers, _body(event))
+
+
+def _path(event: Event) -> str:
+    """The path as the caller meant it: decoded, and without the stage."""
+    context = event.get("requestContext") or {}
+    stage, domain = context.get("stage"), context.get("domainName") or ""
+    if "http" in context:
+        path: str = event["rawPath"]
+        if stage != "$default":
+            path = _without_stage(path, stage, domain)
+        return _unquoted(path) if ".lambda-url." in domain else path
+    path = event.get("path") or "/"
+    # an HTTP API that speaks the old payload: decoded, and with the stage in its path
+    return _without_stage(path, stage, domain) if event.get("version") == "1.0" else _unquoted(path)
 
 
 def _without_stage(path: str, stage: str | None, domain: str) -> str:

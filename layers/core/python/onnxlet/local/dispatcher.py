@@ -7,8 +7,9 @@ from collections.abc import Awaitable
 from http import HTTPStatus
 from time import perf_counter
 
-from onnxlet.dataplane.dispatch import MAX_REQUEST, DataPlane, owns_path
+from onnxlet.dataplane.dispatch import MAX_REQUEST, DataPlane
 from onnxlet.dataplane.messages import Request, Response
+from onnxlet.dataplane.protocols import owns_path
 from onnxlet.dataplane.protocols.open_inference.protocol import LIVE
 from onnxlet.errors import RequestTooLargeError
 from onnxlet.local.asgi import (

@@ -1,1 +1,48 @@
-"""Wire formats, one module each: how a request becomes tensors, and tensors or an error become an answer."""
+"""Wire protocols: how a request becomes tensors, and how tensors or an error become an answer.
+
+`PROTOCOLS` is the table of them, and nothing else knows its members. A protocol is a package of two modules:
+
+protocol   `answer` and `refuse`, as `interface` says; imported when a path first wants it
+openapi    `PATHS` and `SCHEMAS`, its part of the OpenAPI document: plain data, which the control plane imports
+
+A new protocol is such a package and a line in the table.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A protocol's package, and the paths that are its own: all that begin with a prefix, and single ones."""
+
+    package: str
+    prefixes: tuple[str, ...]
+    paths: frozenset[str] = frozenset()
+
+
+PROTOCOLS: list[Entry] = [
+    # TensorFlow Serving matches its paths without regard to case
+    Entry(f"{__name__}.tensorflow_serving", ("/v1/", "/V1/")),
+    Entry(f"{__name__}.open_inference", ("/v2/",), frozenset({"/v2"})),
+]
+"""The first entry that owns a path answers it."""
+
+_RESERVED_PREFIXES = ("/models/", "/openai/v1/")
+_RESERVED_PATHS = frozenset({"/v1", "/models", "/invocations", "/ping", "/health", "/version", "/execution-parameters"})
+
+
+def entry_at(path: str) -> Entry | None:
+    """The protocol that answers at `path`, if any does."""
+    for entry in PROTOCOLS:
+        if path.startswith(entry.prefixes) or path in entry.paths:
+            return entry
+    return None
+
+
+def owns_path(path: str) -> bool:
+    """Whether a path is the data plane's to answer; the others are the control plane's.
+
+    Some are reserved for protocols to come: the data plane answers there that nothing is found.
+    """
+    return entry_at(path) is not None or path.startswith(_RESERVED_PREFIXES) or path in _RESERVED_PATHS

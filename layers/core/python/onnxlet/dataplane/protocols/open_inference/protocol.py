@@ -1,24 +1,29 @@
-"""Liveness and readiness, as the Open Inference Protocol has them: `/v2/health/live` and `/v2/health/ready`.
+"""The Open Inference Protocol, version 2: liveness and readiness.
 
 Ready means that the store answers; models load on first use. Clients rely on the status; KServe's also reads the body.
 """
 
 from __future__ import annotations
 
+from onnxlet.dataplane import answering
+from onnxlet.dataplane.answering import JSON, RETRY_AFTER, refuse
 from onnxlet.dataplane.messages import Request, Response
-from onnxlet.dataplane.protocols.tensorflow_serving.protocol import JSON, RETRY_AFTER, error_body
-from onnxlet.errors import UnavailableError
+from onnxlet.errors import MethodNotAllowedError, UnavailableError
 from onnxlet.serving.predictor import Predictor
+
+__all__ = ["LIVE", "answer", "refuse"]
 
 LIVE = "/v2/health/live"
 READY = "/v2/health/ready"
 
 
 def answer(predictor: Predictor, request: Request) -> Response:
-    """Answer one of the two."""
+    """Answer a request below `/v2`."""
+    if request.path not in (LIVE, READY):
+        raise answering.no_route(request.path)
     if request.method not in ("GET", "HEAD"):
-        body = error_body(f"{request.path} takes GET, not {request.method}")
-        return Response(405, body, {"Content-Type": JSON, "Allow": "GET, HEAD"})
+        error = MethodNotAllowedError(f"{request.path} takes GET, not {request.method}")
+        return refuse(error, {"Allow": "GET, HEAD"})
     if request.path == LIVE:
         return Response(200, b'{"live":true}', {"Content-Type": JSON})
     try:

@@ -14,20 +14,15 @@ from typing import Any
 
 import orjson
 
+from onnxlet.dataplane import answering
+from onnxlet.dataplane.answering import JSON
 from onnxlet.dataplane.messages import Request, Response
-from onnxlet.dataplane.protocols.tensorflow_serving.body import Call, read_body, write_answer
+from onnxlet.dataplane.protocols.tensorflow_serving.body import read_body, write_answer
 from onnxlet.errors import (
     AliasNotFoundError,
-    ConflictError,
-    DeadlineExceededError,
-    ExecutionError,
     InvalidInputError,
     MethodNotAllowedError,
-    NotFoundError,
     OnnxletError,
-    StoreUnavailableError,
-    TooLargeError,
-    UnavailableError,
     UnknownLabelError,
     VersionNotFoundError,
 )
@@ -35,31 +30,12 @@ from onnxlet.serving.predictor import Predictor, Served
 from onnxlet.values.refs import MAX_VERSION, Ref, check_alias_name, check_model_name
 from onnxlet.values.signature import Signature, TensorSpec
 
-JSON = "application/json"
-RETRY_AFTER = "1"
-"""Seconds after which trying again may work."""
-
-STATUSES: dict[type[OnnxletError], int] = {
-    InvalidInputError: 400,
-    ExecutionError: 400,
-    MethodNotAllowedError: 400,
-    NotFoundError: 404,
-    ConflictError: 409,
-    TooLargeError: 413,
-    OnnxletError: 500,
-    UnavailableError: 503,
-    DeadlineExceededError: 504,
-}
-"""The status of each kind of error, and of the kinds below it unless they have their own."""
+STATUSES = answering.STATUSES | {MethodNotAllowedError: 400}
+"""The status of each kind of error, as TensorFlow Serving has it."""
 
 _MODEL = r"/v1/models(?:/(?P<model>[^/:]+))%s(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
 _CALL = re.compile(_MODEL % "" + r":(?P<verb>classify|regress|predict)", re.IGNORECASE)
 _QUERY = re.compile(_MODEL % "?" + r"(?P<metadata>/metadata)?", re.IGNORECASE)
-_SHOWN = 200
-"""Characters of a path that an error repeats."""
-_OURS = 500
-"""From this status on it is not the caller who is wrong."""
-_STORE_IS_DOWN = "the model store does not answer: try again later"
 
 
 def answer(predictor: Predictor, request: Request) -> Response:
@@ -74,23 +50,8 @@ def answer(predictor: Predictor, request: Request) -> Response:
 
 
 def refuse(error: OnnxletError, headers: dict[str, str] | None = None) -> Response:
-    """The error's body and status, under the headers known when it was raised; what is our fault is logged."""
-    status = next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
-    headers = {"Content-Type": JSON} if headers is None else headers
-    if status >= _OURS:
-        import logging
-
-        logging.getLogger(__name__).error("%s: %s", error.title, error.detail, exc_info=error, extra={"status": status})
-    if isinstance(error, UnavailableError):
-        headers["Retry-After"] = RETRY_AFTER
-    # where the store lies is no caller's business
-    detail = _STORE_IS_DOWN if isinstance(error, StoreUnavailableError) else error.detail
-    return Response(status, error_body(detail), headers)
-
-
-def error_body(detail: str) -> bytes:
-    """How TensorFlow Serving says what is wrong."""
-    return orjson.dumps({"error": detail.encode(errors="replace").decode()})
+    """The error's body and status, under the headers known when it was raised."""
+    return answering.refuse(error, headers, statuses=STATUSES)
 
 
 def _look(predictor: Predictor, request: Request, headers: dict[str, str]) -> bytes:
@@ -101,12 +62,14 @@ def _look(predictor: Predictor, request: Request, headers: dict[str, str]) -> by
             if match["model"] is None:
                 raise InvalidInputError("missing model name in request")
             target = _target(match)
-            return _metadata(predictor, target, headers) if match["metadata"] else _status(predictor, target)
+            if match["metadata"]:
+                return _metadata(predictor, request, target, headers)
+            return _status(predictor, request, target)
     raise _malformed(request)
 
 
 def _malformed(request: Request) -> MethodNotAllowedError:
-    return MethodNotAllowedError(f"Malformed request: {request.method} {request.path[:_SHOWN]}")
+    return MethodNotAllowedError(f"Malformed request: {request.method} {request.path[: answering.SHOWN]}")
 
 
 @lru_cache(maxsize=512)
@@ -141,60 +104,31 @@ def _target(match: re.Match[str]) -> Ref:
 
 def _predict(predictor: Predictor, request: Request, target: Ref, headers: dict[str, str]) -> bytes:
     began = perf_counter()
-    served, call = _read(predictor, request, target, headers)
-    if served.timings is not None:
-        return _predict_cold(served, call, headers, began, served.timings)
-    return write_answer(served.model.predict(call.inputs, call.signature), rows=call.rows)
-
-
-def _read(predictor: Predictor, request: Request, target: Ref, headers: dict[str, str]) -> tuple[Served, Call]:
-    served = resolve(predictor, target, request.headers.get("x-onnxlet-routing-key"))
-    name_version(served, headers)
-    return served, read_body(request.body, served.model)
-
-
-def _predict_cold(
-    served: Served, call: Call, headers: dict[str, str], began: float, timings: dict[str, float]
-) -> bytes:
-    """The answer of a model that this very request loaded, and in the headers what took how long."""
+    served = _resolve(predictor, request, target, headers)
+    call = read_body(request.body, served.model)
     before = perf_counter()
     outputs = served.model.predict(call.inputs, call.signature)
-    run = perf_counter() - before
+    after = perf_counter()
     body = write_answer(outputs, rows=call.rows)
-    took = {**timings, "run": run, "total": perf_counter() - began}
-    headers["Server-Timing"] = ", ".join(f"{name};dur={seconds * 1000:.1f}" for name, seconds in took.items())
+    if served.timings is not None:
+        answering.write_timings(headers, served.timings, run=after - before, total=perf_counter() - began)
     return body
 
 
-def resolve(predictor: Predictor, target: Ref, routing_key: str | None = None) -> Served:
-    """The version that answers for a path.
-
-    Raises UnknownLabelError for a label that is no alias; ModelNotFoundError, VersionNotFoundError, AliasNotFoundError.
-    """
+def _resolve(predictor: Predictor, request: Request, target: Ref, headers: dict[str, str]) -> Served:
     try:
-        return predictor.served(target, routing_key)
+        return answering.resolve(predictor, request, target, headers)
     except AliasNotFoundError as error:
         if target.alias is None:
             raise
         raise UnknownLabelError(error.detail, **error.context) from error
 
 
-def name_version(served: Served, headers: dict[str, str]) -> None:
-    """Say which version answers, by which alias, and whether it is the one that should."""
-    headers["X-Onnxlet-Model-Version"] = str(served.version)
-    if served.alias is not None:
-        headers["X-Onnxlet-Alias"] = served.alias
-    if served.stale:
-        headers["X-Onnxlet-Stale"] = "true"
-    if served.fallback:
-        headers["X-Onnxlet-Fallback"] = "true"
-
-
 # --- status and metadata ----------------------------------------------------------------------------------------------
 
 
-def _status(predictor: Predictor, target: Ref) -> bytes:
-    wanted = target.version if target.alias is None else resolve(predictor, target).version
+def _status(predictor: Predictor, request: Request, target: Ref) -> bytes:
+    wanted = target.version if target.alias is None else _resolve(predictor, request, target, {}).version
     found = [
         {
             "version": str(status.version),
@@ -210,9 +144,8 @@ def _status(predictor: Predictor, target: Ref) -> bytes:
     return orjson.dumps({"model_version_status": found})
 
 
-def _metadata(predictor: Predictor, target: Ref, headers: dict[str, str]) -> bytes:
-    served = resolve(predictor, target)
-    name_version(served, headers)
+def _metadata(predictor: Predictor, request: Request, target: Ref, headers: dict[str, str]) -> bytes:
+    served = _resolve(predictor, request, target, headers)
     signatures = {name: _signature_def(signature) for name, signature in served.model.signatures.items()}
     return orjson.dumps(
         {

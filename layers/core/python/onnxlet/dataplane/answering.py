@@ -1,0 +1,110 @@
+"""What wire protocols share: finding the model, saying in headers which version answers, and refusing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import orjson
+
+from onnxlet.dataplane.messages import Request, Response
+from onnxlet.errors import (
+    ConflictError,
+    DeadlineExceededError,
+    ExecutionError,
+    InternalError,
+    InvalidInputError,
+    MethodNotAllowedError,
+    NotFoundError,
+    OnnxletError,
+    RouteNotFoundError,
+    StoreUnavailableError,
+    TooLargeError,
+    UnavailableError,
+)
+from onnxlet.serving.predictor import Predictor, Served
+from onnxlet.values.refs import Ref
+
+JSON = "application/json"
+RETRY_AFTER = "1"
+"""Seconds after which trying again may work."""
+
+STATUSES: dict[type[OnnxletError], int] = {
+    InvalidInputError: 400,
+    ExecutionError: 400,
+    NotFoundError: 404,
+    MethodNotAllowedError: 405,
+    ConflictError: 409,
+    TooLargeError: 413,
+    OnnxletError: 500,
+    UnavailableError: 503,
+    DeadlineExceededError: 504,
+}
+"""The status of each kind of error, and of the kinds below it unless they have their own."""
+
+SHOWN = 200
+"""Characters of a path that an error repeats."""
+_OURS = 500
+"""From this status on it is not the caller who is wrong."""
+_STORE_IS_DOWN = "the model store does not answer: try again later"
+
+
+def resolve(predictor: Predictor, request: Request, ref: Ref, headers: dict[str, str]) -> Served:
+    """The model that answers for `ref`. The answer's headers say which version it is, by which alias, and whether it is
+    the one that should answer.
+
+    Raises ModelNotFoundError, VersionNotFoundError, AliasNotFoundError, and what loading a model raises.
+    """
+    served = predictor.served(ref, request.headers.get("x-onnxlet-routing-key"))
+    headers["X-Onnxlet-Model-Version"] = str(served.version)
+    if served.alias is not None:
+        headers["X-Onnxlet-Alias"] = served.alias
+    if served.stale:
+        headers["X-Onnxlet-Stale"] = "true"
+    if served.fallback:
+        headers["X-Onnxlet-Fallback"] = "true"
+    return served
+
+
+def write_timings(headers: dict[str, str], timings: Mapping[str, float], *, run: float, total: float) -> None:
+    """Say in the headers of an answer whose model this very request loaded what took how many seconds.
+
+    `timings` are those of the loading, `run` is the model's own, `total` the whole request's.
+    """
+    seconds = {**timings, "run": run, "total": total}
+    headers["Server-Timing"] = ", ".join(f"{name};dur={value * 1000:.1f}" for name, value in seconds.items())
+
+
+def no_route(path: str) -> RouteNotFoundError:
+    """The error for a path that nothing answers."""
+    return RouteNotFoundError(f"nothing answers at '{path[:SHOWN]}'")
+
+
+def error_body(detail: str) -> bytes:
+    """The JSON in which most protocols say what is wrong."""
+    return orjson.dumps({"error": detail.encode(errors="replace").decode()})
+
+
+def refuse(
+    error: OnnxletError,
+    headers: dict[str, str] | None = None,
+    *,
+    statuses: Mapping[type[OnnxletError], int] = STATUSES,
+    write: Callable[[str], bytes] = error_body,
+) -> Response:
+    """The error as an answer, under the headers known when it was raised; what is our fault is logged.
+
+    `write` makes the protocol's body of what the caller is told.
+    """
+    status = next(statuses[kind] for kind in type(error).__mro__ if kind in statuses)
+    headers = {} if headers is None else headers
+    headers["Content-Type"] = JSON
+    if status >= _OURS and not isinstance(error, InternalError):
+        import logging
+
+        logging.getLogger(__name__).error("%s: %s", error.title, error.detail, exc_info=error, extra={"status": status})
+    if isinstance(error, UnavailableError):
+        headers["Retry-After"] = RETRY_AFTER
+    # where the store lies is no caller's business
+    return Response(
+        status, write(_STORE_IS_DOWN if isinstance(error, StoreUnavailableError) else error.detail), headers
+    )

@@ -1,0 +1,71 @@
+"""What the protocols' parts of the OpenAPI document are made of. Plain data: nothing here answers requests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Json = dict[str, Any]
+
+TEXT: Json = {"type": "string"}
+ANY_OBJECT: Json = {"type": "object", "additionalProperties": True}
+
+
+def ref(name: str) -> Json:
+    """A schema of the document, by its name."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def json_content(schema: Json) -> Json:
+    """The content of a body in JSON."""
+    return {"application/json": {"schema": schema}}
+
+
+def object_of(properties: Json, *required: str, **more: object) -> Json:
+    """The schema of an object."""
+    return {"type": "object", "properties": properties, "required": list(required), **more}
+
+
+def path_parameter(name: str, description: str, schema: Json) -> Json:
+    """A part of the path."""
+    return {"name": name, "in": "path", "required": True, "description": description, "schema": schema}
+
+
+def operation(identifier: str, summary: str, parameters: list[Json], answer: str, headers: Json | None = None) -> Json:
+    """What one method of a path does: it answers the schema `answer` under `headers`, or a PredictionError."""
+    success: Json = {"description": "The answer.", "content": json_content(ref(answer))}
+    if headers:
+        success["headers"] = headers
+    failure = {"description": "An error.", "content": json_content(ref("PredictionError"))}
+    return {
+        "operationId": identifier,
+        "summary": summary,
+        "tags": ["predictions"],
+        "parameters": parameters,
+        "responses": {"200": success, "default": failure},
+    }
+
+
+def post_json(schema: str, described: Json) -> Json:
+    """A path that takes the schema by POST."""
+    return {"post": {**described, "requestBody": {"required": True, "content": json_content(ref(schema))}}}
+
+
+MODEL = path_parameter("model", "The model's name.", {"type": "string", "example": "diagnosis"})
+VERSION = path_parameter("version", "The version's number.", {"type": "integer", "format": "int64", "minimum": 1})
+ROUTING_KEY: Json = {
+    "name": "X-Onnxlet-Routing-Key",
+    "in": "header",
+    "required": False,
+    "description": "Requests with the same key go to the same version while an alias routes to several.",
+    "schema": TEXT,
+}
+ANSWER_HEADERS: Json = {
+    name: {"description": description, "schema": TEXT}
+    for name, description in (
+        ("X-Onnxlet-Model-Version", "The version that made the answer."),
+        ("X-Onnxlet-Alias", "The alias that led to it."),
+        ("X-Onnxlet-Stale", "Set when the store did not answer and the last known routes were used."),
+        ("X-Onnxlet-Fallback", "Set when an earlier version answers because the routed one failed its golden cases."),
+    )
+}
+PREDICTION_ERROR = object_of({"error": TEXT}, "error")

@@ -1,0 +1,104 @@
+"""TensorFlow Serving's part of the OpenAPI document.
+
+Source: tensorflow/serving, g3doc/api_rest.md.
+"""
+
+from __future__ import annotations
+
+from onnxlet.dataplane.protocols.openapi import (
+    ANSWER_HEADERS,
+    MODEL,
+    PREDICTION_ERROR,
+    ROUTING_KEY,
+    TEXT,
+    VERSION,
+    Json,
+    object_of,
+    operation,
+    path_parameter,
+    post_json,
+)
+
+_LABEL = path_parameter("label", "The alias.", {"type": "string", "example": "candidate"})
+_TARGETS: tuple[tuple[str, str, str, list[Json]], ...] = (
+    ("", "", "the alias `production`", [MODEL]),
+    ("Version", "/versions/{version}", "a version, while it is servable", [MODEL, VERSION]),
+    ("Label", "/labels/{label}", "an alias, which TensorFlow Serving calls a label", [MODEL, _LABEL]),
+)
+"""How a path names what shall answer: suffix of the operation's id, part of the path, words, parameters."""
+
+
+def _paths() -> Json:
+    paths: Json = {}
+    for suffix, part, words, parameters in _TARGETS:
+        base = "/v1/models/{model}" + part
+        predict = operation(
+            "predict" + suffix,
+            f"Predict with {words}",
+            [*parameters, ROUTING_KEY],
+            "PredictResponse",
+            ANSWER_HEADERS,
+        )
+        paths[base + ":predict"] = post_json("PredictRequest", predict)
+        paths[base] = {"get": operation("status" + suffix, f"Status of {words}", parameters, "ModelStatus")}
+        paths[base + "/metadata"] = {
+            "get": operation("metadata" + suffix, f"Signatures of {words}", parameters, "ModelMetadata")
+        }
+    return paths
+
+
+PATHS = _paths()
+
+_SIGNATURE_NAME: Json = {"type": "string", "default": "serving_default"}
+_TENSOR_INFO: Json = {"type": "object", "additionalProperties": {"type": "object"}}
+
+SCHEMAS: Json = {
+    "PredictRequest": {
+        "description": 'Rows as `instances`, or whole tensors as `inputs`; never both. A string may be {"b64": …}.',
+        "oneOf": [
+            object_of(
+                {"signature_name": _SIGNATURE_NAME, "instances": {"type": "array", "items": {}, "minItems": 1}},
+                "instances",
+                title="Rows",
+            ),
+            object_of({"signature_name": _SIGNATURE_NAME, "inputs": {}}, "inputs", title="Tensors"),
+        ],
+        "example": {"instances": [{"radius_mean": 17.99, "texture_mean": 10.38}]},
+    },
+    "PredictResponse": {
+        "description": "`predictions` for `instances`, `outputs` for `inputs`; a single output goes without its name.",
+        "oneOf": [
+            object_of({"predictions": {"type": "array", "items": {}}}, "predictions", title="Rows"),
+            object_of({"outputs": {}}, "outputs", title="Tensors"),
+        ],
+        "example": {"predictions": [{"label": "malignant", "probability": 0.98, "probabilities": [0.98, 0.02]}]},
+    },
+    "ModelStatus": object_of(
+        {
+            "model_version_status": {
+                "type": "array",
+                "items": object_of(
+                    {
+                        "version": TEXT,
+                        "state": {"enum": ["UNKNOWN", "START", "LOADING", "AVAILABLE", "UNLOADING", "END"]},
+                        "status": object_of({"error_code": TEXT, "error_message": TEXT}, "error_code"),
+                    },
+                    *("version", "state", "status"),
+                ),
+            }
+        },
+        "model_version_status",
+    ),
+    "ModelMetadata": object_of(
+        {
+            "model_spec": object_of(
+                {"name": TEXT, "signature_name": TEXT, "version": TEXT}, *("name", "signature_name", "version")
+            ),
+            "metadata": object_of(
+                {"signature_def": object_of({"signature_def": _TENSOR_INFO}, "signature_def")}, "signature_def"
+            ),
+        },
+        *("model_spec", "metadata"),
+    ),
+    "PredictionError": PREDICTION_ERROR,
+}
