@@ -11,14 +11,21 @@ import pytest
 from click.testing import CliRunner, Result
 from starlette.testclient import TestClient
 
+from faults import FragileStore
 from onnxlet.cli import cli
 from onnxlet.controlplane.app import create_app
-from onnxlet.errors import ContractFailedError, ContractMissingError, IntegrityError, InvalidInputError
+from onnxlet.errors import (
+    ContractFailedError,
+    ContractMissingError,
+    IntegrityError,
+    InvalidInputError,
+    PreconditionFailedError,
+)
 from onnxlet.registry.reading.requirements import Requirements
 from onnxlet.registry.registry import Registry
 from onnxlet.registry.writing.promotion_gate import GATE
 from onnxlet.settings import Settings
-from onnxlet.store import Store, open_store
+from onnxlet.store import Blob, Store, open_store
 from onnxlet.values.contract import Bounds, Contract, Finding
 from registries import DRAFT, routed
 
@@ -119,6 +126,27 @@ def test_every_store_holds_the_requirement(store: Store) -> None:
     assert Registry(store).requirements.require_contract
     registry.require(Requirements())
     assert not Registry(store).requirements.require_contract
+
+
+class Contested(FragileStore):
+    """A store in which somebody else changes the settings right after they were read."""
+
+    def get(self, key: str) -> Blob:
+        try:
+            return super().get(key)
+        finally:
+            Registry(self._store).require(Requirements(require_contract=True))
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_two_who_change_the_requirement_at_once_do_not_overwrite_each_other(store: Store, *, before: bool) -> None:
+    if before:
+        Registry(store).require(Requirements())
+
+    with pytest.raises(PreconditionFailedError, match=r"settings/registry\.json"):
+        Registry(Contested(store)).require(Requirements())
+
+    assert Registry(store).requirements.require_contract
 
 
 def test_the_api_answers_with_a_conflict_and_can_be_forced(registry: Registry) -> None:

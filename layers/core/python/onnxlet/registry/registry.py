@@ -116,7 +116,10 @@ class Registry:
         return read_requirements(self.store)
 
     def require(self, requirements: Requirements) -> None:
-        """Ask this of every version that is promoted from now on; what is routed to stays."""
+        """Ask this of every version that is promoted from now on; what is routed to stays.
+
+        Raises PreconditionFailedError if somebody else changes it at the same moment.
+        """
         promotion_gate.write_requirements(self.writer, requirements)
 
     def rollback(self, model: str, *, alias: str = PRODUCTION, why: str = "", if_match: str | None = None) -> Alias:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from onnxlet.errors import ContractFailedError, ContractMissingError, InvalidInputError
+from onnxlet.errors import ContractFailedError, ContractMissingError, InvalidInputError, ObjectNotFoundError
 from onnxlet.registry.reading.requirements import Requirements, read_requirements
 from onnxlet.registry.writing.writer import Writer
 from onnxlet.store import Store
@@ -19,8 +19,17 @@ GATE = "accuracy-contract"
 
 
 def write_requirements(writer: Writer, requirements: Requirements) -> None:
-    """Set what the store requires of every version that is promoted from now on."""
-    writer.store.put(REGISTRY_SETTINGS, canonical(requirements))
+    """Set what the store requires of every version that is promoted from now on.
+
+    Raises PreconditionFailedError if somebody else does so at the same moment.
+    """
+    data = canonical(requirements)
+    try:
+        etag = writer.store.get(REGISTRY_SETTINGS).etag
+    except ObjectNotFoundError:
+        writer.store.create(REGISTRY_SETTINGS, data)
+    else:
+        writer.store.swap(REGISTRY_SETTINGS, data, etag)
 
 
 def pass_gate(store: Store, manifest: Manifest, *, force: bool, why: str) -> Mapping[str, str]:
