@@ -16,6 +16,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 RUNTIME = "3.13"
@@ -24,8 +25,8 @@ MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
 """Lambda's names of architectures to those of wheels."""
 GLIBC = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_24", "manylinux_2_17", "manylinux2014")
 """Every tag that Lambda's Amazon Linux 2023 runs: with fewer, pip takes an ancient version or none."""
-METADATA = {"METADATA", "entry_points.txt", "licenses", "LICENSE", "LICENSE.txt"}
-"""What stays of a wheel's own records: what importlib.metadata reads, and the licences."""
+METADATA = ("METADATA", "entry_points.txt", "sboms", "licenses", "LICEN[CS]E*", "COPYING*", "NOTICE*", "AUTHORS*")
+"""What stays of a wheel's own records: what importlib.metadata reads, what it was made of (PEP 770), the licences."""
 ALWAYS_DROPPED = ("**/*.pyi", "**/*.pxd", "**/*.h", "**/*.a", "**/tests", "**/__pycache__", "bin")
 
 
@@ -99,7 +100,7 @@ def trim(target: Path, drop: list[str]) -> None:
             _remove(path)
     for records in target.glob("*.dist-info"):
         for entry in records.iterdir():
-            if entry.name not in METADATA:
+            if not any(fnmatchcase(entry.name, pattern) for pattern in METADATA):
                 _remove(entry)
 
 

@@ -88,6 +88,7 @@ def test_the_core_layer_leaves_the_toolchain_and_the_command_behind(lambda_pytho
     assert not modules & {"cli", "local", "toolchain"}
     assert {"dataplane", "controlplane", "registry", "serving", "batch"} <= modules
     assert {path.name.split(".")[1] for path in tmp_path.rglob("*.pyc")} == {"cpython-313"}
+    assert (built / "LICENSE").read_bytes() == (REPOSITORY / "LICENSE").read_bytes()
 
 
 def test_what_shall_stay_behind_must_exist(tmp_path: Path) -> None:
@@ -113,7 +114,10 @@ def test_bytecode_is_believed_whatever_unzipping_does_to_times(lambda_python: st
 
 
 def test_trimming_drops_what_is_named_and_what_is_never_needed(tmp_path: Path) -> None:
-    kept = ["pkg/__init__.py", "pkg/core.so", "pkg-1.dist-info/METADATA", "pkg-1.dist-info/licenses/LICENSE"]
+    kept = ["pkg/__init__.py", "pkg/core.so", "pkg/LICENSE", "pkg/ThirdPartyNotices.txt"]
+    records = ["METADATA", "licenses/LICENSE", "licenses/vendored/COPYING", "sboms/pkg.cyclonedx.json"]
+    records += ["LICENSE", "LICENCE.md", "COPYING.LESSER", "NOTICE", "AUTHORS.rst"]
+    kept += [f"pkg-1.dist-info/{record}" for record in records]
     dropped = ["pkg/tests/test_x.py", "pkg/x.pyi", "pkg/big/data.bin", "pkg-1.dist-info/RECORD", "bin/tool"]
     for name in kept + dropped:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -147,6 +151,6 @@ def test_functions_are_weighed_with_their_layers(tmp_path: Path) -> None:
     layers = [{"Ref": "CoreLayer"}, {"Ref": "EngineLayer"}]
     resources = {"Predict": {"Type": "AWS::Serverless::Function", "Properties": {"Layers": layers}}}
     assert weigh.weights(resources, tmp_path) == [
-        ("CoreLayer + EngineLayer", 3.0, 125.0),
-        ("Predict + CoreLayer + EngineLayer", 3.5, 215.0),
+        ("CoreLayer + EngineLayer", 3.0, 116.0),
+        ("Predict + CoreLayer + EngineLayer", 3.5, 180.0),
     ]
