@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,9 @@ def registry(directory_url: str, tmp_path: Path) -> Registry:
     return registry
 
 
-@pytest.fixture
-def handler(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Iterator[Handler]:
+@contextmanager
+def loaded() -> Iterator[Handler]:
     """The function's handler, loaded as Lambda does it."""
-    monkeypatch.setenv("ONNXLET_STORE", registry.store.url)
-    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "api")
     spec = importlib.util.spec_from_file_location("api_function", FUNCTION)
     assert spec
     assert spec.loader
@@ -47,6 +46,16 @@ def handler(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Iterator[Han
     yield module.handler
     asyncio.set_event_loop(None)
     module._loop.close()  # noqa: SLF001 - it lives as long as its process
+
+
+@pytest.fixture
+def handler(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Iterator[Handler]:
+    """The handler over the registry, for the API that the events come from."""
+    monkeypatch.setenv("ONNXLET_STORE", registry.store.url)
+    monkeypatch.setenv("ONNXLET_API_ID", "abcdef1234")
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "api")
+    with loaded() as handler:
+        yield handler
 
 
 def event(name: str) -> dict[str, Any]:
@@ -113,6 +122,47 @@ def test_a_condition_that_is_lost_is_412(handler: Handler) -> None:
     handler(event("promote"), None)
     answer = handler(event("promote"), None)
     assert (answer["statusCode"], answer["headers"]["content-type"]) == (412, "application/problem+json")
+
+
+@pytest.mark.parametrize("sender", ["other-api", "function-url", "alb"])
+def test_what_another_api_hands_on_is_refused_and_changes_nothing(
+    handler: Handler, registry: Registry, sender: str
+) -> None:
+    detail = "this function answers the API 'abcdef1234' alone: send the request there"
+    answer = handler(event(sender), None)
+    assert answer["statusCode"] == 403
+    assert answer["headers"] == {"content-type": "application/problem+json"}
+    assert json.loads(answer["body"]) == {
+        "type": "about:blank",
+        "title": "Forbidden",
+        "status": 403,
+        "detail": detail,
+        "error": detail,
+    }
+    assert registry.aliases("diagnosis") == {}
+
+
+@pytest.mark.parametrize("junk", [{}, {"requestContext": None}, {"requestContext": "abcdef1234"}], ids=str)
+def test_what_no_api_sends_is_refused(handler: Handler, junk: dict[str, Any]) -> None:
+    assert handler(junk, None)["statusCode"] == 403
+
+
+def test_whoever_may_invoke_the_function_itself_governs_under_any_name(handler: Handler, registry: Registry) -> None:
+    """No check in the function can help against that, so nobody but the API is granted it: tests/infra."""
+    forged = event("promote")
+    forged["requestContext"]["authorizer"] = {"iam": {"userArn": "arn:aws:iam::123456789012:user/somebody-else"}}
+    assert handler(forged, None)["statusCode"] == 201
+    assert registry.alias("diagnosis")[0].entry.who == "arn:aws:iam::123456789012:user/somebody-else"
+
+
+def test_sam_local_whose_events_come_from_no_api_is_answered(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONNXLET_STORE", registry.store.url)
+    monkeypatch.setenv("ONNXLET_API_ID", "HttpApi")
+    monkeypatch.setenv("AWS_SAM_LOCAL", "true")
+    with loaded() as handler:
+        assert handler(event("models"), None)["statusCode"] == 200
 
 
 def test_another_event_loop_in_the_process_does_no_harm(handler: Handler) -> None:

@@ -32,6 +32,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds that one run of a model may take."""
     preload: str = ""
     """Refs, separated by commas, to load before the first request."""
+    api_id: str = ""
+    """The HTTP API whose events the control plane answers; empty: whoever's."""
     function_memory: int = 0
     """MB of the Lambda function (AWS_LAMBDA_FUNCTION_MEMORY_SIZE); 0 elsewhere."""
     function_name: str = ""
