@@ -129,7 +129,23 @@ check: $(VENV)/.dev $(TOOLS)/.sam-cli-$(SAM_CLI) ## ruff, mypy, import contracts
 	$(SAM) validate --lint --region us-east-1
 	$(BIN)/python docs/generate.py --check
 
+# So does checkov.
+CHECKOV := 3.3.30
+
+.venv-checkov/.checkov-$(CHECKOV):
+	@rm -rf .venv-checkov
+	@$(PYTHON) -m venv .venv-checkov
+	@echo "installing checkov into .venv-checkov (about a minute, once)" >&2
+	@.venv-checkov/bin/python -m pip install --quiet --disable-pip-version-check checkov==$(CHECKOV)
+	@touch $@
+
+check-infra: $(VENV)/.dev .venv-checkov/.checkov-$(CHECKOV) ## checkov on the stacks as CloudFormation gets them, by default and with every option on
+	rm -rf build/stacks
+	PYTHONPATH=tests $(BIN)/python infra/write_stacks.py build/stacks
+	.venv-checkov/bin/checkov --config-file infra/checkov/default.yaml --directory build/stacks/default
+	.venv-checkov/bin/checkov --config-file infra/checkov/options.yaml --directory build/stacks/options
+
 docs: $(VENV)/.dev ## regenerate docs/cli.md, docs/errors.md and docs/settings.md
 	$(BIN)/python docs/generate.py
 
-.PHONY: help install demo test test-all test-representative test-toolchain test-lambda-python check docs bench build pins e2e fidelity
+.PHONY: help install demo test test-all test-representative test-toolchain test-lambda-python check check-infra docs bench build pins e2e fidelity
