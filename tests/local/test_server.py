@@ -24,7 +24,7 @@ from onnx import ModelProto, TensorProto, helper
 from models import tiny
 from onnxlet.errors import InvalidInputError, UnavailableError
 from onnxlet.local import serve
-from onnxlet.local.pace import MOST_PATHS, Pace
+from onnxlet.local.latency import MOST_PATHS, Pace
 from onnxlet.registry.registry import Registry
 from onnxlet.settings import Settings
 from onnxlet.store import open_store
@@ -36,7 +36,7 @@ SLOW = {"json": {"instances": [800]}, "timeout": 60}
 PROGRAM = """
 import json, sys
 from onnxlet.local import serve
-from onnxlet.local.pace import MOST_PATHS, Pace
+from onnxlet.local.latency import MOST_PATHS, Pace
 from onnxlet.settings import Settings
 serve(Settings(**json.loads(sys.argv[1])), sys.argv[2], 0, who="ana")
 """

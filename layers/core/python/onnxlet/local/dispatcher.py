@@ -24,8 +24,8 @@ from onnxlet.local.asgi import (
     to_request,
 )
 from onnxlet.local.metrics import CONTENT_TYPE, Metrics
-from onnxlet.local.pace import QUICK, Pace
-from onnxlet.local.workers import Workers
+from onnxlet.local.latency import QUICK, Pace
+from onnxlet.local.thread_pool import Workers
 from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
 from onnxlet.store import Store, open_store
