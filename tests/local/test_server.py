@@ -6,143 +6,30 @@ import json
 import re
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
-import numpy as np
 import pytest
 import requests
-from onnx import ModelProto, TensorProto, helper
 
 from models import tiny
 from onnxlet.errors import InvalidInputError, UnavailableError
 from onnxlet.local import serve
-from onnxlet.local.latency import MOST_PATHS, Pace
 from onnxlet.registry.registry import Registry
 from onnxlet.settings import Settings
 from onnxlet.store import open_store
+from servers import PREDICT, ROW, TIMEOUT, Server, exchange, running
 
-TIMEOUT = 20
-PREDICT = "/v1/models/tiny:predict"
-ROW = {"instances": [[1, 2, 3]]}
 SLOW = {"json": {"instances": [800]}, "timeout": 60}
-PROGRAM = """
-import json, sys
-from onnxlet.local import serve
-from onnxlet.local.latency import MOST_PATHS, Pace
-from onnxlet.settings import Settings
-serve(Settings(**json.loads(sys.argv[1])), sys.argv[2], 0, who="ana")
-"""
-
-
-@dataclass
-class Server:
-    """A running server."""
-
-    url: str
-    process: subprocess.Popen[str]
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Its host and port."""
-        host, _, port = self.url.removeprefix("http://").rpartition(":")
-        return host, int(port)
-
-
-@contextmanager
-def running(settings: dict[str, str | float], host: str = "127.0.0.1") -> Iterator[Server]:
-    """A server on a free port."""
-    command = [sys.executable, "-c", PROGRAM, json.dumps(settings), host]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert process.stderr
-    try:
-        yield Server(_announced(process.stderr), process)
-    finally:
-        process.terminate()
-        process.wait(TIMEOUT)
-        process.stderr.close()
-
-
-def _announced(said: IO[str]) -> str:
-    lines = []
-    for line in said:
-        lines.append(line)
-        if found := re.search(r"http://\S+:\d+", line):
-            return found[0]
-    raise AssertionError("".join(lines))
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder whose store holds a quick model, `tiny`, and a slow one, `slow`."""
-    folder = tmp_path_factory.mktemp("local")
-    store = open_store((folder / "store").as_uri())
-    tiny.publish(store, "tiny", tiny.classifier_package(folder / "tiny"))
-    tiny.publish(store, "slow", tiny.package(slow_model(), folder / "slow"))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def settings(folder: Path) -> dict[str, str | float]:
-    """Settings over that store."""
-    return {"store": (folder / "store").as_uri(), "cache_dir": str(folder / "cache"), "alias_ttl": 0.2}
-
-
-@pytest.fixture(scope="module")
-def server(settings: dict[str, str | float]) -> Iterator[Server]:
+def server(served_settings: dict[str, str | float]) -> Iterator[Server]:
     """A server over that store."""
-    with running(settings) as server:
+    with running(served_settings) as server:
         yield server
-
-
-def slow_model() -> ModelProto:
-    """`x` FP32 [N] -> y FP32 [N]: as many matrix products as `x` sums up to, about a millisecond each."""
-    size = 256
-    body = helper.make_graph(
-        [
-            helper.make_node("MatMul", ["kept", "matrix"], ["next"]),
-            helper.make_node("Identity", ["before"], ["after"]),
-        ],
-        "body",
-        [
-            tiny._value("round", tiny._INT64, []),  # noqa: SLF001 - the models' own shorthand
-            tiny._value("before", TensorProto.BOOL, []),  # noqa: SLF001
-            tiny._value("kept", tiny._FLOAT, [size, size]),  # noqa: SLF001
-        ],
-        [tiny._value("after", TensorProto.BOOL, []), tiny._value("next", tiny._FLOAT, [size, size])],  # noqa: SLF001
-    )
-    return tiny._model(  # noqa: SLF001
-        [
-            helper.make_node("ReduceSum", ["x"], ["sum"], keepdims=0),
-            helper.make_node("Cast", ["sum"], ["rounds"], to=tiny._INT64),  # noqa: SLF001
-            helper.make_node("Loop", ["rounds", "", "matrix"], ["product"], body=body),
-            helper.make_node("ReduceSum", ["product"], ["total"], keepdims=0),
-            helper.make_node("Mul", ["total", "zero"], ["nothing"]),
-            helper.make_node("Add", ["x", "nothing"], ["y"]),
-        ],
-        [tiny._value("x", tiny._FLOAT, ["N"])],  # noqa: SLF001
-        [tiny._value("y", tiny._FLOAT, ["N"])],  # noqa: SLF001
-        {"matrix": np.eye(size, dtype=np.float32), "zero": np.array(0, dtype=np.float32)},
-    )
-
-
-def exchange(server: Server, *parts: bytes) -> bytes:
-    """What the server sends back on one connection, until it closes it."""
-    with socket.create_connection(server.address, TIMEOUT) as connection:
-        for part in parts:
-            connection.sendall(part)
-            time.sleep(0.02)
-        received = b""
-        while chunk := connection.recv(65536):
-            received += chunk
-    return received
 
 
 def test_a_prediction_names_the_version_that_made_it(server: Server) -> None:
@@ -172,12 +59,12 @@ def test_what_nobody_owns_is_a_problem_document(server: Server) -> None:
 
 
 def test_a_promote_over_http_reaches_predictions_and_is_signed(
-    settings: dict[str, str | float], tmp_path: Path
+    served_settings: dict[str, str | float], tmp_path: Path
 ) -> None:
     store = open_store((tmp_path / "store").as_uri())
     tiny.publish(store, "tiny", tiny.classifier_package(tmp_path / "one"))
     tiny.publish(store, "tiny", tiny.classifier_package(tmp_path / "two", bias=3), alias=None)
-    with running(settings | {"store": store.url}) as server:
+    with running(served_settings | {"store": store.url}) as server:
         alias = server.url + "/registry/models/tiny/aliases/production"
         for _ in range(20):
             assert requests.post(server.url + PREDICT, json=ROW, timeout=TIMEOUT).status_code == 200
@@ -316,23 +203,23 @@ def test_clients_that_ask_at_the_same_time_get_each_their_own_answer(server: Ser
                     got += chunk
 
 
-def test_models_are_preloaded_before_the_first_request(settings: dict[str, str | float]) -> None:
-    with running(settings | {"preload": "tiny, none"}) as server:
+def test_models_are_preloaded_before_the_first_request(served_settings: dict[str, str | float]) -> None:
+    with running(served_settings | {"preload": "tiny, none"}) as server:
         answer = requests.post(server.url + PREDICT, json=ROW, timeout=TIMEOUT)
     assert answer.status_code == 200
     assert "Server-Timing" not in answer.headers
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "localhost"])  # noqa: S104 - hosts that mean more than one address
-def test_any_host_of_this_machine_will_do(settings: dict[str, str | float], host: str) -> None:
+def test_any_host_of_this_machine_will_do(served_settings: dict[str, str | float], host: str) -> None:
     if host == "::" and not socket.has_ipv6:
         pytest.skip("no IPv6 here")
-    with running(settings, host) as server:
+    with running(served_settings, host) as server:
         assert requests.get(server.url + "/v2/health/live", timeout=TIMEOUT).status_code == 200
 
 
-def test_an_interrupt_ends_it_in_order(settings: dict[str, str | float]) -> None:
-    with running(settings) as server:
+def test_an_interrupt_ends_it_in_order(served_settings: dict[str, str | float]) -> None:
+    with running(served_settings) as server:
         requests.get(server.url + "/registry/models", timeout=TIMEOUT)
         server.process.send_signal(signal.SIGINT)
         assert server.process.wait(TIMEOUT) == 0
@@ -360,8 +247,8 @@ def test_an_address_that_cannot_be_listened_on_is_told(host: str, port: int, tol
         serve(Settings(store="memory://nowhere"), host, port)
 
 
-def test_a_registry_that_is_changed_by_others_is_seen(server: Server, folder: Path, tmp_path: Path) -> None:
-    store = open_store((folder / "store").as_uri())
+def test_a_registry_that_is_changed_by_others_is_seen(server: Server, served_folder: Path, tmp_path: Path) -> None:
+    store = open_store((served_folder / "store").as_uri())
     tiny.publish(store, "late", tiny.classifier_package(tmp_path), alias=None)
     assert requests.post(server.url + "/v1/models/late:predict", json=ROW, timeout=TIMEOUT).status_code == 404
     Registry(store).promote("late", 1)
@@ -371,26 +258,3 @@ def test_a_registry_that_is_changed_by_others_is_seen(server: Server, folder: Pa
         time.sleep(0.1)
         status = requests.post(server.url + "/v1/models/late:predict", json=ROW, timeout=TIMEOUT).status_code
     assert status == 200
-
-
-def test_a_path_is_answered_in_place_while_its_answers_are_quick() -> None:
-    pace = Pace()
-    assert not pace.in_place(PREDICT, 100)
-    pace.record(PREDICT, 0.0001)
-    assert pace.in_place(PREDICT, 100)
-    assert not pace.in_place(PREDICT, 1_000_000)
-    pace.record(PREDICT, 3.0)
-    for _ in range(20):
-        pace.record(PREDICT, 0.0001)
-    assert not pace.in_place(PREDICT, 100)
-    for _ in range(60):
-        pace.record(PREDICT, 0.0001)
-    assert pace.in_place(PREDICT, 100)
-
-
-def test_only_so_many_paths_are_remembered() -> None:
-    pace = Pace()
-    for number in range(MOST_PATHS + 1):
-        pace.record(str(number), 0.0001)
-    assert not pace.in_place("0", 1)
-    assert pace.in_place(str(MOST_PATHS), 1)

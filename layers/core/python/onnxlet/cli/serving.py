@@ -18,14 +18,20 @@ from onnxlet.cli.output import Output, show_json
 @click.command(short_help="Serve the store over HTTP.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for all.")
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 for a free one.")
+@click.option(
+    "--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes, each with its own models."
+)
 @json_option
 @pass_access
-def serve(access: Access, host: str, port: int, output: Output) -> None:
+def serve(access: Access, host: str, port: int, workers: int, output: Output) -> None:
     """Serve the store's models over HTTP, as the functions on Lambda do, until Ctrl-C; print the URL once it answers.
+
+    One process answers on one core, models with several threads apart; --workers uses more cores.
 
     \b
     Example:
       onnxlet serve
+      onnxlet serve --workers 4
       curl http://127.0.0.1:8080/v1/models/diagnosis
     """
     from onnxlet.local import serve as run
@@ -34,7 +40,7 @@ def serve(access: Access, host: str, port: int, output: Output) -> None:
         output.show({"url": url}, url)
         output.say(f"predictions below {url}/v1/models, the registry at {url}/docs; Ctrl-C ends it")
 
-    run(access.settings(), host, port, who=access.who, on_ready=ready)
+    run(access.settings(), host, port, who=access.who, workers=workers, on_ready=ready)
 
 
 @click.command(short_help="Run a function with a Lambda event.")

@@ -1,15 +1,20 @@
 """The local server: data plane and control plane on one port, the code that Lambda runs.
 
-dispatcher  one ASGI application: predictions go straight to the data plane, everything else to FastAPI
-pace        which predictions are quick enough to be made on the event loop itself
-workers     threads for the others
-metrics     what /metrics shows
-server      a socket, uvicorn, and their end
+server         what `onnxlet serve` calls: an address, and one worker or several
+listening      its sockets
+supervisor     several workers: started, awaited, replaced, ended
+worker         one process that answers: uvicorn
+http_protocol  uvicorn's connections, held to limits and time-outs
+dispatcher     one ASGI application: predictions go straight to the data plane, everything else to FastAPI
+latency        which predictions are quick enough to run on the event loop itself
+thread_pool    threads for the others
+metrics        what /metrics shows
+
+Nothing heavy is imported before a worker needs it: a supervisor stays small.
 """
 
 from __future__ import annotations
 
-from onnxlet.local.dispatcher import create_asgi
 from onnxlet.local.server import serve
 
-__all__ = ["create_asgi", "serve"]
+__all__ = ["serve"]

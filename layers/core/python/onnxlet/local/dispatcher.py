@@ -23,9 +23,9 @@ from onnxlet.local.asgi import (
     send_response,
     to_request,
 )
+from onnxlet.local.latency import QUICK, Latencies
 from onnxlet.local.metrics import CONTENT_TYPE, Metrics
-from onnxlet.local.latency import QUICK, Pace
-from onnxlet.local.thread_pool import Workers
+from onnxlet.local.thread_pool import ThreadPool
 from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
 from onnxlet.store import Store, open_store
@@ -34,26 +34,27 @@ SHORTEST_PAUSE = 0.1
 """Seconds between two looks at the aliases in use, at least."""
 
 
-def create_asgi(settings: Settings, *, who: str = "") -> Dispatcher:
+def create_asgi(settings: Settings, *, who: str = "", metrics: Metrics | None = None) -> Dispatcher:
     """Data plane and control plane over the store of `settings`; `who` is written into the history of what it moves.
 
+    `metrics` may be shared with other workers; without them, this application counts alone.
     Raises InvalidInputError if the store's URL is none.
     """
-    return Dispatcher(settings, open_store(settings.store), who)
+    return Dispatcher(settings, open_store(settings.store), who, metrics or Metrics())
 
 
 class Dispatcher:
     """Gives the data plane its paths and the control plane the rest."""
 
-    def __init__(self, settings: Settings, store: Store, who: str) -> None:
+    def __init__(self, settings: Settings, store: Store, who: str, metrics: Metrics) -> None:
         self._settings = settings
         self._store = store
         self._who = who
         self._predictor = Predictor(store, settings)
         self._dataplane = DataPlane(self._predictor)
-        self._workers = Workers(self._dataplane.answer)
-        self._pace = Pace()
-        self._metrics = Metrics()
+        self._threads = ThreadPool(self._dataplane.answer)
+        self._latencies = Latencies()
+        self._metrics = metrics
         self._control: Awaitable[Application] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,7 +62,7 @@ class Dispatcher:
         if scope["type"] == "http":
             await self._answer(scope, receive, send)
         elif scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await self._run_lifespan(receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await read_body(receive, MAX_REQUEST)
@@ -77,32 +78,32 @@ class Dispatcher:
             shown = Response(HTTPStatus.OK, self._metrics.text(), {"Content-Type": CONTENT_TYPE})
             await send_response(send, shown, scope["method"])
         else:
-            await self._govern(scope, body, receive, self._counted(send, started))
+            await self._answer_control_plane(scope, body, receive, self._counted(send, started))
 
     async def _predict(self, request: Request) -> Response:
         if request.path == LIVE:
             return self._dataplane.answer(request)
         if request.method != "POST":  # asks the store, whose pace can change any time
-            return (await self._workers.answer(request))[0]
-        response = self._predict_in_place(request)
+            return (await self._threads.answer(request))[0]
+        response = self._predict_on_loop(request)
         if response is None:
-            response, seconds = await self._workers.answer(request)
-            self._learn(request, response, seconds)
+            response, seconds = await self._threads.answer(request)
+            self._record(request, response, seconds)
         return response
 
-    def _predict_in_place(self, request: Request) -> Response | None:
-        if not self._pace.in_place(request.path, len(request.body)):
+    def _predict_on_loop(self, request: Request) -> Response | None:
+        if not self._latencies.is_quick(request.path, len(request.body)):
             return None
         started = perf_counter()
         response = self._dataplane.answer(request)
-        self._learn(request, response, perf_counter() - started)
+        self._record(request, response, perf_counter() - started)
         return response
 
-    def _learn(self, request: Request, response: Response, seconds: float) -> None:
+    def _record(self, request: Request, response: Response, seconds: float) -> None:
         if response.status == HTTPStatus.OK or seconds > QUICK:
-            self._pace.record(request.path, seconds)
+            self._latencies.record(request.path, seconds)
 
-    async def _govern(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
+    async def _answer_control_plane(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
         if self._control is None:
             self._control = asyncio.get_running_loop().run_in_executor(None, self._open_control)
         control = await asyncio.shield(self._control)
@@ -127,7 +128,7 @@ class Dispatcher:
 
         return counting
 
-    async def _live(self, receive: Receive, send: Send) -> None:
+    async def _run_lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(None, self._predictor.preload)
@@ -135,11 +136,11 @@ class Dispatcher:
         await send({"type": "lifespan.startup.complete"})
         await receive()
         refreshing.cancel()
-        self._workers.stop()
+        self._threads.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _keep_fresh(self) -> None:
-        """Look at the aliases in use before that is due, so that no answer in place waits for the store or a load."""
+        """Look at the aliases in use before that is due: answers on the event loop wait for neither store nor load."""
         while True:
             await asyncio.sleep(max(SHORTEST_PAUSE, self._settings.alias_ttl / 2))
             await asyncio.get_running_loop().run_in_executor(None, self._predictor.refresh)

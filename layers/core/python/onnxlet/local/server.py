@@ -1,29 +1,18 @@
-"""The local server's process: a socket, uvicorn on it, and an orderly end."""
+"""The local server: an address, and one worker or several that answer there."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
-import socket
 import sys
 from collections.abc import Callable
 
-import uvicorn
-
-from onnxlet.errors import InvalidInputError, UnavailableError
-from onnxlet.local.dispatcher import create_asgi
+from onnxlet.errors import InvalidInputError
+from onnxlet.local.limits import Limits
+from onnxlet.local.listening import listen, url_of
 from onnxlet.settings import Settings
+from onnxlet.store import open_store
 
 PORT = 8080
-KEEP_ALIVE = 75
-"""Seconds that an idle connection stays open: longer than clients keep theirs, so that it is they who close."""
-GRACE = 10
-"""Seconds that requests get to end once the server shall."""
-BACKLOG = 2048
-LAST_PORT = 65535
-
-_ANYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - names what such a host means
 
 
 def serve(
@@ -32,65 +21,46 @@ def serve(
     port: int = PORT,
     *,
     who: str = "",
+    workers: int = 1,
+    limits: Limits | None = None,
     on_ready: Callable[[str], None] | None = None,
 ) -> None:
     """Answer on `host` and `port` (0: any free one) until the process is interrupted or terminated.
 
-    `on_ready` gets the URL as soon as requests are answered there; without it, a line on standard error says so.
-    Raises InvalidInputError for a host that is not this machine's, UnavailableError if the port is taken.
+    `who` is written into the history of what is moved over HTTP. Several `workers` are processes of their own, each
+    with its own models; a program that asks for them starts below `if __name__ == "__main__":`, as multiprocessing
+    wants it. `on_ready` gets the URL as soon as requests are answered there, by every worker; without it, a line on
+    standard error says so.
+    Raises InvalidInputError for a host that is not this machine's, a store's URL that is none, or a store in memory for
+    several workers; UnavailableError if the port is taken, or if a worker ends before it answers.
     """
-    application = create_asgi(settings, who=who)
-    with _listen(host, port) as listening:
-        url = f"http://{_ANYWHERE.get(host) or _literal(host)}:{listening.getsockname()[1]}"
-        config = uvicorn.Config(
-            application,
-            ws="none",
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_keep_alive=KEEP_ALIVE,
-            timeout_graceful_shutdown=GRACE,
+    if workers < 1:
+        raise InvalidInputError(f"{workers} workers cannot answer: ask for at least one", workers=workers)
+    store = open_store(settings.store)
+    if workers > 1 and store.url.startswith("memory:"):
+        raise InvalidInputError(
+            f"the store {store.url} is one process's own: serve it with one worker", workers=workers
         )
-        server = _Server(config, lambda: (on_ready or _tell)(url))
-        # Once it has shut down, uvicorn raises the signal again that made it.
-        with contextlib.suppress(KeyboardInterrupt):
-            server.run(sockets=[listening])
+    with listen(host, port, workers) as sockets:
+        url = url_of(host, sockets[0])
+
+        def ready() -> None:
+            (on_ready or _announce)(url)
+
+        if workers > 1:
+            from onnxlet.local.supervisor import Job, supervise
+
+            supervise(Job(settings=settings, who=who, limits=limits or Limits()), sockets, ready)
+        else:
+            from onnxlet.local.dispatcher import create_asgi
+            from onnxlet.local.worker import work
+
+            # Once it has shut down, uvicorn raises the signal again that made it.
+            with contextlib.suppress(KeyboardInterrupt):
+                work(create_asgi(settings, who=who), sockets[0], limits or Limits(), ready)
 
 
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._on_ready = on_ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            self._on_ready()
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    if not 0 <= port <= LAST_PORT:
-        raise InvalidInputError(f"there is no port {port}: they go from 0 (any that is free) to {LAST_PORT}", port=port)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=host == "::")
-    except OSError as error:
-        if error.errno in (errno.EADDRINUSE, errno.EACCES):
-            raise UnavailableError(
-                f"port {port} of {host!r} is not to be had ({os.strerror(error.errno)}): choose another, or 0 for any "
-                "that is free",
-                port=port,
-            ) from error
-        raise InvalidInputError(f"cannot listen on host {host!r}: {error.strerror}", host=host) from error
-
-
-def _literal(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
-def _tell(url: str) -> None:
+def _announce(url: str) -> None:
     sys.stderr.write(
         f"onnxlet answers at {url}: predictions below /v1/models, the registry at /docs (Ctrl-C ends it)\n"
     )

@@ -1,7 +1,7 @@
-"""Workers: threads that make predictions beside the event loop, so that no model holds up the rest.
+"""A pool of threads that make predictions beside the event loop, so that no model holds up the rest.
 
 A queue of their own costs half of what an executor's futures do. Few threads are quickest, for they take turns at the
-interpreter; when all of them are busy with something slow, more come to help, until nothing waits any more.
+interpreter; when all of them are busy with something slow, more are started, until nothing waits any more.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Timed = tuple[Response, float]
 _Job = tuple[Request, "asyncio.Future[Timed]"]
 
 
-class Workers:
+class ThreadPool:
     """Answers requests in threads. All its own bookkeeping happens on the event loop, and so needs no lock."""
 
     def __init__(self, answer: Callable[[Request], Response]) -> None:
@@ -35,19 +35,19 @@ class Workers:
         self._threads = 0
         self._unfinished = 0
         self._finished = 0
-        self._looking = False
+        self._watching = False
 
     async def answer(self, request: Request) -> Timed:
         """What `answer` makes of `request`, and how long that took."""
         loop = asyncio.get_running_loop()
         while self._threads < FEWEST:
-            self._start()
+            self._start_thread()
         answered: asyncio.Future[Timed] = loop.create_future()
         self._queue.put((request, answered))
         self._unfinished += 1
-        if not self._looking:
-            self._looking = True
-            loop.call_later(PATIENCE, self._look, loop, self._finished)
+        if not self._watching:
+            self._watching = True
+            loop.call_later(PATIENCE, self._watch, loop, self._finished)
         try:
             return await answered
         finally:
@@ -58,19 +58,19 @@ class Workers:
         """Let every thread end after what it does now."""
         self._shrink(0)
 
-    def _look(self, loop: asyncio.AbstractEventLoop, finished: int) -> None:
-        """See whether help is needed, until nothing is left to do; `finished` were so at the last look."""
+    def _watch(self, loop: asyncio.AbstractEventLoop, finished: int) -> None:
+        """Start a thread if none got on, until nothing is left to do; `finished` answers were so the last time."""
         if self._finished == finished and not self._queue.empty() and self._threads < MOST:
-            self._start()
-        self._looking = self._unfinished > 0
-        if self._looking:
-            loop.call_later(PATIENCE, self._look, loop, self._finished)
+            self._start_thread()
+        self._watching = self._unfinished > 0
+        if self._watching:
+            loop.call_later(PATIENCE, self._watch, loop, self._finished)
         else:
             self._shrink(FEWEST)
 
-    def _start(self) -> None:
+    def _start_thread(self) -> None:
         # A daemon, because a model that hangs must not keep the process alive.
-        threading.Thread(target=self._work, name="onnxlet-worker", daemon=True).start()
+        threading.Thread(target=self._work, name="onnxlet-prediction", daemon=True).start()
         self._threads += 1
 
     def _shrink(self, count: int) -> None:
