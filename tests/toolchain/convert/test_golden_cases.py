@@ -19,6 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from onnxlet.serving.engine import load_engine
 from onnxlet.serving.golden import check, decode_cases, tolerance_here
 from onnxlet.toolchain.convert import convert
+from onnxlet.toolchain.convert.golden_cases import order_by_information
 from onnxlet.toolchain.prepare import prepare
 from onnxlet.values.manifest import Draft
 
@@ -60,3 +61,18 @@ def test_a_classifier_whose_classes_are_always_tied_has_no_golden_cases(tmp_path
 
     assert draft.golden is None
     assert "golden.json" not in files
+
+
+def test_rows_near_the_boundary_come_first_and_every_class_is_there() -> None:
+    probabilities = np.array([[0.9, 0.1], [0.51, 0.49], [0.2, 0.8], [0.45, 0.55]])
+    label = np.array([0, 0, 1, 1])
+
+    assert order_by_information(label, probabilities) == [1, 0, 2, 3]
+
+
+def test_of_predictions_the_middle_and_the_extremes_come_first() -> None:
+    assert order_by_information(None, np.array([5.0, 1.0, 3.0, 2.0, 4.0]))[:3] == [2, 1, 0]
+
+
+def test_a_classifier_without_probabilities_gets_a_row_of_each_class() -> None:
+    assert order_by_information(np.array(["b", "b", "a"], dtype=object), None)[:2] == [0, 2]

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Literal
 
+import numpy as np
+
 from onnxlet.errors import ExecutionError
 from onnxlet.serving.engine import Engine
-from onnxlet.serving.golden import GoldenCase
+from onnxlet.serving.golden import MOST_CASES, GoldenCase
 from onnxlet.steps import names_of
+from onnxlet.toolchain.convert.synthetic_rows import arbitrary_rows, move_off_integers, synthetic_rows
 from onnxlet.toolchain.convert.trained_model import Rows
 from onnxlet.toolchain.workbench.directory import GOLDEN
 from onnxlet.toolchain.workbench.evaluation import PREDICTION, graph_inputs, renamed
-from onnxlet.toolchain.workbench.stable_cases import (
-    arbitrary_rows,
-    between_whole_numbers,
-    clear_rows,
-    golden_cases,
-    row_cases,
-    synthetic_rows,
-    telling_order,
-)
+from onnxlet.toolchain.workbench.stable_cases import choose_stable_cases, find_clear_rows
 from onnxlet.values.manifest import Golden, Steps, Tabular, Tolerance
 from onnxlet.values.tensors import Tensor, Tensors
 
@@ -58,7 +53,7 @@ def golden_of(
     """
     cases = _cases(engines, steps, columns, tolerance)
     if not cases and source != "data":
-        cases = _cases(engines, steps, between_whole_numbers(columns), tolerance)
+        cases = _cases(engines, steps, move_off_integers(columns), tolerance)
     if not cases:
         return None, ()
     return Golden(path=GOLDEN, source=source, cases=len(cases), tolerance=tolerance), cases
@@ -73,11 +68,36 @@ def _cases(engines: Sequence[Engine], steps: Steps, columns: Tensors, tolerance:
         return ()
     answers = renamed(steps, outputs)
     if steps.targets:
-        clear = clear_rows(outputs, steps, tolerance)
+        clear = find_clear_rows(outputs, steps, tolerance)
         inputs, answers = _chosen(inputs, clear), _chosen(answers, clear)
     rows = range(len(next(iter(inputs.values()))))
     order = _order(steps, answers) or rows
-    return golden_cases(engines, row_cases(inputs, order), tolerance, steps)
+    return choose_stable_cases(engines, single_rows(inputs, order), tolerance, steps)
+
+
+def order_by_information(label: Tensor | None, scores: Tensor | None) -> list[int]:
+    """Rows by what they would tell of a change: the nearest to the boundary, one of each class, then the next nearest.
+
+    `scores` are a classifier's probabilities [N, classes] if it has any, or predictions, of which the middle and the
+    extremes tell.
+    """
+    if label is None:
+        if scores is None:
+            return []
+        by_value = np.argsort(scores.reshape(len(scores), -1)[:, 0], kind="stable")
+        return list(dict.fromkeys([*by_value[[len(by_value) // 2, 0, -1]].tolist(), *by_value.tolist()]))
+    nearest = list(range(len(label)))
+    if scores is not None and scores.shape[1] > 1:
+        ranked = np.sort(scores, axis=1)
+        nearest = np.argsort(ranked[:, -1] - ranked[:, -2], kind="stable").tolist()
+    one_of_each = np.unique(label, return_index=True)[1].tolist()
+    return list(dict.fromkeys(nearest[:1] + one_of_each[: MOST_CASES - 1] + nearest))
+
+
+def single_rows(inputs: Tensors, order: Sequence[int]) -> Iterator[Tensors]:
+    """The rows of graph inputs one by one, in this order."""
+    for index in order:
+        yield {name: tensor[index : index + 1] for name, tensor in inputs.items()}
 
 
 def _chosen(tensors: Tensors, rows: Tensor) -> Tensors:
@@ -87,7 +107,7 @@ def _chosen(tensors: Tensors, rows: Tensor) -> Tensors:
 def _order(steps: Steps, outputs: Tensors) -> list[int]:
     """The most telling row of each target first, then the second of each …"""
     if not steps.targets:
-        return telling_order(None, outputs.get(PREDICTION))
+        return order_by_information(None, outputs.get(PREDICTION))
     names = [names_of(step.target) for step in steps.targets]
-    orders = [telling_order(outputs[each.label], outputs.get(each.probabilities)) for each in names]
+    orders = [order_by_information(outputs[each.label], outputs.get(each.probabilities)) for each in names]
     return list(dict.fromkeys(chain.from_iterable(zip(*orders, strict=True))))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import onnx
 from onnx import helper
@@ -36,7 +35,7 @@ def rename(graph: onnx.GraphProto, old: str, new: str) -> None:
     if free != new:
         rename(graph, new, free)
     for node in graph.node:
-        _redirect(node, {old: new})
+        rename_inputs(node, {old: new})
         node.output[:] = [new if value == old else value for value in node.output]
     for value in (*graph.input, *graph.output, *graph.initializer, *graph.value_info):
         if value.name == old:
@@ -77,80 +76,18 @@ def flatten_output(graph: onnx.GraphProto, name: str) -> None:
     declare_shape(output, [-1])
 
 
-class Joining:
-    """Models with the same inputs, and outputs of different names, as one model; what they share is in it once."""
-
-    def __init__(self, models: Sequence[onnx.ModelProto]) -> None:
-        self._served = {value.name for model in models for value in (*model.graph.input, *model.graph.output)}
-        self._known: dict[bytes, list[str]] = {}
-        self._whole = onnx.ModelProto()
-        self._whole.CopyFrom(models[0])
-        for parts in (self._whole.graph.node, self._whole.graph.initializer, self._whole.graph.output):
-            del parts[:]
-        del self._whole.graph.value_info[:]
-        for index, model in enumerate(models):
-            self._add(model, f"_{index}")
-
-    def model(self) -> onnx.ModelProto:
-        """The one model."""
-        return self._whole
-
-    def _add(self, model: onnx.ModelProto, suffix: str) -> None:
-        whole, names = self._whole.graph, dict[str, str]()
-        for weight in model.graph.initializer:
-            bare = onnx.TensorProto()
-            bare.CopyFrom(weight)
-            bare.ClearField("name")
-            (name,), new = self._shared(bare, [weight.name], suffix)
-            names[weight.name] = bare.name = name
-            if new:
-                whole.initializer.append(bare)
-        for node in model.graph.node:
-            bare_node = onnx.NodeProto()
-            bare_node.CopyFrom(node)
-            _redirect(bare_node, names)
-            for field in ("name", "output"):
-                bare_node.ClearField(field)
-            outputs, new = self._shared(bare_node, list(node.output), suffix)
-            names.update(zip(node.output, outputs, strict=True))
-            if new:
-                bare_node.name = f"{node.name}{suffix}"
-                bare_node.output.extend(outputs)
-                whole.node.append(bare_node)
-        whole.output.extend(model.graph.output)
-        known = {entry.domain for entry in self._whole.opset_import}
-        self._whole.opset_import.extend(entry for entry in model.opset_import if entry.domain not in known)
-
-    def _shared(self, bare: onnx.TensorProto | onnx.NodeProto, names: list[str], suffix: str) -> tuple[list[str], bool]:
-        """What something without a name is called, and whether that is new."""
-        if not self._served.isdisjoint(names):
-            return [name if name in self._served else self._free(name, suffix) for name in names], True
-        key = hashlib.sha256(bare.SerializeToString(deterministic=True)).digest()
-        if key in self._known:
-            return self._known[key], False
-        self._known[key] = [self._free(name, suffix) for name in names]
-        return self._known[key], True
-
-    def _free(self, name: str, suffix: str) -> str:
-        """The name with a suffix that no other model's names have; none stays none."""
-        name = f"{name}{suffix}" if name else name
-        while name in self._served:
-            name += "_"
-        return name
-
-
 def opsets(model: onnx.ModelProto) -> dict[str, int]:
     """The operator sets that the model imports, by domain; the default one is `ai.onnx`."""
     return {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
 
 
-def _redirect(node: onnx.NodeProto, names: Mapping[str, str]) -> None:
-    """Let the node, and the graphs within it, read values by their new names."""
+def rename_inputs(node: onnx.NodeProto, names: Mapping[str, str]) -> None:
+    """Rename what the node, and the graphs within it, read: `names` are new names by old ones."""
     node.input[:] = [names.get(name, name) for name in node.input]
     for attribute in node.attribute:
         for graph in (attribute.g, *attribute.graphs):
             for inner in graph.node:
-                _redirect(inner, names)
+                rename_inputs(inner, names)
             for value in graph.output:
                 value.name = names.get(value.name, value.name)
 

@@ -19,7 +19,7 @@ from onnxlet.toolchain.export import saved_model
 from onnxlet.toolchain.workbench.comparison import Comparison, compare, untie
 from onnxlet.toolchain.workbench.directory import MODEL
 from onnxlet.toolchain.workbench.progress import Progress
-from onnxlet.toolchain.workbench.stable_cases import draw_inputs, random_inputs
+from onnxlet.toolchain.workbench.random_inputs import draw_inputs, random_inputs
 from onnxlet.values.manifest import Manifest, Tolerance
 from onnxlet.values.signature import Signature, TensorSpec
 from onnxlet.values.tensors import DATATYPES, Tensor, Tensors

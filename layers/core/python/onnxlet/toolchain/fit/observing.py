@@ -116,7 +116,7 @@ def _examples(engine: OnnxEngine, cases: tuple[GoldenCase, ...], remarks: list[s
     """Inputs to time: the golden ones, else random ones, else none, and why."""
     if cases:
         return [case.inputs for case in cases]
-    from onnxlet.toolchain.workbench.stable_cases import random_inputs
+    from onnxlet.toolchain.workbench.random_inputs import random_inputs
 
     try:
         inputs = random_inputs(engine, seed=0)

@@ -14,9 +14,9 @@ from onnxlet.serving.engine import Engine
 from onnxlet.serving.golden import GoldenCase
 from onnxlet.toolchain.workbench.evaluation import answers_to, renamed
 from onnxlet.toolchain.workbench.evaluation_data import read_evaluation_data
+from onnxlet.toolchain.workbench.random_inputs import random_inputs
 from onnxlet.toolchain.workbench.reference import SOURCE
 from onnxlet.toolchain.workbench.slices import Slicing
-from onnxlet.toolchain.workbench.stable_cases import random_inputs
 from onnxlet.toolchain.workbench.table import Targets
 from onnxlet.values.manifest import Draft, Steps
 from onnxlet.values.tensors import Tensor, Tensors

@@ -34,7 +34,7 @@ from onnxlet.toolchain.workbench.evaluation import measure
 from onnxlet.toolchain.workbench.evaluation_data import opened
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.reference import carry_reference
-from onnxlet.toolchain.workbench.stable_cases import golden_cases
+from onnxlet.toolchain.workbench.stable_cases import choose_stable_cases
 from onnxlet.toolchain.workbench.table import Targets, quoted
 from onnxlet.values.contract import Bounds
 from onnxlet.values.manifest import Draft, Evaluation, Tolerance
@@ -190,7 +190,7 @@ class Optimizing:
         absolute = max(golden.tolerance.absolute, float(f"{moved:.1g}"))
         tolerance = msgspec.structs.replace(golden.tolerance, absolute=absolute)
         engines = (opened(path), opened(path, threads=2))
-        cases = golden_cases(engines, (case.inputs for case in self._cases), tolerance, draft.steps)
+        cases = choose_stable_cases(engines, (case.inputs for case in self._cases), tolerance, draft.steps)
         if not cases:
             self._say("there will be no golden cases, as quantization moves answers by as much as labels hang on")
         kept = msgspec.structs.replace(golden, cases=len(cases), tolerance=tolerance) if cases else None

@@ -17,8 +17,9 @@ from onnxlet.errors import ExecutionError, GoldenMismatchError, InvalidInputErro
 from onnxlet.serving.engine import OnnxEngine, load_engine
 from onnxlet.serving.golden import MOST_CASES, MOST_SECONDS, GoldenCase, check, decode_cases, encode_cases
 from onnxlet.toolchain.workbench.offline import declare_outputs, save_optimized
+from onnxlet.toolchain.workbench.random_inputs import random_inputs
 from onnxlet.toolchain.workbench.shapes import observed_outputs
-from onnxlet.toolchain.workbench.stable_cases import golden_cases, random_inputs, rounding_share
+from onnxlet.toolchain.workbench.stable_cases import choose_stable_cases, measure_rounding
 from onnxlet.values.canonical import canonical
 from onnxlet.values.manifest import Steps, Tolerance
 from onnxlet.values.signature import Signature
@@ -68,7 +69,7 @@ def try_out(folder: Path, request: Request) -> Report:
     """
     plain, plain_abreast = _load_twice(Path(request.model), request)
     inputs, detail = _inputs(plain, request)
-    steady = golden_cases((plain, plain_abreast), inputs, request.tolerance, request.steps)
+    steady = choose_stable_cases((plain, plain_abreast), inputs, request.tolerance, request.steps)
     if inputs and not steady:
         detail = "its answers change from run to run, with the number of threads, or by rounding errors"
     declared = plain.signature
@@ -94,7 +95,7 @@ def try_out(folder: Path, request: Request) -> Report:
         source=declared,
         graph=engine.signature,
         cases=len(cases),
-        rounding=rounding_share((engine, abreast), cases, request.tolerance),
+        rounding=measure_rounding((engine, abreast), cases, request.tolerance),
         optimized=optimize,
         detail=detail,
     )

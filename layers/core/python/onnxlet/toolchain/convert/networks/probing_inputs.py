@@ -10,8 +10,9 @@ import numpy as np
 
 from onnxlet.errors import InvalidInputError
 from onnxlet.toolchain.convert.trained_model import Rows
+from onnxlet.toolchain.workbench.random_inputs import draw_tensor
 from onnxlet.values.signature import TensorSpec
-from onnxlet.values.tensors import VARIABLE, Tensor, Tensors
+from onnxlet.values.tensors import VARIABLE, Tensors
 
 if TYPE_CHECKING:
     from onnxlet.toolchain.convert.networks.tensor_model import Network
@@ -68,16 +69,7 @@ def sizes_of(specs: tuple[TensorSpec, ...], rows: int, size: int, skew: int = 0)
 def plain_random(specs: Mapping[str, TensorSpec], shapes: Mapping[str, tuple[int, ...]], *, seed: int) -> Tensors:
     """Random tensors of the inputs' datatypes, of which nothing more is known."""
     random = np.random.default_rng(seed)
-    return {name: _drawn(specs[name], shape, random) for name, shape in shapes.items()}
-
-
-def _drawn(spec: TensorSpec, shape: tuple[int, ...], random: np.random.Generator) -> Tensor:
-    if spec.type.kind == "f":
-        return random.standard_normal(shape).astype(spec.type.numpy)
-    whole = random.integers(0, INTEGERS, shape)
-    if spec.type.kind == "s":
-        return np.array([f"text {value}" for value in whole.ravel()], dtype=object).reshape(shape)
-    return whole.astype(spec.type.numpy)
+    return {name: draw_tensor(specs[name], shape, INTEGERS, random) for name, shape in shapes.items()}
 
 
 def _of_another_size(

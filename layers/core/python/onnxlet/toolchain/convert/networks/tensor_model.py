@@ -15,11 +15,11 @@ from onnxlet.steps import columns_to_inputs
 from onnxlet.toolchain.convert import graph_edits
 from onnxlet.toolchain.convert.networks.class_scores import Scores, find_scores
 from onnxlet.toolchain.convert.networks.probing_inputs import BATCHES, other_sizes, random_rows
+from onnxlet.toolchain.convert.synthetic_rows import synthetic_tensors
 from onnxlet.toolchain.convert.trained_model import Export, Rows, matrix
 from onnxlet.toolchain.workbench.arrays import Arrays
 from onnxlet.toolchain.workbench.evaluation import in_batches, renamed
 from onnxlet.toolchain.workbench.progress import Progress
-from onnxlet.toolchain.workbench.stable_cases import synthetic_tensors
 from onnxlet.toolchain.workbench.table import Table, quoted
 from onnxlet.values.manifest import Steps, Tabular
 from onnxlet.values.signature import Signature, TensorSpec

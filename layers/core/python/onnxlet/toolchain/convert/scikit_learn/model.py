@@ -15,6 +15,7 @@ from onnxlet.toolchain.convert import graph_edits
 from onnxlet.toolchain.convert.scikit_learn.columns import Layout, layout_of, typical_rows
 from onnxlet.toolchain.convert.scikit_learn.estimator_files import load_estimator
 from onnxlet.toolchain.convert.scikit_learn.exporter import SINGLE_INPUT, cast_before_last, hushed, to_onnx
+from onnxlet.toolchain.convert.scikit_learn.merging import merge_models
 from onnxlet.toolchain.convert.scikit_learn.missing_texts import marked, marks_of
 from onnxlet.toolchain.convert.scikit_learn.multi_output import separated
 from onnxlet.toolchain.convert.trained_model import Export, Rows, matrix
@@ -146,7 +147,7 @@ class Estimator:
         )
         if not self.classes:
             self._finish_regressor(models[0].graph, self.answers(rows.take(np.arange(1)))["prediction"].shape)
-        model = models[0] if len(models) == 1 else graph_edits.Joining(models).model()
+        model = models[0] if len(models) == 1 else merge_models(models)
         tabular = Tabular(
             columns=tuple(rows.column(name, datatypes[name]) for name in layout.names),
             input=None if layout.columned else SINGLE_INPUT,

@@ -15,7 +15,8 @@ from onnxlet.toolchain.convert.scikit_learn.category_encoders import lit, number
 from onnxlet.toolchain.convert.scikit_learn.knn_imputer import neighbourly, repair_neighbours_shape
 from onnxlet.toolchain.convert.scikit_learn.missing_texts import categorized
 from onnxlet.toolchain.convert.scikit_learn.nodes import Converter
-from onnxlet.toolchain.convert.scikit_learn.simple_imputer import filled, repair_imputer_shape, repair_trees
+from onnxlet.toolchain.convert.scikit_learn.simple_imputer import filled, repair_imputer_shape
+from onnxlet.toolchain.convert.scikit_learn.trees import repair_trees
 
 _GRADIENT_BOOSTING = ("SklearnHistGradientBoostingClassifier", "SklearnHistGradientBoostingRegressor")
 _NUMBERS = {"nodes_values", "nodes_hitrates", "target_weights", "class_weights", "base_values"}
