@@ -9,11 +9,11 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 import trained
-from onnxlet.toolchain.workbench.tensorflow import hushed, load_tensorflow
+from onnxlet.toolchain.workbench.tensorflow import load_tensorflow, silence_tensorflow
 
 tf = load_tensorflow()
 
-with hushed():
+with silence_tensorflow():
     import keras
 
 __all__ = ["digits", "digits_network", "keras", "saved", "tf", "two_inputs"]
@@ -40,7 +40,7 @@ def digits_network() -> Any:
         ]
     )
     images, target = digits()
-    with hushed():
+    with silence_tensorflow():
         network.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
         network.fit(images, target, batch_size=256, epochs=ROUNDS, verbose=0)
     return network
@@ -60,7 +60,7 @@ def two_inputs() -> Any:
 
 def saved(network: Any, path: Path) -> Path:
     """The network in a `.keras` file, or, where the path has no ending, in a SavedModel directory."""
-    with hushed():
+    with silence_tensorflow():
         if path.suffix:
             network.save(path)
         else:

@@ -34,7 +34,7 @@ from onnxlet.toolchain.convert import convert
 from onnxlet.toolchain.export import export_saved_model
 from onnxlet.toolchain.optimize.weight_only import pack
 from onnxlet.toolchain.prepare import prepare
-from onnxlet.toolchain.workbench.tensorflow import hushed
+from onnxlet.toolchain.workbench.tensorflow import silence_tensorflow
 from onnxlet.values.manifest import Manifest, Tolerance
 
 pytestmark = pytest.mark.tensorflow
@@ -194,7 +194,7 @@ def test_a_version_in_8_bits_answers_with_its_own_roundings(tmp_path: Path, publ
         helper.make_node("MatMul", ["b", "second"], ["y"], name="y"),
     ]
     graph_of(tmp_path / "float.onnx", nodes, {"x": [None, 16]}, {"y": [None, 16]}, weights)
-    with hushed():
+    with silence_tensorflow():
         quantize_dynamic(tmp_path / "float.onnx", tmp_path / "int8.onnx", weight_type=QuantType.QUInt8)
 
     place = exported(published(tmp_path / "int8.onnx"), tmp_path)

@@ -20,7 +20,7 @@ from onnxlet.errors import ConversionError, InvalidInputError, TrustRequiredErro
 from onnxlet.serving.engine import load_engine
 from onnxlet.toolchain.convert import convert
 from onnxlet.toolchain.workbench.directory import MODEL
-from onnxlet.toolchain.workbench.tensorflow import hushed
+from onnxlet.toolchain.workbench.tensorflow import silence_tensorflow
 from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import Tensors
 
@@ -70,7 +70,7 @@ def test_inputs_and_outputs_keep_their_names_and_any_number_of_rows(tmp_path: Pa
             "image": random.normal(size=(rows, 6, 6, 1)).astype(np.float32),
             "lab values": random.normal(size=(rows, 4)).astype(np.float32),
         }
-        with hushed():
+        with silence_tensorflow():
             expected = {name: np.asarray(tensor) for name, tensor in network(inputs).items()}
         got = answers(tmp_path / "out", inputs)
         assert all(np.allclose(got[name], tensor, atol=1e-6) for name, tensor in expected.items())
@@ -123,7 +123,7 @@ def test_sequences_of_any_length_stay_so(tmp_path: Path) -> None:
         convert(path, tmp_path / "other", outputs=["liking", "dislike"])
     for length in (2, 9):
         tokens = np.random.default_rng(0).integers(0, 10, (3, length)).astype(np.int32)
-        with hushed():
+        with silence_tensorflow():
             expected = np.asarray(network(tokens))
         assert np.allclose(answers(tmp_path / "out", {"tokens": tokens})["liking"], expected, atol=1e-6)
 
@@ -145,7 +145,7 @@ def test_a_class_of_ones_own_is_named_with_a_way_out(tmp_path: Path) -> None:
             return x * 2
 
     network = Doubling()
-    with hushed():
+    with silence_tensorflow():
         network(np.ones((1, 4), np.float32))
 
     with pytest.raises(ConversionError, match=r"'Doubling'.*model\.export\(directory\)"):

@@ -17,7 +17,7 @@ from onnxlet.errors import ConversionError, InvalidInputError, TrustRequiredErro
 from onnxlet.serving.engine import load_engine
 from onnxlet.toolchain.convert import convert
 from onnxlet.toolchain.workbench.directory import MODEL
-from onnxlet.toolchain.workbench.tensorflow import hushed
+from onnxlet.toolchain.workbench.tensorflow import silence_tensorflow
 from onnxlet.values.signature import TensorSpec
 
 pytestmark = pytest.mark.tensorflow
@@ -32,7 +32,7 @@ def module(path: Path, **functions: Any) -> Path:
         name: tf.function(lambda x, function=function: function(x, holder.scale)).get_concrete_function(x=ROW)
         for name, function in functions.items()
     }
-    with hushed():
+    with silence_tensorflow():
         tf.saved_model.save(holder, str(path), signatures=signatures)
     return path
 
@@ -116,7 +116,7 @@ def test_texts_that_only_pass_through_are_served(tmp_path: Path) -> None:
     function = tf.function(lambda name, x: {"name": tf.identity(name), "twice": x * 2}).get_concrete_function(
         name=tf.TensorSpec([None], tf.string), x=tf.TensorSpec([None], tf.float32)
     )
-    with hushed():
+    with silence_tensorflow():
         tf.saved_model.save(holder, str(tmp_path / "model"), signatures=function)
 
     draft = convert(tmp_path / "model", tmp_path / "out")
@@ -129,7 +129,7 @@ def test_work_on_texts_names_the_operator(tmp_path: Path) -> None:
     function = tf.function(lambda text: {"bytes": tf.strings.length(text)}).get_concrete_function(
         text=tf.TensorSpec([None], tf.string)
     )
-    with hushed():
+    with silence_tensorflow():
         tf.saved_model.save(holder, str(tmp_path / "model"), signatures=function)
     with pytest.raises(ConversionError, match="'StringLength'"):
         convert(tmp_path / "model", tmp_path / "out")

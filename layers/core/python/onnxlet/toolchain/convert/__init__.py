@@ -1,7 +1,14 @@
-"""Convert trained models to ONNX: one file per framework, one use case over them.
+"""Convert trained models to ONNX.
 
-`FRAMEWORKS` says which module of this package reads which file of yours, by what the file begins with rather than by
-what it is called. What comes out is a converted directory, which `optimize` makes smaller and `publish` takes.
+FRAMEWORKS      which module reads which source: by the first bytes of a file rather than by its name
+conversion      one conversion: reads the model, proves the graph, writes a converted directory
+export_search   the ways to write the graph, tried until one answers as the model does
+golden_cases    rows whose answers travel with the version; synthetic_rows makes them without anybody's data
+trained_model   what every framework's module gives: a model that predicts, and exports itself
+options         what the caller says of a model beyond its file
+tabular         what models of a table of features share; networks, what models of tensors share
+scikit_learn, boosting, libsvm, torch, huggingface, tensorflow, onnx_file   the frameworks
+graph_edits     renaming and dropping values of an ONNX graph
 """
 
 from __future__ import annotations
@@ -13,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from onnxlet.errors import ConversionError, InvalidInputError
-from onnxlet.toolchain.convert.options import Wishes
+from onnxlet.toolchain.convert.options import SourceOptions
 from onnxlet.toolchain.workbench.progress import Progress, silent
 from onnxlet.values.manifest import Draft, Tolerance
 from onnxlet.values.signature import TensorSpec
@@ -21,23 +28,23 @@ from onnxlet.values.signature import TensorSpec
 if TYPE_CHECKING:
     from onnxlet.toolchain.convert.trained_model import TrainedModel
 
-OPENING = 128
-"""So many bytes of a file tell what it is."""
+MAGIC_BYTES = 128
+"""How many bytes of a file are read to tell what it is."""
 
 
 class Framework(NamedTuple):
-    """A module of this package, with `open_model(path, *, trust, say) -> TrainedModel`, and what it reads."""
+    """A module of this package with `open_model(path, *, trust, progress) -> TrainedModel`, and what it reads."""
 
     module: str
     suffixes: tuple[str, ...] = ()
-    opening: bytes | None = None
-    """A pattern that such files, and no others, begin with."""
-    holds: tuple[str, ...] = ()
-    """A directory with a file of one of these names is one."""
-    named: str | None = None
-    """A pattern of sources that are no files."""
-    wishes: tuple[str, ...] = ()
-    """Fields of Wishes that its open_model, then with `wishes` as a further argument, can heed."""
+    magic: bytes | None = None
+    """A pattern that such files begin with, and no others."""
+    contains: tuple[str, ...] = ()
+    """Files by one of which a directory is known."""
+    source_pattern: str | None = None
+    """A pattern of sources that are no files, such as `package.module:factory`."""
+    options: tuple[str, ...] = ()
+    """Fields of SourceOptions that it can use; its open_model then takes `options` as well."""
 
 
 FRAMEWORKS: tuple[Framework, ...] = (
@@ -50,13 +57,13 @@ FRAMEWORKS: tuple[Framework, ...] = (
     Framework(
         "torch.model",
         (".pt2", ".pt", ".pth"),
-        named=r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*",
-        wishes=("labels", "weights", "inputs", "outputs"),
+        source_pattern=r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*",
+        options=("labels", "weights", "inputs", "outputs"),
     ),
-    Framework("huggingface.model", holds=("config.json", "modules.json"), wishes=("labels",)),
-    Framework("tensorflow.keras_file", (".keras",), wishes=("labels", "outputs")),
-    Framework("tensorflow.saved_model", holds=("saved_model.pb",), wishes=("labels", "outputs", "signature")),
-    Framework("onnx_file", (".onnx",), wishes=("labels",)),
+    Framework("huggingface.model", contains=("config.json", "modules.json"), options=("labels",)),
+    Framework("tensorflow.keras_file", (".keras",), options=("labels", "outputs")),
+    Framework("tensorflow.saved_model", contains=("saved_model.pb",), options=("labels", "outputs", "signature")),
+    Framework("onnx_file", (".onnx",), options=("labels",)),
 )
 
 
@@ -91,39 +98,41 @@ def convert(
     from onnxlet.toolchain.convert.conversion import Conversion
     from onnxlet.toolchain.workbench.table import targets_of
 
-    say = on_progress or silent
+    progress = on_progress or silent
     if golden_from == "data" and data is None:
         raise InvalidInputError("golden cases from the data need --data")
     if target and data is None:
         raise InvalidInputError("a target column needs --data")
-    say(f"reading {source.name}")
-    named = _labels_of(labels)
-    wishes = Wishes(named[0] if len(named) == 1 else (), weights, tuple(inputs), tuple(outputs), signature)
+    progress(f"reading {source.name}")
+    label_names = _labels_by_target(labels)
+    options = SourceOptions(
+        label_names[0] if len(label_names) == 1 else (), weights, tuple(inputs), tuple(outputs), signature
+    )
     conversion = Conversion(
-        model=_open(source, wishes, trust=trust, say=say),
+        model=_open_model(source, options, trust=trust, progress=progress),
         source=source,
         origin=weights or source,
-        labels=named,
+        labels=label_names,
         targets=targets_of(target),
         tolerance=tolerance or Tolerance(),
         training_commit=training_commit,
-        say=say,
+        progress=progress,
     )
     return conversion.write(output, data=data, golden_from=golden_from)
 
 
-def _open(source: Path, wishes: Wishes, *, trust: bool, say: Progress) -> TrainedModel:
+def _open_model(source: Path, options: SourceOptions, *, trust: bool, progress: Progress) -> TrainedModel:
     framework = _framework_of(source)
-    deaf = sorted(wishes.made() - {*framework.wishes, "labels"})
-    if deaf:
-        raise InvalidInputError(f"{', '.join(deaf)} cannot be chosen for {source.name!r}: leave the option out")
-    heard = {"wishes": wishes} if framework.wishes else {}
+    unsupported = sorted(options.given_fields() - {*framework.options, "labels"})
+    if unsupported:
+        raise InvalidInputError(f"{', '.join(unsupported)} cannot be chosen for {source.name!r}: leave the option out")
+    arguments = {"options": options} if framework.options else {}
     module = import_module(f"onnxlet.toolchain.convert.{framework.module}")
-    model: TrainedModel = module.open_model(source, trust=trust, say=say, **heard)
+    model: TrainedModel = module.open_model(source, trust=trust, progress=progress, **arguments)
     return model
 
 
-def _labels_of(labels: Sequence[str] | Sequence[Sequence[str]] | None) -> tuple[tuple[str, ...], ...]:
+def _labels_by_target(labels: Sequence[str] | Sequence[Sequence[str]] | None) -> tuple[tuple[str, ...], ...]:
     """Names of classes, target by target."""
     texts = tuple(label for label in labels or () if isinstance(label, str))
     return (texts,) if texts else tuple(tuple(names) for names in labels or ())
@@ -133,31 +142,31 @@ def _framework_of(source: Path) -> Framework:
     """What reads this source. Raises InvalidInputError where there is none, ConversionError for a strange one."""
     if not source.exists():
         for framework in FRAMEWORKS:
-            if framework.named is not None and re.fullmatch(framework.named, str(source)):
+            if framework.source_pattern is not None and re.fullmatch(framework.source_pattern, str(source)):
                 return framework
         raise InvalidInputError(f"there is no file {str(source)!r}", path=str(source))
     if source.is_dir():
         for framework in FRAMEWORKS:
-            if any((source / name).is_file() for name in framework.holds):
+            if any((source / name).is_file() for name in framework.contains):
                 return framework
-    return _by_opening(source) or _by_suffix(source)
+    return _framework_by_magic(source) or _framework_by_suffix(source)
 
 
-def _by_opening(source: Path) -> Framework | None:
+def _framework_by_magic(source: Path) -> Framework | None:
     if not source.is_file():
         return None
     with source.open("rb") as file:
-        opening = file.read(OPENING)
-    found = (f for f in FRAMEWORKS if f.opening is not None and re.match(f.opening, opening, re.DOTALL))
-    return next(found, None)
+        magic = file.read(MAGIC_BYTES)
+    matching = (f for f in FRAMEWORKS if f.magic is not None and re.match(f.magic, magic, re.DOTALL))
+    return next(matching, None)
 
 
-def _by_suffix(source: Path) -> Framework:
+def _framework_by_suffix(source: Path) -> Framework:
     for framework in FRAMEWORKS:
         if source.suffix in framework.suffixes:
             return framework
     suffixes = ", ".join(suffix for framework in FRAMEWORKS for suffix in framework.suffixes)
-    held = ", ".join(name for framework in FRAMEWORKS for name in framework.holds)
+    held = ", ".join(name for framework in FRAMEWORKS for name in framework.contains)
     raise ConversionError(
         f"{source.name!r} is of no kind that can be converted: files end in {suffixes}, directories hold {held}"
     )

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 from onnxlet.errors import InvalidInputError
-from onnxlet.toolchain.convert.export_search import Faithful, Search
-from onnxlet.toolchain.convert.golden_cases import golden_of, golden_rows
-from onnxlet.toolchain.convert.trained_model import Rows, TakesTensors, TrainedModel
+from onnxlet.toolchain.convert.export_search import ExportSearch, VerifiedExport
+from onnxlet.toolchain.convert.golden_cases import choose_golden_rows, make_golden_cases
+from onnxlet.toolchain.convert.trained_model import ModelRows, TakesTensors, TrainedModel
 from onnxlet.toolchain.workbench.arrays import Arrays, read_data
 from onnxlet.toolchain.workbench.directory import MODEL, new_directory, source_digest, told_of_disks, write_draft
 from onnxlet.toolchain.workbench.evaluation import measure, served_signature
@@ -37,38 +37,38 @@ class Conversion:
     targets: tuple[str, ...]
     tolerance: Tolerance
     training_commit: str | None
-    say: Progress
+    progress: Progress
 
     def write(self, output: Path, *, data: Path | None, golden_from: Literal["synthetic", "data"]) -> Draft:
         """Convert and write. Raises ConversionError, InvalidInputError, MissingExtraError, UnavailableError."""
         table = read_data(data) if data else None
-        rows = self._rows(table)
-        labels = self._named()
+        rows = self._read_rows(table)
+        labels = self._class_labels()
         truth = truth_of(table, self.targets, list(zip(self.model.classes, labels, strict=True))) if table else None
-        expected = self.model.answers(rows)
-        search = Search(self.model, rows, expected, labels, self.tolerance, self.say, truth)
+        expected = self.model.predict(rows)
+        search = ExportSearch(self.model, rows, expected, labels, self.tolerance, self.progress, truth)
         with told_of_disks(output), new_directory(output) as directory:
-            faithful = search.faithful(directory / MODEL)
-            self.say("making golden cases")
-            export = faithful.export
-            columns, source = golden_rows(rows, export.tabular, golden_from)
-            engines = (faithful.engine, opened(directory / MODEL, threads=2))
-            golden, cases = golden_of(engines, export.steps, columns, source=source, tolerance=self.tolerance)
+            verified = search.find_best(directory / MODEL)
+            self.progress("making golden cases")
+            export = verified.export
+            columns, source = choose_golden_rows(rows, export.tabular, golden_from)
+            engines = (verified.engine, opened(directory / MODEL, threads=2))
+            golden, cases = make_golden_cases(engines, export.steps, columns, source=source, tolerance=self.tolerance)
             if golden is None:
-                self.say(
+                self.progress(
                     "there will be no golden cases: answers change, or are refused, with the last digits of numbers"
                 )
-            draft = self._draft(faithful, golden, self._evaluations(faithful, truth, expected))
+            draft = self._make_draft(verified, golden, self._evaluate(verified, truth, expected))
             for engine in engines:
                 engine.close()
             write_draft(directory, draft, cases)
             if data:
-                write_reference(directory, _reference(data, faithful, rows, expected))
+                write_reference(directory, _make_reference(data, verified, rows, expected))
             for name, contents in export.assets.items():
                 (directory / name).write_bytes(contents)
         return draft
 
-    def _rows(self, data: Table | Arrays | None) -> Rows:
+    def _read_rows(self, data: Table | Arrays | None) -> ModelRows:
         if not isinstance(data, Arrays):
             return self.model.rows(data, self.targets, seed=SEED)
         if not isinstance(self.model, TakesTensors):
@@ -77,7 +77,7 @@ class Conversion:
             )
         return self.model.samples(data, self.targets, seed=SEED)
 
-    def _named(self) -> list[tuple[str, ...]]:
+    def _class_labels(self) -> list[tuple[str, ...]]:
         """The names of each target's classes, as they are given, or as the model brings them."""
         classes = self.model.classes
         if self.labels and not classes:
@@ -93,17 +93,19 @@ class Conversion:
             return list(self.labels) or [()] * len(classes)
         return [self.model.labels] * len(classes)
 
-    def _evaluations(self, faithful: Faithful, truth: Tensor | None, expected: Tensors) -> tuple[Evaluation, ...]:
-        steps, rows = faithful.export.steps, faithful.comparison.rows
+    def _evaluate(self, verified: VerifiedExport, truth: Tensor | None, expected: Tensors) -> tuple[Evaluation, ...]:
+        steps, rows = verified.export.steps, verified.comparison.rows
         source = measure(truth, expected, steps)
-        onnx = measure(truth, faithful.answers, steps)
+        onnx = measure(truth, verified.answers, steps)
         return (
             *([Evaluation("source", rows, source)] if source else []),
-            Evaluation("onnx", rows, {**onnx, **faithful.comparison.metrics()}),
+            Evaluation("onnx", rows, {**onnx, **verified.comparison.metrics()}),
         )
 
-    def _draft(self, faithful: Faithful, golden: Golden | None, evaluations: tuple[Evaluation, ...]) -> Draft:
-        export, graph = faithful.export, faithful.engine.signature
+    def _make_draft(
+        self, verified: VerifiedExport, golden: Golden | None, evaluations: tuple[Evaluation, ...]
+    ) -> Draft:
+        export, graph = verified.export, verified.engine.signature
         classification = export.steps.classification
         return Draft(
             graph=graph,
@@ -135,8 +137,8 @@ def _check_labels(labels: tuple[str, ...], classes: tuple[int | str, ...]) -> No
         )
 
 
-def _reference(data: Path, faithful: Faithful, rows: Rows, expected: Tensors) -> Reference:
+def _make_reference(data: Path, verified: VerifiedExport, rows: ModelRows, expected: Tensors) -> Reference:
     """What was answered to the data, to compare with later."""
-    answers = {name: faithful.answers[name] for name in expected}
-    inputs = rows.columns if faithful.export.tabular is None else {}
+    answers = {name: verified.answers[name] for name in expected}
+    inputs = rows.columns if verified.export.tabular is None else {}
     return Reference(source_digest(data) or "", {SOURCE: expected, ONNX: answers}, inputs)

@@ -9,7 +9,7 @@ from pathlib import Path
 from onnxlet.errors import ConversionError, ExecutionError, InvalidInputError, RejectedModelError
 from onnxlet.serving.engine import OnnxEngine
 from onnxlet.steps import names_of
-from onnxlet.toolchain.convert.trained_model import Export, Rows, TrainedModel
+from onnxlet.toolchain.convert.trained_model import Export, ModelRows, TrainedModel
 from onnxlet.toolchain.verify.contract import judge
 from onnxlet.toolchain.verify.findings import scaled_distances
 from onnxlet.toolchain.workbench.comparison import Comparison, compare, untie
@@ -20,12 +20,12 @@ from onnxlet.toolchain.workbench.task import task_of
 from onnxlet.values.manifest import Steps, Tolerance
 from onnxlet.values.tensors import Tensor, Tensors
 
-NEAR = 1e-5
+CLOSE = 1e-5
 """Of the answers' scale: single precision that is farther off gives way to double precision that is not."""
 
 
 @dataclass(frozen=True)
-class Faithful:
+class VerifiedExport:
     """An export whose answers are the model's own."""
 
     export: Export
@@ -38,14 +38,14 @@ class Faithful:
     """In what the accuracy contract would not hold, where the truth is known: saturated probabilities lose order."""
 
     @property
-    def near(self) -> bool:
+    def is_close(self) -> bool:
         """Whether nothing nearer need be sought."""
-        return self.distance <= NEAR and not self.breaches
+        return self.distance <= CLOSE and not self.breaches
 
-    def or_better(self, other: Faithful) -> Faithful:
+    def keep_better(self, other: VerifiedExport) -> VerifiedExport:
         """This one, unless only the other keeps the contract; the one that is left is closed."""
-        best, left = (other, self) if self.breaches and not other.breaches else (self, other)
-        left.engine.close()
+        best, rejected = (other, self) if self.breaches and not other.breaches else (self, other)
+        rejected.engine.close()
         return best
 
     def __str__(self) -> str:
@@ -54,71 +54,77 @@ class Faithful:
 
 
 @dataclass(frozen=True)
-class Search:
+class ExportSearch:
     """A model, what it answers to rows, and how near a graph must come."""
 
     model: TrainedModel
-    rows: Rows
+    rows: ModelRows
     expected: Tensors
     labels: Sequence[tuple[str, ...]]
     tolerance: Tolerance
-    say: Progress
+    progress: Progress
     truth: Tensor | None = None
 
-    def faithful(self, path: Path) -> Faithful:
+    def find_best(self, path: Path) -> VerifiedExport:
         """The first way that is near to the model, else the first within the tolerance, rather one that keeps the
         accuracy contract; its graph is in `path`.
 
         Raises ConversionError with what was measured if there is none.
         """
-        found: list[str] = []
+        failures: list[str] = []
         advice = ""
-        first: Faithful | None = None
-        others = [(other, self.model.answers(other)) for other in self.rows.others]
-        for export in self._exports(found):
+        best: VerifiedExport | None = None
+        other_rows = [(other, self.model.predict(other)) for other in self.rows.variations]
+        for export in self._exports(failures):
             advice = export.advice
-            self.say(
+            self.progress(
                 f"comparing the graph in {export.way} with the {self.model.framework} model on {self.rows.count} rows"
             )
-            tried = self._tried(path, export, others, found)
-            if tried is None:
+            candidate = self._try(path, export, other_rows, failures)
+            if candidate is None:
                 continue
-            if tried.near:
-                if first is not None:
-                    first.engine.close()
-                    self.say(f"taking {export.way}: {first}")
-                return tried
-            found.append(str(tried))
-            first = tried if first is None else first.or_better(tried)
-        if first is None:
+            if candidate.is_close:
+                if best is not None:
+                    best.engine.close()
+                    self.progress(f"taking {export.way}: {best}")
+                return candidate
+            failures.append(str(candidate))
+            best = candidate if best is None else best.keep_better(candidate)
+        if best is None:
             raise ConversionError(
-                f"the graph does not answer as the model does on {self.rows.count} rows: {'; '.join(found)}; {advice}"
+                f"the graph does not answer as the model does on {self.rows.count} rows: "
+                f"{'; '.join(failures)}; {advice}"
             )
-        if first.breaches:
-            self.say(f"no other way to write the graph is better: {first}")
-        path.write_bytes(first.export.graph)
-        return first
+        if best.breaches:
+            self.progress(f"no other way to write the graph is better: {best}")
+        path.write_bytes(best.export.graph)
+        return best
 
-    def _tried(
-        self, path: Path, export: Export, others: list[tuple[Rows, Tensors]], found: list[str]
-    ) -> Faithful | None:
+    def _try(
+        self, path: Path, export: Export, other_rows: list[tuple[ModelRows, Tensors]], failures: list[str]
+    ) -> VerifiedExport | None:
         """The export if it answers within the tolerance; else what is wrong with it is `found`."""
         path.write_bytes(export.graph)
         try:
             engine = opened(path)
             answers = graph_answers(engine, export.steps, self.rows.served(export.tabular))
-            comparison = self._compared(export.steps, self.expected, answers)
-            worst = comparison if not comparison.within else self._elsewhere(engine, export, others)
+            comparison = self._compare(export.steps, self.expected, answers)
+            difference = comparison if not comparison.within else self._first_difference(engine, export, other_rows)
         except (RejectedModelError, ExecutionError, InvalidInputError) as error:
-            found.append(f"in {export.way} it does not run ({error.detail})")
+            failures.append(f"in {export.way} it does not run ({error.detail})")
             return None
-        if worst is not None:
+        if difference is not None:
             engine.close()
-            found.append(f"in {export.way} {worst}")
+            failures.append(f"in {export.way} {difference}")
             return None
-        apart = scaled_distances(self.expected, answers, task_of(export.steps, self.expected, None))
-        return Faithful(
-            export, engine, answers, comparison, float(apart.max(initial=0.0)), self._breaches(export.steps, answers)
+        distances = scaled_distances(self.expected, answers, task_of(export.steps, self.expected, None))
+        return VerifiedExport(
+            export,
+            engine,
+            answers,
+            comparison,
+            float(distances.max(initial=0.0)),
+            self._breaches(export.steps, answers),
         )
 
     def _breaches(self, steps: Steps, answers: Tensors) -> str:
@@ -131,24 +137,26 @@ class Search:
             # answers that cannot be compared with the truth are told when they are measured
             return ""
 
-    def _exports(self, found: list[str]) -> Iterator[Export]:
+    def _exports(self, failures: list[str]) -> Iterator[Export]:
         """The ways to write the graph; the first must be there, what is wrong with it is not hidden by the others."""
         try:
             yield from self.model.exports(self.rows, self.labels)
         except ConversionError as error:
-            if not found:
+            if not failures:
                 raise
-            found.append(f"another way cannot be written ({error.detail})")
+            failures.append(f"another way cannot be written ({error.detail})")
 
-    def _elsewhere(self, engine: OnnxEngine, export: Export, others: list[tuple[Rows, Tensors]]) -> Comparison | None:
+    def _first_difference(
+        self, engine: OnnxEngine, export: Export, other_rows: list[tuple[ModelRows, Tensors]]
+    ) -> Comparison | None:
         """The first comparison on inputs of other sizes that fails. Raises as the engine does where it does not run."""
-        for rows, expected in others:
+        for rows, expected in other_rows:
             answers = graph_answers(engine, export.steps, rows.served(export.tabular))
-            comparison = self._compared(export.steps, expected, answers)
+            comparison = self._compare(export.steps, expected, answers)
             if not comparison.within:
                 return comparison
         return None
 
-    def _compared(self, steps: Steps, expected: Tensors, answers: Tensors) -> Comparison:
+    def _compare(self, steps: Steps, expected: Tensors, answers: Tensors) -> Comparison:
         names = [names_of(step.target) for step in steps.targets]
         return compare(expected, untie(expected, answers, names, margin=2 * self.tolerance.absolute), self.tolerance)

@@ -13,7 +13,7 @@ from onnxlet.serving.engine import Engine
 from onnxlet.serving.golden import MOST_CASES, GoldenCase
 from onnxlet.steps import names_of
 from onnxlet.toolchain.convert.synthetic_rows import arbitrary_rows, move_off_integers, synthetic_rows
-from onnxlet.toolchain.convert.trained_model import Rows
+from onnxlet.toolchain.convert.trained_model import ModelRows
 from onnxlet.toolchain.workbench.directory import GOLDEN
 from onnxlet.toolchain.workbench.evaluation import PREDICTION, graph_inputs, renamed
 from onnxlet.toolchain.workbench.stable_cases import choose_stable_cases, find_clear_rows
@@ -23,17 +23,19 @@ from onnxlet.values.tensors import Tensor, Tensors
 SYNTHETIC_ROWS = 512
 SEED = 0
 
-Source = Literal["synthetic", "data", "random"]
+GoldenSource = Literal["synthetic", "data", "random"]
 
 
-def golden_rows(rows: Rows, tabular: Tabular | None, wanted: Literal["synthetic", "data"]) -> tuple[Tensors, Source]:
+def choose_golden_rows(
+    rows: ModelRows, tabular: Tabular | None, wanted: Literal["synthetic", "data"]
+) -> tuple[Tensors, GoldenSource]:
     """Rows of served datatypes to make golden cases of, and what they are: of the data only its statistics are used,
     unless it is `wanted` itself.
     """
     if rows.source != "data" or wanted == "data":
         return rows.served(tabular), rows.source
-    if rows.made_up is not None:
-        return rows.made_up.served(tabular), rows.made_up.source
+    if rows.golden_candidates is not None:
+        return rows.golden_candidates.served(tabular), rows.golden_candidates.source
     columns = rows.served(tabular)
     synthetic = synthetic_rows(columns, SYNTHETIC_ROWS, seed=SEED)
     if len(next(iter(synthetic.values()))):
@@ -42,8 +44,8 @@ def golden_rows(rows: Rows, tabular: Tabular | None, wanted: Literal["synthetic"
     return arbitrary_rows(columns, SYNTHETIC_ROWS, seed=SEED), "random"
 
 
-def golden_of(
-    engines: Sequence[Engine], steps: Steps, columns: Tensors, *, source: Source, tolerance: Tolerance
+def make_golden_cases(
+    engines: Sequence[Engine], steps: Steps, columns: Tensors, *, source: GoldenSource, tolerance: Tolerance
 ) -> tuple[Golden | None, tuple[GoldenCase, ...]]:
     """Up to four cases near the decision boundary and of each class; None where no answer is steady enough.
 
@@ -69,9 +71,9 @@ def _cases(engines: Sequence[Engine], steps: Steps, columns: Tensors, tolerance:
     answers = renamed(steps, outputs)
     if steps.targets:
         clear = find_clear_rows(outputs, steps, tolerance)
-        inputs, answers = _chosen(inputs, clear), _chosen(answers, clear)
+        inputs, answers = _take_rows(inputs, clear), _take_rows(answers, clear)
     rows = range(len(next(iter(inputs.values()))))
-    order = _order(steps, answers) or rows
+    order = _informative_order(steps, answers) or rows
     return choose_stable_cases(engines, single_rows(inputs, order), tolerance, steps)
 
 
@@ -100,11 +102,11 @@ def single_rows(inputs: Tensors, order: Sequence[int]) -> Iterator[Tensors]:
         yield {name: tensor[index : index + 1] for name, tensor in inputs.items()}
 
 
-def _chosen(tensors: Tensors, rows: Tensor) -> Tensors:
+def _take_rows(tensors: Tensors, rows: Tensor) -> Tensors:
     return {name: tensor[rows] for name, tensor in tensors.items()}
 
 
-def _order(steps: Steps, outputs: Tensors) -> list[int]:
+def _informative_order(steps: Steps, outputs: Tensors) -> list[int]:
     """The most telling row of each target first, then the second of each …"""
     if not steps.targets:
         return order_by_information(None, outputs.get(PREDICTION))

@@ -9,9 +9,9 @@ import onnx
 from google.protobuf.message import EncodeError  # type: ignore[import-untyped]
 
 from onnxlet.errors import ConversionError, ExecutionError, InvalidInputError, RejectedModelError
-from onnxlet.toolchain.convert.networks.probing_inputs import plain_random
+from onnxlet.toolchain.convert.networks.probing_inputs import random_tensors
 from onnxlet.toolchain.convert.networks.tensor_model import TensorModel
-from onnxlet.toolchain.convert.options import Wishes
+from onnxlet.toolchain.convert.options import SourceOptions
 from onnxlet.toolchain.workbench.evaluation_data import opened
 from onnxlet.toolchain.workbench.extras import versions
 from onnxlet.toolchain.workbench.inspection import inspect
@@ -24,10 +24,10 @@ OLDEST = 7
 """The opset that ONNX Runtime promises to run; older ones behave otherwise in places."""
 
 
-def open_model(path: Path, *, trust: bool, say: Progress, wishes: Wishes) -> TensorModel:  # noqa: ARG001 - a graph is data
+def open_model(path: Path, *, trust: bool, progress: Progress, options: SourceOptions) -> TensorModel:  # noqa: ARG001 - a graph is data
     """The graph in a file. Raises ConversionError for what will not be served."""
     try:
-        return TensorModel(OnnxFile(path), wishes.labels, say)
+        return TensorModel(OnnxFile(path), options.labels, progress)
     except RejectedModelError as error:
         raise ConversionError(error.detail, **error.context) from error
 
@@ -54,7 +54,7 @@ class OnnxFile:
         self._path = path
         self._engine = opened(path, optimized=True)
         self._inputs = {spec.name: spec for spec in self._engine.signature.inputs}
-        self._seen: Tensors | None = None
+        self._example: Tensors | None = None
         self.names = tuple(self._inputs)
 
     def specs(self, example: Tensors | None) -> tuple[TensorSpec, ...]:
@@ -64,7 +64,7 @@ class OnnxFile:
 
     def random(self, shapes: Mapping[str, tuple[int, ...]], *, seed: int) -> Tensors:
         """Random tensors of these shapes."""
-        return plain_random(self._inputs, shapes, seed=seed)
+        return random_tensors(self._inputs, shapes, seed=seed)
 
     def run(self, inputs: Tensors) -> Tensors:
         """The graph's answers. Raises InvalidInputError where it fails."""
@@ -72,14 +72,14 @@ class OnnxFile:
             outputs = self._engine.run(inputs)
         except ExecutionError as error:
             raise InvalidInputError(error.detail) from error
-        self._seen = self._seen or inputs
+        self._example = self._example or inputs
         return outputs
 
     def graph(self) -> onnx.ModelProto:
         """The graph with its weights inside, and the shapes that its outputs really have."""
         model = onnx.load(self._path)
-        if self._seen is not None:
-            shapes = {spec.name: spec.shape for spec in observed_outputs(self._engine, self._seen)}
+        if self._example is not None:
+            shapes = {spec.name: spec.shape for spec in observed_outputs(self._engine, self._example)}
             for value in model.graph.output:
                 declare_shape(value, shapes[value.name])
         try:

@@ -1,4 +1,4 @@
-"""Wishes: what a caller says of a model beyond what its file does."""
+"""Options: what the caller says of a model beyond what its file does."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ _INPUT = re.compile(rf"(?P<name>[^=]+)=(?P<datatype>[A-Z0-9]+)\[(?P<shape>{_SIZE
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What open_model of a framework is told; `Framework.wishes` lists the fields that it can heed."""
+class SourceOptions:
+    """What a framework's open_model is given; `Framework.options` lists the fields that it can use."""
 
     labels: tuple[str, ...] = ()
     """Names of the classes, in the order of the outputs that score them."""
     weights: Path | None = None
     """A file with the weights of a model whose source is code."""
     inputs: tuple[TensorSpec, ...] = ()
-    """Names, datatypes and shapes of inputs, where those that the model or the data say are not wanted."""
+    """Names, datatypes and shapes of inputs, in place of what the model or the data say."""
     outputs: tuple[str, ...] = ()
     """Names for the outputs, in the model's order."""
     signature: str | None = None
-    """Which of a model's several ways in and out is wanted."""
+    """The name of the signature to convert, of a model that has several."""
 
-    def made(self) -> set[str]:
-        """The names of the fields that say something."""
+    def given_fields(self) -> set[str]:
+        """The names of the fields that are set."""
         return {field.name for field in fields(self) if getattr(self, field.name)}
 
 

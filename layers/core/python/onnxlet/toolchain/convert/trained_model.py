@@ -42,15 +42,15 @@ class Export:
 
 
 @dataclass(frozen=True)
-class Rows:
+class ModelRows:
     """Rows in the framework's own precision: numbers as float64, texts as str, by column; or tensors by graph input."""
 
     columns: Tensors
     source: Literal["data", "random", "synthetic"] = "data"
     """Where they come from: `random` when there was no data, `synthetic` if only its statistics went into them."""
-    others: tuple[Rows, ...] = ()
+    variations: tuple[ModelRows, ...] = ()
     """More and fewer of them, and of other sizes, on which a graph must answer as the model does too."""
-    made_up: Rows | None = None
+    golden_candidates: ModelRows | None = None
     """Such as could be, for golden cases; None: columns, to be drawn from their statistics."""
     booleans: frozenset[str] = frozenset()
     """Columns that are true or false, and are served so."""
@@ -74,10 +74,10 @@ class Rows:
             return Column(name, "BOOL")
         return Column(name, datatype, missing=DATATYPES[datatype].kind in "fs" and _some_missing(self.columns[name]))
 
-    def take(self, indices: Tensor) -> Rows:
+    def take(self, indices: Tensor) -> ModelRows:
         """Some of the rows."""
         columns = {name: column[indices] for name, column in self.columns.items()}
-        return Rows(columns, self.source, booleans=self.booleans)
+        return ModelRows(columns, self.source, booleans=self.booleans)
 
 
 def _some_missing(column: Tensor) -> bool:
@@ -95,16 +95,16 @@ class TrainedModel(Protocol):
     classes: tuple[tuple[int | str, ...], ...]
     """A classifier's class values, as its graph will give them, target by target; none of a regressor."""
 
-    def rows(self, table: Table | None, targets: Sequence[str], *, seed: int) -> Rows:
+    def rows(self, table: Table | None, targets: Sequence[str], *, seed: int) -> ModelRows:
         """The rows that the data holds, or random ones without data. Raises InvalidInputError if it lacks columns."""
 
-    def exports(self, rows: Rows, labels: Sequence[tuple[str, ...]]) -> Iterator[Export]:
+    def exports(self, rows: ModelRows, labels: Sequence[tuple[str, ...]]) -> Iterator[Export]:
         """The graph, in the ways worth trying, best first; `labels` name the classes, target by target.
 
         Raises ConversionError naming what has no ONNX form.
         """
 
-    def answers(self, rows: Rows) -> Tensors:
+    def predict(self, rows: ModelRows) -> Tensors:
         """The model's own answers, by the names of the graph's outputs."""
 
 
@@ -115,7 +115,7 @@ class TakesTensors(Protocol):
     labels: tuple[str, ...]
     """Names of the classes that it brings of its own."""
 
-    def samples(self, arrays: Arrays, targets: Sequence[str], *, seed: int) -> Rows:
+    def samples(self, arrays: Arrays, targets: Sequence[str], *, seed: int) -> ModelRows:
         """The rows in the arrays. Raises InvalidInputError if they are not those that the model takes."""
 
 

@@ -24,9 +24,9 @@ def export_saved_model(
     """
     from onnxlet.toolchain.workbench.tensorflow import load_tensorflow
 
-    say = on_progress or silent
-    say("starting TensorFlow")
+    progress = on_progress or silent
+    progress("starting TensorFlow")
     load_tensorflow()
     from onnxlet.toolchain.export.exporting import Exporting
 
-    return Exporting(manifest, artifacts, say).write(directory)
+    return Exporting(manifest, artifacts, progress).write(directory)

@@ -32,8 +32,8 @@ SIZES = (1, 7)
 class Exporting:
     """A version on its way to a SavedModel."""
 
-    def __init__(self, manifest: Manifest, artifacts: Path, say: Progress) -> None:
-        self._manifest, self._artifacts, self._say = manifest, artifacts, say
+    def __init__(self, manifest: Manifest, artifacts: Path, progress: Progress) -> None:
+        self._manifest, self._artifacts, self._progress = manifest, artifacts, progress
         self._tolerance = manifest.golden.tolerance if manifest.golden else Tolerance()
 
     def write(self, directory: Path) -> tuple[Path, Comparison]:
@@ -41,9 +41,9 @@ class Exporting:
         manifest = self._manifest
         place = directory / manifest.model / str(manifest.version)
         with _replaced(place) as folder:
-            self._say(f"translating {manifest.model}:{manifest.version} to TensorFlow")
+            self._progress(f"translating {manifest.model}:{manifest.version} to TensorFlow")
             served = saved_model.write(manifest, self._artifacts / MODEL, folder)
-            self._say("comparing the SavedModel with ONNX Runtime")
+            self._progress("comparing the SavedModel with ONNX Runtime")
             comparison = self._compared(saved_model.Reloaded(folder, served))
         return place, comparison
 

@@ -21,8 +21,8 @@ FEWEST_FOR_BOTH = 4
 class Ladder:
     """Families of candidates, tried on a bench; files go into `folder`."""
 
-    def __init__(self, bench: Bench, folder: Path, *, search: bool, say: Progress) -> None:
-        self._bench, self._folder, self._search, self._say = bench, folder, search, say
+    def __init__(self, bench: Bench, folder: Path, *, search: bool, progress: Progress) -> None:
+        self._bench, self._folder, self._search, self._progress = bench, folder, search, progress
         self._numbers = count(1)
 
     def climb(self, family: Family, held: int | None) -> Iterator[Tried]:
@@ -64,7 +64,7 @@ class Ladder:
         rows = self._bench.rows.first(SEARCH_ROWS)
         damage: dict[str, float] = {}
         for number, node in enumerate(family.nodes, 1):
-            self._say(f"{variant.words}: measuring node {number} of {len(family.nodes)}, {node!r}")
+            self._progress(f"{variant.words}: measuring node {number} of {len(family.nodes)}, {node!r}")
             path = self._folder / "alone.onnx"
             try:
                 variant.write(path, [other for other in family.nodes if other != node])
@@ -74,7 +74,7 @@ class Ladder:
         return sorted(damage, key=lambda node: damage[node], reverse=True)
 
     def _try(self, family: Family, variant: Variant, name: str, keep: tuple[str, ...]) -> Tried:
-        self._say(f"trying {name}")
+        self._progress(f"trying {name}")
         path = self._folder / f"{next(self._numbers)}.onnx"
         tried = Tried(name, family.method, keep, variant.calibration, path)
         try:

@@ -72,8 +72,8 @@ class Climbed:
 class Optimizing:
     """A converted directory on its way to a smaller one."""
 
-    def __init__(self, directory: Path, data: Path | None, target: Targets, wishes: Wishes, say: Progress) -> None:
-        self._directory, self._wishes, self._say = directory, wishes, say
+    def __init__(self, directory: Path, data: Path | None, target: Targets, wishes: Wishes, progress: Progress) -> None:
+        self._directory, self._wishes, self._progress = directory, wishes, progress
         if wishes.method not in (None, *METHODS):
             raise InvalidInputError(f"there is no method {wishes.method!r}; there are {quoted(METHODS)}")
         self._draft, self._cases = read_draft(directory)
@@ -133,7 +133,7 @@ class Optimizing:
                 f"{self._rows.count} rows prove too little, {FEWEST_ROWS} are needed: give more --data, or a --method"
             )
         bench = Bench(self._directory / MODEL, self._draft.steps, self._rows, folder, wishes.bounds)
-        ladder = Ladder(bench, folder, search=wishes.search, say=self._say)
+        ladder = Ladder(bench, folder, search=wishes.search, progress=self._progress)
         choosing = Choosing(wishes.objective, size, timed=MACHINES.get(platform.machine()) == wishes.cpu)
         tried: list[Tried] = []
         for family in families(source, sample_of(self._rows), wishes.cpu):
@@ -192,7 +192,7 @@ class Optimizing:
         engines = (opened(path), opened(path, threads=2))
         cases = choose_stable_cases(engines, (case.inputs for case in self._cases), tolerance, draft.steps)
         if not cases:
-            self._say("there will be no golden cases, as quantization moves answers by as much as labels hang on")
+            self._progress("there will be no golden cases, as quantization moves answers by as much as labels hang on")
         kept = msgspec.structs.replace(golden, cases=len(cases), tolerance=tolerance) if cases else None
         return msgspec.structs.replace(draft, golden=kept), cases
 

@@ -38,8 +38,8 @@ MEMORY = 4 * 2**30
 class Preparation:
     """A model on its way to the registry."""
 
-    def __init__(self, path: Path, workdir: Path, say: Progress) -> None:
-        self._workdir, self._say = workdir, say
+    def __init__(self, path: Path, workdir: Path, progress: Progress) -> None:
+        self._workdir, self._progress = workdir, progress
         self._draft: Draft | None = None
         self._model = path
         self._golden: Path | None = None
@@ -56,10 +56,10 @@ class Preparation:
 
     def finish(self, *, trial_deadline: float, run_deadline: float) -> tuple[Draft, dict[str, Path]]:
         """The draft and the files. Raises as prepare does."""
-        self._say(f"checking {self._model.name}")
+        self._progress(f"checking {self._model.name}")
         inspected = inspect(self._model)
         self._workdir.mkdir(parents=True, exist_ok=True)
-        self._say("optimizing the graph and trying it out")
+        self._progress("optimizing the graph and trying it out")
         request = Request(
             model=str(self._model.resolve()),
             optimized=MODEL,
@@ -76,7 +76,7 @@ class Preparation:
         if report.source is None or report.graph is None:
             raise _error_of(report)
         if not report.cases:
-            self._say(f"there will be no golden cases, as {report.detail}")
+            self._progress(f"there will be no golden cases, as {report.detail}")
         draft = self._drawn_up(inspected, report, report.source, report.graph)
         files = {name: self._workdir / name for name in (MODEL, DATA, GOLDEN)}
         return draft, {name: file for name, file in files.items() if file.exists()} | self._assets

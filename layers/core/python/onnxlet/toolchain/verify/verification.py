@@ -36,7 +36,7 @@ class Verification:
     target: Targets
     slices: Sequence[str]
     bounds: Bounds
-    say: Progress
+    progress: Progress
 
     def write(self, copy: Path | None) -> Contract:
         """Judge, and write. Raises as `verify` does."""
@@ -46,14 +46,14 @@ class Verification:
             given = read_evaluation_data(self.directory, draft, engine, self.data, self.target)
             stages = self._known(given)
             slicings = given.slicings(self.slices)
-            self.say(f"running the model on {given.rows} rows")
+            self.progress(f"running the model on {given.rows} rows")
             candidate = answers_to(engine, draft.steps, given.inputs)
         finally:
             engine.close()
         name = ONNX if draft.optimization is None or draft.optimization.method == "none" else OPTIMIZED
         between = {ONNX: stages[ONNX]} if name == OPTIMIZED and ONNX in stages else {}
         task = task_of(draft.steps, stages[SOURCE], given.truth)
-        self.say("judging the answers")
+        self.progress("judging the answers")
         contract = judge(
             stages[SOURCE],
             candidate,

@@ -21,7 +21,7 @@ def load_tensorflow() -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
     try:
-        with hushed():
+        with silence_tensorflow():
             import tensorflow as tf
     except ImportError as error:
         raise MissingExtraError(f"TensorFlow does not start: {error}", extra=EXTRA) from error
@@ -29,8 +29,8 @@ def load_tensorflow() -> Any:
 
 
 @contextmanager
-def hushed() -> Iterator[None]:
-    """Silence what the libraries say of themselves: deprecations within them, and their progress."""
+def silence_tensorflow() -> Iterator[None]:
+    """Silence what TensorFlow and Keras log about themselves: deprecations within them, and their progress."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

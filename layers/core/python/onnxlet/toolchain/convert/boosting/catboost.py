@@ -36,7 +36,7 @@ _BINARY = ("Logloss", "CrossEntropy")
 _MULTICLASS = ("MultiClass", "MultiClassOneVsAll")
 
 
-def open_model(path: Path, *, trust: bool, say: Progress) -> MatrixModel:  # noqa: ARG001
+def open_model(path: Path, *, trust: bool, progress: Progress) -> MatrixModel:  # noqa: ARG001
     """The model in a file. Raises ConversionError for what is none or has no ONNX form, MissingExtraError."""
     require("boosting", "catboost")
     import catboost
@@ -48,19 +48,19 @@ def open_model(path: Path, *, trust: bool, say: Progress) -> MatrixModel:  # noq
         model.load_model(str(path), format=kind)
     except catboost.CatBoostError as error:
         raise ConversionError(
-            f"{path.name!r} is no CatBoost model, or not all of it ({_last_words(error)}): write it with "
+            f"{path.name!r} is no CatBoost model, or not all of it ({_last_line(error)}): write it with "
             "save_model('model.cbm')",
             path=str(path),
         ) from error
     _check_features(model)
-    return MatrixModel(CatBoostModel(model, _document(model)))
+    return MatrixModel(CatBoostModel(model, _read_json(model)))
 
 
 class CatBoostModel:
     """Trees, oblivious or not."""
 
     framework = "CatBoost"
-    exact = True
+    exact_width = True
     datatypes: tuple[str, ...] = ("FP32",)  # it turns every value into one
 
     def __init__(self, model: Any, document: dict[str, Any]) -> None:
@@ -75,15 +75,15 @@ class CatBoostModel:
         self.classes = self._classes()
         self._forest = Forest(_trees(document), self.outputs, LEQ, np.array(base, dtype=np.float64), float(scale))
 
-    def spelled(self, name: str) -> str:
+    def spell(self, name: str) -> str:
         """As the column is called."""
         return name
 
-    def typical(self, count: int, width: int, random: np.random.Generator) -> Tensor:
+    def sample_rows(self, count: int, width: int, random: np.random.Generator) -> Tensor:
         """Rows around the values that the trees split by."""
-        return self._forest.typical(count, width, random)
+        return self._forest.sample_rows(count, width, random)
 
-    def answers(self, features: Tensor) -> Tensors:
+    def predict(self, features: Tensor) -> Tensors:
         """What CatBoostClassifier's predict and predict_proba give, or CatBoostRegressor's predict."""
         if self.classes is None:
             kind = "Exponent" if _LINKS[self._loss] == "exponential" else "RawFormulaVal"
@@ -98,7 +98,7 @@ class CatBoostModel:
             "probabilities": self._predict(features, "Probability"),
         }
 
-    def write(self, graph: GraphWriter, features: str, width: int) -> link_functions.Answers:  # noqa: ARG002 - it has its own
+    def write(self, graph: GraphWriter, features: str, width: int) -> link_functions.AnswerNames:  # noqa: ARG002 - it has its own
         """The forest with the loss's link."""
         margins = self._forest.write(graph, features)
         if self.classes is None:
@@ -113,13 +113,13 @@ class CatBoostModel:
         try:
             return np.asarray(self._model.predict(features, prediction_type=kind))
         except catboost.CatBoostError as error:
-            raise InvalidInputError(f"CatBoost refuses the rows: {_last_words(error)}") from error
+            raise InvalidInputError(f"CatBoost refuses the rows: {_last_line(error)}") from error
 
     def _classes(self) -> tuple[int | str, ...] | None:
         if self._loss in (*_BINARY, *_MULTICLASS):
-            return tuple(_plain(value) for value in self._model.classes_.tolist())
+            return tuple(_class_value(value) for value in self._model.classes_.tolist())
         if self._loss not in _LINKS:
-            raise link_functions.unknown("loss", self._loss, (*_BINARY, *_MULTICLASS, *_LINKS))
+            raise link_functions.unsupported("loss", self._loss, (*_BINARY, *_MULTICLASS, *_LINKS))
         return None
 
 
@@ -139,7 +139,7 @@ def _check_features(model: Any) -> None:
             )
 
 
-def _document(model: Any) -> dict[str, Any]:
+def _read_json(model: Any) -> dict[str, Any]:
     """The model as CatBoost's JSON."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "model.json")
@@ -154,11 +154,11 @@ def _trees(document: dict[str, Any]) -> list[Tree]:
     # a missing value is no greater than any border, unless it counts as greater than all
     right = {feature["feature_index"] for feature in features if feature["nan_value_treatment"] == "AsTrue"}
     if "oblivious_trees" in document:
-        return [_oblivious(tree, position, right) for tree in document["oblivious_trees"]]
-    return [_grown(tree, position, right) for tree in document["trees"]]
+        return [_symmetric_tree(tree, position, right) for tree in document["oblivious_trees"]]
+    return [_nested_tree(tree, position, right) for tree in document["trees"]]
 
 
-def _oblivious(tree: dict[str, Any], position: dict[int, int], right: set[int]) -> Tree:
+def _symmetric_tree(tree: dict[str, Any], position: dict[int, int], right: set[int]) -> Tree:
     """All splits of a level are the same; the last listed is the root's, and bit i of a leaf's number is split i's."""
     splits = tree["splits"][::-1]
     levels = np.repeat(np.arange(len(splits)), 1 << np.arange(len(splits)))
@@ -176,7 +176,7 @@ def _oblivious(tree: dict[str, Any], position: dict[int, int], right: set[int]) 
     )
 
 
-def _grown(tree: dict[str, Any], position: dict[int, int], right: set[int]) -> Tree:
+def _nested_tree(tree: dict[str, Any], position: dict[int, int], right: set[int]) -> Tree:
     """A tree of nested nodes, flattened."""
     splits: list[tuple[int, float, bool]] = []
     children: list[list[int]] = []
@@ -206,7 +206,7 @@ def _grown(tree: dict[str, Any], position: dict[int, int], right: set[int]) -> T
     )
 
 
-def _plain(value: Any) -> int | str:
+def _class_value(value: Any) -> int | str:
     """A class value as the graph gives it. Raises ConversionError for fractions."""
     if isinstance(value, str):
         return value
@@ -217,5 +217,5 @@ def _plain(value: Any) -> int | str:
     return int(value)
 
 
-def _last_words(error: Exception) -> str:
+def _last_line(error: Exception) -> str:
     return str(error).rpartition(": ")[2][:200]

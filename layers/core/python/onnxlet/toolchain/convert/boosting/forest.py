@@ -19,7 +19,7 @@ from onnxlet.values.tensors import Tensor
 LEQ, LT = 0, 1
 """Modes of a split, as TreeEnsemble numbers them: left if the value is at most the threshold, or below it."""
 
-VAST = 1e30
+SENTINEL_THRESHOLD = 1e30
 """Thresholds beyond it only tell missing values from others."""
 
 
@@ -65,11 +65,11 @@ class Forest:
         for tree in self.trees:
             for target, column in enumerate(tree.leaves.T * self.scale, tree.target):
                 # the libraries start from the base, and so does its first tree here
-                table.take(tree, column.astype(precision) + base[target], target)
+                table.append(tree, column.astype(precision) + base[target], target)
                 base[target] = 0
         margins = graph.add(
             "TreeEnsemble",
-            graph.single(features) if precision == np.float32 else graph.double(features),
+            graph.to_float(features) if precision == np.float32 else graph.to_double(features),
             domain="ai.onnx.ml",
             n_targets=self.outputs,
             nodes_modes=numpy_helper.from_array(np.full(table.splits, self.mode, dtype=np.uint8)),
@@ -78,16 +78,16 @@ class Forest:
             tree_roots=table.roots,
             **{name: np.concatenate(parts).astype(np.int64).tolist() for name, parts in table.integers.items()},
         )
-        return graph.double(margins)
+        return graph.to_double(margins)
 
-    def typical(self, count: int, width: int, random: np.random.Generator) -> Tensor:
+    def sample_rows(self, count: int, width: int, random: np.random.Generator) -> Tensor:
         """Rows for comparisons [count, width]: values around, and exactly at, what the trees split by; some missing.
 
         All are float32 numbers, for these are what the splits of every library agree on.
         """
         rows = random.standard_normal((count, width))
         for feature, thresholds in self._thresholds():
-            known = np.unique(thresholds[np.abs(thresholds) < VAST])
+            known = np.unique(thresholds[np.abs(thresholds) < SENTINEL_THRESHOLD])
             if not len(known):
                 continue
             spread = float(known[-1] - known[0]) or max(abs(float(known[0])), 1.0)
@@ -126,7 +126,7 @@ class _Table:
         }
         self._leaf_count = 0
 
-    def take(self, tree: Tree, leaves: Tensor, target: int) -> None:
+    def append(self, tree: Tree, leaves: Tensor, target: int) -> None:
         """Append one tree with one value per leaf; one without splits gets a split that tells nothing."""
         if not len(tree.features):
             zero = np.zeros(1, dtype=np.int64)

@@ -38,7 +38,7 @@ _MISSING_SHIFT, _MISSING_IS_ZERO, _MISSING_IS_NAN = 2, 1, 2
 """Bits of a split's decision_type."""
 
 
-def open_model(path: Path, *, trust: bool, say: Progress) -> MatrixModel:  # noqa: ARG001
+def open_model(path: Path, *, trust: bool, progress: Progress) -> MatrixModel:  # noqa: ARG001
     """The model in a file. Raises ConversionError for what is none or has no ONNX form, MissingExtraError."""
     require("boosting", "lightgbm")
     import lightgbm
@@ -62,7 +62,7 @@ class LightGBMModel:
     """A booster of trees."""
 
     framework = "LightGBM"
-    exact = True
+    exact_width = True
     datatypes: tuple[str, ...] = ("FP32", "FP64")  # it compares doubles
     booster: Any
 
@@ -83,15 +83,15 @@ class LightGBMModel:
         self._forest = Forest(trees, self.outputs, LEQ, np.zeros(self.outputs), scale)
         self._zero_is_missing = _zero_is_missing(blocks, self.width)
 
-    def spelled(self, name: str) -> str:
+    def spell(self, name: str) -> str:
         """It puts underscores for white space."""
         return "_".join(name.split(" "))
 
-    def typical(self, count: int, width: int, random: np.random.Generator) -> Tensor:
+    def sample_rows(self, count: int, width: int, random: np.random.Generator) -> Tensor:
         """Rows around the values that the trees split by."""
-        return self._forest.typical(count, width, random)
+        return self._forest.sample_rows(count, width, random)
 
-    def answers(self, features: Tensor) -> Tensors:
+    def predict(self, features: Tensor) -> Tensors:
         """What the booster predicts; the label is the first class of the largest probability."""
         predicted = np.asarray(self.booster.predict(features))
         if self.classes is None:
@@ -100,9 +100,9 @@ class LightGBMModel:
             predicted = np.stack([1 - predicted, predicted], axis=1)
         return {"label": predicted.argmax(axis=1), "probabilities": predicted}
 
-    def write(self, graph: GraphWriter, features: str, width: int) -> link_functions.Answers:  # noqa: ARG002 - it has its own
+    def write(self, graph: GraphWriter, features: str, width: int) -> link_functions.AnswerNames:  # noqa: ARG002 - it has its own
         """The forest with the objective's link."""
-        features = graph.double(features)
+        features = graph.to_double(features)
         if self._zero_is_missing.any():
             small = graph.add("LessOrEqual", graph.add("Abs", features), graph.constant([_ZERO]))
             small = graph.add("And", small, graph.constant(self._zero_is_missing))
@@ -121,7 +121,7 @@ class LightGBMModel:
         if self._objective in _MULTICLASS:
             return tuple(range(self.outputs))
         if self._objective not in _LINKS:
-            raise link_functions.unknown("objective", self._objective, ("binary", *_MULTICLASS, *_LINKS))
+            raise link_functions.unsupported("objective", self._objective, ("binary", *_MULTICLASS, *_LINKS))
         return None
 
 
@@ -177,9 +177,9 @@ def _numbers(block: dict[str, str], key: str, count: int) -> Tensor:
 
 def _zero_is_missing(blocks: list[dict[str, str]], width: int) -> Tensor:
     """Which features have 0 for a missing value (zero_as_missing)."""
-    found = np.zeros(width, dtype=bool)
+    flags = np.zeros(width, dtype=bool)
     for block in blocks:
         splits = int(block["num_leaves"]) - 1
         missing = _numbers(block, "decision_type", splits).astype(np.int64) >> _MISSING_SHIFT
-        found[_numbers(block, "split_feature", splits).astype(np.int64)[missing == _MISSING_IS_ZERO]] = True
-    return found
+        flags[_numbers(block, "split_feature", splits).astype(np.int64)[missing == _MISSING_IS_ZERO]] = True
+    return flags

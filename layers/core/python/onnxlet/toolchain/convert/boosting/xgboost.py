@@ -44,7 +44,7 @@ _BINARY = ("binary:logistic", "binary:hinge")
 _MULTICLASS = ("multi:softprob", "multi:softmax")
 
 
-def open_model(path: Path, *, trust: bool, say: Progress) -> MatrixModel:  # noqa: ARG001 - it runs no code
+def open_model(path: Path, *, trust: bool, progress: Progress) -> MatrixModel:  # noqa: ARG001 - it runs no code
     """The model in a file. Raises ConversionError for what is none or has no ONNX form, MissingExtraError."""
     require("boosting", "xgboost")
     import xgboost
@@ -59,17 +59,17 @@ def open_model(path: Path, *, trust: bool, say: Progress) -> MatrixModel:  # noq
             "save_model('model.ubj'); dump_model writes texts for people",
             path=str(path),
         ) from error
-    return MatrixModel(XGBoostModel(booster, document["learner"], say))
+    return MatrixModel(XGBoostModel(booster, document["learner"], progress))
 
 
 class XGBoostModel:
     """A booster of trees."""
 
     framework = "XGBoost"
-    exact = True
+    exact_width = True
     datatypes: tuple[str, ...] = ("FP32",)  # it turns every value into one
 
-    def __init__(self, booster: Any, learner: dict[str, Any], say: Progress) -> None:
+    def __init__(self, booster: Any, learner: dict[str, Any], progress: Progress) -> None:
         self.versions = versions("xgboost", "xgboost-cpu", "onnx")
         self._booster = booster
         self._learner = learner
@@ -80,17 +80,17 @@ class XGBoostModel:
         self.outputs = max(int(parameters["num_class"]), int(parameters.get("num_target", 1)), 1)
         self.classes = self._classes()
         self._check_trees()
-        self._rounds = self._rounds_used(say)
+        self._rounds = self._rounds_used(progress)
 
-    def spelled(self, name: str) -> str:
+    def spell(self, name: str) -> str:
         """As the column is called."""
         return name
 
-    def typical(self, count: int, width: int, random: np.random.Generator) -> Tensor:
+    def sample_rows(self, count: int, width: int, random: np.random.Generator) -> Tensor:
         """Rows around the values that the trees split by."""
-        return self._forest().typical(count, width, random)
+        return self._forest().sample_rows(count, width, random)
 
-    def answers(self, features: Tensor) -> Tensors:
+    def predict(self, features: Tensor) -> Tensors:
         """What the scikit-learn wrapper's predict and predict_proba give. Raises InvalidInputError for infinities."""
         import xgboost
 
@@ -109,14 +109,14 @@ class XGBoostModel:
             return {"label": label}
         return {"label": label, "probabilities": np.stack([1 - predicted, predicted], axis=1)}
 
-    def write(self, graph: GraphWriter, features: str, width: int) -> link_functions.Answers:  # noqa: ARG002 - trees do not mind
+    def write(self, graph: GraphWriter, features: str, width: int) -> link_functions.AnswerNames:  # noqa: ARG002 - trees do not mind
         """The forest with the objective's link."""
         margins = self._forest().write(graph, features)
         if self._objective == "binary:logistic":
-            return link_functions.binary_in_single(graph, margins, (0, 1))
+            return link_functions.binary_float32(graph, margins, (0, 1))
         if self._objective == "binary:hinge":
-            return link_functions.Answers(
-                link_functions.decided(graph, graph.add("Greater", margins, graph.constant([0.0])), (0, 1))
+            return link_functions.AnswerNames(
+                link_functions.label_where(graph, graph.add("Greater", margins, graph.constant([0.0])), (0, 1))
             )
         if self._objective in _MULTICLASS:
             return link_functions.multiclass(graph, margins, range(self.outputs))
@@ -137,7 +137,7 @@ class XGBoostModel:
         if self._objective in _MULTICLASS:
             return tuple(range(self.outputs))
         if self._objective not in _LINKS:
-            raise link_functions.unknown("objective", self._objective, (*_BINARY, *_MULTICLASS, *_LINKS))
+            raise link_functions.unsupported("objective", self._objective, (*_BINARY, *_MULTICLASS, *_LINKS))
         return None
 
     def _check_trees(self) -> None:
@@ -157,7 +157,7 @@ class XGBoostModel:
         if any(int(tree["tree_param"]["size_leaf_vector"]) > 1 for tree in self._trees):
             raise ConversionError("leaves with several outputs are not converted: train with one_output_per_tree")
 
-    def _rounds_used(self, say: Progress) -> int:
+    def _rounds_used(self, progress: Progress) -> int:
         """How many boosting rounds the API that wrote the file predicts with."""
         attributes = self._learner.get("attributes", {})
         rounds: int = self._booster.num_boosted_rounds()
@@ -166,10 +166,10 @@ class XGBoostModel:
         best = int(attributes["best_iteration"]) + 1
         if "scikit_learn" in attributes:
             if best < rounds:
-                say(f"early stopping found {best} of {rounds} rounds best: these are taken, as its predict does")
+                progress(f"early stopping found {best} of {rounds} rounds best: these are taken, as its predict does")
             return best
         if best < rounds:
-            say(
+            progress(
                 f"early stopping found {best} of {rounds} rounds best, but Booster.predict takes all, and so does the "
                 f"graph; save booster[:{best}] for these alone"
             )
@@ -232,5 +232,5 @@ def _softmax(margins: Tensor) -> Tensor:
 
 
 def _first_line(error: Exception) -> str:
-    said = str(error).strip().splitlines()[0]
-    return said.rpartition("] ")[2][:200]
+    line = str(error).strip().splitlines()[0]
+    return line.rpartition("] ")[2][:200]

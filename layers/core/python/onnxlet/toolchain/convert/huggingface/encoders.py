@@ -21,8 +21,8 @@ from transformers import (
 from transformers.utils import logging
 
 from onnxlet.errors import ConversionError, InvalidInputError
-from onnxlet.toolchain.convert.huggingface.sentence_transformers import Dense, Layout
-from onnxlet.toolchain.convert.torch.exporter import FOREIGN, arrays_of, hushed
+from onnxlet.toolchain.convert.huggingface.sentence_transformers import Dense, EncoderLayout
+from onnxlet.toolchain.convert.torch.exporter import FOREIGN, arrays_of, silence_torch
 from onnxlet.toolchain.workbench.table import quoted
 from onnxlet.values.tensors import Tensors
 
@@ -48,20 +48,20 @@ class Encoder:
     labels: tuple[str, ...]
     vocabulary: int
     pad: int
-    longest: int
+    max_tokens: int
 
     def run(self, inputs: Tensors) -> Tensors:
         """Its answers by name. Raises InvalidInputError where it fails."""
         tensors = {name: torch.from_numpy(np.ascontiguousarray(tensor)) for name, tensor in inputs.items()}
         try:
-            with torch.no_grad(), hushed():
+            with torch.no_grad(), silence_torch():
                 return arrays_of(self.module(**tensors))
         except FOREIGN as error:
             first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300].rstrip(".")
             raise InvalidInputError(f"the encoder does not take these tokens: {first}") from error
 
 
-def load_encoder(layout: Layout) -> Encoder:
+def load_encoder(layout: EncoderLayout) -> Encoder:
     """Read architecture and weights. Raises ConversionError for what is no encoder, or lacks weights."""
     directory = layout.transformer
     if not any((directory / name).is_file() for name in ("model.safetensors", "model.safetensors.index.json")):
@@ -72,10 +72,10 @@ def load_encoder(layout: Layout) -> Encoder:
         )
     logging.disable_progress_bar()
     try:
-        with hushed():
+        with silence_torch():
             config = AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
-            make, outputs = _way(config, pooled=bool(layout.pooling))
-            body, found = make.from_pretrained(
+            model_class, outputs = _choose_head(config, pooled=bool(layout.pooling))
+            body, loading_info = model_class.from_pretrained(
                 directory,
                 config=config,
                 local_files_only=True,
@@ -88,25 +88,25 @@ def load_encoder(layout: Layout) -> Encoder:
     except FOREIGN as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300].rstrip(".")
         raise ConversionError(f"transformers cannot read {directory.name!r}: {first}", path=str(directory)) from error
-    if _lacking(found, pooler=True):
+    if _missing_weights(loading_info, pooler=True):
         outputs = tuple(name for name in outputs if name != "pooler_output")
-    _check_weights(directory.name, _lacking(found, pooler=False))
+    _check_weights(directory.name, _missing_weights(loading_info, pooler=False))
     names = _inputs(body, config)
-    module: nn.Module = _Sentence(body, layout) if layout.pooling else _Plain(body, outputs)
+    module: nn.Module = _SentenceEmbedding(body, layout) if layout.pooling else _TransformerModule(body, outputs)
     return Encoder(
         module.eval().requires_grad_(requires_grad=False),
         names,
-        _labels(config) if outputs == ("logits",) and make is AutoModelForSequenceClassification else (),
+        _labels(config) if outputs == ("logits",) and model_class is AutoModelForSequenceClassification else (),
         int(config.vocab_size),
         int(getattr(config, "pad_token_id", None) or 0),
-        _longest(config),
+        _max_tokens(config),
     )
 
 
-def _way(config: Any, *, pooled: bool) -> tuple[Any, tuple[str, ...]]:
+def _choose_head(config: Any, *, pooled: bool) -> tuple[Any, tuple[str, ...]]:
     """The class that reads it, and the outputs to give. Raises ConversionError for what is no encoder."""
     (architecture,) = (getattr(config, "architectures", None) or ["Model"])[:1]
-    head = next((found for ending, found in _HEADS.items() if architecture.endswith(ending)), None)
+    head = next((known for ending, known in _HEADS.items() if architecture.endswith(ending)), None)
     writes = architecture.endswith("LMHeadModel") or getattr(config, "is_encoder_decoder", False)
     if writes or getattr(config, "is_decoder", False):
         head = None
@@ -121,9 +121,9 @@ def _way(config: Any, *, pooled: bool) -> tuple[Any, tuple[str, ...]]:
     return head
 
 
-def _lacking(found: Any, *, pooler: bool) -> list[str]:
+def _missing_weights(loading_info: Any, *, pooler: bool) -> list[str]:
     """Weights of the architecture that the files do not have; those of the pooler, or the others."""
-    names = [str(name) for name in (*found["missing_keys"], *found.get("mismatched_keys", ()))]
+    names = [str(name) for name in (*loading_info["missing_keys"], *loading_info.get("mismatched_keys", ()))]
     return sorted(name for name in names if ("pooler." in name) is pooler)
 
 
@@ -144,21 +144,21 @@ def _inputs(body: Any, config: Any) -> tuple[str, ...]:
 
 def _labels(config: Any) -> tuple[str, ...]:
     """The classes' names, if the model was given any; classes that exclude each other, that is."""
-    named = getattr(config, "id2label", None) or {}
-    labels = tuple(str(named[key]) for key in sorted(named))
+    label_of = getattr(config, "id2label", None) or {}
+    labels = tuple(str(label_of[key]) for key in sorted(label_of))
     if getattr(config, "problem_type", None) in ("regression", "multi_label_classification") or len(labels) < 2:  # noqa: PLR2004
         return ()
     return () if all(_UNNAMED.fullmatch(label) for label in labels) else labels
 
 
-def _longest(config: Any) -> int:
+def _max_tokens(config: Any) -> int:
     """Positions, less those that RoBERTa and its kin count up to their padding."""
     positions = int(getattr(config, "max_position_embeddings", 512))
     shifted = "roberta" in config.model_type or config.model_type in ("camembert", "mpnet", "xlm-roberta", "xmod")
     return positions - 1 - int(config.pad_token_id) if shifted else positions
 
 
-class _Plain(nn.Module):  # type: ignore[misc]
+class _TransformerModule(nn.Module):  # type: ignore[misc]
     def __init__(self, body: nn.Module, outputs: tuple[str, ...]) -> None:
         super().__init__()
         self.body, self.outputs = body, outputs
@@ -166,21 +166,21 @@ class _Plain(nn.Module):  # type: ignore[misc]
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor | None = None
     ) -> dict[str, torch.Tensor]:
-        answer = _ask(self.body, input_ids, attention_mask, token_type_ids)
+        answer = _run_transformer(self.body, input_ids, attention_mask, token_type_ids)
         return {name: answer[name] for name in self.outputs if answer.get(name) is not None}
 
 
-class _Sentence(nn.Module):  # type: ignore[misc]
-    def __init__(self, body: nn.Module, layout: Layout) -> None:
+class _SentenceEmbedding(nn.Module):  # type: ignore[misc]
+    def __init__(self, body: nn.Module, layout: EncoderLayout) -> None:
         super().__init__()
         self.body, self.modes = body, layout.pooling
-        self.after = nn.ModuleList([_Normalize() if isinstance(one, str) else _dense(one) for one in layout.after])
+        self.after = nn.ModuleList([_Normalize() if isinstance(one, str) else _load_dense(one) for one in layout.after])
 
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor | None = None
     ) -> dict[str, torch.Tensor]:
-        states = _ask(self.body, input_ids, attention_mask, token_type_ids)["last_hidden_state"]
-        embedding = torch.cat([_pooled(mode, states, attention_mask) for mode in self.modes], dim=-1)
+        states = _run_transformer(self.body, input_ids, attention_mask, token_type_ids)["last_hidden_state"]
+        embedding = torch.cat([_pool(mode, states, attention_mask) for mode in self.modes], dim=-1)
         for layer in self.after:
             embedding = layer(embedding)
         return {"embedding": embedding}
@@ -191,12 +191,12 @@ class _Normalize(nn.Module):  # type: ignore[misc]
         return functional.normalize(embedding, p=2, dim=-1)
 
 
-def _ask(body: nn.Module, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor | None) -> Any:
+def _run_transformer(body: nn.Module, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor | None) -> Any:
     typed = {} if types is None else {"token_type_ids": types}
     return body(input_ids=ids, attention_mask=mask, return_dict=True, **typed)
 
 
-def _pooled(mode: str, states: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+def _pool(mode: str, states: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
     """One vector per text, as sentence-transformers pools it."""
     if mode == "cls":
         return states[:, 0]
@@ -207,7 +207,7 @@ def _pooled(mode: str, states: torch.Tensor, attention_mask: torch.Tensor) -> to
     return (states * mask).sum(dim=1) / (count.sqrt() if mode == "mean_sqrt_len_tokens" else count)
 
 
-def _dense(dense: Dense) -> nn.Module:
+def _load_dense(dense: Dense) -> nn.Module:
     from safetensors.torch import load_file
 
     if dense.activation not in _ACTIVATIONS:

@@ -13,9 +13,9 @@ import numpy as np
 import onnx
 
 from onnxlet.errors import ConversionError, InvalidInputError
-from onnxlet.toolchain.convert.networks.probing_inputs import random_rows
+from onnxlet.toolchain.convert.networks.probing_inputs import find_random_inputs
 from onnxlet.toolchain.convert.networks.tensor_model import TensorModel
-from onnxlet.toolchain.convert.options import Wishes
+from onnxlet.toolchain.convert.options import SourceOptions
 from onnxlet.toolchain.workbench.extras import require, versions
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.values.signature import TensorSpec
@@ -25,10 +25,10 @@ EXAMPLE_ROWS = 3
 TOKENIZER = "tokenizer.json"
 
 
-def open_model(path: Path, *, trust: bool, say: Progress, wishes: Wishes) -> TensorModel:  # noqa: ARG001 - nothing is run
+def open_model(path: Path, *, trust: bool, progress: Progress, options: SourceOptions) -> TensorModel:  # noqa: ARG001 - nothing is run
     """The encoder in a directory. Raises ConversionError for other models, and for weights in pickles."""
     require("huggingface", "torch", "onnxscript", "safetensors", "transformers", "tokenizers")
-    return TensorModel(EncoderNetwork(path, say), wishes.labels, say)
+    return TensorModel(EncoderNetwork(path, progress), options.labels, progress)
 
 
 class EncoderNetwork:
@@ -36,20 +36,20 @@ class EncoderNetwork:
 
     framework = "Hugging Face Transformers"
 
-    def __init__(self, directory: Path, say: Progress) -> None:
+    def __init__(self, directory: Path, progress: Progress) -> None:
         from onnxlet.toolchain.convert.huggingface.encoders import load_encoder
-        from onnxlet.toolchain.convert.huggingface.sentence_transformers import read_layout
+        from onnxlet.toolchain.convert.huggingface.sentence_transformers import read_encoder_layout
         from onnxlet.toolchain.convert.huggingface.tokenizer import load_tokenizer
 
         self.versions = versions("transformers", "tokenizers", "torch", "onnxscript", "onnx")
-        layout = read_layout(directory)
+        layout = read_encoder_layout(directory)
         self._encoder = load_encoder(layout)
         self.labels = self._encoder.labels
         self.names = self._encoder.names
-        self._longest = min(layout.longest or self._encoder.longest, self._encoder.longest)
-        self._tokenizer = load_tokenizer(layout, self._longest, self._encoder.pad)
+        self._max_tokens = min(layout.max_tokens or self._encoder.max_tokens, self._encoder.max_tokens)
+        self._tokenizer = load_tokenizer(layout, self._max_tokens, self._encoder.pad)
         if self._tokenizer is None:
-            say(f"{directory.name!r} has no tokenizer that could be read, so none will travel with the version")
+            progress(f"{directory.name!r} has no tokenizer that could be read, so none will travel with the version")
         self.assets: Mapping[str, bytes] = {TOKENIZER: self._tokenizer.to_json()} if self._tokenizer else {}
 
     def specs(self, example: Tensors | None) -> tuple[TensorSpec, ...]:
@@ -74,18 +74,18 @@ class EncoderNetwork:
         ids = random.integers(0, self._encoder.vocabulary, shape)
         # a padding token within a text would be another text
         ids = np.where(ids == self._encoder.pad, (ids + 1) % self._encoder.vocabulary, ids)
-        made = {
+        tensors = {
             "input_ids": np.where(mask, ids, self._encoder.pad),
             "attention_mask": mask,
             "token_type_ids": mask & (np.arange(length) >= lengths[:, None] // 2),
         }
-        return {name: made[name].astype(np.int64) for name in shapes}
+        return {name: tensors[name].astype(np.int64) for name in shapes}
 
     def run(self, inputs: Tensors) -> Tensors:
         """The encoder's answers. Raises InvalidInputError for texts that are too long, or tokens it does not know."""
         length = max(tensor.shape[1] if tensor.ndim > 1 else 0 for tensor in inputs.values())
-        if length > self._encoder.longest:
-            raise InvalidInputError(f"the encoder reads {self._encoder.longest} tokens, not {length}")
+        if length > self._encoder.max_tokens:
+            raise InvalidInputError(f"the encoder reads {self._encoder.max_tokens} tokens, not {length}")
         return self._encoder.run(inputs)
 
     def graph(self) -> onnx.ModelProto:
@@ -93,7 +93,7 @@ class EncoderNetwork:
         from onnxlet.toolchain.convert.torch.exporter import export, to_onnx
 
         specs = self.specs(None)
-        inputs = random_rows(self, specs, rows=EXAMPLE_ROWS, seed=0)
+        inputs = find_random_inputs(self, specs, rows=EXAMPLE_ROWS, seed=0)
         outputs = list(self._encoder.run(inputs))
         model = to_onnx(export(self._encoder.module, inputs, specs, by_name=True), self.names, outputs)
         if not outputs:

@@ -40,7 +40,7 @@ class Dense:
 
 
 @dataclass(frozen=True)
-class Layout:
+class EncoderLayout:
     """Where the parts of an encoder lie, and what stands after the transformer."""
 
     directory: Path
@@ -49,16 +49,16 @@ class Layout:
     """Ways to make one vector of a text's tokens, joined; none for a transformer alone."""
     after: tuple[Dense | str, ...] = ()
     """Layers after pooling: dense ones and `normalize`."""
-    longest: int | None = None
+    max_tokens: int | None = None
     """So many tokens of a text are read, if that is said."""
     lowercase: bool = False
 
 
-def read_layout(directory: Path) -> Layout:
+def read_encoder_layout(directory: Path) -> EncoderLayout:
     """Read `modules.json` if there is one. Raises ConversionError for modules that are not known here."""
     if not (directory / "modules.json").is_file():
-        return Layout(directory, directory)
-    first, *rest = _modules(directory)
+        return EncoderLayout(directory, directory)
+    first, *rest = _read_modules(directory)
     if _kind(first) != "Transformer":
         raise ConversionError(f"{directory.name!r} begins with a {_kind(first)}, and only transformers are read here")
     transformer = directory / first.path
@@ -68,9 +68,9 @@ def read_layout(directory: Path) -> Layout:
     for module in rest:
         kind, place = _kind(module), directory / module.path
         if kind == "Pooling" and not pooling:
-            pooling = _pooling(read_json(place / "config.json"))
+            pooling = _read_pooling(read_json(place / "config.json"))
         elif kind == "Dense" and pooling:
-            after.append(_dense(place))
+            after.append(_read_dense(place))
         elif kind == "Normalize" and pooling:
             after.append("normalize")
         else:
@@ -80,7 +80,7 @@ def read_layout(directory: Path) -> Layout:
             )
     if not pooling:
         raise ConversionError(f"{directory.name!r} has no Pooling, so it makes no vector of a text")
-    return Layout(
+    return EncoderLayout(
         directory,
         transformer,
         pooling,
@@ -95,13 +95,13 @@ def read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        found: dict[str, Any] = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        document: dict[str, Any] = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ConversionError(f"{path.name!r} is no JSON object: {error}", path=str(path)) from error
-    return found
+    return document
 
 
-def _modules(directory: Path) -> list[_Module]:
+def _read_modules(directory: Path) -> list[_Module]:
     try:
         modules = msgspec.json.decode((directory / "modules.json").read_bytes(), type=list[_Module])
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -117,13 +117,13 @@ def _kind(module: _Module) -> str:
     return module.type.rpartition(".")[2]
 
 
-def _pooling(config: dict[str, Any]) -> tuple[str, ...]:
-    said = config.get("pooling_mode")
-    if said is None:
-        modes = [mode for key, mode in _MODES.items() if config.get(key)]
+def _read_pooling(config: dict[str, Any]) -> tuple[str, ...]:
+    setting = config.get("pooling_mode")
+    if setting is None:
+        modes = [setting for key, setting in _MODES.items() if config.get(key)]
     else:
-        modes = [said] if isinstance(said, str) else list(said)
-    unknown = [mode for mode in modes if mode not in KNOWN]
+        modes = [setting] if isinstance(setting, str) else list(setting)
+    unknown = [setting for setting in modes if setting not in KNOWN]
     if unknown or not modes:
         raise ConversionError(
             f"pooling by {', '.join(map(repr, unknown)) or 'nothing'} has no form here: known are "
@@ -132,15 +132,19 @@ def _pooling(config: dict[str, Any]) -> tuple[str, ...]:
     return tuple(modes)
 
 
-def _dense(place: Path) -> Dense:
+def _read_dense(place: Path) -> Dense:
     config = read_json(place / "config.json")
     weights = place / "model.safetensors"
-    foreign = (
+    unsupported = (
         config.get("use_residual") or config.get("module_input_name", "sentence_embedding") != "sentence_embedding"
     )
-    if foreign or not weights.is_file():
+    if unsupported or not weights.is_file():
         raise ConversionError(
             f"the Dense module in {place.name!r} "
-            + ("is of a kind that has no form here" if foreign else "has no model.safetensors: save the model again")
+            + (
+                "is of a kind that has no form here"
+                if unsupported
+                else "has no model.safetensors: save the model again"
+            )
         )
     return Dense(weights, str(config.get("activation_function") or "Identity").rpartition(".")[2])

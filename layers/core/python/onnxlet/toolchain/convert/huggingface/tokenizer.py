@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from onnxlet.errors import ConversionError
-from onnxlet.toolchain.convert.huggingface.sentence_transformers import Layout, read_json
-from onnxlet.toolchain.convert.torch.exporter import FOREIGN, hushed
+from onnxlet.toolchain.convert.huggingface.sentence_transformers import EncoderLayout, read_json
+from onnxlet.toolchain.convert.torch.exporter import FOREIGN, silence_torch
 from onnxlet.values.tensors import Tensors
 
 FILE = "tokenizer.json"
@@ -37,14 +37,14 @@ class Tokenizer:
         return str(self._tokenizer.to_str()).encode()
 
 
-def load_tokenizer(layout: Layout, longest: int, pad: int) -> Tokenizer | None:
+def load_tokenizer(layout: EncoderLayout, max_tokens: int, pad: int) -> Tokenizer | None:
     """The directory's tokenizer; None if it has none that can be read. Raises ConversionError for a broken one."""
     import tokenizers
 
     places = dict.fromkeys((layout.transformer, layout.directory))
     file = next((place / FILE for place in places if (place / FILE).is_file()), None)
     if file is None:
-        tokenizer = _made(layout.transformer)
+        tokenizer = _convert_tokenizer(layout.transformer)
         if tokenizer is None:
             return None
     else:
@@ -52,23 +52,23 @@ def load_tokenizer(layout: Layout, longest: int, pad: int) -> Tokenizer | None:
             tokenizer = tokenizers.Tokenizer.from_file(str(file))
         except Exception as error:  # the library raises nothing more special
             raise ConversionError(f"{file.name!r} is no tokenizer: {error}", path=str(file)) from error
-    said = read_json(layout.transformer / "tokenizer_config.json").get("model_max_length")
-    if isinstance(said, int) and said < _ENDLESS:
-        longest = min(longest, said)
+    limit = read_json(layout.transformer / "tokenizer_config.json").get("model_max_length")
+    if isinstance(limit, int) and limit < _ENDLESS:
+        max_tokens = min(max_tokens, limit)
     if layout.lowercase:
-        lowered = [tokenizers.normalizers.Lowercase(), *([tokenizer.normalizer] if tokenizer.normalizer else [])]
-        tokenizer.normalizer = tokenizers.normalizers.Sequence(lowered)
-    tokenizer.enable_truncation(longest)
+        normalizers = [tokenizers.normalizers.Lowercase(), *([tokenizer.normalizer] if tokenizer.normalizer else [])]
+        tokenizer.normalizer = tokenizers.normalizers.Sequence(normalizers)
+    tokenizer.enable_truncation(max_tokens)
     tokenizer.enable_padding(pad_id=pad, pad_token=tokenizer.id_to_token(pad) or "[PAD]")
     return Tokenizer(tokenizer)
 
 
-def _made(directory: Path) -> Any:
+def _convert_tokenizer(directory: Path) -> Any:
     """What transformers makes of a vocabulary in older files; None if it cannot."""
     from transformers import AutoTokenizer
 
     try:
-        with hushed():
+        with silence_torch():
             loaded = AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
     except FOREIGN:
         return None

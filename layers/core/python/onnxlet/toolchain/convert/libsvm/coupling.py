@@ -28,7 +28,7 @@ class _Estimate(NamedTuple):
     total: str
 
 
-def couple(graph: GraphWriter, likely: str, classes: int) -> str:
+def couple_probabilities(graph: GraphWriter, likely: str, classes: int) -> str:
     """Probabilities [N, classes] of `likely` [N, pairs], the probability of the first of every two classes."""
     bounds = graph.constant(np.array(LEAST)), graph.constant(np.array(1 - LEAST))
     first = graph.add("Clip", likely, *bounds)
@@ -36,14 +36,14 @@ def couple(graph: GraphWriter, likely: str, classes: int) -> str:
     both = graph.add("Concat", first, second, axis=1)
     if classes == 2:  # noqa: PLR2004 - nothing to couple
         return both
-    quadratic = _quadratic(graph, both, classes)
+    quadratic = _quadratic_matrix(graph, both, classes)
     # rows of zeros, plus 1/classes
     start = graph.add("MatMul", likely, graph.constant(np.zeros((len(pairs_of(classes)), classes))))
     start = graph.add("Add", start, graph.constant(np.full(classes, 1 / classes)))
-    return _iterated(graph, quadratic, start, classes)
+    return _iterate(graph, quadratic, start, classes)
 
 
-def _quadratic(graph: GraphWriter, both: str, classes: int) -> str:
+def _quadratic_matrix(graph: GraphWriter, both: str, classes: int) -> str:
     """The matrices Q [N, classes, classes]: sums of squares on the diagonal, negated products beside it."""
     pairs = pairs_of(classes)
     # r[i, j] stands in column `against[i, j]` of `both`
@@ -63,11 +63,11 @@ def _quadratic(graph: GraphWriter, both: str, classes: int) -> str:
     return graph.add("Reshape", flat, graph.constant(np.array([-1, classes, classes])))
 
 
-def _iterated(graph: GraphWriter, quadratic: str, start: str, classes: int) -> str:
+def _iterate(graph: GraphWriter, quadratic: str, start: str, classes: int) -> str:
     """Sweeps over the classes until no row moves any more."""
     rounds = graph.constant(np.array(max(FEWEST_ROUNDS, classes)))
     going = graph.constant(np.array(True))
-    body = graph.inner("sweep")
+    body = graph.subgraph("sweep")
     body.input("round", "INT64", ())
     body.input("going", "BOOL", ())
     before = body.input("before", "FP64", (-1, classes))
@@ -76,7 +76,7 @@ def _iterated(graph: GraphWriter, quadratic: str, start: str, classes: int) -> s
     worst = body.add("ReduceMax", errors, body.constant(np.array([1])))
     moving = body.add("GreaterOrEqual", worst, body.constant([0.005 / classes]))
     for position in range(classes):
-        estimate = _improved(body, quadratic, estimate, position, np.eye(classes)[position])
+        estimate = _improve(body, quadratic, estimate, position, np.eye(classes)[position])
     after = body.add("Where", moving, estimate.p, before)
     body.output(body.add("ReduceMax", moving, keepdims=0), "going_on", "BOOL", ())
     body.output(after, "after", "FP64", (-1, classes))
@@ -90,7 +90,7 @@ def _estimate(graph: GraphWriter, quadratic: str, p: str) -> _Estimate:
     return _Estimate(p, products, total)
 
 
-def _improved(graph: GraphWriter, quadratic: str, now: _Estimate, position: int, unit: Tensor) -> _Estimate:
+def _improve(graph: GraphWriter, quadratic: str, now: _Estimate, position: int, unit: Tensor) -> _Estimate:
     """The class at `position` gets the probability that is best given those of the others."""
     row = graph.add("Gather", quadratic, graph.constant(np.array(position)), axis=1)
     own = graph.add("Gather", row, graph.constant(np.array([position])), axis=1)

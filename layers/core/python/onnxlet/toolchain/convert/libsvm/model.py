@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from onnxlet.errors import ConversionError, InvalidInputError
-from onnxlet.toolchain.convert.libsvm.coupling import couple
+from onnxlet.toolchain.convert.libsvm.coupling import couple_probabilities
 from onnxlet.toolchain.convert.libsvm.file_format import SupportVectors, parse
 from onnxlet.toolchain.convert.tabular import link_functions
 from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
@@ -22,7 +22,7 @@ from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.values.tensors import Tensor, Tensors
 
 
-def open_model(path: Path, *, trust: bool, say: Progress) -> MatrixModel:  # noqa: ARG001
+def open_model(path: Path, *, trust: bool, progress: Progress) -> MatrixModel:  # noqa: ARG001
     """The model in a file. Raises ConversionError for what is none or has no ONNX form, MissingExtraError."""
     require("libsvm", "libsvm")
     from libsvm.svm import libsvm, toPyModel
@@ -46,7 +46,7 @@ class LibsvmModel:
     framework = "LIBSVM"
     datatypes: tuple[str, ...] = ("FP32", "FP64")
     names: tuple[str, ...] | None = None  # its features are numbered
-    exact = False
+    exact_width = False
     outputs = 1
 
     def __init__(self, native: Any, vectors: SupportVectors) -> None:
@@ -57,11 +57,11 @@ class LibsvmModel:
         # the file has the classes in the order in which training met them
         self.classes: tuple[int | str, ...] | None = tuple(sorted(vectors.labels)) if vectors.classifies else None
 
-    def spelled(self, name: str) -> str:
+    def spell(self, name: str) -> str:
         """As the column is called."""
         return name
 
-    def typical(self, count: int, width: int, random: np.random.Generator) -> Tensor:
+    def sample_rows(self, count: int, width: int, random: np.random.Generator) -> Tensor:
         """Rows near the support vectors."""
         vectors = self._vectors.vectors
         rows = np.zeros((count, width))
@@ -69,7 +69,7 @@ class LibsvmModel:
         rows[:, : vectors.shape[1]] += random.normal(0, 0.3, (count, vectors.shape[1])) * vectors.std(axis=0)
         return rows.astype(np.float32).astype(np.float64)
 
-    def answers(self, features: Tensor) -> Tensors:
+    def predict(self, features: Tensor) -> Tensors:
         """What svm-predict gives, with `-b 1` if the model has probabilities. Raises InvalidInputError for NaN."""
         from libsvm.svm import gen_svm_nodearray, libsvm
 
@@ -91,28 +91,28 @@ class LibsvmModel:
             "probabilities": np.array(probabilities)[:, np.argsort(self._vectors.labels)],
         }
 
-    def write(self, graph: GraphWriter, features: str, width: int) -> link_functions.Answers:
+    def write(self, graph: GraphWriter, features: str, width: int) -> link_functions.AnswerNames:
         """The kernel against every support vector, weighed; then a sum, votes, or coupled probabilities."""
         model = self._vectors
-        weighed = self._weighed(graph, graph.double(features), width)
-        decisions = graph.add("Sub", weighed, graph.constant(model.rho))
+        sums = self._decision_sums(graph, graph.to_double(features), width)
+        decisions = graph.add("Sub", sums, graph.constant(model.rho))
         if not model.classifies:
             return link_functions.regression(graph, decisions, "identity", 1)
         if model.slopes is None or model.offsets is None:
-            return link_functions.Answers(
-                label=link_functions.class_values(graph, self._voted(graph, decisions), model.labels)
+            return link_functions.AnswerNames(
+                label=link_functions.class_values(graph, self._vote(graph, decisions), model.labels)
             )
         scaled = graph.add("Mul", decisions, graph.constant(-model.slopes))
         likely = graph.add("Sigmoid", graph.add("Sub", scaled, graph.constant(model.offsets)))
-        probabilities = couple(graph, likely, len(model.labels))
+        probabilities = couple_probabilities(graph, likely, len(model.labels))
         best = graph.add("ArgMax", probabilities, axis=1, keepdims=0)
         order = np.argsort(model.labels)
-        return link_functions.Answers(
+        return link_functions.AnswerNames(
             label=link_functions.class_values(graph, best, model.labels),
             probabilities=graph.add("Gather", probabilities, graph.constant(order), axis=1),
         )
 
-    def _weighed(self, graph: GraphWriter, features: str, width: int) -> str:
+    def _decision_sums(self, graph: GraphWriter, features: str, width: int) -> str:
         """Every row's likeness to the support vectors, times their weights."""
         kernel, weights = self._vectors.kernel, self._vectors.weights
         vectors = np.zeros((len(weights), width))
@@ -133,13 +133,13 @@ class LibsvmModel:
                 alike = graph.add("Pow", inner, graph.constant([float(kernel.degree)]))
         return graph.add("MatMul", alike, graph.constant(weights))
 
-    def _voted(self, graph: GraphWriter, decisions: str) -> str:
+    def _vote(self, graph: GraphWriter, decisions: str) -> str:
         """The position of the class that wins most of the pairs; of equals the first."""
         gained = np.zeros((len(self._vectors.pairs), len(self._vectors.labels)))
         base = np.zeros(len(self._vectors.labels))
         for pair, (i, j) in enumerate(self._vectors.pairs):
             gained[pair, i], gained[pair, j] = 1, -1
             base[j] += 1
-        won = graph.double(graph.add("Greater", decisions, graph.constant([0.0])))
+        won = graph.to_double(graph.add("Greater", decisions, graph.constant([0.0])))
         votes = graph.add("Add", graph.add("MatMul", won, graph.constant(gained)), graph.constant(base))
         return graph.add("ArgMax", votes, axis=1, keepdims=0)

@@ -24,7 +24,7 @@ _SUM = 1e-3
 
 
 @dataclass(frozen=True)
-class Scores:
+class ClassScores:
     """The output that scores the classes; of two classes it may score the second alone."""
 
     output: str
@@ -34,7 +34,7 @@ class Scores:
     normalized: bool
     """Probabilities already; else logits."""
 
-    def answers(self, outputs: Tensors) -> Tensors:
+    def label_and_probabilities(self, outputs: Tensors) -> Tensors:
         """`label` and `probabilities` of a network's own outputs."""
         scores = outputs[self.output].astype(np.float64)
         if self.single:
@@ -84,37 +84,37 @@ class Scores:
             ]
         )
 
-    def step(self, labels: tuple[str, ...]) -> Classification:
+    def classification_step(self, labels: tuple[str, ...]) -> Classification:
         """The classification to declare."""
         return Classification(LABEL, PROBABILITIES, labels, tuple(range(self.classes)))
 
 
-def find_scores(outputs: Tensors, graph: onnx.GraphProto, classes: int) -> Scores:
+def find_class_scores(outputs: Tensors, graph: onnx.GraphProto, classes: int) -> ClassScores:
     """The output that scores so many classes: by its shape, and `logits` before others.
 
     Raises InvalidInputError if there is none.
     """
     rows = max(len(tensor) if tensor.ndim else 1 for tensor in outputs.values())
     shapes = {(rows, classes): False, **({(rows, 1): True, (rows,): True} if classes == 2 else {})}  # noqa: PLR2004
-    fitting = [name for name, tensor in outputs.items() if tensor.dtype.kind == "f" and tensor.shape in shapes]
-    if not fitting:
-        said = quoted(f"{name} {[-1, *tensor.shape[1:]]}" for name, tensor in outputs.items())
+    candidates = [name for name, tensor in outputs.items() if tensor.dtype.kind == "f" and tensor.shape in shapes]
+    if not candidates:
+        available = quoted(f"{name} {[-1, *tensor.shape[1:]]}" for name, tensor in outputs.items())
         raise InvalidInputError(
-            f"{classes} labels were given, and no output scores as many classes: there are {said}", labels=classes
+            f"{classes} labels were given, and no output scores as many classes: there are {available}", labels=classes
         )
-    name = "logits" if "logits" in fitting else fitting[0]
+    name = "logits" if "logits" in candidates else candidates[0]
     single = shapes[outputs[name].shape]
-    normalized = _made_by(graph, name) == "Sigmoid" if single else _adds_up(outputs[name])
-    return Scores(name, classes, single, normalized)
+    normalized = _producer(graph, name) == "Sigmoid" if single else _is_distribution(outputs[name])
+    return ClassScores(name, classes, single, normalized)
 
 
-def _adds_up(scores: Tensor) -> bool:
+def _is_distribution(scores: Tensor) -> bool:
     return bool((scores >= 0).all() and (np.abs(scores.astype(np.float64).sum(axis=1) - 1) < _SUM).all())
 
 
-def _made_by(graph: onnx.GraphProto, name: str) -> str:
+def _producer(graph: onnx.GraphProto, name: str) -> str:
     """The operator that computed a value, whatever shaped it since."""
-    makers = {output: node for node in graph.node for output in node.output}
-    while name in makers and makers[name].op_type in _SHAPING:
-        name = makers[name].input[0]
-    return makers[name].op_type if name in makers else ""
+    producers = {output: node for node in graph.node for output in node.output}
+    while name in producers and producers[name].op_type in _SHAPING:
+        name = producers[name].input[0]
+    return producers[name].op_type if name in producers else ""

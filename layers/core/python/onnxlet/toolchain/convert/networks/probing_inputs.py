@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from onnxlet.errors import InvalidInputError
-from onnxlet.toolchain.convert.trained_model import Rows
+from onnxlet.toolchain.convert.trained_model import ModelRows
 from onnxlet.toolchain.workbench.random_inputs import draw_tensor
 from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import VARIABLE, Tensors
@@ -29,33 +29,39 @@ INTEGERS = 2
 """Random integers are smaller, unless more is known of them."""
 
 
-def random_rows(network: Network, specs: tuple[TensorSpec, ...], *, rows: int = RANDOM_ROWS, seed: int) -> Tensors:
+def find_random_inputs(
+    network: Network, specs: tuple[TensorSpec, ...], *, rows: int = RANDOM_ROWS, seed: int
+) -> Tensors:
     """Random inputs that the network takes. Raises InvalidInputError with what it says if it takes none."""
-    said = ""
+    first_error = ""
     for size, skew in product(SIZES, SKEWS):
-        inputs = network.random(sizes_of(specs, rows, size, skew), seed=seed)
+        inputs = network.random(fill_free_dimensions(specs, rows, size, skew), seed=seed)
         try:
             network.run(inputs)
         except InvalidInputError as error:
-            said = said or error.detail
+            first_error = first_error or error.detail
             continue
         return inputs
-    raise InvalidInputError(f"the model takes no random inputs of the shapes that it says: {said}; give --data")
+    raise InvalidInputError(f"the model takes no random inputs of the shapes that it says: {first_error}; give --data")
 
 
-def other_sizes(network: Network, specs: tuple[TensorSpec, ...], inputs: Tensors, *, seed: int) -> tuple[Rows, ...]:
+def vary_sizes(network: Network, specs: tuple[TensorSpec, ...], inputs: Tensors, *, seed: int) -> tuple[ModelRows, ...]:
     """Fewer rows of the inputs where they are free, and random ones of another size where other dimensions are."""
-    others: list[Rows] = []
+    variations: list[ModelRows] = []
     if all(spec.batched for spec in specs):
         rows = min(len(tensor) for tensor in inputs.values())
-        others += [Rows({name: tensor[:count] for name, tensor in inputs.items()}) for count in BATCHES if count < rows]
+        variations += [
+            ModelRows({name: tensor[:count] for name, tensor in inputs.items()}) for count in BATCHES if count < rows
+        ]
     if any(VARIABLE in spec.shape[1:] for spec in specs):
         known = {name: tensor.shape[1:] for name, tensor in inputs.items()}
-        others += _of_another_size(network, specs, known, seed)
-    return tuple(others)
+        variations += _rows_of_another_size(network, specs, known, seed)
+    return tuple(variations)
 
 
-def sizes_of(specs: tuple[TensorSpec, ...], rows: int, size: int, skew: int = 0) -> dict[str, tuple[int, ...]]:
+def fill_free_dimensions(
+    specs: tuple[TensorSpec, ...], rows: int, size: int, skew: int = 0
+) -> dict[str, tuple[int, ...]]:
     """Shapes of the inputs with these sizes for free dimensions, an image's width larger by `skew`."""
     free = {0: rows, WIDTH: size + skew}
     return {
@@ -66,17 +72,17 @@ def sizes_of(specs: tuple[TensorSpec, ...], rows: int, size: int, skew: int = 0)
     }
 
 
-def plain_random(specs: Mapping[str, TensorSpec], shapes: Mapping[str, tuple[int, ...]], *, seed: int) -> Tensors:
+def random_tensors(specs: Mapping[str, TensorSpec], shapes: Mapping[str, tuple[int, ...]], *, seed: int) -> Tensors:
     """Random tensors of the inputs' datatypes, of which nothing more is known."""
     random = np.random.default_rng(seed)
     return {name: draw_tensor(specs[name], shape, INTEGERS, random) for name, shape in shapes.items()}
 
 
-def _of_another_size(
+def _rows_of_another_size(
     network: Network, specs: tuple[TensorSpec, ...], known: dict[str, tuple[int, ...]], seed: int
-) -> Iterator[Rows]:
+) -> Iterator[ModelRows]:
     for size, skew in product(SIZES, SKEWS):
-        shapes = sizes_of(specs, BATCHES[-1], size, skew)
+        shapes = fill_free_dimensions(specs, BATCHES[-1], size, skew)
         if all(shape[1:] == known[name] for name, shape in shapes.items()):
             continue
         inputs = network.random(shapes, seed=seed)
@@ -85,5 +91,5 @@ def _of_another_size(
         except InvalidInputError:
             # a network may well take fewer sizes than it declares
             continue
-        yield Rows(inputs, "random")
+        yield ModelRows(inputs, "random")
         return

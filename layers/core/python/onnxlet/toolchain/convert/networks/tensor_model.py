@@ -13,10 +13,10 @@ import onnx
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.steps import columns_to_inputs
 from onnxlet.toolchain.convert import graph_edits
-from onnxlet.toolchain.convert.networks.class_scores import Scores, find_scores
-from onnxlet.toolchain.convert.networks.probing_inputs import BATCHES, other_sizes, random_rows
+from onnxlet.toolchain.convert.networks.class_scores import ClassScores, find_class_scores
+from onnxlet.toolchain.convert.networks.probing_inputs import BATCHES, find_random_inputs, vary_sizes
 from onnxlet.toolchain.convert.synthetic_rows import synthetic_tensors
-from onnxlet.toolchain.convert.trained_model import Export, Rows, matrix
+from onnxlet.toolchain.convert.trained_model import Export, ModelRows, matrix
 from onnxlet.toolchain.workbench.arrays import Arrays
 from onnxlet.toolchain.workbench.evaluation import in_batches, renamed
 from onnxlet.toolchain.workbench.progress import Progress
@@ -25,7 +25,7 @@ from onnxlet.values.manifest import Steps, Tabular
 from onnxlet.values.signature import Signature, TensorSpec
 from onnxlet.values.tensors import VARIABLE, Tensor, Tensors
 
-MADE_UP = 16
+GOLDEN_CANDIDATES = 16
 """Rows that are made up for golden cases."""
 MOST_PROTOBUF = 2**31 - 1
 MATRIX = 2
@@ -74,26 +74,26 @@ class ReadsTexts(Protocol):
 class TensorModel:
     """A trained model around a framework's network."""
 
-    def __init__(self, network: Network, labels: tuple[str, ...], say: Progress) -> None:
-        self._network, self._say = network, say
+    def __init__(self, network: Network, labels: tuple[str, ...], progress: Progress) -> None:
+        self._network, self._progress = network, progress
         self.framework = network.framework
         self.versions = network.versions
         self.labels = labels or network.labels
         self.classes = (tuple(range(len(self.labels))),) if self.labels else ()
         self._specs: tuple[TensorSpec, ...] = ()
         self._tabular: Tabular | None = None
-        self._scores: Scores | None = None
+        self._scores: ClassScores | None = None
         self._graph: onnx.ModelProto | None = None
 
-    def rows(self, table: Table | None, targets: Sequence[str], *, seed: int) -> Rows:
+    def rows(self, table: Table | None, targets: Sequence[str], *, seed: int) -> ModelRows:
         """The rows that the data holds: texts, or columns for inputs that are rows of numbers; random ones without.
 
         Raises InvalidInputError where the inputs are neither, or are not known without data.
         """
         if table is None:
             self._specs = self._network.specs(None)
-            inputs = random_rows(self._network, self._specs, seed=seed)
-            return Rows(inputs, "random", other_sizes(self._network, self._specs, inputs, seed=seed))
+            inputs = find_random_inputs(self._network, self._specs, seed=seed)
+            return ModelRows(inputs, "random", vary_sizes(self._network, self._specs, inputs, seed=seed))
         for target in targets:
             table.column(target)
         columns = [name for name in table.columns if name not in targets]
@@ -103,10 +103,10 @@ class TensorModel:
                     f"{table.name!r} has {len(columns)} columns besides the target, a column of texts is needed: "
                     f"{quoted(columns)}"
                 )
-            return self._sampled(self._network.tokens(table.column(columns[0])), seed)
+            return self._rows_of_tensors(self._network.tokens(table.column(columns[0])), seed)
         return self._columns(table, columns)
 
-    def samples(self, arrays: Arrays, targets: Sequence[str], *, seed: int) -> Rows:
+    def samples(self, arrays: Arrays, targets: Sequence[str], *, seed: int) -> ModelRows:
         """The rows in the arrays, one for each input. Raises InvalidInputError where one is missing or does not fit."""
         for target in targets:
             arrays.column(target)
@@ -116,22 +116,22 @@ class TensorModel:
                 f"{arrays.name!r} lacks arrays for the inputs {quoted(missing)}; it has {quoted(arrays.columns)}",
                 missing=missing,
             )
-        return self._sampled({name: arrays.columns[name] for name in self._network.names}, seed)
+        return self._rows_of_tensors({name: arrays.columns[name] for name in self._network.names}, seed)
 
-    def answers(self, rows: Rows) -> Tensors:
+    def predict(self, rows: ModelRows) -> Tensors:
         """The network's own answers, by the names of the graph's outputs."""
         outputs = in_batches(self._network.run, self._inputs(rows))
         if not self.classes:
             return renamed(Steps(), outputs)
         if self._scores is None:
-            self._scores = find_scores(outputs, self._exported().graph, len(self.classes[0]))
-        return self._scores.answers(outputs)
+            self._scores = find_class_scores(outputs, self._export_graph().graph, len(self.classes[0]))
+        return self._scores.label_and_probabilities(outputs)
 
-    def exports(self, rows: Rows, labels: Sequence[tuple[str, ...]]) -> Iterator[Export]:
+    def exports(self, rows: ModelRows, labels: Sequence[tuple[str, ...]]) -> Iterator[Export]:
         """The graph, as the framework's exporter writes it, and the label if there are classes."""
         del rows
         model = onnx.ModelProto()
-        model.CopyFrom(self._exported())
+        model.CopyFrom(self._export_graph())
         if self._scores is not None:
             self._scores.append(model.graph)
         if model.ByteSize() > MOST_PROTOBUF:
@@ -143,51 +143,53 @@ class TensorModel:
             way="the exporter's form",
             graph=model.SerializeToString(),
             tabular=self._tabular,
-            classifications=(self._scores.step(labels[0] or self.labels),) if self._scores else (),
+            classifications=(self._scores.classification_step(labels[0] or self.labels),) if self._scores else (),
             opset=graph_edits.opsets(model),
             assets=self._network.assets,
             advice=ADVICE,
         )
 
-    def _exported(self) -> onnx.ModelProto:
+    def _export_graph(self) -> onnx.ModelProto:
         if self._graph is None:
-            self._say(f"exporting the {self.framework} model")
+            self._progress(f"exporting the {self.framework} model")
             self._graph = self._network.graph()
         return self._graph
 
-    def _inputs(self, rows: Rows) -> Tensors:
+    def _inputs(self, rows: ModelRows) -> Tensors:
         if self._tabular is None:
             return rows.columns
         return columns_to_inputs(self._tabular, rows.served(self._tabular), Signature(self._specs, ()))
 
-    def _sampled(self, tensors: Tensors, seed: int) -> Rows:
+    def _rows_of_tensors(self, tensors: Tensors, seed: int) -> ModelRows:
         self._specs = specs = self._network.specs(tensors)
-        inputs = {spec.name: _fitted(spec, tensors[spec.name]) for spec in specs}
+        inputs = {spec.name: _fit_to_spec(spec, tensors[spec.name]) for spec in specs}
         if any(tensor.dtype.kind != "f" for tensor in inputs.values()):
             # a number between two tokens is another word, so that statistics of them say nothing
-            shapes = {name: (MADE_UP, *tensor.shape[1:]) for name, tensor in inputs.items()}
-            made_up = Rows(self._network.random(shapes, seed=seed), "random")
+            shapes = {name: (GOLDEN_CANDIDATES, *tensor.shape[1:]) for name, tensor in inputs.items()}
+            golden_candidates = ModelRows(self._network.random(shapes, seed=seed), "random")
         else:
-            made_up = Rows(synthetic_tensors(inputs, MADE_UP, seed=seed), "synthetic")
-        others = other_sizes(self._network, specs, inputs, seed=seed)
-        return Rows(inputs, others=others, made_up=made_up)
+            golden_candidates = ModelRows(synthetic_tensors(inputs, GOLDEN_CANDIDATES, seed=seed), "synthetic")
+        variations = vary_sizes(self._network, specs, inputs, seed=seed)
+        return ModelRows(inputs, variations=variations, golden_candidates=golden_candidates)
 
-    def _columns(self, table: Table, columns: list[str]) -> Rows:
+    def _columns(self, table: Table, columns: list[str]) -> ModelRows:
         """Columns that fill one matrix, or inputs of their own names."""
-        rows = self._side_by_side(table, columns) if len(self._network.names) == 1 else self._apart(table)
+        rows = (
+            self._matrix_of_columns(table, columns) if len(self._network.names) == 1 else self._column_per_input(table)
+        )
         for spec in self._specs:
             _check_rows(spec, rows.count)
-        others = tuple(rows.take(np.arange(count)) for count in BATCHES if count < rows.count)
-        return Rows(rows.columns, others=others, booleans=rows.booleans)
+        variations = tuple(rows.take(np.arange(count)) for count in BATCHES if count < rows.count)
+        return ModelRows(rows.columns, variations=variations, booleans=rows.booleans)
 
-    def _side_by_side(self, table: Table, columns: list[str]) -> Rows:
+    def _matrix_of_columns(self, table: Table, columns: list[str]) -> ModelRows:
         names = [name for name in columns if table.holds_numbers(name)]
         texts = [name for name in columns if name not in names]
         if not names:
             raise InvalidInputError(f"{table.name!r} has no column of numbers besides the target")
         if texts:
-            self._say(f"leaving out {quoted(texts)}: texts are no inputs of this model")
-        rows = Rows({name: table.numbers(name) for name in names}, booleans=table.booleans(names))
+            self._progress(f"leaving out {quoted(texts)}: texts are no inputs of this model")
+        rows = ModelRows({name: table.numbers(name) for name in names}, booleans=table.booleans(names))
         example = {self._network.names[0]: matrix(rows.columns).astype(np.float32)}
         self._specs = (spec,) = self._network.specs(example)
         if len(spec.shape) != MATRIX or spec.shape[1] not in (VARIABLE, len(names)):
@@ -199,7 +201,7 @@ class TensorModel:
         self._tabular = Tabular(tuple(rows.column(name, spec.datatype) for name in names), spec.name)
         return rows
 
-    def _apart(self, table: Table) -> Rows:
+    def _column_per_input(self, table: Table) -> ModelRows:
         network = self._network
         missing = [name for name in network.names if name not in table.columns]
         if missing:
@@ -212,7 +214,7 @@ class TensorModel:
         if any(spec.shape[1:] not in ((), (1,)) for spec in self._specs):
             raise InvalidInputError("several inputs of more than one number each: give --data a .npz file")
         texts = {spec.name for spec in self._specs if spec.type.kind == "s"}
-        rows = Rows(
+        rows = ModelRows(
             {name: table.tensor(name, "BYTES" if name in texts else "FP64") for name in network.names},
             booleans=table.booleans(set(network.names) - texts),
         )
@@ -229,7 +231,7 @@ def _check_rows(spec: TensorSpec, rows: int) -> None:
         )
 
 
-def _fitted(spec: TensorSpec, tensor: Tensor) -> Tensor:
+def _fit_to_spec(spec: TensorSpec, tensor: Tensor) -> Tensor:
     """The array with the input's datatype. Raises InvalidInputError for another shape, or values it cannot hold."""
     if tensor.shape[:1] != spec.shape[:1]:
         _check_rows(spec, len(tensor))
@@ -245,7 +247,7 @@ def _fitted(spec: TensorSpec, tensor: Tensor) -> Tensor:
         if spec.type.kind != "s" or tensor.dtype.kind not in "OU":
             raise InvalidInputError(f"the array {spec.name!r} does not hold what {spec.datatype} is", array=spec.name)
         return tensor.astype(object)
-    fitted = tensor.astype(dtype)
-    if spec.type.kind != "f" and not np.array_equal(fitted, tensor):
+    values = tensor.astype(dtype)
+    if spec.type.kind != "f" and not np.array_equal(values, tensor):
         raise InvalidInputError(f"the array {spec.name!r} holds numbers that {spec.datatype} cannot", array=spec.name)
-    return fitted
+    return values

@@ -15,7 +15,7 @@ from onnxlet.values.tensors import Tensors
 
 
 @dataclass(frozen=True)
-class Layout:
+class ColumnLayout:
     """The columns in the estimator's order.
 
     `datatypes` holds BYTES and INT64 for columns that must be of these, None for any float.
@@ -23,38 +23,38 @@ class Layout:
 
     names: tuple[str, ...]
     datatypes: dict[str, str | None]
-    columned: bool
+    input_per_column: bool
     """Each column is a graph input of its own; else they are one matrix."""
-    needs_frame: bool
+    needs_dataframe: bool
     """The estimator takes columns by name, so it must be asked with a DataFrame."""
 
 
-def layout_of(estimator: Any, table: Table | None, targets: Sequence[str]) -> Layout:
+def column_layout(estimator: Any, table: Table | None, targets: Sequence[str]) -> ColumnLayout:
     """Match the estimator's features with the data's columns. Raises InvalidInputError where they do not fit."""
     names = _names(estimator, table, targets)
     learned = _learned_types(estimator, names)
-    selectors = [selector for selector in _parts(estimator) if hasattr(selector, "transformers_")]
-    by_name = any(isinstance(name, str) for selector in selectors for name in _selected(selector))
+    selectors = [selector for selector in _nested_estimators(estimator) if hasattr(selector, "transformers_")]
+    by_name = any(isinstance(name, str) for selector in selectors for name in _selected_columns(selector))
     datatypes: dict[str, str | None] = {}
     for name in names:
         text = table is not None and not table.is_numeric(name)
         datatypes[name] = "BYTES" if text else learned.get(name)
     texts = [name for name in names if datatypes[name] == "BYTES"]
-    columned = bool(by_name or texts)
-    if table is None and columned:
+    input_per_column = bool(by_name or texts)
+    if table is None and input_per_column:
         raise InvalidInputError(
             "this estimator reads columns by name or text: give --data, a CSV file with rows like its own"
         )
-    if not columned:
+    if not input_per_column:
         datatypes = dict.fromkeys(names)
-    return Layout(names, datatypes, columned, by_name)
+    return ColumnLayout(names, datatypes, input_per_column, by_name)
 
 
-def typical_rows(estimator: Any, names: tuple[str, ...], count: int, seed: int) -> Tensors:
+def sample_rows(estimator: Any, names: tuple[str, ...], count: int, seed: int) -> Tensors:
     """Random numbers, spread as the estimator's first scaler learned it where it has one."""
     random = np.random.default_rng(seed)
     rows = random.standard_normal((count, len(names)))
-    for part in _parts(estimator):
+    for part in _nested_estimators(estimator):
         low, high = getattr(part, "data_min_", None), getattr(part, "data_max_", None)
         if low is not None and high is not None and len(low) == len(names):
             rows = random.uniform(low, high, rows.shape)
@@ -81,7 +81,7 @@ def _names(estimator: Any, table: Table | None, targets: Sequence[str]) -> tuple
 def _learned_types(estimator: Any, names: tuple[str, ...]) -> dict[str, str]:
     """BYTES and INT64 for the columns whose categories an encoder learned as such."""
     types: dict[str, str] = {}
-    for columns, part in fed(estimator, names):
+    for columns, part in parts_with_columns(estimator, names):
         categories = getattr(part, "categories_", None)
         if categories is None or len(categories) != len(columns):
             continue
@@ -94,29 +94,29 @@ def _learned_types(estimator: Any, names: tuple[str, ...]) -> dict[str, str]:
     return types
 
 
-def fed(estimator: Any, names: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+def parts_with_columns(estimator: Any, names: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
     """The parts that see input columns unchanged in number, each with the columns it sees."""
-    for part in _parts(estimator):
+    for part in _nested_estimators(estimator):
         if hasattr(part, "transformers_"):
             for _, transformer, columns in part.transformers_:
-                seen = _resolved(columns, names)
-                for inner in _parts(transformer):
+                seen = _resolve_columns(columns, names)
+                for inner in _nested_estimators(transformer):
                     yield seen, inner
         else:
             yield names, part
 
 
-def _parts(estimator: Any) -> Iterator[Any]:
+def _nested_estimators(estimator: Any) -> Iterator[Any]:
     """The estimator itself, and what a pipeline or a search holds, in order."""
     yield estimator
     for _, step in getattr(estimator, "steps", ()):
-        yield from _parts(step)
+        yield from _nested_estimators(step)
     best = getattr(estimator, "best_estimator_", None)
     if best is not None:
-        yield from _parts(best)
+        yield from _nested_estimators(best)
 
 
-def _selected(selector: Any) -> list[Any]:
+def _selected_columns(selector: Any) -> list[Any]:
     """What a ColumnTransformer was given to pick columns by."""
     picked: list[Any] = []
     for _, transformer, columns in selector.transformers_:
@@ -127,7 +127,7 @@ def _selected(selector: Any) -> list[Any]:
     return picked
 
 
-def _resolved(columns: Any, names: tuple[str, ...]) -> tuple[str, ...]:
+def _resolve_columns(columns: Any, names: tuple[str, ...]) -> tuple[str, ...]:
     """Column names for the names, positions, mask or slice that a ColumnTransformer picks by."""
     if isinstance(columns, str):
         return (columns,)

@@ -42,7 +42,7 @@ _OWN_FILES = {
 """How packages whose estimators are like scikit-learn's write what is converted."""
 
 
-def load_estimator(path: Path, *, trust: bool, say: Progress) -> Any:
+def load_estimator(path: Path, *, trust: bool, progress: Progress) -> Any:
     """Read the fitted estimator in a joblib or skops file.
 
     Raises TrustRequiredError for what runs code without `trust`, ConversionError for what holds no estimator, or one of
@@ -70,7 +70,7 @@ def load_estimator(path: Path, *, trust: bool, say: Progress) -> Any:
                 "packages that it was made with installed?",
                 path=str(path),
             ) from error
-    _check_versions(caught, say)
+    _check_versions(caught, progress)
     _refuse_wrapper(path, type(estimator).__module__)
     if not isinstance(estimator, BaseEstimator):
         raise ConversionError(f"{path.name!r} holds a {type(estimator).__name__}, no scikit-learn estimator")
@@ -114,7 +114,7 @@ def _read_skops(path: Path, *, trust: bool) -> Any:
     return skops.io.load(path, trusted=untrusted)
 
 
-def _check_versions(caught: list[warnings.WarningMessage], say: Progress) -> None:
+def _check_versions(caught: list[warnings.WarningMessage], progress: Progress) -> None:
     """Refuse an estimator of another scikit-learn 1.x, mention one of another patch. Raises ConversionError."""
     from sklearn.exceptions import InconsistentVersionWarning
 
@@ -130,7 +130,7 @@ def _check_versions(caught: list[warnings.WarningMessage], say: Progress) -> Non
                 saved_by=was,
                 installed=now,
             )
-        say(f"the estimator was saved by scikit-learn {was}, this is {now}")
+        progress(f"the estimator was saved by scikit-learn {was}, this is {now}")
         return
 
 

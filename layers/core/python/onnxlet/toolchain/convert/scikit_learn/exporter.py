@@ -1,4 +1,4 @@
-"""What is known of skl2onnx: how to ask it, and which of its warnings mean nothing here."""
+"""skl2onnx: export an estimator as a graph, and say what has no converter."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from onnxlet.errors import ConversionError
-from onnxlet.toolchain.convert.scikit_learn.columns import Layout
-from onnxlet.toolchain.convert.scikit_learn.patches import repair_converters, repair_graph
+from onnxlet.toolchain.convert.scikit_learn.columns import ColumnLayout
+from onnxlet.toolchain.convert.scikit_learn.patches import fix_neighbour_weights, patch_converters
 from onnxlet.toolchain.workbench.extras import require
 
 OPSET = {"": 21, "ai.onnx.ml": 3}
@@ -20,7 +20,9 @@ OPSET = {"": 21, "ai.onnx.ml": 3}
 SINGLE_INPUT = "features"
 
 
-def to_onnx(estimator: Any, layout: Layout, datatypes: dict[str, str], datatype: str, *, probabilities: bool) -> Any:
+def to_onnx(
+    estimator: Any, layout: ColumnLayout, datatypes: dict[str, str], datatype: str, *, probabilities: bool
+) -> Any:
     """The ModelProto that skl2onnx makes. Raises ConversionError with what it says."""
     require("sklearn", "skl2onnx")
     import skl2onnx
@@ -33,18 +35,18 @@ def to_onnx(estimator: Any, layout: Layout, datatypes: dict[str, str], datatype:
         "FP32": data_types.FloatTensorType,
         "FP64": data_types.DoubleTensorType,
     }
-    if layout.columned:
+    if layout.input_per_column:
         # skl2onnx rewrites most names; they are given back afterwards
         inputs = [(name, kinds[datatypes[name]]([None, 1])) for name in layout.names]
     else:
         inputs = [(SINGLE_INPUT, kinds[datatype]([None, len(layout.names)]))]
     options = {id(estimator): {"zipmap": False}} if probabilities else None
-    repair_converters()
+    patch_converters()
     try:
-        with hushed():
+        with ignore_known_warnings():
             model = skl2onnx.to_onnx(estimator, initial_types=inputs, options=options, target_opset=OPSET)
     except (MissingConverter, MissingShapeCalculator) as error:
-        whole, part = type(estimator).__name__, _missing(error)
+        whole, part = type(estimator).__name__, _unconverted_class(error)
         where = f" in the {whole}" if part != whole else ""
         raise ConversionError(
             f"skl2onnx has no converter for the {part}{where}: use another estimator there, or register a converter "
@@ -57,7 +59,7 @@ def to_onnx(estimator: Any, layout: Layout, datatypes: dict[str, str], datatype:
             "another estimator",
             estimator=type(estimator).__name__,
         ) from error
-    repair_graph(model.graph)
+    fix_neighbour_weights(model.graph)
     return model
 
 
@@ -73,8 +75,8 @@ def cast_before_last(estimator: Any) -> Any | None:
 
 
 @contextmanager
-def hushed() -> Iterator[None]:
-    """Silence what two libraries say of each other, not of the model."""
+def ignore_known_warnings() -> Iterator[None]:
+    """Ignore warnings that are about skl2onnx and scikit-learn themselves, not about the model."""
     with warnings.catch_warnings():
         # skl2onnx reads probA_ of every SVC, which scikit-learn 1.9 deprecates
         warnings.filterwarnings("ignore", message=r"Attribute `prob[AB]_` was deprecated", category=FutureWarning)
@@ -83,10 +85,10 @@ def hushed() -> Iterator[None]:
         yield
 
 
-def _missing(error: Exception) -> str:
+def _unconverted_class(error: Exception) -> str:
     """The class that has no converter."""
-    found = re.search(r"<class '(?:[\w.]*\.)?(\w+)'>", str(error))
-    return found[1] if found else _first_line(error)
+    match = re.search(r"<class '(?:[\w.]*\.)?(\w+)'>", str(error))
+    return match[1] if match else _first_line(error)
 
 
 def _first_line(error: Exception) -> str:

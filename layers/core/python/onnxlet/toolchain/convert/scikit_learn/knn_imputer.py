@@ -11,22 +11,22 @@ from onnx import TensorProto
 from onnxlet.errors import ConversionError
 from onnxlet.toolchain.convert.scikit_learn.missing_texts import is_missing
 from onnxlet.toolchain.convert.scikit_learn.nodes import Converter, Nodes
-from onnxlet.toolchain.convert.scikit_learn.simple_imputer import indicated
+from onnxlet.toolchain.convert.scikit_learn.simple_imputer import indicator_columns
 
 _DOUBLE = TensorProto.DOUBLE
 
 
-def repair_neighbours_shape() -> None:
+def patch_knn_imputer_shape() -> None:
     """Let such an imputer have double inputs, and as many columns as it gives."""
     from skl2onnx.common._registration import register_shape_calculator
 
     register_shape_calculator("SklearnKNNImputer", _shape, overwrite=True)
 
 
-def neighbourly(_: Converter) -> Converter:
+def knn_imputer_converter(_: Converter) -> Converter:
     """A converter of such imputers, which seeks neighbours in double precision as scikit-learn does."""
 
-    def converted(scope: Any, operator: Any, container: Any) -> None:
+    def write_operator(scope: Any, operator: Any, container: Any) -> None:
         from skl2onnx.common.data_types import DoubleTensorType
 
         imputer, nodes = operator.raw_operator, Nodes(scope, container)
@@ -37,15 +37,15 @@ def neighbourly(_: Converter) -> Converter:
             )
         datatype = _DOUBLE if isinstance(operator.inputs[0].type, DoubleTensorType) else TensorProto.FLOAT
         rows = nodes.add("Concat", *(variable.full_name for variable in operator.inputs), axis=1)
-        mark = imputer.missing_values
-        if is_missing(mark):
+        marker = imputer.missing_values
+        if is_missing(marker):
             missing = nodes.add("IsNaN", rows)
         else:
-            missing = nodes.add("Equal", rows, nodes.constant(datatype, [1], mark))
+            missing = nodes.add("Equal", rows, nodes.constant(datatype, [1], marker))
         columns = nodes.add("Concat", *_columns(imputer, nodes, nodes.add("Cast", rows, to=_DOUBLE), missing), axis=1)
         nodes.add("Cast", columns, output=operator.outputs[0].full_name, to=datatype)
 
-    return converted
+    return write_operator
 
 
 def _columns(imputer: Any, nodes: Nodes, rows: str, missing: str) -> Iterator[str]:
@@ -55,13 +55,13 @@ def _columns(imputer: Any, nodes: Nodes, rows: str, missing: str) -> Iterator[st
     for column, valid in enumerate(imputer._valid_mask):  # noqa: SLF001 - there is no public way
         place = nodes.constant(TensorProto.INT64, [1], column)
         if valid:
-            gap, own = nodes.add("Gather", missing, place, axis=1), nodes.add("Gather", rows, place, axis=1)
-            yield nodes.add("Where", gap, _mean(imputer, nodes, distances, column), own)
+            missing_cell, own = nodes.add("Gather", missing, place, axis=1), nodes.add("Gather", rows, place, axis=1)
+            yield nodes.add("Where", missing_cell, _mean(imputer, nodes, distances, column), own)
         elif imputer.keep_empty_features:
             empty = nodes.add("Gather", known, place, axis=1)
             yield nodes.add("Mul", empty, nodes.constant(_DOUBLE, [], 0))
-    if shown := indicated(imputer):
-        flags = nodes.add("Gather", missing, nodes.constant(TensorProto.INT64, [len(shown)], shown), axis=1)
+    if indicators := indicator_columns(imputer):
+        flags = nodes.add("Gather", missing, nodes.constant(TensorProto.INT64, [len(indicators)], indicators), axis=1)
         yield nodes.add("Cast", flags, to=_DOUBLE)
 
 
@@ -79,8 +79,8 @@ def _distances(imputer: Any, nodes: Nodes, known: str, missing: str) -> str:
     squares = nodes.add("MatMul", terms, nodes.constant(_DOUBLE, [3 * width, count], factors))
     common = nodes.add("MatMul", here, nodes.constant(_DOUBLE, [width, count], (~absent).T / width))
     scaled = nodes.add("Div", nodes.add("Max", squares, nodes.constant(_DOUBLE, [], 0)), common)
-    strangers = nodes.add("Equal", common, nodes.constant(_DOUBLE, [], 0))
-    return nodes.add("Where", strangers, nodes.constant(_DOUBLE, [], np.inf), scaled)
+    nothing_shared = nodes.add("Equal", common, nodes.constant(_DOUBLE, [], 0))
+    return nodes.add("Where", nothing_shared, nodes.constant(_DOUBLE, [], np.inf), scaled)
 
 
 def _mean(imputer: Any, nodes: Nodes, distances: str, column: int) -> str:
@@ -114,6 +114,6 @@ def _shape(operator: Any) -> None:
 
     imputer, kind = operator.raw_operator, operator.inputs[0].type
     valid = imputer._valid_mask  # noqa: SLF001 - there is no public way
-    width = len(indicated(imputer)) + (len(valid) if imputer.keep_empty_features else int(valid.sum()))
+    width = len(indicator_columns(imputer)) + (len(valid) if imputer.keep_empty_features else int(valid.sum()))
     given = DoubleTensorType if isinstance(kind, DoubleTensorType) else FloatTensorType
     operator.outputs[0].type = given([operator.inputs[0].get_first_dimension(), width])

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from onnxlet.toolchain.convert.scikit_learn.columns import Layout, fed
+from onnxlet.toolchain.convert.scikit_learn.columns import ColumnLayout, parts_with_columns
 from onnxlet.toolchain.convert.scikit_learn.nodes import Converter
 from onnxlet.values.tensors import Tensor, Tensors
 
@@ -19,61 +19,63 @@ def is_missing(value: Any) -> bool:
     return value is None or (isinstance(value, float) and np.isnan(value)) or type(value).__name__ == "NAType"
 
 
-def marks_of(estimator: Any, layout: Layout) -> dict[str, Any]:
+def missing_markers(estimator: Any, layout: ColumnLayout) -> dict[str, Any]:
     """What stands for a missing text, by column of texts whose imputer or encoder knows that some are missing."""
     from sklearn.impute import SimpleImputer
 
-    marks: dict[str, Any] = {}
-    for names, part in fed(estimator, layout.names):
+    markers: dict[str, Any] = {}
+    for names, part in parts_with_columns(estimator, layout.names):
         if isinstance(part, SimpleImputer):
-            found = [part.missing_values] * len(names) if is_missing(part.missing_values) else []
+            column_markers = [part.missing_values] * len(names) if is_missing(part.missing_values) else []
         else:
-            found = [_mark(values) for values in getattr(part, "categories_", None) or []]
-        for name, mark in zip(names, found, strict=False):
-            if layout.datatypes[name] == "BYTES" and is_missing(mark):
-                marks.setdefault(name, mark)
-    return marks
+            column_markers = [
+                _missing_marker(column_markers) for column_markers in getattr(part, "categories_", None) or []
+            ]
+        for name, marker in zip(names, column_markers, strict=False):
+            if layout.datatypes[name] == "BYTES" and is_missing(marker):
+                markers.setdefault(name, marker)
+    return markers
 
 
-def marked(columns: Tensors, marks: dict[str, Any]) -> Tensors:
+def mark_missing_texts(columns: Tensors, markers: dict[str, Any]) -> Tensors:
     """The columns with marks for empty texts."""
-    found = dict(columns)
-    for name, mark in marks.items():
-        found[name] = columns[name].copy()
-        found[name][columns[name] == EMPTY] = mark
-    return found
+    result = dict(columns)
+    for name, marker in markers.items():
+        result[name] = columns[name].copy()
+        result[name][columns[name] == EMPTY] = marker
+    return result
 
 
-def categorized(convert: Converter) -> Converter:
+def empty_text_converter(convert: Converter) -> Converter:
     """A converter of an encoder that takes empty texts for the missing ones among its categories."""
 
-    def converted(scope: Any, operator: Any, container: Any) -> None:
-        operator.raw_operator = _emptied(operator.raw_operator)
+    def write_operator(scope: Any, operator: Any, container: Any) -> None:
+        operator.raw_operator = _with_empty_category(operator.raw_operator)
         convert(scope, operator, container)
 
-    return converted
+    return write_operator
 
 
-def _emptied(encoder: Any) -> Any:
+def _with_empty_category(encoder: Any) -> Any:
     """The encoder with an empty text for the missing one among each column's categories."""
     own = copy.copy(encoder)
     own.categories_ = [values.copy() for values in encoder.categories_]
     for values in own.categories_:
-        place = place_of_missing(values)
-        if place is not None:
-            values[place] = EMPTY
+        index = index_of_missing(values)
+        if index is not None:
+            values[index] = EMPTY
     return own
 
 
-def _mark(categories: Tensor) -> Any:
-    place = place_of_missing(categories)
-    return EMPTY if place is None else categories[place]
+def _missing_marker(categories: Tensor) -> Any:
+    index = index_of_missing(categories)
+    return EMPTY if index is None else categories[index]
 
 
-def place_of_missing(categories: Tensor) -> int | None:
+def index_of_missing(categories: Tensor) -> int | None:
     """Where the missing one stands among texts; None if there is none, or an empty text is a category of its own."""
     if categories.dtype.kind != "O" or EMPTY in categories.tolist():
         return None
     # scikit-learn puts None before NaN, both after the texts
-    missing = [place for place, value in enumerate(categories.tolist()) if is_missing(value)]
+    missing = [index for index, value in enumerate(categories.tolist()) if is_missing(value)]
     return missing[-1] if missing and len(missing) < len(categories) else None

@@ -12,13 +12,18 @@ import numpy as np
 from onnxlet.errors import ConversionError, InvalidInputError, MissingExtraError
 from onnxlet.steps import names_of
 from onnxlet.toolchain.convert import graph_edits
-from onnxlet.toolchain.convert.scikit_learn.columns import Layout, layout_of, typical_rows
+from onnxlet.toolchain.convert.scikit_learn.columns import ColumnLayout, column_layout, sample_rows
 from onnxlet.toolchain.convert.scikit_learn.estimator_files import load_estimator
-from onnxlet.toolchain.convert.scikit_learn.exporter import SINGLE_INPUT, cast_before_last, hushed, to_onnx
+from onnxlet.toolchain.convert.scikit_learn.exporter import (
+    SINGLE_INPUT,
+    cast_before_last,
+    ignore_known_warnings,
+    to_onnx,
+)
 from onnxlet.toolchain.convert.scikit_learn.merging import merge_models
-from onnxlet.toolchain.convert.scikit_learn.missing_texts import marked, marks_of
-from onnxlet.toolchain.convert.scikit_learn.multi_output import separated
-from onnxlet.toolchain.convert.trained_model import Export, Rows, matrix
+from onnxlet.toolchain.convert.scikit_learn.missing_texts import mark_missing_texts, missing_markers
+from onnxlet.toolchain.convert.scikit_learn.multi_output import split_targets
+from onnxlet.toolchain.convert.trained_model import Export, ModelRows, matrix
 from onnxlet.toolchain.workbench.extras import versions
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.shapes import declare_shape
@@ -29,9 +34,9 @@ from onnxlet.values.tensors import Tensor, Tensors
 RANDOM_ROWS = 256
 
 
-def open_model(path: Path, *, trust: bool, say: Progress) -> Estimator:
+def open_model(path: Path, *, trust: bool, progress: Progress) -> Estimator:
     """The fitted estimator in a file. Raises as load_estimator does, ConversionError for kinds that are not served."""
-    return Estimator(load_estimator(path, trust=trust, say=say))
+    return Estimator(load_estimator(path, trust=trust, progress=progress))
 
 
 class Estimator:
@@ -57,46 +62,48 @@ class Estimator:
                 f"a {self._name} is neither a classifier nor a regressor, and only these are converted; convert it "
                 "with skl2onnx and publish the .onnx file"
             )
-        self._parts = separated(estimator) if classifies else (estimator,)
+        self._parts = split_targets(estimator) if classifies else (estimator,)
         """One estimator for each target of a classifier."""
         self.classes = tuple(tuple(_plain_classes(part.classes_).tolist()) for part in self._parts if classifies)
         self._targets = [f"y{index}" for index in range(len(self.classes))] if len(self.classes) > 1 else [""]
-        self._layout: Layout | None = None
+        self._layout: ColumnLayout | None = None
 
-    def rows(self, table: Table | None, targets: Sequence[str], *, seed: int) -> Rows:
+    def rows(self, table: Table | None, targets: Sequence[str], *, seed: int) -> ModelRows:
         """The rows that the data holds, or random ones where there is none.
 
         Raises InvalidInputError if the data lacks a column, or cannot be done without.
         """
         if targets and len(self.classes) > 1:
             self._targets = list(targets)
-        self._layout = layout = layout_of(self._estimator, table, targets)
+        self._layout = layout = column_layout(self._estimator, table, targets)
         if table is None:
-            return Rows(typical_rows(self._estimator, layout.names, RANDOM_ROWS, seed), source="random")
+            return ModelRows(sample_rows(self._estimator, layout.names, RANDOM_ROWS, seed), source="random")
         columns = {
             name: table.tensor(name, "BYTES" if layout.datatypes[name] == "BYTES" else "FP64") for name in layout.names
         }
-        return Rows(columns, booleans=table.booleans(name for name in layout.names if layout.datatypes[name] is None))
+        return ModelRows(
+            columns, booleans=table.booleans(name for name in layout.names if layout.datatypes[name] is None)
+        )
 
-    def answers(self, rows: Rows) -> Tensors:
+    def predict(self, rows: ModelRows) -> Tensors:
         """The estimator's own answers, by the names of the graph's outputs.
 
         Raises InvalidInputError if it refuses the rows, ConversionError if they cannot be told it by name.
         """
         try:
-            with hushed():
-                return self._answers(self._native(rows))
+            with ignore_known_warnings():
+                return self._predict(self._estimator_input(rows))
         except (ValueError, TypeError) as error:
-            said = str(error)
-            if "only supported for dataframes" in said:
+            message = str(error)
+            if "only supported for dataframes" in message:
                 raise ConversionError(
                     f"the {self._name} holds a ColumnTransformer that picks columns by name, which has no ONNX form "
                     f"there: put it first, as in make_pipeline(ColumnTransformer(...), {self._name}(...))"
                 ) from error
-            said = _stranger(rows, said) or f"{said.splitlines()[0]}{_empty(rows)}"
-            raise InvalidInputError(f"the {self._name} does not take these rows: {said}") from error
+            message = _unparsable_cell(rows, message) or f"{message.splitlines()[0]}{_empty_cells(rows)}"
+            raise InvalidInputError(f"the {self._name} does not take these rows: {message}") from error
 
-    def exports(self, rows: Rows, labels: Sequence[tuple[str, ...]]) -> Iterator[Export]:
+    def exports(self, rows: ModelRows, labels: Sequence[tuple[str, ...]]) -> Iterator[Export]:
         """In single precision, then in double up to the last step (trees compare in single), then in double throughout.
 
         Raises ConversionError naming the estimator that skl2onnx cannot convert.
@@ -107,22 +114,22 @@ class Estimator:
             yield self._export("float64 before the last step", before_last, "FP64", rows, labels)
         yield self._export("float64", self._parts, "FP64", rows, labels)
 
-    def _answers(self, inputs: Any) -> Tensors:
+    def _predict(self, inputs: Any) -> Tensors:
         predicted = np.asarray(self._estimator.predict(inputs))
         if not self.classes:
             return {"prediction": predicted.astype(np.float64)}
         names = [names_of(target) for target in self._targets]
         columns = predicted.T if len(names) > 1 else [predicted]
-        answers = {name.label: _plain_classes(column) for name, column in zip(names, columns, strict=True)}
+        predict = {name.label: _plain_classes(column) for name, column in zip(names, columns, strict=True)}
         if self._gives_probabilities:
-            given = _each(self._estimator.predict_proba(inputs), len(names))
-            answers |= {name.probabilities: each for name, each in zip(names, given, strict=True)}
-        return answers
+            probabilities = _probabilities_by_target(self._estimator.predict_proba(inputs), len(names))
+            predict |= {name.probabilities: each for name, each in zip(names, probabilities, strict=True)}
+        return predict
 
-    def _native(self, rows: Rows) -> Any:
-        marks = marks_of(self._estimator, self._layout) if self._layout is not None else {}
-        columns = marked(rows.columns, marks)
-        if self._layout is not None and self._layout.needs_frame:
+    def _estimator_input(self, rows: ModelRows) -> Any:
+        markers = missing_markers(self._estimator, self._layout) if self._layout is not None else {}
+        columns = mark_missing_texts(rows.columns, markers)
+        if self._layout is not None and self._layout.needs_dataframe:
             try:
                 import pandas as pd
             except ImportError as error:
@@ -130,11 +137,11 @@ class Estimator:
                     f"the {self._name} picks columns by name, which takes a DataFrame: pip install pandas"
                 ) from error
             # a frame would make NaN of None
-            return pd.DataFrame(columns).assign(**{name: pd.Series(columns[name], dtype=object) for name in marks})
+            return pd.DataFrame(columns).assign(**{name: pd.Series(columns[name], dtype=object) for name in markers})
         return matrix(columns)
 
     def _export(
-        self, way: str, parts: Sequence[Any], datatype: str, rows: Rows, labels: Sequence[tuple[str, ...]]
+        self, way: str, parts: Sequence[Any], datatype: str, rows: ModelRows, labels: Sequence[tuple[str, ...]]
     ) -> Export:
         layout = self._layout
         if layout is None:
@@ -146,18 +153,18 @@ class Estimator:
             for model, classes, names, target in zip(models, self.classes, labels, self._targets, strict=False)
         )
         if not self.classes:
-            self._finish_regressor(models[0].graph, self.answers(rows.take(np.arange(1)))["prediction"].shape)
+            self._finish_regressor(models[0].graph, self.predict(rows.take(np.arange(1)))["prediction"].shape)
         model = models[0] if len(models) == 1 else merge_models(models)
         tabular = Tabular(
             columns=tuple(rows.column(name, datatypes[name]) for name in layout.names),
-            input=None if layout.columned else SINGLE_INPUT,
+            input=None if layout.input_per_column else SINGLE_INPUT,
         )
         return Export(way, model.SerializeToString(), tabular, classifications, graph_edits.opsets(model))
 
-    def _graph(self, part: Any, layout: Layout, datatypes: dict[str, str], datatype: str) -> Any:
+    def _graph(self, part: Any, layout: ColumnLayout, datatypes: dict[str, str], datatype: str) -> Any:
         """What skl2onnx makes of one part, with inputs that have the columns' names."""
         model = to_onnx(part, layout, datatypes, datatype, probabilities=self._gives_probabilities)
-        names = list(layout.names) if layout.columned else [SINGLE_INPUT]
+        names = list(layout.names) if layout.input_per_column else [SINGLE_INPUT]
         for value, name in zip(list(model.graph.input), names, strict=True):
             graph_edits.rename(model.graph, value.name, name)
         return model
@@ -173,19 +180,19 @@ class Estimator:
         labels: tuple[str, ...],
         target: str,
     ) -> Classification:
-        found = [value.name for value in graph.output][: 2 if self._gives_probabilities else 1]
-        graph_edits.keep_outputs(graph, found)
-        served = names_of(target)
-        wanted = [graph_edits.output_name(graph, name) for name in (served.label, served.probabilities)]
-        for value, name, shape in zip(list(graph.output), wanted, ([-1], [-1, len(classes)]), strict=False):
+        outputs = [value.name for value in graph.output][: 2 if self._gives_probabilities else 1]
+        graph_edits.keep_outputs(graph, outputs)
+        served_names = names_of(target)
+        names = [graph_edits.output_name(graph, name) for name in (served_names.label, served_names.probabilities)]
+        for value, name, shape in zip(list(graph.output), names, ([-1], [-1, len(classes)]), strict=False):
             graph_edits.rename(graph, value.name, name)
             declare_shape(value, shape)
-        if any(wanted[0] in node.output and node.op_type == "ArrayFeatureExtractor" for node in graph.node):
+        if any(names[0] in node.output and node.op_type == "ArrayFeatureExtractor" for node in graph.node):
             # it puts a dimension before the rows
-            graph_edits.flatten_output(graph, wanted[0])
+            graph_edits.flatten_output(graph, names[0])
         return Classification(
-            label=wanted[0],
-            probabilities=wanted[1] if self._gives_probabilities else None,
+            label=names[0],
+            probabilities=names[1] if self._gives_probabilities else None,
             labels=labels or tuple(value for value in classes if isinstance(value, str)),
             classes=classes,
             target=target,
@@ -201,11 +208,11 @@ class Estimator:
             declare_shape(graph.output[0], [-1, *shape[1:]])
 
 
-def _each(probabilities: Any, targets: int) -> list[Tensor]:
+def _probabilities_by_target(probabilities: Any, targets: int) -> list[Tensor]:
     """Probabilities [rows, classes] target by target: of targets that only are or are not, scikit-learn gives one."""
     if isinstance(probabilities, list) or targets == 1:
-        given = probabilities if isinstance(probabilities, list) else [probabilities]
-        return [np.asarray(each, dtype=np.float64) for each in given]
+        arrays = probabilities if isinstance(probabilities, list) else [probabilities]
+        return [np.asarray(each, dtype=np.float64) for each in arrays]
     return [np.stack([1 - second, second], axis=1) for second in np.asarray(probabilities, dtype=np.float64).T]
 
 
@@ -220,23 +227,23 @@ def _plain_classes(classes: Tensor) -> Tensor:
     return classes.astype(np.int64)
 
 
-def _stranger(rows: Rows, said: str) -> str:
+def _unparsable_cell(rows: ModelRows, message: str) -> str:
     """Which cell scikit-learn could not make a number of; empty if it was refused for another reason."""
-    found = re.search(r"could not convert string to float: (['\"])(.*?)\1", said)
-    if found is None:
+    match = re.search(r"could not convert string to float: (['\"])(.*?)\1", message)
+    if match is None:
         return ""
     texts = {name: column for name, column in rows.columns.items() if column.dtype.kind == "O"}
     for name, column in texts.items():
-        at = np.flatnonzero(column == found[2])
-        if len(at):
-            return f"row {at[0] + 1} of column {name!r} holds {found[2]!r}, which is no number"
+        rows_at = np.flatnonzero(column == match[2])
+        if len(rows_at):
+            return f"row {rows_at[0] + 1} of column {name!r} holds {match[2]!r}, which is no number"
     return ""
 
 
-def _empty(rows: Rows) -> str:
+def _empty_cells(rows: ModelRows) -> str:
     """Which columns have empty cells, for a message about rows that were refused."""
     numbers = {name: column for name, column in rows.columns.items() if column.dtype.kind == "f"}
-    holes = [name for name, column in numbers.items() if np.isnan(column).any()]
-    if not holes:
+    empty = [name for name, column in numbers.items() if np.isnan(column).any()]
+    if not empty:
         return ""
-    return f" Empty are cells of {quoted(holes)}: leave those rows out, or fit an imputer with the estimator"
+    return f" Empty are cells of {quoted(empty)}: leave those rows out, or fit an imputer with the estimator"

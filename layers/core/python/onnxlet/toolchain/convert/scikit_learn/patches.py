@@ -11,46 +11,49 @@ import onnx
 from onnx import numpy_helper
 
 from onnxlet.errors import ConversionError
-from onnxlet.toolchain.convert.scikit_learn.category_encoders import lit, numbered
-from onnxlet.toolchain.convert.scikit_learn.knn_imputer import neighbourly, repair_neighbours_shape
-from onnxlet.toolchain.convert.scikit_learn.missing_texts import categorized
+from onnxlet.toolchain.convert.scikit_learn.category_encoders import (
+    one_hot_encoder_converter,
+    ordinal_encoder_converter,
+)
+from onnxlet.toolchain.convert.scikit_learn.knn_imputer import knn_imputer_converter, patch_knn_imputer_shape
+from onnxlet.toolchain.convert.scikit_learn.missing_texts import empty_text_converter
 from onnxlet.toolchain.convert.scikit_learn.nodes import Converter
-from onnxlet.toolchain.convert.scikit_learn.simple_imputer import filled, repair_imputer_shape
-from onnxlet.toolchain.convert.scikit_learn.trees import repair_trees
+from onnxlet.toolchain.convert.scikit_learn.simple_imputer import patch_imputer_shape, simple_imputer_converter
+from onnxlet.toolchain.convert.scikit_learn.trees import patch_trees
 
 _GRADIENT_BOOSTING = ("SklearnHistGradientBoostingClassifier", "SklearnHistGradientBoostingRegressor")
 _NUMBERS = {"nodes_values", "nodes_hitrates", "target_weights", "class_weights", "base_values"}
 _ZIPMAP = {"zipmap": [True, False, "columns"]}
 
 
-def repair_converters() -> None:
+def patch_converters() -> None:
     """Register converters anew that leave booleans where integers belong, or refuse what they could do."""
     from skl2onnx.operator_converters import calibrated_classifier_cv
 
     for name in _GRADIENT_BOOSTING:
-        _wrap(name, _exactly)
-    _wrap("SklearnVotingClassifier", _regardless_of_transform)
+        _patch_converter(name, _gradient_boosting_converter)
+    _patch_converter("SklearnVotingClassifier", _voting_converter)
     # pipelines tell their last step about zipmap, which a linear SVC does not know of
-    _wrap("SklearnLinearSVC", _as_it_is, _ZIPMAP)
-    _wrap("SklearnPipeline", _told_of_scores)
-    calibrated_classifier_cv._transform_isotonic = _interpolated  # noqa: SLF001 - there is no public way
-    _wrap("SklearnSimpleImputer", filled)
-    _wrap("SklearnOneHotEncoder", _of_categories)
-    _wrap("SklearnOrdinalEncoder", numbered)
-    _wrap("SklearnKNNImputer", neighbourly)
-    repair_imputer_shape()
-    repair_neighbours_shape()
-    repair_trees()
+    _patch_converter("SklearnLinearSVC", _unchanged, _ZIPMAP)
+    _patch_converter("SklearnPipeline", _raw_scores_converter)
+    calibrated_classifier_cv._transform_isotonic = _write_isotonic_calibration  # noqa: SLF001 - there is no public way
+    _patch_converter("SklearnSimpleImputer", simple_imputer_converter)
+    _patch_converter("SklearnOneHotEncoder", _category_converter)
+    _patch_converter("SklearnOrdinalEncoder", ordinal_encoder_converter)
+    _patch_converter("SklearnKNNImputer", knn_imputer_converter)
+    patch_imputer_shape()
+    patch_knn_imputer_shape()
+    patch_trees()
 
 
-def repair_graph(graph: onnx.GraphProto) -> None:
+def fix_neighbour_weights(graph: onnx.GraphProto) -> None:
     """Let neighbours weigh by their distances, which skl2onnx negates as if a TopK without `largest` did so already."""
-    makers = {output: node for node in graph.node for output in node.output}
+    producers = {output: node for node in graph.node for output in node.output}
     weights = {weight.name: weight for weight in graph.initializer}
     for node in graph.node:
-        maker = makers.get(node.input[0]) if node.op_type == "Mul" else None
-        factor = weights.get(node.input[1]) if maker is not None and maker.op_type == "TopK" else None
-        if factor is not None and maker is not None and _finds_smallest(maker):
+        producer = producers.get(node.input[0]) if node.op_type == "Mul" else None
+        factor = weights.get(node.input[1]) if producer is not None and producer.op_type == "TopK" else None
+        if factor is not None and producer is not None and _finds_smallest(producer):
             factor.CopyFrom(numpy_helper.from_array(np.abs(numpy_helper.to_array(factor)), factor.name))
 
 
@@ -58,18 +61,20 @@ def _finds_smallest(node: onnx.NodeProto) -> bool:
     return any(attribute.name == "largest" and attribute.i == 0 for attribute in node.attribute)
 
 
-def _wrap(name: str, wrapper: Callable[[Converter], Converter], further: dict[str, Any] | None = None) -> None:
+def _patch_converter(
+    name: str, wrapper: Callable[[Converter], Converter], further: dict[str, Any] | None = None
+) -> None:
     """Register `wrapper` of a converter in its place, once."""
     from skl2onnx.common._registration import get_converter, register_converter
 
     registered = get_converter(name)
     convert, options = registered._fct, registered._options  # noqa: SLF001 - there is no public way
-    if not isinstance(convert, _Repaired):
+    if not isinstance(convert, _PatchedConverter):
         known = {**(options or {}), **further} if further else options
-        register_converter(name, _Repaired(wrapper(convert)), overwrite=True, options=known)
+        register_converter(name, _PatchedConverter(wrapper(convert)), overwrite=True, options=known)
 
 
-class _Repaired:
+class _PatchedConverter:
     """A converter that was wrapped already."""
 
     def __init__(self, convert: Converter) -> None:
@@ -79,18 +84,18 @@ class _Repaired:
         self._convert(scope, operator, container)
 
 
-def _as_it_is(convert: Converter) -> Converter:
+def _unchanged(convert: Converter) -> Converter:
     return convert
 
 
-def _of_categories(convert: Converter) -> Converter:
-    return lit(categorized(convert))
+def _category_converter(convert: Converter) -> Converter:
+    return one_hot_encoder_converter(empty_text_converter(convert))
 
 
-def _told_of_scores(convert: Converter) -> Converter:
+def _raw_scores_converter(convert: Converter) -> Converter:
     """A converter of pipelines within other estimators, whose last step must know that its raw scores are wanted."""
 
-    def converted(scope: Any, operator: Any, container: Any) -> None:
+    def write_operator(scope: Any, operator: Any, container: Any) -> None:
         pipeline = operator.raw_operator
         last = pipeline.steps[-1][1]
         wanted = container.get_options(pipeline, {"raw_scores": False}).get("raw_scores")
@@ -99,15 +104,15 @@ def _told_of_scores(convert: Converter) -> Converter:
                 options.add_options(id(last), {"raw_scores": True})
         convert(scope, operator, container)
 
-    return converted
+    return write_operator
 
 
-def _exactly(convert: Callable[..., None]) -> Converter:
+def _gradient_boosting_converter(convert: Callable[..., None]) -> Converter:
     """A converter whose tree nodes get integers for booleans, which protobuf 6 and later refuse; and double thresholds
     for double inputs, where rounded ones would send rows the other way. The probabilities are single even then.
     """
 
-    def converted(scope: Any, operator: Any, container: Any) -> None:
+    def write_operator(scope: Any, operator: Any, container: Any) -> None:
         from skl2onnx.common.data_types import DoubleTensorType
 
         _refuse_categories(operator.raw_operator)
@@ -118,7 +123,7 @@ def _exactly(convert: Callable[..., None]) -> Converter:
             flags = attributes.get("nodes_missing_value_tracks_true")
             if flags is not None:
                 attributes["nodes_missing_value_tracks_true"] = [int(flag) for flag in flags]
-                attributes = _doubled(attributes) if doubled else attributes
+                attributes = _with_double_tensors(attributes) if doubled else attributes
             if kind == "TreeEnsembleClassifier" and doubled:
                 label, wanted = outputs
                 single = scope.get_unique_variable_name("single_probabilities")
@@ -134,7 +139,7 @@ def _exactly(convert: Callable[..., None]) -> Converter:
         finally:
             del container.add_node
 
-    return converted
+    return write_operator
 
 
 def _refuse_categories(boosted: Any) -> None:
@@ -147,28 +152,28 @@ def _refuse_categories(boosted: Any) -> None:
         )
 
 
-def _doubled(attributes: dict[str, Any]) -> dict[str, Any]:
+def _with_double_tensors(attributes: dict[str, Any]) -> dict[str, Any]:
     """The attributes of a tree ensemble with its numbers as double tensors, as ai.onnx.ml 3 has them."""
-    found = dict(attributes)
-    for name in _NUMBERS & found.keys():
-        values = np.asarray(found.pop(name), dtype=np.float64)
+    tensors = dict(attributes)
+    for name in _NUMBERS & tensors.keys():
+        values = np.asarray(tensors.pop(name), dtype=np.float64)
         if values.size:
-            found[f"{name}_as_tensor"] = numpy_helper.from_array(values, f"{name}_as_tensor")
-    return {**found, "op_version": 3}
+            tensors[f"{name}_as_tensor"] = numpy_helper.from_array(values, f"{name}_as_tensor")
+    return {**tensors, "op_version": 3}
 
 
-def _regardless_of_transform(convert: Converter) -> Converter:
+def _voting_converter(convert: Converter) -> Converter:
     """A converter of votes, whose `flatten_transform` says nothing of what they predict."""
 
-    def converted(scope: Any, operator: Any, container: Any) -> None:
+    def write_operator(scope: Any, operator: Any, container: Any) -> None:
         operator.raw_operator = copy.copy(operator.raw_operator)
         operator.raw_operator.flatten_transform = False
         convert(scope, operator, container)
 
-    return converted
+    return write_operator
 
 
-def _interpolated(  # noqa: PLR0917 - as skl2onnx calls it
+def _write_isotonic_calibration(  # noqa: PLR0917 - as skl2onnx calls it
     scope: Any,
     container: Any,
     model: Any,
@@ -204,5 +209,5 @@ def _interpolated(  # noqa: PLR0917 - as skl2onnx calls it
     shares = add("Div", below, constant("widths", widths, [1, steps]))
     shares = add("Clip", shares, constant("nothing", 0.0, []), constant("everything", 1.0, []))
     risen = add("MatMul", shares, constant("heights", heights, [steps, 1]))
-    found = add("Add", risen, constant("lowest", y[0], [1]))
-    return add("Cast", found, to=proto_type)
+    interpolated = add("Add", risen, constant("lowest", y[0], [1]))
+    return add("Cast", interpolated, to=proto_type)

@@ -14,7 +14,7 @@ from onnxlet.toolchain.workbench.table import quoted
 _IMPUTER = "SklearnSimpleImputer"
 
 
-def repair_imputer_shape() -> None:
+def patch_imputer_shape() -> None:
     """Let a simple imputer have as many columns as it gives: one for each indicator more, none for those it drops."""
     from skl2onnx.common._registration import get_shape_calculator, register_shape_calculator
 
@@ -23,16 +23,16 @@ def repair_imputer_shape() -> None:
         register_shape_calculator(_IMPUTER, _Shape(calculate), overwrite=True)
 
 
-def filled(convert: Converter) -> Converter:
+def simple_imputer_converter(convert: Converter) -> Converter:
     """A converter of a simple imputer that knows of indicators, dropped columns, doubles, texts and any mark."""
 
-    def converted(scope: Any, operator: Any, container: Any) -> None:
+    def write_operator(scope: Any, operator: Any, container: Any) -> None:
         from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
 
         imputer, kind = operator.raw_operator, type(operator.inputs[0].type)
-        plain = not indicated(imputer) and len(_kept(imputer)) == len(imputer.statistics_)
+        plain = not indicator_columns(imputer) and len(_kept_columns(imputer)) == len(imputer.statistics_)
         numbers = kind in (FloatTensorType, DoubleTensorType)
-        if not numbers and indicated(imputer):
+        if not numbers and indicator_columns(imputer):
             names = getattr(imputer, "feature_names_in_", None)
             of = "" if names is None else f" of {quoted(names.tolist())}"
             raise ConversionError(
@@ -45,40 +45,40 @@ def filled(convert: Converter) -> Converter:
             DoubleTensorType: TensorProto.DOUBLE,
         }
         if kind in datatypes and not (plain and kind is FloatTensorType and is_missing(imputer.missing_values)):
-            _fill(imputer, operator, Nodes(scope, container), datatypes[kind])
+            _write_imputer(imputer, operator, Nodes(scope, container), datatypes[kind])
         else:
             convert(scope, operator, container)
 
-    return converted
+    return write_operator
 
 
-def _fill(imputer: Any, operator: Any, nodes: Nodes, datatype: int) -> None:
+def _write_imputer(imputer: Any, operator: Any, nodes: Nodes, datatype: int) -> None:
     add, constant = nodes.add, nodes.constant
     texts = datatype == TensorProto.STRING
     columns = [variable.full_name for variable in operator.inputs]
     rows = add("Concat", *columns, axis=1)
-    mark, statistics = imputer.missing_values, imputer.statistics_.tolist()
+    marker, statistics = imputer.missing_values, imputer.statistics_.tolist()
     if texts:
-        mark = EMPTY if is_missing(mark) else mark
+        marker = EMPTY if is_missing(marker) else marker
         statistics = [EMPTY if is_missing(value) else str(value) for value in statistics]
-    missing = add("IsNaN", rows) if is_missing(mark) else add("Equal", rows, constant(datatype, [1], mark))
+    missing = add("IsNaN", rows) if is_missing(marker) else add("Equal", rows, constant(datatype, [1], marker))
     whole = add("Where", missing, constant(datatype, [1, len(statistics)], statistics), rows)
-    kept, shown = _kept(imputer), indicated(imputer)
+    kept, indicators = _kept_columns(imputer), indicator_columns(imputer)
     parts = [add("Gather", whole, constant(TensorProto.INT64, [len(kept)], kept), axis=1)]
-    if shown:
-        flags = add("Gather", missing, constant(TensorProto.INT64, [len(shown)], shown), axis=1)
+    if indicators:
+        flags = add("Gather", missing, constant(TensorProto.INT64, [len(indicators)], indicators), axis=1)
         parts.append(add("Cast", flags, to=datatype))
     add("Concat", *parts, output=operator.outputs[0].full_name, axis=1)
 
 
-def _kept(imputer: Any) -> list[int]:
+def _kept_columns(imputer: Any) -> list[int]:
     """The columns that have something to be filled in."""
     statistics = imputer.statistics_.tolist()
     keeps = getattr(imputer, "keep_empty_features", False)
     return [place for place, value in enumerate(statistics) if keeps or not is_missing(value)]
 
 
-def indicated(imputer: Any) -> list[int]:
+def indicator_columns(imputer: Any) -> list[int]:
     """The columns that have an indicator of missing values."""
     indicator = getattr(imputer, "indicator_", None)
     return [] if indicator is None else indicator.features_.tolist()
@@ -94,4 +94,4 @@ class _Shape:
         self._calculate(operator)
         rows, _ = operator.outputs[0].type.shape
         imputer = operator.raw_operator
-        operator.outputs[0].type.shape = [rows, len(_kept(imputer)) + len(indicated(imputer))]
+        operator.outputs[0].type.shape = [rows, len(_kept_columns(imputer)) + len(indicator_columns(imputer))]

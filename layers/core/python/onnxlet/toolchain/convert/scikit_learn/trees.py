@@ -9,7 +9,7 @@ import numpy as np
 _TRACKS = "nodes_missing_value_tracks_true"
 
 
-def repair_trees() -> None:
+def patch_trees() -> None:
     """Let trees send missing values where they were taught to.
 
     A split of what is missing from what is not has an infinite threshold, whose neighbour skl2onnx would seek forever.

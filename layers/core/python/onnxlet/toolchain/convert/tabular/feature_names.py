@@ -9,14 +9,14 @@ from onnxlet.toolchain.workbench.table import Table, quoted
 
 
 def feature_names(
-    what: str,
+    model_name: str,
     *,
     learned: Sequence[str] | None,
     expected: int | None,
     table: Table | None,
     targets: Sequence[str],
-    exact: bool = True,
-    spelled: Callable[[str], str] = str,
+    exact_width: bool = True,
+    spell: Callable[[str], str] = str,
 ) -> tuple[str, ...]:
     """The features' names in the model's order: the learned ones as the data spells them, else the data's columns,
     else x0, x1 …
@@ -26,40 +26,40 @@ def feature_names(
     ConversionError if neither says how many there are.
     """
     if learned is not None:
-        return _found(learned, targets, table, spelled)
+        return _match_learned(learned, targets, table, spell)
     if table is None:
         if expected is None:
-            raise ConversionError(f"{what} does not say how many features it has: give --data")
+            raise ConversionError(f"{model_name} does not say how many features it has: give --data")
         return tuple(f"x{index}" for index in range(expected))
-    _check(table, targets)
+    _check_targets(table, targets)
     names = tuple(name for name in table.columns if name not in targets)
     # who has not named a target may not mean a further column to be a feature
-    exact = exact or not targets
-    if expected is not None and (len(names) != expected if exact else len(names) < expected):
+    exact_width = exact_width or not targets
+    if expected is not None and (len(names) != expected if exact_width else len(names) < expected):
         hint = "" if targets else "; if it holds the target, name it with --target"
         if len(names) > expected:
             hint += "; a model that was fitted with named columns finds its own among others"
-        wanted = expected if exact else f"at least {expected}"
+        wanted = expected if exact_width else f"at least {expected}"
         raise InvalidInputError(
-            f"{table.name!r} has {len(names)} columns of features, {what} wants {wanted}{hint}",
+            f"{table.name!r} has {len(names)} columns of features, {model_name} wants {wanted}{hint}",
             columns=len(names),
             expected=expected,
         )
     return names
 
 
-def _check(table: Table, targets: Sequence[str]) -> None:
+def _check_targets(table: Table, targets: Sequence[str]) -> None:
     for target in targets:
         table.column(target)
 
 
-def _found(
-    learned: Sequence[str], targets: Sequence[str], table: Table | None, spelled: Callable[[str], str]
+def _match_learned(
+    learned: Sequence[str], targets: Sequence[str], table: Table | None, spell: Callable[[str], str]
 ) -> tuple[str, ...]:
     if table is None:
         return tuple(learned)
-    _check(table, targets)
-    columns = {spelled(name): name for name in table.columns} | {name: name for name in table.columns}
+    _check_targets(table, targets)
+    columns = {spell(name): name for name in table.columns} | {name: name for name in table.columns}
     missing = [name for name in learned if name not in columns]
     if missing:
         raise InvalidInputError(

@@ -59,19 +59,19 @@ class GraphWriter:
         self._weights.append(numpy_helper.from_array(array, name))
         return name
 
-    def double(self, value: str) -> str:
+    def to_double(self, value: str) -> str:
         """The value in double precision."""
         return self.add("Cast", value, to=TensorProto.DOUBLE)
 
-    def single(self, value: str) -> str:
+    def to_float(self, value: str) -> str:
         """The value in single precision."""
         return self.add("Cast", value, to=TensorProto.FLOAT)
 
-    def whole(self, value: str) -> str:
+    def to_int64(self, value: str) -> str:
         """The value as int64."""
         return self.add("Cast", value, to=TensorProto.INT64)
 
-    def inner(self, name: str) -> GraphWriter:
+    def subgraph(self, name: str) -> GraphWriter:
         """A writer of a graph within a node, which may use what this one has."""
         return GraphWriter(f"{self._prefix}{name}_")
 

@@ -24,7 +24,7 @@ REGRESSION: dict[str, Callable[[GraphWriter, str], str]] = {
 
 
 @dataclass(frozen=True)
-class Answers:
+class AnswerNames:
     """Names of a graph's values: a classifier's label [N] and probabilities [N, classes], or a prediction."""
 
     label: str | None = None
@@ -32,53 +32,55 @@ class Answers:
     prediction: str | None = None
 
 
-def binary(graph: GraphWriter, margins: str, classes: Sequence[int | str]) -> Answers:
+def binary(graph: GraphWriter, margins: str, classes: Sequence[int | str]) -> AnswerNames:
     """The second of two classes where the margin [N, 1] is positive, with its probability by the logistic function."""
-    label = decided(graph, graph.add("Greater", margins, graph.constant([0.0])), classes)
+    label = label_where(graph, graph.add("Greater", margins, graph.constant([0.0])), classes)
     # 1 - p would lose the digits of a small remainder
     other = graph.add("Sigmoid", graph.add("Neg", margins))
-    return Answers(label, graph.add("Concat", other, graph.add("Sigmoid", margins), axis=1))
+    return AnswerNames(label, graph.add("Concat", other, graph.add("Sigmoid", margins), axis=1))
 
 
-def binary_in_single(graph: GraphWriter, margins: str, classes: Sequence[int | str]) -> Answers:
+def binary_float32(graph: GraphWriter, margins: str, classes: Sequence[int | str]) -> AnswerNames:
     """The same with every result rounded to single precision, for a framework that computes so.
 
     Of a probability near 1 it has few digits left, and fewer of the other one; so they are lost alike here.
     """
     one = graph.constant(np.array([1], dtype=np.float32))
-    power = graph.add("Exp", graph.double(graph.add("Neg", graph.single(margins))))
-    second = graph.add("Div", one, graph.add("Add", graph.single(power), one))
-    label = decided(graph, graph.add("Greater", second, graph.constant(np.array([0.5], dtype=np.float32))), classes)
-    return Answers(label, graph.add("Concat", graph.add("Sub", one, second), second, axis=1))
+    power = graph.add("Exp", graph.to_double(graph.add("Neg", graph.to_float(margins))))
+    second = graph.add("Div", one, graph.add("Add", graph.to_float(power), one))
+    label = label_where(graph, graph.add("Greater", second, graph.constant(np.array([0.5], dtype=np.float32))), classes)
+    return AnswerNames(label, graph.add("Concat", graph.add("Sub", one, second), second, axis=1))
 
 
-def decided(graph: GraphWriter, positive: str, classes: Sequence[int | str]) -> str:
+def label_where(graph: GraphWriter, positive: str, classes: Sequence[int | str]) -> str:
     """The second of two classes where `positive` [N, 1] holds, the first elsewhere."""
-    position = graph.add("Reshape", graph.whole(positive), graph.constant(np.array([-1])))
+    position = graph.add("Reshape", graph.to_int64(positive), graph.constant(np.array([-1])))
     return class_values(graph, position, classes)
 
 
-def multiclass(graph: GraphWriter, margins: str, classes: Sequence[int | str], *, exclusive: bool = True) -> Answers:
+def multiclass(
+    graph: GraphWriter, margins: str, classes: Sequence[int | str], *, exclusive: bool = True
+) -> AnswerNames:
     """The class of the largest margin [N, classes]; probabilities by softmax, or each on its own."""
     label = class_values(graph, graph.add("ArgMax", margins, axis=1, keepdims=0), classes)
     if exclusive:
-        return Answers(label, graph.add("Softmax", margins, axis=1))
-    return Answers(label, graph.add("Sigmoid", margins))
+        return AnswerNames(label, graph.add("Softmax", margins, axis=1))
+    return AnswerNames(label, graph.add("Sigmoid", margins))
 
 
-def regression(graph: GraphWriter, margins: str, link: str, outputs: int) -> Answers:
+def regression(graph: GraphWriter, margins: str, link: str, outputs: int) -> AnswerNames:
     """The margins through the link; [N] where there is one. Raises ConversionError for a link that is not known."""
     try:
-        through = REGRESSION[link]
+        link_function = REGRESSION[link]
     except KeyError:
         raise ConversionError(f"predictions through {link!r} have no ONNX form here") from None
-    prediction = through(graph, margins)
+    prediction = link_function(graph, margins)
     if outputs == 1:
         prediction = graph.add("Reshape", prediction, graph.constant(np.array([-1])))
-    return Answers(prediction=prediction)
+    return AnswerNames(prediction=prediction)
 
 
-def unknown(what: str, name: str, known: Iterable[str]) -> ConversionError:
+def unsupported(what: str, name: str, known: Iterable[str]) -> ConversionError:
     """What is said of an objective that no link belongs to."""
     return ConversionError(f"the {what} {name!r} has no ONNX form here; known are {', '.join(known)}", **{what: name})
 

@@ -14,7 +14,7 @@ from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.toolchain.convert import graph_edits
 from onnxlet.toolchain.workbench.extras import require
 from onnxlet.toolchain.workbench.shapes import declare_shape
-from onnxlet.toolchain.workbench.tensorflow import EXTRA, hushed
+from onnxlet.toolchain.workbench.tensorflow import EXTRA, silence_tensorflow
 from onnxlet.values.datatypes import DATATYPES, VARIABLE
 from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import Tensor
@@ -37,7 +37,7 @@ FOREIGN = (
 _BY_TENSORFLOW = {("string" if name == "BYTES" else row.numpy_name): name for name, row in DATATYPES.items()}
 
 
-def foreign() -> tuple[type[Exception], ...]:
+def tensorflow_errors() -> tuple[type[Exception], ...]:
     """What TensorFlow raises, its own errors too."""
     import tensorflow as tf
 
@@ -60,21 +60,21 @@ def spec_of(name: str, tensor: Any) -> TensorSpec:
     )
 
 
-def renamed(names: Sequence[str], wished: Sequence[str]) -> tuple[str, ...]:
-    """The wished names of outputs, if there are any. Raises InvalidInputError if there is not one for each."""
-    if wished and len(wished) != len(names):
-        raise InvalidInputError(f"{len(wished)} outputs were named, the model has {len(names)}: {', '.join(names)}")
-    return tuple(wished or names)
+def choose_output_names(names: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:
+    """The wanted names of the outputs, else their own. Raises InvalidInputError if there is not one for each."""
+    if wanted and len(wanted) != len(names):
+        raise InvalidInputError(f"{len(wanted)} outputs were named, the model has {len(names)}: {', '.join(names)}")
+    return tuple(wanted or names)
 
 
-def ask(function: Callable[..., Any], inputs: Sequence[Tensor]) -> list[Tensor]:
+def run_function(function: Callable[..., Any], inputs: Sequence[Tensor]) -> list[Tensor]:
     """The function's answers as arrays, texts as str. Raises InvalidInputError where it fails."""
     import tensorflow as tf
 
     try:
-        with hushed():
+        with silence_tensorflow():
             return [_decoded(np.asarray(answer)) for answer in function(*map(tf.constant, map(_encoded, inputs)))]
-    except foreign() as error:
+    except tensorflow_errors() as error:
         raise InvalidInputError(f"the model does not take these inputs: {first_line(error)}") from error
 
 
@@ -98,10 +98,10 @@ def to_onnx(
         for number, spec in enumerate(inputs)
     ]
     try:
-        with hushed():
+        with silence_tensorflow():
             concrete = tf.function(function, autograph=False).get_concrete_function(*specs)
-            model = _converted(owner, concrete, len(inputs))
-    except foreign() as error:
+            model = _convert(owner, concrete, len(inputs))
+    except tensorflow_errors() as error:
         raise ConversionError(f"tf2onnx cannot convert the model: {first_line(error)}") from error
     _check_operators(model.graph)
     if len(model.graph.output) != len(outputs):
@@ -113,7 +113,7 @@ def to_onnx(
     return model
 
 
-def _converted(owner: Any, concrete: Any, count: int) -> onnx.ModelProto:
+def _convert(owner: Any, concrete: Any, count: int) -> onnx.ModelProto:
     import tensorflow as tf
     from tf2onnx import convert, tf_loader
 
@@ -132,9 +132,9 @@ def _converted(owner: Any, concrete: Any, count: int) -> onnx.ModelProto:
             output_names=outputs,
             initialized_tables=tables,
         )
-    made: onnx.ModelProto = model
-    made.producer_name, made.producer_version, made.doc_string = "tf2onnx", "", ""
-    return made
+    proto: onnx.ModelProto = model
+    proto.producer_name, proto.producer_version, proto.doc_string = "tf2onnx", "", ""
+    return proto
 
 
 def _write_erfc(graph: Any, node: Any, _name: str, _arguments: Any) -> None:
@@ -151,21 +151,21 @@ def _write_erfc(graph: Any, node: Any, _name: str, _arguments: Any) -> None:
 
 def _check_operators(graph: onnx.GraphProto) -> None:
     """Raise ConversionError with the operators of TensorFlow's that stayed as they were."""
-    strange = sorted({node.op_type for node in graph.node if not defs.has(node.op_type, OPSET, node.domain)})
-    if strange:
+    unknown = sorted({node.op_type for node in graph.node if not defs.has(node.op_type, OPSET, node.domain)})
+    if unknown:
         raise ConversionError(
-            f"TensorFlow's {', '.join(map(repr, strange))} have no ONNX form in tf2onnx: leave that part, often the "
+            f"TensorFlow's {', '.join(map(repr, unknown))} have no ONNX form in tf2onnx: leave that part, often the "
             "preprocessing of texts, to whoever calls the model, or build it of other layers",
-            operators=strange,
+            operators=unknown,
         )
 
 
 def _declare_inputs(graph: onnx.GraphProto, specs: Sequence[TensorSpec]) -> None:
     """Bring the inputs in order, and back those that nothing reads."""
-    found = {value.name.removesuffix(":0"): value for value in graph.input}
+    inputs_by_name = {value.name.removesuffix(":0"): value for value in graph.input}
     values = []
     for number, spec in enumerate(specs):
-        value = found.get(f"input_{number}") or onnx.helper.make_tensor_value_info(
+        value = inputs_by_name.get(f"input_{number}") or onnx.helper.make_tensor_value_info(
             f"input_{number}:0", onnx.helper.np_dtype_to_tensor_dtype(spec.type.numpy), []
         )
         kept = onnx.ValueInfoProto()

@@ -10,38 +10,38 @@ from typing import Any
 
 from onnxlet.errors import ConversionError, TrustRequiredError
 from onnxlet.toolchain.convert.networks.tensor_model import TensorModel
-from onnxlet.toolchain.convert.options import Wishes
-from onnxlet.toolchain.convert.tensorflow.exporter import first_line, foreign, renamed, spec_of
+from onnxlet.toolchain.convert.options import SourceOptions
+from onnxlet.toolchain.convert.tensorflow.exporter import choose_output_names, first_line, spec_of, tensorflow_errors
 from onnxlet.toolchain.convert.tensorflow.network import TensorFlowNetwork
 from onnxlet.toolchain.workbench.extras import require, versions
 from onnxlet.toolchain.workbench.progress import Progress
-from onnxlet.toolchain.workbench.tensorflow import EXTRA, hushed, load_tensorflow
+from onnxlet.toolchain.workbench.tensorflow import EXTRA, load_tensorflow, silence_tensorflow
 
 BACKEND = "tensorflow"
 _METADATA = "metadata.json"
 _UNSAFE = ("safe_mode=False", "unsafe_deserialization", "arbitrary code execution")
 
 
-def open_model(path: Path, *, trust: bool, say: Progress, wishes: Wishes) -> TensorModel:
+def open_model(path: Path, *, trust: bool, progress: Progress, options: SourceOptions) -> TensorModel:
     """The model in a file.
 
     Raises TrustRequiredError for one with code of its own, ConversionError, MissingExtraError.
     """
-    saved_by = _version_in(path)
+    saved_by = _read_keras_version(path)
     require(EXTRA, "tensorflow", "keras", "tf2onnx")
     os.environ.setdefault("KERAS_BACKEND", BACKEND)
-    say("starting TensorFlow")
+    progress("starting TensorFlow")
     load_tensorflow()
-    model = _loaded(path, saved_by, trust=trust)
-    layers = Layers(model)
+    model = _load(path, saved_by, trust=trust)
+    layers = KerasLayers(model)
     made_by = versions("keras", "tensorflow", "tensorflow-cpu", "tf2onnx")
-    outputs = renamed(layers.outputs(), wishes.outputs)
+    outputs = choose_output_names(layers.outputs(), options.outputs)
     return TensorModel(
-        TensorFlowNetwork("Keras", made_by, model, layers.call, layers.specs, outputs), wishes.labels, say
+        TensorFlowNetwork("Keras", made_by, model, layers.call, layers.specs, outputs), options.labels, progress
     )
 
 
-class Layers:
+class KerasLayers:
     """A Keras model: inputs are named like its input layers, or by the keys of its dictionary of inputs."""
 
     def __init__(self, model: Any) -> None:
@@ -65,10 +65,10 @@ class Layers:
         """The answers to its inputs, in its own order of both."""
         import keras
 
-        given = keras.tree.pack_sequence_as(self._structure, list(tensors)) if len(tensors) > 1 else tensors[0]
+        structured = keras.tree.pack_sequence_as(self._structure, list(tensors)) if len(tensors) > 1 else tensors[0]
         if len(tensors) == 1 and isinstance(self._structure, dict):
-            given = {self.specs[0].name: given}
-        return list(keras.tree.flatten(self._model(given, training=False)))
+            structured = {self.specs[0].name: structured}
+        return list(keras.tree.flatten(self._model(structured, training=False)))
 
     def outputs(self) -> tuple[str, ...]:
         """Output layers' names, or the keys of a dictionary; lengthened where an input has it."""
@@ -99,7 +99,7 @@ def _names(structure: Any, layers: list[str]) -> list[str]:
     return layers
 
 
-def _version_in(path: Path) -> str:
+def _read_keras_version(path: Path) -> str:
     """The version of Keras that saved the file. Raises ConversionError if it is none."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -112,8 +112,8 @@ def _version_in(path: Path) -> str:
         ) from error
 
 
-def _loaded(path: Path, saved_by: str, *, trust: bool) -> Any:
-    with hushed():
+def _load(path: Path, saved_by: str, *, trust: bool) -> Any:
+    with silence_tensorflow():
         import keras
 
     if keras.backend.backend() != BACKEND:
@@ -122,11 +122,11 @@ def _loaded(path: Path, saved_by: str, *, trust: bool) -> Any:
             f"KERAS_BACKEND={BACKEND}"
         )
     try:
-        with hushed():
+        with silence_tensorflow():
             return keras.saving.load_model(path, compile=False, safe_mode=not trust)
-    except foreign() as error:
-        said = str(error)
-        if not trust and any(sign in said for sign in _UNSAFE):
+    except tensorflow_errors() as error:
+        message = str(error)
+        if not trust and any(sign in message for sign in _UNSAFE):
             raise TrustRequiredError(
                 f"{path.name!r} holds a Lambda layer, whose code runs when the file is read: pass --trust if you know "
                 "who made it",

@@ -7,8 +7,8 @@ from typing import Any
 
 import onnx
 
-from onnxlet.toolchain.convert.networks.probing_inputs import plain_random
-from onnxlet.toolchain.convert.tensorflow.exporter import ask, to_onnx
+from onnxlet.toolchain.convert.networks.probing_inputs import random_tensors
+from onnxlet.toolchain.convert.tensorflow.exporter import run_function, to_onnx
 from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import Tensors
 
@@ -43,11 +43,11 @@ class TensorFlowNetwork:
 
     def random(self, shapes: Mapping[str, tuple[int, ...]], *, seed: int) -> Tensors:
         """Random tensors of these shapes."""
-        return plain_random({spec.name: spec for spec in self._inputs}, shapes, seed=seed)
+        return random_tensors({spec.name: spec for spec in self._inputs}, shapes, seed=seed)
 
     def run(self, inputs: Tensors) -> Tensors:
         """The model's answers. Raises InvalidInputError where it fails."""
-        return dict(zip(self._outputs, ask(self._call, [inputs[name] for name in self.names]), strict=True))
+        return dict(zip(self._outputs, run_function(self._call, [inputs[name] for name in self.names]), strict=True))
 
     def graph(self) -> onnx.ModelProto:
         """The graph. Raises ConversionError."""

@@ -9,54 +9,64 @@ from typing import Any
 
 from onnxlet.errors import ConversionError, InvalidInputError, TrustRequiredError
 from onnxlet.toolchain.convert.networks.tensor_model import TensorModel
-from onnxlet.toolchain.convert.options import Wishes
-from onnxlet.toolchain.convert.tensorflow.exporter import first_line, foreign, renamed, spec_of
+from onnxlet.toolchain.convert.options import SourceOptions
+from onnxlet.toolchain.convert.tensorflow.exporter import choose_output_names, first_line, spec_of, tensorflow_errors
 from onnxlet.toolchain.convert.tensorflow.network import TensorFlowNetwork
 from onnxlet.toolchain.workbench.extras import require, versions
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.table import quoted
-from onnxlet.toolchain.workbench.tensorflow import EXTRA, hushed, load_tensorflow
+from onnxlet.toolchain.workbench.tensorflow import EXTRA, load_tensorflow, silence_tensorflow
 
 FILE = "saved_model.pb"
 SIGNATURE = "serving_default"
 _OWN = "__saved_model_init_op"
-_ACTING = ("EagerPyFunc", "MatchingFiles", "PyFunc", "PyFuncStateless", "ReadFile", "WholeFileReaderV2", "WriteFile")
+_UNSAFE_OPERATORS = (
+    "EagerPyFunc",
+    "MatchingFiles",
+    "PyFunc",
+    "PyFuncStateless",
+    "ReadFile",
+    "WholeFileReaderV2",
+    "WriteFile",
+)
 """Operators that reach out of the model when it runs."""
 
 
-def open_model(path: Path, *, trust: bool, say: Progress, wishes: Wishes) -> TensorModel:
-    """The signature that is wished for, else `serving_default`.
+def open_model(path: Path, *, trust: bool, progress: Progress, options: SourceOptions) -> TensorModel:
+    """The signature that the options name, else `serving_default`.
 
     Raises TrustRequiredError for a model that reaches out of itself, ConversionError, InvalidInputError for a signature
     that it does not have, MissingExtraError.
     """
     require(EXTRA, "tensorflow", "tf2onnx")
-    say("starting TensorFlow")
+    progress("starting TensorFlow")
     load_tensorflow()
-    document = _document(path)
-    acting = sorted(_operators(document).intersection(_ACTING))
-    if acting and not trust:
+    document = _read_document(path)
+    unsafe = sorted(_operators(document).intersection(_UNSAFE_OPERATORS))
+    if unsafe and not trust:
         raise TrustRequiredError(
-            f"{path.name!r} uses {', '.join(map(repr, acting))}, which reaches files or code of this machine when it "
+            f"{path.name!r} uses {', '.join(map(repr, unsafe))}, which reaches files or code of this machine when it "
             "runs: pass --trust if you know who made it",
             path=str(path),
         )
     declared = _signatures(document)
-    chosen = _chosen(path, declared, wishes.signature)
-    model = _loaded(path, document)
-    called = Called(model.signatures[chosen], declared[chosen])
+    chosen = _choose_signature(path, declared, options.signature)
+    model = _load(path, document)
+    called = SignatureFunction(model.signatures[chosen], declared[chosen])
     if not called.specs or not called.outputs:
         raise ConversionError(f"the signature {chosen!r} of {path.name!r} has no inputs or no outputs")
     made_by = versions("tensorflow", "tensorflow-cpu", "tf2onnx")
     taken = {spec.name for spec in called.specs}
     # in a graph each name is given once
-    outputs = renamed(tuple(f"{name}_out" if name in taken else name for name in called.outputs), wishes.outputs)
+    outputs = choose_output_names(
+        tuple(f"{name}_out" if name in taken else name for name in called.outputs), options.outputs
+    )
     return TensorModel(
-        TensorFlowNetwork("TensorFlow", made_by, model, called.call, called.specs, outputs), wishes.labels, say
+        TensorFlowNetwork("TensorFlow", made_by, model, called.call, called.specs, outputs), options.labels, progress
     )
 
 
-class Called:
+class SignatureFunction:
     """One signature of a SavedModel: a function, and the names that it declares."""
 
     def __init__(self, function: Any, declared: Any) -> None:
@@ -76,7 +86,7 @@ class Called:
         return [answers[name] for name in self.outputs]
 
 
-def _document(path: Path) -> Any:
+def _read_document(path: Path) -> Any:
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     from tensorflow.core.protobuf import saved_model_pb2
 
@@ -99,29 +109,29 @@ def _signatures(document: Any) -> dict[str, Any]:
     return {name: one for name, one in document.meta_graphs[0].signature_def.items() if name != _OWN}
 
 
-def _chosen(path: Path, declared: Mapping[str, Any], wished: str | None) -> str:
+def _choose_signature(path: Path, declared: Mapping[str, Any], wanted: str | None) -> str:
     if not declared:
         raise ConversionError(
             f"{path.name!r} has no signatures, so nothing says what it takes and gives: save it with model.export() of "
             "Keras, or with tf.saved_model.save(model, directory, signatures=function.get_concrete_function(…))",
             path=str(path),
         )
-    if (wished or SIGNATURE) in declared:
-        return wished or SIGNATURE
+    if (wanted or SIGNATURE) in declared:
+        return wanted or SIGNATURE
     raise InvalidInputError(
-        f"{path.name!r} has no signature {wished or SIGNATURE!r}, only {quoted(sorted(declared))}: choose with "
+        f"{path.name!r} has no signature {wanted or SIGNATURE!r}, only {quoted(sorted(declared))}: choose with "
         "--signature",
         signatures=sorted(declared),
     )
 
 
-def _loaded(path: Path, document: Any) -> Any:
+def _load(path: Path, document: Any) -> Any:
     import tensorflow as tf
 
     try:
-        with hushed():
+        with silence_tensorflow():
             return tf.saved_model.load(str(path))
-    except foreign() as error:
+    except tensorflow_errors() as error:
         saved_by = document.meta_graphs[0].meta_info_def.tensorflow_version or "an unknown version"
         raise ConversionError(
             f"TensorFlow {tf.__version__} cannot read {path.name!r}, which TensorFlow {saved_by} saved: "

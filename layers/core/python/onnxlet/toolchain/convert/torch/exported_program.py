@@ -11,16 +11,16 @@ import numpy as np
 import onnx
 
 from onnxlet.errors import ConversionError, InvalidInputError
-from onnxlet.toolchain.convert.networks.probing_inputs import plain_random, sizes_of
-from onnxlet.toolchain.convert.options import Wishes
+from onnxlet.toolchain.convert.networks.probing_inputs import fill_free_dimensions, random_tensors
+from onnxlet.toolchain.convert.options import SourceOptions
 from onnxlet.toolchain.convert.torch.exporter import (
     FOREIGN,
     arrays_of,
     datatype_of,
-    distilled,
+    explain_export_error,
     export,
-    hushed,
-    named_outputs,
+    name_outputs,
+    silence_torch,
     to_onnx,
 )
 from onnxlet.toolchain.workbench.extras import versions
@@ -39,14 +39,14 @@ class ProgramNetwork:
     labels: tuple[str, ...] = ()
     assets: Mapping[str, bytes] = {}
 
-    def __init__(self, path: Path, wishes: Wishes, say: Progress) -> None:
+    def __init__(self, path: Path, options: SourceOptions, progress: Progress) -> None:
         self.versions = versions("torch", "onnxscript", "onnx")
-        self._wishes, self._say = wishes, say
-        self._program = _read(path)
+        self._options, self._progress = options, progress
+        self._program = _load_program(path)
         self._module = self._program.module()
-        self._own = _renamed(_specs_of(self._program), wishes.inputs)
-        self.names = tuple(spec.name for spec in self._own)
-        self._rows = _fixed_rows(self._own)
+        self._specs = _rename_inputs(_specs_of(self._program), options.inputs)
+        self.names = tuple(spec.name for spec in self._specs)
+        self._rows = _fixed_rows(self._specs)
         self._exported: tuple[Any, tuple[TensorSpec, ...]] | None = None
         self._outputs: tuple[str, ...] = ()
 
@@ -54,14 +54,14 @@ class ProgramNetwork:
         """Its inputs, with rows made free where that works, whatever the example."""
         del example
         if self._exported is None:
-            self._exported = self._program, self._own
+            self._exported = self._program, self._specs
             if self._rows is not None:
-                self._exported = self._freed(self._rows) or self._exported
+                self._exported = self._with_free_rows(self._rows) or self._exported
         return self._exported[1]
 
     def random(self, shapes: Mapping[str, tuple[int, ...]], *, seed: int) -> Tensors:
         """Random tensors of these shapes."""
-        return plain_random({spec.name: spec for spec in self._own}, shapes, seed=seed)
+        return random_tensors({spec.name: spec for spec in self._specs}, shapes, seed=seed)
 
     def run(self, inputs: Tensors) -> Tensors:
         """The program's answers; of fixed rows, so many at a time. Raises InvalidInputError where it fails."""
@@ -82,7 +82,7 @@ class ProgramNetwork:
         """The graph. Raises ConversionError."""
         specs = self.specs(None)
         if not self._outputs:
-            self._run(self.random(sizes_of(self._own, EXAMPLE_ROWS, EXAMPLE_ROWS), seed=0))
+            self._run(self.random(fill_free_dimensions(self._specs, EXAMPLE_ROWS, EXAMPLE_ROWS), seed=0))
         program = self._exported[0] if self._exported else self._program
         return to_onnx(program, [spec.name for spec in specs], self._outputs)
 
@@ -93,24 +93,24 @@ class ProgramNetwork:
         flat = [torch.from_numpy(np.ascontiguousarray(inputs[name])) for name in self.names]
         try:
             arguments, named = _pytree.tree_unflatten(flat, self._program.call_spec.in_spec)
-            with torch.no_grad(), hushed():
+            with torch.no_grad(), silence_torch():
                 answer = self._module(*arguments, **named)
         except FOREIGN as error:
             raise InvalidInputError(f"the program does not take these inputs: {_first_line(error)}") from error
-        found = named_outputs(answer, self._wishes.outputs, self.names)
-        self._outputs = tuple(found)
-        return arrays_of(found)
+        outputs = name_outputs(answer, self._options.outputs, self.names)
+        self._outputs = tuple(outputs)
+        return arrays_of(outputs)
 
-    def _freed(self, rows: int) -> tuple[Any, tuple[TensorSpec, ...]] | None:
+    def _with_free_rows(self, rows: int) -> tuple[Any, tuple[TensorSpec, ...]] | None:
         """The program for any number of rows, and its inputs; None if it cannot be had."""
-        specs = tuple(TensorSpec(spec.name, spec.datatype, (VARIABLE, *spec.shape[1:])) for spec in self._own)
-        inputs = self.random(sizes_of(specs, EXAMPLE_ROWS, EXAMPLE_ROWS), seed=0)
+        specs = tuple(TensorSpec(spec.name, spec.datatype, (VARIABLE, *spec.shape[1:])) for spec in self._specs)
+        inputs = self.random(fill_free_dimensions(specs, EXAMPLE_ROWS, EXAMPLE_ROWS), seed=0)
         try:
             module = self._program.module(check_guards=False)
             program = export(module, inputs, specs, by_name=False)
             self.run(inputs)
         except (ConversionError, InvalidInputError) as error:
-            self._say(
+            self._progress(
                 f"the program takes exactly {rows} rows, and cannot be freed of that ({error.detail}): export it with "
                 "dynamic_shapes to predict any number at once"
             )
@@ -118,11 +118,11 @@ class ProgramNetwork:
         return program, specs
 
 
-def _read(path: Path) -> Any:
+def _load_program(path: Path) -> Any:
     import torch
 
     try:
-        with hushed():
+        with silence_torch():
             return torch.export.load(path)
     except (*FOREIGN, zipfile.BadZipFile) as error:
         raise ConversionError(
@@ -148,20 +148,22 @@ def _specs_of(program: Any) -> tuple[TensorSpec, ...]:
     return tuple(specs)
 
 
-def _renamed(own: tuple[TensorSpec, ...], wished: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
-    """The inputs under the wished names. Raises InvalidInputError for wishes that an exported program cannot grant."""
-    if not wished:
-        return own
-    alike = len(own) == len(wished) and all(
-        a.datatype == b.datatype and a.shape[1:] == b.shape[1:] for a, b in zip(own, wished, strict=True)
+def _rename_inputs(specs: tuple[TensorSpec, ...], wanted: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
+    """The inputs under the wanted names. Raises InvalidInputError for other datatypes or shapes than the program's."""
+    if not wanted:
+        return specs
+    compatible = len(specs) == len(wanted) and all(
+        a.datatype == b.datatype and a.shape[1:] == b.shape[1:] for a, b in zip(specs, wanted, strict=True)
     )
-    if not alike:
-        said = ", ".join(f"{spec.name}={spec.datatype}{list(spec.shape)}" for spec in own)
+    if not compatible:
+        listed = ", ".join(f"{spec.name}={spec.datatype}{list(spec.shape)}" for spec in specs)
         raise InvalidInputError(
-            f"the program takes {said}, and --input can only name these otherwise: export it with other "
+            f"the program takes {listed}, and --input can only name these otherwise: export it with other "
             "dynamic_shapes to free their sizes"
         )
-    return tuple(TensorSpec(wish.name, spec.datatype, spec.shape) for spec, wish in zip(own, wished, strict=True))
+    return tuple(
+        TensorSpec(renamed.name, spec.datatype, spec.shape) for spec, renamed in zip(specs, wanted, strict=True)
+    )
 
 
 def _fixed_rows(specs: tuple[TensorSpec, ...]) -> int | None:
@@ -171,4 +173,6 @@ def _fixed_rows(specs: tuple[TensorSpec, ...]) -> int | None:
 
 
 def _first_line(error: BaseException) -> str:
-    return distilled(error) if not str(error).strip() else str(error).strip().splitlines()[0][:300].rstrip(".")
+    return (
+        explain_export_error(error) if not str(error).strip() else str(error).strip().splitlines()[0][:300].rstrip(".")
+    )

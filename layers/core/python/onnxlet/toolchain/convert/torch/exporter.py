@@ -1,4 +1,4 @@
-"""What is known of PyTorch's exporter: how to ask it, what its errors mean, which of its chatter means nothing here."""
+"""PyTorch's exporter: export a module as an ONNX graph, and say in one line what an error means."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ def export(module: Any, inputs: Tensors, specs: Sequence[TensorSpec], *, by_name
         for spec in specs
     }
     try:
-        with hushed():
+        with silence_torch():
             if by_name:
                 return torch.export.export(module, (), tensors, dynamic_shapes=free, strict=False)
             shapes = tuple(free.values())
             return torch.export.export(module, tuple(tensors.values()), dynamic_shapes=shapes, strict=False)
     except FOREIGN as error:
-        raise ConversionError(f"PyTorch cannot export the module: {distilled(error)}") from error
+        raise ConversionError(f"PyTorch cannot export the module: {explain_export_error(error)}") from error
 
 
 def to_onnx(program: Any, inputs: Sequence[str], outputs: Sequence[str]) -> onnx.ModelProto:
@@ -70,11 +70,11 @@ def to_onnx(program: Any, inputs: Sequence[str], outputs: Sequence[str]) -> onnx
     import torch
 
     try:
-        with hushed():
+        with silence_torch():
             exported = torch.onnx.export(program, dynamo=True, verbose=False)
             model: onnx.ModelProto = exported.model_proto
     except FOREIGN as error:
-        raise ConversionError(f"PyTorch cannot write the module as ONNX: {distilled(error)}") from error
+        raise ConversionError(f"PyTorch cannot write the module as ONNX: {explain_export_error(error)}") from error
     graph = model.graph
     if len(graph.input) != len(inputs) or len(graph.output) != len(outputs):
         raise ConversionError(
@@ -88,24 +88,24 @@ def to_onnx(program: Any, inputs: Sequence[str], outputs: Sequence[str]) -> onnx
     return model
 
 
-def distilled(error: BaseException) -> str:
+def explain_export_error(error: BaseException) -> str:
     """What stopped the exporter, and what to try, in one line."""
-    said = _said(error)
-    if match := _OPERATOR.search(said):
+    message = _error_chain(error)
+    if match := _OPERATOR.search(message):
         return (
             f"the operator {match[1]!r} has no ONNX form there; compute it from other operators in forward, or leave "
             "that part to whoever reads the model's answers"
         )
-    if match := _CONSTANT.search(said):
+    if match := _CONSTANT.search(message):
         name, axis, size = match.groups()
         return (
             f"it makes dimension {axis} of {name!r} a constant, {size}; take it from {name}.shape there, or say that "
             f"it has one size with --input {name}=DATATYPE[SHAPE]"
         )
-    first = next((line.strip() for line in said.splitlines() if line.strip()), type(error).__name__)
+    first = next((line.strip() for line in message.splitlines() if line.strip()), type(error).__name__)
     first = re.sub(r"\x1b\[\d+m", "", first)[:300].rstrip(".")
     if "data-dependent" in first:
-        code = _CODE.findall(said)
+        code = _CODE.findall(message)
         where = f", `{code[-1].strip()[:100]}`" if code else ""
         return f"it decides by the values of its inputs{where}; use torch.where or torch.cond there"
     return f"{type(error).__name__}: {first}; see that forward is made of PyTorch's own operators on tensors"
@@ -121,21 +121,21 @@ def datatype_of(dtype: Any) -> str:
         ) from None
 
 
-def named_outputs(answer: Any, wished: Sequence[str], inputs: Sequence[str]) -> dict[str, Any]:
-    """The tensors of what a module gave, by name: the wished ones, else those of its own dictionary, else by number.
+def name_outputs(answer: Any, wanted: Sequence[str], inputs: Sequence[str]) -> dict[str, Any]:
+    """The tensors that a module returned, by name: the wanted ones, else its dictionary's keys, else by number.
 
-    Raises ConversionError if there is no tensor, or not one for each wished name.
+    Raises ConversionError if there is no tensor, or not one for each wanted name.
     """
     import torch
     from torch.utils import _pytree
 
     leaves = [(path, leaf) for path, leaf in _pytree.tree_leaves_with_path(answer) if isinstance(leaf, torch.Tensor)]
-    if not leaves or (wished and len(wished) != len(leaves)):
+    if not leaves or (wanted and len(wanted) != len(leaves)):
         raise ConversionError(
             f"the module gives {len(leaves)} tensors"
-            + (f", and {len(wished)} outputs were named" if wished else ": let forward return one")
+            + (f", and {len(wanted)} outputs were named" if wanted else ": let forward return one")
         )
-    names = list(wished) or [_leaf_name(path, number, len(leaves)) for number, (path, _) in enumerate(leaves)]
+    names = list(wanted) or [_leaf_name(path, number, len(leaves)) for number, (path, _) in enumerate(leaves)]
     names = [f"{name}_out" if name in inputs else name for name in names]
     return dict(zip(names, (leaf for _, leaf in leaves), strict=True))
 
@@ -149,8 +149,8 @@ def arrays_of(tensors: Mapping[str, Any]) -> Tensors:
 
 
 @contextmanager
-def hushed() -> Iterator[None]:
-    """Silence what PyTorch says of itself: deprecations within it, packages that it would like, programs it gave up."""
+def silence_torch() -> Iterator[None]:
+    """Silence what PyTorch prints and logs about itself: deprecations, missing packages, attempts that it gave up."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -163,13 +163,13 @@ def hushed() -> Iterator[None]:
 
 def _leaf_name(path: Sequence[Any], number: int, count: int) -> str:
     keys = [str(getattr(step, "key", getattr(step, "name", ""))) for step in path]
-    named = [key for key in keys if key]
-    if named:
-        return "_".join(named)
+    keys_named = [key for key in keys if key]
+    if keys_named:
+        return "_".join(keys_named)
     return "output" if count == 1 else f"output_{number}"
 
 
-def _said(error: BaseException) -> str:
+def _error_chain(error: BaseException) -> str:
     """The messages of the error and its causes."""
     parts = []
     cause: BaseException | None = error

@@ -12,18 +12,18 @@ from pathlib import Path
 
 from onnxlet.errors import ConversionError, InvalidInputError, TrustRequiredError
 from onnxlet.toolchain.convert.networks.tensor_model import TensorModel
-from onnxlet.toolchain.convert.options import Wishes
+from onnxlet.toolchain.convert.options import SourceOptions
 from onnxlet.toolchain.workbench.extras import require
 from onnxlet.toolchain.workbench.progress import Progress
 
 
-def open_model(path: Path, *, trust: bool, say: Progress, wishes: Wishes) -> TensorModel:
+def open_model(path: Path, *, trust: bool, progress: Progress, options: SourceOptions) -> TensorModel:
     """The program in a file, or the module that a factory makes, `package.module:factory`.
 
     Raises TrustRequiredError, ConversionError for what cannot be read or made, MissingExtraError.
     """
     if path.suffix in (".pt", ".pth") and path.is_file():
-        raise ConversionError(_instead(path))
+        raise ConversionError(_advise_on_older_file(path))
     program = path.suffix == ".pt2"
     if not trust:
         raise TrustRequiredError(
@@ -37,15 +37,15 @@ def open_model(path: Path, *, trust: bool, say: Progress, wishes: Wishes) -> Ten
     if program:
         from onnxlet.toolchain.convert.torch.exported_program import ProgramNetwork
 
-        if wishes.weights is not None:
+        if options.weights is not None:
             raise InvalidInputError(f"{path.name!r} holds its weights: leave --weights out")
-        return TensorModel(ProgramNetwork(path, wishes, say), wishes.labels, say)
+        return TensorModel(ProgramNetwork(path, options, progress), options.labels, progress)
     from onnxlet.toolchain.convert.torch.module import ModuleNetwork
 
-    return TensorModel(ModuleNetwork(str(path), wishes, say), wishes.labels, say)
+    return TensorModel(ModuleNetwork(str(path), options, progress), options.labels, progress)
 
 
-def _instead(path: Path) -> str:
+def _advise_on_older_file(path: Path) -> str:
     """What to do with a file of PyTorch's older kinds."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:

@@ -15,15 +15,15 @@ import numpy as np
 import onnx
 
 from onnxlet.errors import ConversionError, InvalidInputError
-from onnxlet.toolchain.convert.networks.probing_inputs import plain_random, random_rows
-from onnxlet.toolchain.convert.options import Wishes
+from onnxlet.toolchain.convert.networks.probing_inputs import find_random_inputs, random_tensors
+from onnxlet.toolchain.convert.options import SourceOptions
 from onnxlet.toolchain.convert.torch.exporter import (
     FOREIGN,
     arrays_of,
     datatype_of,
     export,
-    hushed,
-    named_outputs,
+    name_outputs,
+    silence_torch,
     to_onnx,
 )
 from onnxlet.toolchain.workbench.extras import versions
@@ -44,17 +44,17 @@ class ModuleNetwork:
     labels: tuple[str, ...] = ()
     assets: Mapping[str, bytes] = {}
 
-    def __init__(self, source: str, wishes: Wishes, say: Progress) -> None:
+    def __init__(self, source: str, options: SourceOptions, progress: Progress) -> None:
         self.versions = versions("torch", "onnxscript", "onnx")
-        self._source, self._wishes = source, wishes
-        self._module = _made(source)
-        if wishes.weights is None:
-            say("no --weights: the module answers with those that its factory gave it")
+        self._source, self._options = source, options
+        self._module = _make_module(source)
+        if options.weights is None:
+            progress("no --weights: the module answers with those that its factory gave it")
         else:
-            _load_weights(self._module, wishes.weights)
+            _load_weights(self._module, options.weights)
         self._module.eval().requires_grad_(requires_grad=False)
         parameters = _parameters(self._module)
-        self.names = tuple(spec.name for spec in wishes.inputs) or tuple(
+        self.names = tuple(spec.name for spec in options.inputs) or tuple(
             n for n, needed in parameters.items() if needed
         )
         if not self.names:
@@ -62,23 +62,26 @@ class ModuleNetwork:
                 f"what {source!r} makes does not say what its forward takes: --input NAME=DATATYPE[SHAPE], in order"
             )
         self._by_name = set(self.names) <= parameters.keys()
-        self._specs = {spec.name: spec for spec in wishes.inputs}
+        self._specs = {spec.name: spec for spec in options.inputs}
         self._outputs: tuple[str, ...] = ()
 
     def specs(self, example: Tensors | None) -> tuple[TensorSpec, ...]:
-        """The wished inputs, else those of the example with rows of any number. Raises InvalidInputError without."""
+        """The inputs that the options give, else those of the example with a free first dimension.
+
+        Raises InvalidInputError where there is neither.
+        """
         if not self._specs:
             if example is None:
                 raise InvalidInputError(
                     f"a module does not say what its inputs are like: give --data, or --input {self.names[0]}="
                     "FP32[-1,…], for each of " + quoted(self.names)
                 )
-            self._specs = {name: self._like(name, example[name]) for name in self.names}
+            self._specs = {name: self._spec_like(name, example[name]) for name in self.names}
         return tuple(self._specs.values())
 
     def random(self, shapes: Mapping[str, tuple[int, ...]], *, seed: int) -> Tensors:
         """Random tensors of these shapes."""
-        return plain_random(self._specs, shapes, seed=seed)
+        return random_tensors(self._specs, shapes, seed=seed)
 
     def run(self, inputs: Tensors) -> Tensors:
         """The module's answers. Raises InvalidInputError where it fails."""
@@ -86,39 +89,39 @@ class ModuleNetwork:
 
         tensors = {name: torch.from_numpy(np.ascontiguousarray(inputs[name])) for name in self.names}
         try:
-            with torch.no_grad(), hushed():
+            with torch.no_grad(), silence_torch():
                 answer = self._module(**tensors) if self._by_name else self._module(*tensors.values())
         except FOREIGN as error:
             first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300].rstrip(".")
-            shapes = ", ".join(f"{name}={_said(spec)}" for name, spec in self._specs.items())
+            shapes = ", ".join(f"{name}={_format_spec(spec)}" for name, spec in self._specs.items())
             raise InvalidInputError(
                 f"the module does not take {shapes}: {first}; say what it takes with --input"
             ) from error
-        found = named_outputs(answer, self._wishes.outputs, self.names)
-        self._outputs = tuple(found)
-        return arrays_of(found)
+        outputs = name_outputs(answer, self._options.outputs, self.names)
+        self._outputs = tuple(outputs)
+        return arrays_of(outputs)
 
     def graph(self) -> onnx.ModelProto:
         """The graph. Raises ConversionError saying what in the module stopped it."""
         specs = self.specs(None)
-        inputs = random_rows(self, specs, rows=EXAMPLE_ROWS, seed=0)
+        inputs = find_random_inputs(self, specs, rows=EXAMPLE_ROWS, seed=0)
         program = export(self._module, inputs, specs, by_name=self._by_name)
         self.run(inputs)
         return to_onnx(program, self.names, self._outputs)
 
-    def _like(self, name: str, example: Any) -> TensorSpec:
+    def _spec_like(self, name: str, example: Any) -> TensorSpec:
         """A spec like the example; floats are what the module's weights are."""
-        found = next((key for key, kind in DATATYPES.items() if kind.numpy == example.dtype), None)
-        if found is None or found == "BYTES":
+        datatype = next((key for key, kind in DATATYPES.items() if kind.numpy == example.dtype), None)
+        if datatype is None or datatype == "BYTES":
             raise InvalidInputError(f"the array {name!r} holds what no module takes: numbers are needed", array=name)
-        if DATATYPES[found].kind == "f":
+        if DATATYPES[datatype].kind == "f":
             floats = (parameter.dtype for parameter in self._module.parameters() if parameter.is_floating_point())
             dtype = next(floats, None)
-            found = "FP32" if dtype is None else datatype_of(dtype)
-        return TensorSpec(name, found, (VARIABLE, *example.shape[1:]))
+            datatype = "FP32" if dtype is None else datatype_of(dtype)
+        return TensorSpec(name, datatype, (VARIABLE, *example.shape[1:]))
 
 
-def _made(source: str) -> Any:
+def _make_module(source: str) -> Any:
     """What the factory makes. Raises ConversionError if it fails, or makes no module."""
     import torch
 
@@ -129,7 +132,7 @@ def _made(source: str) -> Any:
         factory: Any = import_module(package)
         for part in name.split("."):
             factory = getattr(factory, part)
-        made = factory if isinstance(factory, torch.nn.Module) else factory()
+        module = factory if isinstance(factory, torch.nn.Module) else factory()
     except FOREIGN as error:
         raise ConversionError(
             f"{source!r} makes no module: {type(error).__name__}: {error}; it must be a function without arguments, "
@@ -137,9 +140,9 @@ def _made(source: str) -> Any:
         ) from error
     finally:
         sys.path.remove(here)
-    if not isinstance(made, torch.nn.Module):
-        raise ConversionError(f"{source!r} makes a {type(made).__name__}, no torch.nn.Module")
-    return made
+    if not isinstance(module, torch.nn.Module):
+        raise ConversionError(f"{source!r} makes a {type(module).__name__}, no torch.nn.Module")
+    return module
 
 
 def _load_weights(module: Any, path: Path) -> None:
@@ -151,7 +154,7 @@ def _load_weights(module: Any, path: Path) -> None:
     if not path.is_file():
         raise InvalidInputError(f"there is no file {str(path)!r}", path=str(path))
     try:
-        with hushed():
+        with silence_torch():
             if path.suffix == ".safetensors":
                 missing, unexpected = load_model(module, path, strict=False)
             else:
@@ -165,9 +168,9 @@ def _load_weights(module: Any, path: Path) -> None:
             path=str(path),
         ) from error
     except (*FOREIGN, safetensors.SafetensorError, EOFError) as error:
-        said = textwrap.shorten(" ".join(str(error).strip().splitlines()[:2]), 300, placeholder=" …").rstrip(".")
+        message = textwrap.shorten(" ".join(str(error).strip().splitlines()[:2]), 300, placeholder=" …").rstrip(".")
         raise ConversionError(
-            f"the weights in {path.name!r} cannot be loaded: {said}; save "
+            f"the weights in {path.name!r} cannot be loaded: {message}; save "
             "module.state_dict() with safetensors.torch.save_file or torch.save",
             path=str(path),
         ) from error
@@ -183,9 +186,13 @@ def _load_weights(module: Any, path: Path) -> None:
 def _parameters(module: Any) -> dict[str, bool]:
     """The parameters of forward that can be passed by name, and whether they must be."""
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    found = inspect.signature(module.forward).parameters.values()
-    return {one.name: one.default is inspect.Parameter.empty for one in found if one.kind in kinds}
+    parameters = inspect.signature(module.forward).parameters.values()
+    return {
+        parameter.name: parameter.default is inspect.Parameter.empty
+        for parameter in parameters
+        if parameter.kind in kinds
+    }
 
 
-def _said(spec: TensorSpec) -> str:
+def _format_spec(spec: TensorSpec) -> str:
     return f"{spec.datatype}[{','.join(map(str, spec.shape))}]"
