@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Callable
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,7 @@ from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
 from onnxlet.store import open_store
 from onnxlet.toolchain.convert import convert
+from onnxlet.toolchain.convert.scikit_learn.internals import PATCHED, SUPPORTED, registered_converter
 from onnxlet.toolchain.prepare import prepare
 from onnxlet.toolchain.workbench.comparison import compare
 from onnxlet.values.manifest import Draft, Tolerance
@@ -50,7 +53,7 @@ pytestmark = pytest.mark.toolchain
 
 FOREST = RandomForestClassifier(5, random_state=0)
 SCALED = partial(make_pipeline, StandardScaler(), LogisticRegression())
-REPAIRED: dict[str, Callable[[], Any]] = {
+PATCHED_ESTIMATORS: dict[str, Callable[[], Any]] = {
     "a linear SVC at a pipeline's end": lambda: make_pipeline(StandardScaler(), LinearSVC(random_state=0)),
     "quadratic discriminant analysis": QuadraticDiscriminantAnalysis,
     "neighbours that weigh by distance": lambda: KNeighborsClassifier(weights="distance"),
@@ -70,7 +73,7 @@ def distance(draft: Draft) -> float:
     return draft.evaluations[-1].metrics["largest_distance"]
 
 
-@pytest.mark.parametrize("make", REPAIRED.values(), ids=REPAIRED)
+@pytest.mark.parametrize("make", PATCHED_ESTIMATORS.values(), ids=PATCHED_ESTIMATORS)
 @pytest.mark.parametrize("classes", [2, 3])
 def test_classifiers_answer_as_they_did(tmp_path: Path, make: Callable[[], Any], classes: int) -> None:
     features, target = trained.blobs(classes=classes)
@@ -230,3 +233,31 @@ def test_columns_picked_by_name_within_another_estimator_are_refused_with_what_t
 
     with pytest.raises(ConversionError, match=r"put it first, as in make_pipeline\(ColumnTransformer"):
         convert(trained.saved(estimator, tmp_path), tmp_path / "out", data=data, target="target", trust=True)
+
+
+@pytest.mark.parametrize("part", [".".join(part) for part in PATCHED])
+def test_an_skl2onnx_without_a_part_that_is_patched_is_refused_by_its_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    model = trained.saved(LogisticRegression().fit(np.eye(3), [0, 1, 1]), tmp_path)
+    monkeypatch.delattr(part)
+
+    with pytest.raises(
+        ConversionError, match=rf"skl2onnx {metadata.version('skl2onnx')} has no {part}, .*pip install '{SUPPORTED}'"
+    ):
+        convert(model, tmp_path / "out", trust=True)
+
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_skl2onnx_without_a_converter_that_is_patched_is_refused_by_its_version() -> None:
+    with pytest.raises(ConversionError, match=rf"skl2onnx .* has no converter 'SklearnPipelines', .*'{SUPPORTED}'"):
+        registered_converter("SklearnPipelines")
+
+
+def test_the_package_asks_for_the_skl2onnx_that_the_patches_were_made_for() -> None:
+    extras = tomllib.loads((Path(__file__).parents[4] / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+
+    assert SUPPORTED in extras["sklearn"]

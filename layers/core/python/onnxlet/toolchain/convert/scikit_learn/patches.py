@@ -1,4 +1,4 @@
-"""What skl2onnx 1.20 gets wrong, put right; whatever remains wrong is found when answers are compared."""
+"""Patches of what skl2onnx 1.19 and 1.20 convert wrongly. What remains wrong is found when answers are compared."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from onnxlet.toolchain.convert.scikit_learn.category_encoders import (
     one_hot_encoder_converter,
     ordinal_encoder_converter,
 )
+from onnxlet.toolchain.convert.scikit_learn.internals import check_internals, registered_converter
 from onnxlet.toolchain.convert.scikit_learn.knn_imputer import knn_imputer_converter, patch_knn_imputer_shape
 from onnxlet.toolchain.convert.scikit_learn.missing_texts import empty_text_converter
 from onnxlet.toolchain.convert.scikit_learn.nodes import Converter
@@ -27,7 +28,11 @@ _ZIPMAP = {"zipmap": [True, False, "columns"]}
 
 
 def patch_converters() -> None:
-    """Register converters anew that leave booleans where integers belong, or refuse what they could do."""
+    """Replace the parts of skl2onnx that are wrong; what was replaced before is left alone.
+
+    Raises ConversionError if the installed skl2onnx lacks one of them: then none is replaced.
+    """
+    check_internals()
     from skl2onnx.operator_converters import calibrated_classifier_cv
 
     for name in _GRADIENT_BOOSTING:
@@ -64,11 +69,10 @@ def _finds_smallest(node: onnx.NodeProto) -> bool:
 def _patch_converter(
     name: str, wrapper: Callable[[Converter], Converter], further: dict[str, Any] | None = None
 ) -> None:
-    """Register `wrapper` of a converter in its place, once."""
-    from skl2onnx.common._registration import get_converter, register_converter
+    """Register `wrapper` of the converter in its place, once; `further` options are allowed besides its own."""
+    from skl2onnx.common._registration import register_converter
 
-    registered = get_converter(name)
-    convert, options = registered._fct, registered._options  # noqa: SLF001 - there is no public way
+    convert, options = registered_converter(name)
     if not isinstance(convert, _PatchedConverter):
         known = {**(options or {}), **further} if further else options
         register_converter(name, _PatchedConverter(wrapper(convert)), overwrite=True, options=known)
