@@ -15,12 +15,12 @@ from fidelity.row import Row, Speed
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.toolchain.convert import convert
 from onnxlet.toolchain.optimize import optimize
-from onnxlet.toolchain.optimize.candidates import Bench, Tried
-from onnxlet.toolchain.optimize.evaluation_rows import rows_of
+from onnxlet.toolchain.optimize.candidates import Bench, Candidate
+from onnxlet.toolchain.optimize.evaluation_rows import choose_rows
 from onnxlet.toolchain.verify import verify
 from onnxlet.toolchain.verify.findings import scaled_distances
 from onnxlet.toolchain.workbench.directory import MODEL, read_draft
-from onnxlet.toolchain.workbench.evaluation_data import opened
+from onnxlet.toolchain.workbench.evaluation_data import open_graph
 from onnxlet.toolchain.workbench.reference import ONNX, SOURCE, read_reference
 from onnxlet.toolchain.workbench.task import task_of
 from onnxlet.values.contract import Contract
@@ -116,8 +116,8 @@ def _kept(contract: Contract) -> dict[str, Any]:
 def _speed(trained: Trained, converted: Path, optimized: Path, draft: Draft, folder: Path) -> Speed:
     """The optimized graph beside the float one, once more, both as they are served."""
     float_draft, cases = read_draft(converted)
-    plain = opened(converted / MODEL)
-    rows = rows_of(converted, float_draft, cases, plain, data=trained.data, target=trained.target)
+    plain = open_graph(converted / MODEL)
+    rows = choose_rows(converted, float_draft, cases, plain, data=trained.data, target=trained.target)
     assert rows is not None
     bench = Bench(converted / MODEL, float_draft.steps, rows, folder)
     alone, many = bench.latency, bench.latency_32
@@ -125,7 +125,7 @@ def _speed(trained: Trained, converted: Path, optimized: Path, draft: Draft, fol
     assert done is not None
     if done.method == "none":
         return Speed(_seconds(trained.alone), alone.before, alone.before, many.before, many.before)
-    tried = bench.measure(Tried(done.method, done.method, path=optimized / MODEL))
+    tried = bench.measure(Candidate(done.method, done.method, path=optimized / MODEL))
     assert tried.latency is not None, tried.broken
     assert tried.latency_32 is not None
     alone, many = tried.latency, tried.latency_32

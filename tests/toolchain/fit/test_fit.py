@@ -19,7 +19,7 @@ from onnxlet.toolchain.fit.fitting import compute, obstacles
 from onnxlet.toolchain.fit.limits import MOST_MEMORY, SENSIBLE_MEMORY
 from onnxlet.toolchain.fit.package import PARTS, Weight, built_bytes, recorded_weights
 from onnxlet.toolchain.fit.prices import SHIPPED, read_prices, write_prices
-from onnxlet.toolchain.fit.probe_messages import Latency
+from onnxlet.toolchain.fit.probe_messages import RunTimes
 from onnxlet.toolchain.fit.report import Arithmetic, AtThreads, Machine, Measured, Report, money, seconds, summary
 
 MB = 2**20
@@ -30,7 +30,7 @@ SECONDS = st.floats(0, 900)
 
 
 def at(threads: int, *, run: float | None = 0.099, batch: float = 0.399) -> AtThreads:
-    timed = () if run is None else (Latency(1, 9, run, run), Latency(32, 9, batch, batch))
+    timed = () if run is None else (RunTimes(1, 9, run, run), RunTimes(32, 9, batch, batch))
     return AtThreads(threads, 3, 0.1, 0.01, 0.2, 0.04, 60 * MB, 90 * MB, 100 * MB, timed)
 
 

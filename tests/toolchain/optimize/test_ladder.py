@@ -15,7 +15,7 @@ from onnxlet.errors import InvalidInputError, UnavailableError
 from onnxlet.serving.engine import load_engine
 from onnxlet.toolchain.optimize import optimize
 from onnxlet.toolchain.prepare import prepare
-from onnxlet.toolchain.workbench.directory import told_of_disks
+from onnxlet.toolchain.workbench.directory import explain_full_disk
 from onnxlet.values.contract import Bounds
 from onnxlet.values.manifest import Draft
 from onnxlet.values.optimization import Optimization, Rung
@@ -266,9 +266,9 @@ def test_ctrl_c_leaves_the_directory_as_it_was(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UnavailableError, match="is full, nothing was written"), told_of_disks(tmp_path):
+    with pytest.raises(UnavailableError, match="is full, nothing was written"), explain_full_disk(tmp_path):
         raise OSError(errno.ENOSPC, "No space left on device")
-    with pytest.raises(UnavailableError, match=r"cannot write .*; nothing was written"), told_of_disks(tmp_path):
+    with pytest.raises(UnavailableError, match=r"cannot write .*; nothing was written"), explain_full_disk(tmp_path):
         raise PermissionError(errno.EACCES, "Permission denied")
 
 

@@ -20,8 +20,8 @@ from onnxlet.errors import InvalidInputError
 from onnxlet.serving.engine import load_engine
 from onnxlet.serving.golden import check, decode_cases
 from onnxlet.toolchain.optimize import optimize
-from onnxlet.toolchain.optimize.dynamic_int8 import WEIGHINGS, quantize
-from onnxlet.toolchain.optimize.graph import simplified, survey
+from onnxlet.toolchain.optimize.dynamic_int8 import WEIGHT_FORMATS, quantize
+from onnxlet.toolchain.optimize.graph import simplify, survey
 from onnxlet.toolchain.optimize.latency import Latency, latency_of
 from onnxlet.toolchain.workbench.directory import read_draft, write_draft
 from onnxlet.values.manifest import Tolerance
@@ -271,11 +271,11 @@ def test_the_quantizer_neither_talks_nor_sets_up_logging(tmp_path: Path, caplog:
 
 def test_products_to_keep_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "simple.onnx"
-    surveyed = survey(simplified(tiny.save(gemm(), tmp_path)["model.onnx"], path))
+    surveyed = survey(simplify(tiny.save(gemm(), tmp_path)["model.onnx"], path))
     assert len(surveyed.products) == 2
 
     for name, keep in (("all", []), ("some", surveyed.products[:1])):
-        quantize(path, tmp_path / f"{name}.onnx", surveyed, WEIGHINGS["arm64"][0], keep=keep)
+        quantize(path, tmp_path / f"{name}.onnx", surveyed, WEIGHT_FORMATS["arm64"][0], keep=keep)
 
     sizes = [(tmp_path / name).stat().st_size for name in ("all.onnx", "some.onnx", "model.onnx")]
     assert sizes == sorted(sizes)

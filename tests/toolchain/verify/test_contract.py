@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onnxlet.errors import InvalidInputError
-from onnxlet.toolchain.verify.contract import MOST_CLASSES, breaches, judge
-from onnxlet.toolchain.workbench.slices import MISSING, OTHERS, slicing_of, told_worst
+from onnxlet.toolchain.verify.contract import MOST_CLASSES, judge
+from onnxlet.toolchain.workbench.slices import MISSING, OTHERS, describe_worst_slice, make_slicing
 from onnxlet.toolchain.workbench.task import Target, Task, task_of
 from onnxlet.values.canonical import canonical
 from onnxlet.values.contract import Bounds, Contract, Finding, Stage
@@ -54,7 +54,7 @@ def test_a_model_holds_the_contract_with_itself() -> None:
     contract = judge(classified(probability), classified(probability), truth, BINARY)
 
     assert contract.holds
-    assert breaches(contract) == ""
+    assert contract.breaches == ""
     assert contract.metric == "accuracy"
     assert [each.stage for each in contract.stages] == ["source", "optimized"]
     assert contract.notes == ()
@@ -78,7 +78,7 @@ def test_a_loss_of_the_metric_beyond_the_bound_breaks_it() -> None:
     recall = found(contract, "recall_loss")
     assert recall.about == "malignant"
     assert not recall.ok
-    assert "recall loss of malignant 0.06, at most 0.02" in breaches(contract)
+    assert "recall loss of malignant 0.06, at most 0.02" in contract.breaches
 
 
 def test_one_row_aside_is_no_loss() -> None:
@@ -127,7 +127,7 @@ def test_rows_that_the_model_itself_cannot_answer_are_left_out_and_counted() -> 
     expected = {"prediction": np.where(np.arange(30) < 4, np.nan, np.arange(30.0))}
     truth = np.arange(30.0) + 0.5
 
-    contract = judge(expected, expected, truth, REGRESSION, slicings=[slicing_of("sex", ["F", "M"] * 15, None)])
+    contract = judge(expected, expected, truth, REGRESSION, slicings=[make_slicing("sex", ["F", "M"] * 15, None)])
 
     assert contract.holds
     assert contract.rows == 26
@@ -179,7 +179,7 @@ def test_few_rows_are_judged_without_intervals_and_that_is_said() -> None:
 
 def test_what_a_number_of_rows_cannot_show_is_said_of_the_smallest_class_and_slice() -> None:
     probability, truth = rows(100)
-    sites = [slicing_of("site", ["a"] * 92 + ["b"] * 8, None)]
+    sites = [make_slicing("site", ["a"] * 92 + ["b"] * 8, None)]
 
     known = judge(classified(probability), classified(probability), truth, BINARY, slicings=sites).notes
     unknown = judge(classified(probability), classified(probability), None, BINARY, Bounds(label_change=0.0)).notes
@@ -191,15 +191,15 @@ def test_what_a_number_of_rows_cannot_show_is_said_of_the_smallest_class_and_sli
 
 
 def test_the_worst_slice_is_told_with_its_metric_and_loss() -> None:
-    sites = [slicing_of("site", ["a", "b"] * 10, None)]
+    sites = [make_slicing("site", ["a", "b"] * 10, None)]
     truth = np.arange(20.0)
     off = {"prediction": truth + np.where(np.arange(20) % 2, 1.0, 0.5)}
     more = {"prediction": truth + np.where(np.arange(20) % 2, 1.25, 0.5)}
 
-    assert told_worst(judge(off, more, truth, REGRESSION, slicings=sites)) == (
+    assert describe_worst_slice(judge(off, more, truth, REGRESSION, slicings=sites)) == (
         "site = b: rmse 1.25 on 10 rows, 1 before, loss 0.25"
     )
-    assert told_worst(judge(off, more, truth, REGRESSION)) is None
+    assert describe_worst_slice(judge(off, more, truth, REGRESSION)) is None
 
 
 def test_a_breach_has_as_many_digits_as_tell_it_from_its_bound() -> None:
@@ -276,7 +276,7 @@ def test_a_slice_that_loses_is_found_where_the_mean_hides_it() -> None:
         truth,
         BINARY,
         Bounds(distance=1),
-        slicings=[slicing_of("sex", sex.tolist(), None)],
+        slicings=[make_slicing("sex", sex.tolist(), None)],
     )
 
     loss = found(contract, "slice_loss")
@@ -296,7 +296,7 @@ def test_no_slice_is_named_where_none_loses() -> None:
         truth,
         BINARY,
         Bounds(),
-        slicings=[slicing_of("sex", sex.tolist(), None)],
+        slicings=[make_slicing("sex", sex.tolist(), None)],
     )
 
     loss = found(contract, "slice_loss")
@@ -305,21 +305,21 @@ def test_no_slice_is_named_where_none_loses() -> None:
 
 def test_slices_by_numbers_are_quarters_and_rare_texts_are_put_together() -> None:
     numbers = np.append(np.arange(99.0), np.nan)
-    quarters = slicing_of("age", [str(number) for number in numbers], numbers)
+    quarters = make_slicing("age", [str(number) for number in numbers], numbers)
     assert quarters.order == ("up to 24.5", "24.5 to 49", "49 to 73.5", "over 73.5", OTHERS)
 
-    texts = slicing_of("site", ["a"] * 8 + ["b"] * 6 + ["c", "d"] + [""] * 5, None)
+    texts = make_slicing("site", ["a"] * 8 + ["b"] * 6 + ["c", "d"] + [""] * 5, None)
     assert texts.order == ("a", "b", OTHERS, MISSING)
     assert texts.values.count(OTHERS) == 2
 
-    few = slicing_of("grade", ["10"] * 5 + ["9"] * 5, np.array([10.0] * 5 + [9.0] * 5))
+    few = make_slicing("grade", ["10"] * 5 + ["9"] * 5, np.array([10.0] * 5 + [9.0] * 5))
     assert few.order == ("9", "10")
-    flags = slicing_of(
+    flags = make_slicing(
         "smoker", ["True"] * 5 + ["False"] * 5 + [""] * 5, np.array([1.0] * 5 + [0.0] * 5 + [np.nan] * 5)
     )
     assert flags.order == ("False", "True", MISSING)
 
-    identifiers = slicing_of("patient", [f"p{index}" for index in range(40)], None)
+    identifiers = make_slicing("patient", [f"p{index}" for index in range(40)], None)
     assert identifiers.order == (OTHERS,)
 
 
@@ -346,7 +346,7 @@ def test_a_contract_always_reads_back_as_it_was_written(seed: int, noise: float)
     contract = judge(classified(probability), classified(got), truth, BINARY, resamples=50)
 
     assert msgspec.json.decode(canonical(contract), type=Contract) == contract
-    assert contract.holds == (breaches(contract) == "")
+    assert contract.holds == (contract.breaches == "")
 
 
 def several(*probabilities: npt.ArrayLike) -> Tensors:

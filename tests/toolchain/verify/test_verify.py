@@ -29,16 +29,16 @@ from onnxlet.steps import Names
 from onnxlet.store import open_store
 from onnxlet.toolchain.prepare import prepare
 from onnxlet.toolchain.verify import verify
-from onnxlet.toolchain.workbench.comparison import compare, distances, untie
+from onnxlet.toolchain.workbench.comparison import accept_tied_labels, compare, distances
 from onnxlet.toolchain.workbench.directory import read_draft
 from onnxlet.toolchain.workbench.evaluation import COLUMN_BATCH, answers_to
-from onnxlet.toolchain.workbench.evaluation_data import RUN_DEADLINE, opened
+from onnxlet.toolchain.workbench.evaluation_data import RUN_DEADLINE, open_graph
 from onnxlet.toolchain.workbench.reference import (
     ONNX,
     REFERENCE,
     SOURCE,
     Reference,
-    carry_reference,
+    copy_reference,
     read_reference,
     write_reference,
 )
@@ -99,7 +99,7 @@ def test_either_label_is_right_where_probabilities_are_tied() -> None:
     expected = {"label": np.array([0, 0]), "probabilities": np.array([[0.50001, 0.49999], [0.9, 0.1]])}
     got = {"label": np.array([1, 1]), "probabilities": expected["probabilities"]}
 
-    untied = untie(expected, got, [Names()], margin=1e-3)
+    untied = accept_tied_labels(expected, got, [Names()], margin=1e-3)
 
     assert untied["label"].tolist() == [0, 1]
 
@@ -110,7 +110,7 @@ def test_reference_answers_read_back_as_they_were_kept(tmp_path: Path) -> None:
 
     write_reference(tmp_path, kept)
     (tmp_path / "other").mkdir()
-    carry_reference(tmp_path, tmp_path / "other")
+    copy_reference(tmp_path, tmp_path / "other")
     read = read_reference(tmp_path / "other")
 
     assert read is not None
@@ -285,7 +285,7 @@ def test_a_slice_by_a_column_that_is_not_there_is_refused(converted: Converted) 
 def test_tensors_are_answered_some_rows_at_a_time_and_columns_many(
     tmp_path: Path, steps: Steps, sizes: list[int]
 ) -> None:
-    engine = opened(tiny.save(nets.counting(), tmp_path)["model.onnx"])
+    engine = open_graph(tiny.save(nets.counting(), tmp_path)["model.onnx"])
 
     told = answers_to(engine, steps, {"x": nets.rows(150)})["prediction"]
 
@@ -293,7 +293,7 @@ def test_tensors_are_answered_some_rows_at_a_time_and_columns_many(
 
 
 def test_no_table_is_answered_all_at_once(tmp_path: Path) -> None:
-    engine = opened(tiny.save(nets.counting(), tmp_path)["model.onnx"])
+    engine = open_graph(tiny.save(nets.counting(), tmp_path)["model.onnx"])
 
     told = answers_to(engine, Steps(tabular=Tabular(columns=())), {"x": nets.rows(COLUMN_BATCH + 1)})["prediction"]
 

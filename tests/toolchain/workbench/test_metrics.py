@@ -18,7 +18,7 @@ from onnxlet.toolchain.workbench.metrics import (
     MeanMeasure,
     RegressionMeasures,
     calibration_curve,
-    exact,
+    point_estimates,
     positions,
 )
 
@@ -43,7 +43,7 @@ def test_metrics_of_classes_are_scikit_learns(classes: int, ties: bool) -> None:
     metrics = pytest.importorskip("sklearn.metrics")
     truth, label, probabilities = answers(400, classes, ties=ties)
 
-    measured = exact(ClassificationMeasures(truth, label, probabilities, classes), len(truth))
+    measured = point_estimates(ClassificationMeasures(truth, label, probabilities, classes), len(truth))
 
     average = "binary" if classes == 2 else "macro"
     scaled = probabilities / probabilities.sum(axis=1, keepdims=True)
@@ -79,7 +79,7 @@ def test_metrics_of_numbers_are_scikit_learns(rows: int, seed: int) -> None:
     truth = 1e3 + random.normal(size=rows)
     prediction = truth + random.normal(size=rows)
 
-    measured = exact(RegressionMeasures(truth, prediction), rows)
+    measured = point_estimates(RegressionMeasures(truth, prediction), rows)
 
     assert measured["rmse"] == pytest.approx(metrics.root_mean_squared_error(truth, prediction))
     assert measured["mae"] == pytest.approx(metrics.mean_absolute_error(truth, prediction))
@@ -95,7 +95,7 @@ def test_the_calibration_error_is_the_mean_gap_over_the_bins() -> None:
         for each in np.unique(bins)
     ]
 
-    measured = exact(ClassificationMeasures(truth, label, probabilities, 3), 500)
+    measured = point_estimates(ClassificationMeasures(truth, label, probabilities, 3), 500)
 
     assert measured["calibration_error"] == pytest.approx(sum(gaps))
     curve = calibration_curve(right, confidence)
@@ -122,20 +122,20 @@ def test_weights_are_as_good_as_repeated_rows(seed: int) -> None:
 
 
 def test_without_all_classes_there_is_no_area_under_the_curve_and_no_f1_of_one_without_rows() -> None:
-    one = exact(ClassificationMeasures(np.array([1]), np.array([1]), np.array([[0.1, 0.9]]), 2), 1)
+    one = point_estimates(ClassificationMeasures(np.array([1]), np.array([1]), np.array([[0.1, 0.9]]), 2), 1)
     assert one == {"accuracy": 1.0, "f1": 1.0, "calibration_error": pytest.approx(0.1)}
 
-    other = exact(ClassificationMeasures(np.array([0]), np.array([0]), np.array([[0.9, 0.1]]), 2), 1)
+    other = point_estimates(ClassificationMeasures(np.array([0]), np.array([0]), np.array([[0.9, 0.1]]), 2), 1)
     assert other == {"accuracy": 1.0, "calibration_error": pytest.approx(0.1)}
 
     three = ClassificationMeasures(np.array([0, 1]), np.array([0, 1]), np.eye(3)[:2], 3)
-    assert "auc" not in exact(three, 2)
+    assert "auc" not in point_estimates(three, 2)
 
 
 def test_no_number_among_the_probabilities_leaves_the_area_untold() -> None:
     probabilities = np.array([[0.1, 0.9], [np.nan, np.nan], [0.6, 0.4]])
 
-    measured = exact(ClassificationMeasures(np.array([1, 1, 0]), np.array([1, 0, 0]), probabilities, 2), 3)
+    measured = point_estimates(ClassificationMeasures(np.array([1, 1, 0]), np.array([1, 0, 0]), probabilities, 2), 3)
 
     assert "auc" not in measured
     assert measured["accuracy"] == pytest.approx(2 / 3)
@@ -145,12 +145,12 @@ def test_a_label_that_is_no_class_is_wrong() -> None:
     known = positions(np.array(["a", "?"], dtype=object), np.array(["a", "b"], dtype=object))
 
     assert known.tolist() == [0, -1]
-    measured = exact(ClassificationMeasures(np.array([0, 1]), known, np.eye(2), 2), 2)
+    measured = point_estimates(ClassificationMeasures(np.array([0, 1]), known, np.eye(2), 2), 2)
     assert measured["accuracy"] == 0.5
 
 
 def test_a_target_that_never_varies_has_no_r_squared() -> None:
-    assert set(exact(RegressionMeasures(np.ones(5), np.arange(5.0)), 5)) == {"rmse", "mae"}
+    assert set(point_estimates(RegressionMeasures(np.ones(5), np.arange(5.0)), 5)) == {"rmse", "mae"}
 
 
 def test_an_interval_holds_the_mean_as_often_as_it_says() -> None:

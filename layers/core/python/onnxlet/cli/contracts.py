@@ -74,7 +74,7 @@ def verdict(contract: Contract) -> str:
 
 def told(contract: Contract) -> str:
     """The contract for people: metrics by stage, the worst slice, what could not be judged, the verdict."""
-    from onnxlet.toolchain.workbench.slices import told_worst
+    from onnxlet.toolchain.workbench.slices import describe_worst_slice
 
     measured = [stage for stage in contract.stages if stage.metrics]
     names = [name for name in TOLD if any(name in stage.metrics for stage in measured)]
@@ -84,7 +84,7 @@ def told(contract: Contract) -> str:
     agreement = f"{last['label_agreement']:.2%} of the labels stay" if "label_agreement" in last else None
     pairs = [
         ("answers moved", ", ".join(filter(None, (moved, agreement)))),
-        ("worst slice", told_worst(contract)),
+        ("worst slice", describe_worst_slice(contract)),
         *(("note", note) for note in contract.notes),
         ("contract", verdict(contract)),
     ]

@@ -11,13 +11,13 @@ from onnxlet.toolchain.convert.export_search import ExportSearch, VerifiedExport
 from onnxlet.toolchain.convert.golden_cases import choose_golden_rows, make_golden_cases
 from onnxlet.toolchain.convert.trained_model import ModelRows, TakesTensors, TrainedModel
 from onnxlet.toolchain.workbench.arrays import Arrays, read_data
-from onnxlet.toolchain.workbench.directory import MODEL, new_directory, source_digest, told_of_disks, write_draft
+from onnxlet.toolchain.workbench.directory import MODEL, explain_full_disk, new_directory, source_digest, write_draft
 from onnxlet.toolchain.workbench.evaluation import measure, served_signature
-from onnxlet.toolchain.workbench.evaluation_data import opened
+from onnxlet.toolchain.workbench.evaluation_data import open_graph
 from onnxlet.toolchain.workbench.extras import versions
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.reference import ONNX, SOURCE, Reference, write_reference
-from onnxlet.toolchain.workbench.table import Table, counted, quoted, truth_of
+from onnxlet.toolchain.workbench.table import Table, count_of, quoted, truth_of
 from onnxlet.values.manifest import Draft, Evaluation, Golden, Provenance, Tolerance
 from onnxlet.values.tensors import Tensor, Tensors
 
@@ -47,12 +47,12 @@ class Conversion:
         truth = truth_of(table, self.targets, list(zip(self.model.classes, labels, strict=True))) if table else None
         expected = self.model.predict(rows)
         search = ExportSearch(self.model, rows, expected, labels, self.tolerance, self.progress, truth)
-        with told_of_disks(output), new_directory(output) as directory:
+        with explain_full_disk(output), new_directory(output) as directory:
             verified = search.find_best(directory / MODEL)
             self.progress("making golden cases")
             export = verified.export
             columns, source = choose_golden_rows(rows, export.tabular, golden_from)
-            engines = (verified.engine, opened(directory / MODEL, threads=2))
+            engines = (verified.engine, open_graph(directory / MODEL, threads=2))
             golden, cases = make_golden_cases(engines, export.steps, columns, source=source, tolerance=self.tolerance)
             if golden is None:
                 self.progress(
@@ -84,7 +84,7 @@ class Conversion:
             raise InvalidInputError("labels name classes, and this model is a regressor: leave --labels out")
         if self.labels and len(self.labels) != len(classes):
             raise InvalidInputError(
-                f"--labels name the classes of {counted(len(self.labels), 'target')}, the model has {len(classes)}: "
+                f"--labels name the classes of {count_of(len(self.labels), 'target')}, the model has {len(classes)}: "
                 "give the option once for each, in the model's own order"
             )
         for labels, values in zip(self.labels, classes, strict=bool(self.labels)):

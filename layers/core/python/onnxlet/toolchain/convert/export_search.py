@@ -12,9 +12,9 @@ from onnxlet.steps import names_of
 from onnxlet.toolchain.convert.trained_model import Export, ModelRows, TrainedModel
 from onnxlet.toolchain.verify.contract import judge
 from onnxlet.toolchain.verify.findings import scaled_distances
-from onnxlet.toolchain.workbench.comparison import Comparison, compare, untie
+from onnxlet.toolchain.workbench.comparison import Comparison, accept_tied_labels, compare
 from onnxlet.toolchain.workbench.evaluation import graph_answers
-from onnxlet.toolchain.workbench.evaluation_data import opened
+from onnxlet.toolchain.workbench.evaluation_data import open_graph
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.task import task_of
 from onnxlet.values.manifest import Steps, Tolerance
@@ -106,7 +106,7 @@ class ExportSearch:
         """The export if it answers within the tolerance; else what is wrong with it is `found`."""
         path.write_bytes(export.graph)
         try:
-            engine = opened(path)
+            engine = open_graph(path)
             answers = graph_answers(engine, export.steps, self.rows.served(export.tabular))
             comparison = self._compare(export.steps, self.expected, answers)
             difference = comparison if not comparison.within else self._first_difference(engine, export, other_rows)
@@ -159,4 +159,6 @@ class ExportSearch:
 
     def _compare(self, steps: Steps, expected: Tensors, answers: Tensors) -> Comparison:
         names = [names_of(step.target) for step in steps.targets]
-        return compare(expected, untie(expected, answers, names, margin=2 * self.tolerance.absolute), self.tolerance)
+        return compare(
+            expected, accept_tied_labels(expected, answers, names, margin=2 * self.tolerance.absolute), self.tolerance
+        )

@@ -12,7 +12,7 @@ from onnxlet.errors import ConversionError, ExecutionError, InvalidInputError, R
 from onnxlet.toolchain.convert.networks.probing_inputs import random_tensors
 from onnxlet.toolchain.convert.networks.tensor_model import TensorModel
 from onnxlet.toolchain.convert.options import SourceOptions
-from onnxlet.toolchain.workbench.evaluation_data import opened
+from onnxlet.toolchain.workbench.evaluation_data import open_graph
 from onnxlet.toolchain.workbench.extras import versions
 from onnxlet.toolchain.workbench.inspection import inspect
 from onnxlet.toolchain.workbench.progress import Progress
@@ -52,7 +52,7 @@ class OnnxFile:
         if inspected.producer_version:
             self.versions[self.framework] = inspected.producer_version
         self._path = path
-        self._engine = opened(path, optimized=True)
+        self._engine = open_graph(path, optimized=True)
         self._inputs = {spec.name: spec for spec in self._engine.signature.inputs}
         self._example: Tensors | None = None
         self.names = tuple(self._inputs)

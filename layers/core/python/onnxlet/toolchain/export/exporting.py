@@ -16,7 +16,7 @@ from onnxlet.serving.golden import decode_cases
 from onnxlet.serving.model import Model
 from onnxlet.steps import names_of
 from onnxlet.toolchain.export import saved_model
-from onnxlet.toolchain.workbench.comparison import Comparison, compare, untie
+from onnxlet.toolchain.workbench.comparison import Comparison, accept_tied_labels, compare
 from onnxlet.toolchain.workbench.directory import MODEL
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.random_inputs import draw_inputs, random_inputs
@@ -83,7 +83,7 @@ class Exporting:
                     f"{tensor.dtype} {list(tensor.shape)}; nothing was written"
                 )
         names = [names_of(step.target) for step in self._manifest.steps.targets]
-        got = untie(expected, got, names, margin=2 * self._tolerance.absolute)
+        got = accept_tied_labels(expected, got, names, margin=2 * self._tolerance.absolute)
         return compare(expected, got, self._tolerance)
 
     def _questions(self, model: Model, engine: Engine) -> Iterator[tuple[str, Tensors]]:

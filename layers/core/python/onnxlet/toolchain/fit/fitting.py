@@ -82,31 +82,31 @@ def compute(
 
 def obstacles(computed: Arithmetic) -> tuple[str, ...]:
     """What keeps the version from running on Lambda."""
-    found = []
+    obstacles_met = []
     package = computed.packaging
     if package.kind == "none":
-        found.append(
+        obstacles_met.append(
             f"the function with its layers has {package.unzipped / MIB:.0f} MB, and an image at most 10,240 MB"
         )
     if computed.recommended_mb is None:
-        found.append(f"it needs {computed.needed_mb} MB of memory, and a function has at most {MOST_MEMORY} MB")
-    return tuple(found)
+        obstacles_met.append(f"it needs {computed.needed_mb} MB of memory, and a function has at most {MOST_MEMORY} MB")
+    return tuple(obstacles_met)
 
 
 def _warnings(measured: Measured, computed: Arithmetic) -> list[str]:
-    found = list(measured.remarks)
+    warnings = list(measured.remarks)
     if measured.machine.cpus < max(at.threads for at in measured.threads):
-        found.append("this machine has one processor: what was measured at 2 threads says nothing of Lambda")
+        warnings.append("this machine has one processor: what was measured at 2 threads says nothing of Lambda")
     if measured.machine.architecture not in {computed.architecture, {"arm64": "aarch64"}.get(computed.architecture)}:
-        found.append(f"measured on {measured.machine.architecture}, estimated for {computed.architecture}")
+        warnings.append(f"measured on {measured.machine.architecture}, estimated for {computed.architecture}")
     size = computed.recommended
     if size is not None and size.cold is not None and size.cold > API_SECONDS:
-        found.append(
+        warnings.append(
             f"a cold start takes {size.cold:.0f} s and the HTTP API waits {API_SECONDS:.0f}: provision concurrency"
         )
     if sizing.tmp_mb(measured.artifact_bytes) > MOST_TMP:
-        found.append(f"{MOST_TMP} MB of storage do not hold two versions: a rollback fetches the old one again")
-    return found
+        warnings.append(f"{MOST_TMP} MB of storage do not hold two versions: a rollback fetches the old one again")
+    return warnings
 
 
 def _packaging(measured: Measured, architecture: Architecture) -> Packaging:

@@ -21,7 +21,7 @@ from onnxlet import errors
 from onnxlet.errors import DeadlineExceededError, OnnxletError, RejectedModelError
 from onnxlet.serving.artifact_cache import ArtifactCache
 from onnxlet.store import Store
-from onnxlet.toolchain.fit.probe_messages import FINDINGS, REQUEST, Findings, Found, Request
+from onnxlet.toolchain.fit.probe_messages import REQUEST, RESULT, ProbeMeasurements, ProbeRequest, ProbeResult
 from onnxlet.toolchain.fit.report import AtThreads, Machine, Measured
 from onnxlet.toolchain.fit.sizing import BATCH
 from onnxlet.toolchain.workbench.progress import Progress
@@ -56,20 +56,22 @@ def measure(
         cache = Path(folder) / "cache"
         ArtifactCache(store, cache).fetch(manifest, digest, deadline=FETCH_SECONDS)
         fetch = perf_counter() - started
-        found: dict[int, list[Found]] = {threads: [] for threads in THREADS}
+        measurements: dict[int, list[ProbeMeasurements]] = {threads: [] for threads in THREADS}
         for number in range(rounds):
             for threads in THREADS:
                 on_progress(f"loading and running {ref} in a fresh process at {threads} thread(s)")
                 batches = (1, BATCH) if number == 0 else ()
-                found[threads].append(_probe(Path(folder), Request(manifest, digest, str(cache), threads, batches)))
-    everything = [one for ones in found.values() for one in ones]
+                measurements[threads].append(
+                    _probe(Path(folder), ProbeRequest(manifest, digest, str(cache), threads, batches))
+                )
+    everything = [one for ones in measurements.values() for one in ones]
     return Measured(
         date=dt.datetime.now(dt.UTC).date(),
         machine=machine(),
         artifact_bytes=manifest.size,
         artifacts=len(manifest.artifacts),
         fetch=fetch,
-        threads=tuple(_at(threads, ones) for threads, ones in found.items()),
+        threads=tuple(_summarize(threads, ones) for threads, ones in measurements.items()),
         layers=layers,
         golden=all(one.golden for one in everything),
         remarks=tuple(dict.fromkeys(remark for one in everything for remark in one.remarks)),
@@ -87,35 +89,35 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         lines = []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor() or platform.machine())
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
 
 
-def _probe(folder: Path, request: Request) -> Found:
-    findings = folder / FINDINGS
-    findings.unlink(missing_ok=True)
+def _probe(folder: Path, request: ProbeRequest) -> ProbeMeasurements:
+    result = folder / RESULT
+    result.unlink(missing_ok=True)
     (folder / REQUEST).write_bytes(canonical(request))
     command = [sys.executable, "-P", "-m", "onnxlet.toolchain.fit.probe", str(folder)]
     try:
         done = subprocess.run(command, capture_output=True, timeout=PROBE_SECONDS, check=False)  # noqa: S603 - our own
     except subprocess.TimeoutExpired as error:
         raise DeadlineExceededError(f"the model was not done after {PROBE_SECONDS:g} s and was stopped") from error
-    if done.returncode != 0 or not findings.exists():
-        raise RejectedModelError(f"the model {_death(done)} when it was tried in a process of its own")
-    told = msgspec.json.decode(findings.read_bytes(), type=Findings)
-    if told.found is None:
-        raise _error_of(told)
-    return told.found
+    if done.returncode != 0 or not result.exists():
+        raise RejectedModelError(f"the model {_how_it_ended(done)} when it was tried in a process of its own")
+    outcome = msgspec.json.decode(result.read_bytes(), type=ProbeResult)
+    if outcome.measurements is None:
+        raise _error_of(outcome)
+    return outcome.measurements
 
 
-def _error_of(told: Findings) -> OnnxletError:
-    if told.failed is None:
+def _error_of(outcome: ProbeResult) -> OnnxletError:
+    if outcome.failure is None:
         return RejectedModelError("the process that tried the model found nothing out")
-    kind = getattr(errors, told.failed.error, RejectedModelError)
-    return kind(told.failed.detail)
+    kind = getattr(errors, outcome.failure.error, RejectedModelError)
+    return kind(outcome.failure.detail)
 
 
-def _death(done: subprocess.CompletedProcess[bytes]) -> str:
+def _how_it_ended(done: subprocess.CompletedProcess[bytes]) -> str:
     if done.returncode == -signal.SIGKILL:
         return "was killed, probably because this machine has too little memory for it,"
     if done.returncode < 0:
@@ -124,16 +126,16 @@ def _death(done: subprocess.CompletedProcess[bytes]) -> str:
     return f"ended with exit code {done.returncode} ({''.join(last)[:300]})"
 
 
-def _at(threads: int, found: Sequence[Found]) -> AtThreads:
+def _summarize(threads: int, measurements: Sequence[ProbeMeasurements]) -> AtThreads:
     return AtThreads(
         threads=threads,
-        processes=len(found),
-        imports=median(one.imports for one in found),
-        verify=median(one.verify for one in found),
-        load=median(one.load for one in found),
-        first_run=median(one.first_run for one in found),
-        imported_bytes=max(one.imported_bytes for one in found),
-        loaded_bytes=max(one.loaded_bytes for one in found),
-        peak_bytes=max(one.peak_bytes for one in found),
-        latencies=found[0].latencies,
+        processes=len(measurements),
+        imports=median(one.imports for one in measurements),
+        verify=median(one.verify for one in measurements),
+        load=median(one.load for one in measurements),
+        first_run=median(one.first_run for one in measurements),
+        imported_bytes=max(one.imported_bytes for one in measurements),
+        loaded_bytes=max(one.loaded_bytes for one in measurements),
+        peak_bytes=max(one.peak_bytes for one in measurements),
+        latencies=measurements[0].latencies,
     )

@@ -20,7 +20,7 @@ from onnxlet.serving.golden import GoldenCase, check, decode_cases, tolerance_he
 from onnxlet.serving.loader import GRAPH
 from onnxlet.serving.model import Model
 from onnxlet.store import open_store
-from onnxlet.toolchain.fit.probe_messages import REQUEST, Findings, Found, Latency, Request
+from onnxlet.toolchain.fit.probe_messages import REQUEST, ProbeMeasurements, ProbeRequest, ProbeResult, RunTimes
 from onnxlet.values.canonical import canonical
 from onnxlet.values.manifest import Manifest
 from onnxlet.values.tensors import VARIABLE, Tensors
@@ -36,10 +36,10 @@ MOST_TIMING_SECONDS = 20.0
 """After so many, none at all."""
 
 
-def observe(folder: Path, imports: float) -> Found:
+def observe(folder: Path, imports: float) -> ProbeMeasurements:
     """Load and run what `request.json` asks for. Raises what the cache, the engine and the golden check raise."""
     imported = peak_bytes()
-    request = msgspec.json.decode((folder / REQUEST).read_bytes(), type=Request)
+    request = msgspec.json.decode((folder / REQUEST).read_bytes(), type=ProbeRequest)
     manifest = request.manifest
     started = perf_counter()
     # every file lies there already: the store is never asked
@@ -53,8 +53,8 @@ def observe(folder: Path, imports: float) -> Found:
     remarks: list[str] = []
     examples = _examples(engine, cases, remarks)
     first_run = _first_run(engine, manifest, cases, examples)
-    latencies = tuple(_latencies(engine, examples, request.batches, remarks)) if examples else ()
-    return Found(
+    latencies = tuple(_time_batches(engine, examples, request.batches, remarks)) if examples else ()
+    return ProbeMeasurements(
         imports=imports,
         verify=verified - started,
         load=loaded - verified,
@@ -68,9 +68,9 @@ def observe(folder: Path, imports: float) -> Found:
     )
 
 
-def leave(path: Path, findings: Findings) -> None:
+def write_result(path: Path, result: ProbeResult) -> None:
     """Write the findings for the one who waits."""
-    path.write_bytes(canonical(findings))
+    path.write_bytes(canonical(result))
 
 
 def peak_bytes() -> int:
@@ -127,30 +127,30 @@ def _examples(engine: OnnxEngine, cases: tuple[GoldenCase, ...], remarks: list[s
     return [inputs]
 
 
-def _latencies(
+def _time_batches(
     engine: OnnxEngine, examples: list[Tensors], batches: tuple[int, ...], remarks: list[str]
-) -> Iterator[Latency]:
+) -> Iterator[RunTimes]:
     for rows in batches:
         try:
-            yield _latency(engine, rows, [of_rows(engine, inputs, rows) for inputs in examples])
+            yield _time_runs(engine, rows, [of_rows(engine, inputs, rows) for inputs in examples])
         except (ExecutionError, InvalidInputError, DeadlineExceededError) as error:
             remarks.append(f"batches of {rows} rows could not be timed: {error.detail}")
 
 
-def _latency(engine: OnnxEngine, rows: int, examples: list[Tensors]) -> Latency:
-    taken: list[float] = []
+def _time_runs(engine: OnnxEngine, rows: int, examples: list[Tensors]) -> RunTimes:
+    times: list[float] = []
     engine.run(examples[0])
     begun = perf_counter()
     for inputs in islice(cycle(examples), MOST_RUNS):
         started = perf_counter()
         engine.run(inputs)
         now = perf_counter()
-        taken.append(now - started)
+        times.append(now - started)
         spent = now - begun
-        if (spent > TIMING_SECONDS and len(taken) >= FEWEST_RUNS) or spent > MOST_TIMING_SECONDS:
+        if (spent > TIMING_SECONDS and len(times) >= FEWEST_RUNS) or spent > MOST_TIMING_SECONDS:
             break
-    p95 = quantiles(taken, n=20, method="inclusive")[-1] if len(taken) > 1 else taken[0]
-    return Latency(rows, len(taken), median(taken), p95)
+    p95 = quantiles(times, n=20, method="inclusive")[-1] if len(times) > 1 else times[0]
+    return RunTimes(rows, len(times), median(times), p95)
 
 
 def of_rows(engine: OnnxEngine, inputs: Tensors, rows: int) -> Tensors:

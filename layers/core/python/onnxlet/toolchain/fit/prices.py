@@ -70,7 +70,8 @@ def read_prices(path: Path | None = None) -> Prices:
         raise InvalidInputError(f"the prices file {str(path)!r} cannot be read: {error.strerror}") from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise InvalidInputError(
-            f"{str(path)!r} is no price list: {_said(error)}; `onnxlet fit --write-prices PATH` writes one to edit"
+            f"{str(path)!r} is no price list: {_lowercase_first(error)}; "
+            "`onnxlet fit --write-prices PATH` writes one to edit"
         ) from error
 
 
@@ -87,6 +88,6 @@ def write_prices(path: Path) -> None:
         raise InvalidInputError(f"{str(path)!r} cannot be written: {error.strerror}") from error
 
 
-def _said(error: Exception) -> str:
-    said = str(error).replace("`", "'")
-    return said[:1].lower() + said[1:]
+def _lowercase_first(error: Exception) -> str:
+    text = str(error).replace("`", "'")
+    return text[:1].lower() + text[1:]

@@ -29,15 +29,17 @@ def main(folder: Path) -> None:
     imports = perf_counter() - started
     from onnxlet.errors import OnnxletError
     from onnxlet.toolchain.fit import observing
-    from onnxlet.toolchain.fit.probe_messages import FINDINGS, Failed, Findings
+    from onnxlet.toolchain.fit.probe_messages import RESULT, ProbeFailure, ProbeResult
 
     try:
-        findings = Findings(found=observing.observe(folder, imports))
+        result = ProbeResult(measurements=observing.observe(folder, imports))
     except MemoryError:
-        findings = Findings(failed=Failed("RejectedModelError", "the model wants more memory than this machine has"))
+        result = ProbeResult(
+            failure=ProbeFailure("RejectedModelError", "the model wants more memory than this machine has")
+        )
     except OnnxletError as error:
-        findings = Findings(failed=Failed(type(error).__name__, error.detail))
-    observing.leave(folder / FINDINGS, findings)
+        result = ProbeResult(failure=ProbeFailure(type(error).__name__, error.detail))
+    observing.write_result(folder / RESULT, result)
 
 
 if __name__ == "__main__":

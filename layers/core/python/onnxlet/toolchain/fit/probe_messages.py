@@ -7,10 +7,10 @@ import msgspec
 from onnxlet.values.manifest import Manifest
 
 REQUEST = "request.json"
-FINDINGS = "findings.json"
+RESULT = "findings.json"
 
 
-class Request(msgspec.Struct, frozen=True):
+class ProbeRequest(msgspec.Struct, frozen=True):
     """The version to load, from files that lie in `cache` already, and whether to time its runs as well."""
 
     manifest: Manifest
@@ -21,7 +21,7 @@ class Request(msgspec.Struct, frozen=True):
     """Rows per run to time; none: only load."""
 
 
-class Latency(msgspec.Struct, frozen=True):
+class RunTimes(msgspec.Struct, frozen=True):
     """What `runs` runs of `rows` rows took, in seconds."""
 
     rows: int
@@ -30,7 +30,7 @@ class Latency(msgspec.Struct, frozen=True):
     p95: float
 
 
-class Found(msgspec.Struct, frozen=True):
+class ProbeMeasurements(msgspec.Struct, frozen=True):
     """Seconds of each step of a cold start, the largest resident set in bytes after each, and what runs took."""
 
     imports: float
@@ -44,19 +44,19 @@ class Found(msgspec.Struct, frozen=True):
     peak_bytes: int
     """After all runs."""
     golden: bool
-    latencies: tuple[Latency, ...] = ()
+    latencies: tuple[RunTimes, ...] = ()
     remarks: tuple[str, ...] = ()
 
 
-class Failed(msgspec.Struct, frozen=True):
+class ProbeFailure(msgspec.Struct, frozen=True):
     """The error that ended a probe: its class and what it says."""
 
     error: str
     detail: str
 
 
-class Findings(msgspec.Struct, frozen=True):
+class ProbeResult(msgspec.Struct, frozen=True):
     """One of the two."""
 
-    found: Found | None = None
-    failed: Failed | None = None
+    measurements: ProbeMeasurements | None = None
+    failure: ProbeFailure | None = None

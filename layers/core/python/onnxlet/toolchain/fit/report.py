@@ -10,7 +10,7 @@ import msgspec
 from onnxlet.settings import MIB
 from onnxlet.toolchain.fit.limits import Architecture
 from onnxlet.toolchain.fit.prices import PriceTag
-from onnxlet.toolchain.fit.probe_messages import Latency
+from onnxlet.toolchain.fit.probe_messages import RunTimes
 
 
 class Machine(msgspec.Struct, frozen=True):
@@ -35,7 +35,7 @@ class AtThreads(msgspec.Struct, frozen=True):
     imported_bytes: int
     loaded_bytes: int
     peak_bytes: int
-    latencies: tuple[Latency, ...]
+    latencies: tuple[RunTimes, ...]
 
     def latency(self, rows: int) -> float | None:
         """Median seconds of a run of so many rows, if it was timed."""
@@ -127,14 +127,14 @@ def summary(report: Report) -> str:
     if not report.fits:
         return "does not fit: " + "; ".join(report.obstacles)
     peak = report.measured.peak_bytes / MIB
-    said = [f"fits: {report.arithmetic.packaging.kind}, {report.arithmetic.recommended_mb} MB (peak {peak:.0f} MB)"]
+    parts = [f"fits: {report.arithmetic.packaging.kind}, {report.arithmetic.recommended_mb} MB (peak {peak:.0f} MB)"]
     size = report.arithmetic.recommended
     if size is not None and size.warm is not None and size.cold is not None:
-        said.append(f"estimated warm {seconds(size.warm)}, cold {seconds(size.cold)}")
+        parts.append(f"estimated warm {seconds(size.warm)}, cold {seconds(size.cold)}")
     if size is not None and size.per_million is not None:
         tag = report.arithmetic.prices
-        said.append(f"{money(size.per_million)} {tag.currency} per million ({tag})")
-    return "; ".join(said)
+        parts.append(f"{money(size.per_million)} {tag.currency} per million ({tag})")
+    return "; ".join(parts)
 
 
 def seconds(value: float) -> str:

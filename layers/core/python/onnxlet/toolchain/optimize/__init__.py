@@ -36,7 +36,7 @@ def optimize(
     Raises InvalidInputError for no converted model, one that is optimized already, and unfit data; UnavailableError
     where the disk is full.
     """
-    from onnxlet.toolchain.optimize.optimization import Optimizing, Wishes
+    from onnxlet.toolchain.optimize.optimization import OptimizationRun, OptimizeOptions
 
-    wishes = Wishes(method, objective, cpu, search, tuple(slices), bounds)
-    return Optimizing(directory, data, target, wishes, on_progress or silent).write(output or directory)
+    options = OptimizeOptions(method, objective, cpu, search, tuple(slices), bounds)
+    return OptimizationRun(directory, data, target, options, on_progress or silent).write(output or directory)

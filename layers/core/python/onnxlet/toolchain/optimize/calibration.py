@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from onnxlet.toolchain.optimize.evaluation_rows import Rows
-from onnxlet.toolchain.optimize.quantizer_output import quiet
+from onnxlet.toolchain.optimize.evaluation_rows import EvaluationRows
+from onnxlet.toolchain.optimize.quantizer_output import contain_quantizer
 from onnxlet.values.digests import parts_digest
 from onnxlet.values.optimization import Calibration
 from onnxlet.values.tensors import Tensors
@@ -40,7 +40,7 @@ class Sample:
         """The ranges of what those operators read and write. Raises RejectedModelError where they cannot be told."""
         key = method, tuple(operators)
         if key not in self._ranges:
-            self._ranges[key] = _measured(graph, method, operators, self._batches())
+            self._ranges[key] = _measure_ranges(graph, method, operators, self._batches())
         return self._ranges[key]
 
     def record(self, method: str) -> Calibration:
@@ -61,7 +61,7 @@ class Sample:
             yield {name: tensor[start : start + BATCH] for name, tensor in self.inputs.items()}
 
 
-def sample_of(rows: Rows) -> Sample | str:
+def choose_sample(rows: EvaluationRows) -> Sample | str:
     """Evenly spread rows without NaN and infinities; or why there are too few."""
     if rows.kind != "given":
         return "calibration needs --data: rows that were made up have ranges of their own"
@@ -90,11 +90,11 @@ class _Once:
         return batch
 
 
-def _measured(graph: Path, method: str, operators: Sequence[str], batches: Iterator[Tensors]) -> Any:
+def _measure_ranges(graph: Path, method: str, operators: Sequence[str], batches: Iterator[Tensors]) -> Any:
     from onnxruntime.quantization import CalibrationMethod, create_calibrator
 
     kind = {"min-max": "MinMax", "percentile": "Percentile", "entropy": "Entropy"}[method]
-    with tempfile.TemporaryDirectory(prefix="onnxlet-") as folder, quiet():
+    with tempfile.TemporaryDirectory(prefix="onnxlet-") as folder, contain_quantizer():
         calibrator = create_calibrator(
             graph,
             list(operators),

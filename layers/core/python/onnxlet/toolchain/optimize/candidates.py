@@ -10,11 +10,11 @@ import onnx
 
 from onnxlet.errors import DeadlineExceededError, ExecutionError, InvalidInputError, RejectedModelError
 from onnxlet.serving.engine import OnnxEngine
-from onnxlet.toolchain.optimize.evaluation_rows import Answers, Rows, alone_of, answers_of, first
+from onnxlet.toolchain.optimize.evaluation_rows import EvaluationRows, GraphAnswers, count_single_rows, first, run_rows
 from onnxlet.toolchain.optimize.latency import Latency, latency_of
-from onnxlet.toolchain.verify.contract import breaches, judge
-from onnxlet.toolchain.workbench.evaluation_data import opened
-from onnxlet.toolchain.workbench.inspection import holds_halves
+from onnxlet.toolchain.verify.contract import judge
+from onnxlet.toolchain.workbench.evaluation_data import open_graph
+from onnxlet.toolchain.workbench.inspection import stores_float16_weights
 from onnxlet.toolchain.workbench.offline import save_optimized
 from onnxlet.toolchain.workbench.task import task_of
 from onnxlet.values.contract import Bounds, Contract
@@ -27,27 +27,27 @@ BATCH = 32
 
 
 @dataclass(frozen=True)
-class Judged:
+class Judgement:
     """A candidate's answers under the contract, to all rows at once and to the first ones alone."""
 
-    answers: Answers
+    answers: GraphAnswers
     batch: Contract
     alone: Contract
 
     @property
     def breach(self) -> str:
         """In what the contract does not hold; empty if it does."""
-        return breaches(self.batch) or breaches(self.alone)
+        return self.batch.breaches or self.alone.breaches
 
     @property
     def distance(self) -> float:
         """The largest one from the reference, on the contract's scale; labels that changed where there is none."""
-        return max(_found(contract, "distance", "label_change") for contract in (self.batch, self.alone))
+        return max(_finding_value(contract, "distance", "label_change") for contract in (self.batch, self.alone))
 
     @property
     def damage(self) -> float:
         """How far the answers went on average: what tells nodes apart."""
-        return _found(self.batch, "mean_distance", "label_change")
+        return _finding_value(self.batch, "mean_distance", "label_change")
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -56,7 +56,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Tried:
+class Candidate:
     """A candidate and what it gave. `broken` says why nothing could be measured."""
 
     name: str
@@ -65,7 +65,7 @@ class Tried:
     calibration: Calibration | None = None
     path: Path | None = None
     size: int = 0
-    judged: Judged | None = None
+    judgement: Judgement | None = None
     latency: Latency | None = None
     latency_32: Latency | None = None
     broken: str = ""
@@ -73,7 +73,7 @@ class Tried:
     @property
     def holds(self) -> bool:
         """Whether the contract does."""
-        return self.judged is not None and not self.judged.breach
+        return self.judgement is not None and not self.judgement.breach
 
 
 class Bench:
@@ -87,64 +87,80 @@ class Bench:
         self,
         graph: Path,
         steps: Steps,
-        rows: Rows,
+        rows: EvaluationRows,
         folder: Path,
         bounds: Bounds = Bounds(),  # noqa: B008 - frozen
     ) -> None:
         """Raises RejectedModelError, ExecutionError or InvalidInputError for a float graph that fails."""
         self.rows, self._steps, self._folder, self._bounds = rows, steps, folder, bounds
-        self.plain = opened(graph)
-        self._alone = alone_of(self.plain, rows)
-        self.before = answers_of(self.plain, steps, rows, self._alone)
+        self.float_graph = open_graph(graph)
+        self._alone = count_single_rows(self.float_graph, rows)
+        self.before = run_rows(self.float_graph, steps, rows, self._alone)
         self._reference = self.before
         if rows.source is not None:
-            self._reference = Answers(rows.source, first(rows.source, self._alone))
+            self._reference = GraphAnswers(rows.source, first(rows.source, self._alone))
         self._task = task_of(steps, self._reference.batch, rows.truth)
         self._served = self.served(graph)
         self.latency = self._latency(self._served, 1)
         self.latency_32 = self._latency(self._served, BATCH)
 
-    def judge(self, engine: OnnxEngine, rows: Rows | None = None) -> Judged:
+    def judge(self, engine: OnnxEngine, rows: EvaluationRows | None = None) -> Judgement:
         """The engine's answers to the rows, or to fewer of them. Raises as the engine does."""
         rows = rows or self.rows
-        return self._judged(answers_of(engine, self._steps, rows, min(self._alone, rows.count)), rows)
+        return self._judge(run_rows(engine, self._steps, rows, min(self._alone, rows.count)), rows)
 
-    def judge_plain(self) -> Judged:
+    def judge_float_graph(self) -> Judgement:
         """The float graph's answers to the rows."""
-        return self._judged(self.before, self.rows)
+        return self._judge(self.before, self.rows)
 
-    def measure(self, tried: Tried) -> Tried:
+    def measure(self, candidate: Candidate) -> Candidate:
         """The candidate with its figures."""
-        if tried.path is None:
-            return tried
-        size = tried.path.stat().st_size
+        if candidate.path is None:
+            return candidate
+        size = candidate.path.stat().st_size
         try:
-            judged = self.judge(opened(tried.path))
-            engine = self.served(tried.path)
+            judgement = self.judge(open_graph(candidate.path))
+            engine = self.served(candidate.path)
             latency, latency_32 = self._latency(engine, 1), self._latency(engine, BATCH)
         except (RejectedModelError, ExecutionError, InvalidInputError, DeadlineExceededError) as error:
-            return Tried(tried.name, tried.method, tried.keep, tried.calibration, tried.path, size, broken=error.detail)
-        return Tried(
-            tried.name, tried.method, tried.keep, tried.calibration, tried.path, size, judged, latency, latency_32
+            return Candidate(
+                candidate.name,
+                candidate.method,
+                candidate.keep,
+                candidate.calibration,
+                candidate.path,
+                size,
+                broken=error.detail,
+            )
+        return Candidate(
+            candidate.name,
+            candidate.method,
+            candidate.keep,
+            candidate.calibration,
+            candidate.path,
+            size,
+            judgement,
+            latency,
+            latency_32,
         )
 
     def served(self, graph: Path) -> OnnxEngine:
         """The graph as it will be served: optimized offline, unless its weights are stored as halves."""
-        if holds_halves(onnx.load(graph, load_external_data=False)):
-            return opened(graph)
+        if stores_float16_weights(onnx.load(graph, load_external_data=False)):
+            return open_graph(graph)
         optimized = self._folder / "served.onnx"
         save_optimized(graph, optimized, weights_apart=False, optimize=True)
-        return opened(optimized, optimized=True)
+        return open_graph(optimized, optimized=True)
 
-    def _judged(self, after: Answers, rows: Rows) -> Judged:
+    def _judge(self, after: GraphAnswers, rows: EvaluationRows) -> Judgement:
         alone = rows.first(self._alone)
-        return Judged(
+        return Judgement(
             after,
             self._contract(self._reference.batch, after.batch, rows),
             self._contract(self._reference.alone, after.alone, alone),
         )
 
-    def _contract(self, reference: Tensors, after: Tensors, rows: Rows) -> Contract:
+    def _contract(self, reference: Tensors, after: Tensors, rows: EvaluationRows) -> Contract:
         """What `verify` would say, without intervals."""
         before = first(reference, rows.count)
         return judge(before, after, rows.truth, self._task, self._bounds, slicings=rows.slicings, resamples=0)
@@ -154,6 +170,6 @@ class Bench:
         return latency_of(engine, self._served, self.rows.repeated(count), decisive=count == 1)
 
 
-def _found(contract: Contract, *names: str) -> float:
-    found: Sequence[float] = [finding.value for name in names for finding in contract.findings if finding.name == name]
-    return found[0] if found else 0.0
+def _finding_value(contract: Contract, *names: str) -> float:
+    values: Sequence[float] = [finding.value for name in names for finding in contract.findings if finding.name == name]
+    return values[0] if values else 0.0

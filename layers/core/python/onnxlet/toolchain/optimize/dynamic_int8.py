@@ -17,13 +17,13 @@ import onnx
 
 from onnxlet.toolchain.optimize.embeddings import quantize_tables
 from onnxlet.toolchain.optimize.graph import Survey
-from onnxlet.toolchain.optimize.quantizer_output import quiet
+from onnxlet.toolchain.optimize.quantizer_output import contain_quantizer
 
 METHOD = "dynamic-int8"
 
 
 @dataclass(frozen=True)
-class Weighing:
+class WeightFormat:
     """How weights become integers."""
 
     words: str
@@ -31,28 +31,30 @@ class Weighing:
     per_channel: bool
 
 
-WEIGHINGS = {
+WEIGHT_FORMATS = {
     "x86-64": (
-        Weighing("7-bit signed weights per channel", signed=True, per_channel=True),
-        Weighing("8-bit weights per channel", signed=False, per_channel=True),
-        Weighing("8-bit weights per tensor", signed=False, per_channel=False),
+        WeightFormat("7-bit signed weights per channel", signed=True, per_channel=True),
+        WeightFormat("8-bit weights per channel", signed=False, per_channel=True),
+        WeightFormat("8-bit weights per tensor", signed=False, per_channel=False),
     ),
     "arm64": (
-        Weighing("8-bit weights per channel", signed=False, per_channel=True),
-        Weighing("8-bit weights per tensor", signed=False, per_channel=False),
+        WeightFormat("8-bit weights per channel", signed=False, per_channel=True),
+        WeightFormat("8-bit weights per tensor", signed=False, per_channel=False),
     ),
 }
 """By processor; arm64 multiplies unsigned ones as fast."""
 
 
-def quantize(source: Path, destination: Path, surveyed: Survey, weighing: Weighing, *, keep: Sequence[str]) -> None:
+def quantize(
+    source: Path, destination: Path, surveyed: Survey, weight_format: WeightFormat, *, keep: Sequence[str]
+) -> None:
     """Write the graph at `source` with 8-bit weights, but for the nodes to `keep` as they are.
 
     Raises RejectedModelError where the graph cannot be quantized so.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    with tempfile.TemporaryDirectory(prefix="onnxlet-") as folder, quiet():
+    with tempfile.TemporaryDirectory(prefix="onnxlet-") as folder, contain_quantizer():
         # the quantizer leaves an inferred copy beside its input
         prepared = Path(folder) / "prepared.onnx"
         model = onnx.load(source)
@@ -66,9 +68,9 @@ def quantize(source: Path, destination: Path, surveyed: Survey, weighing: Weighi
             prepared,
             destination,
             op_types_to_quantize=["MatMul", "LSTM"],  # Gemm x is taken apart into MatMul x_MatMul and Add
-            per_channel=weighing.per_channel,
-            reduce_range=weighing.signed,
-            weight_type=QuantType.QInt8 if weighing.signed else QuantType.QUInt8,
+            per_channel=weight_format.per_channel,
+            reduce_range=weight_format.signed,
+            weight_type=QuantType.QInt8 if weight_format.signed else QuantType.QUInt8,
             # what has no inferred type here comes out of another matrix product
             extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
             nodes_to_exclude=[name for kept in keep for name in (kept, f"{kept}_MatMul")],

@@ -20,23 +20,23 @@ def quantize_tables(model: onnx.ModelProto, nodes: Collection[str]) -> None:
     rewritten: list[onnx.NodeProto] = []
     for node in graph.node:
         table = weights.floats(node.input[0]) if node.op_type == "Gather" and node.name in nodes else None
-        rewritten += [node] if table is None else _looked_up(node, table, weights)
+        rewritten += [node] if table is None else _quantized_lookup(node, table, weights)
     del graph.node[:]
     graph.node.extend(rewritten)
     weights.drop_unused()
 
 
-def _looked_up(node: onnx.NodeProto, table: Tensor, weights: Weights) -> list[onnx.NodeProto]:
+def _quantized_lookup(node: onnx.NodeProto, table: Tensor, weights: Weights) -> list[onnx.NodeProto]:
     name, rows, (answer,) = node.input[0], node.input[1], node.output
     scale = np.abs(table).max(axis=1, keepdims=True) / LARGEST
     scale[scale == 0] = 1
     # names that the quantizers do not make up as well
     integers = weights.add(f"{name}_rows_int8", np.round(table / scale).astype(np.int8))
     scales = weights.add(f"{name}_row_scales", scale.astype(np.float32))
-    found, cast, scaled = (f"{answer}_row{part}" for part in ("_int8", "_cast", "_factor"))
+    looked_up, cast, scaled = (f"{answer}_row{part}" for part in ("_int8", "_cast", "_factor"))
     return [
-        helper.make_node("Gather", [integers, rows], [found], name=f"{node.name}_row_int8"),
-        helper.make_node("Cast", [found], [cast], name=f"{node.name}_row_cast", to=_FLOAT),
+        helper.make_node("Gather", [integers, rows], [looked_up], name=f"{node.name}_row_int8"),
+        helper.make_node("Cast", [looked_up], [cast], name=f"{node.name}_row_cast", to=_FLOAT),
         helper.make_node("Gather", [scales, rows], [scaled], name=f"{node.name}_row_factor"),
         helper.make_node("Mul", [cast, scaled], [answer], name=node.name),
     ]

@@ -29,7 +29,7 @@ RANDOM_ROWS = 32
 
 
 @dataclass(frozen=True)
-class Rows:
+class EvaluationRows:
     """Graph inputs, and what is known of them: the truth, what the model itself answered, the slices to look at."""
 
     inputs: Tensors
@@ -44,12 +44,12 @@ class Rows:
         """A row by itself."""
         return {name: tensor[index : index + 1] for name, tensor in self.inputs.items()}
 
-    def first(self, count: int) -> Rows:
+    def first(self, count: int) -> EvaluationRows:
         """So many rows, or all."""
         if count >= self.count:
             return self
         kept = np.arange(count)
-        return Rows(
+        return EvaluationRows(
             first(self.inputs, count),
             count,
             None if self.truth is None else self.truth[:count],
@@ -65,7 +65,7 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Answers:
+class GraphAnswers:
     """One graph's answers to all rows at once, and to the first of them one by one."""
 
     batch: Tensors
@@ -77,7 +77,7 @@ def first(tensors: Tensors, count: int) -> Tensors:
     return {name: tensor[:count] for name, tensor in tensors.items()}
 
 
-def rows_of(
+def choose_rows(
     directory: Path,
     draft: Draft,
     cases: tuple[GoldenCase, ...],
@@ -86,40 +86,42 @@ def rows_of(
     data: Path | None,
     target: Targets,
     slices: Sequence[str] = (),
-) -> Rows | None:
+) -> EvaluationRows | None:
     """The data's rows, else the golden ones, else random ones; None if the graph fails on those.
 
     Raises InvalidInputError for unfit data.
     """
     if data is not None:
-        given = read_evaluation_data(directory, draft, engine, data, target)
-        source = given.reference.stages.get(SOURCE) if given.reference else None
-        return Rows(given.inputs, given.rows, given.truth, "given", source, tuple(given.slicings(slices)))
+        evaluation = read_evaluation_data(directory, draft, engine, data, target)
+        source = evaluation.reference.stages.get(SOURCE) if evaluation.reference else None
+        return EvaluationRows(
+            evaluation.inputs, evaluation.rows, evaluation.truth, "given", source, tuple(evaluation.slicings(slices))
+        )
     if target:
         raise InvalidInputError("a target column needs --data")
     if slices:
         raise InvalidInputError("a slice is a column of --data: give that too")
     if cases:
         inputs = {name: np.concatenate([case.inputs[name] for case in cases]) for name in cases[0].inputs}
-        return Rows(inputs, _count(inputs), None, "golden")
+        return EvaluationRows(inputs, _count(inputs), None, "golden")
     try:
         inputs = random_inputs(engine, seed=0, rows=RANDOM_ROWS)
     except RejectedModelError:
         return None
-    return Rows(inputs, _count(inputs), None, "random")
+    return EvaluationRows(inputs, _count(inputs), None, "random")
 
 
-def answers_of(engine: Engine, steps: Steps, rows: Rows, alone: int) -> Answers:
+def run_rows(engine: Engine, steps: Steps, rows: EvaluationRows, alone: int) -> GraphAnswers:
     """The engine's answers, to the first rows also one by one; a classifier's under common names.
 
     Raises ExecutionError, InvalidInputError as the engine does.
     """
     single = [engine.run(rows.one(index)) for index in range(alone)]
     together = {name: np.concatenate([np.atleast_1d(answer[name]) for answer in single]) for name in single[0]}
-    return Answers(batch=answers_to(engine, steps, rows.inputs), alone=renamed(steps, together))
+    return GraphAnswers(batch=answers_to(engine, steps, rows.inputs), alone=renamed(steps, together))
 
 
-def alone_of(engine: Engine, rows: Rows) -> int:
+def count_single_rows(engine: Engine, rows: EvaluationRows) -> int:
     """How many rows may be run one by one without anybody waiting. Raises ExecutionError as the engine does."""
     started = perf_counter()
     engine.run(rows.one(0))

@@ -40,42 +40,42 @@ class Family:
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceGraph:
     """The simplified graph that everything is made of."""
 
     path: Path
     model: onnx.ModelProto
-    surveyed: Survey
+    survey: Survey
 
 
-def families(source: Source, sample: Sample | str, cpu: str) -> Iterator[Family]:
+def families(source: SourceGraph, sample: Sample | str, cpu: str) -> Iterator[Family]:
     """The families for a processor, the cheapest first; `sample` is for calibration, or says why there is none."""
     yield _dynamic(source, cpu)
     yield _static(source, sample, cpu)
-    yield _blocks(source)
-    yield _halves(source)
+    yield _weight_only(source)
+    yield _float16(source)
 
 
-def _dynamic(source: Source, cpu: str) -> Family:
-    surveyed = source.surveyed
-    nodes = (*surveyed.embeddings, *surveyed.recurrent, *surveyed.products)
+def _dynamic(source: SourceGraph, cpu: str) -> Family:
+    survey = source.survey
+    nodes = (*survey.embeddings, *survey.recurrent, *survey.products)
     if not nodes:
         return Family(dynamic_int8.METHOD, skipped="convolutions lose too much by it; there is no matrix product")
     return Family(
         dynamic_int8.METHOD,
         nodes,
         tuple(
-            Variant(f"dynamic int8, {weighing.words}", partial(_write_dynamic, source, weighing))
-            for weighing in dynamic_int8.WEIGHINGS[cpu]
+            Variant(f"dynamic int8, {weight_format.words}", partial(_write_dynamic, source, weight_format))
+            for weight_format in dynamic_int8.WEIGHT_FORMATS[cpu]
         ),
-        ends=_ends(*surveyed.recurrent, *surveyed.products),
+        ends=_ends(*survey.recurrent, *survey.products),
     )
 
 
-def _static(source: Source, sample: Sample | str, cpu: str) -> Family:
-    surveyed = source.surveyed
-    nodes = (*surveyed.embeddings, *surveyed.convolutions, *surveyed.products)
-    if not surveyed.convolutions and not surveyed.products:
+def _static(source: SourceGraph, sample: Sample | str, cpu: str) -> Family:
+    survey = source.survey
+    nodes = (*survey.embeddings, *survey.convolutions, *survey.products)
+    if not survey.convolutions and not survey.products:
         return Family(static_int8.METHOD, skipped="there is neither convolution nor matrix product")
     if isinstance(sample, str):
         return Family(static_int8.METHOD, skipped=sample)
@@ -83,10 +83,14 @@ def _static(source: Source, sample: Sample | str, cpu: str) -> Family:
         static_int8.METHOD,
         nodes,
         tuple(
-            Variant(f"static int8, {how.words}", partial(_write_static, source, sample, how), sample.record(how.method))
-            for how in static_int8.calibratings(cpu)
+            Variant(
+                f"static int8, {static_format.words}",
+                partial(_write_static, source, sample, static_format),
+                sample.record(static_format.method),
+            )
+            for static_format in static_int8.static_formats(cpu)
         ),
-        ends=_ends(*surveyed.convolutions, *surveyed.products),
+        ends=_ends(*survey.convolutions, *survey.products),
     )
 
 
@@ -94,34 +98,36 @@ def _ends(*nodes: str) -> tuple[str, ...]:
     return (nodes[0], nodes[-1]) if len(nodes) > 1 else ()
 
 
-def _blocks(source: Source) -> Family:
-    nodes = (*source.surveyed.embeddings, *weight_only.large_products(source.model, source.surveyed))
-    if len(nodes) == len(source.surveyed.embeddings):
+def _weight_only(source: SourceGraph) -> Family:
+    nodes = (*source.survey.embeddings, *weight_only.large_products(source.model, source.survey))
+    if len(nodes) == len(source.survey.embeddings):
         return Family(weight_only.METHOD, skipped="there is no large matrix product")
     return Family(
         weight_only.METHOD,
         nodes,
-        tuple(Variant(f"weight-only int{bits}", partial(_write_blocks, source, bits)) for bits in (8, 4)),
+        tuple(Variant(f"weight-only int{bits}", partial(_write_weight_only, source, bits)) for bits in (8, 4)),
     )
 
 
-def _halves(source: Source) -> Family:
-    return Family(float16.METHOD, variants=(Variant("float16 weights", partial(_write_halves, source)),))
+def _float16(source: SourceGraph) -> Family:
+    return Family(float16.METHOD, variants=(Variant("float16 weights", partial(_write_float16, source)),))
 
 
-def _write_dynamic(source: Source, weighing: dynamic_int8.Weighing, destination: Path, keep: Sequence[str]) -> None:
-    dynamic_int8.quantize(source.path, destination, source.surveyed, weighing, keep=keep)
+def _write_dynamic(
+    source: SourceGraph, weight_format: dynamic_int8.WeightFormat, destination: Path, keep: Sequence[str]
+) -> None:
+    dynamic_int8.quantize(source.path, destination, source.survey, weight_format, keep=keep)
 
 
 def _write_static(
-    source: Source, sample: Sample, how: static_int8.Calibrating, destination: Path, keep: Sequence[str]
+    source: SourceGraph, sample: Sample, static_format: static_int8.StaticFormat, destination: Path, keep: Sequence[str]
 ) -> None:
-    static_int8.quantize(source.path, destination, source.surveyed, sample, how, keep=keep)
+    static_int8.quantize(source.path, destination, source.survey, sample, static_format, keep=keep)
 
 
-def _write_blocks(source: Source, bits: int, destination: Path, keep: Sequence[str]) -> None:
-    weight_only.quantize(source.path, destination, source.surveyed, bits=bits, keep=keep)
+def _write_weight_only(source: SourceGraph, bits: int, destination: Path, keep: Sequence[str]) -> None:
+    weight_only.quantize(source.path, destination, source.survey, bits=bits, keep=keep)
 
 
-def _write_halves(source: Source, destination: Path, keep: Sequence[str]) -> None:  # noqa: ARG001 - a Write
-    float16.halve(source.path, destination)
+def _write_float16(source: SourceGraph, destination: Path, keep: Sequence[str]) -> None:  # noqa: ARG001 - a Write
+    float16.store_float16_weights(source.path, destination)

@@ -20,7 +20,7 @@ SMALLEST = 256
 """Numbers in a weight that is worth a node."""
 
 
-def halve(source: Path, destination: Path) -> None:
+def store_float16_weights(source: Path, destination: Path) -> None:
     """Write the graph at `source` with its weights as float16, but for those that have larger numbers than it holds."""
     model = onnx.load(source)
     graph, weights = model.graph, Weights(model.graph)
@@ -36,8 +36,8 @@ def halve(source: Path, destination: Path) -> None:
     casts = []
     read = {name for node in graph.node for name in node.input}
     for name in stored.keys() & read:
-        half = weights.add(f"{name}_half", stored[name])
-        casts.append(helper.make_node("Cast", [half], [name], name=f"{name}_cast", to=TensorProto.FLOAT))
+        name_of_half = weights.add(f"{name}_half", stored[name])
+        casts.append(helper.make_node("Cast", [name_of_half], [name], name=f"{name}_cast", to=TensorProto.FLOAT))
     # inner graphs read what the outer one computes, so a weight that only they use stays where it is
     kept = [tensor for tensor in graph.initializer if tensor.name not in stored.keys() & read]
     del graph.initializer[:]

@@ -40,7 +40,7 @@ class Survey:
         """All of them."""
         return (*self.embeddings, *self.convolutions, *self.recurrent, *self.products)
 
-    def exact(self) -> str:
+    def reason_to_stay_exact(self) -> str:
         """Why there is nothing to gain from this graph; empty if there may be."""
         if any(operator.startswith("TreeEnsemble") for operator in self.operators):
             return (
@@ -81,14 +81,14 @@ def survey(model: onnx.ModelProto) -> Survey:
     )
 
 
-def simplified(source: Path, destination: Path) -> onnx.ModelProto:
+def simplify(source: Path, destination: Path) -> onnx.ModelProto:
     """The graph with constants folded and normalizations merged, as quantizers want it, every node named.
 
     Nothing in it belongs to one processor. Raises RejectedModelError.
     """
     levels = onnxruntime.GraphOptimizationLevel
     _session(source, levels.ORT_ENABLE_BASIC, saved=destination)
-    model = named_nodes(onnx.load(destination))
+    model = name_nodes(onnx.load(destination))
     _declare_types(model, destination)
     onnx.save_model(model, destination)
     return model
@@ -140,7 +140,7 @@ _ELEMENTS = {
 }
 
 
-def named_nodes(model: onnx.ModelProto) -> onnx.ModelProto:
+def name_nodes(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model with a name for every node, as the quantizers want to speak of them."""
     taken = {node.name for node in model.graph.node}
     for number, node in enumerate(model.graph.node):
@@ -180,19 +180,19 @@ class Weights:
 
     def drop_unused(self) -> None:
         """Forget what no node reads any more, nor an inner graph."""
-        read = set(_read(self._graph)) | {value.name for value in self._graph.output}
+        read = set(_values_read(self._graph)) | {value.name for value in self._graph.output}
         kept = [tensor for tensor in self._graph.initializer if tensor.name in read]
         del self._graph.initializer[:]
         self._graph.initializer.extend(kept)
 
 
-def _read(graph: onnx.GraphProto) -> Iterator[str]:
+def _values_read(graph: onnx.GraphProto) -> Iterator[str]:
     for node in graph.node:
         yield from node.input
         for attribute in node.attribute:
             for inner in (attribute.g, *attribute.graphs):
                 yield from (value.name for value in inner.output)
-                yield from _read(inner)
+                yield from _values_read(inner)
 
 
 def use_domain(model: onnx.ModelProto, domain: str) -> None:

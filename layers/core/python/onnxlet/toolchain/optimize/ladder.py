@@ -7,9 +7,9 @@ from itertools import count
 from pathlib import Path
 
 from onnxlet.errors import DeadlineExceededError, ExecutionError, InvalidInputError, RejectedModelError
-from onnxlet.toolchain.optimize.candidates import Bench, Tried
+from onnxlet.toolchain.optimize.candidates import Bench, Candidate
 from onnxlet.toolchain.optimize.families import Family, Variant
-from onnxlet.toolchain.workbench.evaluation_data import opened
+from onnxlet.toolchain.workbench.evaluation_data import open_graph
 from onnxlet.toolchain.workbench.progress import Progress
 
 SEARCH_ROWS = 64
@@ -25,42 +25,42 @@ class Ladder:
         self._bench, self._folder, self._search, self._progress = bench, folder, search, progress
         self._numbers = count(1)
 
-    def climb(self, family: Family, held: int | None) -> Iterator[Tried]:
+    def climb(self, family: Family, smallest: int | None) -> Iterator[Candidate]:
         """What each rung of the family gave. `held` are the bytes of the smallest graph so far that may be chosen.
 
         Nodes left in float only add bytes, so nothing is spared where a smaller graph was found already.
         """
         if family.skipped:
-            yield Tried(family.method, family.method, broken=family.skipped)
+            yield Candidate(family.method, family.method, broken=family.skipped)
             return
         whole = [self._try(family, variant, variant.words, ()) for variant in family.variants]
         yield from whole
-        judged = [tried for tried in whole if tried.judged is not None]
-        if judged and not any(tried.holds for tried in judged):
-            nearest = min(judged, key=lambda tried: tried.judged.distance if tried.judged else 0.0)
+        judged = [candidate for candidate in whole if candidate.judgement is not None]
+        if judged and not any(candidate.holds for candidate in judged):
+            nearest = min(judged, key=lambda candidate: candidate.judgement.distance if candidate.judgement else 0.0)
             variant = next(variant for variant in family.variants if variant.words == nearest.name)
-            if held is None or nearest.size < held:
-                yield from self._sparing(family, variant)
+            if smallest is None or nearest.size < smallest:
+                yield from self._keep_sensitive_nodes(family, variant)
 
-    def _sparing(self, family: Family, variant: Variant) -> Iterator[Tried]:
+    def _keep_sensitive_nodes(self, family: Family, variant: Variant) -> Iterator[Candidate]:
         """The variant with more and more nodes left in float, until the contract holds."""
-        keeps = self._sensitive(family, variant) if self._search else _likely(family)
+        keeps = self._rank_in_growing_sets(family, variant) if self._search else _end_nodes(family)
         for words, keep in keeps:
-            tried = self._try(family, variant, f"{variant.words}, {words} in float", keep)
-            yield tried
-            if tried.holds:
+            candidate = self._try(family, variant, f"{variant.words}, {words} in float", keep)
+            yield candidate
+            if candidate.holds:
                 return
 
-    def _sensitive(self, family: Family, variant: Variant) -> Iterator[tuple[str, tuple[str, ...]]]:
+    def _rank_in_growing_sets(self, family: Family, variant: Variant) -> Iterator[tuple[str, tuple[str, ...]]]:
         """The nodes that do most damage when quantized alone: twice as many each time, at most half of all."""
-        ranked = self._by_damage(family, variant)
+        ranked = self._rank_nodes(family, variant)
         number = 1
         while number <= max(len(ranked) // 2, 1) and number < len(ranked):
             keep = tuple(ranked[:number])
             yield (f"{keep[0]!r}" if number == 1 else f"{number} sensitive nodes"), keep
             number *= 2
 
-    def _by_damage(self, family: Family, variant: Variant) -> list[str]:
+    def _rank_nodes(self, family: Family, variant: Variant) -> list[str]:
         rows = self._bench.rows.first(SEARCH_ROWS)
         damage: dict[str, float] = {}
         for number, node in enumerate(family.nodes, 1):
@@ -68,23 +68,23 @@ class Ladder:
             path = self._folder / "alone.onnx"
             try:
                 variant.write(path, [other for other in family.nodes if other != node])
-                damage[node] = self._bench.judge(opened(path), rows).damage
+                damage[node] = self._bench.judge(open_graph(path), rows).damage
             except (RejectedModelError, ExecutionError, InvalidInputError, DeadlineExceededError):
                 damage[node] = float("inf")
         return sorted(damage, key=lambda node: damage[node], reverse=True)
 
-    def _try(self, family: Family, variant: Variant, name: str, keep: tuple[str, ...]) -> Tried:
+    def _try(self, family: Family, variant: Variant, name: str, keep: tuple[str, ...]) -> Candidate:
         self._progress(f"trying {name}")
         path = self._folder / f"{next(self._numbers)}.onnx"
-        tried = Tried(name, family.method, keep, variant.calibration, path)
+        candidate = Candidate(name, family.method, keep, variant.calibration, path)
         try:
             variant.write(path, keep)
         except (RejectedModelError, ExecutionError) as error:
-            return Tried(name, family.method, keep, variant.calibration, broken=error.detail)
-        return self._bench.measure(tried)
+            return Candidate(name, family.method, keep, variant.calibration, broken=error.detail)
+        return self._bench.measure(candidate)
 
 
-def _likely(family: Family) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _end_nodes(family: Family) -> Iterator[tuple[str, tuple[str, ...]]]:
     """The nodes at the ends, whose errors are mostly the largest: the features' own outliers, and the answers."""
     if family.ends:
         first, last = family.ends

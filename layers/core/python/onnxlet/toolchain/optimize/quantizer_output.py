@@ -18,7 +18,7 @@ _WARNING, _FATAL = 2, 4
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def contain_quantizer() -> Iterator[None]:
     """Keep what a quantizer says from stdout and from the root logger. Raises RejectedModelError where it fails."""
     import onnxruntime  # after the engine, which silences its telemetry
 

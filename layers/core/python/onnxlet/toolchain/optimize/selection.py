@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from onnxlet.toolchain.optimize.candidates import Bench, Tried
+from onnxlet.toolchain.optimize.candidates import Bench, Candidate
 from onnxlet.toolchain.optimize.latency import Latency
 from onnxlet.values.optimization import Rung
 
@@ -22,16 +22,16 @@ AS_FAST = 1.1
 
 
 @dataclass(frozen=True)
-class Choosing:
+class Selection:
     """By what rungs are chosen. `timed` says whether this machine's latencies count: those of another kind do not."""
 
     objective: Objective
     float_size: int
     timed: bool
 
-    def choose(self, tried: Sequence[Tried]) -> Tried | None:
+    def choose(self, candidates: Sequence[Candidate]) -> Candidate | None:
         """The best rung that nothing speaks against; None if there is none."""
-        good = [each for each in tried if not self.against(each)]
+        good = [each for each in candidates if not self.against(each)]
         if not good:
             return None
         if self.objective != "latency":
@@ -40,67 +40,71 @@ class Choosing:
         if self.timed:
             fastest = min(map(_seconds, good))
             good = [each for each in good if _seconds(each) <= fastest * AS_FAST]
-        return min(good, key=lambda each: each.judged.distance if each.judged else 0.0)
+        return min(good, key=lambda each: each.judgement.distance if each.judgement else 0.0)
 
-    def against(self, tried: Tried) -> str:
+    def against(self, candidate: Candidate) -> str:
         """Why a rung may not be chosen; empty if it may."""
-        if tried.broken or tried.judged is None or tried.latency is None:
-            return tried.broken or "it was not measured"
-        if tried.judged.breach:
-            return tried.judged.breach
-        share = tried.size / self.float_size
+        if candidate.broken or candidate.judgement is None or candidate.latency is None:
+            return candidate.broken or "it was not measured"
+        if candidate.judgement.breach:
+            return candidate.judgement.breach
+        share = candidate.size / self.float_size
         if share > (1.0 if self.objective == "latency" else WORTHWHILE):
             return f"the graph keeps {share:.0%} of its bytes"
-        latency = tried.latency
+        latency = candidate.latency
         if self.objective == "latency" and latency.after > latency.before * WORTHWHILE:
             return f"it is not faster: {latency}"
         if self.objective == "smallest-not-slower" and self.timed and latency.slower:
             return f"it is slower: {latency}"
         return ""
 
-    def gain(self, tried: Tried) -> str:
+    def gain(self, candidate: Candidate) -> str:
         """What a rung gave, in words."""
-        words = f"{1 - tried.size / self.float_size:.0%} smaller, {tried.latency}"
+        words = f"{1 - candidate.size / self.float_size:.0%} smaller, {candidate.latency}"
         return words if self.timed else f"{words} on this machine, which is of another kind"
 
 
-def rungs(bench: Bench, choosing: Choosing, tried: Sequence[Tried], chosen: Tried | None) -> tuple[Rung, ...]:
+def rungs(
+    bench: Bench, selection: Selection, candidates: Sequence[Candidate], chosen: Candidate | None
+) -> tuple[Rung, ...]:
     """What to record of the float graph and of every rung."""
-    judged = bench.judge_plain()
+    judgement = bench.judge_float_graph()
     baselines = (
-        min([bench.latency.before, *(each.latency.before for each in tried if each.latency)]),
-        min([bench.latency_32.before, *(each.latency_32.before for each in tried if each.latency_32)]),
+        min([bench.latency.before, *(each.latency.before for each in candidates if each.latency)]),
+        min([bench.latency_32.before, *(each.latency_32.before for each in candidates if each.latency_32)]),
     )
     better = f"{chosen.name!r} is better" if chosen else "nothing better holds the contract"
     plain = Rung(
         name="float, optimized offline",
         method="none",
         outcome="passed" if chosen else "chosen",
-        reason=f"{better}, nor does it itself: {judged.breach}" if judged.breach and not chosen else better,
-        bytes=choosing.float_size,
+        reason=f"{better}, nor does it itself: {judgement.breach}" if judgement.breach and not chosen else better,
+        bytes=selection.float_size,
         latency=baselines[0],
         latency_32=baselines[1],
-        metrics=judged.metrics,
-        distance=judged.distance,
+        metrics=judgement.metrics,
+        distance=judgement.distance,
     )
-    return (plain, *(_rung(baselines, choosing, each, chosen) for each in tried))
+    return (plain, *(_rung(baselines, selection, each, chosen) for each in candidates))
 
 
-def _rung(baselines: tuple[float, float], choosing: Choosing, tried: Tried, chosen: Tried | None) -> Rung:
-    against = choosing.against(tried)
-    bare = Rung(tried.name, tried.method, "skipped" if tried.name == tried.method else "refused", against)
-    if tried.judged is None or tried.latency is None or tried.latency_32 is None:
+def _rung(baselines: tuple[float, float], selection: Selection, candidate: Candidate, chosen: Candidate | None) -> Rung:
+    against = selection.against(candidate)
+    bare = Rung(
+        candidate.name, candidate.method, "skipped" if candidate.name == candidate.method else "refused", against
+    )
+    if candidate.judgement is None or candidate.latency is None or candidate.latency_32 is None:
         return bare
     if not against:
-        bare = Rung(tried.name, tried.method, "passed", _beaten(choosing, tried, chosen))
-    if tried is chosen:
-        bare = Rung(tried.name, tried.method, "chosen", choosing.gain(tried))
+        bare = Rung(candidate.name, candidate.method, "passed", _beaten(selection, candidate, chosen))
+    if candidate is chosen:
+        bare = Rung(candidate.name, candidate.method, "chosen", selection.gain(candidate))
     measured = {
-        "bytes": tried.size,
-        "latency": _relative(baselines[0], tried.latency),
-        "latency_32": _relative(baselines[1], tried.latency_32),
-        "metrics": tried.judged.metrics,
-        "distance": tried.judged.distance,
+        "bytes": candidate.size,
+        "latency": _relative(baselines[0], candidate.latency),
+        "latency_32": _relative(baselines[1], candidate.latency_32),
+        "metrics": candidate.judgement.metrics,
+        "distance": candidate.judgement.distance,
     }
     return msgspec.structs.replace(bare, **measured)
 
@@ -110,15 +114,15 @@ def _relative(baseline: float, latency: Latency) -> float:
     return baseline * latency.after / latency.before
 
 
-def _beaten(choosing: Choosing, tried: Tried, chosen: Tried | None) -> str:
+def _beaten(selection: Selection, candidate: Candidate, chosen: Candidate | None) -> str:
     if chosen is None:
         return "it holds"
-    if choosing.objective != "latency" and tried.size > chosen.size * ALIKE:
+    if selection.objective != "latency" and candidate.size > chosen.size * ALIKE:
         return f"it holds, but {chosen.name!r} is smaller"
-    faster = choosing.timed and _seconds(tried) > _seconds(chosen) * AS_FAST
+    faster = selection.timed and _seconds(candidate) > _seconds(chosen) * AS_FAST
     return f"it holds, but {chosen.name!r} is {'faster' if faster else 'nearer to the model itself'}"
 
 
-def _seconds(tried: Tried) -> float:
+def _seconds(candidate: Candidate) -> float:
     """Relative to the float graph's."""
-    return tried.latency.after / tried.latency.before if tried.latency is not None else float("inf")
+    return candidate.latency.after / candidate.latency.before if candidate.latency is not None else float("inf")

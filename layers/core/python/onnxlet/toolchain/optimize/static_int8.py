@@ -16,7 +16,7 @@ from onnxlet.errors import RejectedModelError
 from onnxlet.toolchain.optimize.calibration import METHODS, Sample
 from onnxlet.toolchain.optimize.embeddings import quantize_tables
 from onnxlet.toolchain.optimize.graph import CONVOLUTIONS, Survey
-from onnxlet.toolchain.optimize.quantizer_output import quiet
+from onnxlet.toolchain.optimize.quantizer_output import contain_quantizer
 
 METHOD = "static-int8"
 OLDEST_OPSET = 13
@@ -33,7 +33,7 @@ _BIAS = 2
 
 
 @dataclass(frozen=True)
-class Calibrating:
+class StaticFormat:
     """How ranges are found and weights become integers."""
 
     method: str
@@ -45,11 +45,11 @@ class Calibrating:
         return f"{self.method} ranges" if self.signed else f"{self.method} ranges, unsigned weights"
 
 
-def calibratings(cpu: str) -> tuple[Calibrating, ...]:
+def static_formats(cpu: str) -> tuple[StaticFormat, ...]:
     """The ways worth trying on a processor: 7 signed bits are fast on x86, 8 unsigned ones are exact everywhere."""
     if cpu == "arm64":
-        return tuple(Calibrating(method, signed=False) for method in METHODS)
-    return (*(Calibrating(method, signed=True) for method in METHODS), Calibrating(METHODS[0], signed=False))
+        return tuple(StaticFormat(method, signed=False) for method in METHODS)
+    return (*(StaticFormat(method, signed=True) for method in METHODS), StaticFormat(METHODS[0], signed=False))
 
 
 def operators_of(surveyed: Survey) -> tuple[str, ...]:
@@ -58,7 +58,13 @@ def operators_of(surveyed: Survey) -> tuple[str, ...]:
 
 
 def quantize(
-    source: Path, destination: Path, surveyed: Survey, sample: Sample, how: Calibrating, *, keep: Sequence[str]
+    source: Path,
+    destination: Path,
+    surveyed: Survey,
+    sample: Sample,
+    static_format: StaticFormat,
+    *,
+    keep: Sequence[str],
 ) -> None:
     """Write the graph at `source`, whose nodes have names, in QDQ form, but for the nodes to `keep` as they are.
 
@@ -67,18 +73,18 @@ def quantize(
     from onnxruntime.quantization import QDQQuantizer, QuantType
 
     operators = operators_of(surveyed)
-    ranges = sample.ranges(source, how.method, operators)
+    ranges = sample.ranges(source, static_format.method, operators)
     model = onnx.load(source)
     opset = max((entry.version for entry in model.opset_import if not entry.domain), default=0)
     if opset < OLDEST_OPSET:
         raise RejectedModelError(f"the graph has opset {opset}, static quantization needs {OLDEST_OPSET}")
     _flatten_biases(model.graph)
-    with quiet():
+    with contain_quantizer():
         quantizer = QDQQuantizer(
             onnx.shape_inference.infer_shapes(model),
             per_channel=True,
-            reduce_range=how.signed,
-            weight_qType=QuantType.QInt8 if how.signed else QuantType.QUInt8,
+            reduce_range=static_format.signed,
+            weight_qType=QuantType.QInt8 if static_format.signed else QuantType.QUInt8,
             activation_qType=QuantType.QUInt8,
             tensors_range=ranges,
             nodes_to_quantize=[],

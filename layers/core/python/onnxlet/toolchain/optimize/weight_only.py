@@ -57,7 +57,7 @@ def quantize(source: Path, destination: Path, surveyed: Survey, *, bits: int, ke
     graph, weights = model.graph, Weights(model.graph)
     rewritten: list[onnx.NodeProto] = []
     for node in graph.node:
-        rewritten += _in_blocks(node, weights, bits) if node.name in wanted else [node]
+        rewritten += _as_matmul_nbits(node, weights, bits) if node.name in wanted else [node]
     del graph.node[:]
     graph.node.extend(rewritten)
     weights.drop_unused()
@@ -65,7 +65,7 @@ def quantize(source: Path, destination: Path, surveyed: Survey, *, bits: int, ke
     onnx.save_model(model, destination)
 
 
-def _in_blocks(node: onnx.NodeProto, weights: Weights, bits: int) -> list[onnx.NodeProto]:
+def _as_matmul_nbits(node: onnx.NodeProto, weights: Weights, bits: int) -> list[onnx.NodeProto]:
     """A matrix product as MatMulNBits, and the addition that a Gemm ends with."""
     name = node.input[1]
     weight = weights.floats(name)
@@ -83,8 +83,8 @@ def _in_blocks(node: onnx.NodeProto, weights: Weights, bits: int) -> list[onnx.N
     biased = len(node.input) > 2 and node.input[2]  # noqa: PLR2004 - Gemm's third
     product = f"{node.output[0]}_product" if biased else node.output[0]
     rows, columns = weight.shape
-    told = {"K": rows, "N": columns, "bits": bits, "block_size": BLOCK, "accuracy_level": INTEGER_ARITHMETIC}
-    nodes = [helper.make_node("MatMulNBits", inputs, [product], name=node.name, domain=DOMAIN, **told)]
+    attributes = {"K": rows, "N": columns, "bits": bits, "block_size": BLOCK, "accuracy_level": INTEGER_ARITHMETIC}
+    nodes = [helper.make_node("MatMulNBits", inputs, [product], name=node.name, domain=DOMAIN, **attributes)]
     if biased:
         nodes.append(helper.make_node("Add", [product, node.input[2]], [node.output[0]], name=f"{node.name}_Add"))
     return nodes
@@ -105,21 +105,21 @@ def pack(weight: Tensor, bits: int) -> Packed:
     integers = np.clip(np.round(parts / scales[..., None]) + zero_points[..., None], 0, most).astype(np.uint8)
     if bits == 8:  # noqa: PLR2004 - one to a byte
         return Packed(integers, scales, zero_points)
-    return Packed(_pairs(integers), scales, _pairs(zero_points))
+    return Packed(_pack_nibbles(integers), scales, _pack_nibbles(zero_points))
 
 
-def _pairs(halves: Tensor) -> Tensor:
+def _pack_nibbles(nibbles: Tensor) -> Tensor:
     """Two integers of 4 bits in a byte, the first one low; an odd last one stands alone."""
-    if halves.shape[-1] % 2:
-        halves = np.concatenate([halves, np.zeros_like(halves[..., :1])], axis=-1)
-    return np.bitwise_or(halves[..., 0::2], np.left_shift(halves[..., 1::2], 4))
+    if nibbles.shape[-1] % 2:
+        nibbles = np.concatenate([nibbles, np.zeros_like(nibbles[..., :1])], axis=-1)
+    return np.bitwise_or(nibbles[..., 0::2], np.left_shift(nibbles[..., 1::2], 4))
 
 
 def _is_plain(node: onnx.NodeProto) -> bool:
     """Whether it multiplies its inputs as they are, but for a transposed weight."""
-    told = {attribute.name: attribute for attribute in node.attribute}
+    attributes = {attribute.name: attribute for attribute in node.attribute}
     return (
-        not ("transA" in told and told["transA"].i)
-        and (told["alpha"].f if "alpha" in told else 1.0) == 1.0
-        and (told["beta"].f if "beta" in told else 1.0) == 1.0
+        not ("transA" in attributes and attributes["transA"].i)
+        and (attributes["alpha"].f if "alpha" in attributes else 1.0) == 1.0
+        and (attributes["beta"].f if "beta" in attributes else 1.0) == 1.0
     )

@@ -12,10 +12,10 @@ import msgspec
 from onnxlet import errors
 from onnxlet.errors import DeadlineExceededError, InvalidInputError, OnnxletError, RejectedModelError
 from onnxlet.serving.golden import ARCHITECTURES, architecture
-from onnxlet.toolchain.prepare.trial import REPORT, REQUEST, Report, Request
-from onnxlet.toolchain.workbench.directory import DATA, GOLDEN, MODEL, assets_of, graph_digest, read_draft
+from onnxlet.toolchain.prepare.trial import REPORT, REQUEST, TrialReport, TrialRequest
+from onnxlet.toolchain.workbench.directory import DATA, GOLDEN, MODEL, asset_files, graph_digest, read_draft
 from onnxlet.toolchain.workbench.extras import versions
-from onnxlet.toolchain.workbench.inspection import Inspected, inspect
+from onnxlet.toolchain.workbench.inspection import GraphInspection, inspect
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.values.canonical import canonical
 from onnxlet.values.digests import file_digest
@@ -46,7 +46,7 @@ class Preparation:
         self._assets: dict[str, Path] = {}
         if path.is_dir():
             self._draft, cases = read_draft(path)
-            self._assets = assets_of(path, self._draft)
+            self._assets = asset_files(path, self._draft)
             _check_contract(path, self._draft)
             self._model = path / MODEL
             self._golden = path / GOLDEN if cases else None
@@ -60,12 +60,12 @@ class Preparation:
         inspected = inspect(self._model)
         self._workdir.mkdir(parents=True, exist_ok=True)
         self._progress("optimizing the graph and trying it out")
-        request = Request(
+        request = TrialRequest(
             model=str(self._model.resolve()),
             optimized=MODEL,
             # ONNX Runtime would leave those that lay apart where they were
             weights_apart=inspected.size >= APART_FROM or bool(inspected.weights),
-            optimize=not inspected.halves,
+            optimize=not inspected.float16_weights,
             golden=str(self._golden.resolve()) if self._golden else None,
             steps=self._draft.steps if self._draft else Steps(),
             tolerance=self._tolerance,
@@ -77,11 +77,11 @@ class Preparation:
             raise _error_of(report)
         if not report.cases:
             self._progress(f"there will be no golden cases, as {report.detail}")
-        draft = self._drawn_up(inspected, report, report.source, report.graph)
+        draft = self._draw_up(inspected, report, report.source, report.graph)
         files = {name: self._workdir / name for name in (MODEL, DATA, GOLDEN)}
         return draft, {name: file for name, file in files.items() if file.exists()} | self._assets
 
-    def _try_out(self, request: Request, deadline: float) -> Report:
+    def _try_out(self, request: TrialRequest, deadline: float) -> TrialReport:
         """The trial's report. Raises RejectedModelError if it died, DeadlineExceededError if it had to be killed."""
         (self._workdir / REQUEST).write_bytes(canonical(request))
         command = [sys.executable, "-P", "-m", "onnxlet.toolchain.prepare.trial", str(self._workdir.resolve())]
@@ -93,10 +93,10 @@ class Preparation:
             ) from error
         report = self._workdir / REPORT
         if done.returncode != 0 or not report.exists():
-            raise RejectedModelError(f"{self._model.name!r} {_death(done)} when it was tried")
-        return msgspec.json.decode(report.read_bytes(), type=Report)
+            raise RejectedModelError(f"{self._model.name!r} {_how_it_ended(done)} when it was tried")
+        return msgspec.json.decode(report.read_bytes(), type=TrialReport)
 
-    def _drawn_up(self, inspected: Inspected, report: Report, source: Signature, graph: Signature) -> Draft:
+    def _draw_up(self, inspected: GraphInspection, report: TrialReport, source: Signature, graph: Signature) -> Draft:
         draft = self._draft
         if draft is None:
             provenance = Provenance(
@@ -108,9 +108,10 @@ class Preparation:
                 },
             )
             draft = Draft(graph=graph, signature=graph, provenance=provenance)
-        elif not _agree(draft.graph, source):
+        elif not _signatures_agree(draft.graph, source):
             raise RejectedModelError(
-                f"the graph takes {_said(source)}, its draft says {_said(draft.graph)}: convert the model again"
+                f"the graph takes {_format_signature(source)}, "
+                f"its draft says {_format_signature(draft.graph)}: convert the model again"
             )
         origin = draft.golden.source if draft.golden and self._golden else "random"
         golden = Golden(
@@ -152,7 +153,7 @@ def _check_contract(directory: Path, draft: Draft) -> None:
         )
 
 
-def _agree(draft: Signature, graph: Signature) -> bool:
+def _signatures_agree(draft: Signature, graph: Signature) -> bool:
     """Whether names and datatypes are equal, and no shape contradicts the other."""
     pairs = [*zip(draft.inputs, graph.inputs, strict=False), *zip(draft.outputs, graph.outputs, strict=False)]
     return (len(draft.inputs), len(draft.outputs)) == (len(graph.inputs), len(graph.outputs)) and all(
@@ -169,19 +170,19 @@ def _agree(draft: Signature, graph: Signature) -> bool:
     )
 
 
-def _said(signature: Signature) -> str:
+def _format_signature(signature: Signature) -> str:
     return " -> ".join(
         ", ".join(f"{spec.name}: {spec.datatype}{list(spec.shape)}" for spec in specs)
         for specs in (signature.inputs, signature.outputs)
     )
 
 
-def _error_of(report: Report) -> OnnxletError:
+def _error_of(report: TrialReport) -> OnnxletError:
     kind = getattr(errors, report.error or "", RejectedModelError)
     return kind(report.detail)
 
 
-def _death(done: subprocess.CompletedProcess[bytes]) -> str:
+def _how_it_ended(done: subprocess.CompletedProcess[bytes]) -> str:
     if done.returncode < 0:
         return f"crashed with {signal.Signals(-done.returncode).name}"
     last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]

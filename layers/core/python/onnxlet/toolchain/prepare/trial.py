@@ -32,7 +32,7 @@ MOST_GOLDEN_BYTES = 2**20
 """Of further golden cases; the first one may be larger."""
 
 
-class Request(msgspec.Struct, frozen=True):
+class TrialRequest(msgspec.Struct, frozen=True):
     """What to try: the graph, where to write the optimized one, and how long and large it may get."""
 
     model: str
@@ -47,7 +47,7 @@ class Request(msgspec.Struct, frozen=True):
     memory: int
 
 
-class Report(msgspec.Struct, frozen=True):
+class TrialReport(msgspec.Struct, frozen=True):
     """What came out: the signatures before and after and the number of golden cases; or the error."""
 
     source: Signature | None = None
@@ -62,54 +62,54 @@ class Report(msgspec.Struct, frozen=True):
     """The error's, or why there are no golden cases."""
 
 
-def try_out(folder: Path, request: Request) -> Report:
+def try_out(folder: Path, request: TrialRequest) -> TrialReport:
     """Load, run, optimize, run again, compare.
 
     Raises RejectedModelError for what fails or changes, DeadlineExceededError for what runs too long.
     """
-    plain, plain_abreast = _load_twice(Path(request.model), request)
+    plain, plain_two_threads = _load_on_one_and_two_threads(Path(request.model), request)
     inputs, detail = _inputs(plain, request)
-    steady = choose_stable_cases((plain, plain_abreast), inputs, request.tolerance, request.steps)
-    if inputs and not steady:
+    stable = choose_stable_cases((plain, plain_two_threads), inputs, request.tolerance, request.steps)
+    if inputs and not stable:
         detail = "its answers change from run to run, with the number of threads, or by rounding errors"
     declared = plain.signature
     outputs = observed_outputs(plain, inputs[0]) if inputs else declared.outputs
     plain.close()
-    plain_abreast.close()
+    plain_two_threads.close()
 
     optimized = folder / request.optimized
-    optimize = request.optimize and bool(steady)
+    optimize = request.optimize and bool(stable)
     save_optimized(Path(request.model), optimized, weights_apart=request.weights_apart, optimize=optimize)
     if outputs != declared.outputs:
         declare_outputs(optimized, outputs)
-    engine, abreast = _load_twice(optimized, request)
+    engine, two_threads = _load_on_one_and_two_threads(optimized, request)
     try:
-        check(engine, steady, request.tolerance)
-        check(abreast, steady, request.tolerance)
+        check(engine, stable, request.tolerance)
+        check(two_threads, stable, request.tolerance)
     except GoldenMismatchError as error:
         raise RejectedModelError(f"the graph answers otherwise once it is optimized: {error.detail}") from error
-    cases = _brief(engine, steady)
+    cases = _keep_quick_cases(engine, stable)
     if cases:
         (folder / GOLDEN).write_bytes(encode_cases(cases))
-    return Report(
+    return TrialReport(
         source=declared,
         graph=engine.signature,
         cases=len(cases),
-        rounding=measure_rounding((engine, abreast), cases, request.tolerance),
+        rounding=measure_rounding((engine, two_threads), cases, request.tolerance),
         optimized=optimize,
         detail=detail,
     )
 
 
-def _inputs(plain: OnnxEngine, request: Request) -> tuple[list[Tensors], str]:
+def _inputs(plain: OnnxEngine, request: TrialRequest) -> tuple[list[Tensors], str]:
     """The golden cases' inputs, after the graph gave their answers; or random ones; or none, and why."""
     if request.golden:
-        given = decode_cases(Path(request.golden).read_bytes())
+        cases = decode_cases(Path(request.golden).read_bytes())
         try:
-            check(plain, given, request.tolerance)
+            check(plain, cases, request.tolerance)
         except GoldenMismatchError as error:
             raise RejectedModelError(f"the graph does not give its golden answers: {error.detail}") from error
-        return [case.inputs for case in given], ""
+        return [case.inputs for case in cases], ""
     try:
         return [random_inputs(plain, seed=seed) for seed in range(MOST_CASES)], ""
     except RejectedModelError as error:
@@ -120,22 +120,24 @@ def _inputs(plain: OnnxEngine, request: Request) -> tuple[list[Tensors], str]:
 
 def main(folder: Path) -> None:
     """Try out what `request.json` asks for, and leave `report.json`."""
-    request = msgspec.json.decode((folder / REQUEST).read_bytes(), type=Request)
+    request = msgspec.json.decode((folder / REQUEST).read_bytes(), type=TrialRequest)
     _, most = resource.getrlimit(resource.RLIMIT_AS)
     memory = request.memory if most == resource.RLIM_INFINITY else min(request.memory, most)
     resource.setrlimit(resource.RLIMIT_AS, (memory, most))
     try:
         report = try_out(folder, request)
     except (ExecutionError, InvalidInputError) as error:
-        report = Report(error=RejectedModelError.__name__, detail=f"the model fails when it is tried: {error.detail}")
+        report = TrialReport(
+            error=RejectedModelError.__name__, detail=f"the model fails when it is tried: {error.detail}"
+        )
     except MemoryError:
-        report = Report(error=RejectedModelError.__name__, detail="the model wants more memory than it may have")
+        report = TrialReport(error=RejectedModelError.__name__, detail="the model wants more memory than it may have")
     except OnnxletError as error:
-        report = Report(error=type(error).__name__, detail=error.detail)
+        report = TrialReport(error=type(error).__name__, detail=error.detail)
     (folder / REPORT).write_bytes(canonical(report))
 
 
-def _load_twice(path: Path, request: Request) -> tuple[OnnxEngine, OnnxEngine]:
+def _load_on_one_and_two_threads(path: Path, request: TrialRequest) -> tuple[OnnxEngine, OnnxEngine]:
     """The graph on one thread, and on two."""
     one, two = (
         load_engine(path, threads=threads, optimized=True, run_deadline=request.run_deadline) for threads in (1, 2)
@@ -143,7 +145,7 @@ def _load_twice(path: Path, request: Request) -> tuple[OnnxEngine, OnnxEngine]:
     return one, two
 
 
-def _brief(engine: OnnxEngine, cases: tuple[GoldenCase, ...]) -> tuple[GoldenCase, ...]:
+def _keep_quick_cases(engine: OnnxEngine, cases: tuple[GoldenCase, ...]) -> tuple[GoldenCase, ...]:
     """As many of the cases as a cold start can check and a version can carry, with this engine's answers."""
     kept: list[GoldenCase] = []
     seconds = size = 0.0

@@ -1,11 +1,11 @@
-"""Verify: compare answers, measure them, and judge by an accuracy contract whether a model is what it was.
+"""Verify: judge by an accuracy contract whether a graph answers as the model that it was made of.
 
-comparison       how far two graphs' answers are apart
-metrics          how good answers are, for many resamples of the rows at once; bootstrap draws these
-task, slices     what a model's answers are, and by which groups of rows they are looked at
-findings         what is bounded; notes, what the rows cannot show; contract brings it all together: `judge`
-reference        what was answered at conversion; evaluation_data, what is asked now
-plots, charts    what a report shows; report, the page; verification, the use case
+verification    one verification: runs the graph, judges it, writes contract and report
+contract        `judge`: two models' answers, the truth and the bounds, brought together
+findings        what a contract bounds: distances, metrics, recalls, slices
+notes           what the rows cannot show
+bootstrap       confidence intervals of metrics
+report          the HTML page; plots holds its figures, charts draws them
 """
 
 from __future__ import annotations
@@ -13,11 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from onnxlet.toolchain.workbench.comparison import Comparison, compare, distances, untie
 from onnxlet.toolchain.workbench.progress import Progress, silent
 from onnxlet.values.contract import Bounds, Contract
-
-__all__ = ["Comparison", "compare", "distances", "untie", "verify"]
 
 
 def verify(
@@ -40,5 +37,5 @@ def verify(
     """
     from onnxlet.toolchain.verify.verification import Verification
 
-    given = Verification(directory, data, target, tuple(slices), bounds or Bounds(), on_progress or silent)
-    return given.write(report)
+    verification = Verification(directory, data, target, tuple(slices), bounds or Bounds(), on_progress or silent)
+    return verification.write(report)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from onnxlet.toolchain.workbench.metrics import Measures, exact
+from onnxlet.toolchain.workbench.metrics import Measures, point_estimates
 from onnxlet.values.contract import Estimate
 from onnxlet.values.tensors import Tensor
 
@@ -30,7 +30,7 @@ def estimates(
 
     What cannot be told of these rows is left out.
     """
-    known = {stage: exact(measure, rows) for stage, measure in measures.items()}
+    known = {stage: point_estimates(measure, rows) for stage, measure in measures.items()}
     drawn: dict[str, dict[str, list[Tensor]]] = {stage: {name: [] for name in known[stage]} for stage in measures}
     for weights in resampled(rows, resamples) if rows >= FEWEST_ROWS else ():
         for stage, measure in measures.items():
@@ -55,9 +55,9 @@ def resampled(rows: int, resamples: int) -> Iterator[Tensor]:
 
 
 def _estimate(value: float, drawn: list[Tensor]) -> Estimate:
-    told = np.concatenate(drawn) if drawn else np.empty(0)
-    told = told[np.isfinite(told)]
-    if not len(told):
+    finite = np.concatenate(drawn) if drawn else np.empty(0)
+    finite = finite[np.isfinite(finite)]
+    if not len(finite):
         return Estimate(value)
-    low, high = np.percentile(told, _INTERVAL)
+    low, high = np.percentile(finite, _INTERVAL)
     return Estimate(value, float(low), float(high))

@@ -43,12 +43,12 @@ def bars(
                 y = top + 3 + index * thick
                 box = f'x="{left}" y="{y:.1f}" width="{width:.1f}" height="{thick - 1:.1f}"'
                 parts.append(f'<rect class="s{index + colour}" {box}/>')
-        told = [value for value in values if value is not None]
-        if told:
-            x = left + max(0.0, *told) * across + 6
-            parts.append(_text(x, top + LINE * 0.65 + 2, form.format(told[-1])))
+        shown = [value for value in values if value is not None]
+        if shown:
+            x = left + max(0.0, *shown) * across + 6
+            parts.append(_text(x, top + LINE * 0.65 + 2, form.format(shown[-1])))
         top += LINE + 4
-    described = "; ".join(f"{name}: " + ", ".join(_said(stages, values, form)) for name, values in rows)
+    described = "; ".join(f"{name}: " + ", ".join(_describe_values(stages, values, form)) for name, values in rows)
     return _figure(title, described, parts, top + 4, stages, colour=colour)
 
 
@@ -102,9 +102,9 @@ def curve(title: str, lines: Mapping[str, Sequence[tuple[float, float]]], *, acr
     return _figure(title, f"{up} by {across}. {described}", parts, top + side + 42, list(lines))
 
 
-def _said(stages: Sequence[str], values: Sequence[float | None], form: str) -> list[str]:
-    told = zip(stages, values, strict=True)
-    return [f"{stage} {form.format(value)}" for stage, value in told if value is not None]
+def _describe_values(stages: Sequence[str], values: Sequence[float | None], form: str) -> list[str]:
+    pairs = zip(stages, values, strict=True)
+    return [f"{stage} {form.format(value)}" for stage, value in pairs if value is not None]
 
 
 def _text(x: float, y: float, text: str, *, anchor: str = "start", kind: str = "", room: int = LEFT) -> str:

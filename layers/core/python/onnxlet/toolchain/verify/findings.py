@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from onnxlet.toolchain.workbench.comparison import distances, untie
-from onnxlet.toolchain.workbench.metrics import of_target
+from onnxlet.toolchain.workbench.comparison import accept_tied_labels, distances
+from onnxlet.toolchain.workbench.metrics import metric_of_target
 from onnxlet.toolchain.workbench.task import Task, cosine_distances
 from onnxlet.values.contract import Bounds, Estimate, Finding, Slice
 from onnxlet.values.tensors import Tensor, Tensors
@@ -23,7 +23,7 @@ Metrics = Mapping[str, Estimate]
 
 
 @dataclass(frozen=True)
-class Case:
+class AnswerPair:
     """Two models' answers to the same rows, and the truth about these where it is known."""
 
     reference: Tensors
@@ -63,30 +63,30 @@ class Case:
     def _changed(self) -> Iterator[Finding]:
         """The share of each target's labels that changed, where the reference was not undecided."""
         names = [target.answers for target in self.task.targets]
-        candidate = untie(self.reference, self.candidate, names, margin=TIED)
+        candidate = accept_tied_labels(self.reference, self.candidate, names, margin=TIED)
         for target, served in zip(self.task.targets, names, strict=True):
             changed = float((self.reference[served.label] != candidate[served.label]).mean())
             yield _within("label_change", changed, max(self.bounds.label_change, 1 / self.rows), about=target.name)
 
     def _error(self, truth: Tensor, before: Metrics, after: Metrics) -> Iterator[Finding]:
-        for target, known in self.task.names_and_truths(truth).items():
-            name = of_target("rmse", target)
+        for target, known in self.task.truth_by_target(truth).items():
+            name = metric_of_target("rmse", target)
             if name in before and name in after:
                 scale = max(before[name].value, FLAT * _spread(known))
                 loss = (after[name].value - before[name].value) / scale
                 yield _within("rmse_loss", loss, self.bounds.metric_loss, about=target)
 
     def _metric(self, metric: str, truth: Tensor, before: Metrics, after: Metrics) -> Iterator[Finding]:
-        for target, known in self.task.names_and_truths(truth).items():
-            name = of_target(metric, target)
+        for target, known in self.task.truth_by_target(truth).items():
+            name = metric_of_target(metric, target)
             if name in before and name in after:
                 scale = max(before[name].value, 1 / self.rows)
-                aside = 1 / self.rows if metric == "accuracy" else _pair(known)
+                aside = 1 / self.rows if metric == "accuracy" else _auc_of_one_pair(known)
                 loss = (before[name].value - after[name].value) / scale
                 yield _within(f"{metric}_loss", loss, max(self.bounds.metric_loss, aside / scale), about=target)
 
     def _recalls(self, truth: Tensor) -> Iterator[Finding]:
-        for target, known in self.task.told(truth):
+        for target, known in self.task.targets_with_truth(truth):
             support, before, _ = target.measures(self.reference, known).recalls()
             _, after, _ = target.measures(self.candidate, known).recalls()
             for rows, share, now, name in zip(support, before, after, target.names, strict=True):
@@ -115,7 +115,7 @@ def scaled_distances(reference: Tensors, candidate: Tensors, task: Task) -> Tens
     return distance[np.isfinite(distance)]
 
 
-def _pair(truth: Tensor) -> float:
+def _auc_of_one_pair(truth: Tensor) -> float:
     """The area under the curve that one pair of rows is worth."""
     counts = np.unique(truth.astype(str), return_counts=True)[1]
     fewest = int(counts.min())

@@ -10,7 +10,7 @@ from operator import itemgetter
 import numpy as np
 
 from onnxlet.toolchain.verify.bootstrap import FEWEST_ROWS
-from onnxlet.toolchain.verify.findings import Case, Metrics
+from onnxlet.toolchain.verify.findings import AnswerPair, Metrics
 from onnxlet.toolchain.workbench.task import Task
 from onnxlet.values.contract import Slice
 from onnxlet.values.tensors import Tensor
@@ -18,9 +18,9 @@ from onnxlet.values.tensors import Tensor
 CONFIDENCE = 0.95
 
 
-def notes(case: Case, after: Metrics, slices: Sequence[Slice], *, unanswered: int) -> Iterator[str]:
+def notes(pair: AnswerPair, after: Metrics, slices: Sequence[Slice], *, unanswered: int) -> Iterator[str]:
     """What was left out, what is not judged, and what so few rows cannot tell."""
-    task, truth, rows = case.task, case.truth, case.rows
+    task, truth, rows = pair.task, pair.truth, pair.rows
     if unanswered:
         yield f"{unanswered} rows are left out, for which the model itself gives no numbers: they lack values"
     if truth is None:
@@ -36,30 +36,30 @@ def notes(case: Case, after: Metrics, slices: Sequence[Slice], *, unanswered: in
             f"(at {_percent(CONFIDENCE)} confidence); confidence intervals need {FEWEST_ROWS} rows"
         )
     if task.kind == "classification":
-        yield from _unseen(case, slices)
+        yield from _unseen(pair, slices)
 
 
 def _absent(task: Task, truth: Tensor) -> Iterator[str]:
-    for target, known in task.told(truth):
+    for target, known in task.targets_with_truth(truth):
         present = len(np.unique(target.positions(known)))
         if present < len(target.classes):
-            named = f"the target {target.name!r}" if target.name else "the target"
+            target_name = f"the target {target.name!r}" if target.name else "the target"
             yield (
-                f"{named} holds {present} of {len(target.classes)} classes: the others' recall and the area under the "
-                "curve are not judged"
+                f"{target_name} holds {present} of {len(target.classes)} classes: the others' recall and the area "
+                "under the curve are not judged"
             )
 
 
-def _unseen(case: Case, slices: Sequence[Slice]) -> Iterator[str]:
+def _unseen(pair: AnswerPair, slices: Sequence[Slice]) -> Iterator[str]:
     """Losses that are worth less than a row: of classes and of slices the smallest stands for all."""
-    task, bounds = case.task, case.bounds
-    if case.truth is None:
-        yield from _coarse(case.rows, "", "a share of changed labels", bounds.label_change)
+    task, bounds = pair.task, pair.bounds
+    if pair.truth is None:
+        yield from _coarse(pair.rows, "", "a share of changed labels", bounds.label_change)
         return
-    yield from _coarse(case.rows, "", "a loss of accuracy", bounds.metric_loss)
+    yield from _coarse(pair.rows, "", "a loss of accuracy", bounds.metric_loss)
     counts = Counter(
         target.names[position]
-        for target, known in task.told(case.truth)
+        for target, known in task.targets_with_truth(pair.truth)
         for position in target.positions(known).tolist()
     )
     name, count = min(counts.items(), key=itemgetter(1))

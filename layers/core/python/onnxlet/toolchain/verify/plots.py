@@ -34,7 +34,7 @@ def plots_of(task: Task, stages: Mapping[str, Tensors], truth: Tensor | None) ->
         for stage, answers in stages.items():
             points = calibration_curve(*_confidences(task, answers, truth))
             # a bin of few rows would tell of each
-            calibration[stage] = [(said, right) for said, right, rows in points if rows >= FEWEST_ROWS]
+            calibration[stage] = [(probability, right) for probability, right, rows in points if rows >= FEWEST_ROWS]
     counted = {
         stage: _by_decade(scaled_distances(reference, answers, task))
         for stage, answers in stages.items()
@@ -45,12 +45,12 @@ def plots_of(task: Task, stages: Mapping[str, Tensors], truth: Tensor | None) ->
 
 def _confidences(task: Task, answers: Tensors, truth: Tensor) -> tuple[Tensor, Tensor]:
     """Whether each label is right, and the probability that it was given; of all targets together."""
-    right, said = [], []
-    for target, known in task.told(truth):
+    right, confidence = [], []
+    for target, known in task.targets_with_truth(truth):
         label = target.positions(answers[target.answers.label])
         right.append(target.positions(known) == label)
-        said.append(confidence_of(label, answers[target.answers.probabilities]))
-    return np.concatenate(right), np.concatenate(said)
+        confidence.append(confidence_of(label, answers[target.answers.probabilities]))
+    return np.concatenate(right), np.concatenate(confidence)
 
 
 def decades() -> list[str]:

@@ -10,7 +10,7 @@ from html import escape
 
 from onnxlet.toolchain.verify.charts import bars, curve, whiskers
 from onnxlet.toolchain.verify.plots import Plots, decades
-from onnxlet.toolchain.workbench.slices import loss_of, told_worst
+from onnxlet.toolchain.workbench.slices import describe_worst_slice, loss_of
 from onnxlet.values.contract import Contract, Estimate
 from onnxlet.values.manifest import Draft
 
@@ -94,16 +94,16 @@ def _metrics(contract: Contract) -> str:
     if not stages:
         return ""
     names = list(dict.fromkeys(name for stage in stages for name in stage.metrics))
-    rows = [(escape(_named(name)), *(_estimate(stage.metrics.get(name)) for stage in stages)) for name in names]
+    rows = [(escape(_metric_title(name)), *(_estimate(stage.metrics.get(name)) for stage in stages)) for name in names]
     shown = [name for name in names if all(_drawable(stage.metrics.get(name)) for stage in stages)]
     chart = whiskers(
         "Metrics and their 95 % intervals",
-        [(_named(name), [_interval(stage.metrics[name]) for stage in stages]) for name in shown],
+        [(_metric_title(name), [_interval(stage.metrics[name]) for stage in stages]) for name in shown],
         [stage.stage for stage in stages],
     )
     table = _table(("metric", *(escape(stage.stage) for stage in stages)), rows)
-    said = "<p><small>95 % bootstrap intervals, of the same resamples for every stage.</small></p>" if shown else ""
-    return f"<h2>Metrics</h2>{table}{said}{chart if shown else ''}"
+    note = "<p><small>95 % bootstrap intervals, of the same resamples for every stage.</small></p>" if shown else ""
+    return f"<h2>Metrics</h2>{table}{note}{chart if shown else ''}"
 
 
 def _calibration(plots: Plots) -> str:
@@ -120,7 +120,10 @@ def _distances(contract: Contract, plots: Plots) -> str:
         return ""
     names = list(dict.fromkeys(name for stage in stages for name in stage.distances))
     rows = [
-        (escape(_named(name)), *(f"{stage.distances[name]:.4g}" if name in stage.distances else "" for stage in stages))
+        (
+            escape(_metric_title(name)),
+            *(f"{stage.distances[name]:.4g}" if name in stage.distances else "" for stage in stages),
+        )
         for name in names
     ]
     counted = list(plots.distances)
@@ -162,7 +165,7 @@ def _classes(contract: Contract) -> str:
 def _slices(contract: Contract) -> str:
     if not contract.slices:
         return ""
-    stages, metric = [contract.stages[0].stage, contract.stages[-1].stage], _named(contract.metric or "")
+    stages, metric = [contract.stages[0].stage, contract.stages[-1].stage], _metric_title(contract.metric or "")
     rows = [
         (
             escape(each.column),
@@ -172,8 +175,8 @@ def _slices(contract: Contract) -> str:
         )
         for each in contract.slices
     ]
-    told = told_worst(contract)
-    worst = f"<p>Worst slice: <strong>{escape(told)}</strong>.</p>" if told else ""
+    described = describe_worst_slice(contract)
+    worst = f"<p>Worst slice: <strong>{escape(described)}</strong>.</p>" if described else ""
     most = max(max(each.before, each.after) for each in contract.slices)
     by_slice = [(str(each), [each.before, each.after]) for each in contract.slices]
     chart = bars(f"By slice: {metric}", by_slice, stages, most=most, left=WIDE)
@@ -201,9 +204,9 @@ def _ladder(draft: Draft, metric: str) -> str:
     sizes = [(rung.name, [rung.bytes / 1000]) for rung in rungs if rung.bytes is not None]
     most = max((size for _, (size,) in sizes), default=0)
     chart = bars("Kilobytes of each rung", sizes, ["kB"], most=most, form="{:.1f}", colour=1, left=WIDE)
-    head = ("rung", "kB", "ms, 1 row", "ms, 32 rows", escape(_named(metric)), "distance", "outcome")
-    said = "<p>Times are those of the machine that optimized; distances are the largest, on the contract's scale.</p>"
-    return f"<h2>Optimization</h2>{said}{chart}" + _table(head, rows, numbers=range(1, 6))
+    head = ("rung", "kB", "ms, 1 row", "ms, 32 rows", escape(_metric_title(metric)), "distance", "outcome")
+    note = "<p>Times are those of the machine that optimized; distances are the largest, on the contract's scale.</p>"
+    return f"<h2>Optimization</h2>{note}{chart}" + _table(head, rows, numbers=range(1, 6))
 
 
 def _origin(draft: Draft, contract: Contract) -> str:
@@ -241,7 +244,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Itera
     return f"<table><thead><tr>{titles}</tr></thead><tbody>{lines}</tbody></table>"
 
 
-def _named(name: str) -> str:
+def _metric_title(name: str) -> str:
     return {"auc": "AUC", "f1": "F1", "rmse": "RMSE", "mae": "MAE", "r2": "R²"}.get(name, name.replace("_", " "))
 
 

@@ -15,7 +15,7 @@ from onnxlet.toolchain.verify.plots import plots_of
 from onnxlet.toolchain.verify.report import REPORT, report_of
 from onnxlet.toolchain.workbench.directory import DRAFT, MODEL, graph_digest, read_draft
 from onnxlet.toolchain.workbench.evaluation import answers_to
-from onnxlet.toolchain.workbench.evaluation_data import EvaluationData, opened, read_evaluation_data
+from onnxlet.toolchain.workbench.evaluation_data import EvaluationData, open_graph, read_evaluation_data
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.reference import ONNX, SOURCE
 from onnxlet.toolchain.workbench.table import Targets
@@ -41,32 +41,32 @@ class Verification:
     def write(self, copy: Path | None) -> Contract:
         """Judge, and write. Raises as `verify` does."""
         draft, _ = read_draft(self.directory)
-        engine = opened(self.directory / MODEL)
+        engine = open_graph(self.directory / MODEL)
         try:
-            given = read_evaluation_data(self.directory, draft, engine, self.data, self.target)
-            stages = self._known(given)
-            slicings = given.slicings(self.slices)
-            self.progress(f"running the model on {given.rows} rows")
-            candidate = answers_to(engine, draft.steps, given.inputs)
+            evaluation = read_evaluation_data(self.directory, draft, engine, self.data, self.target)
+            stages = self._answers_at_conversion(evaluation)
+            slicings = evaluation.slicings(self.slices)
+            self.progress(f"running the model on {evaluation.rows} rows")
+            candidate = answers_to(engine, draft.steps, evaluation.inputs)
         finally:
             engine.close()
         name = ONNX if draft.optimization is None or draft.optimization.method == "none" else OPTIMIZED
         between = {ONNX: stages[ONNX]} if name == OPTIMIZED and ONNX in stages else {}
-        task = task_of(draft.steps, stages[SOURCE], given.truth)
+        task = task_of(draft.steps, stages[SOURCE], evaluation.truth)
         self.progress("judging the answers")
         contract = judge(
             stages[SOURCE],
             candidate,
-            given.truth,
+            evaluation.truth,
             task,
             self.bounds,
             stages=(SOURCE, name),
             between=between,
             slicings=slicings,
-            data_digest=given.digest,
+            data_digest=evaluation.digest,
         )
         contract = msgspec.structs.replace(contract, graph_digest=graph_digest(self.directory))
-        drawn = plots_of(task, {SOURCE: stages[SOURCE], **between, name: candidate}, given.truth)
+        drawn = plots_of(task, {SOURCE: stages[SOURCE], **between, name: candidate}, evaluation.truth)
         page = report_of(draft, contract, drawn)
         _write(self.directory / REPORT, page.encode())
         judged = msgspec.structs.replace(draft, contract=contract, report=REPORT)
@@ -75,15 +75,15 @@ class Verification:
             _write(copy, page.encode())
         return contract
 
-    def _known(self, given: EvaluationData) -> Mapping[str, Tensors]:
+    def _answers_at_conversion(self, evaluation: EvaluationData) -> Mapping[str, Tensors]:
         """What was answered at conversion. Raises InvalidInputError if it is not known for this data."""
-        if given.reference is None:
+        if evaluation.reference is None:
             raise InvalidInputError(
                 f"what the model itself answers to {self.data.name!r} is not known: convert it with this --data, then "
                 "optimize and verify what comes out",
                 data=str(self.data),
             )
-        return given.reference.stages
+        return evaluation.reference.stages
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -52,25 +52,25 @@ def read_data(path: Path) -> Table | Arrays:
     """The table in a CSV file or the arrays in a .npz file. Raises InvalidInputError for a file that is neither."""
     try:
         with path.open("rb") as file:
-            opening = file.read(len(ZIP))
+            magic = file.read(len(ZIP))
     except OSError as error:
         raise InvalidInputError(f"cannot read the data {str(path)!r}: {error.strerror}", path=str(path)) from error
-    return read_arrays(path) if opening == ZIP else read_table(path)
+    return read_arrays(path) if magic == ZIP else read_table(path)
 
 
 def read_arrays(path: Path) -> Arrays:
     """Read a .npz file. Raises InvalidInputError for another, for pickled arrays and for arrays of unequal length."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            found = {name: file[name] for name in file.files}
+            arrays = {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError) as error:
         raise InvalidInputError(f"cannot read the arrays in {str(path)!r}: {error}", path=str(path)) from error
-    counts = {len(tensor) if tensor.ndim else 0 for tensor in found.values()}
+    counts = {len(tensor) if tensor.ndim else 0 for tensor in arrays.values()}
     if len(counts) != 1 or counts == {0}:
         raise InvalidInputError(
             f"the arrays in {str(path)!r} must have one first dimension, which counts rows: "
-            + ", ".join(f"{name!r} {list(tensor.shape)}" for name, tensor in found.items()),
+            + ", ".join(f"{name!r} {list(tensor.shape)}" for name, tensor in arrays.items()),
             path=str(path),
         )
-    texts = {name: tensor.astype(object) for name, tensor in found.items() if tensor.dtype.kind == "U"}
-    return Arrays(path.name, {**found, **texts}, counts.pop())
+    texts = {name: tensor.astype(object) for name, tensor in arrays.items() if tensor.dtype.kind == "U"}
+    return Arrays(path.name, {**arrays, **texts}, counts.pop())

@@ -21,7 +21,7 @@ MODEL = "model.onnx"
 DATA = "model.onnx.data"
 DRAFT = "draft.json"
 GOLDEN = "golden.json"
-FULL = 2**20
+FULL_DISK = 2**20
 """Free bytes on a disk that is as good as full."""
 
 
@@ -40,18 +40,18 @@ def new_directory(output: Path) -> Iterator[Path]:
     work = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}."))
     try:
         work.chmod(0o755)
-        filled = work / "new"
-        filled.mkdir()
-        yield filled
+        staging = work / "new"
+        staging.mkdir()
+        yield staging
         if replaces:
             output.rename(work / "old")
-        filled.rename(output)
+        staging.rename(output)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
 @contextmanager
-def told_of_disks(*places: Path) -> Iterator[None]:
+def explain_full_disk(*places: Path) -> Iterator[None]:
     """Say what libraries hide: that a disk is full. Raises UnavailableError, as for what cannot be written."""
     try:
         yield
@@ -59,7 +59,7 @@ def told_of_disks(*places: Path) -> Iterator[None]:
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         for place in places:
             folder = next(each for each in (place, *place.absolute().parents) if each.exists())
-            if full or shutil.disk_usage(folder).free < FULL:
+            if full or shutil.disk_usage(folder).free < FULL_DISK:
                 raise UnavailableError(
                     f"the disk of {str(folder)!r} is full, nothing was written: make room, or set TMPDIR elsewhere"
                 ) from error
@@ -91,7 +91,7 @@ def write_draft(directory: Path, draft: Draft, cases: tuple[GoldenCase, ...]) ->
         (directory / draft.golden.path).write_bytes(encode_cases(cases))
 
 
-def assets_of(directory: Path, draft: Draft) -> dict[str, Path]:
+def asset_files(directory: Path, draft: Draft) -> dict[str, Path]:
     """The assets in a converted directory, and the report on it.
 
     Raises InvalidInputError if one is missing, or lies elsewhere.
@@ -111,7 +111,7 @@ def read_draft(directory: Path) -> tuple[Draft, tuple[GoldenCase, ...]]:
         cases = decode_cases((directory / GOLDEN).read_bytes()) if draft.golden is not None else ()
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise InvalidInputError(
-            f"{str(directory)!r} is no converted model: {_said(error)}; `onnxlet convert` makes one",
+            f"{str(directory)!r} is no converted model: {_explain_read_error(error)}; `onnxlet convert` makes one",
             path=str(directory),
         ) from error
     if not (directory / MODEL).is_file():
@@ -119,7 +119,7 @@ def read_draft(directory: Path) -> tuple[Draft, tuple[GoldenCase, ...]]:
     return draft, cases
 
 
-def _said(error: Exception) -> str:
+def _explain_read_error(error: Exception) -> str:
     """What is wrong with a file of the directory."""
     if not isinstance(error, OSError):
         return str(error)

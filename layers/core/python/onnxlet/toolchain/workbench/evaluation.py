@@ -8,7 +8,7 @@ import numpy as np
 
 from onnxlet.serving.engine import Engine
 from onnxlet.steps import columns_signature, columns_to_inputs, names_of
-from onnxlet.toolchain.workbench.metrics import exact
+from onnxlet.toolchain.workbench.metrics import point_estimates
 from onnxlet.toolchain.workbench.task import Task, task_of
 from onnxlet.values.manifest import Steps
 from onnxlet.values.signature import Signature, TensorSpec
@@ -106,5 +106,5 @@ def measure(truth: Tensor | None, answers: Tensors, steps: Steps) -> dict[str, f
         return {}
     task = task_of(steps, answers, truth) if steps.targets else Task("regression")
     measures = task.measures(answers, truth, answers)
-    measured = {} if measures is None else exact(measures, len(truth))
+    measured = {} if measures is None else point_estimates(measures, len(truth))
     return {name: value for name, value in measured.items() if name in RECORDED}

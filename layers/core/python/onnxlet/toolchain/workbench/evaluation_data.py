@@ -12,7 +12,7 @@ from onnxlet.toolchain.workbench.arrays import Arrays, read_data
 from onnxlet.toolchain.workbench.directory import source_digest
 from onnxlet.toolchain.workbench.evaluation import graph_inputs
 from onnxlet.toolchain.workbench.reference import Reference, read_reference
-from onnxlet.toolchain.workbench.slices import Slicing, slicing_of
+from onnxlet.toolchain.workbench.slices import Slicing, make_slicing
 from onnxlet.toolchain.workbench.table import Table, Targets, quoted, truth_of
 from onnxlet.values.manifest import Draft
 from onnxlet.values.tensors import Tensor, Tensors
@@ -42,7 +42,7 @@ class EvaluationData:
         cells = self.cells
         texts = cells.column(column)
         numeric = cells.is_numeric(column) if isinstance(cells, Table) else cells.columns[column].dtype.kind != "O"
-        return slicing_of(column, texts, cells.numbers(column) if numeric else None)
+        return make_slicing(column, texts, cells.numbers(column) if numeric else None)
 
 
 def read_evaluation_data(directory: Path, draft: Draft, engine: Engine, data: Path, target: Targets) -> EvaluationData:
@@ -60,7 +60,7 @@ def read_evaluation_data(directory: Path, draft: Draft, engine: Engine, data: Pa
     return EvaluationData(data, inputs, cells.rows, truth, digest, cells, reference)
 
 
-def opened(graph: Path, *, threads: int = 1, optimized: bool = False) -> OnnxEngine:
+def open_graph(graph: Path, *, threads: int = 1, optimized: bool = False) -> OnnxEngine:
     """The graph, to be measured: patiently, for nobody waits for an answer, and the machine may be busy.
 
     `optimized` ones are not optimized again. Raises RejectedModelError.

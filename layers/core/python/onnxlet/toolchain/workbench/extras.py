@@ -19,10 +19,10 @@ def require(extra: str, *modules: str) -> None:
 
 def versions(*distributions: str) -> dict[str, str]:
     """Versions of the packages that are installed."""
-    found = {}
+    installed = {}
     for distribution in distributions:
         try:
-            found[distribution] = metadata.version(distribution)
+            installed[distribution] = metadata.version(distribution)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return installed

@@ -34,7 +34,7 @@ _KINDS = {
 
 
 @dataclass(frozen=True)
-class Inspected:
+class GraphInspection:
     """What an ONNX file says of itself."""
 
     producer: str
@@ -46,11 +46,11 @@ class Inspected:
     """Bytes of the file and of those."""
     quantized: bool
     """It computes with 8-bit integers."""
-    halves: bool
+    float16_weights: bool
     """Weights are stored as float16 and cast."""
 
 
-def inspect(path: Path) -> Inspected:
+def inspect(path: Path) -> GraphInspection:
     """Read the file's structure. Raises RejectedModelError for what will not be published."""
     size = path.stat().st_size
     if size > MOST_PROTOBUF:
@@ -69,21 +69,21 @@ def inspect(path: Path) -> Inspected:
     _check_types(model.graph)
     weights = _weight_files(model, path.parent)
     used = {node.domain or "ai.onnx" for node in _nodes(model)}
-    return Inspected(
+    return GraphInspection(
         producer=model.producer_name,
         producer_version=model.producer_version,
         opset={e.domain or "ai.onnx": e.version for e in model.opset_import if (e.domain or "ai.onnx") in used},
         weights=weights,
         size=size + sum(file.stat().st_size for file in weights),
         quantized=any(node.op_type in INTEGER_OPERATORS for node in _nodes(model)),
-        halves=holds_halves(model),
+        float16_weights=stores_float16_weights(model),
     )
 
 
-def holds_halves(model: onnx.ModelProto) -> bool:
+def stores_float16_weights(model: onnx.ModelProto) -> bool:
     """Whether weights are stored as float16 and cast to float32 where they are read."""
-    halves = {weight.name for weight in model.graph.initializer if weight.data_type == onnx.TensorProto.FLOAT16}
-    return any(node.op_type == "Cast" and node.input[0] in halves for node in model.graph.node)
+    float16_names = {weight.name for weight in model.graph.initializer if weight.data_type == onnx.TensorProto.FLOAT16}
+    return any(node.op_type == "Cast" and node.input[0] in float16_names for node in model.graph.node)
 
 
 def _check_domains(model: onnx.ModelProto) -> None:
@@ -107,17 +107,17 @@ def _check_types(graph: onnx.GraphProto) -> None:
     for kind, values in (("input", graph.input), ("output", graph.output)):
         for value in values:
             if not value.type.HasField("tensor_type"):
-                said = value.type.WhichOneof("value") or "no type"
+                kind_name = value.type.WhichOneof("value") or "no type"
                 raise RejectedModelError(
-                    f"{kind} {value.name!r} is a {said.removesuffix('_type')}, and only tensors are served; a "
+                    f"{kind} {value.name!r} is a {kind_name.removesuffix('_type')}, and only tensors are served; a "
                     "scikit-learn converter gives them with zipmap off",
                     name=value.name,
                 )
             if value.type.tensor_type.elem_type not in _KINDS:
-                said = onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)
+                kind_name = onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)
                 raise RejectedModelError(
-                    f"{kind} {value.name!r} has elements of type {said}, which no protocol here carries: cast it in "
-                    f"the graph to one of {', '.join(DATATYPES)}",
+                    f"{kind} {value.name!r} has elements of type {kind_name}, which no protocol here carries: cast it "
+                    f"in the graph to one of {', '.join(DATATYPES)}",
                     name=value.name,
                 )
 
@@ -128,11 +128,11 @@ def _weight_files(model: onnx.ModelProto, folder: Path) -> tuple[Path, ...]:
     for tensor in _tensors(model):
         if tensor.data_location != onnx.TensorProto.EXTERNAL:
             continue
-        said = {entry.key: entry.value for entry in tensor.external_data}
-        file = _inside(folder, said.get("location", ""))
+        entries = {entry.key: entry.value for entry in tensor.external_data}
+        file = _weight_file(folder, entries.get("location", ""))
         files[file] = None
         try:
-            end = int(said.get("offset", 0)) + int(said.get("length", 0))
+            end = int(entries.get("offset", 0)) + int(entries.get("length", 0))
         except ValueError as error:
             raise RejectedModelError(f"tensor {tensor.name!r} lies at no place in its file: {error}") from error
         if end > file.stat().st_size:
@@ -140,7 +140,7 @@ def _weight_files(model: onnx.ModelProto, folder: Path) -> tuple[Path, ...]:
     return tuple(files)
 
 
-def _inside(folder: Path, location: str) -> Path:
+def _weight_file(folder: Path, location: str) -> Path:
     relative = PurePosixPath(location)
     if not location or relative.is_absolute() or ".." in relative.parts or "\\" in location or "\0" in location:
         raise RejectedModelError(
@@ -159,13 +159,13 @@ def _inside(folder: Path, location: str) -> Path:
 
 def _nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
     """Every node: of the graph, of graphs within nodes, of local functions."""
-    waiting = [*model.graph.node, *(node for function in model.functions for node in function.node)]
-    while waiting:
-        node = waiting.pop()
+    pending = [*model.graph.node, *(node for function in model.functions for node in function.node)]
+    while pending:
+        node = pending.pop()
         yield node
         for attribute in node.attribute:
             for graph in (attribute.g, *attribute.graphs):
-                waiting.extend(graph.node)
+                pending.extend(graph.node)
 
 
 def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:

@@ -17,7 +17,7 @@ Measures = Callable[[Tensor], Tensors]
 """Measures [resamples] by name, of weights [rows, resamples]."""
 
 CALIBRATION_BINS = 15
-AREAS_OF_MANY = 5
+MULTICLASS_STRIDE = 5
 """Of so many resamples one has its areas under the curves of more than two classes told, which take a while."""
 
 
@@ -38,7 +38,7 @@ class ClassificationMeasures:
         self._right = truth == label
         self._classes = classes
         self._truth = _Groups(truth, classes)
-        self._found = _Groups(np.where(self._right, truth, -1), classes)
+        self._correct = _Groups(np.where(self._right, truth, -1), classes)
         self._label = _Groups(label, classes)
         self._probabilities = probabilities
         if probabilities is not None:
@@ -61,15 +61,15 @@ class ClassificationMeasures:
 
     def recalls(self) -> tuple[Tensor, Tensor, Tensor]:
         """Per class: its rows, its sensitivity and its specificity; NaN where there are no rows to tell by."""
-        one = np.ones((len(self._right), 1))
-        support, found, predicted = (groups.sums(one)[:, 0] for groups in (self._truth, self._found, self._label))
+        ones = np.ones((len(self._right), 1))
+        support, correct, predicted = (groups.sums(ones)[:, 0] for groups in (self._truth, self._correct, self._label))
         with np.errstate(invalid="ignore", divide="ignore"):
-            return support, found / support, 1 - (predicted - found) / (len(one) - support)
+            return support, correct / support, 1 - (predicted - correct) / (len(ones) - support)
 
     def _f1(self, weights: Tensor) -> Tensor:
-        marked = self._truth.sums(weights) + self._label.sums(weights)
-        found = self._found.sums(weights)
-        f1 = np.divide(2 * found, marked, out=np.zeros_like(found), where=marked > 0)
+        counted = self._truth.sums(weights) + self._label.sums(weights)
+        correct = self._correct.sums(weights)
+        f1 = np.divide(2 * correct, counted, out=np.zeros_like(correct), where=counted > 0)
         if self._classes == 2:  # noqa: PLR2004
             return np.where(self._truth.sums(weights)[1] > 0, f1[1], np.nan)
         mean: Tensor = f1.mean(axis=0)
@@ -79,9 +79,9 @@ class ClassificationMeasures:
         """That of the second of two classes, else the mean of those of each class against the rest."""
         if len(self._areas) < 2:  # noqa: PLR2004 - two classes have one curve
             return self._areas[0](weights) if self._areas else np.full(weights.shape[1], np.nan)
-        some = weights[:, ::AREAS_OF_MANY]
-        told: Tensor = np.mean([area(some) for area in self._areas], axis=0)
-        return told
+        sampled = weights[:, ::MULTICLASS_STRIDE]
+        mean: Tensor = np.mean([area(sampled) for area in self._areas], axis=0)
+        return mean
 
 
 class RegressionMeasures:
@@ -107,7 +107,7 @@ class RegressionMeasures:
             }
 
 
-class TogetherMeasures:
+class MultiTargetMeasures:
     """The means of what each of several targets is measured by, and the targets' own under names that end with theirs.
 
     A mean cannot be told where one of them cannot.
@@ -118,22 +118,22 @@ class TogetherMeasures:
 
     def __call__(self, weights: Tensor) -> Tensors:
         """The measures of these weights."""
-        told = {target: measures(weights) for target, measures in self._targets.items()}
-        first, *others = told.values()
+        measured = {target: measures(weights) for target, measures in self._targets.items()}
+        first, *others = measured.values()
         shared = [name for name in first if all(name in other for other in others)]
-        means = {name: _mean([one[name] for one in told.values()]) for name in shared}
-        each = {of_target(name, target): one[name] for name in shared for target, one in told.items()}
+        means = {name: _mean([one[name] for one in measured.values()]) for name in shared}
+        each = {metric_of_target(name, target): one[name] for name in shared for target, one in measured.items()}
         return means | each
 
 
 def _mean(values: Sequence[Tensor]) -> Tensor:
     """The mean of what was told of the same resamples: of some of them where one was told of no more."""
     fewest = min(map(len, values))
-    mean: Tensor = np.mean([each if len(each) == fewest else each[::AREAS_OF_MANY] for each in values], axis=0)
+    mean: Tensor = np.mean([each if len(each) == fewest else each[::MULTICLASS_STRIDE] for each in values], axis=0)
     return mean
 
 
-def of_target(metric: str, target: str) -> str:
+def metric_of_target(metric: str, target: str) -> str:
     """What a metric of one of several targets is called."""
     return f"{metric}_{target}" if target else metric
 
@@ -149,7 +149,7 @@ class MeanMeasure:
         return {self._name: _sum(weights, self._values) / weights.sum(axis=0, dtype=np.float64)}
 
 
-def exact(measures: Measures, rows: int) -> dict[str, float]:
+def point_estimates(measures: Measures, rows: int) -> dict[str, float]:
     """The measures of the rows as they are; those that cannot be told are left out."""
     measured = {name: float(value[0]) for name, value in measures(np.ones((rows, 1))).items()}
     return {name: value for name, value in measured.items() if np.isfinite(value)}
@@ -228,8 +228,8 @@ def _sum(weights: Tensor, values: Tensor) -> Tensor:
 
 def _confidence(scores: Tensor, label: Tensor) -> Tensor:
     """The probability of each row's own label; 0 for a label that is no class."""
-    held = np.where(label >= 0, scores[np.arange(len(label)), np.maximum(label, 0)], 0.0)
-    clipped: Tensor = np.clip(np.nan_to_num(held), 0.0, 1.0)
+    own = np.where(label >= 0, scores[np.arange(len(label)), np.maximum(label, 0)], 0.0)
+    clipped: Tensor = np.clip(np.nan_to_num(own), 0.0, 1.0)
     return clipped
 
 

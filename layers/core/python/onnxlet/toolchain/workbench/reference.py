@@ -59,8 +59,8 @@ def read_reference(directory: Path) -> Reference | None:
         with np.load(path, allow_pickle=False) as file:
             digest = str(file[_DIGEST])
             for key in file.files:
-                part, found, name = key.partition("/")
-                if found:
+                part, separator, name = key.partition("/")
+                if separator:
                     parts.setdefault(part, {})[name] = _objects(file[key])
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise InvalidInputError(
@@ -70,7 +70,7 @@ def read_reference(directory: Path) -> Reference | None:
     return Reference(digest, parts, inputs)
 
 
-def carry_reference(directory: Path, output: Path) -> None:
+def copy_reference(directory: Path, output: Path) -> None:
     """Take the reference answers along into a directory that is made of another one."""
     if (directory / REFERENCE).is_file():
         shutil.copyfile(directory / REFERENCE, output / REFERENCE)

@@ -35,7 +35,7 @@ class Slicing:
         return Slicing(self.column, tuple(np.array(self.values, dtype=object)[rows]), self.order)
 
 
-def slicing_of(column: str, cells: Sequence[str], numbers: Tensor | None) -> Slicing:
+def make_slicing(column: str, cells: Sequence[str], numbers: Tensor | None) -> Slicing:
     """A column's slices: its frequent values, or the quartiles of its `numbers` if these are many."""
     if numbers is not None and len(np.unique(numbers[np.isfinite(numbers)])) > MOST_VALUES:
         names, values = _quartiles(numbers)
@@ -47,13 +47,13 @@ def slicing_of(column: str, cells: Sequence[str], numbers: Tensor | None) -> Sli
     return _merged(column, values, sorted(set(cells) - {""}))
 
 
-def sliced(
+def measure_slices(
     slicings: Sequence[Slicing], task: Task, before: Measures | None, after: Measures | None
 ) -> tuple[Slice, ...]:
     """The task's metric on each slice, before and after; none without a metric."""
     if before is None or after is None or task.metric is None:
         return ()
-    found = []
+    slices = []
     for slicing in slicings:
         values = np.array(slicing.values, dtype=object)
         for value in slicing.order:
@@ -63,18 +63,18 @@ def sliced(
             weights = inside[:, None].astype(np.float64)
             pair = [float(measure(weights)[task.metric][0]) for measure in (before, after)]
             if np.isfinite(pair).all():
-                found.append(Slice(slicing.column, value, int(inside.sum()), *pair))
-    return tuple(found)
+                slices.append(Slice(slicing.column, value, int(inside.sum()), *pair))
+    return tuple(slices)
 
 
-def worst_of(slices: Sequence[Slice], task: Task) -> str | None:
+def find_worst_slice(slices: Sequence[Slice], task: Task) -> str | None:
     """The slice that the candidate answers worst, by name; None if there are none to choose from."""
     if len(slices) < 2:  # noqa: PLR2004 - one alone is not the worst
         return None
     return str((max if task.less_is_better else min)(slices, key=lambda each: each.after))
 
 
-def told_worst(contract: Contract) -> str | None:
+def describe_worst_slice(contract: Contract) -> str | None:
     """The worst slice with its metric, before and after, and what it lost: for people; None if none is named."""
     worst = next((each for each in contract.slices if str(each) == contract.worst_slice), None)
     if worst is None:

@@ -48,8 +48,8 @@ class Table:
 
     def holds_numbers(self, name: str) -> bool:
         """Whether some cell of the column is a number, or none says anything: a column of numbers, good or bad."""
-        told = [cell for cell in self.column(name) if cell]
-        return not told or any(map(_is_number, told))
+        filled = [cell for cell in self.column(name) if cell]
+        return not filled or any(map(_is_number, filled))
 
     def booleans(self, names: Iterable[str]) -> frozenset[str]:
         """Those of the columns in which every cell is True or False."""
@@ -140,8 +140,8 @@ def truth_of(table: Cells, targets: Targets, classes: Sequence[Classes]) -> Tens
         return None
     if classes and len(classes) != len(names):
         raise InvalidInputError(
-            f"the model predicts {counted(len(classes), 'target')}, {quoted(names)} is named with --target: name each, "
-            "in the model's own order"
+            f"the model predicts {count_of(len(classes), 'target')}, {quoted(names)} is named with --target: name "
+            "each, in the model's own order"
         )
     each = classes or [(None, ())] * len(names)
     columns = [_truth(table, name, *known) for name, known in zip(names, each, strict=True)]
@@ -170,7 +170,7 @@ def _truth(table: Cells, target: str, classes: Sequence[int | str] | None, label
     if tuple(classes) == (0, 1):
         values |= {"False": 0, "True": 1}
     values |= dict(zip(labels, classes, strict=False))
-    cells = [cell if cell in values else _whole(cell) for cell in table.column(target)]
+    cells = [cell if cell in values else _as_class_value(cell) for cell in table.column(target)]
     unknown = sorted(set(cells) - values.keys())
     if unknown:
         known = quoted(map(str, [*classes, *(label for label in labels if label not in classes)]))
@@ -191,7 +191,7 @@ def quoted(names: Iterable[str]) -> str:
     return shown + (f" and {len(listed) - MOST_NAMES} more" if len(listed) > MOST_NAMES else "")
 
 
-def counted(count: int, thing: str) -> str:
+def count_of(count: int, thing: str) -> str:
     """`1 target`, `2 targets`."""
     return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
@@ -202,7 +202,7 @@ def _cell(written: str) -> str:
     return bare if not bare or _is_number(bare) else written
 
 
-def _whole(cell: str) -> str:
+def _as_class_value(cell: str) -> str:
     """`1.0` as `1`: a class value that a spreadsheet made a float of; any other without the spaces around it."""
     return str(int(_number(cell))) if _is_number(cell) and _number(cell).is_integer() else cell.strip()
 

@@ -13,8 +13,8 @@ from onnxlet.toolchain.workbench.metrics import (
     ClassificationMeasures,
     MeanMeasure,
     Measures,
+    MultiTargetMeasures,
     RegressionMeasures,
-    TogetherMeasures,
     positions,
 )
 from onnxlet.values.manifest import Steps
@@ -40,8 +40,8 @@ class Target:
     @property
     def names(self) -> tuple[str, ...]:
         """What people call the classes."""
-        named = self.labels or tuple(map(str, self.classes))
-        return tuple(f"{self.name}: {name}" for name in named) if self.name else named
+        labels = self.labels or tuple(map(str, self.classes))
+        return tuple(f"{self.name}: {name}" for name in labels) if self.name else labels
 
     def positions(self, values: Tensor) -> Tensor:
         """Where each class value stands among the classes; -1 for one that is none."""
@@ -49,9 +49,9 @@ class Target:
 
     def measures(self, answers: Tensors, truth: Tensor) -> ClassificationMeasures:
         """How to measure the answers to it."""
-        given = self.positions(answers[self.answers.label])
+        label = self.positions(answers[self.answers.label])
         probabilities = answers.get(self.answers.probabilities)
-        return ClassificationMeasures(self.positions(truth), given, probabilities, len(self.classes))
+        return ClassificationMeasures(self.positions(truth), label, probabilities, len(self.classes))
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,11 @@ class Task:
         """Whether the metric counts errors."""
         return self.kind == "regression"
 
-    def told(self, truth: Tensor) -> list[tuple[Target, Tensor]]:
+    def targets_with_truth(self, truth: Tensor) -> list[tuple[Target, Tensor]]:
         """A classifier's targets, each with the truth about it."""
         return list(zip(self.targets, columns_of(truth), strict=True))
 
-    def names_and_truths(self, truth: Tensor) -> dict[str, Tensor]:
+    def truth_by_target(self, truth: Tensor) -> dict[str, Tensor]:
         """The truth about each of several targets by its name; the one truth by none."""
         columns = columns_of(truth)
         if len(columns) == 1:
@@ -93,16 +93,18 @@ class Task:
         if truth is None:
             return None
         if self.kind == "classification":
-            return _together({target.name: target.measures(answers, known) for target, known in self.told(truth)})
+            return _combine(
+                {target.name: target.measures(answers, known) for target, known in self.targets_with_truth(truth)}
+            )
         (prediction,) = answers.values() if len(answers) == 1 else (np.empty(0),)
-        known = self.names_and_truths(truth)
+        known = self.truth_by_target(truth)
         if prediction.size != truth.size:
             raise InvalidInputError(
                 "the model does not answer with one number per row and --target, which could be compared: name a "
                 "classifier's classes with --labels, name every target of a model, or leave --target out"
             )
         predicted = columns_of(prediction.reshape(truth.shape))
-        return _together(
+        return _combine(
             {name: RegressionMeasures(column, of) for (name, column), of in zip(known.items(), predicted, strict=True)}
         )
 
@@ -140,8 +142,8 @@ def columns_of(truth: Tensor) -> list[Tensor]:
     return [truth] if truth.ndim == 1 else list(truth.T)
 
 
-def _together(targets: dict[str, Measures]) -> Measures:
-    return TogetherMeasures(targets) if len(targets) > 1 else next(iter(targets.values()))
+def _combine(targets: dict[str, Measures]) -> Measures:
+    return MultiTargetMeasures(targets) if len(targets) > 1 else next(iter(targets.values()))
 
 
 def _array(classes: tuple[int | str, ...]) -> Tensor:
