@@ -27,6 +27,6 @@ def export_saved_model(
     progress = on_progress or silent
     progress("starting TensorFlow")
     load_tensorflow()
-    from onnxlet.toolchain.export.exporting import Exporting
+    from onnxlet.toolchain.export.exporting import SavedModelExport
 
-    return Exporting(manifest, artifacts, progress).write(directory)
+    return SavedModelExport(manifest, artifacts, progress).write(directory)

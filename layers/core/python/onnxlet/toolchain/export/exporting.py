@@ -29,7 +29,7 @@ SIZES = (1, 7)
 """Rows of the random inputs."""
 
 
-class Exporting:
+class SavedModelExport:
     """A version on its way to a SavedModel."""
 
     def __init__(self, manifest: Manifest, artifacts: Path, progress: Progress) -> None:
@@ -40,14 +40,14 @@ class Exporting:
         """Write it below `directory`. Raises as export_saved_model does."""
         manifest = self._manifest
         place = directory / manifest.model / str(manifest.version)
-        with _replaced(place) as folder:
+        with _replace_directory(place) as folder:
             self._progress(f"translating {manifest.model}:{manifest.version} to TensorFlow")
             served = saved_model.write(manifest, self._artifacts / MODEL, folder)
             self._progress("comparing the SavedModel with ONNX Runtime")
-            comparison = self._compared(saved_model.Reloaded(folder, served))
+            comparison = self._compare_answers(saved_model.ReloadedModel(folder, served))
         return place, comparison
 
-    def _compared(self, reloaded: saved_model.Reloaded) -> Comparison:
+    def _compare_answers(self, reloaded: saved_model.ReloadedModel) -> Comparison:
         """Raises ConversionError if an answer differs by more than the version's tolerance."""
         engine = load_engine(
             self._artifacts / MODEL,
@@ -57,16 +57,16 @@ class Exporting:
         )
         model = Model(self._manifest, engine)
         comparisons: list[Comparison] = []
-        for signature, inputs in self._questions(model, engine):
+        for signature, inputs in self._test_inputs(model, engine):
             expected = model.predict(inputs, signature)
-            comparison = self._compare(expected, reloaded.ask(signature, inputs))
+            comparison = self._compare(expected, reloaded.run(signature, inputs))
             if not comparison.within:
                 rows = len(next(iter(inputs.values())))
                 raise ConversionError(
                     f"the SavedModel does not answer as the version does: on {rows} rows of {signature!r} "
                     f"{comparison}; nothing was written"
                 )
-            if any(_says_something(tensor) for tensor in expected.values()):
+            if any(_has_values(tensor) for tensor in expected.values()):
                 comparisons.append(comparison)
         if not comparisons:
             raise ConversionError(
@@ -86,13 +86,13 @@ class Exporting:
         got = accept_tied_labels(expected, got, names, margin=2 * self._tolerance.absolute)
         return compare(expected, got, self._tolerance)
 
-    def _questions(self, model: Model, engine: Engine) -> Iterator[tuple[str, Tensors]]:
+    def _test_inputs(self, model: Model, engine: Engine) -> Iterator[tuple[str, Tensors]]:
         """Inputs by signature: the golden cases', one by one, and random ones of several sizes."""
         for inputs in self._graph_inputs(engine):
             for name, signature in model.signatures.items():
-                asked = self._as_asked(signature, inputs)
-                if asked is not None:
-                    yield name, asked
+                signature_inputs = self._inputs_of_signature(signature, inputs)
+                if signature_inputs is not None:
+                    yield name, signature_inputs
 
     def _graph_inputs(self, engine: Engine) -> Iterator[Tensors]:
         if self._manifest.golden is not None:
@@ -108,7 +108,7 @@ class Exporting:
                 engine.run(inputs)
                 yield inputs
 
-    def _as_asked(self, signature: Signature, inputs: Tensors) -> Tensors | None:
+    def _inputs_of_signature(self, signature: Signature, inputs: Tensors) -> Tensors | None:
         """The graph's inputs as this signature wants them; None if rows of columns cannot be had of them."""
         tabular = self._manifest.steps.tabular
         names = [spec.name for spec in signature.inputs]
@@ -119,19 +119,19 @@ class Exporting:
             columns = {column.name: matrix[:, index] for index, column in enumerate(tabular.columns)}
         else:
             columns = {name: value.reshape(-1) for name, value in inputs.items()}
-        return {spec.name: _typed(columns[spec.name], spec) for spec in signature.inputs}
+        return {spec.name: _cast_column(columns[spec.name], spec) for spec in signature.inputs}
 
 
-def _typed(column: Tensor, spec: TensorSpec) -> Tensor:
+def _cast_column(column: Tensor, spec: TensorSpec) -> Tensor:
     return column.astype(DATATYPES[spec.datatype].numpy)
 
 
-def _says_something(tensor: Tensor) -> bool:
+def _has_values(tensor: Tensor) -> bool:
     return tensor.dtype.kind != "f" or bool(np.isfinite(tensor).any())
 
 
 @contextmanager
-def _replaced(place: Path) -> Iterator[Path]:
+def _replace_directory(place: Path) -> Iterator[Path]:
     """A folder to fill, which becomes `place` once the block ends well; an earlier export there is replaced.
 
     Raises InvalidInputError if something stands there that is none.

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from onnxlet.errors import ConversionError, InvalidInputError
-from onnxlet.toolchain.export.signatures import Served, served_by
+from onnxlet.toolchain.export.signatures import ServedSignature, served_signatures
 from onnxlet.toolchain.export.translation import Translation
 from onnxlet.values.manifest import Manifest
 from onnxlet.values.tensors import Tensors
@@ -22,23 +22,23 @@ FILE = "saved_model.pb"
 _FINGERPRINT = "fingerprint.pb"
 
 
-def write(manifest: Manifest, graph: Path, folder: Path) -> list[Served]:
+def write(manifest: Manifest, graph: Path, folder: Path) -> list[ServedSignature]:
     """Write the version as a SavedModel into `folder`, and return its signatures.
 
     Raises ConversionError for what TensorFlow cannot compute, InvalidInputError if the disk does not take it.
     """
     translation = Translation(onnx.load(graph))
-    served = served_by(manifest, translation)
+    served = served_signatures(manifest, translation)
     module = tf.Module()
     functions = {one.name: one.function() for one in served}
     module.weights = translation.weights
-    with _disk(folder):
+    with _explain_write_errors(folder):
         tf.saved_model.save(module, str(folder), signatures=functions)
         _name_inputs(folder, served)
     return served
 
 
-def _name_inputs(folder: Path, served: Sequence[Served]) -> None:
+def _name_inputs(folder: Path, served: Sequence[ServedSignature]) -> None:
     """Give the signatures' inputs their true names, which TensorFlow would not take for a function's arguments."""
     if all(name == argument for one in served for name, argument in one.arguments.items()):
         return
@@ -46,23 +46,23 @@ def _name_inputs(folder: Path, served: Sequence[Served]) -> None:
     document.ParseFromString((folder / FILE).read_bytes())
     for one in served:
         inputs = document.meta_graphs[0].signature_def[one.name].inputs
-        named = {name: inputs[argument].SerializeToString() for name, argument in one.arguments.items()}
+        tensors_by_name = {name: inputs[argument].SerializeToString() for name, argument in one.arguments.items()}
         inputs.clear()
-        for name, tensor in named.items():
+        for name, tensor in tensors_by_name.items():
             inputs[name].ParseFromString(tensor)
     (folder / FILE).write_bytes(document.SerializeToString())
     # it holds the digest of what was written before
     (folder / _FINGERPRINT).unlink(missing_ok=True)
 
 
-class Reloaded:
+class ReloadedModel:
     """A SavedModel as it lies on disk, loaded by TensorFlow."""
 
-    def __init__(self, folder: Path, served: Sequence[Served]) -> None:
+    def __init__(self, folder: Path, served: Sequence[ServedSignature]) -> None:
         self._loaded = tf.saved_model.load(str(folder))
         self._served = {one.name: one for one in served}
 
-    def ask(self, signature: str, inputs: Tensors) -> Tensors:
+    def run(self, signature: str, inputs: Tensors) -> Tensors:
         """Its answers; texts as str. Raises ConversionError if it fails on these inputs."""
         one = self._served[signature]
         arguments = one.arguments
@@ -71,8 +71,8 @@ class Reloaded:
                 **{arguments[name]: tf.constant(_encoded(value)) for name, value in inputs.items()}
             )
         except (tf.errors.OpError, ValueError, TypeError) as error:
-            said = " ".join(str(error).split())[:300]
-            raise ConversionError(f"the SavedModel does not run: {said}") from error
+            message = " ".join(str(error).split())[:300]
+            raise ConversionError(f"the SavedModel does not run: {message}") from error
         return {name: _decoded(answer.numpy()) for name, answer in answers.items()}
 
 
@@ -87,9 +87,9 @@ def _decoded(value: Any) -> Any:
 
 
 @contextmanager
-def _disk(folder: Path) -> Iterator[None]:
+def _explain_write_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, tf.errors.OpError) as error:
-        said = " ".join(str(error).split())[:300]
-        raise InvalidInputError(f"the SavedModel cannot be written below {str(folder.parent)!r}: {said}") from error
+        message = " ".join(str(error).split())[:300]
+        raise InvalidInputError(f"the SavedModel cannot be written below {str(folder.parent)!r}: {message}") from error

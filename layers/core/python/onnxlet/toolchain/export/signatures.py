@@ -22,7 +22,7 @@ _KINDS = {"BYTES": tf.string, "BF16": tf.bfloat16}
 
 
 @dataclass(frozen=True)
-class Served:
+class ServedSignature:
     """One signature: what it is called, its names and shapes, and what computes it.
 
     TensorFlow's functions take no names with spaces, so the inputs have others there: `arguments` by true name.
@@ -48,9 +48,9 @@ class Served:
         """The concrete function to save."""
         arguments = self.arguments
 
-        def serve(**given: Any) -> Tensors:
-            answers = self.compute({name: given[argument] for name, argument in arguments.items()})
-            return {spec.name: _shaped(answers[spec.name], spec) for spec in self.signature.outputs}
+        def serve(**tensors: Any) -> Tensors:
+            answers = self.compute({name: tensors[argument] for name, argument in arguments.items()})
+            return {spec.name: _with_shape(answers[spec.name], spec) for spec in self.signature.outputs}
 
         specs = {
             arguments[spec.name]: tf.TensorSpec(_sizes(spec), kind_of(spec), name=arguments[spec.name])
@@ -59,27 +59,27 @@ class Served:
         return tf.function(serve, autograph=False).get_concrete_function(**specs)
 
 
-def served_by(manifest: Manifest, graph: Translation) -> list[Served]:
+def served_signatures(manifest: Manifest, graph: Translation) -> list[ServedSignature]:
     """`serving_default`, and `columns` for a model of named columns."""
     tabular = manifest.steps.tabular
 
-    def answered(inputs: Tensors) -> Tensors:
+    def answer(inputs: Tensors) -> Tensors:
         outputs = graph(inputs)
         for step in manifest.steps.targets:
-            outputs = _classified(step, outputs)
+            outputs = _classify(step, outputs)
         return outputs
 
     if tabular is None:
-        return [Served(SERVING_DEFAULT, manifest.signature, answered)]
+        return [ServedSignature(SERVING_DEFAULT, manifest.signature, answer)]
     columns = Signature(columns_signature(tabular), manifest.signature.outputs)
 
     def from_columns(inputs: Tensors) -> Tensors:
-        return answered(_graph_inputs(tabular, manifest.graph, inputs))
+        return answer(_graph_inputs(tabular, manifest.graph, inputs))
 
-    by_column = Served(COLUMNS, columns, from_columns)
+    by_column = ServedSignature(COLUMNS, columns, from_columns)
     if tabular.input is None:
-        return [Served(SERVING_DEFAULT, columns, from_columns), by_column]
-    return [Served(SERVING_DEFAULT, manifest.signature, answered), by_column]
+        return [ServedSignature(SERVING_DEFAULT, columns, from_columns), by_column]
+    return [ServedSignature(SERVING_DEFAULT, manifest.signature, answer), by_column]
 
 
 def _graph_inputs(tabular: Tabular, graph: Signature, columns: Tensors) -> Tensors:
@@ -94,7 +94,7 @@ def _graph_inputs(tabular: Tabular, graph: Signature, columns: Tensors) -> Tenso
     return inputs
 
 
-def _classified(step: Classification, outputs: Tensors) -> Tensors:
+def _classify(step: Classification, outputs: Tensors) -> Tensors:
     """What Classifier makes of the outputs."""
     names = names_of(step.target)
     values = tf.reshape(outputs[step.label], [-1])
@@ -116,7 +116,7 @@ def _sizes(spec: TensorSpec) -> list[int | None]:
     return [None if size == VARIABLE else size for size in spec.shape]
 
 
-def _shaped(tensor: Any, spec: TensorSpec) -> Any:
+def _with_shape(tensor: Any, spec: TensorSpec) -> Any:
     """With the shape that is declared, so far as it says more than TensorFlow found out."""
     tensor = tf.cast(tensor, kind_of(spec)) if tensor.dtype != kind_of(spec) else tf.identity(tensor)
     return tf.ensure_shape(tensor, _sizes(spec)) if tensor.shape.rank in (None, len(spec.shape)) else tensor

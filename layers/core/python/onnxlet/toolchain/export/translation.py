@@ -25,7 +25,7 @@ class Translation:
     def __init__(self, model: onnx.ModelProto) -> None:
         self._graph = model.graph
         self._opset = next((entry.version for entry in model.opset_import if entry.domain in {"", "ai.onnx"}), 1)
-        self._constants = {weight.name: _array(weight) for weight in model.graph.initializer}
+        self._constants = {weight.name: _to_array(weight) for weight in model.graph.initializer}
         self._variables: dict[str, tf.Variable] = {}
         self.weights: list[tf.Variable] = []
         _check_operators(model.graph)
@@ -38,30 +38,32 @@ class Translation:
     def _run(self, graph: onnx.GraphProto, values: dict[str, Any]) -> list[Any]:
         """The outputs of a graph, which adds its values to those it is given."""
 
-        def within(inner: onnx.GraphProto, inputs: dict[str, Any]) -> list[Any]:
-            own = {weight.name: _array(weight) for weight in inner.initializer}
+        def run_subgraph(inner: onnx.GraphProto, inputs: dict[str, Any]) -> list[Any]:
+            own = {weight.name: _to_array(weight) for weight in inner.initializer}
             return [tf.convert_to_tensor(value) for value in self._run(inner, {**values, **own, **inputs})]
 
         for node in graph.node:
-            call = Call(node, [values.get(name) for name in node.input], self._opset, self._stored, within)
-            values.update(zip(node.output, self._computed(call), strict=False))
+            call = Call(
+                node, [values.get(name) for name in node.input], self._opset, self._store_constant, run_subgraph
+            )
+            values.update(zip(node.output, self._compute(call), strict=False))
         return [values[output.name] for output in graph.output]
 
-    def _computed(self, call: Call) -> Sequence[Any]:
+    def _compute(self, call: Call) -> Sequence[Any]:
         """The node's outputs; constants if it depends on nothing else."""
         operator = OPERATORS[_domain(call.node), call.node.op_type]
         known = all(value is None or isinstance(value, np.ndarray) for value in call.inputs)
         try:
             if not known or any(attribute.HasField("g") for attribute in call.node.attribute):
-                return _several(operator(call))
+                return _as_sequence(operator(call))
             with tf.init_scope():
                 plain = replace(call, stored=lambda _, value: value)
-                return [None if value is None else np.asarray(value) for value in _several(operator(plain))]
+                return [None if value is None else np.asarray(value) for value in _as_sequence(operator(plain))]
         except (ValueError, TypeError, KeyError, IndexError, tf.errors.OpError) as error:
-            said = " ".join(str(error).split())[:300]
-            raise call.refusal(f"is not computed by TensorFlow as it stands: {said}") from error
+            message = " ".join(str(error).split())[:300]
+            raise call.refuse(f"is not computed by TensorFlow as it stands: {message}") from error
 
-    def _stored(self, name: str, value: Tensor) -> Any:
+    def _store_constant(self, name: str, value: Tensor) -> Any:
         if value.nbytes < STORED or value.dtype.kind in "OSU":
             return value
         if name not in self._variables:
@@ -82,9 +84,9 @@ def _check_operators(graph: onnx.GraphProto) -> None:
     """Raise ConversionError with all operators that have no translation."""
     unknown = {(_domain(node), node.op_type) for node in _nodes(graph)} - OPERATORS.keys()
     if unknown:
-        named = ", ".join(sorted(f"'{domain}.{name}'" if domain else f"{name!r}" for domain, name in unknown))
+        operators = ", ".join(sorted(f"'{domain}.{name}'" if domain else f"{name!r}" for domain, name in unknown))
         raise ConversionError(
-            f"the graph uses {named}, which onnxlet does not translate to TensorFlow: "
+            f"the graph uses {operators}, which onnxlet does not translate to TensorFlow: "
             + (_OTHERWISE if any(domain == "ai.onnx.ml" for domain, _ in unknown) else _SIMPLER),
             operators=sorted(name for _, name in unknown),
         )
@@ -102,10 +104,10 @@ def _domain(node: onnx.NodeProto) -> str:
     return "" if node.domain == "ai.onnx" else node.domain
 
 
-def _several(result: Any) -> Sequence[Any]:
+def _as_sequence(result: Any) -> Sequence[Any]:
     return result if isinstance(result, tuple | list) else (result,)
 
 
-def _array(weight: onnx.TensorProto) -> Tensor:
+def _to_array(weight: onnx.TensorProto) -> Tensor:
     array = numpy_helper.to_array(weight)
     return array.astype(object) if array.dtype.kind in "SU" else array

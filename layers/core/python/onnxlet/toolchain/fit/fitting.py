@@ -48,8 +48,8 @@ def fit(
     return Report(
         model=model,
         version=version,
-        fits=not (told := obstacles(computed)),
-        obstacles=told,
+        fits=not (obstacles_met := obstacles(computed)),
+        obstacles=obstacles_met,
         warnings=tuple(_warnings(measured, computed)),
         measured=measured,
         arithmetic=computed,
@@ -82,15 +82,15 @@ def compute(
 
 def obstacles(computed: Arithmetic) -> tuple[str, ...]:
     """What keeps the version from running on Lambda."""
-    obstacles_met = []
+    reasons = []
     package = computed.packaging
     if package.kind == "none":
-        obstacles_met.append(
+        reasons.append(
             f"the function with its layers has {package.unzipped / MIB:.0f} MB, and an image at most 10,240 MB"
         )
     if computed.recommended_mb is None:
-        obstacles_met.append(f"it needs {computed.needed_mb} MB of memory, and a function has at most {MOST_MEMORY} MB")
-    return tuple(obstacles_met)
+        reasons.append(f"it needs {computed.needed_mb} MB of memory, and a function has at most {MOST_MEMORY} MB")
+    return tuple(reasons)
 
 
 def _warnings(measured: Measured, computed: Arithmetic) -> list[str]:

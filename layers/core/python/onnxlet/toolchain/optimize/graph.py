@@ -63,7 +63,7 @@ def survey(model: onnx.ModelProto) -> Survey:
         if weight.data_type == TensorProto.FLOAT and len(weight.dims) > 1
     }
 
-    def named(operators: tuple[str, ...], position: int) -> tuple[str, ...]:
+    def nodes_with_weight(operators: tuple[str, ...], position: int) -> tuple[str, ...]:
         return tuple(
             node.name
             for node in model.graph.node
@@ -73,10 +73,10 @@ def survey(model: onnx.ModelProto) -> Survey:
     large = {name for name, shape in weights.items() if prod(shape) >= SMALLEST_TABLE and len(shape) == 2}  # noqa: PLR2004
     tables = {node.name for node in model.graph.node if node.op_type == "Gather" and node.input[0] in large}
     return Survey(
-        products=named(PRODUCTS, 1),
-        convolutions=named(CONVOLUTIONS, 1),
-        recurrent=named(RECURRENT, 1),
-        embeddings=tuple(name for name in named(("Gather",), 0) if name in tables),
+        products=nodes_with_weight(PRODUCTS, 1),
+        convolutions=nodes_with_weight(CONVOLUTIONS, 1),
+        recurrent=nodes_with_weight(RECURRENT, 1),
+        embeddings=tuple(name for name in nodes_with_weight(("Gather",), 0) if name in tables),
         operators=frozenset(node.op_type for node in model.graph.node),
     )
 
@@ -98,8 +98,8 @@ def _declare_types(model: onnx.ModelProto, path: Path) -> None:
     """Write down what every value is: onnx's own inference stops at the first operator that it does not know."""
     probe = onnx.load(path)
     declared = {value.name for value in (*probe.graph.output, *probe.graph.input)}
-    named = [name for node in probe.graph.node for name in node.output if name and name not in declared]
-    probe.graph.output.extend(onnx.ValueInfoProto(name=name) for name in named)
+    names = [name for node in probe.graph.node for name in node.output if name and name not in declared]
+    probe.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
     onnx.save_model(probe, path)
     outputs = _session(path, onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL).get_outputs()
     del model.graph.value_info[:]

@@ -62,10 +62,10 @@ def _doubled(tensor: Tensor, axes: list[int]) -> Tensor:
     return tensor
 
 
-def _shape(declared: tuple[int, ...], seen: list[tuple[int, ...]]) -> tuple[int, ...]:
-    if any(len(shape) != len(seen[0]) for shape in seen):
+def _shape(declared: tuple[int, ...], shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
+    if any(len(shape) != len(shapes[0]) for shape in shapes):
         return declared
-    observed = tuple(sizes[0] if len(set(sizes)) == 1 else VARIABLE for sizes in zip(*seen, strict=True))
+    observed = tuple(sizes[0] if len(set(sizes)) == 1 else VARIABLE for sizes in zip(*shapes, strict=True))
     if len(declared) != len(observed):
         # undeclared, or wrongly: a first dimension of one row says nothing
         return observed

@@ -181,15 +181,15 @@ def _nested_tree(tree: dict[str, Any], position: dict[int, int], right: set[int]
     splits: list[tuple[int, float, bool]] = []
     children: list[list[int]] = []
     leaves: list[list[float]] = []
-    waiting: list[tuple[dict[str, Any], int, int]] = [(tree, -1, 0)]
-    while waiting:
-        node, parent, side = waiting.pop()
+    pending: list[tuple[dict[str, Any], int, int]] = [(tree, -1, 0)]
+    while pending:
+        node, parent, side = pending.pop()
         if "split" in node:
             feature = node["split"]["float_feature_index"]
             number = len(splits)
             splits.append((position[feature], node["split"]["border"], feature not in right))
             children.append([0, 0])
-            waiting += [(node["left"], number, 0), (node["right"], number, 1)]
+            pending += [(node["left"], number, 0), (node["right"], number, 1)]
         else:
             number = ~len(leaves)
             leaves.append(np.atleast_1d(node["value"]).tolist())

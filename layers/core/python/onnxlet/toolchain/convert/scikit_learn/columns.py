@@ -99,9 +99,9 @@ def parts_with_columns(estimator: Any, names: tuple[str, ...]) -> Iterator[tuple
     for part in _nested_estimators(estimator):
         if hasattr(part, "transformers_"):
             for _, transformer, columns in part.transformers_:
-                seen = _resolve_columns(columns, names)
+                part_columns = _resolve_columns(columns, names)
                 for inner in _nested_estimators(transformer):
-                    yield seen, inner
+                    yield part_columns, inner
         else:
             yield names, part
 

@@ -115,5 +115,5 @@ def _shape(operator: Any) -> None:
     imputer, kind = operator.raw_operator, operator.inputs[0].type
     valid = imputer._valid_mask  # noqa: SLF001 - there is no public way
     width = len(indicator_columns(imputer)) + (len(valid) if imputer.keep_empty_features else int(valid.sum()))
-    given = DoubleTensorType if isinstance(kind, DoubleTensorType) else FloatTensorType
-    operator.outputs[0].type = given([operator.inputs[0].get_first_dimension(), width])
+    tensor_type = DoubleTensorType if isinstance(kind, DoubleTensorType) else FloatTensorType
+    operator.outputs[0].type = tensor_type([operator.inputs[0].get_first_dimension(), width])

@@ -40,8 +40,10 @@ class _Tracking:
     def __init__(self, add: Any) -> None:
         self._add = add
 
-    def __call__(self, attributes: dict[str, Any], classifies: bool, tree: Any, *others: Any, **named: Any) -> None:
+    def __call__(
+        self, attributes: dict[str, Any], classifies: bool, tree: Any, *positional: Any, **keywords: Any
+    ) -> None:
         before = len(attributes[_TRACKS])
-        self._add(attributes, classifies, tree, *others, **named)
+        self._add(attributes, classifies, tree, *positional, **keywords)
         splits = tree.children_left != tree.children_right
         attributes[_TRACKS][before:] = (splits & (tree.missing_go_to_left != 0)).astype(int).tolist()

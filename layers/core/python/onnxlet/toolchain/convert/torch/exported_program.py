@@ -92,9 +92,9 @@ class ProgramNetwork:
 
         flat = [torch.from_numpy(np.ascontiguousarray(inputs[name])) for name in self.names]
         try:
-            arguments, named = _pytree.tree_unflatten(flat, self._program.call_spec.in_spec)
+            arguments, keywords = _pytree.tree_unflatten(flat, self._program.call_spec.in_spec)
             with torch.no_grad(), silence_torch():
-                answer = self._module(*arguments, **named)
+                answer = self._module(*arguments, **keywords)
         except FOREIGN as error:
             raise InvalidInputError(f"the program does not take these inputs: {_first_line(error)}") from error
         outputs = name_outputs(answer, self._options.outputs, self.names)

@@ -120,8 +120,8 @@ def is_infinite(call: Call) -> Any:
 @operator("Dropout")
 def dropout(call: Call) -> Any:
     """Nothing: it acts in training alone. Raises ConversionError for one that is in training."""
-    if call.given(2) and call.static(2).any():
-        raise call.refusal("is in training mode: convert the model in evaluation mode")
+    if call.has(2) and call.static(2).any():
+        raise call.refuse("is in training mode: convert the model in evaluation mode")
     return tf.identity(call[0]), tf.ones(tf.shape(call[0]), tf.bool)
 
 
@@ -139,7 +139,7 @@ def cast(call: Call) -> Any:
         return tf.identity(x)
     if wanted == tf.string:
         if x.dtype.is_floating:
-            raise call.refusal("writes numbers as texts, which TensorFlow would write otherwise")
+            raise call.refuse("writes numbers as texts, which TensorFlow would write otherwise")
         return tf.strings.as_string(x)
     if x.dtype == tf.string:
         return tf.cast(tf.strings.to_number(x, tf.float64), wanted)
@@ -211,7 +211,7 @@ def gemm(call: Call) -> Any:
         transpose_b=bool(call.attribute("transB", 0)),
     )
     answer = scaled(answer, call.attribute("alpha", 1.0))
-    return answer + scaled(call[2], call.attribute("beta", 1.0)) if call.given(2) else answer
+    return answer + scaled(call[2], call.attribute("beta", 1.0)) if call.has(2) else answer
 
 
 def scaled(x: Any, factor: float) -> Any:

@@ -28,10 +28,10 @@ class Call:
     """The version of the default operator set."""
     stored: Callable[[str, Tensor], Any]
     """A constant as the operators shall take it: a large one becomes a variable of the saved model."""
-    within: Callable[[onnx.GraphProto, dict[str, Any]], list[Any]]
+    run_subgraph: Callable[[onnx.GraphProto, dict[str, Any]], list[Any]]
     """Computes a graph that the node holds, with these inputs."""
 
-    def given(self, index: int) -> bool:
+    def has(self, index: int) -> bool:
         """Whether there is such an input."""
         return index < len(self.inputs) and self.inputs[index] is not None
 
@@ -46,19 +46,19 @@ class Call:
 
     def optional(self, index: int, default: Any = None) -> Any:
         """An input, or the default where it was left out."""
-        return self[index] if self.given(index) else default
+        return self[index] if self.has(index) else default
 
     def static(self, index: int) -> Tensor:
         """The value of an input that must not depend on the data. Raises ConversionError if it does."""
         value = self.inputs[index]
         known = value if isinstance(value, np.ndarray) else tf.get_static_value(value)
         if known is None:
-            raise self.refusal(f"computes its input {index} from the data, which TensorFlow wants to know beforehand")
+            raise self.refuse(f"computes its input {index} from the data, which TensorFlow wants to know beforehand")
         return np.asarray(known)
 
     def integers(self, index: int, attribute: str) -> list[int] | None:
         """Integers that came as an attribute in older operator sets and come as an input in newer ones."""
-        if self.given(index):
+        if self.has(index):
             return [int(value) for value in self.static(index).reshape(-1)]
         listed: list[int] | None = self.attribute(attribute)
         return listed
@@ -76,10 +76,10 @@ class Call:
         value = self.inputs[index]
         rank = value.ndim if isinstance(value, np.ndarray) else value.shape.rank
         if rank is None:
-            raise self.refusal("gets a tensor of which TensorFlow does not know how many dimensions it has")
+            raise self.refuse("gets a tensor of which TensorFlow does not know how many dimensions it has")
         return int(rank)
 
-    def refusal(self, why: str) -> ConversionError:
+    def refuse(self, why: str) -> ConversionError:
         """An error that names the operator."""
         domain = f"{self.node.domain}." if self.node.domain else ""
         return ConversionError(

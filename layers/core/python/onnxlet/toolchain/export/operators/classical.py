@@ -70,12 +70,12 @@ def label_encoder(call: Call) -> Any:
     keys, values = (_listed(call, side) for side in ("keys", "values"))
     default = _default(call, values)
     if keys is None or values is None:
-        raise call.refusal("has keys of a kind that is not translated")
-    found = x[..., None] == tf.constant(keys, x.dtype)
+        raise call.refuse("has keys of a kind that is not translated")
+    matches = x[..., None] == tf.constant(keys, x.dtype)
     if x.dtype.is_floating:
-        found |= tf.math.is_nan(x)[..., None] & tf.constant(np.isnan(keys))
-    chosen = tf.gather(tf.constant(values), tf.argmax(tf.cast(found, tf.int8), -1))
-    return tf.where(tf.reduce_any(found, -1), chosen, tf.cast(default, chosen.dtype))
+        matches |= tf.math.is_nan(x)[..., None] & tf.constant(np.isnan(keys))
+    chosen = tf.gather(tf.constant(values), tf.argmax(tf.cast(matches, tf.int8), -1))
+    return tf.where(tf.reduce_any(matches, -1), chosen, tf.cast(default, chosen.dtype))
 
 
 def _listed(call: Call, side: str) -> Tensor | None:
@@ -106,10 +106,10 @@ def one_hot(call: Call) -> Any:
         known = tf.constant([_text(category) for category in categories])
     else:
         x, known = tf.cast(x, tf.int64), tf.constant(categories, tf.int64)
-    found = x[..., None] == known
+    matches = x[..., None] == known
     if not call.attribute("zeros", 1):
-        tf.debugging.Assert(tf.reduce_all(tf.reduce_any(found, -1)), ["a category that the model does not know"])
-    return tf.cast(found, tf.float32)
+        tf.debugging.Assert(tf.reduce_all(tf.reduce_any(matches, -1)), ["a category that the model does not know"])
+    return tf.cast(matches, tf.float32)
 
 
 def _text(value: bytes | str) -> str:
@@ -129,7 +129,7 @@ def linear_classifier(call: Call) -> Any:
     classes = tf.constant(labels, tf.int64) if labels else tf.constant([_text(text) for text in texts])
     count = len(call.attribute("intercepts", [0.0]))
     if count == 1:
-        raise call.refusal("scores one class of two, which is not translated")
+        raise call.refuse("scores one class of two, which is not translated")
     scores = _linear(call, count)
     label = tf.gather(classes, tf.argmax(scores, -1))
     return label, transformed(call, scores)
@@ -150,4 +150,4 @@ def transformed(call: Call, scores: Any) -> Any:
             return tf.nn.softmax(scores, -1)
         case "LOGISTIC":
             return tf.sigmoid(scores)
-    raise call.refusal(f"ends with {call.attribute('post_transform')!r}, which is not translated")
+    raise call.refuse(f"ends with {call.attribute('post_transform')!r}, which is not translated")

@@ -25,29 +25,29 @@ def loop(call: Call) -> Any:
     kinds = [_kind(output) for output in body.output[1 + len(states) :]]
     stacks = [tf.TensorArray(kind, size=0, dynamic_size=True, infer_shape=False) for kind in kinds]
 
-    def turn(number: Any, go: Any, now: list[Any], made: list[Any]) -> tuple[Any, Any, list[Any], list[Any]]:
-        given = dict(zip((entry.name for entry in body.input), [number, go, *now], strict=True))
-        answers = call.within(body, given)
+    def turn(number: Any, go: Any, now: list[Any], outputs: list[Any]) -> tuple[Any, Any, list[Any], list[Any]]:
+        body_inputs = dict(zip((entry.name for entry in body.input), [number, go, *now], strict=True))
+        answers = call.run_subgraph(body, body_inputs)
         go, after, rows = answers[0], answers[1 : 1 + len(now)], answers[1 + len(now) :]
-        made = [stack.write(tf.cast(number, tf.int32), row) for stack, row in zip(made, rows, strict=True)]
-        return number + 1, tf.reshape(go, []), after, made
+        outputs = [stack.write(tf.cast(number, tf.int32), row) for stack, row in zip(outputs, rows, strict=True)]
+        return number + 1, tf.reshape(go, []), after, outputs
 
     try:
-        states, stacks = _repeated(turn, (going, turns), states, stacks, [state.shape for state in states])
+        states, stacks = _repeat(turn, (going, turns), states, stacks, [state.shape for state in states])
     except ValueError:
         # a state that grows or shrinks from turn to turn
         free = [tf.TensorShape([None] * state.shape.rank) for state in states]
-        states, stacks = _repeated(turn, (going, turns), states, stacks, free)
+        states, stacks = _repeat(turn, (going, turns), states, stacks, free)
     scanned = body.output[1 + len(states) :]
-    return [*states, *(_stacked(stack, output) for stack, output in zip(stacks, scanned, strict=True))]
+    return [*states, *(_stack(stack, output) for stack, output in zip(stacks, scanned, strict=True))]
 
 
-def _repeated(
+def _repeat(
     turn: Callable[..., Any], limits: tuple[Any, Any], states: list[Any], stacks: list[Any], shapes: list[Any]
 ) -> tuple[list[Any], list[Any]]:
     going, turns = limits
     _, _, states, stacks = tf.while_loop(
-        lambda number, go, _now, _made: go & (number < turns),
+        lambda number, go, _now, _outputs: go & (number < turns),
         turn,
         (tf.constant(0, tf.int64), going, states, stacks),
         shape_invariants=(tf.TensorShape([]), tf.TensorShape([]), shapes, [tf.TensorShape(None) for _ in stacks]),
@@ -61,8 +61,8 @@ def branch(call: Call) -> Any:
     condition = tf.reshape(call[0], [])
     return tf.cond(
         condition,
-        lambda: call.within(call.attribute("then_branch"), {}),
-        lambda: call.within(call.attribute("else_branch"), {}),
+        lambda: call.run_subgraph(call.attribute("then_branch"), {}),
+        lambda: call.run_subgraph(call.attribute("else_branch"), {}),
     )
 
 
@@ -78,7 +78,7 @@ def _kind(output: onnx.ValueInfoProto) -> Any:
     return tf.as_dtype(onnx.helper.tensor_dtype_to_np_dtype(output.type.tensor_type.elem_type))
 
 
-def _stacked(stack: Any, output: onnx.ValueInfoProto) -> Any:
+def _stack(stack: Any, output: onnx.ValueInfoProto) -> Any:
     rows = stack.stack()
     shape = output.type.tensor_type
     if not shape.HasField("shape"):

@@ -42,7 +42,7 @@ class Window:
         pads = []
         for axis, size in enumerate(image.shape[2:]):
             if size is None:
-                raise call.refusal("pads an image of unknown size (auto_pad); convert it with a fixed size")
+                raise call.refuse("pads an image of unknown size (auto_pad); convert it with a fixed size")
             span = (self.kernel[axis] - 1) * self.dilations[axis] + 1
             step = self.strides[axis]
             total = max((math.ceil(size / step) - 1) * step + span - size, 0)
@@ -61,7 +61,7 @@ class Window:
 def convolution(call: Call) -> Any:
     """A convolution, in groups or depthwise too."""
     answer = convolve(call, tf.convert_to_tensor(call[0]), tf.convert_to_tensor(call[1]))
-    if call.given(2):
+    if call.has(2):
         answer += tf.reshape(call[2], [1, -1] + [1] * (call.rank() - 2))
     return answer
 
@@ -95,7 +95,7 @@ def transposed_convolution(call: Call) -> Any:
     window = Window(call, x, weights.shape[2:].as_list())
     spatial = len(window.kernel)
     if set(window.dilations) != {1}:
-        raise call.refusal("has dilations, which are not translated")
+        raise call.refuse("has dilations, which are not translated")
     sizes, extra = shape_of(x), call.attribute("output_padding", [0] * spatial)
     full = [
         (size - 1) * step + span + more
@@ -105,10 +105,10 @@ def transposed_convolution(call: Call) -> Any:
     shape = tf.stack([sizes[0], *full, weights.shape[1]])
     groups = call.attribute("group", 1)
     parts = zip(tf.split(channels_last(x), groups, -1), tf.split(kernel, groups, -1), strict=True)
-    made = [tf.nn.conv_transpose(image, part, shape, window.strides, "VALID") for image, part in parts]
+    parts_made = [tf.nn.conv_transpose(image, part, shape, window.strides, "VALID") for image, part in parts]
     pieces = [slice(start, end) for start, end in _kept(call, window, sizes[2:], full)]
-    answer = channels_first(tf.concat(made, -1))[(slice(None), slice(None), *pieces)]
-    return answer + tf.reshape(call[2], [1, -1] + [1] * spatial) if call.given(2) else answer
+    answer = channels_first(tf.concat(parts_made, -1))[(slice(None), slice(None), *pieces)]
+    return answer + tf.reshape(call[2], [1, -1] + [1] * spatial) if call.has(2) else answer
 
 
 def _kept(call: Call, window: Window, sizes: list[Any], full: list[Any]) -> list[tuple[Any, Any]]:
@@ -121,7 +121,7 @@ def _kept(call: Call, window: Window, sizes: list[Any], full: list[Any]) -> list
     for size, target in zip(full, wanted, strict=True):
         total = size - target
         if isinstance(total, int) and total < 0:
-            raise call.refusal("wants more than it computes, which is not translated")
+            raise call.refuse("wants more than it computes, which is not translated")
         start = total // 2 if mode != "SAME_LOWER" else total - total // 2
         kept.append((start, start + target))
     return kept
@@ -137,7 +137,7 @@ def pool(call: Call) -> Any:
         _reach_the_end(call, window, x)
     if call.node.op_type == "MaxPool":
         if len(call.node.output) > 1 and call.node.output[1]:
-            raise call.refusal("tells where the largest values are, which is not translated")
+            raise call.refuse("tells where the largest values are, which is not translated")
         lowest = x.dtype.min if not x.dtype.is_floating else -np.inf
         return channels_first(_pooled(window.around(x, lowest), window, "MAX"))
     sums = _pooled(window.around(x, 0.0), window, "AVG")
@@ -157,7 +157,7 @@ def _reach_the_end(call: Call, window: Window, x: Any) -> None:
     """Pad such that a last window that only begins within the image counts too."""
     for axis, size in enumerate(x.shape[2:]):
         if size is None:
-            raise call.refusal("rounds the size of an image up that is not known; convert it with a fixed size")
+            raise call.refuse("rounds the size of an image up that is not known; convert it with a fixed size")
         before, after = window.pads[axis]
         step, span = window.strides[axis], (window.kernel[axis] - 1) * window.dilations[axis] + 1
         steps = math.ceil((size + before + after - span) / step)

@@ -17,7 +17,7 @@ from onnxlet.toolchain.export.operators.convolution import convolution
 def fused_matmul(call: Call) -> Any:
     """The product alpha * A @ B with either of them transposed."""
     if call.attribute("transBatchA", 0) or call.attribute("transBatchB", 0):
-        raise call.refusal("transposes more than matrices, which is not translated")
+        raise call.refuse("transposes more than matrices, which is not translated")
     answer = tf.matmul(
         call[0],
         call[1],
@@ -38,7 +38,7 @@ def fused_gemm(call: Call) -> Any:
 def fused_convolution(call: Call) -> Any:
     """Conv, a sum and an activation."""
     answer = convolution(call)
-    if call.given(3):
+    if call.has(3):
         answer += call[3]
     return _activated(call, answer, call.attribute("activation_params", []))
 
@@ -57,14 +57,14 @@ _ACTIVATIONS: dict[str, Callable[..., Any]] = {
 def _activated(call: Call, x: Any, parameters: list[float]) -> Any:
     activation = call.attribute("activation", "")
     if activation not in _ACTIVATIONS:
-        raise call.refusal(f"ends with {activation!r}, which is not translated")
+        raise call.refuse(f"ends with {activation!r}, which is not translated")
     return _ACTIVATIONS[activation](x, *parameters)
 
 
 @operator("Gelu", "FastGelu", "BiasGelu", domain=MICROSOFT)
 def biased_gelu(call: Call) -> Any:
     """A sum, and its Gaussian error linear unit or an approximation of it."""
-    x = call[0] + call[1] if call.given(1) else call[0]
+    x = call[0] + call[1] if call.has(1) else call[0]
     return tf.nn.gelu(x, approximate=call.node.op_type == "FastGelu")
 
 

@@ -13,7 +13,7 @@ from onnxlet.toolchain.export.operators.call import MICROSOFT, Call, operator, s
 def batch(call: Call) -> Any:
     """By mean and variance as they were learned. Raises ConversionError for one that is in training."""
     if call.attribute("training_mode", 0):
-        raise call.refusal("is in training mode: convert the model in evaluation mode")
+        raise call.refuse("is in training mode: convert the model in evaluation mode")
     shape = [1, -1] + [1] * (call.rank() - 2)
     scale, bias, mean, variance = (tf.reshape(call[index], shape) for index in range(1, 5))
     factor = scale * tf.math.rsqrt(variance + call.attribute("epsilon", 1e-5))
@@ -28,7 +28,7 @@ def layer(call: Call) -> Any:
     mean = tf.reduce_mean(x, axes, keepdims=True) if call.node.op_type == "LayerNormalization" else tf.zeros_like(x)
     factor = _inverse_deviation(x - mean, axes, call.attribute("epsilon", 1e-5))
     answer = (x - mean) * factor * call[1]
-    return answer + call[2] if call.given(2) else answer, mean, factor
+    return answer + call[2] if call.has(2) else answer, mean, factor
 
 
 def normalized(x: Any, axes: list[int], epsilon: float) -> Any:
@@ -45,10 +45,10 @@ def _inverse_deviation(x: Any, axes: list[int], epsilon: float) -> Any:
 def skip_layer(call: Call) -> Any:
     """A sum, and its layer normalization."""
     total = call[0] + call[1]
-    if call.given(4):
+    if call.has(4):
         total += call[4]
     answer = normalized(total, [call.rank() - 1], call.attribute("epsilon", 1e-12)) * call[2]
-    answer = answer + call[3] if call.given(3) else answer
+    answer = answer + call[3] if call.has(3) else answer
     return answer, None, None, total
 
 
@@ -61,7 +61,7 @@ def groups(call: Call) -> Any:
         answer = normalized(x, list(range(2, call.rank())), epsilon)
     else:
         if call.opset < 21:  # noqa: PLR2004 - where its weights changed their meaning
-            raise call.refusal("is that of an operator set before 21; convert the model with a newer one")
+            raise call.refuse("is that of an operator set before 21; convert the model with a newer one")
         grouped = tf.reshape(x, [sizes[0], call.attribute("num_groups"), -1])
         answer = tf.reshape(normalized(grouped, [2], epsilon), sizes)
     return answer * tf.reshape(call[1], shape) + tf.reshape(call[2], shape)

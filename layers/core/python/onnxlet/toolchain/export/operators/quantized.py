@@ -34,7 +34,7 @@ def quantized_by_range(x: Any) -> tuple[Any, Any, Any]:
 @operator("QuantizeLinear", domain=MICROSOFT)
 def quantize(call: Call) -> Any:
     """Integers on a given scale."""
-    kind = tf.convert_to_tensor(call[2]).dtype if call.given(2) else tf.uint8
+    kind = tf.convert_to_tensor(call[2]).dtype if call.has(2) else tf.uint8
     return onto(call[0], _along(call, call[1]), _along(call, call.optional(2, tf.constant(0, kind))))
 
 
@@ -42,7 +42,7 @@ def quantize(call: Call) -> Any:
 @operator("DequantizeLinear", domain=MICROSOFT)
 def dequantize(call: Call) -> Any:
     """The numbers that integers stand for."""
-    return off(call[0], _along(call, call[1]), _along(call, call[2]) if call.given(2) else 0)
+    return off(call[0], _along(call, call[1]), _along(call, call[2]) if call.has(2) else 0)
 
 
 def onto(x: Any, scale: Any, zero: Any) -> Any:
@@ -96,7 +96,7 @@ def matmul_to_float(call: Call) -> Any:
     """The product of two matrices of integers, as numbers, and a bias."""
     answer = tf.cast(_exact(call[0], call[1], call.optional(4, 0), call.optional(5, 0)), tf.float32)
     answer *= call[2] * call[3]
-    return answer + call[6] if call.given(6) else answer
+    return answer + call[6] if call.has(6) else answer
 
 
 @operator("DynamicQuantizeMatMul", domain=MICROSOFT)
@@ -104,7 +104,7 @@ def matmul_of_numbers(call: Call) -> Any:
     """The same for numbers that are quantized as they come."""
     values, scale, zero = quantized_by_range(call[0])
     answer = tf.cast(_exact(values, call[1], zero, call.optional(3, 0)), tf.float32) * (scale * call[2])
-    return answer + call[4] if call.given(4) else answer
+    return answer + call[4] if call.has(4) else answer
 
 
 @operator("MatMulNBits", domain=MICROSOFT)
@@ -112,17 +112,17 @@ def matmul_in_blocks(call: Call) -> Any:
     """The product with a weight of 4 or 8 bits whose columns have a scale per block. The weight is kept as numbers."""
     bits, block = call.attribute("bits", 4), call.attribute("block_size")
     inner, columns = call.attribute("K"), call.attribute("N")
-    if bits not in (4, 8) or call.given(4):
-        raise call.refusal(f"has weights of {bits} bits, or in another order, which are not translated")
+    if bits not in (4, 8) or call.has(4):
+        raise call.refuse(f"has weights of {bits} bits, or in another order, which are not translated")
     integers = _unpacked(call.static(1), bits).reshape(columns, -1, block).astype(np.float32)
     blocks = integers.shape[1]
     middle = np.full((columns, blocks), 2 ** (bits - 1))
-    zeros = _unpacked(call.static(3).reshape(columns, -1), bits)[:, :blocks] if call.given(3) else middle
+    zeros = _unpacked(call.static(3).reshape(columns, -1), bits)[:, :blocks] if call.has(3) else middle
     weight = (integers - zeros[..., None]) * call.static(2).reshape(columns, blocks, 1)
     weight = weight.reshape(columns, -1)[:, :inner].T.astype(np.float32)
     x = _in_blocks(call[0], inner, block) if call.attribute("accuracy_level", 0) == _INTEGERS else call[0]
     answer = product(x, call.stored(f"{call.node.input[1]} as numbers", np.ascontiguousarray(weight)))
-    return answer + call[5] if call.given(5) else answer
+    return answer + call[5] if call.has(5) else answer
 
 
 _INTEGERS = 4
@@ -161,10 +161,10 @@ def gemm(call: Call) -> Any:
     """Gemm on quantized matrices; without a scale of its own the answer is a number."""
     x, y = (tf.transpose(call[i]) if call.attribute(name, 0) else call[i] for i, name in ((0, "transA"), (3, "transB")))
     answer = _exact(x, y, call[2], _columns(call[5], 2))
-    if call.given(6):
+    if call.has(6):
         answer += call[6]
     numbers = tf.cast(answer, tf.float32) * (call.attribute("alpha", 1.0) * call[1] * _columns(call[4], 2))
-    return onto(numbers, call[7], call[8]) if call.given(7) else numbers
+    return onto(numbers, call[7], call[8]) if call.has(7) else numbers
 
 
 @operator("QLinearConv")
@@ -178,7 +178,7 @@ def convolution(call: Call) -> Any:
     kernel = tf.cast(tf.cast(weights, tf.int32) - tf.cast(w_zero, tf.int32), tf.float32)
     channels = [1, -1] + [1] * (call.rank() - 2)
     answer = convolve(call, image, kernel)
-    if call.given(8):
+    if call.has(8):
         answer += tf.reshape(tf.cast(call[8], tf.float32), channels)
     answer *= x_scale * (tf.reshape(w_scale, channels) if per_channel else tf.reshape(w_scale, []))
     return onto(answer, scale, zero)
@@ -210,7 +210,7 @@ def of_one(call: Call) -> Any:
 def mean(call: Call) -> Any:
     """The mean of each channel, quantized."""
     if call.attribute("channels_last", 0):
-        raise call.refusal("has channels last, which is not translated")
+        raise call.refuse("has channels last, which is not translated")
     x, x_scale, x_zero, scale, zero = call.all()
     numbers = off(x, x_scale, x_zero)
     return onto(tf.reduce_mean(numbers, list(range(2, call.rank())), keepdims=True), scale, zero)

@@ -57,18 +57,18 @@ def gru(call: Call) -> Any:
 
 def _check(call: Call, flag: str, last: int) -> None:
     unusual = (flag and call.attribute(flag, 0)) or call.attribute("clip") or call.attribute("layout", 0)
-    if unusual or call.given(4) or call.given(last):
-        raise call.refusal("has peepholes, lengths per row, a clip or another layout, which are not translated")
+    if unusual or call.has(4) or call.has(last):
+        raise call.refuse("has peepholes, lengths per row, a clip or another layout, which are not translated")
 
 
 def _directions(call: Call, count: int) -> list[tuple[bool, list[Callable[[Any], Any]]]]:
     """Whether each goes backwards, and its activations."""
-    named = {"forward": [False], "reverse": [True], "bidirectional": [False, True]}
-    backwards = named[call.attribute("direction", "forward")]
+    by_direction = {"forward": [False], "reverse": [True], "bidirectional": [False, True]}
+    backwards = by_direction[call.attribute("direction", "forward")]
     default = ["Sigmoid"] + ["Tanh"] * (count - 1)
     names = [name.decode() for name in call.attribute("activations") or []] or default * len(backwards)
     if not _ACTIVATIONS.keys() >= set(names):
-        raise call.refusal(f"has the activations {', '.join(names)}, which are not translated")
+        raise call.refuse(f"has the activations {', '.join(names)}, which are not translated")
     chosen = [_ACTIVATIONS[name] for name in names]
     return [(reverse, chosen[count * n : count * (n + 1)]) for n, reverse in enumerate(backwards)]
 
@@ -76,12 +76,12 @@ def _directions(call: Call, count: int) -> list[tuple[bool, list[Callable[[Any],
 def _weights(call: Call, number: int, *, gates: int) -> tuple[Any, Any, Any]:
     """Weights and recurrence as [in, gates * hidden], and two biases."""
     weights, recurrence = (tf.transpose(call[index][number]) for index in (1, 2))
-    bias = call[3][number] if call.given(3) else tf.zeros([2 * gates * call.attribute("hidden_size")], weights.dtype)
+    bias = call[3][number] if call.has(3) else tf.zeros([2 * gates * call.attribute("hidden_size")], weights.dtype)
     return weights, recurrence, tf.split(bias, 2)
 
 
 def _initial(call: Call, index: int, number: int) -> Any:
-    if call.given(index):
+    if call.has(index):
         return call[index][number]
     x = tf.convert_to_tensor(call[0])
     return tf.zeros(tf.stack([tf.shape(x)[1], call.attribute("hidden_size")]), x.dtype)

@@ -43,10 +43,10 @@ def extreme(call: Call) -> Any:
     find = tf.argmax if call.node.op_type == "ArgMax" else tf.argmin
     if call.attribute("select_last_index", 0):
         last = tf.shape(x, tf.int64)[axis] - 1
-        found = last - find(tf.reverse(x, [axis]), axis)
+        index = last - find(tf.reverse(x, [axis]), axis)
     else:
-        found = find(x, axis)
-    return tf.expand_dims(found, axis) if call.attribute("keepdims", 1) else found
+        index = find(x, axis)
+    return tf.expand_dims(index, axis) if call.attribute("keepdims", 1) else index
 
 
 @operator("CumSum")

@@ -16,14 +16,14 @@ def resize(call: Call) -> Any:
     """Axis by axis, to the nearest pixel or between the two nearest."""
     x, mode = tf.convert_to_tensor(call[0]), call.attribute("mode", "nearest")
     if mode not in {"nearest", "linear"} or call.attribute("antialias", 0):
-        raise call.refusal(f"resizes in the mode {mode!r}, or against aliases, which is not translated")
+        raise call.refuse(f"resizes in the mode {mode!r}, or against aliases, which is not translated")
     sizes = x.shape.as_list()
     for axis, (scale, wanted) in enumerate(_wanted(call, sizes)):
         if scale == 1:
             continue
         size = sizes[axis]
         if size is None:
-            raise call.refusal("resizes an image of unknown size; convert the model with a fixed one")
+            raise call.refuse("resizes an image of unknown size; convert the model with a fixed one")
         places = _places(call, size, wanted, scale)
         if mode == "nearest":
             x = tf.gather(x, _rounded(call, places).clip(0, size - 1), axis=axis)
@@ -41,15 +41,15 @@ def _wanted(call: Call, sizes: list[int | None]) -> list[tuple[float, int]]:
     older = call.node.op_type == "Upsample" or call.opset < 11  # noqa: PLR2004 - where an input was put in between
     axes = call.attribute("axes", list(range(len(sizes))))
     wanted: list[tuple[float, int]] = [(1.0, size or 0) for size in sizes]
-    if call.given(3):
+    if call.has(3):
         if call.attribute("keep_aspect_ratio_policy", "stretch") != "stretch":
-            raise call.refusal("keeps the proportions of images, which is not translated")
+            raise call.refuse("keeps the proportions of images, which is not translated")
         for axis, new in zip(axes, call.static(3).tolist(), strict=True):
             old = sizes[axis]
             wanted[axis] = (1.0 if old is None else new / old, new)
         return wanted
     index = 1 if older else 2
-    scales = call.static(index).tolist() if call.given(index) else call.attribute("scales")
+    scales = call.static(index).tolist() if call.has(index) else call.attribute("scales")
     for axis, scale in zip(axes, scales, strict=True):
         wanted[axis] = (scale, int((sizes[axis] or 0) * scale))
     return wanted
@@ -66,7 +66,7 @@ def _places(call: Call, size: int, wanted: int, scale: float) -> Tensor:
             return new * (size - 1) / max(wanted - 1, 1)
         case "half_pixel" | "pytorch_half_pixel":
             return np.zeros(1) if mode != "half_pixel" and wanted == 1 else (new + 0.5) / scale - 0.5
-    raise call.refusal(f"places pixels in the mode {mode!r}, which is not translated")
+    raise call.refuse(f"places pixels in the mode {mode!r}, which is not translated")
 
 
 def _rounded(call: Call, places: Tensor) -> Tensor:

@@ -41,8 +41,8 @@ def gather_elements(call: Call) -> Any:
     axis = call.attribute("axis", 0) % rank
     order = [index for index in range(rank) if index != axis] + [axis]
     indices = tf.transpose(positions(call, call[1], axis), order)
-    found = tf.gather(tf.transpose(call[0], order), indices, batch_dims=rank - 1)
-    return tf.transpose(found, [order.index(index) for index in range(rank)])
+    index = tf.gather(tf.transpose(call[0], order), indices, batch_dims=rank - 1)
+    return tf.transpose(index, [order.index(index) for index in range(rank)])
 
 
 @operator("GatherND")
@@ -56,7 +56,7 @@ def scatter_nd(call: Call) -> Any:
     """A tensor with some of its slices replaced."""
     reduction = call.attribute("reduction", "none")
     if reduction not in _PLACING:
-        raise call.refusal(f"combines what it places by {reduction!r}, which is not translated")
+        raise call.refuse(f"combines what it places by {reduction!r}, which is not translated")
     return _PLACING[reduction](call[0], call[1], call[2])
 
 

@@ -21,7 +21,7 @@ def constant(call: Call) -> Any:
         if value is not None:
             kind = None if name == "value" else np.float32 if "float" in name else np.int64
             return np.asarray(value, dtype=kind)
-    raise call.refusal("holds a value of a kind that is not translated")
+    raise call.refuse("holds a value of a kind that is not translated")
 
 
 @operator("ConstantOfShape")
@@ -119,7 +119,7 @@ def cut(call: Call) -> Any:
     """A piece of a tensor."""
     starts, ends = _bounds(call, 1, "starts"), _bounds(call, 2, "ends")
     axes = call.integers(3, "axes") or list(range(len(starts)))
-    steps = [int(step) for step in call.static(4).reshape(-1)] if call.given(4) else [1] * len(starts)
+    steps = [int(step) for step in call.static(4).reshape(-1)] if call.has(4) else [1] * len(starts)
     pieces: list[Any] = [slice(None)] * call.rank()
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         pieces[axis] = slice(start, end, step)
@@ -128,7 +128,7 @@ def cut(call: Call) -> Any:
 
 def _bounds(call: Call, index: int, attribute: str) -> list[Any]:
     """Bounds as numbers, None for `to the end`, or scalar tensors."""
-    if not call.given(index):
+    if not call.has(index):
         values: Any = call.attribute(attribute)
     else:
         given = call.inputs[index]
@@ -162,7 +162,7 @@ def pad(call: Call) -> Any:
     for position, axis in enumerate(axes):
         around[axis] = [pads[position], pads[position + len(axes)]]
     if mode not in {"constant", "reflect"} or min(pads, default=0) < 0:
-        raise call.refusal(f"pads in a way ({mode}, {pads}) that is not translated")
+        raise call.refuse(f"pads in a way ({mode}, {pads}) that is not translated")
     x = tf.convert_to_tensor(call[0])
     if mode == "reflect":
         return tf.pad(x, around, "REFLECT")
@@ -179,7 +179,7 @@ def numbers(call: Call) -> Any:
 @operator("Trilu")
 def triangle(call: Call) -> Any:
     """One triangle of a matrix, zeros in the other."""
-    x, offset = tf.convert_to_tensor(call[0]), int(call.static(1)) if call.given(1) else 0
+    x, offset = tf.convert_to_tensor(call[0]), int(call.static(1)) if call.has(1) else 0
     rows, columns = tf.shape(x)[-2], tf.shape(x)[-1]
     distance = tf.range(columns)[None, :] - tf.range(rows)[:, None]
     kept = distance >= offset if call.attribute("upper", 1) else distance <= offset

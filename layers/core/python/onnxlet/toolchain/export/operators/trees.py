@@ -51,7 +51,7 @@ class Forest:
         """The weights of the leaves that each row comes to, [N, trees, targets]."""
         depth = self.depth()
         if depth > _DEEPEST:
-            raise call.refusal(f"has trees of more than {_DEEPEST} levels")
+            raise call.refuse(f"has trees of more than {_DEEPEST} levels")
         x = tf.convert_to_tensor(x)
         compare, thresholds = _MODES[self.mode], self.thresholds.astype(x.dtype.as_numpy_dtype)
         place = tf.tile(tf.constant(self.roots, tf.int32)[None, :], [tf.shape(x)[0], 1])
@@ -74,7 +74,7 @@ def regressor(call: Call) -> Any:
         case "AVERAGE":
             scores = tf.reduce_mean(values, 1)
         case other:
-            raise call.refusal(f"takes the {other} of its trees, which is not translated")
+            raise call.refuse(f"takes the {other} of its trees, which is not translated")
     return transformed(call, scores + _base(call, forest))
 
 
@@ -101,11 +101,11 @@ def _of_two(call: Call, score: Any, classes: Any) -> Any:
         case "NONE":
             probability, likely = score, score > 0.5  # noqa: PLR2004 - what ONNX Runtime does
             if (np.array(call.attribute("class_weights")) < 0).any():
-                raise call.refusal("scores one class of two by margins, which is not translated")
+                raise call.refuse("scores one class of two by margins, which is not translated")
         case "LOGISTIC":
             probability, likely = tf.sigmoid(score), score > 0
         case other:
-            raise call.refusal(f"ends with {other!r} for two classes, which is not translated")
+            raise call.refuse(f"ends with {other!r} for two classes, which is not translated")
     return tf.gather(classes, tf.cast(likely, tf.int32)), tf.stack([1 - probability, probability], -1)
 
 
@@ -113,9 +113,9 @@ def _of_two(call: Call, score: Any, classes: Any) -> Any:
 def ensemble(call: Call) -> Any:
     """The trees' sum, in the precision of its input."""
     if call.attribute("aggregate_function", 1) != 1 or call.attribute("post_transform", 0):
-        raise call.refusal("does more than add its trees up, which is not translated")
+        raise call.refuse("does more than add its trees up, which is not translated")
     if call.attribute("membership_values") is not None:
-        raise call.refusal("splits by membership in sets, which is not translated")
+        raise call.refuse("splits by membership in sets, which is not translated")
     return tf.reduce_sum(_plain_forest(call).leaves(call, call[0]), 1)
 
 
@@ -182,5 +182,5 @@ def _plain_forest(call: Call) -> Forest:
 
 def _one_mode(call: Call, modes: set[str]) -> str:
     if len(modes) > 1:
-        raise call.refusal(f"splits in several ways ({', '.join(sorted(modes))}), which is not translated")
+        raise call.refuse(f"splits in several ways ({', '.join(sorted(modes))}), which is not translated")
     return next(iter(modes), "BRANCH_LEQ")
