@@ -372,7 +372,7 @@ def test_what_does_not_exist_is_named(store: Store, tmp_path: Path) -> None:
     with pytest.raises(VersionNotFoundError, match="no version 2"):
         registry.manifest("m", 2)
     for ask in (registry.alias, registry.history, registry.verify_history):
-        with pytest.raises(AliasNotFoundError, match="promote a version to it"):
+        with pytest.raises(AliasNotFoundError, match="promote a version with 'onnxlet promote m:VERSION'"):
             ask("m", "production")
     with pytest.raises(AliasNotFoundError):
         registry.rollback("m")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -42,9 +41,19 @@ from onnxlet.values.refs import parse_ref
 from onnxlet.values.signature import Signature, TensorSpec
 
 ROWS = np.array([[1.0, 2.0, 3.0], [2.0, 2.0, 1.0]], dtype=np.float32)
-TTL = 0.25
-"""Seconds: short enough to wait for, long enough that what follows at once comes before its end."""
-PATIENT = 60.0
+TTL = 10.0
+"""Seconds of the test's clock, which stands still but for `outlast_ttl`."""
+
+
+class Clock:
+    """Seconds that pass when a test says so, but for a tick at each reading: no two moments are the same."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 1e-6
+        return self.now
 
 
 class World:
@@ -54,14 +63,19 @@ class World:
         self.store = FragileStore(store)
         self.registry = Registry(store, who="tests")
         self.folder = folder
-        self.settings = replace(Settings(cache_dir=str(folder / "cache"), alias_ttl=PATIENT), **settings)
-        self.predictor = Predictor(self.store, self.settings)
+        self.settings = replace(Settings(cache_dir=str(folder / "cache"), alias_ttl=TTL), **settings)
+        self.clock = Clock()
+        self.predictor = Predictor(self.store, self.settings, clock=self.clock)
         self._published = 0
 
     def publish(self, name: str = "diagnosis", *, alias: str | None = "production", **options: Any) -> Manifest:  # noqa: ANN401
         self._published += 1
         folder = self.folder / f"package-{self._published}"
         return tiny.publish(self.store, name, tiny.classifier_package(folder, **options), alias=alias)
+
+    def outlast_ttl(self) -> None:
+        """Let the time pass after which nothing that was read is fresh."""
+        self.clock.now += TTL * 1.2
 
     def served(self, ref: str = "diagnosis", routing_key: str | None = None) -> Served:
         return self.predictor.served(parse_ref(ref), routing_key)
@@ -87,17 +101,8 @@ def world(store: Store, tmp_path: Path) -> World:
     return World(store, tmp_path)
 
 
-@pytest.fixture
-def impatient(store: Store, tmp_path: Path) -> World:
-    return World(store, tmp_path, alias_ttl=TTL)
-
-
-def outlast() -> None:
-    """Wait until what was believed is no longer."""
-    time.sleep(TTL * 1.2)
-
-
-def told(served: Served) -> tuple[int, str | None, bool, bool]:
+def summary(served: Served) -> tuple[int, str | None, bool, bool]:
+    """Which version answers under which alias; whether it is stale, and a fallback."""
     return served.version, served.alias, served.stale, served.fallback
 
 
@@ -107,7 +112,7 @@ def told(served: Served) -> tuple[int, str | None, bool, bool]:
 def test_a_bare_name_means_production_and_predicts(world: World) -> None:
     world.publish()
     served = world.served()
-    assert told(served) == (1, "production", False, False)
+    assert summary(served) == (1, "production", False, False)
     answer = served.model.predict({"input": ROWS})
     assert answer["label"].tolist() == ["benign", "malignant"]
     assert answer["probability"].tolist() == pytest.approx([0.5, 0.95257], abs=1e-4)
@@ -116,9 +121,9 @@ def test_a_bare_name_means_production_and_predicts(world: World) -> None:
 def test_refs_name_aliases_and_versions(world: World) -> None:
     world.publish()
     world.publish(alias="candidate", bias=5.0)
-    assert told(world.served("diagnosis@candidate")) == (2, "candidate", False, False)
-    assert told(world.served("diagnosis@production")) == (1, "production", False, False)
-    assert told(world.served("diagnosis:2")) == (2, None, False, False)
+    assert summary(world.served("diagnosis@candidate")) == (2, "candidate", False, False)
+    assert summary(world.served("diagnosis@production")) == (1, "production", False, False)
+    assert summary(world.served("diagnosis:2")) == (2, None, False, False)
     assert world.served("diagnosis:2").model is world.served("diagnosis@candidate").model
 
 
@@ -160,7 +165,7 @@ def test_a_version_that_no_alias_routed_to_is_not_served_but_may_be_loaded(world
 
 def test_loading_by_name_takes_the_alias(world: World) -> None:
     world.publish()
-    assert told(world.predictor.load(parse_ref("diagnosis"))) == (1, "production", False, False)
+    assert summary(world.predictor.load(parse_ref("diagnosis"))) == (1, "production", False, False)
 
 
 def test_a_version_stays_servable_after_its_alias_left(world: World) -> None:
@@ -188,12 +193,12 @@ def test_names_that_do_not_exist_cost_one_look_per_moment(world: World) -> None:
 # aliases move
 
 
-def test_a_promotion_is_seen_after_the_ttl_and_not_asked_for_before(impatient: World) -> None:
-    impatient.publish()
-    first = impatient.served()
-    impatient.publish(bias=9.0)
-    outlast()
-    second = impatient.served()
+def test_a_promotion_is_seen_after_the_ttl_and_not_asked_for_before(world: World) -> None:
+    world.publish()
+    first = world.served()
+    world.publish(bias=9.0)
+    world.outlast_ttl()
+    second = world.served()
     assert (first.version, second.version) == (1, 2)
     assert second.model.predict({"input": ROWS})["label"].tolist() == ["malignant", "malignant"]
     assert first.model.predict({"input": ROWS})["label"].tolist() == ["benign", "malignant"]
@@ -208,31 +213,31 @@ def test_within_the_ttl_nothing_is_read(world: World) -> None:
     assert world.store.reads.total() == before
 
 
-def test_an_alias_that_did_not_move_keeps_its_model(impatient: World) -> None:
-    impatient.publish()
-    first = impatient.served()
-    outlast()
-    before = impatient.store.reads.total()
-    assert impatient.served().model is first.model
-    assert impatient.store.reads.total() == before + 1
+def test_an_alias_that_did_not_move_keeps_its_model(world: World) -> None:
+    world.publish()
+    first = world.served()
+    world.outlast_ttl()
+    before = world.store.reads.total()
+    assert world.served().model is first.model
+    assert world.store.reads.total() == before + 1
 
 
-def test_a_rollback_is_seen(impatient: World) -> None:
-    impatient.publish()
-    impatient.publish()
-    assert impatient.served().version == 2
-    impatient.registry.rollback("diagnosis")
-    outlast()
-    assert told(impatient.served()) == (1, "production", False, False)
+def test_a_rollback_is_seen(world: World) -> None:
+    world.publish()
+    world.publish()
+    assert world.served().version == 2
+    world.registry.rollback("diagnosis")
+    world.outlast_ttl()
+    assert summary(world.served()) == (1, "production", False, False)
 
 
-def test_an_alias_that_is_removed_is_gone(impatient: World) -> None:
-    impatient.publish()
-    impatient.served()
-    impatient.store.delete(keys.alias_key("diagnosis", "production"))
-    outlast()
+def test_an_alias_that_is_removed_is_gone(world: World) -> None:
+    world.publish()
+    world.served()
+    world.store.delete(keys.alias_key("diagnosis", "production"))
+    world.outlast_ttl()
     with pytest.raises(AliasNotFoundError):
-        impatient.served()
+        world.served()
 
 
 def test_the_alias_of_another_model_is_refused(world: World) -> None:
@@ -287,30 +292,30 @@ def test_routing_does_not_depend_on_the_process() -> None:
 # the store goes away
 
 
-def test_while_the_store_is_down_what_is_loaded_goes_on_as_stale(impatient: World) -> None:
-    impatient.publish()
-    impatient.served()
-    impatient.served("diagnosis:1")
-    impatient.store.down = True
-    outlast()
-    assert told(impatient.served()) == (1, "production", True, False)
-    assert told(impatient.served("diagnosis:1")) == (1, None, True, False)
-    impatient.store.down = False
-    impatient.publish()
-    outlast()
-    assert told(impatient.served()) == (2, "production", False, False)
+def test_while_the_store_is_down_what_is_loaded_goes_on_as_stale(world: World) -> None:
+    world.publish()
+    world.served()
+    world.served("diagnosis:1")
+    world.store.down = True
+    world.outlast_ttl()
+    assert summary(world.served()) == (1, "production", True, False)
+    assert summary(world.served("diagnosis:1")) == (1, None, True, False)
+    world.store.down = False
+    world.publish()
+    world.outlast_ttl()
+    assert summary(world.served()) == (2, "production", False, False)
 
 
 def test_a_store_that_is_down_is_not_asked_by_every_request(store: Store, tmp_path: Path) -> None:
-    world = World(store, tmp_path, alias_ttl=TTL)
+    world = World(store, tmp_path)
     world.publish()
     world.served()
-    patient = Predictor(world.store, replace(world.settings, alias_ttl=PATIENT))
+    cold = Predictor(world.store, world.settings, clock=world.clock)
     world.store.down = True
     for _ in range(20):
         with pytest.raises(StoreUnavailableError):
-            patient.served(parse_ref("diagnosis"))
-    outlast()
+            cold.served(parse_ref("diagnosis"))
+    world.outlast_ttl()
     before = world.store.reads.total()
     for _ in range(20):
         world.served()
@@ -318,21 +323,21 @@ def test_a_store_that_is_down_is_not_asked_by_every_request(store: Store, tmp_pa
     assert world.store.reads[keys.alias_key("diagnosis", "production")] <= 4
 
 
-def test_a_version_that_cannot_be_fetched_leaves_the_one_before_in_place(impatient: World) -> None:
-    impatient.publish()
-    impatient.served()
-    impatient.publish()
+def test_a_version_that_cannot_be_fetched_leaves_the_one_before_in_place(world: World) -> None:
+    world.publish()
+    world.served()
+    world.publish()
     manifest = keys.manifest_key("diagnosis", 2)
 
     def fail(_: bytes) -> bytes:
         raise StoreUnavailableError("the store went down meanwhile")
 
-    impatient.store.changed[manifest] = fail
-    outlast()
-    assert told(impatient.served()) == (1, "production", True, False)
-    del impatient.store.changed[manifest]
-    outlast()
-    assert told(impatient.served()) == (2, "production", False, False)
+    world.store.changed[manifest] = fail
+    world.outlast_ttl()
+    assert summary(world.served()) == (1, "production", True, False)
+    del world.store.changed[manifest]
+    world.outlast_ttl()
+    assert summary(world.served()) == (2, "production", False, False)
 
 
 def test_ready_means_that_the_store_answers(world: World) -> None:
@@ -371,16 +376,16 @@ def test_a_spoiled_manifest_is_never_served(world: World) -> None:
         world.served()
 
 
-def test_a_spoiled_version_leaves_the_one_in_memory_in_place(impatient: World) -> None:
-    impatient.publish()
-    impatient.served()
-    impatient.publish()
-    impatient.spoil(2, "model.onnx", flip)
-    outlast()
-    assert told(impatient.served()) == (1, "production", False, True)
-    impatient.spoil(2, "model.onnx", flip)
-    outlast()
-    assert told(impatient.served()) == (2, "production", False, False)
+def test_a_spoiled_version_leaves_the_one_in_memory_in_place(world: World) -> None:
+    world.publish()
+    world.served()
+    world.publish()
+    world.spoil(2, "model.onnx", flip)
+    world.outlast_ttl()
+    assert summary(world.served()) == (1, "production", False, True)
+    world.spoil(2, "model.onnx", flip)
+    world.outlast_ttl()
+    assert summary(world.served()) == (2, "production", False, False)
 
 
 def republish(world: World, change: Callable[[Manifest], Manifest]) -> None:
@@ -451,19 +456,19 @@ def test_a_version_that_fails_its_golden_cases_lets_the_previous_one_answer(
     world.publish_with_false_golden_cases()
     with caplog.at_level(logging.INFO):
         served = world.served()
-    assert told(served) == (1, "production", False, True)
+    assert summary(served) == (1, "production", False, True)
     assert served.model.predict({"input": ROWS})["label"].tolist() == ["benign", "malignant"]
     assert any(record.levelno == logging.ERROR and "golden case" in record.message for record in caplog.records)
     assert any("Fallback" in record.__dict__ for record in caplog.records)
 
 
-def test_a_refused_version_is_not_tried_again(impatient: World) -> None:
-    impatient.publish()
-    impatient.publish_with_false_golden_cases()
+def test_a_refused_version_is_not_tried_again(world: World) -> None:
+    world.publish()
+    world.publish_with_false_golden_cases()
     for _ in range(3):
-        assert told(impatient.served()) == (1, "production", False, True)
-        outlast()
-    assert impatient.store.reads[keys.version_prefix("diagnosis", 2) + "model.onnx"] == 1
+        assert summary(world.served()) == (1, "production", False, True)
+        world.outlast_ttl()
+    assert world.store.reads[keys.version_prefix("diagnosis", 2) + "model.onnx"] == 1
 
 
 def test_the_newest_previous_version_that_loads_answers(world: World) -> None:
@@ -482,20 +487,20 @@ def test_a_previous_version_that_is_gone_is_passed_over(world: World) -> None:
     assert world.served().version == 1
 
 
-def test_without_a_previous_version_the_failure_is_told(world: World) -> None:
+def test_without_a_previous_version_the_failure_is_summary(world: World) -> None:
     world.publish_with_false_golden_cases()
     for _ in range(2):
         with pytest.raises(GoldenMismatchError, match="golden case 1 of 1"):
             world.served()
 
 
-def test_a_manifest_may_refuse_instead(impatient: World) -> None:
-    impatient.publish()
-    impatient.served()
-    impatient.publish_with_false_golden_cases(on_golden_failure="refuse")
-    outlast()
+def test_a_manifest_may_refuse_instead(world: World) -> None:
+    world.publish()
+    world.served()
+    world.publish_with_false_golden_cases(on_golden_failure="refuse")
+    world.outlast_ttl()
     with pytest.raises(GoldenMismatchError):
-        impatient.served()
+        world.served()
 
 
 def test_a_refused_version_is_not_served_by_number_either(world: World) -> None:
@@ -518,15 +523,15 @@ def test_requests_that_come_together_load_once(world: World) -> None:
     assert world.store.reads[keys.version_prefix("diagnosis", 1) + "model.onnx"] == 1
 
 
-def test_only_one_thread_asks_for_an_alias_again(impatient: World) -> None:
-    impatient.publish()
-    impatient.served()
-    outlast()
-    impatient.store.slow = 0.05
-    before = impatient.store.reads.total()
+def test_only_one_thread_asks_for_an_alias_again(world: World) -> None:
+    world.publish()
+    world.served()
+    world.outlast_ttl()
+    world.store.slow = 0.05
+    before = world.store.reads.total()
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: impatient.served(), range(8)))
-    assert impatient.store.reads.total() <= before + 2
+        list(pool.map(lambda _: world.served(), range(8)))
+    assert world.store.reads.total() <= before + 2
 
 
 def test_waiting_for_another_threads_load_ends_at_the_deadline(store: Store, tmp_path: Path) -> None:
@@ -573,15 +578,15 @@ def test_preloading_loads_what_it_can(store: Store, tmp_path: Path, caplog: pyte
 
 
 def test_s3_serves_the_same(s3_store_url: str, tmp_path: Path) -> None:
-    world = World(open_store(s3_store_url), tmp_path, alias_ttl=TTL)
+    world = World(open_store(s3_store_url), tmp_path)
     world.publish()
     package = tiny.package(
         tiny.big(20), tmp_path / "big", external=True, golden=[{"x": np.zeros((1, 1024), np.float32)}]
     )
     tiny.publish(world.store, "big", package)
-    assert told(world.served()) == (1, "production", False, False)
+    assert summary(world.served()) == (1, "production", False, False)
     assert world.served("big").model.predict({"x": np.zeros((1, 1024), np.float32)})["y"].sum() == 0
-    outlast()
+    world.outlast_ttl()
     world.publish()
     assert world.served().version == 2
 

@@ -1,10 +1,10 @@
-"""Loading: from a version's manifest to a model in memory, once per version, and no more of them than memory allows."""
+"""Loading: from a version's manifest to a model in memory. Each is loaded once, and memory bounds how many stay."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from time import monotonic, perf_counter
+from time import perf_counter
 from typing import NamedTuple
 
 from onnxlet import telemetry
@@ -23,19 +23,16 @@ from onnxlet.serving.artifact_cache import ArtifactCache
 from onnxlet.serving.engine import load_engine
 from onnxlet.serving.golden import check, decode_cases, tolerance_here
 from onnxlet.serving.model import Model
-from onnxlet.serving.ttl_cache import RETRY, again
+from onnxlet.serving.ttl_cache import RETRY_INTERVAL, copy_error
 from onnxlet.settings import Settings
 from onnxlet.store import Store
 from onnxlet.telemetry import Telemetry
 from onnxlet.values.digests import digest
-from onnxlet.values.keys import manifest_key
+from onnxlet.values.keys import GRAPH, manifest_key
 from onnxlet.values.manifest import Manifest, decode_manifest
 
-GRAPH = "model.onnx"
-"""The artifact that holds the graph."""
 
-
-class Pinned(NamedTuple):
+class PinnedVersion(NamedTuple):
     """A version and the digest that its manifest must have."""
 
     model: str
@@ -43,60 +40,67 @@ class Pinned(NamedTuple):
     digest: str
 
 
-class Loaded:
-    """A model in memory, and when it was last asked for."""
+class LoadedModel:
+    """A model in memory; `used` is when it was last asked for, by the loader's clock."""
 
     __slots__ = ("model", "pinned", "used")
 
-    def __init__(self, model: Model, pinned: Pinned) -> None:
+    def __init__(self, model: Model, pinned: PinnedVersion, used: float) -> None:
         self.model = model
         self.pinned = pinned
-        self.used = monotonic()
+        self.used = used
 
 
-class _Refusal(NamedTuple):
+class _Failure(NamedTuple):
     error: OnnxletError
-    until: float
+    retry_at: float
     may_fall_back: bool
 
 
 class Loader:
     """Models in memory, least recently used first out once they exceed `settings.session_bytes`.
 
-    A version that fails its golden cases is refused for good, one that fails otherwise until it is worth another try.
-    Whoever still holds an evicted model may go on using it.
+    A version that fails its golden cases is refused for good. One that fails otherwise is refused for a while, and then
+    tried again. An evicted model goes on working for those who still hold it; `on_evict` is told of it.
     """
 
     def __init__(
-        self, store: Store, settings: Settings, metrics: Telemetry, *, on_evict: Callable[[Loaded], None]
+        self,
+        store: Store,
+        settings: Settings,
+        metrics: Telemetry,
+        *,
+        on_evict: Callable[[LoadedModel], None],
+        clock: Callable[[], float],
     ) -> None:
         self._store = store
         self._settings = settings
         self._metrics = metrics
         self._on_evict = on_evict
+        self._clock = clock
         self._cache = ArtifactCache(store, settings.cache_dir)
-        self._loaded: dict[Pinned, Loaded] = {}
-        self._refusals: dict[Pinned, _Refusal] = {}
-        self._locks: dict[Pinned, threading.Lock] = {}
+        self._loaded: dict[PinnedVersion, LoadedModel] = {}
+        self._failures: dict[PinnedVersion, _Failure] = {}
+        self._locks: dict[PinnedVersion, threading.Lock] = {}
         self._room = threading.Lock()
 
-    def in_memory(self, pinned: Pinned) -> Loaded | None:
+    def in_memory(self, pinned: PinnedVersion) -> LoadedModel | None:
         """The version if it is loaded."""
         return self._loaded.get(pinned)
 
-    def may_fall_back(self, pinned: Pinned) -> bool:
+    def may_fall_back(self, pinned: PinnedVersion) -> bool:
         """Whether the version was refused for its golden cases and its manifest lets a previous one answer."""
-        refusal = self._refusals.get(pinned)
-        return refusal is not None and refusal.may_fall_back
+        failure = self._failures.get(pinned)
+        return failure is not None and failure.may_fall_back
 
-    def load(self, pinned: Pinned) -> tuple[Loaded, dict[str, float] | None]:
+    def load(self, pinned: PinnedVersion) -> tuple[LoadedModel, dict[str, float] | None]:
         """The version, and how many seconds fetching and loading it took if this call did so.
 
         Raises VersionNotFoundError, IntegrityError, RejectedModelError, UnavailableError.
         """
         loaded = self._loaded.get(pinned)
         if loaded is not None:
-            loaded.used = monotonic()
+            loaded.used = self._clock()
             return loaded, None
         lock = self._locks.setdefault(pinned, threading.Lock())
         if not lock.acquire(timeout=self._settings.load_deadline):
@@ -105,15 +109,15 @@ class Loader:
             loaded = self._loaded.get(pinned)
             if loaded is not None:
                 return loaded, None
-            refusal = self._refusals.get(pinned)
-            if refusal is not None and monotonic() < refusal.until:
-                raise again(refusal.error)
+            failure = self._failures.get(pinned)
+            if failure is not None and self._clock() < failure.retry_at:
+                raise copy_error(failure.error)
             return self._load(pinned)
         finally:
             self._locks.pop(pinned, None)
             lock.release()
 
-    def _load(self, pinned: Pinned) -> tuple[Loaded, dict[str, float]]:
+    def _load(self, pinned: PinnedVersion) -> tuple[LoadedModel, dict[str, float]]:
         started = perf_counter()
         manifest = None
         try:
@@ -126,17 +130,17 @@ class Loader:
             self._refuse(pinned, manifest, error)
             raise
         timings = {"fetch": fetched - started, "load": perf_counter() - fetched}
-        loaded = Loaded(model, pinned)
+        loaded = LoadedModel(model, pinned, self._clock())
         self._loaded[pinned] = loaded
-        self._refusals.pop(pinned, None)
-        self._make_room(0, keep=loaded)
+        self._failures.pop(pinned, None)
+        self._make_room(0, spared=loaded)
         self._metrics.record(
             {telemetry.FETCH_TIME: timings["fetch"] * 1000, telemetry.LOAD_TIME: timings["load"] * 1000},
             **_named(pinned),
         )
         return loaded, timings
 
-    def _manifest(self, pinned: Pinned) -> Manifest:
+    def _manifest(self, pinned: PinnedVersion) -> Manifest:
         key = manifest_key(pinned.model, pinned.version)
         try:
             data = self._store.get(key).data
@@ -144,12 +148,13 @@ class Loader:
             raise VersionNotFoundError(
                 f"model {pinned.model!r} has no version {pinned.version}", model=pinned.model, version=pinned.version
             ) from error
-        got = digest(data)
-        if got != pinned.digest:
+        actual = digest(data)
+        if actual != pinned.digest:
             raise DigestMismatchError(
-                f"{key!r} has the digest {got}, but its alias pins {pinned.digest}: promote a version that is intact",
+                f"{key!r} has the digest {actual}, but its alias pins {pinned.digest}: promote a version that is "
+                "intact",
                 key=key,
-                got=got,
+                got=actual,
                 expected=pinned.digest,
             )
         manifest = decode_manifest(data)
@@ -157,7 +162,7 @@ class Loader:
             raise IntegrityError(f"{key!r} holds the manifest of '{manifest.model}:{manifest.version}'", key=key)
         return manifest
 
-    def _open(self, manifest: Manifest, folder: str, left: float) -> Model:
+    def _open(self, manifest: Manifest, folder: str, seconds_left: float) -> Model:
         if GRAPH not in {artifact.path for artifact in manifest.artifacts}:
             raise RejectedModelError(f"the manifest lists no {GRAPH!r}")
         engine = load_engine(
@@ -165,7 +170,7 @@ class Loader:
             threads=self._settings.intra_op_threads,
             optimized=manifest.offline_optimized,
             run_deadline=self._settings.run_deadline,
-            load_deadline=left,
+            load_deadline=seconds_left,
         )
         model = Model(manifest, engine)
         golden = manifest.golden
@@ -177,14 +182,14 @@ class Loader:
             check(engine, cases, tolerance_here(golden))
         return model
 
-    def _refuse(self, pinned: Pinned, manifest: Manifest | None, error: OnnxletError) -> None:
+    def _refuse(self, pinned: PinnedVersion, manifest: Manifest | None, error: OnnxletError) -> None:
         golden = isinstance(error, GoldenMismatchError)
-        pause = (
-            min(self._settings.alias_ttl, RETRY) if isinstance(error, UnavailableError) else self._settings.alias_ttl
-        )
-        self._refusals[pinned] = _Refusal(
+        pause = self._settings.alias_ttl
+        if isinstance(error, UnavailableError):
+            pause = min(pause, RETRY_INTERVAL)
+        self._failures[pinned] = _Failure(
             error,
-            float("inf") if golden else monotonic() + pause,
+            float("inf") if golden else self._clock() + pause,
             golden and manifest is not None and manifest.on_golden_failure == "previous",
         )
         telemetry.log(__name__).error(
@@ -192,19 +197,19 @@ class Loader:
         )
         self._metrics.record({telemetry.LOAD_FAILURE: 1}, **_named(pinned), **{telemetry.REASON: error.slug()})
 
-    def _make_room(self, needed: int, keep: Loaded | None = None) -> None:
-        """Evict what was not used for longest until `needed` more bytes are allowed."""
+    def _make_room(self, needed: int, spared: LoadedModel | None = None) -> None:
+        """Evict what was not used for longest, but not `spared`, until `needed` more bytes are allowed."""
         with self._room:
-            held = sum(loaded.model.nbytes for loaded in self._loaded.values())
+            total = sum(loaded.model.nbytes for loaded in self._loaded.values())
             for loaded in sorted(self._loaded.values(), key=lambda loaded: loaded.used):
-                if held + needed <= self._settings.session_bytes:
+                if total + needed <= self._settings.session_bytes:
                     return
-                if loaded is not keep:
-                    held -= loaded.model.nbytes
+                if loaded is not spared:
+                    total -= loaded.model.nbytes
                     del self._loaded[loaded.pinned]
                     self._on_evict(loaded)
                     self._metrics.record({telemetry.EVICTION: 1}, **_named(loaded.pinned))
 
 
-def _named(pinned: Pinned) -> dict[str, str | int | None]:
+def _named(pinned: PinnedVersion) -> dict[str, str | int | None]:
     return {telemetry.MODEL: pinned.model, telemetry.VERSION: pinned.version}

@@ -1,15 +1,18 @@
-"""The predictor: a ref in, a loaded model out. What a version is, where it lies and when to load it ends here.
+"""The predictor: a ref in, a loaded model out.
 
-What answers when the routed version cannot:
+It reads which version the ref means, has it loaded, and keeps both for a while. What answers if that version cannot:
 
-- it fails its golden cases here: the newest of the alias's previous routes that loads, unless its manifest says refuse;
-- its bytes are not those promised, ONNX Runtime does not take it, or the store does not give it: the version that this
-  process served last under the alias, if it still is in memory; else the error, for nobody vouches for another one;
-- the store does not answer: what was last known, for as long as it takes.
+- It fails its golden cases on this machine: the newest previous version of the alias that loads, unless the manifest
+  says to refuse.
+- Its bytes are not those promised, ONNX Runtime does not take it, or the store does not give it: the version that this
+  process served last under the alias, if that is still in memory. Else the error is raised, because nothing vouches for
+  any other version.
+- The store does not answer: what was last read, for as long as that lasts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import monotonic
 from typing import NamedTuple
 
@@ -17,10 +20,8 @@ import msgspec
 
 from onnxlet import telemetry
 from onnxlet.errors import (
-    AliasNotFoundError,
     GoldenMismatchError,
     IntegrityError,
-    ModelNotFoundError,
     NotFoundError,
     ObjectNotFoundError,
     OnnxletError,
@@ -30,26 +31,25 @@ from onnxlet.errors import (
 )
 from onnxlet.registry.reading import lookup
 from onnxlet.registry.reading.servable import servable_digest, servable_versions
-from onnxlet.serving.loader import Loaded, Loader, Pinned
-from onnxlet.serving.model import COLUMNS, SERVING_DEFAULT, Model
+from onnxlet.serving.loader import LoadedModel, Loader, PinnedVersion
+from onnxlet.serving.model import Model
 from onnxlet.serving.routing import choose, earlier
-from onnxlet.serving.ttl_cache import RETRY, Belief, Believed
+from onnxlet.serving.ttl_cache import RETRY_INTERVAL, CachedValue, TtlCache
 from onnxlet.settings import Settings
 from onnxlet.store import Store
 from onnxlet.telemetry import Telemetry
 from onnxlet.values import keys
-from onnxlet.values.aliases import Alias, Route, decode_alias
+from onnxlet.values.aliases import Alias, Route
 from onnxlet.values.refs import PRODUCTION, Ref, parse_ref
 from onnxlet.values.timestamps import utc_now
-
-__all__ = ["COLUMNS", "SERVING_DEFAULT", "Model", "Predictor", "Served", "VersionStatus"]
 
 
 class Served(msgspec.Struct, frozen=True):
     """The model that answers, and why it does.
 
-    `stale`: the store does not answer, so that this may no longer be what the alias routes to. `fallback`: the routed
-    version was refused and another answers. `timings`: seconds by stage (fetch, load) if this very call loaded it.
+    `stale`: the store does not answer, so this may no longer be what the alias routes to. `fallback`: the version that
+    the alias routes to was refused, and another one answers. `timings`: seconds by stage (fetch, load), if this very
+    call loaded the model.
     """
 
     model: Model
@@ -67,40 +67,50 @@ class VersionStatus(NamedTuple):
     state: str = "AVAILABLE"
 
 
-class _Warm(msgspec.Struct, frozen=True):
-    until: float
+class _Answer(msgspec.Struct, frozen=True):
+    """What answers for a ref until the clock reaches `expires`."""
+
     served: Served
-    loaded: Loaded
+    loaded: LoadedModel
+    expires: float
 
 
 class Predictor:
-    """Finds, loads and keeps models. Safe from several threads at once."""
+    """Finds, loads and keeps models. Safe from several threads at once.
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    `clock` counts seconds; by it what was read of the store expires.
+
+        predictor = Predictor(open_store("s3://models"), Settings())
+        served = predictor.served(parse_ref("diagnosis"))
+        served.model.predict({"input": rows})
+    """
+
+    def __init__(self, store: Store, settings: Settings, *, clock: Callable[[], float] = monotonic) -> None:
         self._store = store
         self._settings = settings
+        self._clock = clock
         self._metrics = Telemetry(settings.function_name)
-        self._loader = Loader(store, settings, self._metrics, on_evict=self._forget)
-        self._aliases = Believed(settings.alias_ttl, self._read_alias)
-        self._servable = Believed(settings.alias_ttl, self._read_servable)
-        self._statuses = Believed(settings.alias_ttl, self._read_statuses)
-        self._warm: dict[Ref, _Warm] = {}
-        self._last: dict[tuple[str, str], Pinned] = {}
-        self._told: set[Pinned] = set()
+        self._loader = Loader(store, settings, self._metrics, on_evict=self._drop_answers, clock=clock)
+        self._aliases = TtlCache(settings.alias_ttl, self._read_alias, clock)
+        self._servable = TtlCache(settings.alias_ttl, self._read_servable, clock)
+        self._statuses = TtlCache(settings.alias_ttl, self._read_statuses, clock)
+        self._answers: dict[Ref, _Answer] = {}
+        self._last_served: dict[tuple[str, str], PinnedVersion] = {}
+        self._reported: set[PinnedVersion] = set()
 
     def served(self, ref: Ref, routing_key: str | None = None) -> Served:
-        """The model that answers for `ref` over HTTP; `routing_key` decides between the routes of an alias.
+        """The model that answers for `ref` over HTTP. `routing_key` decides between the routes of an alias.
 
         Raises ModelNotFoundError, AliasNotFoundError, VersionNotFoundError (also for versions that are not servable),
         IntegrityError, RejectedModelError, UnavailableError.
         """
-        warm = self._warm.get(ref)
-        if warm is not None:
-            now = monotonic()
-            if now < warm.until:
-                warm.loaded.used = now
-                return warm.served
-        return self._find(ref, routing_key)
+        answer = self._answers.get(ref)
+        if answer is not None:
+            now = self._clock()
+            if now < answer.expires:
+                answer.loaded.used = now
+                return answer.served
+        return self._resolve(ref, routing_key)
 
     def load(self, ref: Ref) -> Served:
         """The model that `ref` means to the command line, where every published version may be used.
@@ -109,7 +119,7 @@ class Predictor:
         """
         if ref.version is None:
             return self.served(ref)
-        pinned = Pinned(ref.model, ref.version, lookup.manifest(self._store, ref.model, ref.version)[1])
+        pinned = PinnedVersion(ref.model, ref.version, lookup.manifest(self._store, ref.model, ref.version)[1])
         loaded, timings = self._loader.load(pinned)
         return Served(loaded.model, ref.version, None, timings=timings)
 
@@ -125,7 +135,7 @@ class Predictor:
             return
 
     def preload(self) -> None:
-        """Load the refs of the setting `preload`; those that fail are logged and load with their first request."""
+        """Load the refs of the setting `preload`. A ref that fails is logged, and loaded by its first request."""
         for text in filter(None, map(str.strip, self._settings.preload.split(","))):
             try:
                 self.served(parse_ref(text))
@@ -133,134 +143,115 @@ class Predictor:
                 telemetry.log(__name__).error("preloading %r failed: %s", text, error.detail)
 
     def refresh(self) -> None:
-        """Find anew, before its time, what answers for the refs in use, and load it.
+        """Read again, before it expires, what answers for the refs in use, and load it.
 
-        A server that does so beside its requests lets none of them wait for the store. What fails here is told to the
-        request that wants it.
+        A server that calls this beside its requests spares them waiting for the store. Errors are left to the requests
+        that meet them.
         """
-        for ref in list(self._warm):
+        for ref in list(self._answers):
             try:
                 if ref.version is None:
-                    self._aliases.renew((ref.model, ref.alias or PRODUCTION))
+                    self._aliases.refresh((ref.model, ref.alias or PRODUCTION))
                 else:
-                    self._servable.renew((ref.model, ref.version))
-                self._find(ref, None)
+                    self._servable.refresh((ref.model, ref.version))
+                self._resolve(ref, None)
             except OnnxletError:
                 continue
 
-    def _find(self, ref: Ref, routing_key: str | None) -> Served:
+    def _resolve(self, ref: Ref, routing_key: str | None) -> Served:
         if ref.version is not None:
-            belief = self._servable.get((ref.model, ref.version))
-            loaded, timings = self._loader.load(Pinned(ref.model, ref.version, belief.value))
-            served = Served(loaded.model, ref.version, None, stale=belief.stale, timings=timings)
-            return self._keep(ref, served, loaded, belief.until)
-        alias = ref.alias or PRODUCTION
-        known = self._aliases.get((ref.model, alias))
-        routes = known.value.routes
+            cached = self._servable.get((ref.model, ref.version))
+            loaded, timings = self._loader.load(PinnedVersion(ref.model, ref.version, cached.value))
+            served = Served(loaded.model, ref.version, None, stale=cached.stale, timings=timings)
+            return self._remember(ref, _Answer(served, loaded, cached.expires))
+        name = ref.alias or PRODUCTION
+        alias = self._aliases.get((ref.model, name))
+        routes = alias.value.routes
         route = routes[0] if len(routes) == 1 else choose(routes, ref.model, routing_key)
-        served, loaded, until = self._answer(ref.model, alias, known, route)
-        return served if len(routes) > 1 else self._keep(ref, served, loaded, until)
+        answer = self._load_route(ref.model, name, alias, route)
+        return answer.served if len(routes) > 1 else self._remember(ref, answer)
 
-    def _keep(self, ref: Ref, served: Served, loaded: Loaded, until: float) -> Served:
-        kept = served if served.timings is None else msgspec.structs.replace(served, timings=None)
-        self._warm[ref] = _Warm(until, kept, loaded)
+    def _remember(self, ref: Ref, answer: _Answer) -> Served:
+        """Keep the answer, whose timings are those of this call alone."""
+        served = answer.served
+        if served.timings is not None:
+            answer = _Answer(msgspec.structs.replace(served, timings=None), answer.loaded, answer.expires)
+        self._answers[ref] = answer
         return served
 
-    def _forget(self, evicted: Loaded) -> None:
-        for ref, warm in list(self._warm.items()):
-            if warm.loaded is evicted:
-                self._warm.pop(ref, None)
+    def _drop_answers(self, evicted: LoadedModel) -> None:
+        for ref, answer in list(self._answers.items()):
+            if answer.loaded is evicted:
+                self._answers.pop(ref, None)
 
-    def _answer(self, model: str, alias: str, known: Belief[Alias], route: Route) -> tuple[Served, Loaded, float]:
-        """Load what the route says, or what stands in for it; and until when that may be believed."""
-        pinned = Pinned(model, route.version, route.digest)
-        stale, fallback, timings, until = known.stale, False, None, known.until
+    def _load_route(self, model: str, name: str, alias: CachedValue[Alias], route: Route) -> _Answer:
+        """Load the version that the route leads to, or the one that answers in its place."""
+        pinned = PinnedVersion(model, route.version, route.digest)
+        stale, fallback, timings, expires = alias.stale, False, None, alias.expires
         try:
             loaded, timings = self._loader.load(pinned)
-            self._last[model, alias] = pinned
+            self._last_served[model, name] = pinned
         except GoldenMismatchError as error:
             if not self._loader.may_fall_back(pinned):
                 raise
-            loaded, timings = self._previous(pinned, alias, known.value, error)
+            loaded, timings = self._load_previous(pinned, name, alias.value, error)
             fallback = True
         except (IntegrityError, RejectedModelError, UnavailableError) as error:
-            last = self._last.get((model, alias))
-            remaining = None if last is None else self._loader.in_memory(last)
-            if remaining is None:
+            last = self._last_served.get((model, name))
+            in_memory = None if last is None else self._loader.in_memory(last)
+            if in_memory is None:
                 raise
-            loaded = remaining
-            until = min(until, monotonic() + RETRY)
+            loaded = in_memory
+            expires = min(expires, self._clock() + RETRY_INTERVAL)
             stale, fallback = (True, fallback) if isinstance(error, UnavailableError) else (stale, True)
         version = loaded.pinned.version
         if stale or fallback:
             metrics = {telemetry.STALE: int(stale), telemetry.FALLBACK: int(fallback)}
-            self._metrics.record(metrics, model=model, version=version, alias=alias)
-        return Served(loaded.model, version, alias, stale, fallback, timings), loaded, until
+            self._metrics.record(metrics, model=model, version=version, alias=name)
+        return _Answer(Served(loaded.model, version, name, stale, fallback, timings), loaded, expires)
 
-    def _previous(
-        self, refused: Pinned, alias: str, document: Alias, error: GoldenMismatchError
-    ) -> tuple[Loaded, dict[str, float] | None]:
-        for route in earlier(document):
+    def _load_previous(
+        self, refused: PinnedVersion, name: str, alias: Alias, error: GoldenMismatchError
+    ) -> tuple[LoadedModel, dict[str, float] | None]:
+        for route in earlier(alias):
             try:
-                found = self._loader.load(Pinned(refused.model, route.version, route.digest))
+                loaded = self._loader.load(PinnedVersion(refused.model, route.version, route.digest))
             except (IntegrityError, RejectedModelError, NotFoundError):
                 continue
-            self._tell(refused, route.version, alias, error)
-            return found
+            self._report_fallback(refused, route.version, name, error)
+            return loaded
         raise error
 
-    def _tell(self, refused: Pinned, answering: int, alias: str, error: GoldenMismatchError) -> None:
-        if refused not in self._told:
-            self._told.add(refused)
+    def _report_fallback(self, refused: PinnedVersion, answering: int, name: str, error: GoldenMismatchError) -> None:
+        """Log once that another version answers."""
+        if refused not in self._reported:
+            self._reported.add(refused)
             telemetry.log(__name__).error(
                 "version %s of %r is refused and version %s answers: %s",
                 refused.version,
                 refused.model,
                 answering,
                 error.detail,
-                extra={telemetry.MODEL: refused.model, telemetry.ALIAS: alias, telemetry.VERSION: answering},
+                extra={telemetry.MODEL: refused.model, telemetry.ALIAS: name, telemetry.VERSION: answering},
             )
 
-    def _read_alias(self, name: tuple[str, str], etag: str) -> tuple[Alias, str] | None:
-        model, alias = name
-        key = keys.alias_key(model, alias)
-        try:
-            blob = self._store.get_if_changed(key, etag) if etag else self._store.get(key)
-        except ObjectNotFoundError as error:
-            self._require_model(model)
-            raise AliasNotFoundError(
-                f"model {model!r} has no alias {alias!r}: promote a version with 'onnxlet promote {model}:VERSION"
-                + ("'" if alias == PRODUCTION else f" --to {alias}'"),
-                model=model,
-                alias=alias,
-            ) from error
-        if blob is None:
-            return None
-        document = decode_alias(blob.data)
-        if (document.entry.model, document.entry.alias) != name:
-            raise IntegrityError(
-                f"{key!r} holds the alias '{document.entry.model}@{document.entry.alias}'", model=model, alias=alias
-            )
-        return document, blob.etag
+    def _read_alias(self, model_and_name: tuple[str, str], etag: str) -> tuple[Alias, str] | None:
+        return lookup.alias_if_changed(self._store, *model_and_name, etag)
 
-    def _read_servable(self, name: tuple[str, int], _: str) -> tuple[str, str]:
-        model, version = name
-        found = servable_digest(self._store, model, version, days=self._settings.servable_days, now=utc_now())
-        if found is None:
-            self._require_model(model)
+    def _read_servable(self, model_and_version: tuple[str, int], _: str) -> tuple[str, str]:
+        model, version = model_and_version
+        digest = servable_digest(self._store, model, version, days=self._settings.servable_days, now=utc_now())
+        if digest is None:
+            lookup.require_model(self._store, model)
             raise VersionNotFoundError(
                 f"model {model!r} serves no version {version}: promote it to an alias first",
                 model=model,
                 version=version,
             )
-        return found, ""
+        return digest, ""
 
     def _read_statuses(self, model: str, _: str) -> tuple[list[VersionStatus], str]:
-        found = servable_versions(self._store, model, days=self._settings.servable_days, now=utc_now())
-        if not found:
-            self._require_model(model)
-        return [VersionStatus(version) for version in sorted(found)], ""
-
-    def _require_model(self, model: str) -> None:
-        if not lookup.model_exists(self._store, model):
-            raise ModelNotFoundError(f"no model named {model!r}", model=model)
+        versions = servable_versions(self._store, model, days=self._settings.servable_days, now=utc_now())
+        if not versions:
+            lookup.require_model(self._store, model)
+        return [VersionStatus(version) for version in versions], ""

@@ -16,6 +16,12 @@ TOMBSTONE = "deleted.json"
 DOCUMENTS = frozenset({MANIFEST, CLAIM, TOMBSTONE})
 """Paths in a version that no artifact may have."""
 
+GRAPH = "model.onnx"
+GRAPH_DATA = GRAPH + ".data"
+"""The weights of a large graph, as ONNX external data."""
+GOLDEN = "golden.json"
+"""The golden cases, unless a draft names another path."""
+
 
 def model_prefix(model: str) -> str:
     """All versions of a model."""

@@ -14,7 +14,7 @@ from onnxlet.errors import (
     ObjectNotFoundError,
     VersionNotFoundError,
 )
-from onnxlet.store import Store
+from onnxlet.store import Blob, Store
 from onnxlet.values import keys
 from onnxlet.values.aliases import Alias, decode_alias
 from onnxlet.values.digests import digest
@@ -47,17 +47,24 @@ def alias(store: Store, model: str, name: str, *, retired: bool = False) -> tupl
     Raises ModelNotFoundError, AliasNotFoundError; IntegrityError if another alias's document lies there.
     """
     try:
-        data, etag = store.get(keys.alias_key(check_model_name(model), check_alias_name(name)))
+        blob = store.get(_alias_key(model, name))
     except ObjectNotFoundError as error:
         raise _no_alias_error(store, model, name) from error
-    document = decode_alias(data, retired=retired)
-    if (document.entry.model, document.entry.alias) != (model, name):
-        raise IntegrityError(
-            f"the alias '{model}@{name}' is that of '{document.entry.model}@{document.entry.alias}'",
-            model=model,
-            alias=name,
-        )
-    return document, etag
+    return _decode(blob, model, name, retired=retired), blob.etag
+
+
+def alias_if_changed(store: Store, model: str, name: str, etag: str) -> tuple[Alias, str] | None:
+    """An alias document and its ETag, or None if it still has `etag`; an empty `etag` is no document's.
+
+    Raises as `alias` does.
+    """
+    if not etag:
+        return alias(store, model, name)
+    try:
+        blob = store.get_if_changed(_alias_key(model, name), etag)
+    except ObjectNotFoundError as error:
+        raise _no_alias_error(store, model, name) from error
+    return None if blob is None else (_decode(blob, model, name), blob.etag)
 
 
 def resolve(store: Store, ref: Ref) -> tuple[Manifest, str]:
@@ -88,6 +95,12 @@ def model_exists(store: Store, model: str) -> bool:
     return any(entry.key.endswith("/" + keys.MANIFEST) for entry in store.list(keys.model_prefix(model)))
 
 
+def require_model(store: Store, model: str) -> None:
+    """Raises ModelNotFoundError unless a version of the model is published."""
+    if not model_exists(store, model):
+        raise no_model_error(store, model)
+
+
 def no_model_error(store: Store, model: str) -> ModelNotFoundError:
     """The error for a model without a published version, which says whether anything of it was ever begun."""
     paths = [entry.key.rpartition("/")[2] for entry in store.list(keys.model_prefix(model))]
@@ -112,11 +125,14 @@ def _no_version_error(store: Store, model: str, version: int) -> NotFoundError:
 
 
 def _no_alias_error(store: Store, model: str, name: str) -> NotFoundError:
-    if model_exists(store, model):
-        return AliasNotFoundError(
-            f"model {model!r} has no alias {name!r}: promote a version to it", model=model, alias=name
-        )
-    return no_model_error(store, model)
+    if not model_exists(store, model):
+        return no_model_error(store, model)
+    destination = "" if name == PRODUCTION else f" --to {name}"
+    return AliasNotFoundError(
+        f"model {model!r} has no alias {name!r}: promote a version with 'onnxlet promote {model}:VERSION{destination}'",
+        model=model,
+        alias=name,
+    )
 
 
 def require_version(store: Store, model: str, version: int) -> None:
@@ -132,3 +148,18 @@ def object_exists(store: Store, key: str) -> bool:
     except ObjectNotFoundError:
         return False
     return True
+
+
+def _alias_key(model: str, name: str) -> str:
+    return keys.alias_key(check_model_name(model), check_alias_name(name))
+
+
+def _decode(blob: Blob, model: str, name: str, *, retired: bool = False) -> Alias:
+    document = decode_alias(blob.data, retired=retired)
+    if (document.entry.model, document.entry.alias) != (model, name):
+        raise IntegrityError(
+            f"the alias '{model}@{name}' is that of '{document.entry.model}@{document.entry.alias}'",
+            model=model,
+            alias=name,
+        )
+    return document

@@ -32,7 +32,6 @@ from onnxlet.values.digests import digest, file_digest, parts_digest
 from onnxlet.values.manifest import Artifact, Draft, Manifest, encode_manifest
 from onnxlet.values.refs import check_model_name
 
-GRAPH = "model.onnx"
 MAX_ARTIFACT = 5 * 10**9
 """Bytes of one artifact: what S3 takes in a single conditional write."""
 READ_WHOLE = 8 * 2**20
@@ -97,7 +96,7 @@ def _check_files(model: str, draft: Draft, files: Mapping[str, Path]) -> dict[st
         parents = ("/".join(path.split("/")[:depth]) for depth in range(1, path.count("/") + 1))
         if path in keys.DOCUMENTS or any(parent in files or parent in keys.DOCUMENTS for parent in parents):
             raise InvalidNameError(f"{path!r} cannot be an artifact's path: it is another document's", path=path)
-    needed = [GRAPH] if draft.golden is None else [GRAPH, draft.golden.path]
+    needed = [keys.GRAPH] if draft.golden is None else [keys.GRAPH, draft.golden.path]
     for path in needed:
         if path not in files:
             raise InvalidInputError(f"a version needs an artifact {path!r}", path=path)

@@ -17,11 +17,11 @@ from onnxlet.errors import DeadlineExceededError, ExecutionError, InvalidInputEr
 from onnxlet.serving.artifact_cache import ArtifactCache
 from onnxlet.serving.engine import OnnxEngine, load_engine
 from onnxlet.serving.golden import GoldenCase, check, decode_cases, tolerance_here
-from onnxlet.serving.loader import GRAPH
 from onnxlet.serving.model import Model
 from onnxlet.store import open_store
 from onnxlet.toolchain.fit.probe_messages import REQUEST, ProbeMeasurements, ProbeRequest, ProbeResult, RunTimes
 from onnxlet.values.canonical import canonical
+from onnxlet.values.keys import GRAPH
 from onnxlet.values.manifest import Manifest
 from onnxlet.values.tensors import VARIABLE, Tensors
 
