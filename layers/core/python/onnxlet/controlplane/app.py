@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BeforeValidator
 from onnxlet.controlplane import openapi, problem
 from onnxlet.controlplane import use_cases as control
 from onnxlet.controlplane.caller import caller
-from onnxlet.controlplane.etags import matches, quoted
+from onnxlet.controlplane.etags import etag_matches, format_etag
 from onnxlet.controlplane.openapi import responses
 from onnxlet.controlplane.schemas import (
     AliasList,
@@ -43,8 +43,8 @@ versions, moves aliases and keeps their history. Errors of the registry are prob
 P = ParamSpec("P")
 T = TypeVar("T")
 
-Model = Annotated[str, Path(description="The model's name."), AfterValidator(check_model_name)]
-Version = Annotated[int, Path(description="The version's number."), BeforeValidator(check_version)]
+ModelName = Annotated[str, Path(description="The model's name."), AfterValidator(check_model_name)]
+VersionNumber = Annotated[int, Path(description="The version's number."), BeforeValidator(check_version)]
 AliasName = Annotated[str, AfterValidator(check_alias_name)]
 IfMatch = Annotated[str | None, Header(description="The ETag of the alias as the caller knows it.")]
 IfNoneMatch = Annotated[str | None, Header(description="ETags that the caller has already; `*` for any.")]
@@ -60,30 +60,30 @@ class ControlPlane(FastAPI):
         return self.openapi_schema
 
 
-class Desk:
-    """The registry on behalf of one caller. Calling it with a use case runs that, in a thread if need be."""
+class Runner:
+    """Runs use cases on the registry, in the name of the request's caller; `in_thread` if they may not block."""
 
     def __init__(self, registry: Registry, *, in_thread: bool) -> None:
         self.registry = registry
         self.in_thread = in_thread
 
     async def __call__(self, use: Callable[Concatenate[Registry, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What `use` returns for the registry and the arguments."""
+        """Return what `use(registry, *args, **kwargs)` returns."""
         if self.in_thread:
             return await run_in_threadpool(use, self.registry, *args, **kwargs)
         return use(self.registry, *args, **kwargs)
 
 
-async def _desk(request: Request) -> Desk:
+async def _runner(request: Request) -> Runner:
     settings: Settings = request.app.state.settings
     registry: Registry = request.app.state.registry
     event = request.scope.get("aws.event")
     if event is not None:
         registry = registry.acting_as(caller(event))
-    return Desk(registry, in_thread=not settings.function_name)
+    return Runner(registry, in_thread=not settings.function_name)
 
 
-AtDesk = Annotated[Desk, Depends(_desk)]
+Run = Annotated[Runner, Depends(_runner)]
 
 
 def create_app(settings: Settings, registry: Registry) -> FastAPI:
@@ -107,27 +107,29 @@ _routes = APIRouter(prefix="/registry/models", tags=["registry"])
 
 
 @_routes.get("", summary="All models", responses=responses(ModelList))
-async def list_models(desk: AtDesk) -> Response:
+async def list_models(run: Run) -> Response:
     """The names of all models."""
-    return answer(ModelList(await desk(Registry.models)))
+    return answer(ModelList(await run(Registry.models)))
 
 
 @_routes.get("/{model}", summary="A model", responses=responses(ModelOverview))
-async def show_model(desk: AtDesk, model: Model) -> Response:
+async def show_model(run: Run, model: ModelName) -> Response:
     """A model's versions and aliases."""
-    return answer(await desk(control.overview, model))
+    return answer(await run(control.overview, model))
 
 
 @_routes.get("/{model}/versions", summary="A model's versions", responses=responses(VersionList))
-async def list_versions(desk: AtDesk, model: Model) -> Response:
+async def list_versions(run: Run, model: ModelName) -> Response:
     """A model's versions; those that were begun and not finished are `incomplete`."""
-    return answer(await desk(control.versions, model))
+    return answer(await run(control.versions, model))
 
 
 @_routes.get("/{model}/versions/{version}", summary="A version", responses=responses(Manifest, etag=True))
-async def show_version(desk: AtDesk, model: Model, version: Version, if_none_match: IfNoneMatch = None) -> Response:
+async def show_version(
+    run: Run, model: ModelName, version: VersionNumber, if_none_match: IfNoneMatch = None
+) -> Response:
     """A version's manifest as canonical JSON. Its ETag is the digest that aliases pin."""
-    manifest, digest = await desk(Registry.resolve, Ref(model, version=version))
+    manifest, digest = await run(Registry.resolve, Ref(model, version=version))
     return _conditional(encode_manifest(manifest), digest, if_none_match)
 
 
@@ -135,28 +137,28 @@ async def show_version(desk: AtDesk, model: Model, version: Version, if_none_mat
     "/{model}/versions/{version}", summary="Delete a version", status_code=204, responses=responses(None, status=204)
 )
 async def delete_version(
-    desk: AtDesk,
+    run: Run,
     request: Request,
-    model: Model,
-    version: Version,
+    model: ModelName,
+    version: VersionNumber,
     force: Annotated[bool, Query(description="Even if it is servable: its aliases are taken off it.")] = False,
 ) -> Response:
     """Remove a version for good. One that an alias routes to, or did lately, stays unless it is forced."""
     days: float = request.app.state.settings.servable_days
-    await desk(Registry.delete, model, version, force=force, days=days)
+    await run(Registry.delete, model, version, force=force, days=days)
     return Response(status_code=204)
 
 
 @_routes.get("/{model}/aliases", summary="A model's aliases", responses=responses(AliasList))
-async def list_aliases(desk: AtDesk, model: Model) -> Response:
+async def list_aliases(run: Run, model: ModelName) -> Response:
     """A model's aliases by name."""
-    return answer(await desk(control.aliases, model))
+    return answer(await run(control.aliases, model))
 
 
 @_routes.get("/{model}/aliases/{alias}", summary="An alias", responses=responses(Alias, etag=True))
-async def show_alias(desk: AtDesk, model: Model, alias: AliasName, if_none_match: IfNoneMatch = None) -> Response:
+async def show_alias(run: Run, model: ModelName, alias: AliasName, if_none_match: IfNoneMatch = None) -> Response:
     """What an alias routes to, what it routed to before, and its last move."""
-    document, etag = await desk(Registry.alias, model, alias)
+    document, etag = await run(Registry.alias, model, alias)
     return _conditional(encode(document), etag, if_none_match)
 
 
@@ -167,42 +169,42 @@ async def show_alias(desk: AtDesk, model: Model, alias: AliasName, if_none_match
 )
 async def put_alias(
     *,
-    desk: AtDesk,
-    model: Model,
+    run: Run,
+    model: ModelName,
     alias: AliasName,
     promotion: Promotion,
     if_match: IfMatch = None,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """Route an alias to a version. `If-Match` names the state that is to be changed; a new alias needs none."""
-    moved = await desk(control.promote, model, alias, promotion, if_match=if_match, if_none_match=if_none_match)
+    moved = await run(control.promote, model, alias, promotion, if_match=if_match, if_none_match=if_none_match)
     return _moved(moved)
 
 
 @_routes.post("/{model}:rollback", summary="Roll an alias back", responses=responses(Alias, etag=True))
-async def roll_back(desk: AtDesk, model: Model, rollback: Rollback | None = None, if_match: IfMatch = None) -> Response:
+async def roll_back(run: Run, model: ModelName, rollback: Rollback | None = None, if_match: IfMatch = None) -> Response:
     """Route an alias to where it was before its last promotion; doing so again goes further back."""
-    return _moved(await desk(control.roll_back, model, rollback or Rollback(), if_match=if_match))
+    return _moved(await run(control.roll_back, model, rollback or Rollback(), if_match=if_match))
 
 
 @_routes.get("/{model}/history", summary="An alias's history", responses=responses(History))
 async def show_history(
-    desk: AtDesk,
-    model: Model,
+    run: Run,
+    model: ModelName,
     alias: AliasName = PRODUCTION,
     verify: Annotated[bool, Query(description="Prove the hash chain too.")] = False,
 ) -> Response:
     """Every move of an alias, oldest first."""
-    return answer(await desk(control.history, model, alias, verify=verify))
+    return answer(await run(control.history, model, alias, verify=verify))
 
 
 def _conditional(data: bytes, etag: str, if_none_match: str | None) -> Response:
-    headers = {"ETag": quoted(etag), "Cache-Control": "no-cache"}
-    if if_none_match is not None and matches(if_none_match, etag, weakly=True):
+    headers = {"ETag": format_etag(etag), "Cache-Control": "no-cache"}
+    if if_none_match is not None and etag_matches(if_none_match, etag, weakly=True):
         return Response(status_code=304, headers=headers)
     return Response(data, headers=headers, media_type="application/json")
 
 
 def _moved(moved: control.Moved) -> Response:
-    headers = {} if moved.etag is None else {"ETag": quoted(moved.etag)}
+    headers = {} if moved.etag is None else {"ETag": format_etag(moved.etag)}
     return answer(moved.alias, status=201 if moved.alias.sequence == 1 else 200, headers=headers)

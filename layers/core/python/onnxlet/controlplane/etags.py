@@ -1,4 +1,4 @@
-"""Conditional requests (RFC 9110, section 13): ETags as they stand in If-Match and If-None-Match."""
+"""Entity tags (RFC 9110, section 8.8.3), and the conditional requests that are made with them (section 13)."""
 
 from __future__ import annotations
 
@@ -9,25 +9,30 @@ from onnxlet.errors import InvalidInputError
 _TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 
 
-def quoted(etag: str) -> str:
-    """A store's ETag as a header writes it; stores differ in whether theirs are quoted already."""
+def format_etag(etag: str) -> str:
+    """A store's ETag as the ETag header writes it: in quotes, which some stores put there themselves."""
     return etag if etag.startswith('"') else f'"{etag}"'
 
 
-def matches(header: str, etag: str | None, *, weakly: bool = False) -> bool:
-    """Whether a header's list of entity tags, or `*`, holds the ETag of what exists (None: nothing exists).
+def etag_matches(header: str, etag: str | None, *, weakly: bool = False) -> bool:
+    """Whether the list of an If-Match or If-None-Match header holds `etag`; `*` holds every one.
 
-    If-Match compares strongly, so that a weak tag never matches; If-None-Match compares weakly.
-    Raises InvalidInputError if the header is no such list.
+    An `etag` of None says that nothing exists, which no header matches. If-Match compares strongly: a weak tag never
+    matches. If-None-Match compares `weakly`. Raises InvalidInputError if the header is no list of entity tags.
+
+        etag_matches('"a", W/"b"', "b", weakly=True)  # True
     """
     if etag is None:
         return False
     if header.strip() == "*":
         return True
-    found = False
-    for part in header.split(","):
-        tag = _TAG.fullmatch(part.strip())
-        if tag is None:
-            raise InvalidInputError(f'{header!r} is no list of entity tags: write them as "…", quotes included')
-        found = found or (quoted(tag[2]) == quoted(etag) and (weakly or not tag[1]))
-    return found
+    tags = [_parse_tag(part, header) for part in header.split(",")]
+    return any(tag == format_etag(etag) and (weakly or not weak) for tag, weak in tags)
+
+
+def _parse_tag(text: str, header: str) -> tuple[str, bool]:
+    """An entity tag in its quotes, and whether it is weak."""
+    match = _TAG.fullmatch(text.strip())
+    if match is None:
+        raise InvalidInputError(f'{header!r} is no list of entity tags: write them as "…", quotes included')
+    return format_etag(match[2]), bool(match[1])

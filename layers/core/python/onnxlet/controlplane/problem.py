@@ -23,7 +23,7 @@ from onnxlet.controlplane.schemas import ProblemKind, ProblemKinds, answer
 from onnxlet.errors import InvalidInputError, MethodNotAllowedError, NotFoundError, OnnxletError, RouteNotFoundError
 
 RETRY_AFTER = "5"
-"""Seconds after which a client that was told 503 or 504 may ask again."""
+"""Seconds after which to try again what got 503 or 504. The data plane says 1, because a prediction can wait less."""
 
 STATUS: dict[type[OnnxletError], HTTPStatus] = {
     OnnxletError: HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -101,13 +101,13 @@ def install(app: FastAPI) -> None:
 
 
 def respond(error: OnnxletError, instance: str) -> Response:
-    """`error` at the path `instance`, as a response; clients that may try again are told when."""
+    """`error` at the path `instance`, as a response; Retry-After says when to try again where that may help."""
     headers = {"Retry-After": RETRY_AFTER} if isinstance(error, errors.UnavailableError) else None
     return _answer(describe(error, instance), headers)
 
 
 def _answer(document: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
-    # ASCII, because a message that quotes a client may hold lone surrogates, which UTF-8 cannot say.
+    # ASCII, because a message that quotes a client may hold lone surrogates, which UTF-8 cannot write
     return Response(json.dumps(document), document["status"], headers, media_type=PROBLEM)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from onnxlet.controlplane.etags import matches
+from onnxlet.controlplane.etags import etag_matches
 from onnxlet.controlplane.schemas import AliasList, History, ModelOverview, Promotion, Rollback, Version, VersionList
 from onnxlet.errors import AliasNotFoundError, PreconditionFailedError, PreconditionRequiredError
 from onnxlet.registry.registry import Registry
@@ -29,10 +29,10 @@ def versions(registry: Registry, model: str) -> VersionList:
 
 def aliases(registry: Registry, model: str) -> AliasList:
     """A model's aliases. Raises ModelNotFoundError."""
-    found = registry.aliases(model)
-    if not found:
-        registry.versions(model)
-    return AliasList(model, found)
+    aliases_by_name = registry.aliases(model)
+    if not aliases_by_name:
+        registry.versions(model)  # which raises for a model that does not exist
+    return AliasList(model, aliases_by_name)
 
 
 def overview(registry: Registry, model: str) -> ModelOverview:
@@ -61,7 +61,7 @@ def promote(
     ModelNotFoundError, VersionNotFoundError, ContractFailedError.
     """
     etag = _etag(registry, model, alias)
-    if if_none_match is not None and matches(if_none_match, etag, weakly=True):
+    if if_none_match is not None and etag_matches(if_none_match, etag, weakly=True):
         raise PreconditionFailedError(f"alias {alias!r} of {model!r} exists already: send If-Match to move it")
     if if_match is None and if_none_match is None and etag is not None:
         raise PreconditionRequiredError(
@@ -94,14 +94,14 @@ def _etag(registry: Registry, model: str, alias: str) -> str | None:
 
 
 def _require(model: str, alias: str, etag: str | None, if_match: str | None) -> None:
-    if if_match is not None and not matches(if_match, etag):
+    if if_match is not None and not etag_matches(if_match, etag):
         raise PreconditionFailedError(
             f"alias {alias!r} of {model!r} is not what If-Match says: GET it again and decide anew"
         )
 
 
 def _with_etag(registry: Registry, moved: Alias) -> Moved:
-    # A move returns no ETag, so the alias is read again; what somebody else made of it since has another sequence.
+    # a move returns no ETag, so the alias is read again; if somebody has moved it since, its sequence is another
     try:
         document, etag = registry.alias(moved.entry.model, moved.entry.alias)
     except AliasNotFoundError:
