@@ -18,7 +18,7 @@ from faults import FragileStore
 from onnxlet.errors import DigestMismatchError, IntegrityError, StoreUnavailableError, UnavailableError
 from onnxlet.serving.artifact_cache import ArtifactCache
 from onnxlet.store import Store, open_store
-from onnxlet.store.ranges import IN_FLIGHT, LONGEST, RANGE, range_of
+from onnxlet.store.ranges import IN_FLIGHT, MAX_RANGE, MIN_RANGE, range_size
 from onnxlet.values.digests import digest
 from onnxlet.values.manifest import Artifact, Manifest, Provenance, encode_manifest
 from onnxlet.values.signature import Signature
@@ -66,13 +66,21 @@ def test_a_versions_files_arrive_whole_and_in_their_folders(store: Store, tmp_pa
 
 
 @pytest.mark.parametrize(
-    "size", [RANGE - 1, RANGE, RANGE + 1, 2 * RANGE, (IN_FLIGHT + 1) * RANGE + 5, IN_FLIGHT * LONGEST + 9]
+    "size",
+    [
+        MIN_RANGE - 1,
+        MIN_RANGE,
+        MIN_RANGE + 1,
+        2 * MIN_RANGE,
+        (IN_FLIGHT + 1) * MIN_RANGE + 5,
+        IN_FLIGHT * MAX_RANGE + 9,
+    ],
 )
 def test_large_files_arrive_in_ranges(size: int, store: Store, tmp_path: Path) -> None:
     files = {"model.onnx": noise(size)}
     fragile = FragileStore(store)
     assert contents(fetch(fragile, fill(store, files), tmp_path)) == files
-    assert fragile.reads[PREFIX + "model.onnx"] == max(1, -(-size // range_of(size)))
+    assert fragile.reads[PREFIX + "model.onnx"] == max(1, -(-size // range_size(size)))
 
 
 def test_small_files_are_read_without_threads(store: Store, tmp_path: Path) -> None:
@@ -120,9 +128,9 @@ def test_other_bytes_than_promised_never_get_a_name(changed: bytes, store: Store
     assert contents(tmp_path) == {}
 
 
-@pytest.mark.parametrize("kept", [0, 5, RANGE, RANGE + 5, 3 * RANGE - 1])
+@pytest.mark.parametrize("kept", [0, 5, MIN_RANGE, MIN_RANGE + 5, 3 * MIN_RANGE - 1])
 def test_a_large_file_cut_short_never_gets_a_name(kept: int, store: Store, tmp_path: Path) -> None:
-    whole = noise(3 * RANGE)
+    whole = noise(3 * MIN_RANGE)
     manifest = fill(store, {"model.onnx": whole})
     store.put(PREFIX + "model.onnx", whole[:kept])
     with pytest.raises(DigestMismatchError, match=digest(whole[:kept])):
@@ -131,9 +139,9 @@ def test_a_large_file_cut_short_never_gets_a_name(kept: int, store: Store, tmp_p
 
 
 def test_one_flipped_bit_in_a_large_file_is_noticed(store: Store, tmp_path: Path) -> None:
-    whole = bytearray(noise(2 * RANGE + 9))
+    whole = bytearray(noise(2 * MIN_RANGE + 9))
     manifest = fill(store, {"model.onnx": bytes(whole)})
-    whole[RANGE + 77] ^= 1
+    whole[MIN_RANGE + 77] ^= 1
     store.put(PREFIX + "model.onnx", bytes(whole))
     with pytest.raises(DigestMismatchError):
         fetch(store, manifest, tmp_path)
@@ -147,7 +155,7 @@ def test_two_artifacts_swapped_are_noticed(store: Store, tmp_path: Path) -> None
 
 
 def test_an_artifact_that_is_gone_is_no_missing_page(store: Store, tmp_path: Path) -> None:
-    for files in ({"model.onnx": b"graph"}, {"model.onnx": noise(RANGE)}):
+    for files in ({"model.onnx": b"graph"}, {"model.onnx": noise(MIN_RANGE)}):
         with pytest.raises(IntegrityError, match="is gone"):
             fetch(store, manifest_of(files), tmp_path)
 
@@ -161,7 +169,7 @@ def test_paths_that_leave_the_folder_are_refused(path: str, store: Store, tmp_pa
 def test_a_store_that_fails_midway_leaves_nothing_with_a_name(store: Store, tmp_path: Path) -> None:
     fragile = FragileStore(store)
     key = PREFIX + "model.onnx"
-    manifest = fill(store, {"model.onnx": noise(4 * RANGE)})
+    manifest = fill(store, {"model.onnx": noise(4 * MIN_RANGE)})
 
     def fail_later(data: bytes) -> bytes:
         fragile.down = fragile.reads[key] >= 2
@@ -173,7 +181,7 @@ def test_a_store_that_fails_midway_leaves_nothing_with_a_name(store: Store, tmp_
     assert contents(tmp_path) == {}
 
 
-@pytest.mark.parametrize("size", [5, 2 * RANGE])
+@pytest.mark.parametrize("size", [5, 2 * MIN_RANGE])
 def test_a_fetch_ends_at_its_deadline(size: int, store: Store, tmp_path: Path) -> None:
     fragile = FragileStore(store)
     manifest = fill(store, {"model.onnx": noise(size)})
@@ -184,7 +192,7 @@ def test_a_fetch_ends_at_its_deadline(size: int, store: Store, tmp_path: Path) -
 
 
 def test_threads_may_fetch_one_version_at_once(store: Store, tmp_path: Path) -> None:
-    files = {"model.onnx": noise(2 * RANGE), "golden.json": b"{}"}
+    files = {"model.onnx": noise(2 * MIN_RANGE), "golden.json": b"{}"}
     manifest = fill(store, files)
     with ThreadPoolExecutor(4) as pool:
         folders = set(pool.map(lambda _: fetch(store, manifest, tmp_path), range(4)))
@@ -192,7 +200,7 @@ def test_threads_may_fetch_one_version_at_once(store: Store, tmp_path: Path) -> 
 
 
 def test_processes_may_fetch_one_version_at_once(directory_url: str, tmp_path: Path) -> None:
-    files = {"model.onnx": noise(RANGE + 1), "golden.json": b"{}"}
+    files = {"model.onnx": noise(MIN_RANGE + 1), "golden.json": b"{}"}
     manifest = fill(open_store(directory_url), files)
     (tmp_path / "manifest.json").write_bytes(encode_manifest(manifest))
     code = """
@@ -253,7 +261,7 @@ def test_a_disk_that_stays_full_is_told(store: Store, tmp_path: Path) -> None:
 
 
 def test_a_disk_too_full_for_a_large_artifact_is_told_by_whichever_thread_wrote(store: Store, tmp_path: Path) -> None:
-    manifest = fill(store, {"model.onnx": b"graph" * (RANGE // 2)})
+    manifest = fill(store, {"model.onnx": b"graph" * (MIN_RANGE // 2)})
     folder = fetch(store, manifest, tmp_path)
     (folder / "model.onnx").unlink()
     partial = partial_of(folder / "model.onnx")

@@ -1,7 +1,7 @@
 """The artifact cache: a version's files on local disk, each held to its digest while its bytes arrive.
 
-A version's folder is named by the digest of its manifest, so that nothing in it can belong to another. A file gets its
-name only once its digest was verified; what an earlier process left is hashed again before it is used.
+A version's folder has the digest of its manifest for a name, so files of two versions never mix. A file gets its name
+only when its digest was checked. Files that an earlier process left are hashed again before they are used.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from onnxlet.errors import DigestMismatchError, IntegrityError, ObjectNotFoundError, UnavailableError
 from onnxlet.store import Store
-from onnxlet.store.ranges import RANGE, read_ranges, took_too_long
+from onnxlet.store.ranges import MIN_RANGE, read_ranges, timeout_error
 from onnxlet.values import digests
 from onnxlet.values.keys import version_prefix
 from onnxlet.values.manifest import Artifact, Manifest
@@ -31,26 +31,26 @@ class ArtifactCache:
         self._directory = os.fspath(directory)
 
     def fetch(self, manifest: Manifest, digest: str, *, deadline: float = 60.0) -> str:
-        """The folder with all artifacts of the version whose manifest has `digest`, fetched where they are not there.
+        """Fetch the artifacts of a version that are not there yet; return the folder that they are in.
 
-        The report is for people and is not fetched.
-
+        `digest` is that of the manifest's bytes, `deadline` the seconds that it may take. The report is not fetched: it
+        is for people.
         Raises DigestMismatchError and IntegrityError for artifacts that are not what the manifest says,
-        UnavailableError if the disk does not take them, StoreUnavailableError after `deadline` seconds, and what the
-        store raises.
+        UnavailableError if the disk does not take them, StoreUnavailableError past the deadline, and what the store
+        raises.
         """
         folder = f"{self._directory}/{digest.removeprefix(digests.ALGORITHM)}"
         until = monotonic() + deadline
         for artifact in manifest.artifacts:
             if artifact.path == manifest.report:
                 continue
-            path = f"{folder}/{_checked(artifact.path)}"
+            path = f"{folder}/{_check_path(artifact.path)}"
             key = version_prefix(manifest.model, manifest.version) + artifact.path
             try:
-                if not _holds(path, artifact):
+                if not _has_artifact(path, artifact):
                     self._download(key, artifact, path, until)
             except OSError as error:
-                raise self._unusable(key, artifact, error) from error
+                raise self._unusable_error(key, artifact, error) from error
         return folder
 
     def _download(self, key: str, artifact: Artifact, path: str, until: float) -> None:
@@ -68,8 +68,8 @@ class ArtifactCache:
         partial = f"{folder}/.{name}.{os.getpid()}-{threading.get_ident()}.partial"
         try:
             with open(partial, "wb") as file:
-                got = self._receive(key, artifact, file, until)
-            _require(key, got, artifact.digest)
+                actual = self._receive(key, artifact, file, until)
+            _check_digest(key, actual, artifact.digest)
             os.replace(partial, path)
         except BaseException:
             with suppress(OSError):
@@ -77,33 +77,33 @@ class ArtifactCache:
             raise
 
     def _receive(self, key: str, artifact: Artifact, file: BinaryIO, until: float) -> str:
-        """Write the object to `file`; the digest of what was written."""
+        """Write the object to `file`; return the digest of what was written."""
 
-        def keep(chunk: bytes | memoryview, start: int) -> None:
+        def write(chunk: bytes | memoryview, start: int) -> None:
             _write_at(file.fileno(), chunk, start)
 
         try:
-            if artifact.size < RANGE:
+            if artifact.size < MIN_RANGE:
                 data = self._store.get(key).data
                 file.write(data)
-                got = digests.digest(data)
+                actual = digests.digest(data)
             else:
-                got = digests.parts_digest(read_ranges(self._store, key, artifact.size, until, keep))
+                actual = digests.parts_digest(read_ranges(self._store, key, artifact.size, until, write))
         except ObjectNotFoundError as error:
             raise IntegrityError(f"{key!r} is gone, though its manifest lists it: publish it again", key=key) from error
         if monotonic() > until:
-            raise took_too_long(key)
-        return got
+            raise timeout_error(key)
+        return actual
 
     def _remove_others(self, path: str) -> None:
-        """Make room: what other versions left can be fetched again. Sessions keep files that they have open."""
+        """Make room: other versions can be fetched again. Files that a session has open stay readable to it."""
         import shutil
 
         for other in os.scandir(self._directory):
             if not path.startswith(other.path + "/"):
                 shutil.rmtree(other.path, ignore_errors=True)
 
-    def _unusable(self, key: str, artifact: Artifact, error: OSError) -> UnavailableError:
+    def _unusable_error(self, key: str, artifact: Artifact, error: OSError) -> UnavailableError:
         if error.errno in _FULL:
             return UnavailableError(
                 f"the disk of '{self._directory}' is too full for the {artifact.size} bytes of {key!r}: "
@@ -114,23 +114,23 @@ class ArtifactCache:
         )
 
 
-def _require(key: str, got: str, promised: str) -> None:
-    if got != promised:
+def _check_digest(key: str, actual: str, expected: str) -> None:
+    if actual != expected:
         raise DigestMismatchError(
-            f"{key!r} has the digest {got}, but its manifest promises {promised}: publish it again",
+            f"{key!r} has the digest {actual}, but its manifest promises {expected}: publish it again",
             key=key,
-            got=got,
-            expected=promised,
+            got=actual,
+            expected=expected,
         )
 
 
-def _checked(path: str) -> str:
+def _check_path(path: str) -> str:
     if "\\" in path or "\0" in path or not {"", ".", ".."}.isdisjoint(path.split("/")):
         raise IntegrityError(f"the manifest lists {path!r}, which lies outside the version's folder")
     return path
 
 
-def _holds(path: str, artifact: Artifact) -> bool:
+def _has_artifact(path: str, artifact: Artifact) -> bool:
     """Whether the file is there already, with the right bytes."""
     try:
         return os.stat(path).st_size == artifact.size and digests.file_digest(path) == artifact.digest

@@ -83,7 +83,7 @@ class OnnxEngine:
     def run(self, inputs: Tensors, outputs: Sequence[str] | None = None) -> Tensors:
         """Compute the named outputs, or all. Raises as Engine.run says."""
         if len(inputs) != len(self._inputs):  # the runtime refuses other names, but for weights that a run may replace
-            raise self._wrong_names(inputs)
+            raise self._wrong_names_error(inputs)
         names = self._outputs if outputs is None else outputs
         try:
             options = self._idle.pop()
@@ -93,44 +93,44 @@ class OnnxEngine:
         try:
             answers = self._run(names, inputs, options)
         except FOREIGN as error:
-            raise self._translated(error, options, inputs) from error
+            raise self._translate(error, options, inputs) from error
         finally:
             del self._running[options]
         if monotonic() < due:  # it will not be stopped any more, so another run may have it
             self._idle.append(options)
-        found: Tensors = {}
+        outputs_by_name: Tensors = {}
         position = 0
         for name in names:  # by hand: after a run the caches are cold, and zip() alone would cost a microsecond
-            found[name] = answers[position]
+            outputs_by_name[name] = answers[position]
             position += 1  # noqa: SIM113 - so would enumerate()
-        return found
+        return outputs_by_name
 
     def close(self) -> None:
         """Let go of the session."""
         self._run = _closed
 
-    def _wrong_names(self, inputs: Tensors) -> InvalidInputError:
+    def _wrong_names_error(self, inputs: Tensors) -> InvalidInputError:
         missing = sorted(self._inputs - inputs.keys())
         unknown = sorted(inputs.keys() - self._inputs)
-        said = " and ".join(
+        complaints = " and ".join(
             f"{what} {', '.join(map(repr, names))}"
             for what, names in (("lack", missing), ("have unknown", unknown))
             if names
         )
-        return InvalidInputError(f"the inputs {said}", missing=missing, unknown=unknown)
+        return InvalidInputError(f"the inputs {complaints}", missing=missing, unknown=unknown)
 
-    def _translated(self, error: Exception, options: onnxruntime.RunOptions, inputs: Tensors) -> OnnxletError:
+    def _translate(self, error: Exception, options: onnxruntime.RunOptions, inputs: Tensors) -> OnnxletError:
         if inputs.keys() != self._inputs:
-            return self._wrong_names(inputs)
-        said = _plain(error)
+            return self._wrong_names_error(inputs)
+        reason = _reason(error)
         if options.terminate:
             return DeadlineExceededError(f"the model ran longer than {self._run_deadline:g} s and was stopped")
         if (
             isinstance(error, _native.InvalidArgument | RuntimeError | ValueError | TypeError)
-            and "while running" not in said
+            and "while running" not in reason
         ):
-            return InvalidInputError(f"the model does not take these inputs: {said}")
-        return ExecutionError(f"the model failed on this input: {said}")
+            return InvalidInputError(f"the model does not take these inputs: {reason}")
+        return ExecutionError(f"the model failed on this input: {reason}")
 
 
 def load_engine(
@@ -157,7 +157,7 @@ def load_engine(
     except _native.ModelLoadCanceled as error:
         raise DeadlineExceededError(f"the model took longer than {load_deadline:g} s to load") from error
     except FOREIGN as error:
-        raise RejectedModelError(f"ONNX Runtime does not load this model: {_plain(error)}") from error
+        raise RejectedModelError(f"ONNX Runtime does not load this model: {_reason(error)}") from error
     finally:
         _watchdog.running.pop(options, None)
     return OnnxEngine(session, nbytes=nbytes, run_deadline=run_deadline)
@@ -189,13 +189,13 @@ def _spec_of(node: Any) -> TensorSpec:  # noqa: ANN401 - onnxruntime's NodeArg h
     return TensorSpec(node.name, datatype_of_onnx(node.type).name, shape)
 
 
-def _plain(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     """What the runtime says, in one line, without error numbers and without folders, its own or ours."""
     import re
 
-    said = " ".join(str(error).split())
-    said = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed:)?", "", said)
-    return re.sub(r"(?<![^\s\"'(:])/[^\s\"']*/", "", said)[:500]
+    message = " ".join(str(error).split())
+    message = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed:)?", "", message)
+    return re.sub(r"(?<![^\s\"'(:])/[^\s\"']*/", "", message)[:500]
 
 
 def _closed(*_: object) -> list[Any]:

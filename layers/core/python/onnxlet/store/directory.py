@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from onnxlet.errors import InvalidInputError, InvalidNameError, StoreUnavailableError
 from onnxlet.store import Blob, Entry
-from onnxlet.store.rules import RESERVED, check_key, check_prefix, check_range, not_found
+from onnxlet.store.rules import RESERVED, check_key, check_prefix, check_range, not_found_error
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +41,7 @@ class DirectoryStore:
     def __init__(self, url: str) -> None:
         self.url = url
         self._root = _path_of(url)
-        self._made_writer: DirectoryWriter | None = None
+        self._lazy_writer: DirectoryWriter | None = None
 
     def get(self, key: str) -> Blob:
         """Read a whole object. Raises ObjectNotFoundError."""
@@ -83,32 +83,32 @@ class DirectoryStore:
 
     @property
     def _writer(self) -> DirectoryWriter:
-        if self._made_writer is None:
+        if self._lazy_writer is None:
             from onnxlet.store.directory_writer import DirectoryWriter
 
-            self._made_writer = DirectoryWriter(self.url, self._root)
-        return self._made_writer
+            self._lazy_writer = DirectoryWriter(self.url, self._root)
+        return self._lazy_writer
 
     @contextmanager
     def _reading(self, key: str) -> Iterator[tuple[int, int]]:
         """A descriptor of the object's file, and its size."""
-        with translated(self.url, key):
+        with os_errors_translated(self.url, key):
             try:
                 descriptor = os.open(f"{self._root}/{check_key(key)}", os.O_RDONLY)
             except (FileNotFoundError, NotADirectoryError):
                 check_root(self.url, self._root)
-                raise not_found(self.url, key) from None
+                raise not_found_error(self.url, key) from None
             try:
                 status = os.fstat(descriptor)
                 if not stat.S_ISREG(status.st_mode):
-                    raise not_found(self.url, key)
+                    raise not_found_error(self.url, key)
                 yield descriptor, status.st_size
             finally:
                 os.close(descriptor)
 
     def _walk(self, folder: str, prefix: str) -> Iterator[Entry]:
         """The objects below a folder (empty, or ending in a slash) in the order of their keys."""
-        with translated(self.url, prefix):
+        with os_errors_translated(self.url, prefix):
             names = _names(f"{self._root}/{folder}")
             if not names:
                 check_root(self.url, self._root)
@@ -118,7 +118,7 @@ class DirectoryStore:
                 if key.startswith(prefix) and key != RESERVED + "/":
                     yield from self._walk(key, prefix)
             elif key.startswith(prefix) and _is_key(key):
-                with translated(self.url, prefix):
+                with os_errors_translated(self.url, prefix):
                     try:
                         status = os.stat(f"{self._root}/{key}")
                     except FileNotFoundError:
@@ -127,7 +127,7 @@ class DirectoryStore:
 
 
 @contextmanager
-def translated(url: str, key: str) -> Iterator[None]:
+def os_errors_translated(url: str, key: str) -> Iterator[None]:
     """Raises StoreUnavailableError for what the operating system refuses."""
     try:
         yield
@@ -173,8 +173,8 @@ def _read(descriptor: int, start: int, length: int) -> bytes:
 def _names(folder: str) -> list[str]:
     """The names in a folder, those of folders with a slash at the end, so that they sort as keys do."""
     try:
-        with os.scandir(folder) as found:
-            return sorted(one.name + "/" if one.is_dir() else one.name for one in found)
+        with os.scandir(folder) as entries:
+            return sorted(entry.name + "/" if entry.is_dir() else entry.name for entry in entries)
     except (FileNotFoundError, NotADirectoryError):
         return []
 

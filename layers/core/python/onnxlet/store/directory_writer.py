@@ -10,8 +10,8 @@ from pathlib import Path
 
 from onnxlet.errors import InvalidNameError
 from onnxlet.store import files
-from onnxlet.store.directory import check_root, etag_of, translated
-from onnxlet.store.rules import RESERVED, changed, exists
+from onnxlet.store.directory import check_root, etag_of, os_errors_translated
+from onnxlet.store.rules import RESERVED, already_exists_error, changed_error
 
 LOCKS = 256
 LOCK_SECONDS = 30.0
@@ -40,7 +40,7 @@ class DirectoryWriter:
 
     def create(self, key: str, data: bytes | Path) -> str:
         """Write an object that must not exist yet. Raises PreconditionFailedError if it does."""
-        with translated(self._url, key):
+        with os_errors_translated(self._url, key):
             self._require_none(key)
         with self._writing(key, data) as (written, etag), self._locked(key):
             self._require_none(key)
@@ -57,11 +57,11 @@ class DirectoryWriter:
     def delete(self, key: str, etag: str | None) -> None:
         """Remove an object; it is no error if there is none, unless `etag` is given. Raises PreconditionFailedError."""
         path = self._root / key
-        with translated(self._url, key):
+        with os_errors_translated(self._url, key):
             if not path.is_file():
                 check_root(self._url, str(self._root))
                 if etag is not None:
-                    raise changed(self._url, key, etag)
+                    raise changed_error(self._url, key, etag)
                 return
             self._prepare()
             with self._locked(key):
@@ -74,7 +74,7 @@ class DirectoryWriter:
     @contextmanager
     def _writing(self, key: str, data: bytes | Path) -> Iterator[tuple[Path, str]]:
         """A temporary file with the content, flushed to the disk, and its ETag; removed unless it was renamed."""
-        with translated(self._url, key):
+        with os_errors_translated(self._url, key):
             self._prepare()
             written = self._writes / f"{os.getpid()}-{os.urandom(8).hex()}"
             try:
@@ -99,16 +99,16 @@ class DirectoryWriter:
 
     def _require_none(self, key: str) -> None:
         if (self._root / key).is_file():
-            raise exists(self._url, key)
+            raise already_exists_error(self._url, key)
 
     def _require(self, key: str, etag: str) -> None:
         """Raises PreconditionFailedError unless the object has `etag`. The lock is held."""
         try:
-            found = etag_of((self._root / key).read_bytes())
+            current = etag_of((self._root / key).read_bytes())
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            found = ""
-        if found != etag:
-            raise changed(self._url, key, etag)
+            current = ""
+        if current != etag:
+            raise changed_error(self._url, key, etag)
 
     def _replace(self, written: Path, key: str) -> None:
         """Rename the temporary file over the object. The lock is held, but another key's delete may take the folder."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from onnxlet.store.rules import unreadable
+from onnxlet.store.rules import unreadable_error
 
 CHUNK = 4 * 2**20
 
@@ -134,4 +134,4 @@ def _chunks(data: bytes | Path) -> Iterator[bytes]:
             while chunk := source.read(CHUNK):
                 yield chunk
     except OSError as error:
-        raise unreadable(data, error) from error
+        raise unreadable_error(data, error) from error

@@ -11,7 +11,15 @@ from typing import NamedTuple
 
 from onnxlet.errors import InvalidInputError
 from onnxlet.store import Blob, Entry
-from onnxlet.store.rules import changed, check_key, check_prefix, check_range, exists, not_found, unreadable
+from onnxlet.store.rules import (
+    already_exists_error,
+    changed_error,
+    check_key,
+    check_prefix,
+    check_range,
+    not_found_error,
+    unreadable_error,
+)
 
 
 class _Object(NamedTuple):
@@ -44,13 +52,13 @@ class MemoryStore:
 
     def get(self, key: str) -> Blob:
         """Read a whole object. Raises ObjectNotFoundError."""
-        found = self._read(key)
-        return Blob(found.data, found.etag)
+        stored = self._read(key)
+        return Blob(stored.data, stored.etag)
 
     def get_if_changed(self, key: str, etag: str) -> Blob | None:
         """Read an object unless it still has `etag` (then None). Raises ObjectNotFoundError."""
-        found = self._read(key)
-        return None if found.etag == etag else Blob(found.data, found.etag)
+        stored = self._read(key)
+        return None if stored.etag == etag else Blob(stored.data, stored.etag)
 
     def get_range(self, key: str, start: int, length: int) -> memoryview:
         """Read `length` bytes from `start`; fewer where the object ends sooner. Raises ObjectNotFoundError."""
@@ -70,7 +78,7 @@ class MemoryStore:
         content = _content(data)
         with self._space.lock:
             if key in self._space.objects:
-                raise exists(self.url, key)
+                raise already_exists_error(self.url, key)
             return self._write(key, content)
 
     def swap(self, key: str, data: bytes, etag: str) -> str:
@@ -92,19 +100,19 @@ class MemoryStore:
         """All objects whose keys start with `prefix`, in the order of their keys."""
         check_prefix(prefix)
         with self._space.lock:
-            found = sorted((key, value) for key, value in self._space.objects.items() if key.startswith(prefix))
-        return iter([Entry(key, len(value.data), value.modified) for key, value in found])
+            matches = sorted(pair for pair in self._space.objects.items() if pair[0].startswith(prefix))
+        return iter([Entry(key, len(stored.data), stored.modified) for key, stored in matches])
 
     def _read(self, key: str) -> _Object:
-        found = self._space.objects.get(check_key(key))
-        if found is None:
-            raise not_found(self.url, key)
-        return found
+        stored = self._space.objects.get(check_key(key))
+        if stored is None:
+            raise not_found_error(self.url, key)
+        return stored
 
     def _require(self, key: str, etag: str) -> None:
-        found = self._space.objects.get(key)
-        if found is None or found.etag != etag:
-            raise changed(self.url, key, etag)
+        stored = self._space.objects.get(key)
+        if stored is None or stored.etag != etag:
+            raise changed_error(self.url, key, etag)
 
     def _write(self, key: str, content: bytes) -> str:
         etag = f"{next(self._space.writes):x}"
@@ -119,4 +127,4 @@ def _content(data: bytes | Path) -> bytes:
     try:
         return data.read_bytes()
     except OSError as error:
-        raise unreadable(data, error) from error
+        raise unreadable_error(data, error) from error

@@ -1,8 +1,8 @@
 """Parallel ranged reads: an object's bytes in order, while the next ranges are on their way.
 
-S3's own guidance is ranges of 8 or 16 MB over several connections, one for each 85 to 90 MB/s that are wanted
-("Performance design patterns for Amazon S3"). Three of them are more than a Lambda function's network carries for long
-(some 75 MB/s), and each request takes a while to begin, so an object that three ranges can hold is not cut finer.
+AWS advises ranges of 8 or 16 MB over several connections, one for each 85 to 90 MB/s that are wanted ("Performance
+design patterns for Amazon S3"). Three connections carry more than a Lambda function's network does for long (some
+75 MB/s). Each request takes a while to begin, so an object of up to three times MAX_RANGE is cut into three at most.
 """
 
 from __future__ import annotations
@@ -14,56 +14,58 @@ from time import monotonic
 from onnxlet.errors import OnnxletError, StoreUnavailableError
 from onnxlet.store import Store
 
-RANGE = 16 * 2**20
+MIN_RANGE = 16 * 2**20
 """Bytes of one ranged read, at least; smaller objects are read whole."""
-LONGEST = 2 * RANGE
+MAX_RANGE = 2 * MIN_RANGE
 """Bytes of one ranged read, at most."""
 IN_FLIGHT = 3
 """Ranges that are held or on their way at once."""
 
 
-Keep = Callable[[bytes | memoryview, int], None]
-"""Takes a range and where it starts, in the thread that read it."""
+OnRange = Callable[[bytes | memoryview, int], None]
+"""Is given the bytes of a range and where they start, in the thread that read them."""
 
 
-def read_ranges(store: Store, key: str, size: int, until: float, keep: Keep) -> Iterator[bytes | memoryview]:
-    """The first `size` bytes of an object, range by range, each kept before; ends early where the object does.
+def read_ranges(store: Store, key: str, size: int, until: float, on_range: OnRange) -> Iterator[bytes | memoryview]:
+    """The first `size` bytes of an object, range by range, in order; fewer where the object ends sooner.
 
-    Raises StoreUnavailableError once `time.monotonic` passes `until`, what the store raises, and OSError of `keep`.
+    `on_range` is called with each range before it is yielded, in whatever order they arrive: it can write them to a
+    file. Raises StoreUnavailableError once `time.monotonic` passes `until`, what the store raises, and OSError from
+    `on_range`.
     """
-    reading = _Reading(store, key, size, keep)
+    reader = _RangeReader(store, key, size, on_range)
     try:
-        for number in range(reading.count):
-            chunk = reading.wait_for(number, until)
+        for number in range(reader.count):
+            chunk = reader.wait_for(number, until)
             yield chunk
-            if len(chunk) < reading.range:
+            if len(chunk) < reader.range_size:
                 return
     finally:
-        reading.stop()
+        reader.stop()
 
 
-def range_of(size: int) -> int:
+def range_size(size: int) -> int:
     """Bytes of each ranged read of an object of `size` bytes, but for the last."""
-    return min(max(RANGE, -(-size // IN_FLIGHT)), LONGEST)
+    return min(max(MIN_RANGE, -(-size // IN_FLIGHT)), MAX_RANGE)
 
 
-def took_too_long(key: str) -> StoreUnavailableError:
-    """The error of a fetch past its deadline."""
+def timeout_error(key: str) -> StoreUnavailableError:
+    """The error of a read past its deadline."""
     return StoreUnavailableError(f"fetching {key!r} took too long: raise ONNXLET_LOAD_DEADLINE")
 
 
-class _Reading:
-    """Workers that read ranges ahead of the one who consumes them, at most IN_FLIGHT."""
+class _RangeReader:
+    """Threads that read ranges ahead of the caller who consumes them, at most IN_FLIGHT of them."""
 
-    def __init__(self, store: Store, key: str, size: int, keep: Keep) -> None:
-        self.range = range_of(size)
-        self.count = -(-size // self.range)
-        self._store, self._key, self._size, self._keep = store, key, size, keep
+    def __init__(self, store: Store, key: str, size: int, on_range: OnRange) -> None:
+        self.range_size = range_size(size)
+        self.count = -(-size // self.range_size)
+        self._store, self._key, self._size, self._on_range = store, key, size, on_range
         self._changed = threading.Condition()
         self._arrived: dict[int, bytes | memoryview] = {}
         self._next = 0
         self._consumed = 0
-        self._keeping = 0
+        self._calling = 0
         self._error: OnnxletError | OSError | None = None
         self._stopped = False
         for _ in range(min(IN_FLIGHT, self.count)):
@@ -76,29 +78,29 @@ class _Reading:
             while number not in self._arrived:
                 if self._error is not None:
                     raise self._error
-                left = until - monotonic()
-                if left <= 0:
-                    raise took_too_long(self._key)
-                self._changed.wait(left)
+                seconds_left = until - monotonic()
+                if seconds_left <= 0:
+                    raise timeout_error(self._key)
+                self._changed.wait(seconds_left)
             return self._arrived.pop(number)
 
     def stop(self) -> None:
-        """End it; once this returns, nothing is given to `keep` any more, which may close what it writes to."""
+        """End the reading. Once this returns `on_range` is not called any more, so that its file may be closed."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
-            while self._keeping:
+            while self._calling:
                 self._changed.wait()
 
     def _work(self) -> None:
-        while (number := self._claim()) is not None:
+        while (number := self._next_number()) is not None:
             self._read(number)
 
     def _read(self, number: int) -> None:
-        start = number * self.range
+        start = number * self.range_size
         try:
-            chunk = self._store.get_range(self._key, start, min(self.range, self._size - start))
-            if not self._kept(chunk, start):
+            chunk = self._store.get_range(self._key, start, min(self.range_size, self._size - start))
+            if not self._hand_over(chunk, start):
                 return
         except (OnnxletError, OSError) as error:
             with self._changed:
@@ -109,20 +111,22 @@ class _Reading:
                 self._arrived[number] = chunk
                 self._changed.notify_all()
 
-    def _kept(self, chunk: bytes | memoryview, start: int) -> bool:
+    def _hand_over(self, chunk: bytes | memoryview, start: int) -> bool:
+        """Call `on_range`, unless the reading has ended."""
         with self._changed:
             if self._stopped:
                 return False
-            self._keeping += 1
+            self._calling += 1
         try:
-            self._keep(chunk, start)
+            self._on_range(chunk, start)
         finally:
             with self._changed:
-                self._keeping -= 1
+                self._calling -= 1
                 self._changed.notify_all()
         return True
 
-    def _claim(self) -> int | None:
+    def _next_number(self) -> int | None:
+        """The next range to read, once there is room for it; None when there is no more to read."""
         with self._changed:
             while not self._stopped and self._error is None and self._next < self.count:
                 if self._next < self._consumed + IN_FLIGHT:

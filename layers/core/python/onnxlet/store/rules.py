@@ -1,4 +1,4 @@
-"""What every store holds to: which keys and prefixes are legal, and the words of the errors that all of them raise."""
+"""What every store holds to: which keys and prefixes are legal, and the errors that all of them raise."""
 
 from __future__ import annotations
 
@@ -42,24 +42,24 @@ def check_range(start: int, length: int) -> None:
         raise InvalidInputError(f"a range starts at 0 or later and is not negative, not {length} bytes from {start}")
 
 
-def not_found(url: str, key: str) -> ObjectNotFoundError:
+def not_found_error(url: str, key: str) -> ObjectNotFoundError:
     """The error of a key that the store does not hold."""
     return ObjectNotFoundError(f"{url!r} holds no object {key!r}", store=url, key=key)
 
 
-def exists(url: str, key: str) -> PreconditionFailedError:
+def already_exists_error(url: str, key: str) -> PreconditionFailedError:
     """The error of creating what is there already."""
     return PreconditionFailedError(f"{key!r} exists already in {url!r}", store=url, key=key)
 
 
-def changed(url: str, key: str, etag: str) -> PreconditionFailedError:
+def changed_error(url: str, key: str, etag: str) -> PreconditionFailedError:
     """The error of replacing or removing what somebody else has changed."""
     return PreconditionFailedError(
         f"{key!r} in {url!r} was changed or removed by somebody else: read it again", store=url, key=key, etag=etag
     )
 
 
-def unreadable(path: Path, error: OSError) -> InvalidInputError:
+def unreadable_error(path: Path, error: OSError) -> InvalidInputError:
     """The error of a file that is to be written to a store and cannot be read."""
     return InvalidInputError(f"the file {str(path)!r} cannot be read: {error.strerror}", path=str(path))
 

@@ -5,8 +5,8 @@ PutObject, because a multipart upload through obstore could not be made conditio
 handed over memory-mapped, not read.
 
 A store that does not answer is given up after about 4 seconds when reading and 8 when writing; more bytes to write get
-the time that they need on a slow line. If S3 fails after it has written but before it said so, a repeated conditional
-write can report PreconditionFailedError although it was ours that won: callers read the object again anyway.
+the time that they need on a slow line. If S3's answer to a conditional write is lost, the write is repeated and may be
+refused because it was made the first time: after a PreconditionFailedError callers read the object again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,15 @@ from obstore.store import S3Store as Client
 from onnxlet.errors import InvalidInputError, StoreUnavailableError
 from onnxlet.store import Blob, Entry
 from onnxlet.store.aws import account
-from onnxlet.store.rules import changed, check_key, check_prefix, check_range, exists, not_found, unreadable
+from onnxlet.store.rules import (
+    already_exists_error,
+    changed_error,
+    check_key,
+    check_prefix,
+    check_range,
+    not_found_error,
+    unreadable_error,
+)
 
 if TYPE_CHECKING:
     from mmap import mmap
@@ -84,15 +92,15 @@ class S3Store:
     def get(self, key: str) -> Blob:
         """Read a whole object. Raises ObjectNotFoundError."""
         path = check_key(key)
-        with self._translated(key):
+        with self._errors_translated(key):
             return _blob(self._reader.get(path))
 
     def get_if_changed(self, key: str, etag: str) -> Blob | None:
         """Read an object unless it still has `etag` (then None). Raises ObjectNotFoundError."""
         path = check_key(key)
-        with self._translated(key):
+        with self._errors_translated(key):
             try:
-                return _blob(self._reader.get(path, options={"if_none_match": _quoted(etag)}))
+                return _blob(self._reader.get(path, options={"if_none_match": _quote(etag)}))
             except NotModifiedError:
                 return None
 
@@ -100,48 +108,48 @@ class S3Store:
         """Read `length` bytes from `start`; fewer where the object ends sooner. Raises ObjectNotFoundError."""
         path = check_key(key)
         check_range(start, length)
-        with self._translated(key):
+        with self._errors_translated(key):
             try:
                 # no range is empty in HTTP: of an empty one a byte is read to see whether the object exists
                 return memoryview(self._reader.get_range(path, start=start, length=length or 1))[:length]
             except GenericError as error:
-                if _code(error) == "InvalidRange":
+                if _error_code(error) == "InvalidRange":
                     return memoryview(b"")
                 raise
 
     def put(self, key: str, data: bytes | Path) -> str:
         """Write an object (bytes, or a file's), whatever is there; return its ETag."""
-        with self._translated(key):
+        with self._errors_translated(key):
             return self._write(key, data, "overwrite")
 
     def create(self, key: str, data: bytes | Path) -> str:
         """Write an object that must not exist yet. Raises PreconditionFailedError if it does."""
         for attempt in range(CONFLICTS):
-            with self._translated(key):
+            with self._errors_translated(key):
                 try:
                     return self._write(key, data, "create")
                 except AlreadyExistsError as error:
                     # 409: another write or delete of this key is under way, and whether it succeeds is open
-                    if _code(error) != "ConditionalRequestConflict":
-                        raise exists(self.url, key) from error
+                    if _error_code(error) != "ConditionalRequestConflict":
+                        raise already_exists_error(self.url, key) from error
             _pause(0.05 * 2**attempt)
         raise StoreUnavailableError(f"{key!r} in {self.url!r} is being written by others: try again", key=key)
 
     def swap(self, key: str, data: bytes, etag: str) -> str:
         """Overwrite an object that must still have `etag`. Raises PreconditionFailedError if it has not, or is gone."""
         with self._conditional(key, etag):
-            return self._write(key, data, {"e_tag": _quoted(etag)})
+            return self._write(key, data, {"e_tag": _quote(etag)})
 
     def delete(self, key: str, *, etag: str | None = None) -> None:
         """Remove an object; it is no error if there is none, unless `etag` is given. Raises PreconditionFailedError."""
         path = check_key(key)
         if etag is None:
-            with self._translated(key):
+            with self._errors_translated(key):
                 self._writer(0).delete(path)
             return
         with self._conditional(key, etag):
             # obstore has no conditional delete; a client that sends the header with every request does one
-            self._client(WRITE_SECONDS, {"If-Match": _quoted(etag)}).delete(path)
+            self._client(WRITE_SECONDS, {"If-Match": _quote(etag)}).delete(path)
 
     def list(self, prefix: str) -> Iterator[Entry]:
         """All objects whose keys start with `prefix`, in the order of their keys."""
@@ -150,20 +158,20 @@ class S3Store:
 
     def _list(self, folder: str, prefix: str) -> Iterator[Entry]:
         """S3 lists in the order of keys; obstore lists folders, so the rest of the prefix is compared here."""
-        with self._translated(prefix):
+        with self._errors_translated(prefix):
             for page in self._reader.list(folder or None, chunk_size=1000):
-                for found in page:
-                    key = found["path"]
+                for listed in page:
+                    key = listed["path"]
                     if key.startswith(prefix):
-                        yield Entry(key, found["size"], found["last_modified"].timestamp())
+                        yield Entry(key, listed["size"], listed["last_modified"].timestamp())
                     elif key > prefix:
                         return
 
     def _write(self, key: str, data: bytes | Path, mode: PutMode) -> str:
         path = check_key(key)
-        with _content(data) as content:
+        with _opened(data) as content:
             result = self._writer(len(content)).put(path, content, mode=mode, use_multipart=False)
-        return _bare(result["e_tag"])
+        return _unquote(result["e_tag"])
 
     def _writer(self, size: int) -> Client:
         """A client that waits as long as writing so many bytes may take: the next power of two."""
@@ -192,38 +200,38 @@ class S3Store:
     @contextmanager
     def _conditional(self, key: str, etag: str) -> Iterator[None]:
         """A write that loses is PreconditionFailedError; a conflict (409) may have lost, and is read again as well."""
-        with self._translated(key):
+        with self._errors_translated(key):
             try:
                 yield
             except (PreconditionError, AlreadyExistsError, FileNotFoundError) as error:
-                if _code(error) == "NoSuchBucket":
+                if _error_code(error) == "NoSuchBucket":
                     raise
-                raise changed(self.url, key, etag) from error
+                raise changed_error(self.url, key, etag) from error
 
     @contextmanager
-    def _translated(self, key: str) -> Iterator[None]:
+    def _errors_translated(self, key: str) -> Iterator[None]:
         """Raises our errors for those of obstore."""
         try:
             yield
         except (BaseError, OSError, ValueError) as error:
-            if _code(error) == "NoSuchKey":
-                raise not_found(self.url, key) from error
-            detail = f"{self.url!r} failed at {key!r}: {_reason(error)}"
+            if _error_code(error) == "NoSuchKey":
+                raise not_found_error(self.url, key) from error
+            detail = f"{self.url!r} failed at {key!r}: {_short_reason(error)}"
             if re.search(_DENIED, str(error)):
                 detail = (
-                    f"{self.url!r} denies access to {key!r}: {_reason(error)} (without the right to list the bucket "
-                    "a missing object is denied as well)"
+                    f"{self.url!r} denies access to {key!r}: {_short_reason(error)} (without the right to list the "
+                    "bucket a missing object is denied as well)"
                 )
             raise StoreUnavailableError(detail, store=self.url, key=key) from error
 
 
-def _code(error: Exception) -> str:
+def _error_code(error: Exception) -> str:
     """S3's own code of the error; empty if it was not S3 that answered."""
     failure = re.search(_FAILURE, str(error))
     return failure[1] if failure else ""
 
 
-def _reason(error: Exception) -> str:
+def _short_reason(error: Exception) -> str:
     """What went wrong in a few words; obstore's own go on for pages."""
     text = str(error)
     if failure := re.search(_FAILURE, text):
@@ -235,12 +243,12 @@ def _reason(error: Exception) -> str:
     return first.rpartition(" - ")[2][:300]
 
 
-def _blob(found: GetResult) -> Blob:
-    return Blob(bytes(found.bytes()), _bare(found.meta["e_tag"]))
+def _blob(result: GetResult) -> Blob:
+    return Blob(bytes(result.bytes()), _unquote(result.meta["e_tag"]))
 
 
 @contextmanager
-def _content(data: bytes | Path) -> Iterator[bytes | mmap]:
+def _opened(data: bytes | Path) -> Iterator[bytes | mmap]:
     """What to send: bytes, or a large file's pages."""
     if not isinstance(data, os.PathLike):
         yield data
@@ -250,7 +258,7 @@ def _content(data: bytes | Path) -> Iterator[bytes | mmap]:
     try:
         file = data.open("rb")
     except OSError as error:
-        raise unreadable(data, error) from error
+        raise unreadable_error(data, error) from error
     with file:
         if os.fstat(file.fileno()).st_size < MAPPED_FROM:
             yield file.read()
@@ -267,12 +275,12 @@ def _pause(longest: float) -> None:
     time.sleep(random.uniform(0, longest))  # noqa: S311 # jitter, not a secret
 
 
-def _bare(etag: str | None) -> str:
+def _unquote(etag: str | None) -> str:
     """S3's ETag without the quotes that HTTP puts around it."""
     if not etag:
         raise ValueError("the answer has no ETag, so it is not S3 that answers")
     return etag.strip('"')
 
 
-def _quoted(etag: str) -> str:
+def _quote(etag: str) -> str:
     return f'"{etag}"'
