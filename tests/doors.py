@@ -42,6 +42,12 @@ def spec(name: str, datatype: str, *shape: int) -> TensorSpec:
     return TensorSpec(name, datatype, shape)
 
 
+class Answer(Response):
+    """A response that is no stream."""
+
+    body: bytes = b""
+
+
 class Shop:
     """A store being filled with models, and the data plane that serves them."""
 
@@ -116,13 +122,15 @@ class Shop:
             ),
         )
 
-    def send(self, method: str, path: str, body: bytes | str = b"", **headers: str) -> Response:
+    def send(self, method: str, path: str, body: bytes | str = b"", **headers: str) -> Answer:
         """Answer a request; header names are written with `_` for `-`."""
         written = {name.replace("_", "-"): value for name, value in headers.items()}
         data = body.encode() if isinstance(body, str) else body
-        return self.dataplane.answer(Request(method, path, "", written, data))
+        response = self.dataplane.answer(Request(method, path, "", written, data))
+        assert isinstance(response.body, bytes)
+        return Answer(response.status, response.body, response.headers)
 
-    def predict(self, model: str, body: bytes | str, **headers: str) -> Response:
+    def predict(self, model: str, body: bytes | str, **headers: str) -> Answer:
         """Ask for a prediction."""
         return self.send("POST", f"/v1/models/{model}:predict", body, **headers)
 

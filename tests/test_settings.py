@@ -22,6 +22,13 @@ def test_a_value_that_is_no_number_is_named_with_its_variable() -> None:
         Settings.from_environ({"ONNXLET_THREADS": "two"})
 
 
+def test_a_switch_is_true_or_false_and_nothing_else() -> None:
+    for text, value in (("true", True), ("1", True), ("False", False), ("0", False), ("", False)):
+        assert Settings.from_environ({"ONNXLET_REST_BINARY": text}).rest_binary is value
+    with pytest.raises(InvalidInputError, match="ONNXLET_REST_BINARY must be true or false, not 'yes'"):
+        Settings.from_environ({"ONNXLET_REST_BINARY": "yes"})
+
+
 @pytest.mark.parametrize(("memory", "threads"), [("128", 1), ("1769", 1), ("3538", 2), ("10240", 5)])
 def test_threads_follow_the_whole_virtual_processors_of_the_functions_memory(memory: str, threads: int) -> None:
     assert Settings.from_environ({"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": memory}).intra_op_threads == threads

@@ -18,4 +18,4 @@ dataplane = DataPlane(predictor)
 
 def handler(event: Event, context: object) -> dict[str, object]:
     """Lambda's entry point."""
-    return handle(dataplane, event, context)
+    return handle(dataplane, event, context, rest_binary=settings.rest_binary)

@@ -115,6 +115,6 @@ def test_what_the_data_plane_answers_fits_its_description(
     ]:
         method = "GET" if body is None else "POST"
         answer = dataplane.answer(Request(method, path, body=b"" if body is None else json.dumps(body).encode()))
-        check(document, schema, json.loads(answer.body))
+        check(document, schema, json.loads(answer.text() or ""))
     check(document, "PredictRequest", rows)
     check(document, "PredictRequest", columns)

@@ -326,7 +326,7 @@ def test_callers_with_one_routing_key_get_one_version(shop: Shop, store: Store) 
 def test_what_nobody_foresaw_is_logged_and_says_nothing(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR):
         response = shop.dataplane.answer(Request("GET", None))  # type: ignore[arg-type] # a path that is none
-    assert (response.status, json.loads(response.body)) == (500, {"error": "internal error"})
+    assert (response.status, json.loads(response.text() or "")) == (500, {"error": "internal error"})
     assert "unforeseen error" in caplog.text
     assert "Traceback" in caplog.text
 

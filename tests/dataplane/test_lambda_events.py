@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from doors import COLUMNS, FEATURES, Shop
-from onnxlet.dataplane.lambda_events import handle, to_request
+from onnxlet.dataplane.lambda_events import handle, to_event_answer, to_request
+from onnxlet.dataplane.messages import Response
 from onnxlet.errors import InvalidInputError, InvalidNameError, ModelNotFoundError
 from onnxlet.store import Store
 
@@ -175,6 +176,61 @@ def test_large_answers_are_compressed_where_the_caller_takes_it(shop: Shop) -> N
     plain = handle(shop.dataplane, event("rest-api", path="/v1/models/echo:predict", body=body), None)
     assert not plain["isBase64Encoded"]
     assert json.loads(plain["body"])["predictions"] == predictions
+
+
+@pytest.mark.parametrize("name", ["http-api", "function-url", "alb", "alb-multi"])
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b"\x00\x00\x80\x3f", "application/octet-stream"),
+        (b"\x00\x00\x00\x00", "application/octet-stream"),
+        (b"\x01", "application/octet-stream"),
+        (b"\xff\xfe", "application/json"),
+        (b"\xff\xfe", "text/plain"),
+    ],
+)
+def test_bytes_that_are_no_text_leave_in_base64_whatever_their_headers(
+    name: str, body: bytes, content_type: str
+) -> None:
+    answer = to_event_answer(Response(200, body, {"Content-Type": content_type}), event(name))
+    assert answer["isBase64Encoded"] is True
+    assert base64.b64decode(answer["body"]) == body
+    assert answer.get("headers") == {"Content-Type": content_type} or name == "alb-multi"
+
+
+@pytest.mark.parametrize("name", ["http-api", "function-url", "alb", "alb-multi", "rest-api"])
+@pytest.mark.parametrize("body", [b"", b"data: 1\r\n\tx\n", "ü 漢".encode(), b'{"a":1}'])
+def test_text_leaves_as_it_is_whatever_its_headers(name: str, body: bytes) -> None:
+    for content_type in ("application/octet-stream", "text/event-stream"):
+        answer = to_event_answer(Response(200, body, {"Content-Type": content_type}), event(name))
+        assert (answer["isBase64Encoded"], answer["body"]) == (False, body.decode())
+
+
+def test_a_rest_api_that_declares_binary_types_gets_compressed_answers(shop: Shop) -> None:
+    body = json.dumps({"instances": [number / 7 for number in range(8000)]})
+    asked = event("rest-api", path="/v1/models/echo:predict", body=body)
+    answer = handle(shop.dataplane, asked, None, rest_binary=True)
+    assert (answer["isBase64Encoded"], answer["headers"]["Content-Encoding"]) == (True, "gzip")
+    assert len(json.loads(gzip.decompress(base64.b64decode(answer["body"])))["predictions"]) == 8000
+
+
+def test_the_query_arrives_as_it_was_sent() -> None:
+    sent = "a=1&a=2&b=x%20y%26z&%C3%BC=%25&empty="
+    decoded = {"a": ["1", "2"], "b": ["x y&z"], "ü": ["%"], "empty": [""]}
+    encoded = {"a": ["1", "2"], "b": ["x%20y%26z"], "%C3%BC": ["%25"], "empty": [""]}
+    last = {name: values[-1] for name, values in decoded.items()}
+    for name, changes in (
+        ("http-api", {"rawQueryString": sent}),
+        ("function-url", {"rawQueryString": sent}),
+        ("rest-api", {"multiValueQueryStringParameters": decoded, "queryStringParameters": last}),
+        ("alb-multi", {"multiValueQueryStringParameters": encoded}),
+    ):
+        assert to_request(event(name, **changes)).query == sent
+    single = {name: values[-1] for name, values in encoded.items()}
+    assert to_request(event("alb", queryStringParameters=single)).query == sent.removeprefix("a=1&")
+    assert to_request(event("rest-api", queryStringParameters=last)).query == sent.removeprefix("a=1&")
+    for name in ("http-api", "function-url", "rest-api", "alb", "alb-multi"):
+        assert to_request(event(name)).query == ""
 
 
 def test_a_load_balancer_learns_the_words_of_an_error(shop: Shop) -> None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import logging
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
 import plain_text.protocol
 from doors import Shop
 from onnxlet.controlplane.app import create_app
-from onnxlet.dataplane.dispatch import MAX_REQUEST
+from onnxlet.dataplane.dispatch import MAX_REQUEST, MAX_RESPONSE
 from onnxlet.dataplane.lambda_events import handle
+from onnxlet.dataplane.messages import Request
 from onnxlet.dataplane.protocols import PROTOCOLS, Entry, open_inference, owns_path, tensorflow_serving
 from onnxlet.dataplane.protocols.interface import WireProtocol
 from onnxlet.dataplane.protocols.open_inference import protocol as open_inference_protocol
@@ -25,6 +30,7 @@ from onnxlet.registry.registry import Registry
 from onnxlet.settings import Settings
 from onnxlet.store import Store, open_store
 
+EVENTS = Path(__file__).parents[1] / "events"
 ENTRY = Entry("plain_text", ("/text/",))
 EACH: dict[str, WireProtocol] = {
     "plain_text": plain_text.protocol,
@@ -37,6 +43,7 @@ EACH: dict[str, WireProtocol] = {
 @pytest.fixture(autouse=True)
 def _added() -> Iterator[None]:
     PROTOCOLS.append(ENTRY)
+    plain_text.protocol.closed.clear()
     yield
     PROTOCOLS.remove(ENTRY)
 
@@ -80,16 +87,60 @@ def test_whatever_goes_wrong_is_said_in_its_own_words(shop: Shop, caplog: pytest
         assert (response.status, response.body.decode().startswith(said)) == (404, True)
 
 
+def event(name: str, body: str, query: str = "", **changes: Any) -> dict[str, Any]:  # noqa: ANN401 - an event's values
+    """An event of tests/events that asks for /text/echo."""
+    loaded: dict[str, Any] = json.loads((EVENTS / f"predict-{name}.json").read_text())
+    path = {"rawPath": "/text/echo", "rawQueryString": query} if "rawPath" in loaded else {"path": "/text/echo"}
+    if "path" in path and query:
+        path["queryStringParameters"] = {query: ""}  # type: ignore[assignment] # the only value that is no text
+    return loaded | path | {"body": body, "isBase64Encoded": False} | changes
+
+
 def test_it_is_told_of_an_event_that_cannot_be_read(shop: Shop) -> None:
-    event = {
-        "version": "2.0",
-        "rawPath": "/text/echo",
-        "requestContext": {"http": {"method": "POST"}, "stage": "$default"},
-        "body": "abc",
-        "isBase64Encoded": True,
-    }
-    answer = handle(shop.dataplane, event, None)
+    answer = handle(shop.dataplane, event("http-api", "abc", isBase64Encoded=True), None)
     assert (answer["statusCode"], answer["body"][:30]) == (400, "sorry: the event's body is not")
+
+
+@pytest.mark.parametrize("name", ["http-api", "function-url", "alb", "rest-api"])
+def test_a_stream_is_refused_by_lambda_in_the_protocols_own_words(shop: Shop, name: str) -> None:
+    answer = handle(shop.dataplane, event(name, "1\n2", "stream"), None)
+    assert (answer["statusCode"], answer["body"]) == (
+        406,
+        "sorry: a stream cannot be answered here: ask for the whole answer at once\n",
+    )
+    assert answer["headers"]["Content-Type"] == plain_text.protocol.TEXT
+    assert answer["headers"]["X-Onnxlet-Model-Version"] == "1"
+
+
+def test_bytes_that_are_no_text_are_refused_by_a_rest_api_that_declares_no_binary_types(shop: Shop) -> None:
+    numbers = np.array([1.0, -2.5], np.float32).tobytes()
+    for name in ("http-api", "function-url", "alb"):
+        answer = handle(shop.dataplane, event(name, "1\n-2.5", "bytes"), None)
+        assert (answer["isBase64Encoded"], base64.b64decode(answer["body"])) == (True, numbers)
+        assert answer["headers"]["Content-Type"] == plain_text.protocol.BYTES
+    asked = event("rest-api", "1\n-2.5", "bytes")
+    refused = handle(shop.dataplane, asked, None)
+    assert (refused["statusCode"], refused["isBase64Encoded"]) == (406, False)
+    assert refused["body"].startswith("sorry: this REST API does not carry bytes that are no text")
+    assert "ONNXLET_REST_BINARY" in refused["body"]
+    assert refused["headers"]["Content-Type"] == plain_text.protocol.TEXT
+    declared = handle(shop.dataplane, asked, None, rest_binary=True)
+    assert (declared["isBase64Encoded"], base64.b64decode(declared["body"])) == (True, numbers)
+    # an HTTP API that speaks the old payload decodes base64 as ever
+    assert handle(shop.dataplane, asked | {"version": "1.0"}, None)["isBase64Encoded"]
+
+
+def test_bytes_that_base64_makes_too_long_for_lambda_are_refused(shop: Shop) -> None:
+    fitting = MAX_RESPONSE * 3 // 4 // 4
+    for count, status in ((fitting, 200), (fitting + 2, 413)):
+        response = shop.dataplane.answer(Request("POST", "/text/echo", "bytes", {}, b"1\n" * count))
+        assert response.status == status
+    assert (response.text() or "").startswith("sorry: response too large")
+
+
+def test_a_stream_is_not_made_for_head(shop: Shop) -> None:
+    response = shop.dataplane.answer(Request("HEAD", "/text/echo", "stream", {}, b"1"))
+    assert (response.status, response.body) == (200, b"")
 
 
 def test_a_protocol_that_fails_to_refuse_still_gets_an_answer(
@@ -108,6 +159,9 @@ def test_the_local_server_hands_it_its_paths(directory_url: str, tmp_path: Path)
     with TestClient(create_asgi(settings)) as client:
         assert client.post("/text/echo", content="3").text == "3.0\n"
         assert client.post("/text/nobody", content="3").text == "sorry: no model named 'nobody'\n"
+        assert client.post("/text/echo?stream", content="1\n2").text == "1.0\n2.0\n"
+        head = client.head("/text/echo?stream")
+        assert (head.status_code, head.content) == (200, b"")
 
 
 def test_it_is_described(store: Store) -> None:

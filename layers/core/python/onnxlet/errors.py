@@ -15,6 +15,7 @@ OnnxletError
 │   ├── ObjectNotFoundError      a key the store does not hold
 │   └── RouteNotFoundError       a URL nothing answers
 ├── MethodNotAllowedError
+├── NotAcceptableError           an answer of a form that cannot be carried to the caller
 ├── ConflictError
 │   ├── PreconditionFailedError  a conditional write lost: the key exists, or has another ETag
 │   ├── NothingToRollBackError
@@ -143,6 +144,12 @@ class MethodNotAllowedError(OnnxletError):
     """The URL exists, the HTTP method does not fit it."""
 
     title = "Method not allowed"
+
+
+class NotAcceptableError(OnnxletError):
+    """The answer has a form that cannot be carried to the caller on this way: a stream, or bytes that are no text."""
+
+    title = "Not acceptable"
 
 
 class ConflictError(OnnxletError):

@@ -34,6 +34,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Refs, separated by commas, to load before the first request."""
     api_id: str = ""
     """The HTTP API whose events the control plane answers; empty: whoever's."""
+    rest_binary: bool = False
+    """Whether the REST API in front declares the binary media type `*/*`: answers that are no text need that."""
     function_memory: int = 0
     """MB of the Lambda function (AWS_LAMBDA_FUNCTION_MEMORY_SIZE); 0 elsewhere."""
     function_name: str = ""
@@ -41,8 +43,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
-        """Read them. Raises InvalidInputError naming the variable whose value is no number."""
-        values: dict[str, str | int | float] = {}
+        """Read them. Raises InvalidInputError naming the variable whose value is not of its type."""
+        values: dict[str, str | int | float | bool] = {}
         for field, kind in cls.__annotations__.items():
             name = variable(field)
             if text := environ.get(name):
@@ -68,7 +70,14 @@ def variable(field: str) -> str:
     return _LAMBDA.get(field, "ONNXLET_" + field.upper())
 
 
-def _convert(name: str, kind: type[str | int | float], text: str) -> str | int | float:
+_BOOLEANS = {"1": True, "true": True, "0": False, "false": False}
+
+
+def _convert(name: str, kind: type[str | int | float | bool], text: str) -> str | int | float | bool:
+    if kind is bool:
+        if text.lower() not in _BOOLEANS:
+            raise InvalidInputError(f"{name} must be true or false, not {text!r}", variable=name)
+        return _BOOLEANS[text.lower()]
     try:
         return kind(text)
     except ValueError:

@@ -32,6 +32,7 @@ STATUS: dict[type[OnnxletError], HTTPStatus] = {
     errors.TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.NotFoundError: HTTPStatus.NOT_FOUND,
     errors.MethodNotAllowedError: HTTPStatus.METHOD_NOT_ALLOWED,
+    errors.NotAcceptableError: HTTPStatus.NOT_ACCEPTABLE,
     errors.ConflictError: HTTPStatus.CONFLICT,
     errors.PreconditionFailedError: HTTPStatus.PRECONDITION_FAILED,
     errors.RejectedModelError: HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import orjson
 
-from onnxlet.dataplane.messages import Request, Response
+from onnxlet.dataplane.messages import JSON, Request, Response
 from onnxlet.errors import (
     ConflictError,
     DeadlineExceededError,
@@ -14,6 +14,7 @@ from onnxlet.errors import (
     InternalError,
     InvalidInputError,
     MethodNotAllowedError,
+    NotAcceptableError,
     NotFoundError,
     OnnxletError,
     RouteNotFoundError,
@@ -24,7 +25,6 @@ from onnxlet.errors import (
 from onnxlet.serving.predictor import Predictor, Served
 from onnxlet.values.refs import Ref
 
-JSON = "application/json"
 RETRY_AFTER = "1"
 """Seconds after which trying again may work."""
 
@@ -33,6 +33,7 @@ STATUSES: dict[type[OnnxletError], int] = {
     ExecutionError: 400,
     NotFoundError: 404,
     MethodNotAllowedError: 405,
+    NotAcceptableError: 406,
     ConflictError: 409,
     TooLargeError: 413,
     OnnxletError: 500,

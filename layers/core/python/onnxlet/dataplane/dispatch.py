@@ -62,9 +62,11 @@ class DataPlane:
         except Exception as error:  # noqa: BLE001 - the outermost door
             return _answer_unforeseen(request, error)
 
-    def refuse(self, path: str, error: OnnxletError) -> Response:
-        """The answer of a door that can hand in no request to `path`, or hand on no answer, because of `error`."""
-        return _protocol_at(path).refuse(error)
+    def refuse(self, path: str, error: OnnxletError, answered: Response | None = None) -> Response:
+        """The answer of a door that cannot read a request to `path`, or cannot carry what was answered there."""
+        headers = {} if answered is None else answered.headers
+        kept = {name: value for name, value in headers.items() if name.startswith("X-Onnxlet-")}
+        return _protocol_at(path).refuse(error, kept)
 
     def invoke(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Answer a direct invocation: `{"model": ref, "instances" or "inputs": …}` in, TensorFlow Serving's body with
@@ -143,28 +145,40 @@ def _answer_unforeseen(request: Request, error: Exception) -> Response:
 def _finish(protocol: WireProtocol, request: Request, response: Response) -> Response:
     """The response as it is carried: compressed where that is worth it, without what HEAD does not get."""
     if request.method == "HEAD":
-        response.body = b""
-    if len(response.body) < COMPRESS_FROM:
+        response.drop_body()
+    body = response.body
+    if not isinstance(body, bytes) or len(body) < COMPRESS_FROM:
         return response
     try:
-        if not _takes_gzip(request.headers.get("accept-encoding", "")):
-            _check_size(response.body, b'"\\')  # each is escaped in Lambda's answer
-            return response
-        import zlib
-
-        gzip = zlib.compressobj(_COMPRESSION, wbits=31)
-        body = gzip.compress(response.body) + gzip.flush()
-        if len(body) * 4 // 3 > MAX_RESPONSE:
-            raise _response_too_large(len(body) * 4 // 3)
+        if _takes_gzip(request.headers.get("accept-encoding", "")):
+            response.body = _compress(body)
+            response.headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+        elif len(body) > MAX_CARRIED // 2 and response.text() is None:
+            _check_size_in_base64(body)
+        else:
+            _check_size(body, b'"\\')  # each is escaped in Lambda's answer
     except ResponseTooLargeError as error:
         return protocol.refuse(error, response.headers)
-    response.body = body
-    response.headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
     return response
 
 
+def _compress(body: bytes) -> bytes:
+    import zlib
+
+    gzip = zlib.compressobj(_COMPRESSION, wbits=31)
+    compressed = gzip.compress(body) + gzip.flush()
+    _check_size_in_base64(compressed)
+    return compressed
+
+
+def _check_size_in_base64(body: bytes) -> None:
+    """Refuse an answer that Lambda could not carry, since base64 makes it a third longer."""
+    if len(body) * 4 // 3 > MAX_RESPONSE:
+        raise _response_too_large(len(body) * 4 // 3)
+
+
 def _check_size(body: bytes, doubled: bytes) -> None:
-    """Refuse an answer that Lambda could not carry, in which the bytes `doubled` take one more."""
+    """Refuse an answer that Lambda could not carry as text, in which the bytes `doubled` take one more."""
     size = len(body)
     if size > MAX_CARRIED // 2:
         carried = size + sum(body.count(byte) for byte in doubled)

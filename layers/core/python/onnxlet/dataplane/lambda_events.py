@@ -15,7 +15,7 @@ from typing import Any
 
 from onnxlet.dataplane.dispatch import DataPlane
 from onnxlet.dataplane.messages import Request, Response
-from onnxlet.errors import InvalidInputError
+from onnxlet.errors import InvalidInputError, NotAcceptableError
 
 Event = Mapping[str, Any]
 
@@ -25,30 +25,41 @@ _ACCEPTED = (
 )
 
 
-def handle(dataplane: DataPlane, event: Event, context: object) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
-    """What Lambda returns for an event.
+def handle(
+    dataplane: DataPlane,
+    event: Event,
+    context: object,  # noqa: ARG001 - Lambda's signature
+    *,
+    rest_binary: bool = False,
+) -> dict[str, Any]:
+    """What Lambda returns for an event; `rest_binary` is the setting of that name.
 
     HTTP errors are answers; a direct invocation raises them. Raises InvalidInputError for an event of another kind.
     """
     if "requestContext" in event:
         try:
-            request = to_request(event)
+            request = to_request(event, rest_binary=rest_binary)
         except InvalidInputError as error:
             return to_event_answer(dataplane.refuse(_path(event), error), event)
-        return to_event_answer(dataplane.answer(request), event)
+        response = dataplane.answer(request)
+        try:
+            return to_event_answer(response, event, rest_binary=rest_binary)
+        except NotAcceptableError as error:
+            response.drop_body()
+            return to_event_answer(dataplane.refuse(request.path, error, response), event)
     if "model" in event:
         return dataplane.invoke(event)
     raise InvalidInputError(_ACCEPTED)
 
 
-def to_request(event: Event) -> Request:
+def to_request(event: Event, *, rest_binary: bool = False) -> Request:
     """The request that an event carries. Raises InvalidInputError for other events and for a body not in base64."""
     context = event.get("requestContext")
     if not isinstance(context, dict):
         raise InvalidInputError(_ACCEPTED)
     if "http" not in context:
         if "httpMethod" in event:
-            return _from_payload_1(event, context)
+            return _from_payload_1(event, context, rest_binary=rest_binary)
         raise InvalidInputError(_ACCEPTED)
     headers = event.get("headers") or {}
     if "host" not in headers:  # AWS writes names in lower case, local stand-ins may not
@@ -56,14 +67,29 @@ def to_request(event: Event) -> Request:
     return Request(context["http"]["method"], _path(event), event.get("rawQueryString") or "", headers, _body(event))
 
 
-def _from_payload_1(event: Event, context: Mapping[str, Any]) -> Request:
+def _from_payload_1(event: Event, context: Mapping[str, Any], *, rest_binary: bool) -> Request:
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     for name, values in (event.get("multiValueHeaders") or {}).items():
         headers[name.lower()] = ",".join(values)
-    if "elb" not in context:
-        # without binaryMediaTypes a REST API hands base64 on as it is, so it must not be given compressed answers
+    if "elb" not in context and not rest_binary:
+        # a REST API hands base64 on as it is, so it must not be given compressed answers
         headers.pop("accept-encoding", None)
-    return Request(event["httpMethod"], _path(event), "", headers, _body(event))
+    return Request(event["httpMethod"], _path(event), _query(event, context), headers, _body(event))
+
+
+def _query(event: Event, context: Mapping[str, Any]) -> str:
+    """The query of an event that has it as a table: load balancers leave it encoded, API Gateway does not."""
+    values: Mapping[str, list[str]] = event.get("multiValueQueryStringParameters") or {
+        name: [value] for name, value in (event.get("queryStringParameters") or {}).items()
+    }
+    pairs = [(name, value) for name, several in values.items() for value in several]
+    if not pairs:
+        return ""
+    if "elb" in context:
+        return "&".join(f"{name}={value}" for name, value in pairs)
+    from urllib.parse import quote, urlencode
+
+    return urlencode(pairs, quote_via=quote)
 
 
 def _path(event: Event) -> str:
@@ -107,17 +133,15 @@ def _body(event: Event) -> bytes:
         raise InvalidInputError(f"the event's body is not base64: {str(error).lower()}") from None
 
 
-def to_event_answer(response: Response, event: Event) -> dict[str, Any]:
-    """A response as the sender of `event` wants it."""
-    binary = "Content-Encoding" in response.headers
-    if binary:
-        import binascii
+def to_event_answer(response: Response, event: Event, *, rest_binary: bool = False) -> dict[str, Any]:
+    """A response as the sender of `event` wants it: what is no text goes in base64.
 
-        body = binascii.b2a_base64(response.body, newline=False).decode()
-    else:
-        body = response.body.decode()
-    answer: dict[str, Any] = {"statusCode": response.status, "body": body, "isBase64Encoded": binary}
+    Raises NotAcceptableError for a stream, and for what is no text if the sender is a REST API without binary types.
+    """
     context = event["requestContext"]
+    text = response.text()
+    body = _in_base64(response, event, rest_binary=rest_binary) if text is None else text
+    answer: dict[str, Any] = {"statusCode": response.status, "body": body, "isBase64Encoded": text is None}
     balancer = isinstance(context, dict) and "elb" in context
     if balancer:
         from http import HTTPStatus
@@ -128,3 +152,22 @@ def to_event_answer(response: Response, event: Event) -> dict[str, Any]:
     else:
         answer["headers"] = response.headers
     return answer
+
+
+def _in_base64(response: Response, event: Event, *, rest_binary: bool) -> str:
+    if not isinstance(response.body, bytes):
+        raise NotAcceptableError("a stream cannot be answered here: ask for the whole answer at once")
+    if not rest_binary and _is_from_rest_api(event):
+        raise NotAcceptableError(
+            "this REST API does not carry bytes that are no text: ask for JSON, or declare the binary media type */* "
+            "on the API and set ONNXLET_REST_BINARY to true"
+        )
+    import binascii
+
+    return binascii.b2a_base64(response.body, newline=False).decode()
+
+
+def _is_from_rest_api(event: Event) -> bool:
+    """Whether API Gateway's REST API sent the event: an HTTP API that speaks its payload tells the version."""
+    context = event["requestContext"]
+    return "http" not in context and "elb" not in context and event.get("version") != "1.0"

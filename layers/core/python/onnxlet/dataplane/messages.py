@@ -1,11 +1,19 @@
 """HTTP messages as the doors hand them around: what a Lambda event or a local connection is read into."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+
 import msgspec
+
+JSON = "application/json"
+_CONTROLS = bytes(set(range(32)) - set(b"\t\n\r"))
+"""Bytes that no text has."""
 
 
 class Request(msgspec.Struct):
-    """One HTTP request. `path` is percent-decoded once; `headers` have lower-case names; `body` is as it came, still
-    compressed if `content-encoding` says so, but never base64.
+    """One HTTP request. `path` is percent-decoded once, `query` is as it was sent; `headers` have lower-case names;
+    `body` is as it came, still compressed if `content-encoding` says so, but never base64.
     """
 
     method: str
@@ -16,8 +24,32 @@ class Request(msgspec.Struct):
 
 
 class Response(msgspec.Struct):
-    """One HTTP answer. Header names are written as they shall be sent."""
+    """One HTTP answer. Header names are written as they shall be sent.
+
+    The body is bytes, or a stream: an iterator of chunks, each sent as soon as it is made. An iterator with `close` (a
+    generator) is closed when nobody reads on.
+    """
 
     status: int
-    body: bytes = b""
+    body: bytes | Iterator[bytes] = b""
     headers: dict[str, str] = {}
+
+    def drop_body(self) -> None:
+        """Send no body; whoever makes a stream learns that nobody reads it."""
+        close = getattr(self.body, "close", None)
+        if close is not None:
+            close()
+        self.body = b""
+
+    def text(self) -> str | None:
+        """The body as text; None if it is a stream, or bytes that are no UTF-8 or have control characters."""
+        if not isinstance(self.body, bytes):
+            return None
+        try:
+            text = self.body.decode()
+        except UnicodeDecodeError:
+            return None
+        # JSON escapes them
+        if self.headers.get("Content-Type") != JSON and len(self.body.translate(None, _CONTROLS)) < len(self.body):
+            return None
+        return text

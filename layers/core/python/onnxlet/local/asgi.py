@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any
 
 from onnxlet.dataplane.messages import Request, Response
@@ -38,13 +39,37 @@ def to_request(scope: Scope, body: bytes) -> Request:
     return Request(scope["method"], scope["path"], scope["query_string"].decode("latin-1"), headers, body)
 
 
-async def send_response(send: Send, response: Response, method: str) -> None:
-    """Send the answer to a request by `method` whole; one to HEAD leaves open how long its body would have been."""
+async def send_response(send: Send, receive: Receive, response: Response, method: str) -> None:
+    """Send the answer to a request by `method`: whole, or chunk by chunk as a stream makes them.
+
+    One to HEAD leaves open how long its body would have been. Raises what a stream raises: the server then closes the
+    connection, so that the client sees that something is missing.
+    """
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()]
-    if method != "HEAD":
-        headers.append((b"content-length", b"%d" % len(response.body)))
+    body = response.body
+    if isinstance(body, bytes) and method != "HEAD":
+        headers.append((b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await send({"type": "http.response.body", "body": response.body})
+    if isinstance(body, bytes):
+        await send({"type": "http.response.body", "body": body})
+    else:
+        await _send_chunks(send, receive, response, body)
+
+
+async def _send_chunks(send: Send, receive: Receive, response: Response, chunks: Iterator[bytes]) -> None:
+    """Send what a stream makes, in a thread beside the event loop, until it ends or the client leaves."""
+    loop = asyncio.get_running_loop()
+    left = asyncio.ensure_future(receive())
+    try:
+        while not left.done():
+            chunk = await loop.run_in_executor(None, next, chunks, None)
+            if chunk is None:
+                break
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        left.cancel()
+        await loop.run_in_executor(None, response.drop_body)
 
 
 def replayed(body: bytes, receive: Receive) -> Receive:

@@ -73,10 +73,10 @@ class Dispatcher:
         if owns_path(path):
             response = await self._predict(to_request(scope, body))
             self._metrics.count("data", response.status, perf_counter() - started)
-            await send_response(send, response, scope["method"])
+            await send_response(send, receive, response, scope["method"])
         elif path == "/metrics":
             shown = Response(HTTPStatus.OK, self._metrics.text(), {"Content-Type": CONTENT_TYPE})
-            await send_response(send, shown, scope["method"])
+            await send_response(send, receive, shown, scope["method"])
         else:
             await self._answer_control_plane(scope, body, receive, self._counted(send, started))
 

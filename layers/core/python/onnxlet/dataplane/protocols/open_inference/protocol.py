@@ -6,8 +6,8 @@ Ready means that the store answers; models load on first use. Clients rely on th
 from __future__ import annotations
 
 from onnxlet.dataplane import answering
-from onnxlet.dataplane.answering import JSON, RETRY_AFTER, refuse
-from onnxlet.dataplane.messages import Request, Response
+from onnxlet.dataplane.answering import RETRY_AFTER, refuse
+from onnxlet.dataplane.messages import JSON, Request, Response
 from onnxlet.errors import MethodNotAllowedError, UnavailableError
 from onnxlet.serving.predictor import Predictor
 

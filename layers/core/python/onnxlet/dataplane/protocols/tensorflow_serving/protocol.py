@@ -15,8 +15,7 @@ from typing import Any
 import orjson
 
 from onnxlet.dataplane import answering
-from onnxlet.dataplane.answering import JSON
-from onnxlet.dataplane.messages import Request, Response
+from onnxlet.dataplane.messages import JSON, Request, Response
 from onnxlet.dataplane.protocols.tensorflow_serving.body import read_body, write_answer
 from onnxlet.errors import (
     AliasNotFoundError,
