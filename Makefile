@@ -78,7 +78,25 @@ test-toolchain: $(FRAMEWORKS:%=test-toolchain-%) ## the tests of every framework
 
 test-representative: $(FRAMEWORKS:%=test-representative-%) ## one test of each framework's conversion, for the gate
 
-test-all: test test-lambda-python test-toolchain e2e ## every test there is
+# Clients that others wrote, each in an environment of its own, .venv-NAME, that has nothing of ours. KServe's and
+# MLServer's weigh hundreds of megabytes.
+CLIENTS := triton mlserver kserve
+PIP_triton := tritonclient[http]==2.73.0
+PIP_mlserver := mlserver==1.7.1
+PIP_kserve := kserve==0.21.0
+
+$(CLIENTS:%=.venv-%/.client): .venv-%/.client: Makefile
+	@test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*
+	@echo "installing into .venv-$* (a minute, once)" >&2
+	@.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check '$(PIP_$*)'
+	@touch $@
+
+$(CLIENTS:%=test-client-%): test-client-%: $(VENV)/.dev .venv-%/.client
+	$(BIN)/python -m pytest -o addopts="--import-mode=importlib --strict-config --strict-markers -ra" tests/clients/test_$*.py
+
+test-clients: $(CLIENTS:%=test-client-%) ## clients that others wrote, asking a server (or test-client-NAME)
+
+test-all: test test-lambda-python test-toolchain test-clients e2e ## every test there is
 
 fidelity: $(VENV)/.dev $(FRAMEWORKS:%=.venv-%/.dev) ## convert, optimize and verify every kind of model: docs/fidelity.md (a quarter of an hour)
 	-PYTHONPATH=tests $(BIN)/python -m fidelity sklearn
@@ -148,4 +166,4 @@ check-infra: $(VENV)/.dev .venv-checkov/.checkov-$(CHECKOV) ## checkov on the st
 docs: $(VENV)/.dev ## regenerate docs/cli.md, docs/errors.md and docs/settings.md
 	$(BIN)/python docs/generate.py
 
-.PHONY: help install demo test test-all test-representative test-toolchain test-lambda-python check check-infra docs bench build pins e2e fidelity
+.PHONY: help install demo test test-all test-representative test-toolchain test-lambda-python test-clients $(CLIENTS:%=test-client-%) check check-infra docs bench build pins e2e fidelity

@@ -3,6 +3,7 @@
 Blocks marked `sh` are run; those marked `text` need an AWS account or show what is seen.
 """
 
+import json
 import os
 import re
 import shutil
@@ -14,6 +15,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from models import tiny
+from onnxlet.dataplane.dispatch import DataPlane
+from onnxlet.dataplane.messages import Request
+from onnxlet.serving.predictor import Predictor
+from onnxlet.settings import Settings
+from onnxlet.store import open_store
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
@@ -91,6 +99,20 @@ def test_the_shown_the_readme_of_costs_and_of_operations_run_as_they_are_written
             serve_until_it_answers(command, tmp_path, shell)
         else:
             run(command, tmp_path, shell)
+
+
+def test_requests_of_the_protocols_page_are_answered_as_it_says(tmp_path: Path) -> None:
+    store = open_store((tmp_path / "store").as_uri())
+    tiny.publish(store, "diagnosis", tiny.classifier_package(tmp_path / "package"))
+    dataplane = DataPlane(Predictor(store, Settings(cache_dir=str(tmp_path / "cache"))))
+    page = ROOT / "docs" / "protocols.md"
+    asked, answered = list(blocks(page, "http")), list(blocks(page, "json"))
+    assert len(asked) == len(answered) > 2
+    for request, answer in zip(asked, answered, strict=True):
+        line, _, body = request.partition("\n\n")
+        method, path = line.split()
+        response = dataplane.answer(Request(method, path, body=body.encode()))
+        assert json.loads(response.text() or "") == json.loads(answer)
 
 
 def test_make_targets_that_documents_name_exist() -> None:

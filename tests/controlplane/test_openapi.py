@@ -31,8 +31,15 @@ DATA_PLANE = {
     "/v1/models/{model}/metadata": "get",
     "/v1/models/{model}/versions/{version}/metadata": "get",
     "/v1/models/{model}/labels/{label}/metadata": "get",
+    "/v2": "get",
     "/v2/health/live": "get",
     "/v2/health/ready": "get",
+    "/v2/models/{model}": "get",
+    "/v2/models/{model}/ready": "get",
+    "/v2/models/{model}/infer": "post",
+    "/v2/models/{model}/versions/{version}": "get",
+    "/v2/models/{model}/versions/{version}/ready": "get",
+    "/v2/models/{model}/versions/{version}/infer": "post",
 }
 
 
@@ -103,6 +110,8 @@ def test_what_the_data_plane_answers_fits_its_description(
     tiny.publish(store, "tiny", tiny.classifier_package(tmp_path))
     dataplane = DataPlane(Predictor(store, Settings(cache_dir=str(tmp_path / "cache"))))
     rows, columns = {"instances": [[1, 2, 3]]}, {"inputs": [[1, 2, 3]]}
+    tensor = {"name": "input", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}
+    infer = {"id": "42", "inputs": [tensor], "outputs": [{"name": "label"}]}
     for path, body, schema in [
         ("/v1/models/tiny:predict", rows, "PredictResponse"),
         ("/v1/models/tiny:predict", columns, "PredictResponse"),
@@ -112,9 +121,16 @@ def test_what_the_data_plane_answers_fits_its_description(
         ("/v1/models/none", None, "PredictionError"),
         ("/v2/health/live", None, "Live"),
         ("/v2/health/ready", None, "Ready"),
+        ("/v2", None, "ServerMetadata"),
+        ("/v2/models/tiny", None, "TensorMetadata"),
+        ("/v2/models/tiny/versions/1/ready", None, "ModelReady"),
+        ("/v2/models/tiny/infer", infer, "InferResponse"),
+        ("/v2/models/tiny/infer", {"inputs": [tensor]}, "InferResponse"),
+        ("/v2/models/tiny/infer", {}, "PredictionError"),
     ]:
         method = "GET" if body is None else "POST"
         answer = dataplane.answer(Request(method, path, body=b"" if body is None else json.dumps(body).encode()))
         check(document, schema, json.loads(answer.text() or ""))
     check(document, "PredictRequest", rows)
     check(document, "PredictRequest", columns)
+    check(document, "InferRequest", infer)

@@ -53,6 +53,18 @@ def test_every_http_event_is_answered_in_the_same_words(shop: Shop, name: str) -
     assert handle(shop.dataplane, event(name), None) == expected
 
 
+@pytest.mark.parametrize("name", ["http-api-infer", "rest-api-infer"])
+def test_an_inference_event_is_answered(shop: Shop, name: str) -> None:
+    assert handle(shop.dataplane, event(name), None) == {
+        "statusCode": 200,
+        "body": '{"model_name":"diagnosis","model_version":"1","id":"42","outputs":['
+        '{"name":"label","datatype":"BYTES","shape":[1],"data":["malignant"]},'
+        '{"name":"probabilities","datatype":"FP32","shape":[1,2],"data":[1.0,0.0]}]}',
+        "isBase64Encoded": False,
+        "headers": HEADERS,
+    }
+
+
 def test_a_load_balancer_with_multi_value_headers_gets_them_back(shop: Shop) -> None:
     assert handle(shop.dataplane, event("alb-multi"), None) == {
         "statusCode": 200,

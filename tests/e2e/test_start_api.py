@@ -58,6 +58,29 @@ def test_a_prediction_whose_body_arrives_in_base64(stage: Stage, url: str) -> No
     assert status == 200, answer
 
 
+def test_an_inference(stage: Stage, url: str) -> None:
+    tensor = {"name": "features", "datatype": "FP32", "shape": [2, 30], "data": stage.rows[:2]}
+    for path in ("diagnosis", "diagnosis/versions/1", "diagnosis@production"):
+        status, answer = _curl("--json", json.dumps({"id": "42", "inputs": [tensor]}), f"{url}/v2/models/{path}/infer")
+        assert status == 200, answer
+        document = json.loads(answer)
+        assert (document["id"], document["model_name"], document["model_version"]) == ("42", "diagnosis", "1")
+        labels = next(output for output in document["outputs"] if output["name"] == "label")
+        assert (labels["datatype"], labels["shape"]) == ("BYTES", [2])
+        assert {*labels["data"]} <= {"malignant", "benign"}
+    status, answer = _curl(
+        "--json", json.dumps({"inputs": [tensor | {"shape": [1, 30]}]}), f"{url}/v2/models/diagnosis/infer"
+    )
+    assert (status, list(json.loads(answer))) == (400, ["error"])
+
+
+def test_metadata_and_readiness_of_server_and_model(url: str) -> None:
+    assert json.loads(_curl(f"{url}/v2")[1])["name"] == "onnxlet"
+    assert json.loads(_curl(f"{url}/v2/models/diagnosis")[1])["versions"] == ["1"]
+    assert _curl(f"{url}/v2/models/diagnosis/ready") == (200, '{"name":"diagnosis","ready":true}')
+    assert _curl(f"{url}/v2/models/nobody/ready")[0] == 404
+
+
 def test_a_bad_request(url: str) -> None:
     status, answer = _curl("--json", '{"instances": [["no number"]]}', f"{url}/v1/models/diagnosis:predict")
     assert status == 400

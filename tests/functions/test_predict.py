@@ -23,7 +23,8 @@ import json, sys
 sys.path.insert(0, sys.argv[1])
 import app
 answers = [app.handler(json.loads(event), None) for event in sys.argv[2:]]
-print(json.dumps({"answers": answers, "modules": sorted({name.partition(".")[0] for name in sys.modules})}))
+modules = sorted({name if name.startswith("onnxlet.") else name.partition(".")[0] for name in sys.modules})
+print(json.dumps({"answers": answers, "modules": modules}))
 """
 
 
@@ -70,6 +71,36 @@ def test_it_starts_without_what_a_prediction_does_not_need(directory_url: str, t
     event = (EVENTS / "predict-http-api.json").read_text()
     modules = set(run([event], directory_url, tmp_path / "cache")["modules"])
     assert not {"simdjson", "csimdjson", "gzip", "zlib", "ssl", "asyncio", "http", "concurrent"} & modules
+
+
+def test_it_infers_by_the_open_inference_protocol(store_url: str, tmp_path: Path) -> None:
+    event = (EVENTS / "predict-http-api-infer.json").read_text()
+    found = run([event], store_url, tmp_path / "cache")
+    [answer] = found["answers"]
+    assert answer["statusCode"] == 200, answer
+    assert answer["headers"]["X-Onnxlet-Model-Version"] == "1"
+    document = json.loads(answer["body"])
+    assert (document["id"], document["model_name"], document["model_version"]) == ("42", "diagnosis", "1")
+    assert [output["name"] for output in document["outputs"]] == ["label", "probabilities"]
+    assert not set(FORBIDDEN) & set(found["modules"])
+
+
+@pytest.mark.parametrize(
+    ("event", "loaded", "spared"),
+    [
+        ("http-api", "tensorflow_serving", "open_inference"),
+        ("direct", "tensorflow_serving", "open_inference"),
+        ("http-api-infer", "open_inference", "tensorflow_serving"),
+        ("http-api-ready", "open_inference", "tensorflow_serving"),
+    ],
+)
+def test_it_loads_the_protocol_that_is_spoken_and_no_other(
+    directory_url: str, tmp_path: Path, event: str, loaded: str, spared: str
+) -> None:
+    Shop(open_store(directory_url), tmp_path / "shop").publish_diagnosis()
+    modules = run([(EVENTS / f"predict-{event}.json").read_text()], directory_url, tmp_path / "cache")["modules"]
+    assert any(f".{loaded}." in name for name in modules)
+    assert not [name for name in modules if f".{spared}." in name or name.endswith((".openapi", ".interface"))]
 
 
 def test_it_loads_models_before_the_first_request(store_url: str, tmp_path: Path) -> None:

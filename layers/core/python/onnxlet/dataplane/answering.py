@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 
 import orjson
 
@@ -22,6 +22,7 @@ from onnxlet.errors import (
     TooLargeError,
     UnavailableError,
 )
+from onnxlet.serving.model import COLUMNS, SERVING_DEFAULT, Model
 from onnxlet.serving.predictor import Predictor, Served
 from onnxlet.values.refs import Ref
 
@@ -64,6 +65,15 @@ def resolve(predictor: Predictor, request: Request, ref: Ref, headers: dict[str,
     if served.fallback:
         headers["X-Onnxlet-Fallback"] = "true"
     return served
+
+
+def choose_signature(model: Model, names: Container[str]) -> str:
+    """The signature that inputs of these names are for: the columns', unless they name the graph's own tensors."""
+    if COLUMNS in model.signatures:
+        inputs = model.signatures[SERVING_DEFAULT].inputs
+        if not any(spec.name in names for spec in inputs):
+            return COLUMNS
+    return SERVING_DEFAULT
 
 
 def write_timings(headers: dict[str, str], timings: Mapping[str, float], *, run: float, total: float) -> None:

@@ -127,6 +127,16 @@ class Predictor:
         """The servable versions of a model, by number. Raises ModelNotFoundError."""
         return self._statuses.get(model).value
 
+    def check_servable(self, ref: Ref) -> None:
+        """Make sure that some version answers for `ref` over HTTP; nothing is loaded.
+
+        Raises ModelNotFoundError, AliasNotFoundError, VersionNotFoundError, UnavailableError.
+        """
+        if ref.version is not None:
+            self._servable.get((ref.model, ref.version))
+        else:
+            self._aliases.get((ref.model, ref.alias or PRODUCTION))
+
     def ready(self) -> None:
         """Ask the store for something. Raises StoreUnavailableError if it does not answer."""
         try:

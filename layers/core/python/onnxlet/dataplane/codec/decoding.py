@@ -49,12 +49,17 @@ def decode_tensor(value: Any, spec: TensorSpec, place: Place, *, exact: bool) ->
         tensor = _stacked(value, spec.type)
     else:
         tensor = _converted(value, spec.type, place, exact=exact)
+    check_shape(tensor, spec)
+    return tensor
+
+
+def check_shape(tensor: Tensor, spec: TensorSpec) -> None:
+    """Raise InvalidInputError if a tensor has another shape than `spec` declares."""
     # a graph input of unknown shape declares none: the engine judges
     if spec.shape and not _fits(tensor.shape, spec.shape):
         raise InvalidInputError(
             f"input '{spec.name}' takes shape {list(spec.shape)}, not {list(tensor.shape)}", input=spec.name
         )
-    return tensor
 
 
 def decode_columns(columns: dict[str, list[Any]], specs: Sequence[TensorSpec], prefix: str, *, exact: bool) -> Tensors:
@@ -244,15 +249,16 @@ def _in_range(number: float, datatype: Datatype) -> bool:
 
 
 def _strings(flat: list[str], shape: list[int], place: Place) -> Tensor:
-    if not _encodable("".join(flat)):
-        position = next(at for at, leaf in enumerate(flat) if not _encodable(leaf))
+    if not encodable("".join(flat)):
+        position = next(at for at, leaf in enumerate(flat) if not encodable(leaf))
         raise InvalidInputError(f"{_placed(place, position, shape)} has half of a surrogate pair")
     tensor = np.empty(len(flat), dtype=object)
     tensor[:] = flat
     return tensor.reshape(shape)
 
 
-def _encodable(text: str) -> bool:
+def encodable(text: str) -> bool:
+    """Whether UTF-8 can say a text: not where it has half of a surrogate pair."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -128,6 +128,11 @@ def is_list(value: object) -> bool:
     return isinstance(value, (list, proxies.Array))
 
 
+def as_list(value: Any) -> Any:  # noqa: ANN401 - a JSON value
+    """A list of the document as Python's own; any other value as it is."""
+    return value.as_list() if isinstance(value, proxies.Array) else value
+
+
 def is_object(value: object) -> bool:
     """Whether a JSON value is an object, other than a binary value {"b64": …}."""
     if not isinstance(value, (dict, proxies.Object)):

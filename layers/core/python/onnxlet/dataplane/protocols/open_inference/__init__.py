@@ -1,1 +1,1 @@
-"""The Open Inference Protocol, version 2."""
+"""The Open Inference Protocol, version 2: `protocol` has the paths, `body` what is asked and answered."""

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import orjson
 
+from onnxlet.dataplane.answering import choose_signature
 from onnxlet.dataplane.codec.decoding import copy_matrix, decode_columns, decode_tensor, list_matrix, lists_in
 from onnxlet.dataplane.codec.documents import (
     brackets,
@@ -160,7 +161,7 @@ def _read_objects(rows: Any, model: Model, name: str, *, exact: bool) -> Call:  
         if not is_object(row):
             raise InvalidInputError(f"instances[{index}] must be an object as those before it, not {json_name(row)}")
         table.append(members(row, f"instances[{index}]"))
-    name = name or _guessed(model, first)
+    name = name or choose_signature(model, first)
     signature = model.signatures[name]
     defaults = _defaults(model, signature)
     if defaults is None:
@@ -205,15 +206,6 @@ def _wrong_names(missing: list[str], unknown: list[str]) -> str:
     return " and ".join(filter(None, (lacks, has)))
 
 
-def _guessed(model: Model, members_: Mapping[str, Any]) -> str:
-    """The signature that an object without a signature_name is for: the columns, unless it names the model's inputs."""
-    if COLUMNS in model.signatures:
-        inputs = model.signatures[SERVING_DEFAULT].inputs
-        if not any(spec.name in members_ for spec in inputs):
-            return COLUMNS
-    return SERVING_DEFAULT
-
-
 def _defaults(model: Model, signature: Signature) -> dict[str, Any] | None:
     """The defaults of the columns, or None if this signature does not take columns."""
     return model.defaults if signature is model.signatures.get(COLUMNS) else None
@@ -241,7 +233,7 @@ def _read_inputs(value: Any, model: Model, name: str, *, exact: bool) -> Call:  
         tensor = decode_tensor(value, inputs[0], place_in("inputs"), exact=exact)
         return Call(name, {inputs[0].name: tensor}, rows=False, lists=lists_in(tensor.shape))
     given = members(value, "'inputs'")
-    name = name or _guessed(model, given)
+    name = name or choose_signature(model, given)
     signature = model.signatures[name]
     defaults = _defaults(model, signature) or {}
     missing = [spec.name for spec in signature.inputs if spec.name not in given and spec.name not in defaults]
