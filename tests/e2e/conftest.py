@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from e2e.stage import BUCKET, BUILD, Stage, free_port, run, running, wait_for
-from onnxlet.cli.training import train_diagnosis
+from onnxlet.cli.demo.training import train_diagnosis
 
 
 def _bridge() -> str:

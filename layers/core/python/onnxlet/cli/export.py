@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from onnxlet.cli.access import Access, pass_access
 from onnxlet.cli.options import json_option, ref_argument
 from onnxlet.cli.output import Output
+from onnxlet.cli.workspace import Access, pass_access
 from onnxlet.values.refs import Ref
 
 FETCH_DEADLINE = 3600.0

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from onnxlet.cli.access import Access, pass_access
 from onnxlet.cli.options import json_option, version_argument
 from onnxlet.cli.output import Output, facts, size, table
+from onnxlet.cli.workspace import Access, pass_access
 from onnxlet.values.refs import Ref
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from onnxlet.cli.access import Access, pass_access
 from onnxlet.cli.contracts import verdict
 from onnxlet.cli.moving import versions_of
 from onnxlet.cli.options import MODEL, json_option, ref_argument
 from onnxlet.cli.output import Output, facts, size, table
+from onnxlet.cli.workspace import Access, pass_access
 from onnxlet.values.refs import PRODUCTION, Ref
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from onnxlet.cli.access import Access, pass_access
 from onnxlet.cli.contracts import force_option
 from onnxlet.cli.options import alias_option, json_option, model_argument, version_argument, why_option
 from onnxlet.cli.output import Output, table
+from onnxlet.cli.workspace import Access, pass_access
 from onnxlet.values.refs import Ref
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
-from onnxlet.cli.access import Access, pass_access
 from onnxlet.cli.options import DurationType, json_option, model_argument, version_argument
 from onnxlet.cli.output import Output
-from onnxlet.cli.publication import Publication
+from onnxlet.cli.publish_attempt import Publication
+from onnxlet.cli.workspace import Access, pass_access
 from onnxlet.values.refs import Ref
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from onnxlet.cli.access import Access, pass_access
 from onnxlet.cli.options import json_option
 from onnxlet.cli.output import Output
+from onnxlet.cli.workspace import Access, pass_access
 
 
 @click.command(short_help="Require accuracy contracts of what is promoted.")

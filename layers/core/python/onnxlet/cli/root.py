@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from onnxlet.cli import (
-    demo,
     export,
     fit,
     listing,
@@ -18,8 +17,9 @@ from onnxlet.cli import (
     toolchain,
     verify,
 )
-from onnxlet.cli.access import Access, store_url
-from onnxlet.cli.frame import Frame
+from onnxlet.cli.command_group import Frame
+from onnxlet.cli.demo import story
+from onnxlet.cli.workspace import Access, store_url
 from onnxlet.version import __version__
 
 
@@ -65,8 +65,8 @@ for command in (
     scoring.score,
     serving.serve,
     serving.invoke,
-    demo.demo,
-    demo.demo_models,
+    story.demo,
+    story.demo_models,
 ):
     cli.add_command(command)
 

@@ -8,9 +8,9 @@ from typing import IO, Any
 
 import click
 
-from onnxlet.cli.access import Access, pass_access
 from onnxlet.cli.options import RefType, json_option, ref_argument
 from onnxlet.cli.output import Output, table
+from onnxlet.cli.workspace import Access, pass_access
 from onnxlet.values.refs import Ref
 
 

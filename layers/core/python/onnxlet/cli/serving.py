@@ -10,9 +10,9 @@ from typing import IO
 
 import click
 
-from onnxlet.cli.access import Access, pass_access
 from onnxlet.cli.options import json_option
 from onnxlet.cli.output import Output, show_json
+from onnxlet.cli.workspace import Access, pass_access
 
 
 @click.command(short_help="Serve the store over HTTP.")
@@ -66,7 +66,7 @@ def invoke(
     Example:
       onnxlet invoke predict tests/events/predict-http-api.json
     """
-    from onnxlet.cli.lambdas import Lambda, as_lambda_reports
+    from onnxlet.cli.lambda_runtime import Lambda, as_lambda_reports
 
     path = Path("functions") / function.lower() / "app.py"
     if not path.is_file():

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from onnxlet.cli.access import Access, pass_access
+from onnxlet.cli.command_group import Failure
 from onnxlet.cli.contracts import contract_options, force_option, told, verdict
-from onnxlet.cli.frame import Failure
 from onnxlet.cli.moving import warn
 from onnxlet.cli.options import data_options, json_option, model_argument, why_option
 from onnxlet.cli.output import Output, facts, size
-from onnxlet.cli.publication import Publication
+from onnxlet.cli.publish_attempt import Publication
 from onnxlet.cli.toolchain import convert, optimize, told_rungs
+from onnxlet.cli.workspace import Access, pass_access
 from onnxlet.errors import ContractFailedError, OnnxletError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from onnxlet.cli.frame import Interrupted
+from onnxlet.cli.command_group import Interrupted
 from onnxlet.cli.output import Output
 from onnxlet.errors import AliasNotFoundError, ModelNotFoundError, OnnxletError, VersionNotFoundError
 

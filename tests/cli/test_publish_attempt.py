@@ -17,9 +17,9 @@ from click.testing import CliRunner
 
 import trained
 from onnxlet.cli import cli
-from onnxlet.cli.frame import Interrupted
+from onnxlet.cli.command_group import Interrupted
 from onnxlet.cli.output import Output
-from onnxlet.cli.publication import Publication
+from onnxlet.cli.publish_attempt import Publication
 from onnxlet.errors import AliasNotFoundError, ModelNotFoundError, OnnxletError, StoreUnavailableError
 from onnxlet.registry.registry import Registry
 from onnxlet.store import Blob, open_store

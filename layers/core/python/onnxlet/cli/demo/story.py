@@ -19,9 +19,9 @@ from typing import Any
 
 import click
 
+from onnxlet.cli.demo.local_server import Commands, LocalServer
 from onnxlet.cli.options import json_option
 from onnxlet.cli.output import Output, facts, size, table
-from onnxlet.cli.stage import Commands, LocalServer
 from onnxlet.version import __version__
 
 WARM_REQUESTS = 300
@@ -34,7 +34,7 @@ ALIAS_TTL = 1.0
 @json_option
 def demo_models(directory: Path, output: Output) -> None:
     """Train the demo's models and write them, with their held-out rows, into DIRECTORY."""
-    from onnxlet.cli.training import train_all
+    from onnxlet.cli.demo.training import train_all
 
     with output.working("training"):
         models = train_all(directory)
@@ -81,7 +81,7 @@ class Story:
 
     def train(self) -> None:
         """Three models are fitted, the second too briefly."""
-        from onnxlet.cli.training import train_all
+        from onnxlet.cli.demo.training import train_all
 
         click.echo("training three models on data that scikit-learn ships")
         _tell(facts((name, model.words) for name, model in train_all(Path()).items()))

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from onnxlet.cli import cli
-from onnxlet.cli.frame import Failure, Frame
+from onnxlet.cli.command_group import Failure, Frame
 from onnxlet.errors import (
     InvalidInputError,
     MissingExtraError,
@@ -30,7 +30,7 @@ from onnxlet.store import open_store
 FILL = """
 import resource, sys
 from pathlib import Path
-from onnxlet.cli.frame import Failure
+from onnxlet.cli.command_group import Failure
 from onnxlet.errors import StoreUnavailableError
 from onnxlet.registry.registry import Registry
 from onnxlet.store import open_store
