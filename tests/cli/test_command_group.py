@@ -1,4 +1,4 @@
-"""The frame around commands: advice that fits the error and none that repeats it, and Ctrl-C."""
+"""The group of commands: advice that fits the error and none that repeats it, and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from onnxlet.cli import cli
-from onnxlet.cli.command_group import Failure, Frame
+from onnxlet.cli.command_group import CommandError, CommandGroup
 from onnxlet.errors import (
     InvalidInputError,
     MissingExtraError,
@@ -30,7 +30,7 @@ from onnxlet.store import open_store
 FILL = """
 import resource, sys
 from pathlib import Path
-from onnxlet.cli.command_group import Failure
+from onnxlet.cli.command_group import CommandError
 from onnxlet.errors import StoreUnavailableError
 from onnxlet.registry.registry import Registry
 from onnxlet.store import open_store
@@ -41,7 +41,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
 try:
     Registry(open_store(sys.argv[1])).publish("m", DRAFT, {"model.onnx": Path(sys.argv[2])})
 except StoreUnavailableError as error:
-    Failure(error).show()
+    CommandError(error).show()
 """
 
 
@@ -74,7 +74,7 @@ def _full(error: OnnxletError) -> OnnxletError:
     ],
 )
 def test_a_hint_fits_its_error_and_adds_something(error: OnnxletError, hint: str | None) -> None:
-    assert Failure(error).hint == hint
+    assert CommandError(error).hint == hint
 
 
 def test_a_store_on_a_full_disk_is_told_to_be_full_and_is_left_clean(directory_url: str, tmp_path: Path) -> None:
@@ -106,9 +106,9 @@ def test_a_directory_without_a_draft_is_told_in_words(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def listening() -> Iterator[Frame]:
+def listening() -> Iterator[CommandGroup]:
     """A group that listens for Ctrl-C, with a command that hides it as the import of a compiled module does."""
-    group = Frame("group")
+    group = CommandGroup("group")
 
     @group.command()
     @click.argument("kind")
@@ -123,18 +123,20 @@ def listening() -> Iterator[Frame]:
         raise error
 
     before = signal.getsignal(signal.SIGINT)
-    group.listen()
+    group.watch_interrupts()
     yield group
     signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("kind", ["module", "extra"])
-def test_ctrl_c_that_an_import_takes_for_its_own_failure_interrupts_all_the_same(listening: Frame, kind: str) -> None:
+def test_ctrl_c_that_an_import_takes_for_its_own_failure_interrupts_all_the_same(
+    listening: CommandGroup, kind: str
+) -> None:
     result = CliRunner().invoke(listening, ["load", kind])
     assert (result.exit_code, result.stdout, result.stderr) == (130, "", "interrupted\n")
 
 
-def test_an_import_that_fails_by_itself_is_no_interruption(listening: Frame) -> None:
+def test_an_import_that_fails_by_itself_is_no_interruption(listening: CommandGroup) -> None:
     assert isinstance(CliRunner().invoke(listening, ["load", "module", "--alone"]).exception, ImportError)
     assert CliRunner().invoke(listening, ["load", "extra", "--alone"]).exit_code == 1
 
@@ -142,7 +144,7 @@ def test_an_import_that_fails_by_itself_is_no_interruption(listening: Frame) -> 
 def test_ctrl_c_that_whoever_started_it_ignores_stays_ignored() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        Frame("group").listen()
+        CommandGroup("group").watch_interrupts()
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)

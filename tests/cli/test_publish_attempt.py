@@ -19,7 +19,7 @@ import trained
 from onnxlet.cli import cli
 from onnxlet.cli.command_group import Interrupted
 from onnxlet.cli.output import Output
-from onnxlet.cli.publish_attempt import Publication
+from onnxlet.cli.publish_attempt import PublishAttempt
 from onnxlet.errors import AliasNotFoundError, ModelNotFoundError, OnnxletError, StoreUnavailableError
 from onnxlet.registry.registry import Registry
 from onnxlet.store import Blob, open_store
@@ -197,12 +197,12 @@ def test_a_version_that_is_refused_as_production_is_said_to_be_published(
             return super().create(key, data)
 
     (tmp_path / "model.onnx").write_bytes(b"graph")
-    publication = Publication(Registry(ReadOnlyAlias(f"memory://{tmp_path.name}")), "m", Output(as_json=True))
+    attempt = PublishAttempt(Registry(ReadOnlyAlias(f"memory://{tmp_path.name}")), "m", Output(as_json=True))
 
     def ship() -> None:
-        with publication.told(lambda: {"alias": publication.alias}):
-            publication.publish(DRAFT, {"model.onnx": tmp_path / "model.onnx"})
-            publication.promote(why="", force=False)
+        with attempt.reporting(lambda: {"alias": attempt.alias}):
+            attempt.publish(DRAFT, {"model.onnx": tmp_path / "model.onnx"})
+            attempt.promote(why="", force=False)
 
     with pytest.raises(StoreUnavailableError, match=r"^m:1 was published, not promoted: access denied$"):
         ship()
@@ -261,12 +261,12 @@ def test_what_was_done_is_looked_up_where_an_answer_is_missing(
     (tmp_path / "model.onnx").write_bytes(b"graph")
     store = Faulty(f"memory://{tmp_path.name}{ending}{down}{type(fault).__name__}")
     store.ending, store.fault, store.down = ending, fault, down
-    publication = Publication(Registry(store), "m", Output(as_json=False))
+    attempt = PublishAttempt(Registry(store), "m", Output(as_json=False))
 
     def ship() -> None:
-        with publication.told(lambda: None):
-            publication.publish(DRAFT, {"model.onnx": tmp_path / "model.onnx"})
-            publication.promote(why="", force=False)
+        with attempt.reporting(lambda: None):
+            attempt.publish(DRAFT, {"model.onnx": tmp_path / "model.onnx"})
+            attempt.promote(why="", force=False)
 
     with pytest.raises((Interrupted, OnnxletError)) as caught:
         ship()
@@ -274,4 +274,4 @@ def test_what_was_done_is_looked_up_where_an_answer_is_missing(
     told = str(getattr(caught.value, "message", caught.value))
     assert told.removeprefix("interrupted: ").split("; `onnxlet gc")[0] == said
     assert capsys.readouterr().out == ("m:1\n" if "m:1 was published" in said and "whether m:1" not in said else "")
-    assert publication.alias is None or routed(publication.alias) == [1]
+    assert attempt.alias is None or routed(attempt.alias) == [1]

@@ -1,10 +1,16 @@
 """The `onnxlet` command: one file per group of commands, and what they share.
 
-frame       the group itself: errors become one line and an exit code, 0 done, 1 our error, 2 usage, 130 Ctrl-C
-access      the store that `--store` names, and what stands on it
-output      data on stdout, as text or with `--json` as JSON; talk and progress on stderr
-options     arguments and options that several commands share
-publication one publish on its way, and what of it was done where it ends early
+root              which commands there are
+command_group     their group: errors become one line and an exit code, 0 done, 1 our error, 2 usage, 130 Ctrl-C
+hints             what to type next, by kind of error
+workspace         the store that `--store` names, and what stands on it
+output            data on stdout, as text or with `--json` as JSON; talk and progress on stderr
+options           arguments and options that several commands share
+contracts         the same for accuracy contracts
+prediction        one question to a model, here or over HTTP; request_body and http_client are what it needs for that
+publish_attempt   one publish, and how far it got where it ends early
+lambda_runtime    a function run as Lambda runs it
+demo/             a model's life, played by the commands
 
 No command's help loads numpy, ONNX Runtime, FastAPI or scikit-learn: what a command needs it imports when it runs.
 """

@@ -1,44 +1,32 @@
-"""The frame around all commands: the package's errors become one line on stderr, with what to do next."""
+"""The group of all commands: the package's errors become one line on stderr, with what to do next."""
 
 from __future__ import annotations
 
 import errno
 import signal
 import sys
-from collections.abc import Iterator
 from types import FrameType
 from typing import IO, Any
 
 import click
 
-from onnxlet import errors
+from onnxlet.cli.hints import find_hint
+from onnxlet.errors import OnnxletError, UnavailableError
 
-HINTS: dict[type[errors.OnnxletError], str] = {
-    errors.ModelNotFoundError: "`onnxlet list` shows the models of this store; --store or ONNXLET_STORE names another",
-    errors.VersionNotFoundError: "`onnxlet list NAME` shows the versions",
-    errors.AliasNotFoundError: "`onnxlet promote NAME:VERSION` makes the alias `production`, --to another",
-    errors.ContractFailedError: "`onnxlet verify DIRECTORY` shows what was lost; --force --reason WHY goes around it",
-    errors.ContractMissingError: "`onnxlet ship MODEL_FILE NAME --data FILE` judges the model and publishes it anew; "
-    "--force --reason WHY goes around it",
-    errors.StoreUnavailableError: "check --store or ONNXLET_STORE, the network and your AWS credentials",
-    errors.MissingExtraError: "pip install 'onnxlet[sklearn]'",
-}
-"""What to type next, by kind of error."""
-SURROUNDINGS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM))
+SYSTEM_REFUSALS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM))
 """What the system refuses for reasons that lie outside of the program: full disks, and what may not be written."""
-FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
 INTERRUPTED = 128 + 2
 """The exit code of what SIGINT ended, as shells have it."""
 
 
-class Failure(click.ClickException):
+class CommandError(click.ClickException):
     """One of the package's errors, on its way to the terminal."""
 
     exit_code = 1
 
-    def __init__(self, error: errors.OnnxletError, hint: str | None = None) -> None:
+    def __init__(self, error: OnnxletError, hint: str | None = None) -> None:
         super().__init__(error.detail)
-        hint = hint or _hint(error)
+        hint = hint or find_hint(error)
         self.hint = hint if hint and hint not in error.detail else None
 
     def show(self, file: IO[Any] | None = None) -> None:
@@ -62,13 +50,13 @@ class Interrupted(click.ClickException):
         click.echo(("\n" if file.isatty() else "") + self.message, file=file)
 
 
-class Frame(click.Group):
+class CommandGroup(click.Group):
     """A group whose commands raise the package's errors. A closed pipe is click's to end quietly."""
 
     interrupted = False
     """Whether Ctrl-C was heard."""
 
-    def listen(self) -> None:
+    def watch_interrupts(self) -> None:
         """Remember Ctrl-C, which compiled modules that are being imported turn into an ImportError."""
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, self._interrupt)
@@ -97,7 +85,7 @@ class Frame(click.Group):
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
         """Run the command.
 
-        Raises Failure for what the package raised on purpose, and for a full or forbidden disk, Interrupted for Ctrl-C.
+        Raises CommandError for the package's own errors and for a full or forbidden disk, Interrupted for Ctrl-C.
         """
         try:
             return super().invoke(ctx)
@@ -107,32 +95,13 @@ class Frame(click.Group):
             if self.interrupted:
                 raise Interrupted from error
             raise
-        except errors.OnnxletError as error:
+        except OnnxletError as error:
             if self.interrupted and isinstance(error.__cause__, ImportError):
                 raise Interrupted from error
-            raise Failure(error) from error
+            raise CommandError(error) from error
         except OSError as error:
-            if error.errno not in SURROUNDINGS:
+            if error.errno not in SYSTEM_REFUSALS:
                 raise
             where = f" at {str(error.filename)!r}" if error.filename else ""
-            said = f"the system refused{where}: {str(error.strerror).lower()}; nothing is left half written"
-            raise Failure(errors.UnavailableError(said)) from error
-
-
-def _hint(error: errors.OnnxletError) -> str | None:
-    """What to type next."""
-    if any(isinstance(cause, OSError) and cause.errno in FULL for cause in _causes(error)):
-        if "store" in error.context:
-            return "make room on that disk, or name another --store"
-        return None if "make room" in error.detail else "make room on that disk"
-    if str(error.context.get("store", "")).startswith("file://"):
-        return "check that the directory of --store or ONNXLET_STORE can be read and written, and its disk has room"
-    if "extra" in error.context:
-        return f"pip install 'onnxlet[{error.context['extra']}]'"
-    return next((HINTS[kind] for kind in type(error).__mro__ if kind in HINTS), None)
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__
+            detail = f"the system refused{where}: {str(error.strerror).lower()}; nothing is left half written"
+            raise CommandError(UnavailableError(detail)) from error

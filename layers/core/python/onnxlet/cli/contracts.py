@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from onnxlet.cli.output import facts, table
+from onnxlet.cli.output import format_facts, format_table
 
 if TYPE_CHECKING:
     from onnxlet.values.contract import Bounds, Contract, Estimate
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
-TOLD = ("accuracy", "auc", "f1", "calibration_error", "rmse", "mae", "r2", "cosine")
-"""Metrics in the order in which they are told."""
+METRIC_ORDER = ("accuracy", "auc", "f1", "calibration_error", "rmse", "mae", "r2", "cosine")
+"""Metrics in the order in which they are shown."""
 
 
-def _bounds(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> Bounds:
+def _parse_bounds(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> Bounds:
     from onnxlet.values.contract import Bounds
 
     chosen = {}
@@ -49,7 +49,7 @@ def contract_options(command: Decorated) -> Decorated:
         "--bound",
         "bounds",
         multiple=True,
-        callback=_bounds,
+        callback=_parse_bounds,
         metavar="NAME=SHARE",
         help="What may be lost: metric_loss=0.005, recall_loss=0.02, label_change=0.01, distance=0.1, "
         "mean_distance=0.01 unless said otherwise. May be repeated.",
@@ -65,20 +65,20 @@ def force_option(command: Decorated) -> Decorated:
     return option(command)
 
 
-def verdict(contract: Contract) -> str:
+def format_verdict(contract: Contract) -> str:
     """Whether it holds, and on what it was judged or in what it does not."""
     if contract.holds:
         return f"holds on {contract.rows} rows"
     return f"does not hold on {contract.rows} rows: {contract.breaches}"
 
 
-def told(contract: Contract) -> str:
+def format_contract(contract: Contract) -> str:
     """The contract for people: metrics by stage, the worst slice, what could not be judged, the verdict."""
     from onnxlet.toolchain.workbench.slices import describe_worst_slice
 
     measured = [stage for stage in contract.stages if stage.metrics]
-    names = [name for name in TOLD if any(name in stage.metrics for stage in measured)]
-    rows = [(stage.stage, *(_estimate(stage.metrics.get(name)) for name in names)) for stage in measured]
+    names = [name for name in METRIC_ORDER if any(name in stage.metrics for stage in measured)]
+    rows = [(stage.stage, *(_format_estimate(stage.metrics.get(name)) for name in names)) for stage in measured]
     last = contract.stages[-1].distances
     moved = f"up to {last['largest']:.2g}" if "largest" in last else None
     agreement = f"{last['label_agreement']:.2%} of the labels stay" if "label_agreement" in last else None
@@ -86,13 +86,13 @@ def told(contract: Contract) -> str:
         ("answers moved", ", ".join(filter(None, (moved, agreement)))),
         ("worst slice", describe_worst_slice(contract)),
         *(("note", note) for note in contract.notes),
-        ("contract", verdict(contract)),
+        ("contract", format_verdict(contract)),
     ]
     titles = ("STAGE", *(name.replace("_", " ").upper() for name in names))
-    return "\n".join(block for block in (table(titles, rows), facts(pairs)) if block)
+    return "\n".join(block for block in (format_table(titles, rows), format_facts(pairs)) if block)
 
 
-def _estimate(estimate: Estimate | None) -> str:
+def _format_estimate(estimate: Estimate | None) -> str:
     """`0.965 (0.930-0.991)`."""
     if estimate is None:
         return ""

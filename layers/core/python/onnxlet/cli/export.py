@@ -9,7 +9,7 @@ import click
 
 from onnxlet.cli.options import json_option, ref_argument
 from onnxlet.cli.output import Output
-from onnxlet.cli.workspace import Access, pass_access
+from onnxlet.cli.workspace import Workspace, pass_workspace
 from onnxlet.values.refs import Ref
 
 FETCH_DEADLINE = 3600.0
@@ -21,8 +21,8 @@ FETCH_DEADLINE = 3600.0
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--to", "kind", type=click.Choice(("savedmodel",)), required=True, help="For which: TensorFlow Serving.")
 @json_option
-@pass_access
-def export(access: Access, ref: Ref, directory: Path, kind: str, output: Output) -> None:
+@pass_workspace
+def export(workspace: Workspace, ref: Ref, directory: Path, kind: str, output: Output) -> None:
     """Write a version as a SavedModel to DIRECTORY/NAME/VERSION, where TensorFlow Serving looks, and print the folder.
 
     Its signatures have the names and shapes that the version's clients see. It is loaded by TensorFlow and held to the
@@ -37,9 +37,9 @@ def export(access: Access, ref: Ref, directory: Path, kind: str, output: Output)
     from onnxlet.serving.artifact_cache import ArtifactCache
     from onnxlet.toolchain.export import export_saved_model
 
-    manifest, digest = access.registry().resolve(ref)
+    manifest, digest = workspace.open_registry().resolve(ref)
     with tempfile.TemporaryDirectory(prefix="onnxlet-") as workdir, output.working(f"fetching {ref}") as begin:
-        artifacts = ArtifactCache(access.store(), workdir).fetch(manifest, digest, deadline=FETCH_DEADLINE)
+        artifacts = ArtifactCache(workspace.open_store(), workdir).fetch(manifest, digest, deadline=FETCH_DEADLINE)
         place, comparison = export_saved_model(manifest, Path(artifacts), directory, on_progress=begin)
     output.say(f"TensorFlow's {comparison}")
     output.show({"directory": str(place), "kind": kind, **comparison.metrics()}, str(place))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from onnxlet.cli.options import json_option, version_argument
-from onnxlet.cli.output import Output, facts, size, table
-from onnxlet.cli.workspace import Access, pass_access
+from onnxlet.cli.output import Output, format_facts, format_size, format_table
+from onnxlet.cli.workspace import Workspace, pass_workspace
 from onnxlet.values.refs import Ref
 
 if TYPE_CHECKING:
@@ -55,11 +55,11 @@ def _write_prices(ctx: click.Context, _param: click.Parameter, path: Path | None
     help="Write the package's price list to PATH, to be edited, and do nothing else.",
 )
 @json_option
-@pass_access
+@pass_workspace
 @click.pass_context
 def fit(
     ctx: click.Context,
-    access: Access,
+    workspace: Workspace,
     *,
     ref: Ref,
     memory: tuple[int, ...],
@@ -85,7 +85,7 @@ def fit(
     price_list = read_prices(prices)
     with output.working(f"reading {ref}") as begin:
         report = run(
-            access.store(),
+            workspace.open_store(),
             ref.model,
             ref.version,
             prices=price_list,
@@ -94,35 +94,39 @@ def fit(
             clone=Path.cwd(),
             on_progress=begin,
         )
-    output.show(report, _text(report))
-    for warning in report.warnings:
-        output.say(f"note: {warning}")
+    _show(report, output)
     if not report.fits:
         ctx.exit(1)
 
 
-def _text(report: Report) -> str:
+def _show(report: Report, output: Output) -> None:
+    output.show(report, _format_report(report))
+    for warning in report.warnings:
+        output.say(f"note: {warning}")
+
+
+def _format_report(report: Report) -> str:
     from onnxlet.toolchain.fit.report import summary
 
     assumed = "\n".join(f"- {assumption}" for assumption in report.assumptions)
     return "\n\n".join(
         (
             f"{report.model}:{report.version} {summary(report)}",
-            f"MEASURED HERE\n{_measured(report.measured)}",
-            f"ARITHMETIC FOR LAMBDA\n{_arithmetic(report)}",
+            f"MEASURED HERE\n{_format_measured(report.measured)}",
+            f"ARITHMETIC FOR LAMBDA\n{_format_arithmetic(report)}",
             f"ASSUMED\n{assumed}",
         )
     )
 
 
-def _measured(measured: Measured) -> str:
+def _format_measured(measured: Measured) -> str:
     where = measured.machine
-    head = facts(
+    head = format_facts(
         (
             ("on", f"{measured.date}, {where.processor}, {where.cpus} processors, Python {where.python}"),
             ("with", f"ONNX Runtime {where.onnxruntime}, {measured.threads[0].processes} fresh processes each"),
-            ("artifacts", f"{size(measured.artifact_bytes)} in {measured.artifacts} files"),
-            ("fetched in", f"{_ms(measured.fetch)} ms"),
+            ("artifacts", f"{format_size(measured.artifact_bytes)} in {measured.artifacts} files"),
+            ("fetched in", f"{_format_ms(measured.fetch)} ms"),
         )
     )
     columns = (
@@ -134,19 +138,26 @@ def _measured(measured: Measured) -> str:
         "PEAK MB",
     )
     rows = [
-        (at.threads, _ms(at.imports), _ms(at.verify), _ms(at.load), _ms(at.first_run), _mb(at.peak_bytes))
+        (
+            at.threads,
+            _format_ms(at.imports),
+            _format_ms(at.verify),
+            _format_ms(at.load),
+            _format_ms(at.first_run),
+            _format_mb(at.peak_bytes),
+        )
         for at in measured.threads
     ]
     runs = [
-        (at.threads, latency.rows, latency.runs, _ms(latency.median), _ms(latency.p95))
+        (at.threads, latency.rows, latency.runs, _format_ms(latency.median), _format_ms(latency.p95))
         for at in measured.threads
         for latency in at.latencies
     ]
-    timed = table(("THREADS", "ROWS", "RUNS", "MEDIAN MS", "P95 MS"), runs)
-    return "\n\n".join(filter(None, (head, table(columns, rows), timed)))
+    timed = format_table(("THREADS", "ROWS", "RUNS", "MEDIAN MS", "P95 MS"), runs)
+    return "\n\n".join(filter(None, (head, format_table(columns, rows), timed)))
 
 
-def _arithmetic(report: Report) -> str:
+def _format_arithmetic(report: Report) -> str:
     from onnxlet.toolchain.fit.limits import MOST_TMP
     from onnxlet.toolchain.fit.sizing import BATCH, HEADROOM, RUNTIME_MB
 
@@ -154,10 +165,13 @@ def _arithmetic(report: Report) -> str:
     package, tag = computed.packaging, computed.prices
     peak = report.measured.peak_bytes / 2**20
     recommended = f"{computed.recommended_mb} MB" if computed.recommended_mb else "none is large enough"
-    head = facts(
+    head = format_facts(
         (
-            ("package", f"{package.kind}, {_mb(package.unzipped)} of {_mb(package.unzipped_limit)} MB unzipped"),
-            ("upload", f"{_mb(package.zipped)} of {_mb(package.upload_limit)} MB zipped"),
+            (
+                "package",
+                f"{package.kind}, {_format_mb(package.unzipped)} of {_format_mb(package.unzipped_limit)} MB unzipped",
+            ),
+            ("upload", f"{_format_mb(package.zipped)} of {_format_mb(package.upload_limit)} MB zipped"),
             ("weighed", package.source),
             ("storage", f"{computed.tmp_mb} of {MOST_TMP} MB, ephemeral"),
             ("memory", f"{recommended}: {peak:.0f} MB x {HEADROOM:g} + {RUNTIME_MB} MB = {computed.needed_mb} MB"),
@@ -166,23 +180,23 @@ def _arithmetic(report: Report) -> str:
     )
     priced = f"{tag.currency} PER MILLION, {tag.date} {'VERIFIED' if tag.verified else 'UNVERIFIED'}"
     columns = ("MEMORY", "VCPU", "THREADS", "WARM MS", "COLD MS", priced, f"SAME BY {BATCH} ROWS")
-    return f"{head}\n\n" + table(columns, [_row(one) for one in computed.sizes])
+    return f"{head}\n\n" + format_table(columns, [_format_row(one) for one in computed.sizes])
 
 
-def _row(one: Size) -> tuple[object, ...]:
+def _format_row(one: Size) -> tuple[object, ...]:
     from onnxlet.toolchain.fit.report import money
 
     if not one.enough:
         return (one.memory, f"{one.vcpus:.2f}", one.threads, "too small", None, None, None)
     costs = (None if cost is None else money(cost) for cost in (one.per_million, one.per_million_in_batches))
-    return (one.memory, f"{one.vcpus:.2f}", one.threads, _ms(one.warm), _ms(one.cold), *costs)
+    return (one.memory, f"{one.vcpus:.2f}", one.threads, _format_ms(one.warm), _format_ms(one.cold), *costs)
 
 
-def _mb(count: int) -> str:
+def _format_mb(count: int) -> str:
     return f"{count / 2**20:.0f}"
 
 
-def _ms(seconds: float | None) -> str | None:
+def _format_ms(seconds: float | None) -> str | None:
     if seconds is None:
         return None
     milliseconds = seconds * 1e3

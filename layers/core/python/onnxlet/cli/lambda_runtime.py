@@ -49,7 +49,7 @@ class LambdaContext:
         return max(0, int((self.deadline - time.monotonic()) * 1000))
 
 
-class Lambda:
+class LambdaFunction:
     """A function: `app.py` with its `handler`, given a store, memory in MB and a timeout in seconds."""
 
     def __init__(self, path: Path, *, store: str, memory: int, timeout: int) -> None:
@@ -73,9 +73,9 @@ class Lambda:
             aws_request_id=self.request_id,
             deadline=time.monotonic() + self._timeout,
         )
-        return json.loads(json.dumps(self._handler()(event, context)))
+        return json.loads(json.dumps(self._load_handler()(event, context)))
 
-    def _handler(self) -> Any:  # noqa: ANN401 - a callable that Lambda types as little as we do
+    def _load_handler(self) -> Any:  # noqa: ANN401 - a callable that Lambda types as little as we do
         # Lambda has the function's own folder on the path and imports app.py as a top-level module
         sys.path.insert(0, str(self.path.parent.absolute()))
         spec = importlib.util.spec_from_file_location("app", self.path)
@@ -86,7 +86,7 @@ class Lambda:
         return module.handler
 
 
-def as_lambda_reports(error: BaseException, request_id: str) -> dict[str, Any]:
+def format_error(error: BaseException, request_id: str) -> dict[str, Any]:
     """An error as the caller of a function sees it."""
     return {
         "errorMessage": str(error),

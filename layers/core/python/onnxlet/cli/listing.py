@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from onnxlet.cli.contracts import verdict
-from onnxlet.cli.moving import versions_of
+from onnxlet.cli.contracts import format_verdict
+from onnxlet.cli.moving import format_routes
 from onnxlet.cli.options import MODEL, json_option, ref_argument
-from onnxlet.cli.output import Output, facts, size, table
-from onnxlet.cli.workspace import Access, pass_access
+from onnxlet.cli.output import Output, format_facts, format_size, format_table
+from onnxlet.cli.workspace import Workspace, pass_workspace
 from onnxlet.values.refs import PRODUCTION, Ref
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 @click.command("list", short_help="List models, or a model's versions.")
 @click.argument("name", type=MODEL, required=False)
 @json_option
-@pass_access
-def list_(access: Access, name: str | None, output: Output) -> None:
+@pass_workspace
+def list_(workspace: Workspace, name: str | None, output: Output) -> None:
     """List the models of the store, or the versions of one.
 
     \b
@@ -31,14 +31,14 @@ def list_(access: Access, name: str | None, output: Output) -> None:
       onnxlet list
       onnxlet list diagnosis --json
     """
-    registry = access.registry()
+    registry = workspace.open_registry()
     if name is None:
         _list_models(registry, output)
         return
     versions = registry.versions(name)
-    rows = [(v.number, v.state, v.created[:19] + "Z", size(v.size), ", ".join(v.aliases)) for v in versions]
+    rows = [(v.number, v.state, v.created[:19] + "Z", format_size(v.size), ", ".join(v.aliases)) for v in versions]
     document = [version._asdict() for version in versions]
-    output.show(document, table(("VERSION", "STATE", "CREATED", "SIZE", "ALIASES"), rows))
+    output.show(document, format_table(("VERSION", "STATE", "CREATED", "SIZE", "ALIASES"), rows))
 
 
 def _list_models(registry: Registry, output: Output) -> None:
@@ -46,11 +46,11 @@ def _list_models(registry: Registry, output: Output) -> None:
     rows = []
     for model in registry.models():
         published = [version.number for version in registry.versions(model) if version.state == "published"]
-        aliases = {alias: versions_of(found.routes) for alias, found in sorted(registry.aliases(model).items())}
+        aliases = {alias: format_routes(routed.routes) for alias, routed in sorted(registry.aliases(model).items())}
         document.append({"model": model, "versions": published, "aliases": aliases})
         others = ", ".join(f"{alias} {routes}" for alias, routes in aliases.items() if alias != PRODUCTION)
         rows.append((model, len(published), max(published, default=None), aliases.get(PRODUCTION), others))
-    output.show(document, table(("MODEL", "VERSIONS", "LATEST", "PRODUCTION", "OTHER ALIASES"), rows))
+    output.show(document, format_table(("MODEL", "VERSIONS", "LATEST", "PRODUCTION", "OTHER ALIASES"), rows))
     if not rows:
         output.say(f"no models in {registry.store.url}: `onnxlet publish PATH NAME` brings one")
 
@@ -58,8 +58,8 @@ def _list_models(registry: Registry, output: Output) -> None:
 @click.command(short_help="Show a version.")
 @ref_argument
 @json_option
-@pass_access
-def show(access: Access, ref: Ref, output: Output) -> None:
+@pass_workspace
+def show(workspace: Workspace, ref: Ref, output: Output) -> None:
     """Show a version: its signature, where it comes from, how well it does, its artifacts.
 
     With --json: its manifest.
@@ -69,16 +69,16 @@ def show(access: Access, ref: Ref, output: Output) -> None:
       onnxlet show diagnosis
       onnxlet show diagnosis:7 --json
     """
-    manifest, digest = access.registry().resolve(ref)
-    output.show(manifest, _told(manifest, digest))
+    manifest, digest = workspace.open_registry().resolve(ref)
+    output.show(manifest, _format_manifest(manifest, digest))
 
 
-def _told(manifest: Manifest, digest: str) -> str:
+def _format_manifest(manifest: Manifest, digest: str) -> str:
     tabular = manifest.steps.tabular
     came = manifest.provenance
     optimization = manifest.optimization
     blocks = [
-        facts(
+        format_facts(
             (
                 ("version", f"{manifest.model}:{manifest.version}"),
                 ("created", manifest.created),
@@ -89,25 +89,27 @@ def _told(manifest: Manifest, digest: str) -> str:
                 ("training commit", came.training_commit),
                 ("labels", ", ".join(manifest.labels)),
                 ("columns", ", ".join(column.name for column in tabular.columns) if tabular else None),
-                ("inputs", _specs(manifest.signature.inputs)),
-                ("outputs", _specs(manifest.signature.outputs)),
+                ("inputs", _format_specs(manifest.signature.inputs)),
+                ("outputs", _format_specs(manifest.signature.outputs)),
                 ("golden cases", f"{manifest.golden.cases} ({manifest.golden.source})" if manifest.golden else None),
                 ("optimization", f"{optimization.method}: {optimization.reason}" if optimization else None),
-                ("contract", verdict(manifest.contract) if manifest.contract else "none"),
+                ("contract", format_verdict(manifest.contract) if manifest.contract else "none"),
             )
         ),
-        table(
+        format_table(
             ("STAGE", "ROWS", "METRICS"),
-            [(e.stage, e.rows, _metrics(e.metrics)) for e in manifest.evaluations],
+            [(e.stage, e.rows, _format_metrics(e.metrics)) for e in manifest.evaluations],
         ),
-        table(("ARTIFACT", "SIZE", "DIGEST"), [(a.path, size(a.size), a.digest) for a in manifest.artifacts]),
+        format_table(
+            ("ARTIFACT", "SIZE", "DIGEST"), [(a.path, format_size(a.size), a.digest) for a in manifest.artifacts]
+        ),
     ]
     return "\n\n".join(block for block in blocks if block)
 
 
-def _metrics(metrics: dict[str, float]) -> str:
+def _format_metrics(metrics: dict[str, float]) -> str:
     return "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
 
 
-def _specs(specs: tuple[TensorSpec, ...]) -> str:
+def _format_specs(specs: tuple[TensorSpec, ...]) -> str:
     return ", ".join(f"{spec.name} {spec.datatype}{list(spec.shape)}" for spec in specs)

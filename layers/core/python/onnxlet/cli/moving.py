@@ -8,8 +8,8 @@ import click
 
 from onnxlet.cli.contracts import force_option
 from onnxlet.cli.options import alias_option, json_option, model_argument, version_argument, why_option
-from onnxlet.cli.output import Output, table
-from onnxlet.cli.workspace import Access, pass_access
+from onnxlet.cli.output import Output, format_table
+from onnxlet.cli.workspace import Workspace, pass_workspace
 from onnxlet.values.refs import Ref
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 @force_option
 @why_option
 @json_option
-@pass_access
-def promote(access: Access, /, *, ref: Ref, alias: str, force: bool, why: str, output: Output) -> None:
+@pass_workspace
+def promote(workspace: Workspace, /, *, ref: Ref, alias: str, force: bool, why: str, output: Output) -> None:
     """Route an alias to a version.
 
     Running functions and servers follow within their alias TTL, without a deploy. A version whose accuracy contract
@@ -36,17 +36,17 @@ def promote(access: Access, /, *, ref: Ref, alias: str, force: bool, why: str, o
       onnxlet promote diagnosis:8 --to candidate --why "recall on the June cohort"
     """
     assert ref.version is not None  # noqa: S101 - the argument's type refuses others
-    moved = access.registry().promote(ref.model, ref.version, alias=alias, why=why, force=force)
-    warn(moved, output)
-    output.show(moved, _told(moved))
+    moved = workspace.open_registry().promote(ref.model, ref.version, alias=alias, why=why, force=force)
+    warn_of_gate(moved, output)
+    output.show(moved, _format_move(moved))
 
 
-def warn(alias: Alias, output: Output) -> None:
+def warn_of_gate(alias: Alias, output: Output) -> None:
     """Say what the accuracy contract did not vouch for."""
     from onnxlet.registry.writing.promotion_gate import GATE
 
     passed = alias.entry.gates.get(GATE, "held")
-    version = f"{alias.entry.model}:{versions_of(alias.entry.target)}"
+    version = f"{alias.entry.model}:{format_routes(alias.entry.target)}"
     if passed == "none":
         output.say(f"warning: {version} has no accuracy contract: nobody has shown that it answers as its source does")
     elif passed != "held":
@@ -58,8 +58,8 @@ def warn(alias: Alias, output: Output) -> None:
 @alias_option("--alias", "The alias to move.")
 @why_option
 @json_option
-@pass_access
-def rollback(access: Access, name: str, alias: str, why: str, output: Output) -> None:
+@pass_workspace
+def rollback(workspace: Workspace, name: str, alias: str, why: str, output: Output) -> None:
     """Route an alias to where it was before.
 
     Repeated, it walks further back; it never returns to a version that was rolled back from.
@@ -68,8 +68,8 @@ def rollback(access: Access, name: str, alias: str, why: str, output: Output) ->
     Example:
       onnxlet rollback diagnosis --why "recall fell"
     """
-    moved = access.registry().rollback(name, alias=alias, why=why)
-    output.show(moved, _told(moved))
+    moved = workspace.open_registry().rollback(name, alias=alias, why=why)
+    output.show(moved, _format_move(moved))
 
 
 @click.command(short_help="Show who moved an alias, when and why.")
@@ -77,25 +77,26 @@ def rollback(access: Access, name: str, alias: str, why: str, output: Output) ->
 @alias_option("--alias", "The alias whose moves to show.")
 @click.option("--verify", is_flag=True, help="Prove that no entry was changed, added or left out; else exit with 1.")
 @json_option
-@pass_access
-def history(access: Access, name: str, alias: str, verify: bool, output: Output) -> None:
+@pass_workspace
+def history(workspace: Workspace, name: str, alias: str, verify: bool, output: Output) -> None:
     """Show who moved an alias, when, from where to where, and why.
 
     \b
     Example:
       onnxlet history diagnosis --verify
     """
-    registry = access.registry()
+    registry = workspace.open_registry()
     entries = registry.history(name, alias)
     rows = [
-        (e.sequence, e.when, e.who, e.action, versions_of(e.origin), versions_of(e.target), _why(e)) for e in entries
+        (e.sequence, e.when, e.who, e.action, format_routes(e.origin), format_routes(e.target), _format_reason(e))
+        for e in entries
     ]
-    output.show(entries, table(("SEQUENCE", "WHEN", "WHO", "ACTION", "FROM", "TO", "WHY"), rows))
+    output.show(entries, format_table(("SEQUENCE", "WHEN", "WHO", "ACTION", "FROM", "TO", "WHY"), rows))
     if verify:
         output.say(f"verified: the chain of {registry.verify_history(name, alias)} entries holds")
 
 
-def versions_of(routes: Routes) -> str:
+def format_routes(routes: Routes) -> str:
     """Where an alias routes to: `7`, or with several routes `7 (90 %), 8 (10 %)`."""
     if len(routes) == 1:
         return str(routes[0].version)
@@ -103,12 +104,12 @@ def versions_of(routes: Routes) -> str:
     return ", ".join(f"{route.version} ({100 * route.weight / total:.3g} %)" for route in routes) or "-"
 
 
-def _why(entry: HistoryEntry) -> str:
+def _format_reason(entry: HistoryEntry) -> str:
     """The reason given, and past which gates the move was forced."""
     forced = [passed for passed in entry.gates.values() if passed.startswith("forced")]
     return "; ".join(filter(None, (entry.why, *forced)))
 
 
-def _told(alias: Alias) -> str:
+def _format_move(alias: Alias) -> str:
     entry = alias.entry
-    return f"{entry.model}@{entry.alias}: {versions_of(entry.origin)} -> {versions_of(entry.target)}"
+    return f"{entry.model}@{entry.alias}: {format_routes(entry.origin)} -> {format_routes(entry.target)}"

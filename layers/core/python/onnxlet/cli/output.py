@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import click
 
 PATIENCE = 1.0
-"""Seconds that a command may work before it says at what."""
+"""Seconds that a command may work before it says what it is doing."""
 
 Progress = Callable[[int, int], None]
 """Called with how much is done and how much there is."""
@@ -29,10 +29,10 @@ class Output:
         elif text:
             click.echo(text)
 
-    def tell(self, text: str, about: str) -> None:
+    def announce(self, text: str, verb: str) -> None:
         """What people and scripts should have at once, though the data comes later: with `--json` as talk."""
         if self._as_json:
-            self.say(f"{about} {text}")
+            self.say(f"{verb} {text}")
         else:
             click.echo(text)
 
@@ -92,7 +92,7 @@ def show_json(value: object) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def format_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Columns under their names, aligned: numbers to the right. No rows: an empty text."""
     lines = [["" if cell is None else str(cell) for cell in row] for row in rows]
     if not lines:
@@ -108,14 +108,14 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     )
 
 
-def facts(pairs: Iterable[tuple[str, object]]) -> str:
+def format_facts(pairs: Iterable[tuple[str, object]]) -> str:
     """Names and what they are, aligned; pairs without a value are left out."""
-    told = [(name, str(value)) for name, value in pairs if value not in {None, ""}]
-    width = max((len(name) for name, _ in told), default=0)
-    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in told)
+    facts = [(name, str(value)) for name, value in pairs if value not in {None, ""}]
+    width = max((len(name) for name, _ in facts), default=0)
+    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in facts)
 
 
-def size(count: int) -> str:
+def format_size(count: int) -> str:
     """Bytes as people read them: `1.2 MB`."""
     amount = float(count)
     for unit in ("B", "kB", "MB"):

@@ -1,4 +1,4 @@
-"""One publish as a command does it: the version is told as soon as it exists, and what was done where it ends early."""
+"""One publish as a command does it: the version is shown as soon as it exists, and how far it got if it ends early."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from onnxlet.values.manifest import Draft, Manifest
 
 
-class Publication:
+class PublishAttempt:
     """The next version of `model`, from nothing to a version that `production` may route to."""
 
     def __init__(self, registry: Registry, model: str, output: Output) -> None:
@@ -31,7 +31,7 @@ class Publication:
         self._unknown = False
 
     @contextmanager
-    def told(self, document: Callable[[], object]) -> Iterator[None]:
+    def reporting(self, document: Callable[[], object]) -> Iterator[None]:
         """Show the document once a version exists, however the block ends.
 
         Raises Interrupted for Ctrl-C, and what the block raises, with what was done before.
@@ -39,13 +39,13 @@ class Publication:
         try:
             yield
         except KeyboardInterrupt as error:
-            raise Interrupted(self.state()) from error
+            raise Interrupted(self.describe()) from error
         except OnnxletError as error:
             if self.manifest is None and not self._unknown:
                 raise
-            raise type(error)(f"{self.state()}: {error.detail}", **error.context) from error
+            raise type(error)(f"{self.describe()}: {error.detail}", **error.context) from error
         except BrokenPipeError:
-            self._output.say(f"nobody reads the output: {self.state()}")
+            self._output.say(f"nobody reads the output: {self.describe()}")
             raise
         finally:
             if self.manifest is not None:
@@ -56,14 +56,14 @@ class Publication:
         try:
             with self._output.progress("publishing", "B") as advance:
                 self.manifest = self._registry.publish(
-                    self._model, draft, files, on_progress=advance, on_claim=self._claim
+                    self._model, draft, files, on_progress=advance, on_claim=self._note_claim
                 )
         except (OnnxletError, KeyboardInterrupt):
-            self._look_for_manifest()
+            self._check_manifest()
             raise
         finally:
             if self.manifest is not None:
-                self._output.tell(self._ref, "published")
+                self._output.announce(self._ref, "published")
         return self.manifest
 
     def promote(self, *, why: str, force: bool) -> Alias:
@@ -72,11 +72,11 @@ class Publication:
         try:
             self.alias = self._registry.promote(self._model, self._version, why=why, force=force)
         except (OnnxletError, KeyboardInterrupt):
-            self._look_for_alias()
+            self._check_alias()
             raise
         return self.alias
 
-    def state(self) -> str:
+    def describe(self) -> str:
         """How far it got."""
         if self.manifest is None:
             if self._unknown:
@@ -94,10 +94,10 @@ class Publication:
     def _ref(self) -> str:
         return f"{self._model}:{self._version}"
 
-    def _claim(self, version: int) -> None:
+    def _note_claim(self, version: int) -> None:
         self._version = version
 
-    def _look_for_manifest(self) -> None:
+    def _check_manifest(self) -> None:
         """A write whose answer was lost, or not waited for, may have been made."""
         if not self._version:
             return
@@ -110,15 +110,15 @@ class Publication:
             return
         self._unknown = False
 
-    def _look_for_alias(self) -> None:
+    def _check_alias(self) -> None:
         self._unknown = True
         try:
-            found, _ = self._registry.alias(self._model)
+            alias, _ = self._registry.alias(self._model)
         except AliasNotFoundError:
             self._unknown = False
         except OnnxletError:
             return
         else:
             self._unknown = False
-            if any(route.version == self._version for route in found.routes):
-                self.alias = found
+            if any(route.version == self._version for route in alias.routes):
+                self.alias = alias

@@ -10,8 +10,8 @@ import click
 
 from onnxlet.cli.options import DurationType, json_option, model_argument, version_argument
 from onnxlet.cli.output import Output
-from onnxlet.cli.publish_attempt import Publication
-from onnxlet.cli.workspace import Access, pass_access
+from onnxlet.cli.publish_attempt import PublishAttempt
+from onnxlet.cli.workspace import Workspace, pass_workspace
 from onnxlet.values.refs import Ref
 
 
@@ -19,8 +19,8 @@ from onnxlet.values.refs import Ref
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
 @model_argument
 @json_option
-@pass_access
-def publish(access: Access, path: Path, name: str, output: Output) -> None:
+@pass_workspace
+def publish(workspace: Workspace, path: Path, name: str, output: Output) -> None:
     """Publish PATH as the next version of the model NAME, and print NAME:VERSION.
 
     PATH is an .onnx file or a directory that `onnxlet convert` wrote. The graph is checked, optimized and tried out
@@ -33,19 +33,19 @@ def publish(access: Access, path: Path, name: str, output: Output) -> None:
     """
     from onnxlet.toolchain.prepare import prepare
 
-    publication = Publication(access.registry(), name, output)
-    with publication.told(lambda: publication.manifest), tempfile.TemporaryDirectory(prefix="onnxlet-") as workdir:
+    attempt = PublishAttempt(workspace.open_registry(), name, output)
+    with attempt.reporting(lambda: attempt.manifest), tempfile.TemporaryDirectory(prefix="onnxlet-") as workdir:
         with output.working(f"reading {path}") as begin:
             draft, files = prepare(path, Path(workdir), on_progress=begin)
-        publication.publish(draft, files)
+        attempt.publish(draft, files)
 
 
 @click.command()
 @version_argument
 @click.option("--force", is_flag=True, help="Even if aliases route to it: they go back to where they were before.")
 @json_option
-@pass_access
-def delete(access: Access, ref: Ref, force: bool, output: Output) -> None:
+@pass_workspace
+def delete(workspace: Workspace, ref: Ref, force: bool, output: Output) -> None:
     """Delete a version that nothing serves. Its number is never used again.
 
     \b
@@ -53,7 +53,7 @@ def delete(access: Access, ref: Ref, force: bool, output: Output) -> None:
       onnxlet delete diagnosis:3
     """
     assert ref.version is not None  # noqa: S101 - the argument's type refuses others
-    access.registry().delete(ref.model, ref.version, force=force, days=access.settings().servable_days)
+    workspace.open_registry().delete(ref.model, ref.version, force=force, days=workspace.read_settings().servable_days)
     output.show({"deleted": str(ref)}, "")
     output.say(f"deleted {ref}")
 
@@ -62,8 +62,8 @@ def delete(access: Access, ref: Ref, force: bool, output: Output) -> None:
 @click.option("--older-than", type=DurationType(), default="1d", show_default=True, help="Leave alone what is younger.")
 @click.option("--dry-run", is_flag=True, help="Only print what would be removed.")
 @json_option
-@pass_access
-def gc(access: Access, older_than: timedelta, dry_run: bool, output: Output) -> None:
+@pass_workspace
+def gc(workspace: Workspace, older_than: timedelta, dry_run: bool, output: Output) -> None:
     """Remove what unfinished publishes and deleted versions left in the store, and print the keys.
 
     \b
@@ -71,6 +71,6 @@ def gc(access: Access, older_than: timedelta, dry_run: bool, output: Output) -> 
       onnxlet gc --older-than 12h --dry-run
     """
     with output.working("looking through the store"):
-        keys = access.registry().gc(older_than=older_than, dry_run=dry_run)
+        keys = workspace.open_registry().gc(older_than=older_than, dry_run=dry_run)
     output.show({"removed": keys, "dry_run": dry_run}, "\n".join(keys))
     output.say(f"{'would remove' if dry_run else 'removed'} {len(keys)} objects")

@@ -6,15 +6,15 @@ import click
 
 from onnxlet.cli.options import json_option
 from onnxlet.cli.output import Output
-from onnxlet.cli.workspace import Access, pass_access
+from onnxlet.cli.workspace import Workspace, pass_workspace
 
 
 @click.command(short_help="Require accuracy contracts of what is promoted.")
 @click.argument("what", type=click.Choice(("contracts",)))
 @click.argument("wanted", type=click.Choice(("on", "off")), required=False)
 @json_option
-@pass_access
-def require(access: Access, what: str, wanted: str | None, output: Output) -> None:
+@pass_workspace
+def require(workspace: Workspace, what: str, wanted: str | None, output: Output) -> None:
     """Require that every version has an accuracy contract before it is promoted, for all models of the store.
 
     Without `on` or `off` print which it is. A contract that does not hold is refused either way.
@@ -25,7 +25,7 @@ def require(access: Access, what: str, wanted: str | None, output: Output) -> No
     """
     from onnxlet.registry.reading.requirements import Requirements
 
-    registry = access.registry()
+    registry = workspace.open_registry()
     if wanted is not None:
         registry.require(Requirements(require_contract=wanted == "on"))
     requirements = registry.requirements

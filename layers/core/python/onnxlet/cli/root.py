@@ -1,4 +1,4 @@
-"""The command line's root: which commands there are, and which store they work on."""
+"""The command itself: which commands there are below it, and which store they work on."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from onnxlet.cli import (
     toolchain,
     verify,
 )
-from onnxlet.cli.command_group import Frame
-from onnxlet.cli.demo import story
-from onnxlet.cli.workspace import Access, store_url
+from onnxlet.cli.command_group import CommandGroup
+from onnxlet.cli.demo import commands as demo
+from onnxlet.cli.workspace import Workspace, resolve_url
 from onnxlet.version import __version__
 
 
-@click.group(cls=Frame, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option(
     "--store",
     envvar="ONNXLET_STORE",
@@ -42,7 +42,7 @@ def cli(ctx: click.Context, store: str | None) -> None:
       onnxlet promote diagnosis:1
       onnxlet serve
     """
-    ctx.obj = Access(store_url(store))
+    ctx.obj = Workspace(resolve_url(store))
 
 
 for command in (
@@ -65,13 +65,13 @@ for command in (
     scoring.score,
     serving.serve,
     serving.invoke,
-    story.demo,
-    story.demo_models,
+    demo.demo,
+    demo.demo_models,
 ):
     cli.add_command(command)
 
 
 def main() -> None:
     """Run the command line."""
-    cli.listen()
+    cli.watch_interrupts()
     cli()

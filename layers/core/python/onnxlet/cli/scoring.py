@@ -9,8 +9,8 @@ from typing import IO, Any
 import click
 
 from onnxlet.cli.options import RefType, json_option, ref_argument
-from onnxlet.cli.output import Output, table
-from onnxlet.cli.workspace import Access, pass_access
+from onnxlet.cli.output import Output, format_table
+from onnxlet.cli.workspace import Workspace, pass_workspace
 from onnxlet.values.refs import Ref
 
 
@@ -19,8 +19,8 @@ from onnxlet.values.refs import Ref
 @click.argument("file", type=click.File("rb"))
 @click.option("--url", metavar="URL", help="Ask a running server there, instead of loading the model here.")
 @json_option
-@pass_access
-def predict(access: Access, ref: Ref, file: IO[bytes], url: str | None, output: Output) -> None:
+@pass_workspace
+def predict(workspace: Workspace, ref: Ref, file: IO[bytes], url: str | None, output: Output) -> None:
     """Print a model's predictions for FILE (`-`: stdin).
 
     FILE is the JSON body of a TensorFlow Serving request (`{"instances": [...]}` or `{"inputs": ...}`) or a CSV with a
@@ -37,7 +37,7 @@ def predict(access: Access, ref: Ref, file: IO[bytes], url: str | None, output: 
     body = file.read()
     with output.working(f"asking {ref}"):
         started = time.perf_counter()
-        answer = predict_over_http(url, ref, body) if url else predict_here(access.predictor(), ref, body)
+        answer = predict_over_http(url, ref, body) if url else predict_here(workspace.make_predictor(), ref, body)
         seconds = time.perf_counter() - started
     output.show({**answer.document, "model_version": answer.version}, _format_answer(answer.document))
     version = f"{ref.model}:{answer.version}"
@@ -59,8 +59,8 @@ def predict(access: Access, ref: Ref, file: IO[bytes], url: str | None, output: 
     help="The file to write, of INPUT's format; its .errors.jsonl and .manifest.json appear beside it.",
 )
 @json_option
-@pass_access
-def score(access: Access, source: Path, ref: Ref, target: Path, output: Output) -> None:
+@pass_workspace
+def score(workspace: Workspace, source: Path, ref: Ref, target: Path, output: Output) -> None:
     """Score a file of rows: CSV with a header or JSON Lines (.csv, .jsonl, .ndjson; gzipped with .gz).
 
     Columns that the model does not use are carried over. A row that cannot be scored goes to OUTPUT.errors.jsonl with
@@ -73,7 +73,7 @@ def score(access: Access, source: Path, ref: Ref, target: Path, output: Output) 
     from onnxlet.batch.scoring import score_path
 
     with output.progress(f"scoring {source.name}", "B") as advance:
-        book = score_path(access.predictor(), ref, source, target, on_progress=advance)
+        book = score_path(workspace.make_predictor(), ref, source, target, on_progress=advance)
     output.show(book, str(target))
     rows, scorer = book.rows, book.scorer
     assert rows is not None  # noqa: S101 - a scored file has both
@@ -106,7 +106,7 @@ def _format_answer(document: dict[str, Any]) -> str:
         rows = [{"prediction": row} for row in rows]
     names = list(rows[0])
     cells = ([number, *(_format_cell(row[name]) for name in names)] for number, row in enumerate(rows, start=1))
-    return table(("ROW", *map(str.upper, names)), cells)
+    return format_table(("ROW", *map(str.upper, names)), cells)
 
 
 def _format_cell(value: object) -> str:

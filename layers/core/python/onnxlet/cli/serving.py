@@ -12,7 +12,7 @@ import click
 
 from onnxlet.cli.options import json_option
 from onnxlet.cli.output import Output, show_json
-from onnxlet.cli.workspace import Access, pass_access
+from onnxlet.cli.workspace import Workspace, pass_workspace
 
 
 @click.command(short_help="Serve the store over HTTP.")
@@ -22,8 +22,8 @@ from onnxlet.cli.workspace import Access, pass_access
     "--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes, each with its own models."
 )
 @json_option
-@pass_access
-def serve(access: Access, host: str, port: int, workers: int, output: Output) -> None:
+@pass_workspace
+def serve(workspace: Workspace, host: str, port: int, workers: int, output: Output) -> None:
     """Serve the store's models over HTTP, as the functions on Lambda do, until Ctrl-C; print the URL once it answers.
 
     One process answers on one core, models with several threads apart; --workers uses more cores.
@@ -40,7 +40,7 @@ def serve(access: Access, host: str, port: int, workers: int, output: Output) ->
         output.show({"url": url}, url)
         output.say(f"predictions below {url}/v1/models, the registry at {url}/docs; Ctrl-C ends it")
 
-    run(access.settings(), host, port, who=access.who, workers=workers, on_ready=ready)
+    run(workspace.read_settings(), host, port, who=workspace.who, workers=workers, on_ready=ready)
 
 
 @click.command(short_help="Run a function with a Lambda event.")
@@ -53,10 +53,17 @@ def serve(access: Access, host: str, port: int, workers: int, output: Output) ->
     "--timeout", default=30, show_default=True, type=click.IntRange(1, 900), help="Seconds that the context tells."
 )
 @json_option
-@pass_access
+@pass_workspace
 @click.pass_context
 def invoke(
-    ctx: click.Context, access: Access, *, function: str, event: IO[bytes], memory: int, timeout: int, output: Output
+    ctx: click.Context,
+    workspace: Workspace,
+    *,
+    function: str,
+    event: IO[bytes],
+    memory: int,
+    timeout: int,
+    output: Output,
 ) -> None:
     """Run functions/FUNCTION/app.py with a Lambda event (`-`: stdin) and print what Lambda would return.
 
@@ -66,7 +73,7 @@ def invoke(
     Example:
       onnxlet invoke predict tests/events/predict-http-api.json
     """
-    from onnxlet.cli.lambda_runtime import Lambda, as_lambda_reports
+    from onnxlet.cli.lambda_runtime import LambdaFunction, format_error
 
     path = Path("functions") / function.lower() / "app.py"
     if not path.is_file():
@@ -75,12 +82,12 @@ def invoke(
         document = json.load(event)
     except ValueError as error:
         raise click.UsageError(f"the event is not JSON: {error}") from error
-    function_here = Lambda(path, store=access.url, memory=memory, timeout=timeout)
+    function_here = LambdaFunction(path, store=workspace.url, memory=memory, timeout=timeout)
     try:
         # what Lambda would take for logs and metrics must not stand beside the data
         with output.working(f"running {path}"), redirect_stdout(sys.stderr):
             answer = function_here(document)
     except Exception as error:  # noqa: BLE001 - the outermost door: whatever a handler raises, Lambda reports
-        show_json(as_lambda_reports(error, function_here.request_id))
+        show_json(format_error(error, function_here.request_id))
         ctx.exit(1)
     show_json(answer)

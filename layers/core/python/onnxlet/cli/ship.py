@@ -7,18 +7,18 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from onnxlet.cli.command_group import Failure
-from onnxlet.cli.contracts import contract_options, force_option, told, verdict
-from onnxlet.cli.moving import warn
+from onnxlet.cli.command_group import CommandError
+from onnxlet.cli.contracts import contract_options, force_option, format_contract, format_verdict
+from onnxlet.cli.moving import warn_of_gate
 from onnxlet.cli.options import data_options, json_option, model_argument, why_option
-from onnxlet.cli.output import Output, facts, size
-from onnxlet.cli.publish_attempt import Publication
-from onnxlet.cli.toolchain import convert, optimize, told_rungs
-from onnxlet.cli.workspace import Access, pass_access
+from onnxlet.cli.output import Output, format_facts, format_size
+from onnxlet.cli.publish_attempt import PublishAttempt
+from onnxlet.cli.toolchain import convert, format_rungs, optimize
+from onnxlet.cli.workspace import Workspace, pass_workspace
 from onnxlet.errors import ContractFailedError, OnnxletError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ OPTIMIZING = [param for param in optimize.params if param.name not in OWN]
 
 @dataclass(frozen=True)
 class Shipment:
-    """A model's file and what it is judged on."""
+    """A model's file, what it is judged on, and `choices`: the options of `convert` and `optimize` by their names."""
 
     model: Path
     data: Path
@@ -43,8 +43,8 @@ class Shipment:
     bounds: Bounds
     choices: dict[str, Any]
 
-    def make(self, place: Path, begin: Callable[[str], None]) -> tuple[Draft, Contract]:
-        """Convert, optimize and verify into `place`. Raises as these do."""
+    def build(self, directory: Path, begin: Callable[[str], None]) -> tuple[Draft, Contract]:
+        """Convert, optimize and verify into a directory. Raises as these do."""
         from onnxlet.toolchain.convert import convert
         from onnxlet.toolchain.optimize import optimize
         from onnxlet.toolchain.verify import verify
@@ -54,32 +54,40 @@ class Shipment:
         for column in self.slices:
             cells.column(column)
         begin("converting")
-        converting = self._chosen(CONVERTING)
-        convert(self.model, place, data=self.data, target=self.target, on_progress=begin, **converting)
+        converting = self._choices_of(CONVERTING)
+        convert(self.model, directory, data=self.data, target=self.target, on_progress=begin, **converting)
         begin("optimizing")
-        judged: dict[str, Any] = {
+        judging: dict[str, Any] = {
             "data": self.data,
             "target": self.target,
             "slices": self.slices,
             "bounds": self.bounds,
         }
-        draft = optimize(place, **judged, on_progress=begin, **self._chosen(OPTIMIZING))
+        draft = optimize(directory, **judging, on_progress=begin, **self._choices_of(OPTIMIZING))
         begin("verifying")
-        return draft, verify(place, **judged, on_progress=begin)
+        return draft, verify(directory, **judging, on_progress=begin)
 
-    def _chosen(self, params: Sequence[click.Parameter]) -> dict[str, Any]:
+    def _choices_of(self, params: Sequence[click.Parameter]) -> dict[str, Any]:
         chosen = {param.name: self.choices[param.name] for param in params if param.name}
         return {name: value for name, value in chosen.items() if value is not None}
 
 
-class Fitting:
+class Promotion(NamedTuple):
+    """Whether the new version goes live, past which contract, and why."""
+
+    wanted: bool
+    force: bool
+    why: str
+
+
+class FitMeasurement:
     """Whether a version that is published already fits Lambda, or why that was not measured."""
 
     def __init__(self) -> None:
         self.report: Report | None = None
         self.failed: str | None = None
 
-    def measure(self, access: Access, manifest: Manifest, begin: Callable[[str], None]) -> None:
+    def measure(self, workspace: Workspace, manifest: Manifest, begin: Callable[[str], None]) -> None:
         """Measure; what fails is kept, since the version is there all the same."""
         from onnxlet.toolchain.fit.fitting import fit
         from onnxlet.toolchain.fit.prices import read_prices
@@ -88,7 +96,7 @@ class Fitting:
         model, version = manifest.model, manifest.version
         try:
             prices = read_prices(None)
-            self.report = fit(access.store(), model, version, prices=prices, rounds=1, on_progress=begin)
+            self.report = fit(workspace.open_store(), model, version, prices=prices, rounds=1, on_progress=begin)
         except OnnxletError as error:
             self.failed = error.detail
         except OSError as error:
@@ -110,11 +118,9 @@ class Fitting:
 @force_option
 @why_option
 @json_option
-@pass_access
-@click.pass_context
+@pass_workspace
 def ship(
-    ctx: click.Context,
-    access: Access,
+    workspace: Workspace,
     /,
     *,
     model_file: Path,
@@ -145,70 +151,77 @@ def ship(
       onnxlet ship model.joblib staging --trust --data held-out.csv --target stage --target grade --tolerance 1e-5
     """
     if data is None:
-        raise click.UsageError("--data is needed: rows that the model was not trained on", ctx)
+        raise click.UsageError("--data is needed: rows that the model was not trained on")
     if force and not why:
-        raise click.UsageError("--force needs a --reason, which the history keeps", ctx)
+        raise click.UsageError("--force needs a --reason, which the history keeps")
     shipment = Shipment(model_file, data, target, slices, bounds, choices)
-    publication, fitting = Publication(access.registry(), name, output), Fitting()
-
-    def document() -> dict[str, object]:
-        return {"version": publication.manifest, "alias": publication.alias, **fitting.document()}
-
-    with publication.told(document):
-        with tempfile.TemporaryDirectory(prefix="onnxlet-") as folder, output.working(f"reading {model_file}") as begin:
-            draft, contract = shipment.make(Path(folder) / "model", begin)
-            output.say(_made(draft, contract))
-            _require(contract, force=force)
-            manifest = _publish(publication, Path(folder), begin)
-            if promoting:
-                warn(publication.promote(why=why, force=force), output)
-            fitting.measure(access, manifest, begin)
-        if fitting.failed is not None:
-            output.say(f"warning: whether it fits Lambda was not measured: {fitting.failed}")
-        output.say(facts(_next(manifest, fitting.report, promoted=promoting, why=why)))
+    _ship(workspace, name, shipment, Promotion(promoting, force, why), output)
 
 
 ship.params[2:2] = [*CONVERTING, *OPTIMIZING]
 
 
-def _require(contract: Contract, *, force: bool) -> None:
+def _ship(workspace: Workspace, name: str, shipment: Shipment, promotion: Promotion, output: Output) -> None:
+    attempt, measurement = PublishAttempt(workspace.open_registry(), name, output), FitMeasurement()
+
+    def document() -> dict[str, object]:
+        return {"version": attempt.manifest, "alias": attempt.alias, **measurement.document()}
+
+    with attempt.reporting(document):
+        with (
+            tempfile.TemporaryDirectory(prefix="onnxlet-") as folder,
+            output.working(f"reading {shipment.model}") as begin,
+        ):
+            draft, contract = shipment.build(Path(folder) / "model", begin)
+            output.say(_format_outcome(draft, contract))
+            _refuse_broken(contract, force=promotion.force)
+            manifest = _publish(attempt, Path(folder), begin)
+            if promotion.wanted:
+                warn_of_gate(attempt.promote(why=promotion.why, force=promotion.force), output)
+            measurement.measure(workspace, manifest, begin)
+        if measurement.failed is not None:
+            output.say(f"warning: whether it fits Lambda was not measured: {measurement.failed}")
+        output.say(format_facts(_suggest_next(manifest, measurement.report, promotion)))
+
+
+def _refuse_broken(contract: Contract, *, force: bool) -> None:
     if not contract.holds and not force:
-        raise Failure(
+        raise CommandError(
             ContractFailedError(
-                f"nothing was published: the accuracy contract {verdict(contract)}; loosen it with --bound, or publish "
-                "all the same with --force --reason WHY"
+                f"nothing was published: the accuracy contract {format_verdict(contract)}; loosen it with --bound, or "
+                "publish all the same with --force --reason WHY"
             ),
             "`onnxlet convert`, `optimize` and `verify` one by one, which leave a directory with its report.html",
         )
 
 
-def _publish(publication: Publication, folder: Path, begin: Callable[[str], None]) -> Manifest:
+def _publish(attempt: PublishAttempt, folder: Path, begin: Callable[[str], None]) -> Manifest:
     from onnxlet.toolchain.prepare import prepare
 
     draft, files = prepare(folder / "model", folder / "prepared", on_progress=begin)
     begin("publishing")
-    return publication.publish(draft, files)
+    return attempt.publish(draft, files)
 
 
-def _made(draft: Draft, contract: Contract) -> str:
+def _format_outcome(draft: Draft, contract: Contract) -> str:
     """What became of the model, for people."""
     done = draft.optimization
-    sizes = f"{size(done.bytes_before)} -> {size(done.bytes_after)}" if done else None
+    sizes = f"{format_size(done.bytes_before)} -> {format_size(done.bytes_after)}" if done else None
     pairs = (
         ("model", draft.provenance.framework),
         ("size", sizes),
         ("optimization", f"{done.method}: {done.reason}" if done else None),
     )
-    return "\n".join(filter(None, (told_rungs(draft), facts(pairs), told(contract))))
+    return "\n".join(filter(None, (format_rungs(draft), format_facts(pairs), format_contract(contract))))
 
 
-def _next(manifest: Manifest, report: Report | None, *, promoted: bool, why: str) -> list[tuple[str, str]]:
-    """Where it runs, and the command to type next, which goes on forcing what `why` was forced."""
+def _suggest_next(manifest: Manifest, report: Report | None, promotion: Promotion) -> list[tuple[str, str]]:
+    """Where it runs, and the command to type next, which forces again what was forced."""
     from onnxlet.toolchain.fit.report import summary
 
     command = f"onnxlet promote {manifest.model}:{manifest.version}"
     if manifest.contract is not None and not manifest.contract.holds:
-        command += f" --force --reason {shlex.quote(why)}"
-    if promoted:
+        command += f" --force --reason {shlex.quote(promotion.why)}"
+    if promotion.wanted:
         command = f"onnxlet predict {manifest.model} rows.csv"
     return [("on Lambda", summary(report) if report is not None else ""), ("next", command)]

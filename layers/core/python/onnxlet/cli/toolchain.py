@@ -9,30 +9,29 @@ import click
 
 from onnxlet.cli.contracts import contract_options
 from onnxlet.cli.options import data_options, directory_argument, json_option
-from onnxlet.cli.output import Output, facts, size, table
+from onnxlet.cli.output import Output, format_facts, format_size, format_table
 from onnxlet.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from onnxlet.values.contract import Bounds
     from onnxlet.values.manifest import Draft, Tolerance
     from onnxlet.values.signature import TensorSpec
 
 
-def _split(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[str, ...]:
+def _split_names(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[str, ...]:
     return tuple(label.strip() for label in value.split(",")) if value else ()
 
 
-def _splits(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-    return tuple(_split(ctx, param, value) for value in values)
+def _split_targets(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    return tuple(_split_names(ctx, param, value) for value in values)
 
 
-def _tolerance(_ctx: click.Context, _param: click.Parameter, value: float | None) -> Tolerance | None:
+def _parse_tolerance(_ctx: click.Context, _param: click.Parameter, value: float | None) -> Tolerance | None:
     from onnxlet.values.manifest import Tolerance
 
     return None if value is None else Tolerance(absolute=float(f"{value / 10:.6g}"), relative=value)
 
 
-def _inputs(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> tuple[TensorSpec, ...]:
+def _parse_inputs(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> tuple[TensorSpec, ...]:
     from onnxlet.toolchain.convert.options import parse_input
 
     try:
@@ -54,7 +53,7 @@ def _inputs(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...
 @click.option(
     "--labels",
     multiple=True,
-    callback=_splits,
+    callback=_split_targets,
     metavar="A,B",
     help="Names of the classes, in the order of the model's own; once for each target where it has several.",
 )
@@ -68,11 +67,13 @@ def _inputs(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...
     "--input",
     "inputs",
     multiple=True,
-    callback=_inputs,
+    callback=_parse_inputs,
     metavar="NAME=TYPE[SHAPE]",
     help="An input, say image=FP32[-1,3,224,224], where -1 is any size. Default: as the model or --data says.",
 )
-@click.option("--outputs", callback=_split, metavar="A,B", help="Names for a network's outputs, in its own order.")
+@click.option(
+    "--outputs", callback=_split_names, metavar="A,B", help="Names for a network's outputs, in its own order."
+)
 @click.option("--signature", metavar="NAME", help="The signature of a SavedModel. Default: serving_default.")
 @click.option(
     "--trust", is_flag=True, help="Run the code that pickles, .pt2 files, PyTorch factories and Keras' Lambdas carry."
@@ -87,7 +88,7 @@ def _inputs(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...
 @click.option(
     "--tolerance",
     type=click.FloatRange(0, 1, min_open=True),
-    callback=_tolerance,
+    callback=_parse_tolerance,
     metavar="SHARE",
     help="How far an answer may be from the model's own: a share of it, plus a tenth of that. Default: 0.001",
 )
@@ -116,7 +117,7 @@ def convert(*, model: Path, directory: Path | None, output: Output, **choices: A
     place = directory or Path(model.name.rpartition(":")[2]).with_suffix("")
     with output.working(f"reading {model}") as begin:
         draft = run(model, place, **choices, on_progress=begin)
-    _tell(draft, output)
+    _say_outcome(draft, output)
     output.show(draft, str(place))
 
 
@@ -155,15 +156,9 @@ def optimize(
     *,
     directory: Path,
     place: Path | None,
-    data: Path | None,
-    target: tuple[str, ...],
-    method: str | None,
     objective: Literal["size", "latency"] | None,
-    cpu: Literal["x86-64", "arm64"],
-    search: bool,
-    slices: tuple[str, ...],
-    bounds: Bounds,
     output: Output,
+    **choices: Any,  # noqa: ANN401 - as the library takes them
 ) -> None:
     """Make a converted model smaller where that pays, measure it again, and print the directory written.
 
@@ -182,27 +177,15 @@ def optimize(
     from onnxlet.toolchain.optimize import optimize as run
 
     with output.working(f"reading {directory}") as begin:
-        draft = run(
-            directory,
-            place,
-            data=data,
-            target=target,
-            method=method,
-            objective=objective or "smallest-not-slower",
-            cpu=cpu,
-            search=search,
-            slices=slices,
-            bounds=bounds,
-            on_progress=begin,
-        )
-    rungs = told_rungs(draft)
+        draft = run(directory, place, objective=objective or "smallest-not-slower", **choices, on_progress=begin)
+    rungs = format_rungs(draft)
     if rungs:
         output.say(rungs)
-    _tell(draft, output)
+    _say_outcome(draft, output)
     output.show(draft, str(place or directory))
 
 
-def told_rungs(draft: Draft) -> str:
+def format_rungs(draft: Draft) -> str:
     """What each rung of the ladder gave, for people; empty if none was tried."""
     rungs = draft.optimization.rungs if draft.optimization else ()
     measured = {name for rung in rungs for name in rung.metrics}
@@ -210,7 +193,7 @@ def told_rungs(draft: Draft) -> str:
     rows = [
         (
             rung.name,
-            size(rung.bytes) if rung.bytes is not None else "",
+            format_size(rung.bytes) if rung.bytes is not None else "",
             *(f"{seconds * 1000:.3f} ms" if seconds is not None else "" for seconds in (rung.latency, rung.latency_32)),
             f"{rung.metrics[shown]:.4g}" if shown in rung.metrics else "",
             f"{rung.distance:.2g}" if rung.distance is not None else "",
@@ -220,10 +203,10 @@ def told_rungs(draft: Draft) -> str:
         for rung in rungs
     ]
     head = ("RUNG", "SIZE", "1 ROW", "32 ROWS", (shown or "metric").upper(), "DISTANCE", "OUTCOME", "WHY")
-    return table(head, rows)
+    return format_table(head, rows)
 
 
-def _tell(draft: Draft, output: Output) -> None:
+def _say_outcome(draft: Draft, output: Output) -> None:
     """What became of the model, for people."""
     names = list(dict.fromkeys(name for evaluation in draft.evaluations for name in evaluation.metrics))
     rows = [
@@ -235,8 +218,8 @@ def _tell(draft: Draft, output: Output) -> None:
         for evaluation in draft.evaluations
     ]
     if rows:
-        output.say(table(("STAGE", "ROWS", *map(str.upper, names)), rows))
+        output.say(format_table(("STAGE", "ROWS", *map(str.upper, names)), rows))
     done = draft.optimization
     if done is not None:
-        sizes = f"{size(done.bytes_before)} -> {size(done.bytes_after)}"
-        output.say(facts((("optimization", done.method), ("why", done.reason), ("size", sizes))))
+        sizes = f"{format_size(done.bytes_before)} -> {format_size(done.bytes_after)}"
+        output.say(format_facts((("optimization", done.method), ("why", done.reason), ("size", sizes))))

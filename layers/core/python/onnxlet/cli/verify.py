@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from onnxlet.cli.contracts import contract_options, told
+from onnxlet.cli.contracts import contract_options, format_contract
 from onnxlet.cli.options import data_options, directory_argument, json_option
 from onnxlet.cli.output import Output
 
@@ -58,7 +58,7 @@ def verify(
         contract = run(
             directory, data=data, target=target, slices=slices, bounds=bounds, report=report, on_progress=begin
         )
-    output.say(told(contract))
+    output.say(format_contract(contract))
     output.show(contract, str(report or directory / REPORT))
     if not contract.holds:
         ctx.exit(1)

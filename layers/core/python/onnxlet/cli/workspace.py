@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from onnxlet.store import Store
 
 
-class Access:
-    """The way to one store. The caller is written into what it changes as `user@host`."""
+class Workspace:
+    """A store that is opened when it is needed. The caller is written into what it changes as `user@host`."""
 
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def settings(self) -> Settings:
+    def read_settings(self) -> Settings:
         """The environment's settings, for this store."""
         from msgspec.structs import replace
 
@@ -29,24 +29,24 @@ class Access:
 
         return replace(Settings.from_environ(os.environ), store=self.url)
 
-    def store(self) -> Store:
+    def open_store(self) -> Store:
         """The store itself."""
         from onnxlet.store import open_store
 
         return open_store(self.url)
 
-    def registry(self) -> Registry:
+    def open_registry(self) -> Registry:
         """Its registry, in the caller's name."""
         from onnxlet.registry.registry import Registry
 
-        return Registry(self.store(), who=self.who)
+        return Registry(self.open_store(), who=self.who)
 
-    def predictor(self) -> Predictor:
+    def make_predictor(self) -> Predictor:
         """A predictor over its models, in this process."""
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         from onnxlet.serving.predictor import Predictor
 
-        return Predictor(self.store(), self.settings())
+        return Predictor(self.open_store(), self.read_settings())
 
     @property
     def who(self) -> str:
@@ -62,10 +62,10 @@ class Access:
         return f"{user}@{socket.gethostname()}"
 
 
-pass_access = click.make_pass_decorator(Access)
+pass_workspace = click.make_pass_decorator(Workspace)
 
 
-def store_url(text: str | None) -> str:
+def resolve_url(text: str | None) -> str:
     """A store's URL as the user wrote it, a plain path's, or that of the user's own data folder."""
     if text and "://" in text:
         return text
