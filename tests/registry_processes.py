@@ -8,15 +8,20 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from onnxlet.registry.registry import Registry
-from onnxlet.store import open_store
+from onnxlet.store import open_store, s3
 from registries import DRAFT, publish
 
 Environment = dict[str, str]
+S3_TIMEOUTS = ("CONNECT_SECONDS", "READ_SECONDS", "WRITE_SECONDS", "RETRY_SECONDS")
+PATIENCE = 60
+"""Seconds for each of them: many writers at once make the S3 of a busy machine slow, and none may lose a write so."""
 
 
 def open_registry(url: str, who: str, environment: Environment, start: float = 0.0) -> Registry:
     """The registry in a child: at `start`, with the environment that it is told."""
     os.environ.update(environment)
+    for name in S3_TIMEOUTS:
+        setattr(s3, name, PATIENCE)
     registry = Registry(open_store(url), who=who)
     time.sleep(max(0.0, start - time.time()))
     return registry

@@ -17,7 +17,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     store: str = "file:///tmp/onnxlet-store"
     """Where models lie: s3://bucket/prefix, file:///directory or memory://name."""
     alias_ttl: float = 10.0
-    """Seconds that an alias's routes are believed before they are read again."""
+    """Seconds that an alias's routes are kept before they are read again."""
     servable_days: float = 7.0
     """Days that a version stays servable by number after the last alias left it."""
     cache_dir: str = "/tmp/onnxlet"  # noqa: S108 - each file in it is hashed before it is used

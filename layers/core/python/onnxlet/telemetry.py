@@ -48,10 +48,10 @@ class Telemetry:
 
     def record(self, metrics: Mapping[str, float], **fields: str | int | None) -> None:
         """Record metrics of one event. `fields` describe it; the model is the metrics' dimension."""
-        told = {name: value for name, value in fields.items() if value is not None}
+        known = {name: value for name, value in fields.items() if value is not None}
         if not self._function_name:
             if "logging" in sys.modules:  # who has not loaded it has not asked for records like these
-                log(__name__).info(", ".join(metrics), extra={**told, **metrics})
+                log(__name__).info(", ".join(metrics), extra={**known, **metrics})
             return
         import time
 
@@ -66,7 +66,7 @@ class Telemetry:
                 ],
             },
             "function": self._function_name,
-            **told,
+            **known,
             **metrics,
         }
         sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
