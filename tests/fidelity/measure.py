@@ -19,11 +19,12 @@ from onnxlet.toolchain.optimize.candidates import Bench, Candidate
 from onnxlet.toolchain.optimize.evaluation_rows import choose_rows
 from onnxlet.toolchain.verify import verify
 from onnxlet.toolchain.verify.findings import scaled_distances
-from onnxlet.toolchain.workbench.directory import MODEL, read_draft
+from onnxlet.toolchain.workbench.directory import read_draft
 from onnxlet.toolchain.workbench.evaluation_data import open_graph
 from onnxlet.toolchain.workbench.reference import ONNX, SOURCE, read_reference
 from onnxlet.toolchain.workbench.task import task_of
 from onnxlet.values.contract import Contract
+from onnxlet.values.keys import GRAPH
 from onnxlet.values.manifest import Draft
 
 FEWEST_ANSWERS = 5
@@ -116,16 +117,16 @@ def _kept(contract: Contract) -> dict[str, Any]:
 def _speed(trained: Trained, converted: Path, optimized: Path, draft: Draft, folder: Path) -> Speed:
     """The optimized graph beside the float one, once more, both as they are served."""
     float_draft, cases = read_draft(converted)
-    plain = open_graph(converted / MODEL)
+    plain = open_graph(converted / GRAPH)
     rows = choose_rows(converted, float_draft, cases, plain, data=trained.data, target=trained.target)
     assert rows is not None
-    bench = Bench(converted / MODEL, float_draft.steps, rows, folder)
+    bench = Bench(converted / GRAPH, float_draft.steps, rows, folder)
     alone, many = bench.latency, bench.latency_32
     done = draft.optimization
     assert done is not None
     if done.method == "none":
         return Speed(_seconds(trained.alone), alone.before, alone.before, many.before, many.before)
-    tried = bench.measure(Candidate(done.method, done.method, path=optimized / MODEL))
+    tried = bench.measure(Candidate(done.method, done.method, path=optimized / GRAPH))
     assert tried.latency is not None, tried.broken
     assert tried.latency_32 is not None
     alone, many = tried.latency, tried.latency_32

@@ -19,8 +19,8 @@ from frameworks.keras_models import digits, digits_network, keras, saved, two_in
 from onnxlet.errors import ConversionError, InvalidInputError, TrustRequiredError
 from onnxlet.serving.engine import load_engine
 from onnxlet.toolchain.convert import convert
-from onnxlet.toolchain.workbench.directory import MODEL
 from onnxlet.toolchain.workbench.tensorflow import silence_tensorflow
+from onnxlet.values.keys import GRAPH
 from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import Tensors
 
@@ -30,7 +30,7 @@ DIGITS = [str(digit) for digit in range(10)]
 
 def answers(converted: Path, inputs: Tensors) -> Tensors:
     """The graph's answers."""
-    return load_engine(converted / MODEL, threads=1, optimized=False, run_deadline=10).run(inputs)
+    return load_engine(converted / GRAPH, threads=1, optimized=False, run_deadline=10).run(inputs)
 
 
 @pytest.mark.representative

@@ -16,8 +16,8 @@ from onnxlet.cli import cli
 from onnxlet.errors import ConversionError, InvalidInputError, TrustRequiredError
 from onnxlet.serving.engine import load_engine
 from onnxlet.toolchain.convert import convert
-from onnxlet.toolchain.workbench.directory import MODEL
 from onnxlet.toolchain.workbench.tensorflow import silence_tensorflow
+from onnxlet.values.keys import GRAPH
 from onnxlet.values.signature import TensorSpec
 
 pytestmark = pytest.mark.tensorflow
@@ -68,7 +68,7 @@ def test_another_signature_can_be_chosen(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, arguments)
 
     assert result.exit_code == 0, result.stderr
-    engine = load_engine(tmp_path / "out" / MODEL, threads=1, optimized=False, run_deadline=10)
+    engine = load_engine(tmp_path / "out" / GRAPH, threads=1, optimized=False, run_deadline=10)
     got = engine.run({"x": np.array([[1, 1, 1], [0, 5, 0]], np.float32)})
     assert got["total"].tolist() == [6, 10]
     assert got["largest"].tolist() == [1, 5]

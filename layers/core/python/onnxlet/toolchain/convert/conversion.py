@@ -11,13 +11,14 @@ from onnxlet.toolchain.convert.export_search import ExportSearch, VerifiedExport
 from onnxlet.toolchain.convert.golden_cases import choose_golden_rows, make_golden_cases
 from onnxlet.toolchain.convert.trained_model import ModelRows, TakesTensors, TrainedModel
 from onnxlet.toolchain.workbench.arrays import Arrays, read_data
-from onnxlet.toolchain.workbench.directory import MODEL, explain_full_disk, new_directory, source_digest, write_draft
+from onnxlet.toolchain.workbench.directory import explain_full_disk, new_directory, source_digest, write_draft
 from onnxlet.toolchain.workbench.evaluation import measure, served_signature
 from onnxlet.toolchain.workbench.evaluation_data import open_graph
 from onnxlet.toolchain.workbench.extras import versions
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.reference import ONNX, SOURCE, Reference, write_reference
 from onnxlet.toolchain.workbench.table import Table, count_of, quoted, truth_of
+from onnxlet.values.keys import GRAPH
 from onnxlet.values.manifest import Draft, Evaluation, Golden, Provenance, Tolerance
 from onnxlet.values.tensors import Tensor, Tensors
 
@@ -48,11 +49,11 @@ class Conversion:
         expected = self.model.predict(rows)
         search = ExportSearch(self.model, rows, expected, labels, self.tolerance, self.progress, truth)
         with explain_full_disk(output), new_directory(output) as directory:
-            verified = search.find_best(directory / MODEL)
+            verified = search.find_best(directory / GRAPH)
             self.progress("making golden cases")
             export = verified.export
             columns, source = choose_golden_rows(rows, export.tabular, golden_from)
-            engines = (verified.engine, open_graph(directory / MODEL, threads=2))
+            engines = (verified.engine, open_graph(directory / GRAPH, threads=2))
             golden, cases = make_golden_cases(engines, export.steps, columns, source=source, tolerance=self.tolerance)
             if golden is None:
                 self.progress(

@@ -14,9 +14,9 @@ from onnxlet.serving.golden import MOST_CASES, GoldenCase
 from onnxlet.steps import names_of
 from onnxlet.toolchain.convert.synthetic_rows import arbitrary_rows, move_off_integers, synthetic_rows
 from onnxlet.toolchain.convert.trained_model import ModelRows
-from onnxlet.toolchain.workbench.directory import GOLDEN
 from onnxlet.toolchain.workbench.evaluation import PREDICTION, graph_inputs, renamed
 from onnxlet.toolchain.workbench.stable_cases import choose_stable_cases, find_clear_rows
+from onnxlet.values.keys import GOLDEN
 from onnxlet.values.manifest import Golden, Steps, Tabular, Tolerance
 from onnxlet.values.tensors import Tensor, Tensors
 

@@ -17,9 +17,9 @@ from onnxlet.serving.model import Model
 from onnxlet.steps import names_of
 from onnxlet.toolchain.export import saved_model
 from onnxlet.toolchain.workbench.comparison import Comparison, accept_tied_labels, compare
-from onnxlet.toolchain.workbench.directory import MODEL
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.random_inputs import draw_inputs, random_inputs
+from onnxlet.values.keys import GRAPH
 from onnxlet.values.manifest import Manifest, Tolerance
 from onnxlet.values.signature import Signature, TensorSpec
 from onnxlet.values.tensors import DATATYPES, Tensor, Tensors
@@ -42,7 +42,7 @@ class SavedModelExport:
         place = directory / manifest.model / str(manifest.version)
         with _replace_directory(place) as folder:
             self._progress(f"translating {manifest.model}:{manifest.version} to TensorFlow")
-            served = saved_model.write(manifest, self._artifacts / MODEL, folder)
+            served = saved_model.write(manifest, self._artifacts / GRAPH, folder)
             self._progress("comparing the SavedModel with ONNX Runtime")
             comparison = self._compare_answers(saved_model.ReloadedModel(folder, served))
         return place, comparison
@@ -50,7 +50,7 @@ class SavedModelExport:
     def _compare_answers(self, reloaded: saved_model.ReloadedModel) -> Comparison:
         """Raises ConversionError if an answer differs by more than the version's tolerance."""
         engine = load_engine(
-            self._artifacts / MODEL,
+            self._artifacts / GRAPH,
             threads=1,
             optimized=self._manifest.offline_optimized,
             run_deadline=RUN_DEADLINE,

@@ -10,7 +10,7 @@ from onnxlet.registry.reading.lookup import manifest
 from onnxlet.settings import MIB
 from onnxlet.store import Store
 from onnxlet.toolchain.fit import costing, sizing
-from onnxlet.toolchain.fit.limits import API_SECONDS, MOST_MEMORY, MOST_TMP, Architecture, vcpus
+from onnxlet.toolchain.fit.limits import API_SECONDS, MACHINES, MOST_MEMORY, MOST_TMP, Architecture, vcpus
 from onnxlet.toolchain.fit.measuring import ROUNDS, measure
 from onnxlet.toolchain.fit.package import Weight, built_bytes, recorded_weights
 from onnxlet.toolchain.fit.prices import Prices
@@ -97,7 +97,7 @@ def _warnings(measured: Measured, computed: Arithmetic) -> list[str]:
     warnings = list(measured.remarks)
     if measured.machine.cpus < max(at.threads for at in measured.threads):
         warnings.append("this machine has one processor: what was measured at 2 threads says nothing of Lambda")
-    if measured.machine.architecture not in {computed.architecture, {"arm64": "aarch64"}.get(computed.architecture)}:
+    if measured.machine.architecture not in {computed.architecture, MACHINES[computed.architecture]}:
         warnings.append(f"measured on {measured.machine.architecture}, estimated for {computed.architecture}")
     size = computed.recommended
     if size is not None and size.cold is not None and size.cold > API_SECONDS:

@@ -10,6 +10,8 @@ from typing import Literal
 from onnxlet.settings import MB_PER_VCPU, MIB
 
 Architecture = Literal["x86_64", "arm64"]
+MACHINES: dict[Architecture, str] = {"x86_64": "x86_64", "arm64": "aarch64"}
+"""What Linux calls the machine of a function, as `platform.machine` gives it."""
 
 UNZIPPED = 250 * MIB
 """A function's code and its layers together, in bytes."""

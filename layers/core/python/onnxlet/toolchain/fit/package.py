@@ -7,12 +7,11 @@ from pathlib import Path
 
 import msgspec
 
-from onnxlet.toolchain.fit.limits import Architecture
+from onnxlet.toolchain.fit.limits import MACHINES, Architecture
 
 RECORDED = Path(__file__).with_name("layers.json")
 BUILD = Path(".aws-sam", "build")
 PARTS = ("Predict", "CoreLayer", "EngineLayer")
-_MACHINES: dict[Architecture, str] = {"x86_64": "x86_64", "arm64": "aarch64"}
 
 
 class Weight(msgspec.Struct, frozen=True):
@@ -42,7 +41,7 @@ def recorded_weights() -> Recorded:
 def built_bytes(clone: Path, architecture: Architecture) -> dict[str, int] | None:
     """Unzipped bytes by part of what `make build` last left in a clone, None if that is not for this architecture."""
     parts = {name: clone / BUILD / name for name in PARTS}
-    compiled = parts["EngineLayer"].glob(f"python/numpy/_core/*-{_MACHINES[architecture]}-linux-gnu.so")
+    compiled = parts["EngineLayer"].glob(f"python/numpy/_core/*-{MACHINES[architecture]}-linux-gnu.so")
     ours = (parts["CoreLayer"] / "python" / "onnxlet").is_dir() and any(compiled)
     return {name: _bytes(folder) for name, folder in parts.items()} if ours else None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from onnxlet.errors import InvalidInputError
-from onnxlet.serving.golden import GoldenCase
+from onnxlet.serving.golden import GoldenCase, architecture
 from onnxlet.toolchain.optimize.calibration import FEWEST_ROWS, choose_sample
 from onnxlet.toolchain.optimize.candidates import Bench, Candidate
 from onnxlet.toolchain.optimize.evaluation_rows import choose_rows
@@ -21,15 +20,7 @@ from onnxlet.toolchain.optimize.graph import simplify, survey
 from onnxlet.toolchain.optimize.ladder import Ladder
 from onnxlet.toolchain.optimize.selection import Objective, Selection, rungs
 from onnxlet.toolchain.workbench.comparison import compare
-from onnxlet.toolchain.workbench.directory import (
-    DATA,
-    MODEL,
-    asset_files,
-    explain_full_disk,
-    new_directory,
-    read_draft,
-    write_draft,
-)
+from onnxlet.toolchain.workbench.directory import asset_files, explain_full_disk, new_directory, read_draft, write_draft
 from onnxlet.toolchain.workbench.evaluation import measure
 from onnxlet.toolchain.workbench.evaluation_data import open_graph
 from onnxlet.toolchain.workbench.progress import Progress
@@ -37,6 +28,7 @@ from onnxlet.toolchain.workbench.reference import copy_reference
 from onnxlet.toolchain.workbench.stable_cases import choose_stable_cases
 from onnxlet.toolchain.workbench.table import Targets, quoted
 from onnxlet.values.contract import Bounds
+from onnxlet.values.keys import GRAPH, GRAPH_DATA
 from onnxlet.values.manifest import Draft, Evaluation, Tolerance
 from onnxlet.values.optimization import Optimization, Rung
 
@@ -44,7 +36,6 @@ SMALL = 256_000
 """Bytes of a graph below which it stays exact: it loads in milliseconds as it is."""
 ONNX = "onnx"
 OPTIMIZED = "optimized"
-MACHINES = {"x86_64": "x86-64", "AMD64": "x86-64", "aarch64": "arm64", "arm64": "arm64"}
 
 
 @dataclass(frozen=True)
@@ -84,7 +75,7 @@ class OptimizationRun:
             raise InvalidInputError(
                 f"{str(directory)!r} is optimized already ({done.method}): convert the model again first"
             )
-        engine = open_graph(directory / MODEL)
+        engine = open_graph(directory / GRAPH)
         self._rows = choose_rows(
             directory, self._draft, self._cases, engine, data=data, target=target, slices=options.slices
         )
@@ -99,10 +90,10 @@ class OptimizationRun:
             result = self._climb(Path(folder))
             chosen, draft, cases = result.chosen, self._draft, self._cases
             if chosen is not None and chosen.path is not None:
-                shutil.copyfile(chosen.path, staging / MODEL)
+                shutil.copyfile(chosen.path, staging / GRAPH)
                 draft, cases = self._choose_golden_cases(result, chosen, chosen.path)
             else:
-                for name in (MODEL, DATA):
+                for name in (GRAPH, GRAPH_DATA):
                     if (self._directory / name).exists():
                         shutil.copyfile(self._directory / name, staging / name)
             for name, asset in asset_files(self._directory, draft).items():
@@ -118,7 +109,7 @@ class OptimizationRun:
         """The choice, or why there is none."""
         options, size = self._options, _bytes(self._directory)
         simplified_path = folder / "simplified.onnx"
-        model = simplify(self._directory / MODEL, simplified_path)
+        model = simplify(self._directory / GRAPH, simplified_path)
         source = SourceGraph(simplified_path, model, survey(model))
         reason = source.survey.reason_to_stay_exact()
         if reason:
@@ -134,9 +125,9 @@ class OptimizationRun:
             return self._stay_exact(
                 f"{self._rows.count} rows prove too little, {FEWEST_ROWS} are needed: give more --data, or a --method"
             )
-        bench = Bench(self._directory / MODEL, self._draft.steps, self._rows, folder, options.bounds)
+        bench = Bench(self._directory / GRAPH, self._draft.steps, self._rows, folder, options.bounds)
         ladder = Ladder(bench, folder, search=options.search, progress=self._progress)
-        selection = Selection(options.objective, size, timed=MACHINES.get(platform.machine()) == options.cpu)
+        selection = Selection(options.objective, size, timed=architecture() == options.cpu)
         candidates: list[Candidate] = []
         for family in families(source, choose_sample(self._rows), options.cpu):
             if options.method in (None, family.method):
@@ -152,7 +143,7 @@ class OptimizationRun:
         bench = None
         if self._rows is not None and self._rows.truth is not None:
             with tempfile.TemporaryDirectory(prefix="onnxlet-") as folder:
-                bench = Bench(self._directory / MODEL, self._draft.steps, self._rows, Path(folder))
+                bench = Bench(self._directory / GRAPH, self._draft.steps, self._rows, Path(folder))
         return LadderResult(reason, bench=bench)
 
     def _explain(self, selection: Selection, tried: list[Candidate], chosen: Candidate | None) -> str:
@@ -230,4 +221,4 @@ class OptimizationRun:
 
 def _bytes(directory: Path) -> int:
     """Bytes of the graph and its weights in a converted directory."""
-    return sum(file.stat().st_size for file in (directory / MODEL, directory / DATA) if file.exists())
+    return sum(file.stat().st_size for file in (directory / GRAPH, directory / GRAPH_DATA) if file.exists())

@@ -13,12 +13,13 @@ from onnxlet import errors
 from onnxlet.errors import DeadlineExceededError, InvalidInputError, OnnxletError, RejectedModelError
 from onnxlet.serving.golden import ARCHITECTURES, architecture
 from onnxlet.toolchain.prepare.trial import REPORT, REQUEST, TrialReport, TrialRequest
-from onnxlet.toolchain.workbench.directory import DATA, GOLDEN, MODEL, asset_files, graph_digest, read_draft
+from onnxlet.toolchain.workbench.directory import asset_files, graph_digest, read_draft
 from onnxlet.toolchain.workbench.extras import versions
 from onnxlet.toolchain.workbench.inspection import GraphInspection, inspect
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.values.canonical import canonical
 from onnxlet.values.digests import file_digest
+from onnxlet.values.keys import GOLDEN, GRAPH, GRAPH_DATA
 from onnxlet.values.manifest import Draft, Golden, Provenance, Steps, Tolerance
 from onnxlet.values.signature import Signature
 from onnxlet.values.tensors import VARIABLE
@@ -48,7 +49,7 @@ class Preparation:
             self._draft, cases = read_draft(path)
             self._assets = asset_files(path, self._draft)
             _check_contract(path, self._draft)
-            self._model = path / MODEL
+            self._model = path / GRAPH
             self._golden = path / GOLDEN if cases else None
         elif not path.is_file():
             raise InvalidInputError(f"there is no file or directory {str(path)!r}", path=str(path))
@@ -62,7 +63,7 @@ class Preparation:
         self._progress("optimizing the graph and trying it out")
         request = TrialRequest(
             model=str(self._model.resolve()),
-            optimized=MODEL,
+            optimized=GRAPH,
             # ONNX Runtime would leave those that lay apart where they were
             weights_apart=inspected.size >= APART_FROM or bool(inspected.weights),
             optimize=not inspected.float16_weights,
@@ -78,7 +79,7 @@ class Preparation:
         if not report.cases:
             self._progress(f"there will be no golden cases, as {report.detail}")
         draft = self._draw_up(inspected, report, report.source, report.graph)
-        files = {name: self._workdir / name for name in (MODEL, DATA, GOLDEN)}
+        files = {name: self._workdir / name for name in (GRAPH, GRAPH_DATA, GOLDEN)}
         return draft, {name: file for name, file in files.items() if file.exists()} | self._assets
 
     def _try_out(self, request: TrialRequest, deadline: float) -> TrialReport:

@@ -21,13 +21,13 @@ from onnxlet.toolchain.workbench.random_inputs import random_inputs
 from onnxlet.toolchain.workbench.shapes import observed_outputs
 from onnxlet.toolchain.workbench.stable_cases import choose_stable_cases, measure_rounding
 from onnxlet.values.canonical import canonical
+from onnxlet.values.keys import GOLDEN
 from onnxlet.values.manifest import Steps, Tolerance
 from onnxlet.values.signature import Signature
 from onnxlet.values.tensors import Tensors
 
 REQUEST = "request.json"
 REPORT = "report.json"
-GOLDEN = "golden.json"
 MOST_GOLDEN_BYTES = 2**20
 """Of further golden cases; the first one may be larger."""
 

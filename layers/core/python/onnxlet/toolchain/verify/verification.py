@@ -13,7 +13,7 @@ from onnxlet.store.files import replace_whole
 from onnxlet.toolchain.verify.contract import judge
 from onnxlet.toolchain.verify.plots import plots_of
 from onnxlet.toolchain.verify.report import REPORT, report_of
-from onnxlet.toolchain.workbench.directory import DRAFT, MODEL, graph_digest, read_draft
+from onnxlet.toolchain.workbench.directory import DRAFT, graph_digest, read_draft
 from onnxlet.toolchain.workbench.evaluation import answers_to
 from onnxlet.toolchain.workbench.evaluation_data import EvaluationData, open_graph, read_evaluation_data
 from onnxlet.toolchain.workbench.progress import Progress
@@ -22,6 +22,7 @@ from onnxlet.toolchain.workbench.table import Targets
 from onnxlet.toolchain.workbench.task import task_of
 from onnxlet.values.canonical import canonical
 from onnxlet.values.contract import Bounds, Contract
+from onnxlet.values.keys import GRAPH
 from onnxlet.values.tensors import Tensors
 
 OPTIMIZED = "optimized"
@@ -41,7 +42,7 @@ class Verification:
     def write(self, copy: Path | None) -> Contract:
         """Judge, and write. Raises as `verify` does."""
         draft, _ = read_draft(self.directory)
-        engine = open_graph(self.directory / MODEL)
+        engine = open_graph(self.directory / GRAPH)
         try:
             evaluation = read_evaluation_data(self.directory, draft, engine, self.data, self.target)
             stages = self._answers_at_conversion(evaluation)

@@ -15,12 +15,10 @@ from onnxlet.errors import ExecutionError, InvalidInputError, RejectedModelError
 from onnxlet.serving.golden import GoldenCase, decode_cases, encode_cases
 from onnxlet.values.canonical import canonical
 from onnxlet.values.digests import digest, file_digest
+from onnxlet.values.keys import GOLDEN, GRAPH, GRAPH_DATA
 from onnxlet.values.manifest import Draft
 
-MODEL = "model.onnx"
-DATA = "model.onnx.data"
 DRAFT = "draft.json"
-GOLDEN = "golden.json"
 FULL_DISK = 2**20
 """Free bytes on a disk that is as good as full."""
 
@@ -80,7 +78,7 @@ def source_digest(source: Path) -> str | None:
 
 def graph_digest(directory: Path) -> str:
     """The digest of the graph in a converted directory, and of its weights where these lie apart."""
-    files = (file for file in (directory / MODEL, directory / DATA) if file.is_file())
+    files = (file for file in (directory / GRAPH, directory / GRAPH_DATA) if file.is_file())
     return digest(canonical({file.name: file_digest(file) for file in files}))
 
 
@@ -114,8 +112,8 @@ def read_draft(directory: Path) -> tuple[Draft, tuple[GoldenCase, ...]]:
             f"{str(directory)!r} is no converted model: {_explain_read_error(error)}; `onnxlet convert` makes one",
             path=str(directory),
         ) from error
-    if not (directory / MODEL).is_file():
-        raise InvalidInputError(f"{str(directory)!r} has no {MODEL}: convert the model again", path=str(directory))
+    if not (directory / GRAPH).is_file():
+        raise InvalidInputError(f"{str(directory)!r} has no {GRAPH}: convert the model again", path=str(directory))
     return draft, cases
 
 
