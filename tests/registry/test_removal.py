@@ -176,7 +176,7 @@ def test_a_delete_that_dies_midway_can_be_made_again_or_left_to_gc(
     assert publish(registry, tmp_path).version == 4
 
 
-def test_a_promote_that_comes_between_takes_nobody_to_a_deleted_version(registry: Registry) -> None:
+def test_a_promotion_during_a_delete_leaves_no_alias_on_the_deleted_version(registry: Registry) -> None:
     class Between(MemoryStore):
         def delete(self, key: str, *, etag: str | None = None) -> None:
             if key == "models/m/2/manifest.json":
@@ -295,7 +295,9 @@ def test_a_version_is_servable_while_an_alias_routes_to_it_and_some_days_after(
     assert servable_versions(registry.store, "n", days=7, now=clock.now) == {}
 
 
-def test_asking_for_an_odd_version_reads_a_bounded_number_of_moves(registry: Registry, clock: Clock) -> None:
+def test_asking_for_a_version_that_nothing_routes_to_reads_a_bounded_number_of_moves(
+    registry: Registry, clock: Clock
+) -> None:
     reads: list[str] = []
 
     class Counting(MemoryStore):

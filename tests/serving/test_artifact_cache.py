@@ -154,7 +154,7 @@ def test_two_artifacts_swapped_are_noticed(store: Store, tmp_path: Path) -> None
         fetch(store, manifest, tmp_path)
 
 
-def test_an_artifact_that_is_gone_is_no_missing_page(store: Store, tmp_path: Path) -> None:
+def test_an_artifact_that_is_gone_is_an_integrity_error_not_a_404(store: Store, tmp_path: Path) -> None:
     for files in ({"model.onnx": b"graph"}, {"model.onnx": noise(MIN_RANGE)}):
         with pytest.raises(IntegrityError, match="is gone"):
             fetch(store, manifest_of(files), tmp_path)
@@ -238,7 +238,7 @@ def test_a_full_disk_gives_up_other_versions_first(store: Store, tmp_path: Path)
     assert not other.exists()
 
 
-def test_a_disk_that_stays_full_is_told(store: Store, tmp_path: Path) -> None:
+def test_a_disk_that_stays_full_is_reported(store: Store, tmp_path: Path) -> None:
     manifest = fill(store, {"model.onnx": b"graph"})
     folder = fetch(store, manifest, tmp_path)
     (folder / "model.onnx").unlink()
@@ -260,7 +260,7 @@ def test_a_disk_that_stays_full_is_told(store: Store, tmp_path: Path) -> None:
     assert contents(tmp_path) == {}
 
 
-def test_a_disk_too_full_for_a_large_artifact_is_told_by_whichever_thread_wrote(store: Store, tmp_path: Path) -> None:
+def test_a_disk_too_full_for_a_large_artifact_is_reported_from_any_thread(store: Store, tmp_path: Path) -> None:
     manifest = fill(store, {"model.onnx": b"graph" * (MIN_RANGE // 2)})
     folder = fetch(store, manifest, tmp_path)
     (folder / "model.onnx").unlink()
@@ -282,7 +282,7 @@ def test_a_disk_too_full_for_a_large_artifact_is_told_by_whichever_thread_wrote(
     assert contents(tmp_path) == {}
 
 
-def test_a_folder_that_cannot_be_written_is_told(store: Store, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(store: Store, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(UnavailableError, match="Not a directory"):
         fetch(store, fill(store, {"model.onnx": b"graph"}), tmp_path / "file")

@@ -183,7 +183,7 @@ def test_statuses_of_an_unknown_model_are_none(world: World) -> None:
     assert world.predictor.statuses("diagnosis") == []
 
 
-def test_names_that_do_not_exist_cost_one_look_per_moment(world: World) -> None:
+def test_a_name_that_does_not_exist_is_looked_up_once_for_a_while(world: World) -> None:
     for _ in range(5):
         with pytest.raises(ModelNotFoundError):
             world.served("prognosis")
@@ -487,7 +487,7 @@ def test_a_previous_version_that_is_gone_is_passed_over(world: World) -> None:
     assert world.served().version == 1
 
 
-def test_without_a_previous_version_the_failure_is_summary(world: World) -> None:
+def test_without_a_previous_version_the_failure_is_raised(world: World) -> None:
     world.publish_with_false_golden_cases()
     for _ in range(2):
         with pytest.raises(GoldenMismatchError, match="golden case 1 of 1"):

@@ -159,7 +159,7 @@ def test_something_else_than_s3_at_the_endpoint_makes_the_store_unavailable(
             open_store("s3://bucket").get("a")
 
 
-def test_an_answer_without_an_etag_is_not_believed(s3_environment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_without_an_etag_is_not_accepted(s3_environment: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert s3_environment
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.getsockname()[1]}")

@@ -9,6 +9,7 @@ from onnxlet.errors import InvalidInputError
 MIB = 2**20
 MB_PER_VCPU = 1769
 """Lambda gives one vCPU for this much memory."""
+SERVABLE_DAYS = 7.0
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,7 +19,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where models lie: s3://bucket/prefix, file:///directory or memory://name."""
     alias_ttl: float = 10.0
     """Seconds that an alias's routes are kept before they are read again."""
-    servable_days: float = 7.0
+    servable_days: float = SERVABLE_DAYS
     """Days that a version stays servable by number after the last alias left it."""
     cache_dir: str = "/tmp/onnxlet"  # noqa: S108 - each file in it is hashed before it is used
     """Where fetched artifacts are kept."""

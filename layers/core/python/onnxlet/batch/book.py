@@ -10,7 +10,7 @@ import msgspec
 from onnxlet.errors import OnnxletError
 from onnxlet.values.canonical import canonical
 from onnxlet.values.refs import Ref
-from onnxlet.values.timestamps import stamp, utc_now
+from onnxlet.values.timestamps import format_timestamp, utc_now
 
 SCHEMA = 1
 
@@ -80,7 +80,7 @@ class OpenBook:
     """A book whose file is being scored: what is known so far."""
 
     ref: Ref
-    started: str = field(default_factory=lambda: stamp(utc_now()))
+    started: str = field(default_factory=lambda: format_timestamp(utc_now()))
     source: SourceFile | None = None
     scorer: Scorer | None = None
 
@@ -104,7 +104,7 @@ class OpenBook:
             state=state,
             ref=str(self.ref),
             started=self.started,
-            finished=stamp(utc_now()),
+            finished=format_timestamp(utc_now()),
             source=self.source,
             scorer=self.scorer,
             rows=rows,

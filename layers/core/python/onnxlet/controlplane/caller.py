@@ -1,4 +1,4 @@
-"""Who calls, as API Gateway or a Function URL found out before the function ran."""
+"""Who calls: the identity that API Gateway or a Function URL established before the function ran."""
 
 from __future__ import annotations
 

@@ -11,13 +11,13 @@ from onnxlet.registry.reading.listing import VersionSummary
 from onnxlet.registry.reading.requirements import Requirements, read_requirements
 from onnxlet.registry.writing import moving, promotion_gate, publishing, removal
 from onnxlet.registry.writing.writer import Writer
+from onnxlet.settings import SERVABLE_DAYS
 from onnxlet.store import Store
 from onnxlet.values.aliases import Alias, HistoryEntry
 from onnxlet.values.manifest import Draft, Manifest
 from onnxlet.values.refs import PRODUCTION, Ref
 from onnxlet.values.timestamps import utc_now
 
-SERVABLE_DAYS = 7.0
 NOBODY = "unknown"
 
 
@@ -64,7 +64,7 @@ class Registry:
         return lookup.alias(self.store, model, alias)
 
     def resolve(self, ref: Ref) -> tuple[Manifest, str]:
-        """The version that a ref means, published is enough, and its manifest's digest.
+        """The version that a ref means, whether it is servable or not, and the digest of its manifest.
 
         Raises ModelNotFoundError, VersionNotFoundError, AliasNotFoundError, DigestMismatchError.
         """
@@ -141,12 +141,15 @@ class Registry:
         return history.verify(self.store, model, alias)
 
     def delete(self, model: str, version: int, *, force: bool = False, days: float = SERVABLE_DAYS) -> None:
-        """Delete a version that no alias routes to or did within `days`; with `force`, take aliases off it first.
+        """Delete a version that no alias routes to, or did within `days`. With `force` aliases are taken off it first.
 
         Raises ModelNotFoundError, VersionNotFoundError, VersionInUseError.
         """
         removal.delete(self.writer, model, version, force=force, days=days)
 
     def gc(self, *, older_than: timedelta, dry_run: bool = False) -> list[str]:
-        """Remove what unfinished publishes older than `older_than` and deleted versions left; return the keys."""
+        """Remove what deleted versions left, and publishes that nobody has touched for `older_than`.
+
+        Returns the keys that were removed, or with `dry_run` would be.
+        """
         return removal.gc(self.writer, older_than=older_than, dry_run=dry_run)

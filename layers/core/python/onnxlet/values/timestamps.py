@@ -10,11 +10,11 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def stamp(moment: datetime) -> str:
+def format_timestamp(moment: datetime) -> str:
     """`2026-11-23T14:03:00.000000Z` for an aware datetime."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def stamp_seconds(seconds: float) -> str:
+def format_epoch_seconds(seconds: float) -> str:
     """The same for seconds since the epoch, as stores give them."""
-    return stamp(datetime.fromtimestamp(seconds, UTC))
+    return format_timestamp(datetime.fromtimestamp(seconds, UTC))

@@ -41,6 +41,8 @@ def verify(store: Store, model: str, alias: str) -> int:
 
 
 class _Chain:
+    """The entries of one alias, and the checks that they make one chain."""
+
     def __init__(self, store: Store, model: str, alias: str) -> None:
         self._store = store
         self._model = model

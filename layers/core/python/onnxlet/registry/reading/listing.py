@@ -14,7 +14,7 @@ from onnxlet.store import Entry, Store
 from onnxlet.values import keys
 from onnxlet.values.aliases import Alias
 from onnxlet.values.refs import check_model_name
-from onnxlet.values.timestamps import stamp_seconds
+from onnxlet.values.timestamps import format_epoch_seconds
 
 _OBJECT = re.compile(rf"{keys.MODELS}(?P<model>[^/]+)/(?P<version>[1-9][0-9]{{0,18}})/(?P<path>.+)", re.DOTALL)
 
@@ -49,7 +49,7 @@ class Contents:
 
 
 class VersionSummary(NamedTuple):
-    """One line of a list of versions. `created` is RFC 3339; `aliases` are those that route to it now."""
+    """A version in a list. `created` is RFC 3339, `size` in bytes; `aliases` are those that route to it now."""
 
     number: int
     created: str
@@ -106,4 +106,4 @@ def _summary(store: Store, version: Contents, names: tuple[str, ...]) -> Version
     if version.published:
         manifest, _ = lookup.manifest(store, version.model, number)
         return VersionSummary(number, manifest.created, manifest.size, "published", names)
-    return VersionSummary(number, stamp_seconds(version.touched), version.artifact_bytes, "incomplete", names)
+    return VersionSummary(number, format_epoch_seconds(version.touched), version.artifact_bytes, "incomplete", names)

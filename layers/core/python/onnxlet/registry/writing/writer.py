@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from onnxlet.store import Store
-from onnxlet.values.timestamps import stamp, utc_now
+from onnxlet.values.timestamps import format_timestamp, utc_now
 
 
 @dataclass(frozen=True)
@@ -23,4 +23,4 @@ class Writer:
 
     def timestamp(self) -> str:
         """The present moment as documents write it, `2026-11-23T14:03:00.000000Z`."""
-        return stamp(self.clock())
+        return format_timestamp(self.clock())
