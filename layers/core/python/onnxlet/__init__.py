@@ -13,10 +13,33 @@ serving               from a ref to a loaded model: fetch, verify, open, keep, r
 dataplane             one HTTP request in, one answer out: wire protocols, JSON, Lambda events
 controlplane, batch   the registry over HTTP; files of rows in, files of predictions out
 toolchain             convert, optimize, verify, prepare, export, fit
+client                a server of ours, from Python
 local                 the laptop's server
 cli                   the `onnxlet` command
+
+What is public here is loaded by the first who asks for it, so that `import onnxlet` costs nothing.
 """
 
 from onnxlet.version import __version__
 
-__all__ = ["__version__"]
+__all__ = ["__version__", "connect"]
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from onnxlet.client import connect
+else:
+    _HOMES = {"connect": "onnxlet.client"}
+
+    def __getattr__(name: str) -> object:
+        """A public name, from the module that it comes from."""
+        if name not in _HOMES:
+            raise AttributeError(f"module 'onnxlet' has no attribute {name!r}")
+        from importlib import import_module
+
+        value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+        return value
+
+
+def __dir__() -> list[str]:
+    """The names in sight, and those that are public but not loaded yet."""
+    return sorted({*globals(), *__all__})

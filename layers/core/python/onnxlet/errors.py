@@ -16,6 +16,7 @@ OnnxletError
 │   └── RouteNotFoundError       a URL nothing answers
 ├── MethodNotAllowedError
 ├── NotAcceptableError           an answer of a form that cannot be carried to the caller
+├── AccessDeniedError            who asks is not known, or may not do this
 ├── ConflictError
 │   ├── PreconditionFailedError  a conditional write lost: the key exists, or has another ETag
 │   ├── NothingToRollBackError
@@ -150,6 +151,12 @@ class NotAcceptableError(OnnxletError):
     """The answer has a form that cannot be carried to the caller on this way: a stream, or bytes that are no text."""
 
     title = "Not acceptable"
+
+
+class AccessDeniedError(OnnxletError):
+    """A server does not know who asks, or does not let them."""
+
+    title = "Access denied"
 
 
 class ConflictError(OnnxletError):

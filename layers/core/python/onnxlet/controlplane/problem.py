@@ -30,6 +30,7 @@ STATUS: dict[type[OnnxletError], HTTPStatus] = {
     errors.InvalidInputError: HTTPStatus.BAD_REQUEST,
     errors.PreconditionRequiredError: HTTPStatus.PRECONDITION_REQUIRED,
     errors.TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.AccessDeniedError: HTTPStatus.FORBIDDEN,
     errors.NotFoundError: HTTPStatus.NOT_FOUND,
     errors.MethodNotAllowedError: HTTPStatus.METHOD_NOT_ALLOWED,
     errors.NotAcceptableError: HTTPStatus.NOT_ACCEPTABLE,

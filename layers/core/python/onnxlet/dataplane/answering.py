@@ -8,6 +8,7 @@ import orjson
 
 from onnxlet.dataplane.messages import JSON, Request, Response
 from onnxlet.errors import (
+    AccessDeniedError,
     ConflictError,
     DeadlineExceededError,
     ExecutionError,
@@ -32,6 +33,7 @@ RETRY_AFTER = "1"
 STATUSES: dict[type[OnnxletError], int] = {
     InvalidInputError: 400,
     ExecutionError: 400,
+    AccessDeniedError: 403,
     NotFoundError: 404,
     MethodNotAllowedError: 405,
     NotAcceptableError: 406,
