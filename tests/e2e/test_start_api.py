@@ -103,3 +103,11 @@ def test_the_registry(url: str) -> None:
     assert json.loads(answer)
     assert _curl(f"{url}/registry/models/nobody")[0] == 404
     assert "/registry/models" in json.loads(_curl(f"{url}/openapi.json")[1])["paths"]
+
+
+def test_the_registry_is_changed_through_the_route_of_the_other_methods(url: str) -> None:
+    alias = f"{url}/registry/models/diagnosis/aliases/candidate"
+    promoting = ("--request", "PUT", "--header", "If-None-Match: *", "--json", '{"version": 1, "why": "to try it"}')
+    status, answer = _curl(*promoting, alias)
+    assert status == 201, answer
+    assert json.loads(_curl(alias)[1])["entry"]["why"] == "to try it"
