@@ -30,7 +30,6 @@ class Conversion:
     """A trained model on its way to a converted directory."""
 
     model: TrainedModel
-    source: Path
     origin: Path
     """The file or directory that holds what was trained: the source, or its weights."""
     labels: tuple[tuple[str, ...], ...]

@@ -15,6 +15,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.toolchain.export.signatures import ServedSignature, served_signatures
 from onnxlet.toolchain.export.translation import Translation
+from onnxlet.toolchain.workbench.error_text import one_line
 from onnxlet.values.manifest import Manifest
 from onnxlet.values.tensors import Tensors
 
@@ -71,8 +72,7 @@ class ReloadedModel:
                 **{arguments[name]: tf.constant(_encoded(value)) for name, value in inputs.items()}
             )
         except (tf.errors.OpError, ValueError, TypeError) as error:
-            message = " ".join(str(error).split())[:300]
-            raise ConversionError(f"the SavedModel does not run: {message}") from error
+            raise ConversionError(f"the SavedModel does not run: {one_line(error)}") from error
         return {name: _decoded(answer.numpy()) for name, answer in answers.items()}
 
 
@@ -91,5 +91,6 @@ def _explain_write_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, tf.errors.OpError) as error:
-        message = " ".join(str(error).split())[:300]
-        raise InvalidInputError(f"the SavedModel cannot be written below {str(folder.parent)!r}: {message}") from error
+        raise InvalidInputError(
+            f"the SavedModel cannot be written below {str(folder.parent)!r}: {one_line(error)}"
+        ) from error

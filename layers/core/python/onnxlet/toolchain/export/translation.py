@@ -13,6 +13,7 @@ from onnx import numpy_helper
 
 from onnxlet.errors import ConversionError
 from onnxlet.toolchain.export.operators import OPERATORS, Call
+from onnxlet.toolchain.workbench.error_text import one_line
 from onnxlet.values.tensors import Tensor
 
 STORED = 1024
@@ -60,8 +61,7 @@ class Translation:
                 plain = replace(call, stored=lambda _, value: value)
                 return [None if value is None else np.asarray(value) for value in _as_sequence(operator(plain))]
         except (ValueError, TypeError, KeyError, IndexError, tf.errors.OpError) as error:
-            message = " ".join(str(error).split())[:300]
-            raise call.refuse(f"is not computed by TensorFlow as it stands: {message}") from error
+            raise call.refuse(f"is not computed by TensorFlow as it stands: {one_line(error)}") from error
 
     def _store_constant(self, name: str, value: Tensor) -> Any:
         if value.nbytes < STORED or value.dtype.kind in "OSU":

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from importlib.metadata import version as installed
+from itertools import product
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -57,13 +58,10 @@ def measure(
         ArtifactCache(store, cache).fetch(manifest, digest, deadline=FETCH_SECONDS)
         fetch = perf_counter() - started
         measurements: dict[int, list[ProbeMeasurements]] = {threads: [] for threads in THREADS}
-        for number in range(rounds):
-            for threads in THREADS:
-                on_progress(f"loading and running {ref} in a fresh process at {threads} thread(s)")
-                batches = (1, BATCH) if number == 0 else ()
-                measurements[threads].append(
-                    _probe(Path(folder), ProbeRequest(manifest, digest, str(cache), threads, batches))
-                )
+        for number, threads in product(range(rounds), THREADS):
+            on_progress(f"loading and running {ref} in a fresh process at {threads} thread(s)")
+            request = ProbeRequest(manifest, digest, str(cache), threads, (1, BATCH) if number == 0 else ())
+            measurements[threads].append(_probe(Path(folder), request))
     everything = [one for ones in measurements.values() for one in ones]
     return Measured(
         date=dt.datetime.now(dt.UTC).date(),

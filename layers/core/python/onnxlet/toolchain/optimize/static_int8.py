@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import onnx
 
@@ -70,8 +71,6 @@ def quantize(
 
     Raises RejectedModelError where the ranges cannot be measured, or the graph cannot be quantized so.
     """
-    from onnxruntime.quantization import QDQQuantizer, QuantType
-
     operators = operators_of(surveyed)
     ranges = sample.ranges(source, static_format.method, operators)
     model = onnx.load(source)
@@ -80,26 +79,35 @@ def quantize(
         raise RejectedModelError(f"the graph has opset {opset}, static quantization needs {OLDEST_OPSET}")
     _flatten_biases(model.graph)
     with contain_quantizer():
-        quantizer = QDQQuantizer(
-            onnx.shape_inference.infer_shapes(model),
-            per_channel=True,
-            reduce_range=static_format.signed,
-            weight_qType=QuantType.QInt8 if static_format.signed else QuantType.QUInt8,
-            activation_qType=QuantType.QUInt8,
-            tensors_range=ranges,
-            nodes_to_quantize=[],
-            nodes_to_exclude=list(keep),
-            op_types_to_quantize=list(operators),
-            extra_options={
-                "WeightSymmetric": True,
-                "MatMulConstBOnly": True,
-                "DefaultTensorType": onnx.TensorProto.FLOAT,
-            },
-        )
+        quantizer = _quantizer(model, ranges, static_format, operators, keep)
         quantizer.quantize_model()
     quantized = quantizer.model.model
     quantize_tables(quantized, set(surveyed.embeddings).difference(keep))
     onnx.save_model(quantized, destination)
+
+
+def _quantizer(
+    model: onnx.ModelProto, ranges: Any, static_format: StaticFormat, operators: Sequence[str], keep: Sequence[str]
+) -> Any:
+    """ONNX Runtime's quantizer for this model, which writes QDQ nodes."""
+    from onnxruntime.quantization import QDQQuantizer, QuantType
+
+    return QDQQuantizer(
+        onnx.shape_inference.infer_shapes(model),
+        per_channel=True,
+        reduce_range=static_format.signed,
+        weight_qType=QuantType.QInt8 if static_format.signed else QuantType.QUInt8,
+        activation_qType=QuantType.QUInt8,
+        tensors_range=ranges,
+        nodes_to_quantize=[],
+        nodes_to_exclude=list(keep),
+        op_types_to_quantize=list(operators),
+        extra_options={
+            "WeightSymmetric": True,
+            "MatMulConstBOnly": True,
+            "DefaultTensorType": onnx.TensorProto.FLOAT,
+        },
+    )
 
 
 def _flatten_biases(graph: onnx.GraphProto) -> None:

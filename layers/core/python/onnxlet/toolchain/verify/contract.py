@@ -37,17 +37,15 @@ def judge(
     resamples: int = RESAMPLES,
     data_digest: str | None = None,
 ) -> Contract:
-    """Judge the candidate's answers by those of what it was made of, and by the truth where it is known.
+    """Judge the candidate's answers by the reference's, and by the truth [rows] where it is known.
 
-    Answers are named as `workbench.evaluation.renamed` names them: a classifier's `label` holds class values.
-    `between` are further stages, which are measured and not judged. With 0 `resamples` there are no intervals.
-    Raises InvalidInputError for answers to other rows, or of a truth that they cannot be compared with.
+    Answers have the names that `workbench.evaluation.renamed` gives. `between` are further stages, measured but not
+    judged. With 0 `resamples` there are no intervals. Raises InvalidInputError for answers to other rows.
     """
     judged = _judged_rows({stages[0]: reference, **(between or {}), stages[1]: candidate}, truth, slicings)
     reference, candidate = judged.stages[stages[0]], judged.stages[stages[1]]
     measures = {stage: task.measures(answers, judged.truth, reference) for stage, answers in judged.stages.items()}
-    measured = {stage: measure for stage, measure in measures.items() if measure is not None}
-    metrics = estimates(judged.rows, measured, resamples=resamples)
+    metrics = estimates(judged.rows, {stage: each for stage, each in measures.items() if each}, resamples=resamples)
     before, after = (metrics.get(stage, {}) for stage in stages)
     slices = measure_slices(judged.slicings, task, measures[stages[0]], measures[stages[1]])
     pair = AnswerPair(reference, candidate, judged.truth, task, bounds, judged.rows)

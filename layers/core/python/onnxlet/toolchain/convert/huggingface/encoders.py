@@ -22,7 +22,9 @@ from transformers.utils import logging
 
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.toolchain.convert.huggingface.sentence_transformers import Dense, EncoderLayout
-from onnxlet.toolchain.convert.torch.exporter import FOREIGN, arrays_of, silence_torch
+from onnxlet.toolchain.convert.networks.model_errors import MODEL_ERRORS
+from onnxlet.toolchain.convert.torch.exporter import arrays_of, silence_torch
+from onnxlet.toolchain.workbench.error_text import first_line
 from onnxlet.toolchain.workbench.table import quoted
 from onnxlet.values.tensors import Tensors
 
@@ -56,9 +58,8 @@ class Encoder:
         try:
             with torch.no_grad(), silence_torch():
                 return arrays_of(self.module(**tensors))
-        except FOREIGN as error:
-            first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300].rstrip(".")
-            raise InvalidInputError(f"the encoder does not take these tokens: {first}") from error
+        except MODEL_ERRORS as error:
+            raise InvalidInputError(f"the encoder does not take these tokens: {first_line(error)}") from error
 
 
 def load_encoder(layout: EncoderLayout) -> Encoder:
@@ -85,17 +86,17 @@ def load_encoder(layout: EncoderLayout) -> Encoder:
                 dtype=torch.float32,
                 attn_implementation="eager",
             )
-    except FOREIGN as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300].rstrip(".")
-        raise ConversionError(f"transformers cannot read {directory.name!r}: {first}", path=str(directory)) from error
+    except MODEL_ERRORS as error:
+        raise ConversionError(
+            f"transformers cannot read {directory.name!r}: {first_line(error)}", path=str(directory)
+        ) from error
     if _missing_weights(loading_info, pooler=True):
         outputs = tuple(name for name in outputs if name != "pooler_output")
     _check_weights(directory.name, _missing_weights(loading_info, pooler=False))
-    names = _inputs(body, config)
     module: nn.Module = _SentenceEmbedding(body, layout) if layout.pooling else _TransformerModule(body, outputs)
     return Encoder(
         module.eval().requires_grad_(requires_grad=False),
-        names,
+        _inputs(body, config),
         _labels(config) if outputs == ("logits",) and model_class is AutoModelForSequenceClassification else (),
         int(config.vocab_size),
         int(getattr(config, "pad_token_id", None) or 0),
@@ -217,7 +218,7 @@ def _load_dense(dense: Dense) -> nn.Module:
     try:
         weights = load_file(dense.weights)
         weight, bias = weights["linear.weight"], weights.get("linear.bias")
-    except FOREIGN as error:
+    except MODEL_ERRORS as error:
         raise ConversionError(f"{str(dense.weights)!r} holds no weights of a Dense module: {error}") from error
     linear = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
     linear.load_state_dict({"weight": weight} | ({"bias": bias} if bias is not None else {}))

@@ -9,7 +9,8 @@ import numpy as np
 
 from onnxlet.errors import ConversionError
 from onnxlet.toolchain.convert.huggingface.sentence_transformers import EncoderLayout, read_json
-from onnxlet.toolchain.convert.torch.exporter import FOREIGN, silence_torch
+from onnxlet.toolchain.convert.networks.model_errors import MODEL_ERRORS
+from onnxlet.toolchain.convert.torch.exporter import silence_torch
 from onnxlet.values.tensors import Tensors
 
 FILE = "tokenizer.json"
@@ -70,6 +71,6 @@ def _convert_tokenizer(directory: Path) -> Any:
     try:
         with silence_torch():
             loaded = AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
-    except FOREIGN:
+    except MODEL_ERRORS:
         return None
     return getattr(loaded, "backend_tokenizer", None)

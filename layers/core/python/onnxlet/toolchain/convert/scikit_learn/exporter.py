@@ -13,6 +13,7 @@ import numpy as np
 from onnxlet.errors import ConversionError
 from onnxlet.toolchain.convert.scikit_learn.columns import ColumnLayout
 from onnxlet.toolchain.convert.scikit_learn.patches import fix_neighbour_weights, patch_converters
+from onnxlet.toolchain.workbench.error_text import first_line
 from onnxlet.toolchain.workbench.extras import require
 
 OPSET = {"": 21, "ai.onnx.ml": 3}
@@ -26,20 +27,9 @@ def to_onnx(
     """The ModelProto that skl2onnx makes. Raises ConversionError with what it says."""
     require("sklearn", "skl2onnx")
     import skl2onnx
-    from skl2onnx.common import data_types
     from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
 
-    kinds = {
-        "BYTES": data_types.StringTensorType,
-        "INT64": data_types.Int64TensorType,
-        "FP32": data_types.FloatTensorType,
-        "FP64": data_types.DoubleTensorType,
-    }
-    if layout.input_per_column:
-        # skl2onnx rewrites most names; they are given back afterwards
-        inputs = [(name, kinds[datatypes[name]]([None, 1])) for name in layout.names]
-    else:
-        inputs = [(SINGLE_INPUT, kinds[datatype]([None, len(layout.names)]))]
+    inputs = _initial_types(layout, datatypes, datatype)
     options = {id(estimator): {"zipmap": False}} if probabilities else None
     patch_converters()
     try:
@@ -55,12 +45,28 @@ def to_onnx(
         ) from error
     except (RuntimeError, NotImplementedError, NameError, ValueError, TypeError, AttributeError, KeyError) as error:
         raise ConversionError(
-            f"skl2onnx cannot convert the {type(estimator).__name__}: {_first_line(error)}; try other parameters, or "
+            f"skl2onnx cannot convert the {type(estimator).__name__}: {first_line(error)}; try other parameters, or "
             "another estimator",
             estimator=type(estimator).__name__,
         ) from error
     fix_neighbour_weights(model.graph)
     return model
+
+
+def _initial_types(layout: ColumnLayout, datatypes: dict[str, str], datatype: str) -> list[tuple[str, Any]]:
+    """The inputs as skl2onnx declares them: one for each column, or one matrix of `datatype`."""
+    from skl2onnx.common import data_types
+
+    types = {
+        "BYTES": data_types.StringTensorType,
+        "INT64": data_types.Int64TensorType,
+        "FP32": data_types.FloatTensorType,
+        "FP64": data_types.DoubleTensorType,
+    }
+    if layout.input_per_column:
+        # skl2onnx rewrites most names; they are given back afterwards
+        return [(name, types[datatypes[name]]([None, 1])) for name in layout.names]
+    return [(SINGLE_INPUT, types[datatype]([None, len(layout.names)]))]
 
 
 def cast_before_last(estimator: Any) -> Any | None:
@@ -88,9 +94,4 @@ def ignore_known_warnings() -> Iterator[None]:
 def _unconverted_class(error: Exception) -> str:
     """The class that has no converter."""
     match = re.search(r"<class '(?:[\w.]*\.)?(\w+)'>", str(error))
-    return match[1] if match else _first_line(error)
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:300].rstrip(".") if lines else type(error).__name__
+    return match[1] if match else first_line(error)

@@ -12,6 +12,7 @@ from onnx import defs
 
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.toolchain.convert import graph_edits
+from onnxlet.toolchain.convert.networks.model_errors import MODEL_ERRORS
 from onnxlet.toolchain.workbench.extras import require
 from onnxlet.toolchain.workbench.shapes import declare_shape
 from onnxlet.toolchain.workbench.tensorflow import EXTRA, silence_tensorflow
@@ -21,27 +22,14 @@ from onnxlet.values.tensors import Tensor
 
 OPSET = 18
 """The newest that tf2onnx writes."""
-FOREIGN = (
-    # what layers and converters raise: they are anybody's code, and TensorFlow's own errors are RuntimeErrors or these
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    ImportError,
-    LookupError,
-    NotImplementedError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
 _BY_TENSORFLOW = {("string" if name == "BYTES" else row.numpy_name): name for name, row in DATATYPES.items()}
 
 
 def tensorflow_errors() -> tuple[type[Exception], ...]:
-    """What TensorFlow raises, its own errors too."""
+    """What a model in TensorFlow raises: its code's errors, and TensorFlow's own."""
     import tensorflow as tf
 
-    return (*FOREIGN, tf.errors.OpError)
+    return (*MODEL_ERRORS, tf.errors.OpError)
 
 
 def spec_of(name: str, tensor: Any) -> TensorSpec:

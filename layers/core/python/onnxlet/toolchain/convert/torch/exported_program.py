@@ -11,10 +11,10 @@ import numpy as np
 import onnx
 
 from onnxlet.errors import ConversionError, InvalidInputError
+from onnxlet.toolchain.convert.networks.model_errors import MODEL_ERRORS
 from onnxlet.toolchain.convert.networks.probing_inputs import fill_free_dimensions, random_tensors
 from onnxlet.toolchain.convert.options import SourceOptions
 from onnxlet.toolchain.convert.torch.exporter import (
-    FOREIGN,
     arrays_of,
     datatype_of,
     explain_export_error,
@@ -23,6 +23,7 @@ from onnxlet.toolchain.convert.torch.exporter import (
     silence_torch,
     to_onnx,
 )
+from onnxlet.toolchain.workbench.error_text import first_line
 from onnxlet.toolchain.workbench.extras import versions
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.values.datatypes import VARIABLE
@@ -95,8 +96,8 @@ class ProgramNetwork:
             arguments, keywords = _pytree.tree_unflatten(flat, self._program.call_spec.in_spec)
             with torch.no_grad(), silence_torch():
                 answer = self._module(*arguments, **keywords)
-        except FOREIGN as error:
-            raise InvalidInputError(f"the program does not take these inputs: {_first_line(error)}") from error
+        except MODEL_ERRORS as error:
+            raise InvalidInputError(f"the program does not take these inputs: {_explain(error)}") from error
         outputs = name_outputs(answer, self._options.outputs, self.names)
         self._outputs = tuple(outputs)
         return arrays_of(outputs)
@@ -124,10 +125,10 @@ def _load_program(path: Path) -> Any:
     try:
         with silence_torch():
             return torch.export.load(path)
-    except (*FOREIGN, zipfile.BadZipFile) as error:
+    except (zipfile.BadZipFile, *MODEL_ERRORS) as error:
         raise ConversionError(
             f"{path.name!r} cannot be read as an exported program of PyTorch {torch.__version__}: "
-            f"{_first_line(error)}; save it with torch.export.save, with this version of PyTorch",
+            f"{_explain(error)}; save it with torch.export.save, with this version of PyTorch",
             path=str(path),
         ) from error
 
@@ -172,7 +173,5 @@ def _fixed_rows(specs: tuple[TensorSpec, ...]) -> int | None:
     return next(iter(sizes)) if len(sizes) == 1 and VARIABLE not in sizes else None
 
 
-def _first_line(error: BaseException) -> str:
-    return (
-        explain_export_error(error) if not str(error).strip() else str(error).strip().splitlines()[0][:300].rstrip(".")
-    )
+def _explain(error: BaseException) -> str:
+    return first_line(error) if str(error).strip() else explain_export_error(error)

@@ -15,24 +15,11 @@ import onnx
 
 from onnxlet.errors import ConversionError
 from onnxlet.toolchain.convert import graph_edits
+from onnxlet.toolchain.convert.networks.model_errors import MODEL_ERRORS
 from onnxlet.values.datatypes import DATATYPES, VARIABLE
 from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import Tensors
 
-FOREIGN = (
-    # what modules and the exporter raise: they are anybody's code
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    ImportError,
-    LookupError,
-    NameError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-)
 _BY_TORCH = {f"torch.{datatype.numpy_name}": name for name, datatype in DATATYPES.items() if name != "BYTES"}
 _OPERATOR = re.compile(r"No ONNX function found for <OpOverload\(op='([\w.]+)'")
 _CONSTANT = re.compile(r"marked L\['(\w+)'\].*?size\(\)\[(\d+)\] as dynamic but your code specialized it .*?\((\d+)\)")
@@ -58,7 +45,7 @@ def export(module: Any, inputs: Tensors, specs: Sequence[TensorSpec], *, by_name
                 return torch.export.export(module, (), tensors, dynamic_shapes=free, strict=False)
             shapes = tuple(free.values())
             return torch.export.export(module, tuple(tensors.values()), dynamic_shapes=shapes, strict=False)
-    except FOREIGN as error:
+    except MODEL_ERRORS as error:
         raise ConversionError(f"PyTorch cannot export the module: {explain_export_error(error)}") from error
 
 
@@ -73,7 +60,7 @@ def to_onnx(program: Any, inputs: Sequence[str], outputs: Sequence[str]) -> onnx
         with silence_torch():
             exported = torch.onnx.export(program, dynamo=True, verbose=False)
             model: onnx.ModelProto = exported.model_proto
-    except FOREIGN as error:
+    except MODEL_ERRORS as error:
         raise ConversionError(f"PyTorch cannot write the module as ONNX: {explain_export_error(error)}") from error
     graph = model.graph
     if len(graph.input) != len(inputs) or len(graph.output) != len(outputs):

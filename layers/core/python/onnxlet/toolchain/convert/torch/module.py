@@ -15,10 +15,10 @@ import numpy as np
 import onnx
 
 from onnxlet.errors import ConversionError, InvalidInputError
+from onnxlet.toolchain.convert.networks.model_errors import MODEL_ERRORS
 from onnxlet.toolchain.convert.networks.probing_inputs import find_random_inputs, random_tensors
 from onnxlet.toolchain.convert.options import SourceOptions
 from onnxlet.toolchain.convert.torch.exporter import (
-    FOREIGN,
     arrays_of,
     datatype_of,
     export,
@@ -26,6 +26,7 @@ from onnxlet.toolchain.convert.torch.exporter import (
     silence_torch,
     to_onnx,
 )
+from onnxlet.toolchain.workbench.error_text import first_line
 from onnxlet.toolchain.workbench.extras import versions
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.table import quoted
@@ -91,11 +92,10 @@ class ModuleNetwork:
         try:
             with torch.no_grad(), silence_torch():
                 answer = self._module(**tensors) if self._by_name else self._module(*tensors.values())
-        except FOREIGN as error:
-            first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300].rstrip(".")
+        except MODEL_ERRORS as error:
             shapes = ", ".join(f"{name}={_format_spec(spec)}" for name, spec in self._specs.items())
             raise InvalidInputError(
-                f"the module does not take {shapes}: {first}; say what it takes with --input"
+                f"the module does not take {shapes}: {first_line(error)}; say what it takes with --input"
             ) from error
         outputs = name_outputs(answer, self._options.outputs, self.names)
         self._outputs = tuple(outputs)
@@ -133,7 +133,7 @@ def _make_module(source: str) -> Any:
         for part in name.split("."):
             factory = getattr(factory, part)
         module = factory if isinstance(factory, torch.nn.Module) else factory()
-    except FOREIGN as error:
+    except MODEL_ERRORS as error:
         raise ConversionError(
             f"{source!r} makes no module: {type(error).__name__}: {error}; it must be a function without arguments, "
             "importable from here"
@@ -167,7 +167,7 @@ def _load_weights(module: Any, path: Path) -> None:
             "module.state_dict() with safetensors.torch.save_file or torch.save",
             path=str(path),
         ) from error
-    except (*FOREIGN, safetensors.SafetensorError, EOFError) as error:
+    except (*MODEL_ERRORS, safetensors.SafetensorError, EOFError) as error:
         message = textwrap.shorten(" ".join(str(error).strip().splitlines()[:2]), 300, placeholder=" …").rstrip(".")
         raise ConversionError(
             f"the weights in {path.name!r} cannot be loaded: {message}; save "

@@ -1,0 +1,101 @@
+"""Frameworks: which module of this package reads a source, told by what a file begins with rather than by its name."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple
+
+from onnxlet.errors import ConversionError, InvalidInputError
+from onnxlet.toolchain.convert.options import SourceOptions
+from onnxlet.toolchain.convert.trained_model import TrainedModel
+from onnxlet.toolchain.workbench.progress import Progress
+
+MAGIC_BYTES = 128
+"""How many bytes of a file are read to tell what it is."""
+
+
+class Framework(NamedTuple):
+    """A module of this package with `open_model(path, *, trust, progress) -> TrainedModel`, and what it reads."""
+
+    module: str
+    suffixes: tuple[str, ...] = ()
+    magic: bytes | None = None
+    """A pattern that such files begin with, and no others."""
+    contains: tuple[str, ...] = ()
+    """Files by one of which a directory is known."""
+    source_pattern: str | None = None
+    """A pattern of sources that are no files, such as `package.module:factory`."""
+    options: tuple[str, ...] = ()
+    """Fields of SourceOptions that it can use; its open_model then takes `options` as well."""
+
+
+FRAMEWORKS: tuple[Framework, ...] = (
+    Framework("scikit_learn.model", (".joblib", ".pkl", ".pickle", ".skops")),
+    # JSON, and UBJSON with the length of the first key as an int64
+    Framework("boosting.xgboost", (".ubj", ".json"), rb'\{(L.{8}|\s*")(learner|version)\b'),
+    Framework("boosting.lightgbm", (".txt",), rb"tree\r?\nversion="),
+    Framework("boosting.catboost", (".cbm",), rb'CBM1|\{\s*"features_info"'),
+    Framework("libsvm.model", (".model",), rb"svm_type\s"),
+    Framework(
+        "torch.model",
+        (".pt2", ".pt", ".pth"),
+        source_pattern=r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*",
+        options=("labels", "weights", "inputs", "outputs"),
+    ),
+    Framework("huggingface.model", contains=("config.json", "modules.json"), options=("labels",)),
+    Framework("tensorflow.keras_file", (".keras",), options=("labels", "outputs")),
+    Framework("tensorflow.saved_model", contains=("saved_model.pb",), options=("labels", "outputs", "signature")),
+    Framework("onnx_file", (".onnx",), options=("labels",)),
+)
+
+
+def open_model(source: Path, options: SourceOptions, *, trust: bool, progress: Progress) -> TrainedModel:
+    """Open the model in `source` by the framework that it is of; `trust` lets its own code run.
+
+    Raises InvalidInputError for a source that is not there and for options that its framework cannot use, and what the
+    framework's module raises: ConversionError, TrustRequiredError, MissingExtraError.
+    """
+    framework = _framework_of(source)
+    unsupported = sorted(options.given_fields() - {*framework.options, "labels"})
+    if unsupported:
+        raise InvalidInputError(f"{', '.join(unsupported)} cannot be chosen for {source.name!r}: leave the option out")
+    arguments = {"options": options} if framework.options else {}
+    module = import_module(f"onnxlet.toolchain.convert.{framework.module}")
+    model: TrainedModel = module.open_model(source, trust=trust, progress=progress, **arguments)
+    return model
+
+
+def _framework_of(source: Path) -> Framework:
+    """What reads this source. Raises InvalidInputError where there is none, ConversionError for a strange one."""
+    if not source.exists():
+        for framework in FRAMEWORKS:
+            if framework.source_pattern is not None and re.fullmatch(framework.source_pattern, str(source)):
+                return framework
+        raise InvalidInputError(f"there is no file {str(source)!r}", path=str(source))
+    if source.is_dir():
+        for framework in FRAMEWORKS:
+            if any((source / name).is_file() for name in framework.contains):
+                return framework
+    return _framework_by_magic(source) or _framework_by_suffix(source)
+
+
+def _framework_by_magic(source: Path) -> Framework | None:
+    if not source.is_file():
+        return None
+    with source.open("rb") as file:
+        magic = file.read(MAGIC_BYTES)
+    matching = (f for f in FRAMEWORKS if f.magic is not None and re.match(f.magic, magic, re.DOTALL))
+    return next(matching, None)
+
+
+def _framework_by_suffix(source: Path) -> Framework:
+    for framework in FRAMEWORKS:
+        if source.suffix in framework.suffixes:
+            return framework
+    suffixes = ", ".join(suffix for framework in FRAMEWORKS for suffix in framework.suffixes)
+    held = ", ".join(name for framework in FRAMEWORKS for name in framework.contains)
+    raise ConversionError(
+        f"{source.name!r} is of no kind that can be converted: files end in {suffixes}, directories hold {held}"
+    )
