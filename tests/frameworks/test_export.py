@@ -56,7 +56,7 @@ def published(store: Store, tmp_path: Path) -> Publish:
 def exported(manifest: Manifest, folder: Path) -> Path:
     place, comparison = export_saved_model(manifest, folder / "artifacts", folder / "models")
     assert place == folder / "models/model/1"
-    assert comparison.within
+    assert comparison.within_tolerance
     return place
 
 

@@ -31,7 +31,7 @@ from onnxlet.toolchain.prepare import prepare
 from onnxlet.toolchain.verify import verify
 from onnxlet.toolchain.workbench.comparison import accept_tied_labels, compare, distances
 from onnxlet.toolchain.workbench.directory import read_draft
-from onnxlet.toolchain.workbench.evaluation import COLUMN_BATCH, answers_to
+from onnxlet.toolchain.workbench.evaluation import COLUMN_BATCH, run_graph
 from onnxlet.toolchain.workbench.evaluation_data import RUN_DEADLINE, open_graph
 from onnxlet.toolchain.workbench.reference import (
     ONNX,
@@ -56,13 +56,13 @@ def test_the_largest_distance_is_told_absolutely_and_relatively() -> None:
     assert comparison.largest_distance == pytest.approx(0.5)
     assert comparison.largest_relative_distance == pytest.approx(0.1)
     assert comparison.outside == 2
-    assert not comparison.within
+    assert not comparison.within_tolerance
 
 
 def test_distances_within_the_tolerance_do_not_matter() -> None:
     comparison = compare({"y": np.array([100.0])}, {"y": np.array([100.09])}, Tolerance(absolute=0.0, relative=0.001))
 
-    assert comparison.within
+    assert comparison.within_tolerance
 
 
 def test_labels_agree_in_shares() -> None:
@@ -72,14 +72,14 @@ def test_labels_agree_in_shares() -> None:
 
     assert comparison.label_agreement == 0.75
     assert comparison.rows == 4
-    assert not comparison.within
+    assert not comparison.within_tolerance
     assert "75.00%" in str(comparison)
 
 
 def test_without_labels_there_is_no_agreement_to_tell() -> None:
     comparison = compare({"y": np.zeros(2)}, {"y": np.zeros(2)}, Tolerance())
 
-    assert comparison.within
+    assert comparison.within_tolerance
     assert "label_agreement" not in comparison.metrics()
 
 
@@ -287,7 +287,7 @@ def test_tensors_are_answered_some_rows_at_a_time_and_columns_many(
 ) -> None:
     engine = open_graph(tiny.save(nets.counting(), tmp_path)["model.onnx"])
 
-    told = answers_to(engine, steps, {"x": nets.rows(150)})["prediction"]
+    told = run_graph(engine, steps, {"x": nets.rows(150)})["prediction"]
 
     assert told.tolist() == [float(size) for size in sizes for _ in range(size)]
 
@@ -295,7 +295,7 @@ def test_tensors_are_answered_some_rows_at_a_time_and_columns_many(
 def test_no_table_is_answered_all_at_once(tmp_path: Path) -> None:
     engine = open_graph(tiny.save(nets.counting(), tmp_path)["model.onnx"])
 
-    told = answers_to(engine, Steps(tabular=Tabular(columns=())), {"x": nets.rows(COLUMN_BATCH + 1)})["prediction"]
+    told = run_graph(engine, Steps(tabular=Tabular(columns=())), {"x": nets.rows(COLUMN_BATCH + 1)})["prediction"]
 
     assert told.tolist() == [COLUMN_BATCH] * COLUMN_BATCH + [1]
 

@@ -33,7 +33,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTre
 from onnxlet.errors import ConversionError, ExecutionError
 from onnxlet.toolchain.convert import convert
 from onnxlet.toolchain.prepare import prepare
-from onnxlet.toolchain.workbench.evaluation import graph_answers
+from onnxlet.toolchain.workbench.evaluation import run_columns
 from onnxlet.toolchain.workbench.evaluation_data import open_graph
 from onnxlet.values.tensors import Tensors
 
@@ -131,7 +131,7 @@ def test_rows_that_have_nothing_in_common_are_no_neighbours(
     tabular = draft.steps.tabular
     assert tabular is not None
     columns: Tensors = {column.name: rows[:, place].astype(precision) for place, column in enumerate(tabular.columns)}
-    answers = graph_answers(open_graph(tmp_path / "out" / "model.onnx"), draft.steps, columns)
+    answers = run_columns(open_graph(tmp_path / "out" / "model.onnx"), draft.steps, columns)
     np.testing.assert_allclose(answers["probabilities"], pipeline.predict_proba(rows), atol=1e-5)
 
 
@@ -230,7 +230,7 @@ def test_missing_texts_are_empty_ones_to_clients(tmp_path: Path, make: Callable[
     columns = {name: frame[name].fillna("").to_numpy(dtype=object) for name in ("sex", "city")}
     precise = np.float64 if draft.graph.inputs[0].datatype == "FP64" else np.float32
     columns |= {name: frame[name].to_numpy(dtype=precise) for name in ("age", "stay")}
-    answers = graph_answers(open_graph(tmp_path / "out" / "model.onnx"), draft.steps, columns)
+    answers = run_columns(open_graph(tmp_path / "out" / "model.onnx"), draft.steps, columns)
     np.testing.assert_allclose(answers["probabilities"], expected, atol=1e-5)
 
 
@@ -249,7 +249,7 @@ def test_missing_texts_are_filled_in_where_there_is_nothing_else(tmp_path: Path,
 
     expected = estimator.predict_proba(texts if named else texts.to_numpy())
     columns = {name: texts[name].fillna("").to_numpy(dtype=object) for name in texts}
-    answers = graph_answers(open_graph(tmp_path / "out" / "model.onnx"), draft.steps, columns)
+    answers = run_columns(open_graph(tmp_path / "out" / "model.onnx"), draft.steps, columns)
     np.testing.assert_allclose(answers["probabilities"], expected, atol=1e-5)
 
 
@@ -336,9 +336,9 @@ def test_numbers_are_categories_only_where_they_are_the_very_ones(tmp_path: Path
                 expected = estimator.predict_proba(row)
         except ValueError:
             with pytest.raises(ExecutionError):
-                graph_answers(engine, draft.steps, columns)
+                run_columns(engine, draft.steps, columns)
         else:
-            answers = graph_answers(engine, draft.steps, columns)
+            answers = run_columns(engine, draft.steps, columns)
             np.testing.assert_allclose(answers["probabilities"], expected, atol=1e-5)
 
 
@@ -366,10 +366,10 @@ def test_unknown_texts_are_refused_or_encoded_as_they_were(tmp_path: Path, encod
 
     if refused:
         with pytest.raises(ExecutionError):
-            graph_answers(engine, draft.steps, columns)
+            run_columns(engine, draft.steps, columns)
     else:
         expected = estimator.predict_proba(row)
-        answers = graph_answers(engine, draft.steps, columns)
+        answers = run_columns(engine, draft.steps, columns)
         np.testing.assert_allclose(answers["probabilities"], expected, atol=1e-5)
 
 

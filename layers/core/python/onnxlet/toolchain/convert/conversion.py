@@ -70,12 +70,12 @@ class Conversion:
 
     def _read_rows(self, data: Table | Arrays | None) -> ModelRows:
         if not isinstance(data, Arrays):
-            return self.model.rows(data, self.targets, seed=SEED)
+            return self.model.read_rows(data, self.targets, seed=SEED)
         if not isinstance(self.model, TakesTensors):
             raise InvalidInputError(
                 f"{data.name!r} holds arrays, and a {self.model.framework} model reads columns: give --data a CSV file"
             )
-        return self.model.samples(data, self.targets, seed=SEED)
+        return self.model.read_arrays(data, self.targets, seed=SEED)
 
     def _class_labels(self) -> list[tuple[str, ...]]:
         """The names of each target's classes, as they are given, or as the model brings them."""

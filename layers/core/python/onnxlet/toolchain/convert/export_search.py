@@ -13,7 +13,7 @@ from onnxlet.toolchain.convert.trained_model import Export, ModelRows, TrainedMo
 from onnxlet.toolchain.verify.contract import judge
 from onnxlet.toolchain.verify.findings import scaled_distances
 from onnxlet.toolchain.workbench.comparison import Comparison, accept_tied_labels, compare
-from onnxlet.toolchain.workbench.evaluation import graph_answers
+from onnxlet.toolchain.workbench.evaluation import run_columns
 from onnxlet.toolchain.workbench.evaluation_data import open_graph
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.task import task_of
@@ -49,7 +49,7 @@ class VerifiedExport:
         return best
 
     def __str__(self) -> str:
-        off = f"in {self.export.way} answers are {self.distance:.1g} off"
+        off = f"in {self.export.variant} answers are {self.distance:.1g} off"
         return f"{off}, and the accuracy contract would not hold: {self.breaches}" if self.breaches else off
 
 
@@ -78,7 +78,8 @@ class ExportSearch:
         for export in self._exports(failures):
             advice = export.advice
             self.progress(
-                f"comparing the graph in {export.way} with the {self.model.framework} model on {self.rows.count} rows"
+                f"comparing the graph in {export.variant} with the {self.model.framework} model "
+                f"on {self.rows.count} rows"
             )
             candidate = self._try(path, export, other_rows, failures)
             if candidate is None:
@@ -86,7 +87,7 @@ class ExportSearch:
             if candidate.is_close:
                 if best is not None:
                     best.engine.close()
-                    self.progress(f"taking {export.way}: {best}")
+                    self.progress(f"taking {export.variant}: {best}")
                 return candidate
             failures.append(str(candidate))
             best = candidate if best is None else best.keep_better(candidate)
@@ -107,15 +108,17 @@ class ExportSearch:
         path.write_bytes(export.graph)
         try:
             engine = open_graph(path)
-            answers = graph_answers(engine, export.steps, self.rows.served(export.tabular))
+            answers = run_columns(engine, export.steps, self.rows.served(export.tabular))
             comparison = self._compare(export.steps, self.expected, answers)
-            difference = comparison if not comparison.within else self._first_difference(engine, export, other_rows)
+            difference = (
+                comparison if not comparison.within_tolerance else self._first_difference(engine, export, other_rows)
+            )
         except (RejectedModelError, ExecutionError, InvalidInputError) as error:
-            failures.append(f"in {export.way} it does not run ({error.detail})")
+            failures.append(f"in {export.variant} it does not run ({error.detail})")
             return None
         if difference is not None:
             engine.close()
-            failures.append(f"in {export.way} {difference}")
+            failures.append(f"in {export.variant} {difference}")
             return None
         distances = scaled_distances(self.expected, answers, task_of(export.steps, self.expected, None))
         return VerifiedExport(
@@ -140,7 +143,7 @@ class ExportSearch:
     def _exports(self, failures: list[str]) -> Iterator[Export]:
         """The ways to write the graph; the first must be there, what is wrong with it is not hidden by the others."""
         try:
-            yield from self.model.exports(self.rows, self.labels)
+            yield from self.model.export(self.rows, self.labels)
         except ConversionError as error:
             if not failures:
                 raise
@@ -151,9 +154,9 @@ class ExportSearch:
     ) -> Comparison | None:
         """The first comparison on inputs of other sizes that fails. Raises as the engine does where it does not run."""
         for rows, expected in other_rows:
-            answers = graph_answers(engine, export.steps, rows.served(export.tabular))
+            answers = run_columns(engine, export.steps, rows.served(export.tabular))
             comparison = self._compare(export.steps, expected, answers)
-            if not comparison.within:
+            if not comparison.within_tolerance:
                 return comparison
         return None
 

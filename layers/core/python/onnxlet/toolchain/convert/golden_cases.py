@@ -14,7 +14,7 @@ from onnxlet.serving.golden import MOST_CASES, GoldenCase
 from onnxlet.steps import names_of
 from onnxlet.toolchain.convert.synthetic_rows import arbitrary_rows, move_off_integers, synthetic_rows
 from onnxlet.toolchain.convert.trained_model import ModelRows
-from onnxlet.toolchain.workbench.evaluation import PREDICTION, graph_inputs, renamed
+from onnxlet.toolchain.workbench.evaluation import PREDICTION, graph_inputs, name_answers
 from onnxlet.toolchain.workbench.stable_cases import choose_stable_cases, find_clear_rows
 from onnxlet.values.keys import GOLDEN
 from onnxlet.values.manifest import Golden, Steps, Tabular, Tolerance
@@ -68,7 +68,7 @@ def _cases(engines: Sequence[Engine], steps: Steps, columns: Tensors, tolerance:
     except ExecutionError:
         # made up rows may hold what an encoder has never seen
         return ()
-    answers = renamed(steps, outputs)
+    answers = name_answers(steps, outputs)
     if steps.targets:
         clear = find_clear_rows(outputs, steps, tolerance)
         inputs, answers = _take_rows(inputs, clear), _take_rows(answers, clear)

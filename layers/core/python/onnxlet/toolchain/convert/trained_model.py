@@ -18,7 +18,7 @@ from onnxlet.values.tensors import DATATYPES, Tensor, Tensors
 class Export:
     """A trained model as an ONNX graph, written in one way of several."""
 
-    way: str
+    variant: str
     """What distinguishes it, for messages: `float32`."""
     graph: bytes
     tabular: Tabular | None
@@ -95,10 +95,10 @@ class TrainedModel(Protocol):
     classes: tuple[tuple[int | str, ...], ...]
     """A classifier's class values, as its graph will give them, target by target; none of a regressor."""
 
-    def rows(self, table: Table | None, targets: Sequence[str], *, seed: int) -> ModelRows:
+    def read_rows(self, table: Table | None, targets: Sequence[str], *, seed: int) -> ModelRows:
         """The rows that the data holds, or random ones without data. Raises InvalidInputError if it lacks columns."""
 
-    def exports(self, rows: ModelRows, labels: Sequence[tuple[str, ...]]) -> Iterator[Export]:
+    def export(self, rows: ModelRows, labels: Sequence[tuple[str, ...]]) -> Iterator[Export]:
         """The graph, in the ways worth trying, best first; `labels` name the classes, target by target.
 
         Raises ConversionError naming what has no ONNX form.
@@ -115,11 +115,11 @@ class TakesTensors(Protocol):
     labels: tuple[str, ...]
     """Names of the classes that it brings of its own."""
 
-    def samples(self, arrays: Arrays, targets: Sequence[str], *, seed: int) -> ModelRows:
+    def read_arrays(self, arrays: Arrays, targets: Sequence[str], *, seed: int) -> ModelRows:
         """The rows in the arrays. Raises InvalidInputError if they are not those that the model takes."""
 
 
-def matrix(columns: Tensors) -> Tensor:
+def columns_to_matrix(columns: Tensors) -> Tensor:
     """The columns side by side: float64 if all are numbers, else objects."""
     numeric = all(column.dtype.kind != "O" for column in columns.values())
     return np.stack([column if numeric else column.astype(object) for column in columns.values()], axis=1)

@@ -60,7 +60,7 @@ class SavedModelExport:
         for signature, inputs in self._test_inputs(model, engine):
             expected = model.predict(inputs, signature)
             comparison = self._compare(expected, reloaded.run(signature, inputs))
-            if not comparison.within:
+            if not comparison.within_tolerance:
                 rows = len(next(iter(inputs.values())))
                 raise ConversionError(
                     f"the SavedModel does not answer as the version does: on {rows} rows of {signature!r} "

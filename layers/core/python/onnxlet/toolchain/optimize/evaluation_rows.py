@@ -12,7 +12,7 @@ import numpy as np
 from onnxlet.errors import InvalidInputError, RejectedModelError
 from onnxlet.serving.engine import Engine
 from onnxlet.serving.golden import GoldenCase
-from onnxlet.toolchain.workbench.evaluation import answers_to, renamed
+from onnxlet.toolchain.workbench.evaluation import name_answers, run_graph
 from onnxlet.toolchain.workbench.evaluation_data import read_evaluation_data
 from onnxlet.toolchain.workbench.random_inputs import random_inputs
 from onnxlet.toolchain.workbench.reference import SOURCE
@@ -118,7 +118,7 @@ def run_rows(engine: Engine, steps: Steps, rows: EvaluationRows, alone: int) -> 
     """
     single = [engine.run(rows.one(index)) for index in range(alone)]
     together = {name: np.concatenate([np.atleast_1d(answer[name]) for answer in single]) for name in single[0]}
-    return GraphAnswers(batch=answers_to(engine, steps, rows.inputs), alone=renamed(steps, together))
+    return GraphAnswers(batch=run_graph(engine, steps, rows.inputs), alone=name_answers(steps, together))
 
 
 def count_single_rows(engine: Engine, rows: EvaluationRows) -> int:

@@ -14,7 +14,7 @@ from onnxlet.toolchain.verify.contract import judge
 from onnxlet.toolchain.verify.plots import plots_of
 from onnxlet.toolchain.verify.report import REPORT, report_of
 from onnxlet.toolchain.workbench.directory import DRAFT, graph_digest, read_draft
-from onnxlet.toolchain.workbench.evaluation import answers_to
+from onnxlet.toolchain.workbench.evaluation import run_graph
 from onnxlet.toolchain.workbench.evaluation_data import EvaluationData, open_graph, read_evaluation_data
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.reference import ONNX, SOURCE
@@ -48,7 +48,7 @@ class Verification:
             stages = self._answers_at_conversion(evaluation)
             slicings = evaluation.slicings(self.slices)
             self.progress(f"running the model on {evaluation.rows} rows")
-            candidate = answers_to(engine, draft.steps, evaluation.inputs)
+            candidate = run_graph(engine, draft.steps, evaluation.inputs)
         finally:
             engine.close()
         name = ONNX if draft.optimization is None or draft.optimization.method == "none" else OPTIMIZED

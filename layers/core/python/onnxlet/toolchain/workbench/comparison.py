@@ -28,7 +28,7 @@ class Comparison:
     """Share of everything else (class values, integers, texts) that is equal; None if there is nothing else."""
 
     @property
-    def within(self) -> bool:
+    def within_tolerance(self) -> bool:
         """Whether nothing differs that matters."""
         return self.outside == 0 and self.label_agreement in (None, 1.0)
 

@@ -30,22 +30,22 @@ def graph_inputs(engine: Engine, steps: Steps, columns: Tensors) -> Tensors:
     return columns_to_inputs(steps.tabular, columns, engine.signature)
 
 
-def graph_answers(engine: Engine, steps: Steps, columns: Tensors) -> Tensors:
+def run_columns(engine: Engine, steps: Steps, columns: Tensors) -> Tensors:
     """The graph's own outputs for the columns; a classifier's as `label` (class values) and `probabilities`, or
     `label_stage` and so on for each of its targets.
 
     Raises ExecutionError, InvalidInputError as the engine does.
     """
-    return answers_to(engine, steps, graph_inputs(engine, steps, columns))
+    return run_graph(engine, steps, graph_inputs(engine, steps, columns))
 
 
-def answers_to(engine: Engine, steps: Steps, inputs: Tensors) -> Tensors:
-    """The graph's own outputs for its own inputs, as `renamed` names them. Raises as the engine does."""
+def run_graph(engine: Engine, steps: Steps, inputs: Tensors) -> Tensors:
+    """The graph's own outputs for its own inputs, named by `name_answers`. Raises as the engine does."""
     size = BATCH if steps.tabular is None else COLUMN_BATCH
-    return renamed(steps, in_batches(engine.run, inputs, size))
+    return name_answers(steps, run_in_batches(engine.run, inputs, size))
 
 
-def in_batches(run: Callable[[Tensors], Tensors], inputs: Tensors, size: int = BATCH) -> Tensors:
+def run_in_batches(run: Callable[[Tensors], Tensors], inputs: Tensors, size: int = BATCH) -> Tensors:
     """The answers to many rows, computed `size` rows at a time, which bounds memory and how long a run takes.
 
     Inputs whose outputs do not count rows are run as they are.
@@ -62,7 +62,7 @@ def in_batches(run: Callable[[Tensors], Tensors], inputs: Tensors, size: int = B
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def renamed(steps: Steps, outputs: Tensors) -> Tensors:
+def name_answers(steps: Steps, outputs: Tensors) -> Tensors:
     """A classifier's outputs, and a single other one, under common names; several others as they are."""
     if not steps.targets:
         return {PREDICTION: next(iter(outputs.values()))} if len(outputs) == 1 else outputs

@@ -16,9 +16,9 @@ from onnxlet.toolchain.convert import graph_edits
 from onnxlet.toolchain.convert.networks.class_scores import ClassScores, find_class_scores
 from onnxlet.toolchain.convert.networks.probing_inputs import BATCHES, find_random_inputs, vary_sizes
 from onnxlet.toolchain.convert.synthetic_rows import synthetic_tensors
-from onnxlet.toolchain.convert.trained_model import Export, ModelRows, matrix
+from onnxlet.toolchain.convert.trained_model import Export, ModelRows, columns_to_matrix
 from onnxlet.toolchain.workbench.arrays import Arrays
-from onnxlet.toolchain.workbench.evaluation import in_batches, renamed
+from onnxlet.toolchain.workbench.evaluation import name_answers, run_in_batches
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.table import Table, quoted
 from onnxlet.values.manifest import Steps, Tabular
@@ -85,7 +85,7 @@ class TensorModel:
         self._scores: ClassScores | None = None
         self._graph: onnx.ModelProto | None = None
 
-    def rows(self, table: Table | None, targets: Sequence[str], *, seed: int) -> ModelRows:
+    def read_rows(self, table: Table | None, targets: Sequence[str], *, seed: int) -> ModelRows:
         """The rows that the data holds: texts, or columns for inputs that are rows of numbers; random ones without.
 
         Raises InvalidInputError where the inputs are neither, or are not known without data.
@@ -106,7 +106,7 @@ class TensorModel:
             return self._rows_of_tensors(self._network.tokens(table.column(columns[0])), seed)
         return self._columns(table, columns)
 
-    def samples(self, arrays: Arrays, targets: Sequence[str], *, seed: int) -> ModelRows:
+    def read_arrays(self, arrays: Arrays, targets: Sequence[str], *, seed: int) -> ModelRows:
         """The rows in the arrays, one for each input. Raises InvalidInputError where one is missing or does not fit."""
         for target in targets:
             arrays.column(target)
@@ -120,14 +120,14 @@ class TensorModel:
 
     def predict(self, rows: ModelRows) -> Tensors:
         """The network's own answers, by the names of the graph's outputs."""
-        outputs = in_batches(self._network.run, self._inputs(rows))
+        outputs = run_in_batches(self._network.run, self._inputs(rows))
         if not self.classes:
-            return renamed(Steps(), outputs)
+            return name_answers(Steps(), outputs)
         if self._scores is None:
             self._scores = find_class_scores(outputs, self._export_graph().graph, len(self.classes[0]))
         return self._scores.label_and_probabilities(outputs)
 
-    def exports(self, rows: ModelRows, labels: Sequence[tuple[str, ...]]) -> Iterator[Export]:
+    def export(self, rows: ModelRows, labels: Sequence[tuple[str, ...]]) -> Iterator[Export]:
         """The graph, as the framework's exporter writes it, and the label if there are classes."""
         del rows
         model = onnx.ModelProto()
@@ -140,7 +140,7 @@ class TensorModel:
                 "smaller model, or one with float16 weights"
             )
         yield Export(
-            way="the exporter's form",
+            variant="the exporter's form",
             graph=model.SerializeToString(),
             tabular=self._tabular,
             classifications=(self._scores.classification_step(labels[0] or self.labels),) if self._scores else (),
@@ -190,7 +190,7 @@ class TensorModel:
         if texts:
             self._progress(f"leaving out {quoted(texts)}: texts are no inputs of this model")
         rows = ModelRows({name: table.numbers(name) for name in names}, booleans=table.booleans(names))
-        example = {self._network.names[0]: matrix(rows.columns).astype(np.float32)}
+        example = {self._network.names[0]: columns_to_matrix(rows.columns).astype(np.float32)}
         self._specs = (spec,) = self._network.specs(example)
         if len(spec.shape) != MATRIX or spec.shape[1] not in (VARIABLE, len(names)):
             raise InvalidInputError(

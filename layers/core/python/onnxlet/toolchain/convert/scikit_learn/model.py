@@ -23,7 +23,7 @@ from onnxlet.toolchain.convert.scikit_learn.exporter import (
 from onnxlet.toolchain.convert.scikit_learn.merging import merge_models
 from onnxlet.toolchain.convert.scikit_learn.missing_texts import mark_missing_texts, missing_markers
 from onnxlet.toolchain.convert.scikit_learn.multi_output import split_targets
-from onnxlet.toolchain.convert.trained_model import Export, ModelRows, matrix
+from onnxlet.toolchain.convert.trained_model import Export, ModelRows, columns_to_matrix
 from onnxlet.toolchain.workbench.extras import versions
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.shapes import declare_shape
@@ -68,7 +68,7 @@ class Estimator:
         self._targets = [f"y{index}" for index in range(len(self.classes))] if len(self.classes) > 1 else [""]
         self._layout: ColumnLayout | None = None
 
-    def rows(self, table: Table | None, targets: Sequence[str], *, seed: int) -> ModelRows:
+    def read_rows(self, table: Table | None, targets: Sequence[str], *, seed: int) -> ModelRows:
         """The rows that the data holds, or random ones where there is none.
 
         Raises InvalidInputError if the data lacks a column, or cannot be done without.
@@ -103,7 +103,7 @@ class Estimator:
             message = _unparsable_cell(rows, message) or f"{message.splitlines()[0]}{_empty_cells(rows)}"
             raise InvalidInputError(f"the {self._name} does not take these rows: {message}") from error
 
-    def exports(self, rows: ModelRows, labels: Sequence[tuple[str, ...]]) -> Iterator[Export]:
+    def export(self, rows: ModelRows, labels: Sequence[tuple[str, ...]]) -> Iterator[Export]:
         """In single precision, then in double up to the last step (trees compare in single), then in double throughout.
 
         Raises ConversionError naming the estimator that skl2onnx cannot convert.
@@ -138,10 +138,10 @@ class Estimator:
                 ) from error
             # a frame would make NaN of None
             return pd.DataFrame(columns).assign(**{name: pd.Series(columns[name], dtype=object) for name in markers})
-        return matrix(columns)
+        return columns_to_matrix(columns)
 
     def _export(
-        self, way: str, parts: Sequence[Any], datatype: str, rows: ModelRows, labels: Sequence[tuple[str, ...]]
+        self, variant: str, parts: Sequence[Any], datatype: str, rows: ModelRows, labels: Sequence[tuple[str, ...]]
     ) -> Export:
         layout = self._layout
         if layout is None:
@@ -159,7 +159,7 @@ class Estimator:
             columns=tuple(rows.column(name, datatypes[name]) for name in layout.names),
             input=None if layout.input_per_column else SINGLE_INPUT,
         )
-        return Export(way, model.SerializeToString(), tabular, classifications, graph_edits.opsets(model))
+        return Export(variant, model.SerializeToString(), tabular, classifications, graph_edits.opsets(model))
 
     def _graph(self, part: Any, layout: ColumnLayout, datatypes: dict[str, str], datatype: str) -> Any:
         """What skl2onnx makes of one part, with inputs that have the columns' names."""

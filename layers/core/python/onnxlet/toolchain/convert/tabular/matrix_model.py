@@ -11,7 +11,7 @@ from onnxlet.toolchain.convert import graph_edits
 from onnxlet.toolchain.convert.tabular.feature_names import feature_names
 from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
 from onnxlet.toolchain.convert.tabular.link_functions import AnswerNames
-from onnxlet.toolchain.convert.trained_model import Export, ModelRows, matrix
+from onnxlet.toolchain.convert.trained_model import Export, ModelRows, columns_to_matrix
 from onnxlet.toolchain.workbench.table import Table
 from onnxlet.values.manifest import Classification, Tabular
 from onnxlet.values.tensors import DATATYPES, VARIABLE, Tensor, Tensors
@@ -59,7 +59,7 @@ class MatrixModel:
         self.versions = native.versions
         self.classes = () if native.classes is None else (native.classes,)
 
-    def rows(self, table: Table | None, targets: Sequence[str], *, seed: int) -> ModelRows:
+    def read_rows(self, table: Table | None, targets: Sequence[str], *, seed: int) -> ModelRows:
         """The rows that the data holds, or random ones where there is none.
 
         Raises InvalidInputError if the data lacks a column or holds texts.
@@ -81,9 +81,9 @@ class MatrixModel:
 
     def predict(self, rows: ModelRows) -> Tensors:
         """The model's own answers, by the names of the graph's outputs."""
-        return self._native.predict(matrix(rows.columns))
+        return self._native.predict(columns_to_matrix(rows.columns))
 
-    def exports(self, rows: ModelRows, labels: Sequence[tuple[str, ...]]) -> Iterator[Export]:
+    def export(self, rows: ModelRows, labels: Sequence[tuple[str, ...]]) -> Iterator[Export]:
         """The graph with single precision inputs, then, if the framework tells doubles apart, with double ones."""
         for datatype in self._native.datatypes:
             yield self._export(datatype, rows, labels[0] if labels else ())
@@ -96,7 +96,7 @@ class MatrixModel:
         self._declare_outputs(graph, predict, datatype)
         model = graph.model()
         return Export(
-            way=str(DATATYPES[datatype].numpy),
+            variant=str(DATATYPES[datatype].numpy),
             graph=model.SerializeToString(),
             tabular=Tabular(tuple(rows.column(name, datatype) for name in rows.columns), FEATURES),
             classifications=self._classifications(predict, labels),
