@@ -39,8 +39,8 @@ def judge(
 ) -> Contract:
     """Judge the candidate's answers by the reference's, and by the truth [rows] where it is known.
 
-    Answers have the names that `workbench.evaluation.name_answers` gives. `between` are further stages, measured but not
-    judged. With 0 `resamples` there are no intervals. Raises InvalidInputError for answers to other rows.
+    Answers are named as by `workbench.evaluation.name_answers`. `between` are further stages, measured but not judged.
+    With 0 `resamples` there are no intervals. Raises InvalidInputError for answers to other rows.
     """
     judged = _judged_rows({stages[0]: reference, **(between or {}), stages[1]: candidate}, truth, slicings)
     reference, candidate = judged.stages[stages[0]], judged.stages[stages[1]]

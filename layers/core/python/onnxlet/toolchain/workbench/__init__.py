@@ -1,15 +1,20 @@
 """The workbench: what the tools share.
 
-directory        converted directories: graph, draft, golden cases, all or nothing
-table, arrays    rows of a CSV file, tensors of a .npz file
-evaluation_data  the rows of a file as a converted model's inputs, and the truth about them
-evaluation       a graph's answers to rows, and what clients see of them
-reference        what the model itself answered to these rows
+directory        converted directories: graph, draft, golden cases and assets, written whole or not at all
+table, arrays    columns of a CSV file, tensors of a .npz file
+evaluation_data  the rows of a file as a graph's inputs, with the truth about them
+evaluation       a graph's answers to rows, and their metrics
+reference        what the model itself answered to these rows when it was converted
 task, metrics    what a model's answers are, and how good they are
-slices           groups of rows that are looked at by themselves
+slices           groups of rows that are measured by themselves
 comparison       how far two graphs' answers are apart
-synthesis        rows made from statistics, so that nobody's data travels; golden cases; random inputs
-inspection, shapes, offline, graphs   ONNX files: looked into, observed, optimized, edited
-extras           optional packages, and a sentence that says what to install
-tensorflow       how TensorFlow is loaded, asked and understood
+stable_cases     inputs whose answers hold on other machines
+random_inputs    inputs for graphs of which nothing more is known
+inspection       looking into an ONNX file: domains, types, external weights
+shapes           the shapes that outputs really have
+offline          ONNX Runtime's optimization, done once and written down
+extras           optional packages, and what to install where one is missing
+error_text       what another library's error says, in one line
+progress         what a tool tells its caller while it works
+tensorflow       TensorFlow, loaded without its messages
 """

@@ -1,4 +1,4 @@
-"""Arrays: named tensors of one row count, read from a .npz file as numpy.savez writes it."""
+"""Arrays: tensors by name with the same number of rows, read from a .npz file as numpy.savez writes it."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from onnxlet.toolchain.workbench.table import Table, quoted, read_table
 from onnxlet.values.tensors import Tensor
 
 ZIP = b"PK"
-"""What a .npz file begins with, and no CSV file with a sensible header."""
+"""The first bytes of a .npz file, which is a zip archive."""
 
 
 @dataclass(frozen=True)
 class Arrays:
-    """Tensors by name, whose first dimension counts the same rows."""
+    """Tensors by name; the first dimension of each is the number of rows."""
 
     name: str
     columns: Mapping[str, Tensor]
     rows: int
 
     def column(self, name: str) -> list[str]:
-        """The elements of an array [rows] as text. Raises InvalidInputError if there is none of this name."""
+        """The elements of the array [rows] as text. Raises InvalidInputError if there is no such array."""
         return [str(value) for value in self._flat(name).tolist()]
 
     def numbers(self, name: str) -> Tensor:
-        """An array [rows] as float64. Raises InvalidInputError for one of texts."""
+        """The array [rows] as float64. Raises InvalidInputError if it holds texts."""
         flat = self._flat(name)
         if flat.dtype.kind == "O":
             raise InvalidInputError(f"the array {name!r} holds texts where numbers are needed", array=name)
@@ -49,7 +49,7 @@ class Arrays:
 
 
 def read_data(path: Path) -> Table | Arrays:
-    """The table in a CSV file or the arrays in a .npz file. Raises InvalidInputError for a file that is neither."""
+    """Read a .npz file, or else a CSV file. Raises InvalidInputError for a file that is neither."""
     try:
         with path.open("rb") as file:
             magic = file.read(len(ZIP))
@@ -59,7 +59,7 @@ def read_data(path: Path) -> Table | Arrays:
 
 
 def read_arrays(path: Path) -> Arrays:
-    """Read a .npz file. Raises InvalidInputError for another, for pickled arrays and for arrays of unequal length."""
+    """Read a .npz file. Raises InvalidInputError for another file, pickled arrays and arrays of unequal length."""
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}

@@ -15,21 +15,21 @@ from onnxlet.values.tensors import Tensor, Tensors
 
 @dataclass(frozen=True)
 class Comparison:
-    """What two sets of answers to the same rows have in common."""
+    """How far two sets of answers to the same rows are apart."""
 
     rows: int
     largest_distance: float
-    """Between two floats, absolute."""
+    """The largest absolute difference of two floats."""
     largest_relative_distance: float
-    """The same, relative to what was expected."""
+    """The largest difference relative to the expected float."""
     outside: int
-    """Floats that differ by more than the tolerance."""
+    """The number of floats that differ by more than the tolerance."""
     label_agreement: float | None
-    """Share of everything else (class values, integers, texts) that is equal; None if there is nothing else."""
+    """The share of equal values among all others: class values, integers, texts. None if there are none."""
 
     @property
     def within_tolerance(self) -> bool:
-        """Whether nothing differs that matters."""
+        """Whether all floats are within the tolerance and all other values are equal."""
         return self.outside == 0 and self.label_agreement in (None, 1.0)
 
     def __str__(self) -> str:
@@ -40,7 +40,7 @@ class Comparison:
         return text if self.label_agreement is None else f"{text}, and {self.label_agreement:.2%} of the labels agree"
 
     def metrics(self) -> dict[str, float]:
-        """The figures to record."""
+        """The distances and the agreement, by name, as an evaluation records them."""
         figures = {
             "largest_distance": self.largest_distance,
             "largest_relative_distance": self.largest_relative_distance,
@@ -49,7 +49,7 @@ class Comparison:
 
 
 def compare(expected: Tensors, actual: Tensors, tolerance: Tolerance) -> Comparison:
-    """Compare the outputs that `expected` names, row by row. Raises InvalidInputError where shapes differ."""
+    """Compare the outputs that `expected` has, element by element. Raises InvalidInputError where shapes differ."""
     absolute = relative = 0.0
     outside = disagreeing = discrete = 0
     for name, tensor in expected.items():
@@ -71,7 +71,7 @@ def compare(expected: Tensors, actual: Tensors, tolerance: Tolerance) -> Compari
 
 
 def distances(expected: Tensor, actual: Tensor) -> Tensor:
-    """|expected - got|, element by element; equal infinities and two NaN are 0 apart, one NaN is infinitely far."""
+    """|expected - actual|, element by element: 0 for two NaN and for equal infinities, infinite for one NaN."""
     left, right = expected.astype(np.float64), actual.astype(np.float64)
     with np.errstate(invalid="ignore"):
         distance = np.abs(left - right)
@@ -80,9 +80,9 @@ def distances(expected: Tensor, actual: Tensor) -> Tensor:
 
 
 def accept_tied_labels(expected: Tensors, actual: Tensors, targets: Iterable[Names], *, margin: float) -> Tensors:
-    """`got` with the expected labels in rows whose two largest probabilities are nearer than `margin`.
+    """Return `actual` with the expected label in tied rows: their two largest probabilities differ by at most `margin`.
 
-    There either label is right: which one comes out is a matter of rounding.
+    Either label is right there; rounding decides which one comes out.
     """
     accepted = dict(actual)
     for names in targets:

@@ -1,4 +1,4 @@
-"""Converted directories: `model.onnx`, its `model.onnx.data`, `draft.json`, `golden.json`, assets; all or nothing."""
+"""Converted directories: `model.onnx`, its `model.onnx.data`, `draft.json`, `golden.json` and assets."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from onnxlet.values.manifest import Draft
 
 DRAFT = "draft.json"
 FULL_DISK = 2**20
-"""Free bytes on a disk that is as good as full."""
+"""A disk with fewer free bytes counts as full."""
 
 
 @contextmanager
 def new_directory(output: Path) -> Iterator[Path]:
-    """A directory to fill, which becomes `output` once the block ends well; an earlier conversion there is replaced.
+    """Yield a directory to fill, which becomes `output` when the block ends without an error.
 
-    Raises InvalidInputError if something stands there that is none.
+    An earlier conversion at `output` is replaced. Raises InvalidInputError if something else is there.
     """
     replaces = output.exists()
     if replaces and not (output / DRAFT).is_file() and (not output.is_dir() or any(output.iterdir())):
@@ -50,7 +50,10 @@ def new_directory(output: Path) -> Iterator[Path]:
 
 @contextmanager
 def explain_full_disk(*places: Path) -> Iterator[None]:
-    """Say what libraries hide: that a disk is full. Raises UnavailableError, as for what cannot be written."""
+    """Turn errors of libraries that hide a full disk into one that names it.
+
+    Raises UnavailableError where one of the `places` is full, or cannot be written.
+    """
     try:
         yield
     except (OSError, RejectedModelError, ExecutionError) as error:
@@ -69,7 +72,7 @@ def explain_full_disk(*places: Path) -> Iterator[None]:
 
 
 def source_digest(source: Path) -> str | None:
-    """The digest of a file, of what a directory holds, None where the source is neither."""
+    """The digest of a file, or of the files in a directory; None where the source is neither."""
     if source.is_dir():
         files = sorted(file for file in source.rglob("*") if file.is_file())
         return digest(canonical({str(file.relative_to(source)): file_digest(file) for file in files}))
@@ -77,22 +80,22 @@ def source_digest(source: Path) -> str | None:
 
 
 def graph_digest(directory: Path) -> str:
-    """The digest of the graph in a converted directory, and of its weights where these lie apart."""
+    """The digest of the graph in a converted directory, with its weights where these have a file of their own."""
     files = (file for file in (directory / GRAPH, directory / GRAPH_DATA) if file.is_file())
     return digest(canonical({file.name: file_digest(file) for file in files}))
 
 
 def write_draft(directory: Path, draft: Draft, cases: tuple[GoldenCase, ...]) -> None:
-    """Write everything but the graph."""
+    """Write the draft and the golden cases into a converted directory."""
     (directory / DRAFT).write_bytes(canonical(draft) + b"\n")
     if draft.golden is not None:
         (directory / draft.golden.path).write_bytes(encode_cases(cases))
 
 
 def asset_files(directory: Path, draft: Draft) -> dict[str, Path]:
-    """The assets in a converted directory, and the report on it.
+    """The files of the draft's assets and of its report, by name.
 
-    Raises InvalidInputError if one is missing, or lies elsewhere.
+    Raises InvalidInputError if one is missing, or is not in the directory itself.
     """
     names = draft.assets if draft.report is None else (*draft.assets, draft.report)
     files = {name: directory / name for name in names}
@@ -103,7 +106,7 @@ def asset_files(directory: Path, draft: Draft) -> dict[str, Path]:
 
 
 def read_draft(directory: Path) -> tuple[Draft, tuple[GoldenCase, ...]]:
-    """The draft and golden cases in a converted directory. Raises InvalidInputError if it is none."""
+    """Read the draft and the golden cases. Raises InvalidInputError if it is no converted directory."""
     try:
         draft = msgspec.json.decode((directory / DRAFT).read_bytes(), type=Draft)
         cases = decode_cases((directory / GOLDEN).read_bytes()) if draft.golden is not None else ()
@@ -118,7 +121,7 @@ def read_draft(directory: Path) -> tuple[Draft, tuple[GoldenCase, ...]]:
 
 
 def _explain_read_error(error: Exception) -> str:
-    """What is wrong with a file of the directory."""
+    """What is wrong with a file of the directory, for a message."""
     if not isinstance(error, OSError):
         return str(error)
     name = Path(error.filename).name

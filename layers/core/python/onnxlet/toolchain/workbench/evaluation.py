@@ -1,4 +1,4 @@
-"""A graph's answers to rows of named columns, what clients see of them, and how good they are."""
+"""Evaluation: a graph's answers to rows, under common names, and their metrics."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from onnxlet.values.tensors import VARIABLE, Tensor, Tensors
 
 PREDICTION = "prediction"
 RECORDED = ("accuracy", "f1", "auc", "rmse", "mae", "r2")
-"""Metrics that a conversion records; a contract has more."""
+"""The metrics that a conversion records; a contract has more."""
 BATCH = 64
-"""Rows of tensors that are run at once: images and texts of more of them take much memory."""
+"""Rows of tensors in one run: more images or texts take much memory."""
 COLUMN_BATCH = 4096
-"""Rows of columns that are run at once."""
+"""Rows of columns in one run."""
 
 
 def graph_inputs(engine: Engine, steps: Steps, columns: Tensors) -> Tensors:

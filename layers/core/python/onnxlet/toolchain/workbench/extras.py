@@ -1,4 +1,4 @@
-"""Optional packages: asked for where they are needed, missed with a sentence that says what to install."""
+"""Optional packages: whether they are installed, and an error that says what to install."""
 
 from __future__ import annotations
 

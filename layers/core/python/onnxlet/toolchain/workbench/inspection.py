@@ -1,4 +1,4 @@
-"""Look into an ONNX file without running it: domains, types, and where its weights lie."""
+"""Inspect an ONNX file without running it: operator domains, datatypes, and the files of its weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from onnxlet.errors import RejectedModelError
 from onnxlet.values.datatypes import DATATYPES
 
 DOMAINS = ("ai.onnx", "ai.onnx.ml", "com.microsoft")
-"""The operators that are allowed; com.microsoft is what ONNX Runtime's optimizer writes."""
+"""The operator domains that are allowed; ONNX Runtime's optimizer writes com.microsoft."""
 INTEGER_OPERATORS = {
     "ConvInteger",
     "DequantizeLinear",
@@ -23,9 +23,9 @@ INTEGER_OPERATORS = {
     "QLinearConv",
     "QLinearMatMul",
 }
-"""Which compute, or may be made to compute, with 8-bit integers."""
+"""Operators that compute with 8-bit integers, or that ONNX Runtime may fuse into such."""
 MOST_PROTOBUF = 2**31 - 1
-"""Bytes that protobuf can read."""
+"""The most bytes that protobuf reads."""
 
 _KINDS = {
     onnx.TensorProto.DataType.Value(datatype.onnx.removeprefix("tensor(").removesuffix(")").upper()): name
@@ -35,23 +35,23 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class GraphInspection:
-    """What an ONNX file says of itself."""
+    """What an ONNX file says about itself."""
 
     producer: str
     producer_version: str
     opset: dict[str, int]
     weights: tuple[Path, ...]
-    """Files that its weights lie in, apart from itself."""
+    """The files that hold its external weights."""
     size: int
-    """Bytes of the file and of those."""
+    """Bytes of the file and of its external weights."""
     quantized: bool
-    """It computes with 8-bit integers."""
+    """Whether it computes with 8-bit integers."""
     float16_weights: bool
-    """Weights are stored as float16 and cast."""
+    """Whether weights are stored as float16 and cast."""
 
 
 def inspect(path: Path) -> GraphInspection:
-    """Read the file's structure. Raises RejectedModelError for what will not be published."""
+    """Inspect the file at `path`. Raises RejectedModelError for what will not be published."""
     size = path.stat().st_size
     if size > MOST_PROTOBUF:
         raise RejectedModelError(

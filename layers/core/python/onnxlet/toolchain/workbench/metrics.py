@@ -1,7 +1,7 @@
-"""Metrics of answers against the truth, of many weightings of the rows at once: a bootstrap's resamples are such.
+"""Metrics of answers by the truth, computed for many resamples of the rows at once, as a bootstrap needs them.
 
-`weights` [rows, resamples] count how often each resample has a row; a measure is [resamples], NaN where it cannot be
-told. The areas under curves, F1 and R squared are scikit-learn's; the calibration error is that of the label's own
+`weights` [rows, resamples] count how often a resample has each row; a metric is [resamples], NaN where it is undefined.
+Areas under curves, F1 and R squared are as scikit-learn defines them. The calibration error is that of the label's own
 probability over 15 bins of equal width (Guo et al. 2017, On Calibration of Modern Neural Networks).
 """
 
@@ -18,11 +18,11 @@ Measures = Callable[[Tensor], Tensors]
 
 CALIBRATION_BINS = 15
 MULTICLASS_STRIDE = 5
-"""Of so many resamples one has its areas under the curves of more than two classes told, which take a while."""
+"""The area under the curves of three and more classes is slow, so it is computed for every so many-th resample."""
 
 
 def positions(values: Tensor, classes: Tensor) -> Tensor:
-    """Where each value stands among the classes; -1 for one that is none."""
+    """The position of each value among the classes; -1 for an unknown value."""
     place = {value: index for index, value in enumerate(classes.tolist())}
     return np.array([place.get(value, -1) for value in values.ravel().tolist()], dtype=np.int64)
 
@@ -108,9 +108,9 @@ class RegressionMeasures:
 
 
 class MultiTargetMeasures:
-    """The means of what each of several targets is measured by, and the targets' own under names that end with theirs.
+    """Metrics of several targets: their means, and each target's own under the metric's and the target's name.
 
-    A mean cannot be told where one of them cannot.
+    A mean is NaN where one of its metrics is.
     """
 
     def __init__(self, targets: Mapping[str, Measures]) -> None:
@@ -127,14 +127,14 @@ class MultiTargetMeasures:
 
 
 def _mean(values: Sequence[Tensor]) -> Tensor:
-    """The mean of what was told of the same resamples: of some of them where one was told of no more."""
+    """The mean of metrics of the same resamples; where one has only every so many-th resample, the mean of these."""
     fewest = min(map(len, values))
     mean: Tensor = np.mean([each if len(each) == fewest else each[::MULTICLASS_STRIDE] for each in values], axis=0)
     return mean
 
 
 def metric_of_target(metric: str, target: str) -> str:
-    """What a metric of one of several targets is called."""
+    """The name of a target's own metric."""
     return f"{metric}_{target}" if target else metric
 
 
@@ -150,7 +150,7 @@ class MeanMeasure:
 
 
 def point_estimates(measures: Measures, rows: int) -> dict[str, float]:
-    """The measures of the rows as they are; those that cannot be told are left out."""
+    """The metrics of the rows as they are, each counted once; undefined ones are left out."""
     measured = {name: float(value[0]) for name, value in measures(np.ones((rows, 1))).items()}
     return {name: value for name, value in measured.items() if np.isfinite(value)}
 

@@ -1,4 +1,4 @@
-"""Offline optimization: what ONNX Runtime does to a graph when it loads it, done once and written down."""
+"""Offline optimization: what ONNX Runtime does to a graph at each load, done once and saved."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from onnxlet.values.signature import TensorSpec
 
 DATA_SUFFIX = ".data"
 SMALLEST_APART = 1024
-"""Bytes of a weight from which on it lies apart from the graph."""
+"""Weights of at least so many bytes go into the external file."""
 
 
 def save_optimized(source: Path, destination: Path, *, weights_apart: bool, optimize: bool) -> None:
-    """Write the graph as ONNX Runtime optimizes it for any CPU, or only as it reads it.
+    """Save the graph as ONNX Runtime optimizes it for any CPU, or unchanged without `optimize`.
 
-    With `weights_apart` its weights go into one file beside it. The level is ENABLE_EXTENDED: ENABLE_ALL would tie the
-    file to this machine's instructions. Raises RejectedModelError.
+    With `weights_apart` the weights go into one external file beside it. The level is ENABLE_EXTENDED, for ENABLE_ALL
+    would tie the file to this machine's instructions. Raises RejectedModelError for a graph that is not accepted.
     """
     import onnxruntime  # after the engine, which silences its telemetry
 

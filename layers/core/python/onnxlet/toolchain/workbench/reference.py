@@ -1,8 +1,8 @@
-"""Reference answers: what a model itself, and the graph made of it, answered to the evaluation data when converted.
+"""Reference answers: what the model itself, and the graph made of it, answered to the data when it was converted.
 
-They lie as `reference.npz` in a converted directory, so that later comparisons need neither the framework nor its file,
-and are never published. The file names the digest of the data that it belongs to. Of models without named columns it
-keeps the graph's inputs too, for only the framework may know how the data becomes such.
+`reference.npz` in a converted directory holds them, so that later comparisons need neither the framework nor its file.
+It is never published. It names the digest of the data that it belongs to. For models without named columns it holds the
+graph's inputs as well, as only the framework may know how to make them from the data.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ REFERENCE = "reference.npz"
 SOURCE = "source"
 ONNX = "onnx"
 LARGEST = 2**30
-"""Bytes of answers and inputs that are kept."""
+"""Larger answers and inputs, in bytes, are not kept."""
 _INPUTS = "inputs"
 _DIGEST = "data_digest"
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Answers by stage to the rows of one file, and the graph's inputs where the file does not hold them itself."""
+    """Answers to the rows of one file by stage, and the graph's inputs where the file does not hold them."""
 
     data_digest: str
     stages: Mapping[str, Tensors]
@@ -38,7 +38,7 @@ class Reference:
 
 
 def write_reference(directory: Path, reference: Reference) -> None:
-    """Keep the answers in a converted directory, unless they are too large to."""
+    """Write the answers into a converted directory, unless they are larger than LARGEST."""
     parts = {_INPUTS: reference.inputs, **reference.stages}
     arrays = {f"{part}/{name}": _plain(tensor) for part, tensors in parts.items() for name, tensor in tensors.items()}
     if sum(array.nbytes for array in arrays.values()) <= LARGEST:
@@ -47,10 +47,7 @@ def write_reference(directory: Path, reference: Reference) -> None:
 
 
 def read_reference(directory: Path) -> Reference | None:
-    """The answers that were kept in a converted directory; None if there are none.
-
-    Raises InvalidInputError for a file that is damaged.
-    """
+    """The answers in a converted directory; None if there are none. Raises InvalidInputError for a damaged file."""
     path = directory / REFERENCE
     if not path.is_file():
         return None
@@ -71,7 +68,7 @@ def read_reference(directory: Path) -> Reference | None:
 
 
 def copy_reference(directory: Path, output: Path) -> None:
-    """Take the reference answers along into a directory that is made of another one."""
+    """Copy the reference answers into a directory that was made from `directory`."""
     if (directory / REFERENCE).is_file():
         shutil.copyfile(directory / REFERENCE, output / REFERENCE)
 

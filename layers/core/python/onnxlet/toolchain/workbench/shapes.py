@@ -1,4 +1,4 @@
-"""Shapes as they are: what the outputs really have, whatever the file declares."""
+"""The shapes that a graph's outputs really have, whatever its file declares."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def observed_outputs(engine: Engine, inputs: Tensors) -> tuple[TensorSpec, ...]:
-    """The outputs with the shapes they have for these inputs, and free dimensions where they change with the inputs'.
+    """The outputs with the shapes that they have when the graph runs on `inputs`, and on longer ones.
 
-    What the file declares is kept where nothing contradicts it.
+    A dimension that changes with the inputs is free (-1). What the file declares is kept where no run contradicts it.
     """
     runs = list(_runs(engine, inputs))
     return tuple(
@@ -39,7 +39,7 @@ def declare_shape(value: onnx.ValueInfoProto, shape: Sequence[int]) -> None:
 
 
 def _runs(engine: Engine, inputs: Tensors) -> Iterator[Tensors]:
-    """Answers to the inputs, and to longer ones: along the first free dimensions, then along all."""
+    """Run on the inputs, then on inputs doubled along the first free dimension, then along all free dimensions."""
     yield engine.run(inputs)
     free = {
         spec.name: [axis for axis, size in enumerate(spec.shape) if size == VARIABLE]

@@ -1,4 +1,4 @@
-"""Slices: the rows with one value of a column, measured by themselves, so that no group's loss hides in the mean."""
+"""Slices: rows that share a value of one column, measured by themselves, so that no group's loss hides in the mean."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from onnxlet.values.contract import Contract, Slice
 from onnxlet.values.tensors import Tensor
 
 FEWEST_ROWS = 5
-"""Values with fewer rows are put together as `others`: a report names no group so small."""
+"""Values with fewer rows are merged into `others`: a report names no smaller group."""
 MOST_VALUES = 12
-"""Texts of their own slices, the most frequent ones; more numbers than that are cut at their quartiles."""
+"""At most so many texts get a slice, the most frequent ones; more distinct numbers are cut at their quartiles."""
 OTHERS = "others"
 MISSING = "(empty)"
 
 
 @dataclass(frozen=True)
 class Slicing:
-    """A column cut into slices: what each row's slice is called, and the order to show them in."""
+    """A column cut into slices: the name of each row's slice, and the order in which slices are shown."""
 
     column: str
     values: tuple[str, ...]
     order: tuple[str, ...]
 
     def take(self, rows: Tensor) -> Slicing:
-        """Some of the rows."""
+        """The slicing of some rows, given by position."""
         return Slicing(self.column, tuple(np.array(self.values, dtype=object)[rows]), self.order)
 
 
 def make_slicing(column: str, cells: Sequence[str], numbers: Tensor | None) -> Slicing:
-    """A column's slices: its frequent values, or the quartiles of its `numbers` if these are many."""
+    """Cut a column by its frequent values, or by the quartiles of its `numbers` if there are many."""
     if numbers is not None and len(np.unique(numbers[np.isfinite(numbers)])) > MOST_VALUES:
         names, values = _quartiles(numbers)
         return _merged(column, values, names)
@@ -50,7 +50,7 @@ def make_slicing(column: str, cells: Sequence[str], numbers: Tensor | None) -> S
 def measure_slices(
     slicings: Sequence[Slicing], task: Task, before: Measures | None, after: Measures | None
 ) -> tuple[Slice, ...]:
-    """The task's metric on each slice, before and after; none without a metric."""
+    """Measure the task's metric on each slice, before and after; empty without a metric."""
     if before is None or after is None or task.metric is None:
         return ()
     slices = []
@@ -68,14 +68,14 @@ def measure_slices(
 
 
 def find_worst_slice(slices: Sequence[Slice], task: Task) -> str | None:
-    """The slice that the candidate answers worst, by name; None if there are none to choose from."""
+    """The name of the slice with the worst metric afterwards; None if there are fewer than two."""
     if len(slices) < 2:  # noqa: PLR2004 - one alone is not the worst
         return None
     return str((max if task.less_is_better else min)(slices, key=lambda each: each.after))
 
 
 def describe_worst_slice(contract: Contract) -> str | None:
-    """The worst slice with its metric, before and after, and what it lost: for people; None if none is named."""
+    """The worst slice in words: its metric before and after, and the loss; None if the contract names none."""
     worst = next((each for each in contract.slices if str(each) == contract.worst_slice), None)
     if worst is None:
         return None
@@ -84,7 +84,7 @@ def describe_worst_slice(contract: Contract) -> str | None:
 
 
 def loss_of(slice_: Slice, contract: Contract) -> float:
-    """By how much the metric got worse on it; less than nothing is a gain."""
+    """By how much the metric got worse on the slice; negative where it got better."""
     lost = slice_.after - slice_.before if contract.task == "regression" else slice_.before - slice_.after
     return lost or 0.0
 

@@ -1,4 +1,4 @@
-"""Tables: named columns of text cells, read from a CSV file with a header, and the tensors that they stand for."""
+"""Tables: columns of text cells by name, read from a CSV file with a header, and their values as tensors."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from onnxlet.errors import InvalidInputError
 from onnxlet.values.tensors import DATATYPES, Tensor
 
 Targets = str | Sequence[str] | None
-"""The columns that a model predicts, in its own order; a text is one of them."""
+"""The column that a model predicts, or several in the model's order."""
 
 MOST_NAMES = 12
-"""So many are listed in a message."""
+"""At most so many names are listed in a message."""
 FIRST_ROWS = 100
-"""So many tell whether cells are separated by something else than commas."""
+"""Rows that are read to tell whether something else than commas separates cells."""
 _BOOLEANS = {"true": 1.0, "false": 0.0}
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows as text cells by column, in the file's order; numbers without the spaces around them, texts as they are."""
+    """Text cells by column, in the file's order. Spaces around numbers are dropped, those around texts are kept."""
 
     name: str
     columns: dict[str, list[str]]
     rows: int
 
     def column(self, name: str) -> list[str]:
-        """The cells of one column. Raises InvalidInputError if there is none of this name."""
+        """The cells of the column. Raises InvalidInputError if there is no such column."""
         try:
             return self.columns[name]
         except KeyError:
@@ -47,7 +47,7 @@ class Table:
         return all(_is_number(cell) for cell in self.column(name) if cell)
 
     def holds_numbers(self, name: str) -> bool:
-        """Whether some cell of the column is a number, or none says anything: a column of numbers, good or bad."""
+        """Whether some cell of the column is a number, or all are empty."""
         filled = [cell for cell in self.column(name) if cell]
         return not filled or any(map(_is_number, filled))
 
@@ -56,7 +56,7 @@ class Table:
         return frozenset(name for name in names if all(cell.lower() in _BOOLEANS for cell in self.column(name)))
 
     def numbers(self, name: str) -> Tensor:
-        """The column as float64; empty cells are NaN, True is 1. Raises InvalidInputError for a cell that is none."""
+        """The column [rows] as float64; empty cells are NaN, True is 1. Raises InvalidInputError for other texts."""
         numbers = np.empty(self.rows, dtype=np.float64)
         for row, cell in enumerate(self.column(name)):
             if cell and not _is_number(cell):
@@ -67,7 +67,7 @@ class Table:
         return numbers
 
     def tensor(self, name: str, datatype: str) -> Tensor:
-        """The column as a tensor [rows] of `datatype`. Raises InvalidInputError for cells that are none."""
+        """The column [rows] as `datatype`. Raises InvalidInputError for cells that do not hold such values."""
         if DATATYPES[datatype].kind == "s":
             return np.array(self.column(name), dtype=object)
         numbers = self.numbers(name)
@@ -79,7 +79,7 @@ class Table:
 
 
 def read_table(path: Path) -> Table:
-    """Read a CSV file with a header. Raises InvalidInputError where it is none: no header, ragged rows, no rows."""
+    """Read a CSV file. Raises InvalidInputError if it has no header, no rows, rows of unequal length, or is no CSV."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             lines = [line for line in csv.reader(file, strict=True) if line]
@@ -118,7 +118,7 @@ class Cells(Protocol):
 
 
 def targets_of(targets: Targets) -> tuple[str, ...]:
-    """The targets' names. Raises InvalidInputError for one that is named twice."""
+    """The targets as a tuple of names. Raises InvalidInputError if one is named twice."""
     names = (targets,) if isinstance(targets, str) else tuple(targets or ())
     if len(set(names)) != len(names):
         raise InvalidInputError(f"targets are named twice: {quoted(sorted(names))}")
@@ -126,14 +126,15 @@ def targets_of(targets: Targets) -> tuple[str, ...]:
 
 
 Classes = tuple[Sequence[int | str] | None, Sequence[str]]
-"""A target's class values, None for numbers, and their names if they have such."""
+"""A target's class values (None for numbers), and the names of the classes if they have any."""
 
 
 def truth_of(table: Cells, targets: Targets, classes: Sequence[Classes]) -> Tensor | None:
-    """The target columns: [rows] of one, [rows, targets] of several, None of none.
+    """The values of the target columns: [rows] for one target, [rows, targets] for several, None for none.
 
-    `classes` are a classifier's, target by target. Raises InvalidInputError for other targets than it has, and for
-    cells that are neither class values nor their labels, or no numbers.
+    `classes` are a classifier's class values and labels, target by target; empty for a regressor. Raises
+    InvalidInputError for another number of targets, for cells that are neither class values nor labels, and for texts
+    where a regressor needs numbers.
     """
     names = targets_of(targets)
     if not names:
@@ -185,7 +186,7 @@ def _truth(table: Cells, target: str, classes: Sequence[int | str] | None, label
 
 
 def quoted(names: Iterable[str]) -> str:
-    """Names in quotes for a message, the first of them."""
+    """Names in quotes for a message; of many, the first MOST_NAMES."""
     listed = list(names)
     shown = ", ".join(repr(name) for name in listed[:MOST_NAMES])
     return shown + (f" and {len(listed) - MOST_NAMES} more" if len(listed) > MOST_NAMES else "")

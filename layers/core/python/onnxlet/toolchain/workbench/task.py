@@ -1,4 +1,4 @@
-"""The task that a model has: what its answers are, and by what they are measured."""
+"""Tasks: whether a model classifies, regresses or embeds, and how its answers are measured."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from onnxlet.values.manifest import Steps
 from onnxlet.values.tensors import Tensor, Tensors
 
 FEWEST_DIMENSIONS = 16
-"""Of vectors that are taken for embeddings when there is no truth to compare them with."""
+"""Vectors of at least so many numbers are taken for embeddings, where there is no truth."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a classifier tells: class values, their names if they have such, its own name if it is one of several."""
+    """One target of a classifier: its class values, their labels if any, and its name if it is one of several."""
 
     classes: tuple[int | str, ...]
     labels: tuple[str, ...] = ()
@@ -34,21 +34,21 @@ class Target:
 
     @property
     def answers(self) -> Names:
-        """What the answers to it are called."""
+        """The names of the outputs that answer it."""
         return names_of(self.name)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What people call the classes."""
+        """The classes' names for people."""
         labels = self.labels or tuple(map(str, self.classes))
         return tuple(f"{self.name}: {name}" for name in labels) if self.name else labels
 
     def positions(self, values: Tensor) -> Tensor:
-        """Where each class value stands among the classes; -1 for one that is none."""
+        """The position of each class value among the classes; -1 for an unknown value."""
         return positions(values, _array(self.classes))
 
     def measures(self, answers: Tensors, truth: Tensor) -> ClassificationMeasures:
-        """How to measure the answers to it."""
+        """The measures of these answers to the target, by its truth [rows]."""
         label = self.positions(answers[self.answers.label])
         probabilities = answers.get(self.answers.probabilities)
         return ClassificationMeasures(self.positions(truth), label, probabilities, len(self.classes))
@@ -56,14 +56,14 @@ class Target:
 
 @dataclass(frozen=True)
 class Task:
-    """What a model's answers are: of a classifier, `targets`."""
+    """The kind of a model's answers, and a classifier's targets."""
 
     kind: Literal["classification", "regression", "embedding", "tensors"]
     targets: tuple[Target, ...] = ()
 
     @property
     def metric(self) -> str | None:
-        """The name of the metric that tells most."""
+        """The name of the task's main metric."""
         return {"classification": "accuracy", "regression": "rmse", "embedding": "cosine"}.get(self.kind)
 
     @property
@@ -72,11 +72,11 @@ class Task:
         return self.kind == "regression"
 
     def targets_with_truth(self, truth: Tensor) -> list[tuple[Target, Tensor]]:
-        """A classifier's targets, each with the truth about it."""
+        """A classifier's targets, each with its column of the truth."""
         return list(zip(self.targets, columns_of(truth), strict=True))
 
     def truth_by_target(self, truth: Tensor) -> dict[str, Tensor]:
-        """The truth about each of several targets by its name; the one truth by none."""
+        """Each target's column of the truth by name; the name is empty where there is one target."""
         columns = columns_of(truth)
         if len(columns) == 1:
             return {"": columns[0]}
@@ -84,9 +84,10 @@ class Task:
         return dict(zip(names, columns, strict=True))
 
     def measures(self, answers: Tensors, truth: Tensor | None, reference: Tensors) -> Measures | None:
-        """How to measure the answers; None if there is nothing to measure them by.
+        """The measures of these answers; None if there is nothing to measure them by.
 
-        Raises InvalidInputError for answers that the truth cannot be compared with.
+        `truth` is [rows] or [rows, targets]. Embeddings are measured by the `reference` answers. Raises
+        InvalidInputError for answers that the truth cannot be compared with.
         """
         if self.kind == "embedding":
             return MeanMeasure("cosine", 1 - cosine_distances(reference, answers))
@@ -110,7 +111,7 @@ class Task:
 
 
 def task_of(steps: Steps, answers: Tensors, truth: Tensor | None) -> Task:
-    """The task of a model with these steps, whose answers look like this."""
+    """The task of a model with these steps, judged by the shape of its answers."""
     if steps.targets:
         return Task("classification", tuple(Target(step.classes, step.labels, step.target) for step in steps.targets))
     floats = [tensor for tensor in answers.values() if tensor.dtype.kind == "f"]
@@ -123,7 +124,7 @@ def task_of(steps: Steps, answers: Tensors, truth: Tensor | None) -> Task:
 
 
 def cosine_distances(expected: Tensors, got: Tensors) -> Tensor:
-    """1 - cosine between the vectors of each row: of several the farthest. Two zero vectors are 0 apart."""
+    """1 - the cosine of each row's vectors [rows]; the largest if there are several. Two zero vectors are 0 apart."""
     farthest = None
     for name, tensor in expected.items():
         if tensor.dtype.kind != "f":
@@ -138,7 +139,7 @@ def cosine_distances(expected: Tensors, got: Tensors) -> Tensor:
 
 
 def columns_of(truth: Tensor) -> list[Tensor]:
-    """The truth [rows, targets] target by target; or [rows], about one."""
+    """The columns of the truth [rows, targets]; the truth itself if it is [rows]."""
     return [truth] if truth.ndim == 1 else list(truth.T)
 
 
