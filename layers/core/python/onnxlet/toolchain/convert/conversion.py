@@ -1,4 +1,4 @@
-"""One conversion: a graph that answers as the model does, its metrics and golden cases, written to a directory."""
+"""One conversion: export the model, prove the graph, and write it with metrics and golden cases to a directory."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Conversion:
-    """A trained model on its way to a converted directory."""
+    """A trained model, and what the caller said about it."""
 
     model: TrainedModel
     origin: Path
-    """The file or directory that holds what was trained: the source, or its weights."""
+    """The file or directory with what was trained: the source, or the file of its weights."""
     labels: tuple[tuple[str, ...], ...]
     """Names of the classes of each target, or none."""
     targets: tuple[str, ...]
@@ -78,7 +78,7 @@ class Conversion:
         return self.model.read_arrays(data, self.targets, seed=SEED)
 
     def _class_labels(self) -> list[tuple[str, ...]]:
-        """The names of each target's classes, as they are given, or as the model brings them."""
+        """The names of each target's classes: those that were given, else the model's own."""
         classes = self.model.classes
         if self.labels and not classes:
             raise InvalidInputError("labels name classes, and this model is a regressor: leave --labels out")
@@ -138,7 +138,7 @@ def _check_labels(labels: tuple[str, ...], classes: tuple[int | str, ...]) -> No
 
 
 def _make_reference(data: Path, verified: VerifiedExport, rows: ModelRows, expected: Tensors) -> Reference:
-    """What was answered to the data, to compare with later."""
+    """The answers to the data, to compare with later."""
     answers = {name: verified.answers[name] for name in expected}
     inputs = rows.columns if verified.export.tabular is None else {}
     return Reference(source_digest(data) or "", {SOURCE: expected, ONNX: answers}, inputs)

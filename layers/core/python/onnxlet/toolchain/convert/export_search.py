@@ -1,4 +1,4 @@
-"""The search for a graph that answers as the model does: the ways to write it, tried one by one, best first."""
+"""The search for a graph that answers as the model does: variants of the export, tried one by one, best first."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from onnxlet.values.manifest import Steps, Tolerance
 from onnxlet.values.tensors import Tensor, Tensors
 
 CLOSE = 1e-5
-"""Of the answers' scale: single precision that is farther off gives way to double precision that is not."""
+"""The largest distance, on the answers' scale, with which no further variant is tried."""
 
 
 @dataclass(frozen=True)
 class VerifiedExport:
-    """An export whose answers are the model's own."""
+    """An export whose answers are the model's, within the tolerance."""
 
     export: Export
     engine: OnnxEngine
     answers: Tensors
     comparison: Comparison
     distance: float
-    """The largest one, on the scale of the answers."""
+    """The largest distance from the model's answers, on their scale."""
     breaches: str
-    """In what the accuracy contract would not hold, where the truth is known: saturated probabilities lose order."""
+    """What the accuracy contract would find, where the truth is known: saturated probabilities lose their order."""
 
     @property
     def is_close(self) -> bool:
-        """Whether nothing nearer need be sought."""
+        """Whether no better variant need be tried."""
         return self.distance <= CLOSE and not self.breaches
 
     def keep_better(self, other: VerifiedExport) -> VerifiedExport:
-        """This one, unless only the other keeps the contract; the one that is left is closed."""
+        """Return this one, unless only the other keeps the contract, and close the engine of the one that is dropped."""
         best, rejected = (other, self) if self.breaches and not other.breaches else (self, other)
         rejected.engine.close()
         return best
@@ -55,7 +55,7 @@ class VerifiedExport:
 
 @dataclass(frozen=True)
 class ExportSearch:
-    """A model, what it answers to rows, and how near a graph must come."""
+    """A model, its answers to rows, and the tolerance within which a graph must answer alike."""
 
     model: TrainedModel
     rows: ModelRows
@@ -66,10 +66,10 @@ class ExportSearch:
     truth: Tensor | None = None
 
     def find_best(self, path: Path) -> VerifiedExport:
-        """The first way that is near to the model, else the first within the tolerance, rather one that keeps the
-        accuracy contract; its graph is in `path`.
+        """Return the first variant that is close to the model, else the first within the tolerance.
 
-        Raises ConversionError with what was measured if there is none.
+        One that keeps the accuracy contract is preferred. Its graph is written to `path`. Raises ConversionError with
+        what was measured if no variant is within the tolerance.
         """
         failures: list[str] = []
         advice = ""
@@ -104,7 +104,7 @@ class ExportSearch:
     def _try(
         self, path: Path, export: Export, other_rows: list[tuple[ModelRows, Tensors]], failures: list[str]
     ) -> VerifiedExport | None:
-        """The export if it answers within the tolerance; else what is wrong with it is `found`."""
+        """The export if it answers within the tolerance; else None, with a line for `failures`."""
         path.write_bytes(export.graph)
         try:
             engine = open_graph(path)
@@ -141,7 +141,7 @@ class ExportSearch:
             return ""
 
     def _exports(self, failures: list[str]) -> Iterator[Export]:
-        """The ways to write the graph; the first must be there, what is wrong with it is not hidden by the others."""
+        """The variants of the export. Raises ConversionError if the first cannot be written; others may be missing."""
         try:
             yield from self.model.export(self.rows, self.labels)
         except ConversionError as error:
@@ -152,7 +152,7 @@ class ExportSearch:
     def _first_difference(
         self, engine: OnnxEngine, export: Export, other_rows: list[tuple[ModelRows, Tensors]]
     ) -> Comparison | None:
-        """The first comparison on inputs of other sizes that fails. Raises as the engine does where it does not run."""
+        """The first comparison on inputs of other sizes that fails. Raises what the engine raises."""
         for rows, expected in other_rows:
             answers = run_columns(engine, export.steps, rows.served(export.tabular))
             comparison = self._compare(export.steps, expected, answers)

@@ -1,4 +1,4 @@
-"""Golden cases of a graph with steps around it: which rows, and what they are expected to answer."""
+"""Golden cases of a conversion: which rows become cases, and the most informative of them first."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ GoldenSource = Literal["synthetic", "data", "random"]
 def choose_golden_rows(
     rows: ModelRows, tabular: Tabular | None, wanted: Literal["synthetic", "data"]
 ) -> tuple[Tensors, GoldenSource]:
-    """Rows of served datatypes to make golden cases of, and what they are: of the data only its statistics are used,
-    unless it is `wanted` itself.
+    """The rows to make golden cases of, with served datatypes, and where they come from.
+
+    Only the statistics of the data are used, unless `wanted` is "data".
     """
     if rows.source != "data" or wanted == "data":
         return rows.served(tabular), rows.source
@@ -47,11 +48,10 @@ def choose_golden_rows(
 def make_golden_cases(
     engines: Sequence[Engine], steps: Steps, columns: Tensors, *, source: GoldenSource, tolerance: Tolerance
 ) -> tuple[Golden | None, tuple[GoldenCase, ...]]:
-    """Up to four cases near the decision boundary and of each class; None where no answer is steady enough.
+    """Up to four stable cases, near the decision boundary and of each class; None where no answer is stable.
 
-    `engines` have the graph open with different numbers of threads. `columns` are rows of served datatypes, as
-    golden_rows gives them. Of whole numbers, on which trees may split, made up rows are tried with numbers in between
-    as well.
+    `engines` have the graph open with different numbers of threads. `columns` are the rows of choose_golden_rows. If no
+    case is stable, numbers of made-up rows are moved off integers, on which trees may split, and tried again.
     """
     cases = _cases(engines, steps, columns, tolerance)
     if not cases and source != "data":
@@ -78,10 +78,10 @@ def _cases(engines: Sequence[Engine], steps: Steps, columns: Tensors, tolerance:
 
 
 def order_by_information(label: Tensor | None, scores: Tensor | None) -> list[int]:
-    """Rows by what they would tell of a change: the nearest to the boundary, one of each class, then the next nearest.
+    """Positions of rows, those first whose answers change most easily: near the boundary, then one of each class.
 
-    `scores` are a classifier's probabilities [N, classes] if it has any, or predictions, of which the middle and the
-    extremes tell.
+    `scores` are a classifier's probabilities [N, classes] if it has any, or predictions, whose middle and extremes come
+    first.
     """
     if label is None:
         if scores is None:
@@ -97,7 +97,7 @@ def order_by_information(label: Tensor | None, scores: Tensor | None) -> list[in
 
 
 def single_rows(inputs: Tensors, order: Sequence[int]) -> Iterator[Tensors]:
-    """The rows of graph inputs one by one, in this order."""
+    """Each row of the graph inputs by itself, in this order."""
     for index in order:
         yield {name: tensor[index : index + 1] for name, tensor in inputs.items()}
 
@@ -107,7 +107,7 @@ def _take_rows(tensors: Tensors, rows: Tensor) -> Tensors:
 
 
 def _informative_order(steps: Steps, outputs: Tensors) -> list[int]:
-    """The most telling row of each target first, then the second of each …"""
+    """The first row of each target's order, then the second of each, and so on."""
     if not steps.targets:
         return order_by_information(None, outputs.get(PREDICTION))
     names = [names_of(step.target) for step in steps.targets]

@@ -1,4 +1,4 @@
-"""Small edits of ONNX graphs: names, outputs and their shapes."""
+"""Small edits of ONNX graphs: rename values, drop outputs, flatten them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from onnxlet.toolchain.workbench.shapes import declare_shape
 
 
 def free_name(graph: onnx.GraphProto, name: str) -> str:
-    """`name`, lengthened until nothing in the graph has it."""
+    """`name`, lengthened by underscores until no value of the graph has it."""
     taken = {value for node in graph.node for value in (*node.input, *node.output, *_captured(node))}
     taken |= {value.name for value in (*graph.input, *graph.initializer)}
     while name in taken:
@@ -20,7 +20,7 @@ def free_name(graph: onnx.GraphProto, name: str) -> str:
 
 
 def output_name(graph: onnx.GraphProto, name: str) -> str:
-    """`name`, lengthened until no input has it; what else has it can be renamed."""
+    """`name`, lengthened by underscores until no input has it; any other value that has it can be renamed."""
     inputs = {value.name for value in graph.input}
     while name in inputs:
         name += "_"
@@ -43,7 +43,7 @@ def rename(graph: onnx.GraphProto, old: str, new: str) -> None:
 
 
 def keep_outputs(graph: onnx.GraphProto, names: Iterable[str]) -> None:
-    """Drop every other output, and the nodes and weights that only they needed."""
+    """Drop every other output, and the nodes and weights that only those needed."""
     wanted = set(names)
     outputs = [value for value in graph.output if value.name in wanted]
     del graph.output[:]

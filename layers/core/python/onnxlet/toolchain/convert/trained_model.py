@@ -1,4 +1,4 @@
-"""What a framework's file here gives the conversion: a trained model that can be asked, and written as a graph."""
+"""Trained models: what every framework's module gives the conversion, a model that predicts and exports itself."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from onnxlet.values.tensors import DATATYPES, Tensor, Tensors
 
 @dataclass(frozen=True)
 class Export:
-    """A trained model as an ONNX graph, written in one way of several."""
+    """A trained model as an ONNX graph, in one of several variants."""
 
     variant: str
-    """What distinguishes it, for messages: `float32`."""
+    """The name of the variant, for messages: `float32`."""
     graph: bytes
     tabular: Tabular | None
     classifications: tuple[Classification, ...]
     """One for each target of a classifier."""
     opset: dict[str, int]
     assets: Mapping[str, bytes] = field(default_factory=dict)
-    """Further files that travel with the version, by name."""
+    """Further files of the version, by name."""
     advice: str = (
         "scale features that are orders of magnitude apart, fit on float32 values so that no split lies between two of "
         "them, or try another estimator"
     )
-    """What to try where it does not answer as the model does."""
+    """What to try where the graph does not answer as the model does."""
 
     @property
     def steps(self) -> Steps:
@@ -43,24 +43,24 @@ class Export:
 
 @dataclass(frozen=True)
 class ModelRows:
-    """Rows in the framework's own precision: numbers as float64, texts as str, by column; or tensors by graph input."""
+    """Rows as the framework reads them: columns [rows] of float64 or str, or tensors [rows, ...] by graph input."""
 
     columns: Tensors
     source: Literal["data", "random", "synthetic"] = "data"
-    """Where they come from: `random` when there was no data, `synthetic` if only its statistics went into them."""
+    """Where they come from: the data, its statistics alone (`synthetic`), or neither (`random`)."""
     variations: tuple[ModelRows, ...] = ()
-    """More and fewer of them, and of other sizes, on which a graph must answer as the model does too."""
+    """Fewer rows, and rows of other sizes, on which the graph must answer as the model does too."""
     golden_candidates: ModelRows | None = None
-    """Such as could be, for golden cases; None: columns, to be drawn from their statistics."""
+    """Rows to make golden cases of; None for columns, which are drawn from their statistics then."""
     booleans: frozenset[str] = frozenset()
-    """Columns that are true or false, and are served so."""
+    """Columns of True and False, which are served as BOOL."""
     count: int = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "count", len(next(iter(self.columns.values()))))
 
     def served(self, tabular: Tabular | None) -> Tensors:
-        """The columns with the datatypes that clients send; tensors as they are."""
+        """The columns with the datatypes that clients send; without `tabular`, the tensors as they are."""
         if tabular is None:
             return self.columns
         return {
@@ -69,13 +69,13 @@ class ModelRows:
         }
 
     def column(self, name: str, datatype: str) -> Column:
-        """The column as it is served where the graph wants this datatype; it may lack values if these rows do."""
+        """The column to declare where the graph wants `datatype`; values may be missing if they are in these rows."""
         if name in self.booleans:
             return Column(name, "BOOL")
         return Column(name, datatype, missing=DATATYPES[datatype].kind in "fs" and _some_missing(self.columns[name]))
 
     def take(self, indices: Tensor) -> ModelRows:
-        """Some of the rows."""
+        """The rows at these positions."""
         columns = {name: column[indices] for name, column in self.columns.items()}
         return ModelRows(columns, self.source, booleans=self.booleans)
 
@@ -91,17 +91,17 @@ class TrainedModel(Protocol):
 
     framework: str
     versions: dict[str, str]
-    """The packages that take part, with their versions."""
+    """The versions of the packages that take part."""
     classes: tuple[tuple[int | str, ...], ...]
-    """A classifier's class values, as its graph will give them, target by target; none of a regressor."""
+    """A classifier's class values as its graph gives them, target by target; empty for a regressor."""
 
     def read_rows(self, table: Table | None, targets: Sequence[str], *, seed: int) -> ModelRows:
-        """The rows that the data holds, or random ones without data. Raises InvalidInputError if it lacks columns."""
+        """The rows of the table, or random ones without it. Raises InvalidInputError if it lacks columns."""
 
     def export(self, rows: ModelRows, labels: Sequence[tuple[str, ...]]) -> Iterator[Export]:
-        """The graph, in the ways worth trying, best first; `labels` name the classes, target by target.
+        """The variants of the graph that are worth trying, best first.
 
-        Raises ConversionError naming what has no ONNX form.
+        `labels` name the classes, target by target. Raises ConversionError naming what has no ONNX form.
         """
 
     def predict(self, rows: ModelRows) -> Tensors:
@@ -110,16 +110,16 @@ class TrainedModel(Protocol):
 
 @runtime_checkable
 class TakesTensors(Protocol):
-    """A trained model that can also be asked with tensors of any rank."""
+    """A trained model that also reads tensors of any rank."""
 
     labels: tuple[str, ...]
-    """Names of the classes that it brings of its own."""
+    """The names of the classes that the model itself has."""
 
     def read_arrays(self, arrays: Arrays, targets: Sequence[str], *, seed: int) -> ModelRows:
-        """The rows in the arrays. Raises InvalidInputError if they are not those that the model takes."""
+        """The rows in the arrays. Raises InvalidInputError if the arrays are not the model's inputs."""
 
 
 def columns_to_matrix(columns: Tensors) -> Tensor:
-    """The columns side by side: float64 if all are numbers, else objects."""
+    """The columns side by side as [rows, columns]: float64 if all are numbers, else objects."""
     numeric = all(column.dtype.kind != "O" for column in columns.values())
     return np.stack([column if numeric else column.astype(object) for column in columns.values()], axis=1)

@@ -1,4 +1,4 @@
-"""Features: which columns of the data a model wants, by name where it learned names, else by number."""
+"""Feature names: which columns of the data a model reads, and in which order."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def feature_names(
     exact_width: bool = True,
     spell: Callable[[str], str] = str,
 ) -> tuple[str, ...]:
-    """The features' names in the model's order: the learned ones as the data spells them, else the data's columns,
-    else x0, x1 …
+    """The names of the features in the model's order.
 
-    `what` is the model in a message, `expected` how many features it has if it says so, at least or `exact`ly,
-    `spelled` how it would have spelled a column's name. Raises InvalidInputError where data and model do not fit,
-    ConversionError if neither says how many there are.
+    They are the `learned` names as the data spells them, else the data's columns without the targets, else x0, x1 …
+    `model_name` stands in messages. `expected` is the number of features if the model knows it; with `exact_width` the
+    data may not have more. `spell` is how the model would have spelled a column's name. Raises InvalidInputError where
+    data and model do not fit, ConversionError if neither says how many features there are.
     """
     if learned is not None:
         return _match_learned(learned, targets, table, spell)

@@ -1,4 +1,4 @@
-"""Writing ONNX graphs node by node, for models that are converted without a converter of their framework's own."""
+"""A writer of ONNX graphs, node by node, for models whose frameworks have no exporter that will do."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class GraphWriter:
         return name
 
     def output(self, value: str, name: str, datatype: str, shape: Sequence[int]) -> None:
-        """Give a value, cast to `datatype`, out of the graph as `name`."""
+        """Declare the graph output `name`: the value, cast to `datatype`."""
         if datatype in ("FP32", "FP64"):
             node = helper.make_node("Cast", [value], [name], to=ELEMENTS[datatype])
         else:
@@ -72,7 +72,7 @@ class GraphWriter:
         return self.add("Cast", value, to=TensorProto.INT64)
 
     def subgraph(self, name: str) -> GraphWriter:
-        """A writer of a graph within a node, which may use what this one has."""
+        """A writer for the body of a node such as Loop, which may read this graph's values."""
         return GraphWriter(f"{self._prefix}{name}_")
 
     def graph(self) -> onnx.GraphProto:

@@ -1,4 +1,4 @@
-"""Links: from the margins that a model adds up to its answers, computed in double precision."""
+"""Link functions: from the margins that a model adds up to its predictions, in double precision."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ REGRESSION: dict[str, Callable[[GraphWriter, str], str]] = {
         "Log", graph.add("Add", graph.add("Exp", margins), graph.constant([1.0]))
     ),
 }
-"""What a regressor's margins [N, outputs] become, by name."""
+"""Link functions of regressors by name; each takes and returns the name of a value [N, outputs]."""
 
 
 @dataclass(frozen=True)
 class AnswerNames:
-    """Names of a graph's values: a classifier's label [N] and probabilities [N, classes], or a prediction."""
+    """Names of the graph's values: a classifier's label [N] and probabilities [N, classes], or a prediction."""
 
     label: str | None = None
     probabilities: str | None = None
@@ -33,7 +33,7 @@ class AnswerNames:
 
 
 def binary(graph: GraphWriter, margins: str, classes: Sequence[int | str]) -> AnswerNames:
-    """The second of two classes where the margin [N, 1] is positive, with its probability by the logistic function."""
+    """Two classes: the second where the margin [N, 1] is positive, its probability by the logistic function."""
     label = label_where(graph, graph.add("Greater", margins, graph.constant([0.0])), classes)
     # 1 - p would lose the digits of a small remainder
     other = graph.add("Sigmoid", graph.add("Neg", margins))
@@ -41,9 +41,9 @@ def binary(graph: GraphWriter, margins: str, classes: Sequence[int | str]) -> An
 
 
 def binary_float32(graph: GraphWriter, margins: str, classes: Sequence[int | str]) -> AnswerNames:
-    """The same with every result rounded to single precision, for a framework that computes so.
+    """Two classes, with every step rounded to single precision as XGBoost computes it.
 
-    Of a probability near 1 it has few digits left, and fewer of the other one; so they are lost alike here.
+    A small remainder 1 - p loses digits there, and must lose the same ones here.
     """
     one = graph.constant(np.array([1], dtype=np.float32))
     power = graph.add("Exp", graph.to_double(graph.add("Neg", graph.to_float(margins))))
@@ -53,7 +53,7 @@ def binary_float32(graph: GraphWriter, margins: str, classes: Sequence[int | str
 
 
 def label_where(graph: GraphWriter, positive: str, classes: Sequence[int | str]) -> str:
-    """The second of two classes where `positive` [N, 1] holds, the first elsewhere."""
+    """The label: the second of two classes where `positive` [N, 1] is true, else the first."""
     position = graph.add("Reshape", graph.to_int64(positive), graph.constant(np.array([-1])))
     return class_values(graph, position, classes)
 
@@ -61,7 +61,7 @@ def label_where(graph: GraphWriter, positive: str, classes: Sequence[int | str])
 def multiclass(
     graph: GraphWriter, margins: str, classes: Sequence[int | str], *, exclusive: bool = True
 ) -> AnswerNames:
-    """The class of the largest margin [N, classes]; probabilities by softmax, or each on its own."""
+    """Many classes: that of the largest margin [N, classes]; probabilities by softmax, or by a sigmoid of each."""
     label = class_values(graph, graph.add("ArgMax", margins, axis=1, keepdims=0), classes)
     if exclusive:
         return AnswerNames(label, graph.add("Softmax", margins, axis=1))
@@ -81,12 +81,12 @@ def regression(graph: GraphWriter, margins: str, link: str, outputs: int) -> Ans
 
 
 def unsupported(what: str, name: str, known: Iterable[str]) -> ConversionError:
-    """What is said of an objective that no link belongs to."""
+    """The error for an objective or a loss that has no link function here."""
     return ConversionError(f"the {what} {name!r} has no ONNX form here; known are {', '.join(known)}", **{what: name})
 
 
 def class_values(graph: GraphWriter, positions: str, classes: Sequence[int | str]) -> str:
-    """The classes at these positions [N]; classes that count from 0 are their positions."""
+    """The class values at these positions [N]; classes 0, 1, 2 … are their own positions."""
     if tuple(classes) == tuple(range(len(classes))):
         return positions
     texts = any(isinstance(value, str) for value in classes)

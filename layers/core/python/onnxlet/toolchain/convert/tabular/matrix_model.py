@@ -1,4 +1,4 @@
-"""Models of one matrix of numbers: what boosting libraries and LIBSVM have in common as sources."""
+"""Models of one matrix of numbers: what boosting libraries and LIBSVM have in common."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ RANDOM_ROWS = 512
 
 
 class NativeModel(Protocol):
-    """A framework's model that takes a matrix [N, columns] of float64, NaN where a value is missing."""
+    """A framework's model of a matrix [rows, features] of float64, NaN where a value is missing."""
 
     framework: str
     versions: dict[str, str]
     classes: tuple[int | str, ...] | None
     names: tuple[str, ...] | None
-    """The features as it learned them; None if it did not."""
+    """The feature names that it learned; None if it learned none."""
     width: int
-    """How many features it has."""
+    """The number of features."""
     exact_width: bool
-    """Whether rows have just so many; else more of them change nothing but distances."""
+    """Whether rows must have just so many features; else further ones only change distances."""
     datatypes: tuple[str, ...]
-    """Of graph inputs, in the order worth trying: FP32 and, if it tells doubles apart, FP64."""
+    """Datatypes of the graph's input, in the order to try: FP32 and, if it compares doubles, FP64."""
     outputs: int
     """Numbers per row that a regressor predicts."""
 
     def spell(self, name: str) -> str:
-        """How it would have learned a column's name."""
+        """How the framework would have spelled a column's name."""
 
     def sample_rows(self, count: int, width: int, random: np.random.Generator) -> Tensor:
-        """Random rows like those it was trained on."""
+        """Draw `count` rows [count, width] like those that it was trained on."""
 
     def predict(self, features: Tensor) -> Tensors:
-        """Its own label and probabilities, or prediction. Raises InvalidInputError for rows that it refuses."""
+        """Its `label` and `probabilities`, or `prediction`. Raises InvalidInputError for rows that it refuses."""
 
     def write(self, graph: GraphWriter, features: str, width: int) -> AnswerNames:
         """Append itself to a graph with `features` [N, width]. Raises ConversionError for what has no ONNX form."""
 
 
 class MatrixModel:
-    """A trained model around a framework's own."""
+    """A TrainedModel around a framework's own model."""
 
     def __init__(self, native: NativeModel) -> None:
         self._native = native
@@ -84,7 +84,7 @@ class MatrixModel:
         return self._native.predict(columns_to_matrix(rows.columns))
 
     def export(self, rows: ModelRows, labels: Sequence[tuple[str, ...]]) -> Iterator[Export]:
-        """The graph with single precision inputs, then, if the framework tells doubles apart, with double ones."""
+        """The graph for each of the framework's datatypes."""
         for datatype in self._native.datatypes:
             yield self._export(datatype, rows, labels[0] if labels else ())
 
