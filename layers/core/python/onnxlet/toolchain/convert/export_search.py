@@ -43,7 +43,7 @@ class VerifiedExport:
         return self.distance <= CLOSE and not self.breaches
 
     def keep_better(self, other: VerifiedExport) -> VerifiedExport:
-        """Return this one, unless only the other keeps the contract, and close the engine of the one that is dropped."""
+        """Return this one, unless only the other keeps the contract; close the engine of the one that is dropped."""
         best, rejected = (other, self) if self.breaches and not other.breaches else (self, other)
         rejected.engine.close()
         return best

@@ -1,4 +1,4 @@
-"""ONNX files: taken as they are after checks, with what data adds to them: names of columns, labels, metrics."""
+"""ONNX files: checked and taken as they are; data adds names of columns, labels and metrics."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import Tensors
 
 OLDEST = 7
-"""The opset that ONNX Runtime promises to run; older ones behave otherwise in places."""
+"""The oldest opset that ONNX Runtime promises to run."""
 
 
 def open_model(path: Path, *, trust: bool, progress: Progress, options: SourceOptions) -> TensorModel:  # noqa: ARG001 - a graph is data
@@ -33,7 +33,7 @@ def open_model(path: Path, *, trust: bool, progress: Progress, options: SourceOp
 
 
 class OnnxFile:
-    """A graph, which ONNX Runtime answers for exactly as it is written, unoptimized."""
+    """A graph as a network: ONNX Runtime runs it unoptimized, exactly as it is written."""
 
     labels: tuple[str, ...] = ()
     assets: Mapping[str, bytes] = {}

@@ -1,7 +1,7 @@
-"""Forests: the trees that boosting libraries grow, and the one ONNX node that they become.
+"""Forests: the trees of boosting libraries, written as one ONNX node.
 
-Values are compared and leaves added up in the library's own precision, and in its order, so that a value goes the same
-way at every split and margins are rounded alike. The node is TreeEnsemble, operator set ai.onnx.ml 5.
+Values are compared, and leaves added up, in the library's own precision and order. So a value goes the same way at
+every split, and margins are rounded alike. The node is TreeEnsemble of the operator set ai.onnx.ml 5.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ LEQ, LT = 0, 1
 """Modes of a split, as TreeEnsemble numbers them: left if the value is at most the threshold, or below it."""
 
 SENTINEL_THRESHOLD = 1e30
-"""Thresholds beyond it only tell missing values from others."""
+"""Thresholds beyond it only separate missing values from others."""
 
 
 @dataclass(frozen=True)
 class Tree:
-    """Splits as parallel arrays; a child of 0 or more is a split, a child c below 0 the leaf ~c.
+    """Splits as parallel arrays [splits]; a child c >= 0 is a split, a child c < 0 is the leaf ~c.
 
     `leaves` is [leaves, outputs], and the first of its columns goes to the forest's output number `target`.
     """
@@ -41,9 +41,9 @@ class Tree:
 
 @dataclass(frozen=True)
 class Forest:
-    """Trees whose leaves, times `scale`, add up to `outputs` margins per row, on top of `base`.
+    """Trees whose leaves, times `scale`, add up to `outputs` margins per row, on top of `base` [outputs].
 
-    `base` is of the precision in which the library adds.
+    The dtype of `base` is the precision in which the library adds.
     """
 
     trees: Sequence[Tree]
@@ -127,7 +127,7 @@ class _Table:
         self._leaf_count = 0
 
     def append(self, tree: Tree, leaves: Tensor, target: int) -> None:
-        """Append one tree with one value per leaf; one without splits gets a split that tells nothing."""
+        """Append one tree with one value per leaf; a tree without splits gets one whose sides are equal."""
         if not len(tree.features):
             zero = np.zeros(1, dtype=np.int64)
             tree = replace(tree, features=zero, thresholds=zero, missing_left=zero, left=~zero, right=~(zero + 1))

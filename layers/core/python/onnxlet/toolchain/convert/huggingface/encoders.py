@@ -1,4 +1,4 @@
-"""Encoders: a transformer with its weights, as a module of plain tensors in and named tensors out."""
+"""Encoders: a transformer with its weights, as a module that takes tensors and returns tensors by name."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _UNNAMED = re.compile(r"LABEL_\d+")
 
 @dataclass(frozen=True)
 class Encoder:
-    """A module, its inputs, and what is known of the texts that it reads."""
+    """A module, its inputs, and its vocabulary: the number of tokens, the padding token, the longest text."""
 
     module: Any
     names: tuple[str, ...]

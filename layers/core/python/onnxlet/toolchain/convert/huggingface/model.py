@@ -32,7 +32,7 @@ def open_model(path: Path, *, trust: bool, progress: Progress, options: SourceOp
 
 
 class EncoderNetwork:
-    """A transformer that reads a whole text at once, with what stands after it, and its tokenizer."""
+    """An encoder as a network: a transformer, the layers after it, and its tokenizer."""
 
     framework = "Hugging Face Transformers"
 

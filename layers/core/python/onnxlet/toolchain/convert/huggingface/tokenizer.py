@@ -1,4 +1,4 @@
-"""Tokenizers of Hugging Face directories, made to stand alone: they cut at the model's length, pad to the longest."""
+"""Tokenizers of Hugging Face directories, with the model's truncation and padding written into them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from onnxlet.values.tensors import Tensors
 
 FILE = "tokenizer.json"
 _ENDLESS = 10**6
-"""What tokenizer_config.json says if nobody knows is much larger."""
+"""A larger limit in tokenizer_config.json means that there is none."""
 
 
 class Tokenizer:

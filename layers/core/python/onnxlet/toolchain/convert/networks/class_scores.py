@@ -1,6 +1,6 @@
-"""Scores: a network's outputs that tell how much speaks for each class, and the label that follows from them.
+"""Class scores: the network output that scores classes, and the label and probabilities that follow from it.
 
-The same is done to the graph and to the network's own answers, so that both can be compared.
+The same is computed of the network's own outputs and appended to the graph, so that both can be compared.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from onnxlet.values.tensors import Tensor, Tensors
 
 _SHAPING = ("Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Cast")
 _SUM = 1e-3
-"""So far from 1 may probabilities add up."""
+"""How far from 1 the sum of probabilities may be."""
 
 
 @dataclass(frozen=True)
 class ClassScores:
-    """The output that scores the classes; of two classes it may score the second alone."""
+    """The output with scores of the classes, or of the second of two classes alone."""
 
     output: str
     classes: int
     single: bool
-    """One number per row."""
+    """Whether it is one number per row, of the second class."""
     normalized: bool
-    """Probabilities already; else logits."""
+    """Whether the scores are probabilities; else they are logits."""
 
     def label_and_probabilities(self, outputs: Tensors) -> Tensors:
-        """`label` and `probabilities` of a network's own outputs."""
+        """`label` [N] and `probabilities` [N, classes] of a network's own outputs."""
         scores = outputs[self.output].astype(np.float64)
         if self.single:
             second = scores.reshape(-1, 1)
@@ -85,12 +85,12 @@ class ClassScores:
         )
 
     def classification_step(self, labels: tuple[str, ...]) -> Classification:
-        """The classification to declare."""
+        """The classification step to declare."""
         return Classification(LABEL, PROBABILITIES, labels, tuple(range(self.classes)))
 
 
 def find_class_scores(outputs: Tensors, graph: onnx.GraphProto, classes: int) -> ClassScores:
-    """The output that scores so many classes: by its shape, and `logits` before others.
+    """Find the output that scores so many classes by its shape; one called `logits` is preferred.
 
     Raises InvalidInputError if there is none.
     """
@@ -113,7 +113,7 @@ def _is_distribution(scores: Tensor) -> bool:
 
 
 def _producer(graph: onnx.GraphProto, name: str) -> str:
-    """The operator that computed a value, whatever shaped it since."""
+    """The type of the operator that computed a value; operators that only reshape or cast it are passed over."""
     producers = {output: node for node in graph.node for output in node.output}
     while name in producers and producers[name].op_type in _SHAPING:
         name = producers[name].input[0]

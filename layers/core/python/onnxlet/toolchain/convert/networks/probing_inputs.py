@@ -1,4 +1,4 @@
-"""Probing networks: random inputs of several sizes, so that a dimension said to be free is seen to be."""
+"""Probing inputs: random inputs of several sizes, to see whether a free dimension really is free."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 RANDOM_ROWS = 8
 BATCHES = (1, 3)
 SIZES = (16, 24, 32, 5, 3, 64, 96, 224)
-"""What is tried for free dimensions other than rows, until two are found that the network takes."""
+"""Sizes tried for free dimensions other than rows, until the network accepts two of them."""
 SKEWS = (8, 0)
-"""An image's width is tried as larger than its height, so that nothing takes one for the other."""
+"""What is added to an image's width, so that width and height are not taken for each other."""
 WIDTH = 3
-"""The axis that is one in an image."""
+"""The axis of an image's width."""
 INTEGERS = 2
-"""Random integers are smaller, unless more is known of them."""
+"""Random integers are smaller, unless the network knows their range."""
 
 
 def find_random_inputs(
     network: Network, specs: tuple[TensorSpec, ...], *, rows: int = RANDOM_ROWS, seed: int
 ) -> Tensors:
-    """Random inputs that the network takes. Raises InvalidInputError with what it says if it takes none."""
+    """Draw random inputs that the network accepts. Raises InvalidInputError with its first error if it accepts none."""
     first_error = ""
     for size, skew in product(SIZES, SKEWS):
         inputs = network.random(fill_free_dimensions(specs, rows, size, skew), seed=seed)
@@ -46,7 +46,7 @@ def find_random_inputs(
 
 
 def vary_sizes(network: Network, specs: tuple[TensorSpec, ...], inputs: Tensors, *, seed: int) -> tuple[ModelRows, ...]:
-    """Fewer rows of the inputs where they are free, and random ones of another size where other dimensions are."""
+    """Fewer rows of the inputs if rows are free, and random inputs of another size if other dimensions are free."""
     variations: list[ModelRows] = []
     if all(spec.batched for spec in specs):
         rows = min(len(tensor) for tensor in inputs.values())
@@ -62,7 +62,7 @@ def vary_sizes(network: Network, specs: tuple[TensorSpec, ...], inputs: Tensors,
 def fill_free_dimensions(
     specs: tuple[TensorSpec, ...], rows: int, size: int, skew: int = 0
 ) -> dict[str, tuple[int, ...]]:
-    """Shapes of the inputs with these sizes for free dimensions, an image's width larger by `skew`."""
+    """The inputs' shapes with `rows` and `size` for free dimensions; an image's width is larger by `skew`."""
     free = {0: rows, WIDTH: size + skew}
     return {
         spec.name: tuple(
@@ -73,7 +73,7 @@ def fill_free_dimensions(
 
 
 def random_tensors(specs: Mapping[str, TensorSpec], shapes: Mapping[str, tuple[int, ...]], *, seed: int) -> Tensors:
-    """Random tensors of the inputs' datatypes, of which nothing more is known."""
+    """Draw random tensors of these shapes and of the specs' datatypes."""
     random = np.random.default_rng(seed)
     return {name: draw_tensor(specs[name], shape, INTEGERS, random) for name, shape in shapes.items()}
 

@@ -1,6 +1,4 @@
-"""Models of tensors: what networks of all frameworks have in common as sources, be their inputs images, tokens or rows
-of numbers.
-"""
+"""Models of tensors: what networks of all frameworks have in common, be their inputs images, tokens or numbers."""
 
 from __future__ import annotations
 
@@ -26,7 +24,7 @@ from onnxlet.values.signature import Signature, TensorSpec
 from onnxlet.values.tensors import VARIABLE, Tensor, Tensors
 
 GOLDEN_CANDIDATES = 16
-"""Rows that are made up for golden cases."""
+"""Rows that are drawn to make golden cases of."""
 MOST_PROTOBUF = 2**31 - 1
 MATRIX = 2
 ADVICE = (
@@ -36,31 +34,31 @@ ADVICE = (
 
 
 class Network(Protocol):
-    """A framework's model that takes and gives tensors."""
+    """A framework's model of tensors."""
 
     framework: str
     versions: dict[str, str]
     labels: tuple[str, ...]
-    """Names of the classes that it brings of its own."""
+    """The names of the classes that the model itself has."""
     assets: Mapping[str, bytes]
-    """Further files that travel with the version."""
+    """Further files of the version, by name."""
     names: tuple[str, ...]
-    """Of its inputs, in its own order."""
+    """The names of its inputs, in its own order."""
 
     def specs(self, example: Tensors | None) -> tuple[TensorSpec, ...]:
-        """Its inputs, as far as it leaves them open like those of the `example`; -1 is a dimension of any size.
+        """Its inputs; where the model leaves them open, like the `example`'s. -1 is a dimension of any size.
 
-        Raises InvalidInputError if neither says what they are.
+        Raises InvalidInputError if neither says what the inputs are.
         """
 
     def random(self, shapes: Mapping[str, tuple[int, ...]], *, seed: int) -> Tensors:
-        """Random inputs of these shapes, such as it could be asked with."""
+        """Draw random inputs of these shapes, with values that the model could meet."""
 
     def run(self, inputs: Tensors) -> Tensors:
-        """Its own answers, by the names of the graph's outputs. Raises InvalidInputError for inputs that it refuses."""
+        """Its answers by the names of the graph's outputs. Raises InvalidInputError for inputs that it refuses."""
 
     def graph(self) -> onnx.ModelProto:
-        """Itself as a graph. Raises ConversionError naming what has no ONNX form."""
+        """The model as a graph. Raises ConversionError naming what has no ONNX form."""
 
 
 @runtime_checkable
@@ -68,11 +66,11 @@ class ReadsTexts(Protocol):
     """A network that brings its tokenizer."""
 
     def tokens(self, texts: list[str]) -> Tensors:
-        """The inputs that stand for the texts, padded to the longest of them."""
+        """The texts as inputs, padded to the longest of them."""
 
 
 class TensorModel:
-    """A trained model around a framework's network."""
+    """A TrainedModel around a framework's network."""
 
     def __init__(self, network: Network, labels: tuple[str, ...], progress: Progress) -> None:
         self._network, self._progress = network, progress
@@ -164,7 +162,7 @@ class TensorModel:
         self._specs = specs = self._network.specs(tensors)
         inputs = {spec.name: _fit_to_spec(spec, tensors[spec.name]) for spec in specs}
         if any(tensor.dtype.kind != "f" for tensor in inputs.values()):
-            # a number between two tokens is another word, so that statistics of them say nothing
+            # a number between two token ids is another word: their statistics mean nothing
             shapes = {name: (GOLDEN_CANDIDATES, *tensor.shape[1:]) for name, tensor in inputs.items()}
             golden_candidates = ModelRows(self._network.random(shapes, seed=seed), "random")
         else:
@@ -173,7 +171,7 @@ class TensorModel:
         return ModelRows(inputs, variations=variations, golden_candidates=golden_candidates)
 
     def _columns(self, table: Table, columns: list[str]) -> ModelRows:
-        """Columns that fill one matrix, or inputs of their own names."""
+        """The rows of columns that fill one matrix, or that are inputs of their own names."""
         rows = (
             self._matrix_of_columns(table, columns) if len(self._network.names) == 1 else self._column_per_input(table)
         )

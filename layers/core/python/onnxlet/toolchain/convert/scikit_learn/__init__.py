@@ -1,1 +1,1 @@
-"""scikit-learn estimators and pipelines, through skl2onnx and what has to be put right about it."""
+"""scikit-learn estimators and pipelines, exported by skl2onnx with patches of what it converts wrongly."""

@@ -1,8 +1,8 @@
-"""Encoders of categories as scikit-learn has them, where skl2onnx 1.20 cuts numbers short, or numbers unknown ones.
+"""OneHotEncoder and OrdinalEncoder, where skl2onnx 1.20 truncates numeric categories or encodes unknown ones wrongly.
 
-A cell's place among its column's categories is looked up, then the code that scikit-learn gives the category there. The
-place after the last is that of what is unknown; where the encoder refuses such there is no code for it, and ONNX
-Runtime refuses the row.
+A cell's index among its column's categories is looked up, then the code that scikit-learn gives that category. The
+index after the last stands for unknown categories. Where the encoder refuses them it has no code, and ONNX Runtime
+refuses the row.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from onnxlet.values.tensors import Tensor
 
 
 def ordinal_encoder_converter(_: Converter) -> Converter:
-    """A converter of ordinal encoders."""
+    """A converter of OrdinalEncoder; the one that it replaces is not used."""
 
     def write_operator(scope: Any, operator: Any, container: Any) -> None:
         encoder, nodes = operator.raw_operator, Nodes(scope, container)
@@ -38,7 +38,7 @@ def ordinal_encoder_converter(_: Converter) -> Converter:
 
 
 def one_hot_encoder_converter(convert: Converter) -> Converter:
-    """A converter of one-hot encoders of numbers, and of such that put rare categories together."""
+    """A converter of OneHotEncoder for numbers and for infrequent categories; others are left to `convert`."""
 
     def write_operator(scope: Any, operator: Any, container: Any) -> None:
         from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
@@ -64,7 +64,7 @@ def _write_one_hot(encoder: Any, operator: Any, nodes: Nodes) -> None:
     )
     for index, values, block, rare in each:
         width = block.shape[1]
-        # where nothing is lit the place is beyond the last, which OneHot takes for no place at all
+        # a category without a column gets the index beyond the last, for which OneHot writes zeros
         table = np.where(block.any(axis=1), block.argmax(axis=1) if width else 0, width)[: len(values)].tolist()
         if encoder.handle_unknown != "error":
             joins = rare is not None and encoder.handle_unknown != "ignore"
@@ -78,13 +78,13 @@ def _write_one_hot(encoder: Any, operator: Any, nodes: Nodes) -> None:
 
 
 def _infrequent_categories(encoder: Any) -> list[Any]:
-    """Each column's categories that the encoder puts together; None for none."""
+    """Each column's infrequent categories, which the encoder merges; None for a column without."""
     categories = getattr(encoder, "infrequent_categories_", None)
     return [None] * len(encoder.categories_) if categories is None else categories
 
 
 def _encode_categories(encoder: Any) -> Tensor:
-    """What the encoder makes of a row of all first categories, of all second ones, and so on."""
+    """The codes [categories, outputs] of a row of all first categories, of all second ones, and so on."""
     cells = np.empty((max(map(len, encoder.categories_)), len(encoder.categories_)), dtype=object)
     for column, values in enumerate(encoder.categories_):
         cells[:, column] = values[-1]
@@ -94,7 +94,7 @@ def _encode_categories(encoder: Any) -> Tensor:
 
 
 def _category_indices(nodes: Nodes, operator: Any) -> Iterator[str]:
-    """Column by column [N, 1]: where each cell stands among the categories; their number for one that is unknown."""
+    """Column by column [N, 1]: each cell's index among the categories; their count for an unknown one."""
     categories = iter(operator.raw_operator.categories_)
     for variable in operator.inputs:
         width = variable.type.shape[1]

@@ -1,4 +1,4 @@
-"""How a scikit-learn estimator's columns become graph inputs, read from what it learned when it was fitted."""
+"""Columns: how an estimator's features become graph inputs, read from what it learned when it was fitted."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from onnxlet.values.tensors import Tensors
 class ColumnLayout:
     """The columns in the estimator's order.
 
-    `datatypes` holds BYTES and INT64 for columns that must be of these, None for any float.
+    `datatypes` are BYTES or INT64 for columns that must be such, and None for any float.
     """
 
     names: tuple[str, ...]
     datatypes: dict[str, str | None]
     input_per_column: bool
-    """Each column is a graph input of its own; else they are one matrix."""
+    """Whether each column is a graph input of its own; else they form one matrix."""
     needs_dataframe: bool
-    """The estimator takes columns by name, so it must be asked with a DataFrame."""
+    """Whether the estimator picks columns by name, and so needs a DataFrame."""
 
 
 def column_layout(estimator: Any, table: Table | None, targets: Sequence[str]) -> ColumnLayout:
@@ -95,7 +95,7 @@ def _learned_types(estimator: Any, names: tuple[str, ...]) -> dict[str, str]:
 
 
 def parts_with_columns(estimator: Any, names: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """The parts that see input columns unchanged in number, each with the columns it sees."""
+    """The parts of the estimator that read input columns, each with the names of these columns."""
     for part in _nested_estimators(estimator):
         if hasattr(part, "transformers_"):
             for _, transformer, columns in part.transformers_:

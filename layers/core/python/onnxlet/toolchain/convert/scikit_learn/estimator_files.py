@@ -1,4 +1,4 @@
-"""Estimators in files: joblib's pickles, which run code when they are read, and skops files, which list their types."""
+"""Files of estimators: joblib's pickles, which run code when they are read, and skops files, which list their types."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Imputers that fill in from neighbours, where skl2onnx 1.20 takes rows that have nothing in common for the nearest."""
+"""KNNImputer, for which skl2onnx 1.20 takes rows without a common known feature for the nearest."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _DOUBLE = TensorProto.DOUBLE
 
 
 def patch_knn_imputer_shape() -> None:
-    """Let such an imputer have double inputs, and as many columns as it gives."""
+    """Let the imputer have double inputs, and as many output columns as it really gives."""
     from skl2onnx.common._registration import register_shape_calculator
 
     register_shape_calculator("SklearnKNNImputer", _shape, overwrite=True)
 
 
 def knn_imputer_converter(_: Converter) -> Converter:
-    """A converter of such imputers, which seeks neighbours in double precision as scikit-learn does."""
+    """A converter of KNNImputer that finds neighbours in double precision, as scikit-learn does."""
 
     def write_operator(scope: Any, operator: Any, container: Any) -> None:
         from skl2onnx.common.data_types import DoubleTensorType
@@ -66,7 +66,7 @@ def _columns(imputer: Any, nodes: Nodes, rows: str, missing: str) -> Iterator[st
 
 
 def _distances(imputer: Any, nodes: Nodes, known: str, missing: str) -> str:
-    """[N, fitted]: squares of how far each row is from each fitted one, infinite where they have nothing in common.
+    """Squared distances [N, fitted] from each row to each fitted one, infinite where they share no known feature.
 
     Over what both have, the squares of x - y add up to those of x, those of y, less twice the products.
     """

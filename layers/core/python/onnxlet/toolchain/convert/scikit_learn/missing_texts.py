@@ -1,4 +1,4 @@
-"""Missing texts: clients send empty ones, where scikit-learn was fitted with NaN or None."""
+"""Missing texts: clients send empty texts where scikit-learn was fitted with NaN or None."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ EMPTY = ""
 
 
 def is_missing(value: Any) -> bool:
-    """Whether scikit-learn takes this for no value."""
+    """Whether scikit-learn takes this for a missing value."""
     return value is None or (isinstance(value, float) and np.isnan(value)) or type(value).__name__ == "NAType"
 
 
 def missing_markers(estimator: Any, layout: ColumnLayout) -> dict[str, Any]:
-    """What stands for a missing text, by column of texts whose imputer or encoder knows that some are missing."""
+    """What the estimator was fitted with for missing texts, by column; only columns whose texts may be missing."""
     from sklearn.impute import SimpleImputer
 
     markers: dict[str, Any] = {}
@@ -38,7 +38,7 @@ def missing_markers(estimator: Any, layout: ColumnLayout) -> dict[str, Any]:
 
 
 def mark_missing_texts(columns: Tensors, markers: dict[str, Any]) -> Tensors:
-    """The columns with marks for empty texts."""
+    """The columns with these markers in place of empty texts."""
     result = dict(columns)
     for name, marker in markers.items():
         result[name] = columns[name].copy()
@@ -47,7 +47,7 @@ def mark_missing_texts(columns: Tensors, markers: dict[str, Any]) -> Tensors:
 
 
 def empty_text_converter(convert: Converter) -> Converter:
-    """A converter of an encoder that takes empty texts for the missing ones among its categories."""
+    """A converter that takes empty texts for the missing one among the encoder's categories."""
 
     def write_operator(scope: Any, operator: Any, container: Any) -> None:
         operator.raw_operator = _with_empty_category(operator.raw_operator)

@@ -1,4 +1,4 @@
-"""scikit-learn estimators and pipelines, through skl2onnx."""
+"""A scikit-learn classifier or regressor as a TrainedModel."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Classifiers of several targets, taken apart into one estimator for each, which answers as the whole does.
+"""Multi-output classifiers, split into one estimator for each target that answers as the whole does.
 
-What their graphs have in common is written once, so that nothing is computed twice but trees.
+What their graphs share is merged afterwards (see merging), so that nothing but trees is computed twice.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ _IMPUTER = "SklearnSimpleImputer"
 
 
 def patch_imputer_shape() -> None:
-    """Let a simple imputer have as many columns as it gives: one for each indicator more, none for those it drops."""
+    """Let the imputer have as many output columns as it really gives: with indicators, without dropped columns."""
     from skl2onnx.common._registration import get_shape_calculator, register_shape_calculator
 
     calculate = get_shape_calculator(_IMPUTER)
@@ -24,7 +24,7 @@ def patch_imputer_shape() -> None:
 
 
 def simple_imputer_converter(convert: Converter) -> Converter:
-    """A converter of a simple imputer that knows of indicators, dropped columns, doubles, texts and any mark."""
+    """A converter of SimpleImputer with indicators, dropped columns, doubles, texts and other markers."""
 
     def write_operator(scope: Any, operator: Any, container: Any) -> None:
         from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
@@ -72,14 +72,14 @@ def _write_imputer(imputer: Any, operator: Any, nodes: Nodes, datatype: int) -> 
 
 
 def _kept_columns(imputer: Any) -> list[int]:
-    """The columns that have something to be filled in."""
+    """The positions of the columns that the imputer keeps."""
     statistics = imputer.statistics_.tolist()
     keeps = getattr(imputer, "keep_empty_features", False)
     return [place for place, value in enumerate(statistics) if keeps or not is_missing(value)]
 
 
 def indicator_columns(imputer: Any) -> list[int]:
-    """The columns that have an indicator of missing values."""
+    """The positions of the columns that have an indicator of missing values."""
     indicator = getattr(imputer, "indicator_", None)
     return [] if indicator is None else indicator.features_.tolist()
 

@@ -10,9 +10,10 @@ _TRACKS = "nodes_missing_value_tracks_true"
 
 
 def patch_trees() -> None:
-    """Let trees send missing values where they were taught to.
+    """Let trees send missing values the way that they learned.
 
-    A split of what is missing from what is not has an infinite threshold, whose neighbour skl2onnx would seek forever.
+    A split that separates missing values from all others has an infinite threshold. skl2onnx would look for the next
+    smaller number forever.
     """
     from skl2onnx.common import tree_ensemble
     from skl2onnx.operator_converters import decision_tree, random_forest
