@@ -6,6 +6,6 @@ sizing       arithmetic: packages, memory, times by memory size
 costing      arithmetic: money, by a price list
 fitting      one report of all that; `fit` and `summary`
 
-What was measured, what was computed and what was assumed stay apart, from the probe to the printed page. Nothing is
-imported here: what a probe measures begins with an empty process.
+What was measured, computed and assumed is kept apart, from the probe to the printed page. Nothing is imported here, as
+a probe measures imports from an empty process on.
 """

@@ -1,4 +1,4 @@
-"""What happens in a probe: fetch, load, check and run one version, with an eye on the clock and on memory."""
+"""The work of a probe: fetch, load, check and run one version, with times and memory measured."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def observe(folder: Path, imports: float) -> ProbeMeasurements:
 
 
 def write_result(path: Path, result: ProbeResult) -> None:
-    """Write the findings for the one who waits."""
+    """Write the result for the process that waits for it."""
     path.write_bytes(canonical(result))
 
 

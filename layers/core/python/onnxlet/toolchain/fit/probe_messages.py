@@ -1,4 +1,4 @@
-"""What a probe is asked, and what it finds: JSON between two processes."""
+"""The messages between `fit` and a probe, which is another process: a request and a result, as JSON."""
 
 from __future__ import annotations
 

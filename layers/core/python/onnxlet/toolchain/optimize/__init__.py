@@ -1,4 +1,14 @@
-"""Optimize a converted model: climb a ladder of smaller graphs, take the best that keeps the accuracy contract."""
+"""Optimize a converted model: try a ladder of smaller graphs, take the best that keeps the accuracy contract.
+
+optimization     one optimization: tries the ladder, chooses, writes the directory
+ladder           tries the rungs of a family, with sensitive nodes left in float where the contract asks for it
+families         the rungs: dynamic_int8, static_int8 (calibration), weight_only, float16; embeddings in 8 bits
+candidates       one rung tried: its size, its answers under the contract, its latency
+selection        the choice among the candidates, with the reason
+evaluation_rows  the rows that answers are compared on
+latency          two engines timed side by side
+graph            what a graph has to gain; quantizer_output keeps ONNX Runtime's quantizers quiet
+"""
 
 from __future__ import annotations
 
@@ -27,11 +37,11 @@ def optimize(
 ) -> Draft:
     """Make the converted model in `directory` smaller where that pays; write to `output`, or in its place.
 
-    `data` is a CSV file with a header or a .npz file, better of rows that were held out: on it answers are compared,
-    with a `target` column measured before and after, and ranges calibrated. Without it there are just the golden rows,
-    or random ones, to compare. `method` takes one family of rungs alone, for a small graph too, which stays exact
-    otherwise; `search` measures node by node which of them to leave in float. A rung keeps the contract that
-    `verify` would write with the same `slices` and `bounds`, or is refused. The draft says what each rung gave.
+    `data` is a CSV or .npz file, best of held-out rows: answers are compared on it, metrics measured by its `target`,
+    ranges calibrated. Without it answers are compared on golden rows, else on random ones. `method` tries one family
+    alone, even for a small graph, which is left exact otherwise. `search` measures node by node which to leave in
+    float. A rung must keep the contract that `verify` would write with the same `slices` and `bounds`. The draft
+    records what each rung gave.
 
     Raises InvalidInputError for no converted model, one that is optimized already, and unfit data; UnavailableError
     where the disk is full.

@@ -1,4 +1,4 @@
-"""Calibration: the ranges that a graph's activations take on a sample of the data."""
+"""Calibration: the ranges of a graph's activations on a sample of the data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from onnxlet.values.optimization import Calibration
 from onnxlet.values.tensors import Tensors
 
 FEWEST_ROWS = 32
-"""Fewer say little of the ranges that activations take."""
+"""Fewer rows say little about the ranges of activations."""
 MOST_ROWS = 256
 BATCH = 32
 METHODS = ("min-max", "percentile", "entropy")
@@ -30,21 +30,21 @@ _CHOICES: dict[str, dict[str, Any]] = {
 
 @dataclass
 class Sample:
-    """Rows to calibrate on, and the ranges found so far, by method."""
+    """Rows to calibrate on, and the ranges measured so far."""
 
     inputs: Tensors
     rows: int
     _ranges: dict[tuple[str, tuple[str, ...]], Any] = field(default_factory=dict)
 
     def ranges(self, graph: Path, method: str, operators: Sequence[str]) -> Any:
-        """The ranges of what those operators read and write. Raises RejectedModelError where they cannot be told."""
+        """The ranges of what these operators read and write. Raises RejectedModelError if they cannot be measured."""
         key = method, tuple(operators)
         if key not in self._ranges:
             self._ranges[key] = _measure_ranges(graph, method, operators, self._batches())
         return self._ranges[key]
 
     def record(self, method: str) -> Calibration:
-        """What to write down of it: the digest is that of names, datatypes, shapes and bytes of the rows."""
+        """The calibration to record; its digest is that of the rows' names, datatypes, shapes and bytes."""
         tensors = sorted(self.inputs.items())
         parts = (
             part
@@ -62,7 +62,7 @@ class Sample:
 
 
 def choose_sample(rows: EvaluationRows) -> Sample | str:
-    """Evenly spread rows without NaN and infinities; or why there are too few."""
+    """Choose evenly spread rows without NaN and infinities; or return why there are too few."""
     if rows.kind != "given":
         return "calibration needs --data: rows that were made up have ranges of their own"
     if any(tensor.dtype.kind == "O" for tensor in rows.inputs.values()):

@@ -1,4 +1,4 @@
-"""One candidate of the ladder, tried: its size, its answers under the contract, its latency beside the float graph."""
+"""Candidates of the ladder: a graph's size, its answers under the contract, and its latency beside the float graph."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class Judgement:
-    """A candidate's answers under the contract, to all rows at once and to the first ones alone."""
+    """A candidate's answers under the contract: to all rows at once, and to the first ones run alone."""
 
     answers: GraphAnswers
     batch: Contract
@@ -41,23 +41,23 @@ class Judgement:
 
     @property
     def distance(self) -> float:
-        """The largest one from the reference, on the contract's scale; labels that changed where there is none."""
+        """The largest distance from the reference on the contract's scale, else the share of changed labels."""
         return max(_finding_value(contract, "distance", "label_change") for contract in (self.batch, self.alone))
 
     @property
     def damage(self) -> float:
-        """How far the answers went on average: what tells nodes apart."""
+        """The mean distance from the reference, else the share of changed labels: by this nodes are ranked."""
         return _finding_value(self.batch, "mean_distance", "label_change")
 
     @property
     def metrics(self) -> dict[str, float]:
-        """By the truth, or the cosine to the reference's embeddings."""
+        """The metrics by the truth, or the cosine to the reference's embeddings."""
         return {name: estimate.value for name, estimate in self.batch.stages[-1].metrics.items()}
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A candidate and what it gave. `broken` says why nothing could be measured."""
+    """A variant of the graph and its figures. `broken` says why there are none."""
 
     name: str
     method: str
@@ -72,15 +72,14 @@ class Candidate:
 
     @property
     def holds(self) -> bool:
-        """Whether the contract does."""
+        """Whether it keeps the contract."""
         return self.judgement is not None and not self.judgement.breach
 
 
 class Bench:
-    """The float graph, the rows, and what candidates are held against.
+    """Measures candidates beside the float graph, on the evaluation rows.
 
-    The reference is what `verify` judges by: the model's own answers to the rows, the float graph's where those are not
-    known.
+    The reference is what `verify` judges by: the model's own answers, or the float graph's where these are not known.
     """
 
     def __init__(
@@ -166,7 +165,7 @@ class Bench:
         return judge(before, after, rows.truth, self._task, self._bounds, slicings=rows.slicings, resamples=0)
 
     def _latency(self, engine: OnnxEngine, count: int) -> Latency:
-        """Beside the float graph; that of one row is what decides."""
+        """The latency beside the float graph; that of one row is decisive."""
         return latency_of(engine, self._served, self.rows.repeated(count), decisive=count == 1)
 
 

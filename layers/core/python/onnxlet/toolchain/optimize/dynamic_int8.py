@@ -1,9 +1,9 @@
 """Dynamic quantization: weights of matrix products as 8-bit integers, activations quantized as they come.
 
-Sums of two products of unsigned activations and signed weights overflow 16 bits on x86 processors without VNNI, and the
-same row gets another answer there. So weights are unsigned, or signed of 7 bits, which cannot overflow and are
-multiplied faster. Activations share one scale per tensor, so that a row's answer depends a little on those that it is
-sent with; hence answers are compared both ways. Convolutions stay float: depthwise ones collapse.
+On x86 processors without VNNI, sums of two products of unsigned activations and signed weights overflow 16 bits, and
+a row gets another answer there. So weights are unsigned, or signed with 7 bits, which cannot overflow and are faster.
+Activations have one scale per tensor, so a row's answer depends a little on the rows that it is sent with; hence
+answers are compared in batches and row by row. Convolutions stay float: depthwise ones lose too much.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ METHOD = "dynamic-int8"
 
 @dataclass(frozen=True)
 class WeightFormat:
-    """How weights become integers."""
+    """The integers that weights become."""
 
     words: str
     signed: bool
@@ -42,15 +42,15 @@ WEIGHT_FORMATS = {
         WeightFormat("8-bit weights per tensor", signed=False, per_channel=False),
     ),
 }
-"""By processor; arm64 multiplies unsigned ones as fast."""
+"""The formats to try by processor; arm64 multiplies unsigned integers as fast."""
 
 
 def quantize(
     source: Path, destination: Path, surveyed: Survey, weight_format: WeightFormat, *, keep: Sequence[str]
 ) -> None:
-    """Write the graph at `source` with 8-bit weights, but for the nodes to `keep` as they are.
+    """Write the graph at `source` with 8-bit weights to `destination`; the nodes to `keep` stay float.
 
-    Raises RejectedModelError where the graph cannot be quantized so.
+    Raises RejectedModelError if the graph cannot be quantized so.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 

@@ -1,4 +1,4 @@
-"""Embeddings in 8 bits: rows of a table as integers with a scale each; those that are looked up become floats."""
+"""Embeddings in 8 bits: each row of a table is integers with a scale; rows that are looked up become floats."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LARGEST = 127
 
 
 def quantize_tables(model: onnx.ModelProto, nodes: Collection[str]) -> None:
-    """Store the tables that the named Gather nodes read as signed bytes; each becomes four nodes."""
+    """Store the tables of the named Gather nodes as signed bytes; each such node becomes four."""
     graph, weights = model.graph, Weights(model.graph)
     rewritten: list[onnx.NodeProto] = []
     for node in graph.node:

@@ -1,4 +1,4 @@
-"""The rows that a quantized graph's answers are compared on: the data's, the golden ones, or random ones."""
+"""Evaluation rows: what quantized graphs are compared on, rows of the data, golden rows, or random ones."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RANDOM_ROWS = 32
 
 @dataclass(frozen=True)
 class EvaluationRows:
-    """Graph inputs, and what is known of them: the truth, what the model itself answered, the slices to look at."""
+    """Graph inputs with the truth, the model's own answers and the slicings, as far as they are known."""
 
     inputs: Tensors
     count: int
@@ -41,11 +41,11 @@ class EvaluationRows:
     slicings: tuple[Slicing, ...] = ()
 
     def one(self, index: int) -> Tensors:
-        """A row by itself."""
+        """The inputs of one row."""
         return {name: tensor[index : index + 1] for name, tensor in self.inputs.items()}
 
     def first(self, count: int) -> EvaluationRows:
-        """So many rows, or all."""
+        """The first `count` rows, or all if there are fewer."""
         if count >= self.count:
             return self
         kept = np.arange(count)
@@ -59,7 +59,7 @@ class EvaluationRows:
         )
 
     def repeated(self, count: int) -> Tensors:
-        """So many rows exactly, over and over if there are fewer."""
+        """The inputs of exactly `count` rows; they are repeated if there are fewer."""
         chosen = np.arange(count) % self.count
         return {name: tensor[chosen] for name, tensor in self.inputs.items()}
 
@@ -73,7 +73,7 @@ class GraphAnswers:
 
 
 def first(tensors: Tensors, count: int) -> Tensors:
-    """So many of their rows, or all."""
+    """The first `count` rows of the tensors."""
     return {name: tensor[:count] for name, tensor in tensors.items()}
 
 
@@ -87,7 +87,7 @@ def choose_rows(
     target: Targets,
     slices: Sequence[str] = (),
 ) -> EvaluationRows | None:
-    """The data's rows, else the golden ones, else random ones; None if the graph fails on those.
+    """Choose rows of the data, else golden ones, else random ones; None if the graph fails on random ones.
 
     Raises InvalidInputError for unfit data.
     """
@@ -122,7 +122,7 @@ def run_rows(engine: Engine, steps: Steps, rows: EvaluationRows, alone: int) -> 
 
 
 def count_single_rows(engine: Engine, rows: EvaluationRows) -> int:
-    """How many rows may be run one by one without anybody waiting. Raises ExecutionError as the engine does."""
+    """How many rows can be run one by one in ALONE_SECONDS. Raises ExecutionError as the engine does."""
     started = perf_counter()
     engine.run(rows.one(0))
     affordable = int(ALONE_SECONDS / max(perf_counter() - started, 1e-9))

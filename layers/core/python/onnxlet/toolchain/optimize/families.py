@@ -1,4 +1,4 @@
-"""The ladder: families of ways to make a graph smaller, from the cheapest, each with the nodes that it touches."""
+"""Families of the ladder: the methods that make a graph smaller, each with its variants and the nodes it quantizes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Write = Callable[[Path, Sequence[str]], None]
 
 @dataclass(frozen=True)
 class Variant:
-    """One way: `write` makes the graph at a path, with the named nodes left as they are."""
+    """One rung: `write` writes the graph to a path and leaves the named nodes in float."""
 
     words: str
     write: Write
@@ -29,19 +29,19 @@ class Variant:
 
 @dataclass(frozen=True)
 class Family:
-    """Variants of one method. `skipped` says why there are none."""
+    """The variants of one method; `skipped` says why there are none."""
 
     method: str
     nodes: tuple[str, ...] = ()
     variants: tuple[Variant, ...] = ()
     skipped: str = ""
     ends: tuple[str, ...] = ()
-    """The nodes that most likely must stay float, if any: the first and the last that multiply."""
+    """The first and the last node that multiply, which most likely must stay float."""
 
 
 @dataclass(frozen=True)
 class SourceGraph:
-    """The simplified graph that everything is made of."""
+    """The simplified graph that every variant is made of."""
 
     path: Path
     model: onnx.ModelProto

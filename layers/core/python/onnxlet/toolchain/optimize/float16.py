@@ -1,7 +1,8 @@
-"""Half the bytes: weights stored as float16, which become float32 when the model is loaded; arithmetic stays float32.
+"""float16 weights: half the bytes on disk; arithmetic stays float32.
 
-A weight is cast where it is read; ONNX Runtime folds that when it loads the graph. A table of embeddings stays small in
-memory as well: the rows that are looked up are cast. Publishing must not fold the casts: see `toolchain.prepare`.
+A weight is cast to float32 where it is read, and ONNX Runtime folds the cast when it loads the graph. Tables of
+embeddings stay small in memory as well, as only the rows that are looked up are cast. Publishing must not fold the
+casts: see `toolchain.prepare`.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from onnxlet.values.tensors import Tensor
 
 METHOD = "fp16-weights"
 SMALLEST = 256
-"""Numbers in a weight that is worth a node."""
+"""Weights of fewer numbers are not worth a further node."""
 
 
 def store_float16_weights(source: Path, destination: Path) -> None:
-    """Write the graph at `source` with its weights as float16, but for those that have larger numbers than it holds."""
+    """Write the graph at `source` with float16 weights; weights with numbers beyond float16's range stay float32."""
     model = onnx.load(source)
     graph, weights = model.graph, Weights(model.graph)
     outputs = {value.name for value in graph.output}
@@ -54,7 +55,7 @@ def _fits(values: Tensor) -> bool:
 
 
 def _look_up(node: onnx.NodeProto, graph: onnx.GraphProto, weights: Weights, table: Tensor) -> None:
-    """Make a Gather read halves, and cast what it found."""
+    """Let a Gather read the float16 table, and cast the rows that it looks up."""
     (answer,) = node.output
     node.input[0] = weights.add(f"{node.input[0]}_half", table)
     node.output[0] = f"{answer}_half"

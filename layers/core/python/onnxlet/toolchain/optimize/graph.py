@@ -1,4 +1,4 @@
-"""What a graph holds that can be made smaller: matrix products, convolutions, recurrent nets, embeddings."""
+"""What a graph has to gain: a survey of its weights by kind of node, and the graph simplified for quantizers."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ PRODUCTS = ("MatMul", "Gemm")
 CONVOLUTIONS = ("Conv", "ConvTranspose")
 RECURRENT = ("LSTM",)
 SMALLEST_TABLE = 2**14
-"""Numbers in a table of embeddings that is worth a node more."""
+"""Tables of fewer numbers are not worth further nodes."""
 LINEAR = ("LinearClassifier", "LinearRegressor", "SVMClassifier", "SVMRegressor")
 
 
 @dataclass(frozen=True)
 class Survey:
-    """Names of the nodes that have constant float32 weights, by kind, in the graph's order."""
+    """The names of nodes with constant float32 weights, by kind, in the graph's order."""
 
     products: tuple[str, ...]
     convolutions: tuple[str, ...]
@@ -37,11 +37,11 @@ class Survey:
 
     @property
     def weighted(self) -> tuple[str, ...]:
-        """All of them."""
+        """The nodes of all kinds."""
         return (*self.embeddings, *self.convolutions, *self.recurrent, *self.products)
 
     def reason_to_stay_exact(self) -> str:
-        """Why there is nothing to gain from this graph; empty if there may be."""
+        """Why this graph has nothing to gain; empty if it may have."""
         if any(operator.startswith("TreeEnsemble") for operator in self.operators):
             return (
                 "tree ensembles compare, they do not multiply: the graph has no weights to gain from, and stays exact"
@@ -56,7 +56,7 @@ class Survey:
 
 
 def survey(model: onnx.ModelProto) -> Survey:
-    """Look through a model whose nodes have names."""
+    """Survey a model, whose nodes must have names."""
     weights = {
         weight.name: tuple(weight.dims)
         for weight in model.graph.initializer
@@ -82,9 +82,9 @@ def survey(model: onnx.ModelProto) -> Survey:
 
 
 def simplify(source: Path, destination: Path) -> onnx.ModelProto:
-    """The graph with constants folded and normalizations merged, as quantizers want it, every node named.
+    """Fold constants and merge normalizations, as quantizers want it, and give every node a name.
 
-    Nothing in it belongs to one processor. Raises RejectedModelError.
+    The result is saved at `destination`, runs on any processor, and is returned. Raises RejectedModelError.
     """
     levels = onnxruntime.GraphOptimizationLevel
     _session(source, levels.ORT_ENABLE_BASIC, saved=destination)
@@ -95,7 +95,7 @@ def simplify(source: Path, destination: Path) -> onnx.ModelProto:
 
 
 def _declare_types(model: onnx.ModelProto, path: Path) -> None:
-    """Write down what every value is: onnx's own inference stops at the first operator that it does not know."""
+    """Declare the type of every value: onnx's own inference stops at the first unknown operator."""
     probe = onnx.load(path)
     declared = {value.name for value in (*probe.graph.output, *probe.graph.input)}
     names = [name for node in probe.graph.node for name in node.output if name and name not in declared]
@@ -141,7 +141,7 @@ _ELEMENTS = {
 
 
 def name_nodes(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with a name for every node, as the quantizers want to speak of them."""
+    """Give every node of the model a name, by which quantizers are told what to leave out."""
     taken = {node.name for node in model.graph.node}
     for number, node in enumerate(model.graph.node):
         if not node.name:
@@ -172,14 +172,14 @@ class Weights:
         return None if tensor is None or tensor.data_type != TensorProto.FLOAT else numpy_helper.to_array(tensor)
 
     def add(self, name: str, values: Tensor) -> str:
-        """Store values, once: the same name holds the same."""
+        """Add values under `name`, unless there is such a weight already; returns the name."""
         if name not in self._tensors:
             self._graph.initializer.append(numpy_helper.from_array(values, name))
             self._tensors[name] = self._graph.initializer[-1]
         return name
 
     def drop_unused(self) -> None:
-        """Forget what no node reads any more, nor an inner graph."""
+        """Drop weights that no node, and no graph within a node, reads."""
         read = set(_values_read(self._graph)) | {value.name for value in self._graph.output}
         kept = [tensor for tensor in self._graph.initializer if tensor.name in read]
         del self._graph.initializer[:]

@@ -1,4 +1,4 @@
-"""Climbing the ladder: families whole, and with sensitive nodes left in float where the whole breaks the contract."""
+"""The ladder: tries a family's variants, and leaves sensitive nodes in float where all of them break the contract."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from onnxlet.toolchain.workbench.evaluation_data import open_graph
 from onnxlet.toolchain.workbench.progress import Progress
 
 SEARCH_ROWS = 64
-"""Rows by which nodes are told apart."""
+"""Rows that nodes are compared on."""
 FEWEST_FOR_BOTH = 4
-"""Nodes of which the first and the last are left in float without a search."""
+"""With at least so many nodes, the first and the last are also left in float together."""
 
 
 class Ladder:
-    """Families of candidates, tried on a bench; files go into `folder`."""
+    """Tries families of variants on a bench; their graphs are written into `folder`."""
 
     def __init__(self, bench: Bench, folder: Path, *, search: bool, progress: Progress) -> None:
         self._bench, self._folder, self._search, self._progress = bench, folder, search, progress
         self._numbers = count(1)
 
     def climb(self, family: Family, smallest: int | None) -> Iterator[Candidate]:
-        """What each rung of the family gave. `held` are the bytes of the smallest graph so far that may be chosen.
+        """Try the family's variants. `smallest` are the bytes of the smallest acceptable graph so far.
 
-        Nodes left in float only add bytes, so nothing is spared where a smaller graph was found already.
+        Nodes in float only add bytes, so none are kept in float where a smaller graph is acceptable already.
         """
         if family.skipped:
             yield Candidate(family.method, family.method, broken=family.skipped)
@@ -43,7 +43,7 @@ class Ladder:
                 yield from self._keep_sensitive_nodes(family, variant)
 
     def _keep_sensitive_nodes(self, family: Family, variant: Variant) -> Iterator[Candidate]:
-        """The variant with more and more nodes left in float, until the contract holds."""
+        """Try the variant with more and more nodes in float, until the contract holds."""
         keeps = self._rank_in_growing_sets(family, variant) if self._search else _end_nodes(family)
         for words, keep in keeps:
             candidate = self._try(family, variant, f"{variant.words}, {words} in float", keep)
@@ -52,7 +52,7 @@ class Ladder:
                 return
 
     def _rank_in_growing_sets(self, family: Family, variant: Variant) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """The nodes that do most damage when quantized alone: twice as many each time, at most half of all."""
+        """The nodes that do most damage when quantized alone: one, then twice as many each time, up to half of all."""
         ranked = self._rank_nodes(family, variant)
         number = 1
         while number <= max(len(ranked) // 2, 1) and number < len(ranked):
@@ -85,7 +85,7 @@ class Ladder:
 
 
 def _end_nodes(family: Family) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The nodes at the ends, whose errors are mostly the largest: the features' own outliers, and the answers."""
+    """The first and the last node, whose errors are mostly the largest: they meet outliers, and make the answers."""
     if family.ends:
         first, last = family.ends
         yield "the first product", (first,)

@@ -1,7 +1,7 @@
 """Latency of a few rows, of two engines side by side.
 
-What counts is the fastest run of each: whatever else a machine does only ever adds to what a run takes, and of graphs
-beside themselves the ratio of the fastest runs varies by an eighth of what the median of ratios does.
+The fastest run of each counts, as whatever else a machine does only adds to a run. The ratio of the fastest runs varies
+by an eighth of what the median of the ratios does, measured with a graph beside itself.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from onnxlet.serving.engine import Engine
 from onnxlet.values.tensors import Tensors
 
 NOT_SLOWER = 1.1
-"""Times the latency of one row."""
+"""A graph that takes at most so many times as long is not slower."""
 UNSURE = (0.92, 2.0)
-"""Times the limit: in between, more rounds are measured before it is believed."""
+"""Ratios to the limit between which more rounds are measured before a latency is believed."""
 UNNOTICED = 10e-6
-"""Seconds."""
+"""Seconds that nobody notices."""
 FEWEST_ROUNDS = 2
 ROUNDS = 9
 MOST_SECONDS = 1.5
-"""No further round is started once this much time went by."""
+"""No further round is started after so many seconds."""
 UNDECIDED_SECONDS = 4.0
 LEAST_SECONDS = 0.25
-"""Where it is decisive: what disturbs a processor lasts longer than a few runs of a small graph."""
+"""The least time of a decisive measurement: what disturbs a processor outlasts a few runs of a small graph."""
 MOST_RUNS = 100
-"""Of a round."""
+"""The most runs of a round."""
 ROUND_SECONDS = 0.02
 
 

@@ -1,4 +1,4 @@
-"""One optimization: the ladder climbed, the choice with its reason, and the directory written."""
+"""One optimization: try the ladder, choose with a reason, write the directory."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from onnxlet.values.manifest import Draft, Evaluation, Tolerance
 from onnxlet.values.optimization import Optimization, Rung
 
 SMALL = 256_000
-"""Bytes of a graph below which it stays exact: it loads in milliseconds as it is."""
+"""Smaller graphs, in bytes, stay exact: they load in milliseconds as they are."""
 ONNX = "onnx"
 OPTIMIZED = "optimized"
 
 
 @dataclass(frozen=True)
 class OptimizeOptions:
-    """What the user wants of the ladder."""
+    """What the caller wants of the ladder; `optimize` says what each option means."""
 
     method: str | None = None
     objective: Objective = "smallest-not-slower"
@@ -52,7 +52,7 @@ class OptimizeOptions:
 
 @dataclass(frozen=True)
 class LadderResult:
-    """The ladder's end: what was chosen, if anything, and what is to be recorded."""
+    """What came of the ladder: the chosen candidate if any, the reason, and the rungs to record."""
 
     reason: str
     chosen: Candidate | None = None
@@ -61,7 +61,7 @@ class LadderResult:
 
 
 class OptimizationRun:
-    """A converted directory on its way to a smaller one."""
+    """A converted directory, the rows to evaluate on, and the options."""
 
     def __init__(
         self, directory: Path, data: Path | None, target: Targets, options: OptimizeOptions, progress: Progress

@@ -1,4 +1,4 @@
-"""ONNX Runtime's quantizers at arm's length: what they print, log and raise. They even set up the root logger."""
+"""The output of ONNX Runtime's quantizers: they print, log to the root logger, and raise all kinds of errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from onnxlet.errors import RejectedModelError
 from onnxlet.serving.engine import FOREIGN
 
 RAISED: tuple[type[Exception], ...] = (*FOREIGN, AssertionError, LookupError, AttributeError)
-"""What the quantizers raise on graphs that they did not think of."""
+"""What the quantizers raise on graphs that they do not support."""
 
 _WARNING, _FATAL = 2, 4
 """ONNX Runtime's severities, the first one its default."""
@@ -19,7 +19,7 @@ _WARNING, _FATAL = 2, 4
 
 @contextmanager
 def contain_quantizer() -> Iterator[None]:
-    """Keep what a quantizer says from stdout and from the root logger. Raises RejectedModelError where it fails."""
+    """Keep a quantizer's output from stdout and the root logger. Raises RejectedModelError where it fails."""
     import onnxruntime  # after the engine, which silences its telemetry
 
     root = logging.getLogger()

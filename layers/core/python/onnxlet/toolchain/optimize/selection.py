@@ -1,4 +1,4 @@
-"""The choice among the rungs: the smallest, the fastest, or the smallest that is not slower than the float graph."""
+"""Selection: the smallest candidate, the fastest, or the smallest that is not slower than the float graph."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from onnxlet.values.optimization import Rung
 
 Objective = Literal["smallest-not-slower", "size", "latency"]
 WORTHWHILE = 0.9
-"""The share of the bytes, or of the latency, that may be left at most."""
+"""The largest share of the bytes, or of the latency, that may be left."""
 ALIKE = 1.05
-"""Times the bytes of the smallest: so near to it, latency decides."""
+"""Candidates of at most so many times the smallest one's bytes are told apart by latency."""
 AS_FAST = 1.1
-"""Times the latency of the fastest: so near to it, the distance of the answers decides."""
+"""Candidates of at most so many times the fastest one's latency are told apart by their answers' distance."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """By what rungs are chosen. `timed` says whether this machine's latencies count: those of another kind do not."""
+    """How candidates are chosen. `timed` says whether latencies count: not those of another kind of processor."""
 
     objective: Objective
     float_size: int
     timed: bool
 
     def choose(self, candidates: Sequence[Candidate]) -> Candidate | None:
-        """The best rung that nothing speaks against; None if there is none."""
+        """The best acceptable candidate; None if there is none."""
         good = [each for each in candidates if not self.against(each)]
         if not good:
             return None
@@ -43,7 +43,7 @@ class Selection:
         return min(good, key=lambda each: each.judgement.distance if each.judgement else 0.0)
 
     def against(self, candidate: Candidate) -> str:
-        """Why a rung may not be chosen; empty if it may."""
+        """Why a candidate may not be chosen; empty if it may."""
         if candidate.broken or candidate.judgement is None or candidate.latency is None:
             return candidate.broken or "it was not measured"
         if candidate.judgement.breach:
@@ -59,7 +59,7 @@ class Selection:
         return ""
 
     def gain(self, candidate: Candidate) -> str:
-        """What a rung gave, in words."""
+        """What a candidate gains, in words."""
         words = f"{1 - candidate.size / self.float_size:.0%} smaller, {candidate.latency}"
         return words if self.timed else f"{words} on this machine, which is of another kind"
 
@@ -67,7 +67,7 @@ class Selection:
 def rungs(
     bench: Bench, selection: Selection, candidates: Sequence[Candidate], chosen: Candidate | None
 ) -> tuple[Rung, ...]:
-    """What to record of the float graph and of every rung."""
+    """The rungs to record: the float graph and every candidate."""
     judgement = bench.judge_float_graph()
     baselines = (
         min([bench.latency.before, *(each.latency.before for each in candidates if each.latency)]),
@@ -110,7 +110,7 @@ def _rung(baselines: tuple[float, float], selection: Selection, candidate: Candi
 
 
 def _relative(baseline: float, latency: Latency) -> float:
-    """Seconds as if the float graph had taken its least then too: the machine is not equally busy all the time."""
+    """Seconds scaled to the float graph's fastest run, as the machine is not equally busy all the time."""
     return baseline * latency.after / latency.before
 
 

@@ -1,4 +1,4 @@
-"""Static quantization: weights per channel and activations as 8-bit integers, by ranges that were calibrated.
+"""Static quantization: 8-bit weights per channel, and 8-bit activations by calibrated ranges.
 
 The graph says so with QuantizeLinear and DequantizeLinear nodes (QDQ), which ONNX Runtime merges into integer operators
 when it optimizes. Signed weights have 7 bits on x86: see `dynamic_int8`.
@@ -35,7 +35,7 @@ _BIAS = 2
 
 @dataclass(frozen=True)
 class StaticFormat:
-    """How ranges are found and weights become integers."""
+    """How ranges are calibrated, and whether weights become signed integers."""
 
     method: str
     signed: bool

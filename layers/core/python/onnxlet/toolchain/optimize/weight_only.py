@@ -22,7 +22,7 @@ METHOD = "weight-only"
 BLOCK = 32
 DOMAIN = "com.microsoft"
 SMALLEST = 2**14
-"""Numbers in a weight that is worth its scales."""
+"""Weights of fewer numbers are not worth their scales."""
 INTEGER_ARITHMETIC = 4
 """The accuracy level at which activations are quantized by block while they are multiplied: the fast one."""
 

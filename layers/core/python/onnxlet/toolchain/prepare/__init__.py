@@ -1,7 +1,8 @@
-"""Prepare a model for publishing: check the file, optimize the graph, try it out, and make what a version needs.
+"""Prepare a model for publishing: check the file, optimize the graph, try it out, and draw up what a version needs.
 
-Whatever runs the graph happens in a process of its own with a deadline and a limit of memory: a file that hangs or
-crashes it is refused, and takes nothing down with it.
+preparation   checks and draft; starts the trial
+trial         loads, runs and optimizes the graph in a process of its own, with a deadline and a limit of memory: a
+              file that hangs or crashes it is refused, and takes nothing down with it
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ def prepare(
     run_deadline: float = RUN_DEADLINE,
     on_progress: Progress | None = None,
 ) -> tuple[Draft, dict[str, Path]]:
-    """What `Registry.publish` takes, of a bare .onnx file or a converted directory; files are written below `workdir`.
+    """Make what `Registry.publish` takes, of a bare .onnx file or a converted directory: the draft, and files by name.
+
+    The files are written below `workdir`.
 
     Raises RejectedModelError for a file that is no ONNX, uses other domains than ai.onnx, ai.onnx.ml and com.microsoft,
     has weights outside its folder or types that cannot be served, disagrees with its draft, fails, or answers otherwise

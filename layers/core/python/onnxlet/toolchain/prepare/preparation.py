@@ -1,4 +1,4 @@
-"""One preparation: inspect the file, have it tried out in another process, and draw up the draft."""
+"""One preparation: inspect the file, try the graph in another process, and draw up the draft."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from onnxlet.values.signature import Signature
 from onnxlet.values.tensors import VARIABLE
 
 APART_FROM = 32 * 2**20
-"""Bytes of a model from which on its weights lie in a file of their own."""
+"""Models of at least so many bytes get their weights in a file of their own."""
 MARGIN = 20
-"""Times the measured rounding errors, which a processor of the same architecture may stay within."""
+"""How many times the measured rounding errors answers may be off on the same architecture."""
 NARROWEST = 0.1
-"""Of the declared tolerance."""
+"""The smallest share of the declared tolerance that is asked for."""
 WIDER = 3.0
-"""Times the declared tolerance, where nothing was measured."""
+"""How many times the declared tolerance holds on the other architecture, where nothing was measured."""
 MEMORY = 4 * 2**30
-"""Address space of a trial, and six times the model's bytes on top."""
+"""Bytes of address space of a trial; six times the model's bytes are added."""
 
 
 class Preparation:
-    """A model on its way to the registry."""
+    """A model file or converted directory, and the folder to write into."""
 
     def __init__(self, path: Path, workdir: Path, progress: Progress) -> None:
         self._workdir, self._progress = workdir, progress
@@ -155,7 +155,7 @@ def _check_contract(directory: Path, draft: Draft) -> None:
 
 
 def _signatures_agree(draft: Signature, graph: Signature) -> bool:
-    """Whether names and datatypes are equal, and no shape contradicts the other."""
+    """Whether names and datatypes are equal and no declared dimension differs."""
     pairs = [*zip(draft.inputs, graph.inputs, strict=False), *zip(draft.outputs, graph.outputs, strict=False)]
     return (len(draft.inputs), len(draft.outputs)) == (len(graph.inputs), len(graph.outputs)) and all(
         (a.name, a.datatype) == (b.name, b.datatype)

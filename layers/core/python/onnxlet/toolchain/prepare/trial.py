@@ -1,7 +1,7 @@
-"""The trial: load a graph, run it, optimize it and compare, in a process apart.
+"""The trial: load a graph, run it, optimize it and compare, in a process of its own.
 
 `python -m onnxlet.toolchain.prepare.trial FOLDER`: FOLDER holds `request.json`; the trial leaves `report.json` there,
-the optimized graph and `golden.json`. A model that hangs or crashes leaves no report: the one who waits judges by that.
+the optimized graph and `golden.json`. A model that hangs or crashes leaves no report, and so the caller knows.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from onnxlet.values.tensors import Tensors
 REQUEST = "request.json"
 REPORT = "report.json"
 MOST_GOLDEN_BYTES = 2**20
-"""Of further golden cases; the first one may be larger."""
+"""The most bytes of all golden cases; the first one may be larger by itself."""
 
 
 class TrialRequest(msgspec.Struct, frozen=True):
-    """What to try: the graph, where to write the optimized one, and how long and large it may get."""
+    """What to try: the graph, where to write the optimized one, the deadline of a run and the memory limit."""
 
     model: str
     optimized: str
     weights_apart: bool
     optimize: bool
-    """Else it is only written as it is read: weights stored as halves would be unfolded."""
+    """Whether to optimize; not where weights are stored as float16, which would become float32 in the file."""
     golden: str | None
     steps: Steps
     tolerance: Tolerance
@@ -48,7 +48,7 @@ class TrialRequest(msgspec.Struct, frozen=True):
 
 
 class TrialReport(msgspec.Struct, frozen=True):
-    """What came out: the signatures before and after and the number of golden cases; or the error."""
+    """The result: the signatures before and after, and the number of golden cases; or the error."""
 
     source: Signature | None = None
     graph: Signature | None = None
@@ -56,7 +56,7 @@ class TrialReport(msgspec.Struct, frozen=True):
     rounding: float = 1.0
     """The share of the tolerance that rounding errors use up here."""
     optimized: bool = False
-    """Only what was compared is optimized."""
+    """Whether the graph was optimized: not if there were no cases to compare it on."""
     error: str | None = None
     detail: str = ""
     """The error's, or why there are no golden cases."""
@@ -146,7 +146,7 @@ def _load_on_one_and_two_threads(path: Path, request: TrialRequest) -> tuple[Onn
 
 
 def _keep_quick_cases(engine: OnnxEngine, cases: tuple[GoldenCase, ...]) -> tuple[GoldenCase, ...]:
-    """As many of the cases as a cold start can check and a version can carry, with this engine's answers."""
+    """The first cases, as many as a cold start can check in time and a version can hold, with this engine's answers."""
     kept: list[GoldenCase] = []
     seconds = size = 0.0
     for case in cases:

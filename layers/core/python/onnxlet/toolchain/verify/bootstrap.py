@@ -1,6 +1,6 @@
-"""The bootstrap: rows drawn again with replacement, a thousand times, show how much a metric owes to chance.
+"""The bootstrap: confidence intervals of metrics, from rows that are drawn again with replacement a thousand times.
 
-All that is measured in one call is measured on the same resamples, so that two models' figures can be compared.
+All measures of one call are taken on the same resamples, so that two models' figures can be compared.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from onnxlet.values.tensors import Tensor
 
 RESAMPLES = 1000
 FEWEST_ROWS = 20
-"""Of fewer rows the resamples say nothing."""
+"""Fewer rows get no intervals."""
 MOST_DRAWN = 2 * 10**7
-"""Rows drawn in all; of many rows there are fewer resamples, for their intervals are narrow."""
+"""The most rows drawn in all. Many rows get fewer resamples, as their intervals are narrow."""
 DRAWN_AT_ONCE = 10**6
 SEED = 0
 _INTERVAL = (2.5, 97.5)
@@ -26,9 +26,9 @@ _INTERVAL = (2.5, 97.5)
 def estimates(
     rows: int, measures: Mapping[str, Measures], *, resamples: int = RESAMPLES
 ) -> dict[str, dict[str, Estimate]]:
-    """Every measure of all rows as they are, with its interval if there are rows enough; by stage and name.
+    """Estimate every metric, with its 95 % interval if there are at least FEWEST_ROWS rows; by stage and name.
 
-    What cannot be told of these rows is left out.
+    `measures` compute metrics from weights [rows, resamples]. Undefined metrics are left out.
     """
     known = {stage: point_estimates(measure, rows) for stage, measure in measures.items()}
     drawn: dict[str, dict[str, list[Tensor]]] = {stage: {name: [] for name in known[stage]} for stage in measures}
@@ -44,7 +44,7 @@ def estimates(
 
 
 def resampled(rows: int, resamples: int) -> Iterator[Tensor]:
-    """Weights [rows, resamples] some resamples at a time, always the same ones."""
+    """Weights [rows, some resamples] that count how often each row was drawn; always the same ones."""
     random = np.random.default_rng(SEED)
     left = min(resamples, max(100, MOST_DRAWN // rows))
     while left > 0:

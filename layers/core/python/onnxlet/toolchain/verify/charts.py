@@ -1,6 +1,6 @@
-"""Charts as inline SVG: a few shapes whose colours are the page's, each with a title and a description to read aloud.
+"""Charts as inline SVG in the page's colours, each with a title and a description for screen readers.
 
-Everything that comes from outside is escaped here.
+Texts of models and data are escaped here.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ LEFT = 150
 RIGHT = 70
 LINE = 22
 LETTER = 6.8
-"""Width of one, about."""
+"""The width of a letter, about."""
 
 Pairs = Sequence[tuple[str, Sequence[float | None]]]
 
@@ -28,9 +28,9 @@ def bars(
     colour: int = 0,
     left: int = LEFT,
 ) -> str:
-    """Horizontal bars: per row one for each stage, from 0 to `most`; the first stage has the page's n-th `colour`.
+    """Horizontal bars from 0 to `most`: for each row one per stage.
 
-    `left` is the room for the rows' names.
+    The first stage has the page's colour number `colour`. `form` formats values, `left` is the room for row names.
     """
     parts, top = [], 8.0
     across = (WIDTH - left - RIGHT) / (most or 1)
@@ -55,7 +55,7 @@ def bars(
 def whiskers(
     title: str, rows: Sequence[tuple[str, Sequence[tuple[float, float, float]]]], stages: Sequence[str]
 ) -> str:
-    """Per row its own scale, and on it for each stage a point with its interval: (value, low, high)."""
+    """Intervals: each row has its own scale, and on it a point (value, low, high) for each stage."""
     parts, top = [], 6.0
     for name, points in rows:
         low, high = min(point[1] for point in points), max(point[2] for point in points)
@@ -79,7 +79,7 @@ def whiskers(
 
 
 def curve(title: str, lines: Mapping[str, Sequence[tuple[float, float]]], *, across: str, up: str) -> str:
-    """Lines through points of the unit square, and its diagonal."""
+    """Lines through points (x, y) of the unit square, and its diagonal; `across` and `up` name the axes."""
     side, left, top = 300, 60, 10
     parts = [
         f'<rect class="frame" x="{left}" y="{top}" width="{side}" height="{side}"/>',

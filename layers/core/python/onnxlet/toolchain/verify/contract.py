@@ -1,4 +1,4 @@
-"""The accuracy contract: how much worse than the model it was made of a graph may answer, and whether it does."""
+"""The accuracy contract: how much worse than its model a graph may answer, and whether it does."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from onnxlet.values.manifest import Tolerance
 from onnxlet.values.tensors import Tensor, Tensors
 
 MOST_CLASSES = 20
-"""Classes whose recall a contract lists, those that are told worst; all of them are judged."""
+"""A contract judges all classes, and lists the recalls of so many, the worst ones."""
 
 
 def judge(
@@ -68,7 +68,7 @@ def judge(
 
 @dataclass(frozen=True)
 class _JudgedRows:
-    """The rows that the model itself, which is the first stage, answers with numbers."""
+    """The rows to which the model itself, the first stage, answers with finite numbers."""
 
     stages: Mapping[str, Tensors]
     truth: Tensor | None
@@ -78,7 +78,7 @@ class _JudgedRows:
 
 
 def _judged_rows(stages: Mapping[str, Tensors], truth: Tensor | None, slicings: Sequence[Slicing]) -> _JudgedRows:
-    """What can be judged. Raises InvalidInputError for answers to other rows, and if there are no numbers at all."""
+    """The rows that can be judged. Raises InvalidInputError for stages of unequal length, and if no row is left."""
     counts = {len(tensor) if tensor.ndim else 1 for answers in stages.values() for tensor in answers.values()}
     counts |= {len(truth)} if truth is not None else set()
     if len(counts) != 1 or 0 in counts:
@@ -125,7 +125,7 @@ def _recalls(task: Task, answers: Tensors, truth: Tensor | None) -> tuple[Recall
 
 
 def _rounded(value: Any) -> Any:
-    """All floats as short as they matter: the contract is part of a document that is read at each cold start."""
+    """All floats with six digits: the contract is part of a document that is read at each cold start."""
     if isinstance(value, dict):
         return {name: _rounded(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
@@ -138,7 +138,7 @@ def _or_none(value: float) -> float | None:
 
 
 def _distances(reference: Tensors, answers: Tensors, task: Task) -> dict[str, float]:
-    """Distances from the first stage. Infinite ones are left out: the contract counts numbers that were lost."""
+    """Distances from the first stage. Infinite ones are left out, as the contract counts lost numbers itself."""
     comparison = compare(reference, answers, Tolerance())
     distances = {"largest": comparison.largest_distance, "largest_relative": comparison.largest_relative_distance}
     distance = scaled_distances(reference, answers, task)

@@ -1,4 +1,4 @@
-"""What a contract bounds: how far the answers moved, and what the metrics, the classes and the slices lost."""
+"""Findings: how far answers moved, and what metrics, recalls and slices lost, each with its bound."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from onnxlet.values.contract import Bounds, Estimate, Finding, Slice
 from onnxlet.values.tensors import Tensor, Tensors
 
 TIED = 2e-4
-"""Two largest probabilities that are nearer than this make either label right."""
+"""Where the two largest probabilities differ by at most this, either label is right."""
 FLAT = 0.01
-"""Of the truth's spread: an error smaller than this counts as this, for a share of nothing is no measure."""
+"""Errors are relative to the reference's error, but at least to this share of the truth's standard deviation."""
 ROUNDING = 1e-9
 
 Metrics = Mapping[str, Estimate]
@@ -34,7 +34,7 @@ class AnswerPair:
     rows: int
 
     def findings(self, before: Metrics, after: Metrics, slices: Sequence[Slice]) -> Iterator[Finding]:
-        """Everything that is bounded; of targets, of classes and of slices the one that is worst."""
+        """Everything that is bounded; of several targets, classes or slices the worst one."""
         yield from self._moved()
         if self.truth is None:
             return
@@ -61,7 +61,7 @@ class AnswerPair:
             yield _within("mean_distance", float(distance.mean()), self.bounds.mean_distance)
 
     def _changed(self) -> Iterator[Finding]:
-        """The share of each target's labels that changed, where the reference was not undecided."""
+        """The share of each target's labels that changed; tied rows of the reference do not count."""
         names = [target.answers for target in self.task.targets]
         candidate = accept_tied_labels(self.reference, self.candidate, names, margin=TIED)
         for target, served in zip(self.task.targets, names, strict=True):
@@ -102,7 +102,10 @@ class AnswerPair:
 
 
 def scaled_distances(reference: Tensors, candidate: Tensors, task: Task) -> Tensor:
-    """Distances on the scale on which they count, where they are numbers."""
+    """All finite distances, flattened, on the scale on which they count.
+
+    That is 1 for probabilities, 1 - cosine for embeddings, and the standard deviation for other numbers.
+    """
     if task.kind == "embedding":
         return cosine_distances(reference, candidate)
     probabilities = {target.answers.probabilities for target in task.targets}
@@ -116,28 +119,28 @@ def scaled_distances(reference: Tensors, candidate: Tensors, task: Task) -> Tens
 
 
 def _auc_of_one_pair(truth: Tensor) -> float:
-    """The area under the curve that one pair of rows is worth."""
+    """How much one pair of rows changes the area under the curve."""
     counts = np.unique(truth.astype(str), return_counts=True)[1]
     fewest = int(counts.min())
     return 1 / (fewest * max(len(truth) - fewest, 1))
 
 
 def _spreads(tensor: Tensor, task: Task) -> Tensor | float:
-    """The spread of what is predicted, of several targets each by itself: one may be in millions, one in shares."""
+    """The spread of predictions, for each of several targets by itself: they may be of other magnitudes."""
     if task.kind == "regression" and tensor.ndim > 1:
         return np.array([_spread(column) for column in tensor.reshape(len(tensor), -1).T]).reshape(tensor.shape[1:])
     return _spread(tensor)
 
 
 def _spread(tensor: Tensor) -> float:
-    """The standard deviation; of numbers that are all the same their size."""
+    """The standard deviation; of equal numbers their absolute value; 1 for zeros."""
     finite = tensor[np.isfinite(tensor)].astype(np.float64)
     spread = float(np.std(finite)) if finite.size else 0.0
     return spread or float(np.abs(finite).max(initial=0.0)) or 1.0
 
 
 def _worst(findings: Iterator[Finding]) -> Iterator[Finding]:
-    """The finding that is nearest to its bound, or farthest beyond it."""
+    """The finding nearest to its bound, or farthest beyond it."""
     worst = max(findings, key=lambda finding: finding.value - finding.bound, default=None)
     if worst is not None:
         yield worst

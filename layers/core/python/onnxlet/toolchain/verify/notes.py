@@ -1,4 +1,4 @@
-"""The notes of a contract: what its rows cannot show, in words."""
+"""Notes of a contract: what was left out, and what so few rows cannot show."""
 
 from __future__ import annotations
 

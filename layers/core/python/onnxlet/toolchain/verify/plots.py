@@ -1,4 +1,4 @@
-"""What a report draws: counts and means by bin, never a row by itself."""
+"""The figures of a report's charts: counts and means by bin, never a single row."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from onnxlet.toolchain.workbench.task import Task
 from onnxlet.values.tensors import Tensor, Tensors
 
 DECADES = range(-8, 1)
-"""Powers of ten between which distances are counted; smaller ones are in the first bin, larger ones in the last."""
+"""Powers of ten that separate the bins of distances; the first and last bins are open."""
 
 
 @dataclass(frozen=True)
 class Plots:
-    """By stage: points of the calibration curve (mean probability, share that is right), and counts of distances."""
+    """By stage: points of the calibration curve (mean probability, share of right labels), and counts by bin."""
 
     calibration: Mapping[str, list[tuple[float, float]]] = field(default_factory=dict)
     distances: Mapping[str, list[int]] = field(default_factory=dict)
 
 
 def plots_of(task: Task, stages: Mapping[str, Tensors], truth: Tensor | None) -> Plots:
-    """What to draw of the stages' answers, the first of which the distances are from."""
+    """The figures of the stages' answers; distances are those from the first stage."""
     reference, *_ = stages.values()
     scored = all(target.answers.probabilities in reference for target in task.targets)
     calibration = {}
@@ -44,7 +44,7 @@ def plots_of(task: Task, stages: Mapping[str, Tensors], truth: Tensor | None) ->
 
 
 def _confidences(task: Task, answers: Tensors, truth: Tensor) -> tuple[Tensor, Tensor]:
-    """Whether each label is right, and the probability that it was given; of all targets together."""
+    """Whether each label is right, and its probability; of all targets together."""
     right, confidence = [], []
     for target, known in task.targets_with_truth(truth):
         label = target.positions(answers[target.answers.label])

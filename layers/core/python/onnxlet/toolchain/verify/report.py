@@ -1,6 +1,6 @@
-"""The report of a verification: one page of HTML that needs nothing else, in light and dark, with no row of the data.
+"""The report of a verification: one self-contained HTML page, light or dark, without any row of the data.
 
-Texts that come from the model or the data are escaped, and the page's own policy lets it load and run nothing.
+Texts of the model and the data are escaped, and the page's content security policy forbids scripts and loading.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ svg text{font-size:12px;fill:var(--ink)}svg text.faint{fill:var(--faint)}
 
 
 def report_of(draft: Draft, contract: Contract, plots: Plots) -> str:
-    """The page."""
+    """The page for a judged draft."""
     sections = (
         _head(draft, contract),
         _findings(contract),

@@ -30,7 +30,7 @@ OPTIMIZED = "optimized"
 
 @dataclass(frozen=True)
 class Verification:
-    """A converted directory on its way to a contract."""
+    """A converted directory, the data that it is judged on, and the bounds."""
 
     directory: Path
     data: Path
