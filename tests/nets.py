@@ -189,6 +189,28 @@ def attention(vocabulary: int = 4096, width: int = 64) -> onnx.ModelProto:
     )
 
 
+def gemm() -> onnx.ModelProto:
+    """`input` FP32 [N, 64] -> prediction FP32 [N, 8], through two Gemm nodes without names, one transposed."""
+    random = np.random.default_rng(0)
+    weights: dict[str, npt.NDArray[np.float32]] = {
+        "w1": (random.normal(size=(256, 64)) / 8).astype(np.float32),
+        "b1": random.normal(size=256).astype(np.float32),
+        "w2": (random.normal(size=(256, 8)) / 16).astype(np.float32),
+    }
+    graph = helper.make_graph(
+        [
+            helper.make_node("Gemm", ["input", "w1", "b1"], ["h"], transB=1),
+            helper.make_node("Relu", ["h"], ["r"]),
+            helper.make_node("Gemm", ["r", "w2"], ["prediction"]),
+        ],
+        "gemm",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["N", 64])],
+        [helper.make_tensor_value_info("prediction", TensorProto.FLOAT, ["N", 8])],
+        [numpy_helper.from_array(array, name) for name, array in weights.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", tiny.OPSET)], ir_version=tiny.IR)
+
+
 def lstm(width: int = 64) -> onnx.ModelProto:
     """`x` FP32 [T, N, 64] -> y FP32 [1, N, 64]: the last state. Its rows are its second dimension."""
     return made(

@@ -11,6 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from onnxlet.serving.engine import load_engine
+from onnxlet.serving.model import Model
+from onnxlet.toolchain.convert import convert
+from onnxlet.toolchain.workbench.directory import read_draft
+from onnxlet.values.manifest import Draft, Manifest
+
 Array = npt.NDArray[Any]
 
 
@@ -73,3 +79,18 @@ def csv_of(path: Path, features: Array, target: Sequence[Any] | Array | None) ->
         return write_csv(path, names, features.tolist())
     rows = [[*row, value] for row, value in zip(features.tolist(), target, strict=True)]
     return write_csv(path, [*names, "target"], rows)
+
+
+def converted(folder: Path, estimator: Any, features: Any, target: Any, **options: Any) -> Draft:  # noqa: ANN401
+    """Fit, save, write the data with its target, and convert."""
+    path = saved(fitted(estimator, features, target), folder)
+    data = csv_of(folder / "data.csv", features, target)
+    return convert(path, folder / "out", data=data, target="target", trust=True, **options)
+
+
+def served_model(folder: Path) -> Model:
+    """The converted model, as it would be served."""
+    draft, _ = read_draft(folder)
+    engine = load_engine(folder / "model.onnx", threads=1, optimized=False, run_deadline=10)
+    fields = {field: getattr(draft, field) for field in draft.__struct_fields__}
+    return Model(Manifest(**fields, model="m", version=1, created="", publisher="", artifacts=()), engine)

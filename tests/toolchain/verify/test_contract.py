@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from onnxlet.errors import InvalidInputError
 from onnxlet.toolchain.verify.contract import MOST_CLASSES, judge
-from onnxlet.toolchain.workbench.slices import MISSING, OTHERS, describe_worst_slice, make_slicing
+from onnxlet.toolchain.workbench.slices import describe_worst_slice, make_slicing
 from onnxlet.toolchain.workbench.task import Target, Task, task_of
 from onnxlet.values.canonical import canonical
 from onnxlet.values.contract import Bounds, Contract, Finding, Stage
-from onnxlet.values.manifest import Classification, Steps
+from onnxlet.values.manifest import Steps
 from onnxlet.values.tensors import Tensors
 
 BINARY = Task("classification", (Target((0, 1), ("benign", "malignant")),))
@@ -243,17 +243,6 @@ def test_embeddings_are_held_to_their_angle() -> None:
     assert not other.holds
 
 
-def test_tasks_are_told_by_steps_and_answers() -> None:
-    classification = Classification("label", "probabilities", (), (0, 1))
-    numbers = {"prediction": np.zeros((4, 1))}
-
-    assert task_of(Steps(classification=classification), {}, None).targets[0].names == ("0", "1")
-    assert task_of(Steps(), numbers, None) == REGRESSION
-    assert task_of(Steps(), {"prediction": np.zeros((4, 3))}, None).kind == "tensors"
-    assert task_of(Steps(), {"prediction": np.zeros((4, 3))}, np.zeros((4, 3))) == REGRESSION
-    assert task_of(Steps(), {"a": np.zeros((4, 3, 64)), "b": np.zeros((4, 64))}, None).kind == "embedding"
-
-
 def test_stages_between_are_measured_and_not_judged() -> None:
     probability, truth = rows()
     answers = classified(probability)
@@ -301,26 +290,6 @@ def test_no_slice_is_named_where_none_loses() -> None:
 
     loss = found(contract, "slice_loss")
     assert (loss.value, loss.about, loss.ok) == (0.0, "", True)
-
-
-def test_slices_by_numbers_are_quarters_and_rare_texts_are_put_together() -> None:
-    numbers = np.append(np.arange(99.0), np.nan)
-    quarters = make_slicing("age", [str(number) for number in numbers], numbers)
-    assert quarters.order == ("up to 24.5", "24.5 to 49", "49 to 73.5", "over 73.5", OTHERS)
-
-    texts = make_slicing("site", ["a"] * 8 + ["b"] * 6 + ["c", "d"] + [""] * 5, None)
-    assert texts.order == ("a", "b", OTHERS, MISSING)
-    assert texts.values.count(OTHERS) == 2
-
-    few = make_slicing("grade", ["10"] * 5 + ["9"] * 5, np.array([10.0] * 5 + [9.0] * 5))
-    assert few.order == ("9", "10")
-    flags = make_slicing(
-        "smoker", ["True"] * 5 + ["False"] * 5 + [""] * 5, np.array([1.0] * 5 + [0.0] * 5 + [np.nan] * 5)
-    )
-    assert flags.order == ("False", "True", MISSING)
-
-    identifiers = make_slicing("patient", [f"p{index}" for index in range(40)], None)
-    assert identifiers.order == (OTHERS,)
 
 
 def test_of_many_classes_those_told_worst_are_listed() -> None:

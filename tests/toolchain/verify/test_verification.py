@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 import subprocess
 import sys
@@ -10,123 +9,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import onnx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
 
-import nets
 import trained
-from models import tiny
 from onnxlet.errors import InvalidInputError, RejectedModelError
 from onnxlet.registry.registry import Registry
 from onnxlet.serving.artifact_cache import ArtifactCache
-from onnxlet.settings import Settings
-from onnxlet.steps import Names
 from onnxlet.store import open_store
 from onnxlet.toolchain.prepare import prepare
 from onnxlet.toolchain.verify import verify
-from onnxlet.toolchain.workbench.comparison import accept_tied_labels, compare, distances
 from onnxlet.toolchain.workbench.directory import read_draft
-from onnxlet.toolchain.workbench.evaluation import COLUMN_BATCH, run_graph
-from onnxlet.toolchain.workbench.evaluation_data import RUN_DEADLINE, open_graph
-from onnxlet.toolchain.workbench.reference import (
-    ONNX,
-    REFERENCE,
-    SOURCE,
-    Reference,
-    copy_reference,
-    read_reference,
-    write_reference,
-)
 from onnxlet.values.contract import Bounds
-from onnxlet.values.manifest import Steps, Tabular, Tolerance
-
-floats = arrays.arrays(np.float32, st.integers(1, 20), elements=st.floats(width=32))
-
-
-def test_the_largest_distance_is_told_absolutely_and_relatively() -> None:
-    expected = {"y": np.array([1.0, 10.0])}
-
-    comparison = compare(expected, {"y": np.array([1.1, 10.5])}, Tolerance())
-
-    assert comparison.largest_distance == pytest.approx(0.5)
-    assert comparison.largest_relative_distance == pytest.approx(0.1)
-    assert comparison.outside == 2
-    assert not comparison.within_tolerance
-
-
-def test_distances_within_the_tolerance_do_not_matter() -> None:
-    comparison = compare({"y": np.array([100.0])}, {"y": np.array([100.09])}, Tolerance(absolute=0.0, relative=0.001))
-
-    assert comparison.within_tolerance
-
-
-def test_labels_agree_in_shares() -> None:
-    expected = {"label": np.array(["a", "b", "a", "b"], dtype=object), "p": np.zeros((4, 2))}
-
-    comparison = compare(expected, {**expected, "label": np.array(["a", "b", "a", "a"], dtype=object)}, Tolerance())
-
-    assert comparison.label_agreement == 0.75
-    assert comparison.rows == 4
-    assert not comparison.within_tolerance
-    assert "75.00%" in str(comparison)
-
-
-def test_without_labels_there_is_no_agreement_to_tell() -> None:
-    comparison = compare({"y": np.zeros(2)}, {"y": np.zeros(2)}, Tolerance())
-
-    assert comparison.within_tolerance
-    assert "label_agreement" not in comparison.metrics()
-
-
-@given(floats)
-def test_everything_is_near_itself(tensor: np.ndarray[tuple[int], np.dtype[np.float32]]) -> None:
-    assert (distances(tensor, tensor) == 0).all()
-
-
-def test_infinities_and_nan_are_near_only_to_their_like() -> None:
-    left = np.array([math.inf, math.inf, math.nan, math.nan, 1.0])
-    right = np.array([math.inf, -math.inf, math.nan, 1.0, math.nan])
-
-    assert distances(left, right).tolist() == [0.0, math.inf, 0.0, math.inf, math.inf]
-
-
-def test_either_label_is_right_where_probabilities_are_tied() -> None:
-    expected = {"label": np.array([0, 0]), "probabilities": np.array([[0.50001, 0.49999], [0.9, 0.1]])}
-    got = {"label": np.array([1, 1]), "probabilities": expected["probabilities"]}
-
-    untied = accept_tied_labels(expected, got, [Names()], margin=1e-3)
-
-    assert untied["label"].tolist() == [0, 1]
-
-
-def test_reference_answers_read_back_as_they_were_kept(tmp_path: Path) -> None:
-    texts = np.array(["a", "bc"], dtype=object)
-    kept = Reference("sha256:1", {SOURCE: {"label": texts}, ONNX: {"y": np.eye(2)}}, {"image/1": np.ones((2, 3))})
-
-    write_reference(tmp_path, kept)
-    (tmp_path / "other").mkdir()
-    copy_reference(tmp_path, tmp_path / "other")
-    read = read_reference(tmp_path / "other")
-
-    assert read is not None
-    assert read.data_digest == "sha256:1"
-    assert read.stages[SOURCE]["label"].tolist() == ["a", "bc"]
-    assert read.stages[SOURCE]["label"].dtype == object
-    assert read.stages[ONNX]["y"].tolist() == np.eye(2).tolist()
-    assert read.inputs["image/1"].shape == (2, 3)
-
-
-def test_damaged_reference_answers_are_refused(tmp_path: Path) -> None:
-    assert read_reference(tmp_path) is None
-    for damage in (b"", b"PK no zip", b"\x80pickle"):
-        (tmp_path / REFERENCE).write_bytes(damage)
-        with pytest.raises(InvalidInputError, match="convert the model again"):
-            read_reference(tmp_path)
 
 
 @dataclass(frozen=True)
@@ -276,32 +171,6 @@ def test_data_that_does_not_fit_is_refused_by_what_is_wrong(
 def test_a_slice_by_a_column_that_is_not_there_is_refused(converted: Converted) -> None:
     with pytest.raises(InvalidInputError, match="no column 'sex'"):
         verify(converted.directory, data=converted.data, slices=["sex"])
-
-
-@pytest.mark.parametrize(
-    ("steps", "sizes"),
-    [(Steps(), [64, 64, 22]), (Steps(tabular=Tabular(columns=())), [150])],
-)
-def test_tensors_are_answered_some_rows_at_a_time_and_columns_many(
-    tmp_path: Path, steps: Steps, sizes: list[int]
-) -> None:
-    engine = open_graph(tiny.save(nets.counting(), tmp_path)["model.onnx"])
-
-    told = run_graph(engine, steps, {"x": nets.rows(150)})["prediction"]
-
-    assert told.tolist() == [float(size) for size in sizes for _ in range(size)]
-
-
-def test_no_table_is_answered_all_at_once(tmp_path: Path) -> None:
-    engine = open_graph(tiny.save(nets.counting(), tmp_path)["model.onnx"])
-
-    told = run_graph(engine, Steps(tabular=Tabular(columns=())), {"x": nets.rows(COLUMN_BATCH + 1)})["prediction"]
-
-    assert told.tolist() == [COLUMN_BATCH] * COLUMN_BATCH + [1]
-
-
-def test_measuring_waits_far_longer_than_serving() -> None:
-    assert 20 * Settings(store="file:///tmp").run_deadline <= RUN_DEADLINE
 
 
 def test_a_directory_that_was_never_converted_is_refused(tmp_path: Path) -> None:

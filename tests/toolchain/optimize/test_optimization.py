@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
 import nets
 import trained
@@ -22,7 +20,6 @@ from onnxlet.serving.golden import check, decode_cases
 from onnxlet.toolchain.optimize import optimize
 from onnxlet.toolchain.optimize.dynamic_int8 import WEIGHT_FORMATS, quantize
 from onnxlet.toolchain.optimize.graph import simplify, survey
-from onnxlet.toolchain.optimize.latency import Latency, latency_of
 from onnxlet.toolchain.workbench.directory import read_draft, write_draft
 from onnxlet.values.manifest import Tolerance
 
@@ -51,32 +48,10 @@ def converted(folder: Path, estimator: Any, features: Any, target: Any) -> tuple
     return folder / "out", data
 
 
-def gemm() -> onnx.ModelProto:
-    """`input` FP32 [N, 64] -> prediction FP32 [N, 8], through two Gemm nodes without names, one transposed."""
-    random = np.random.default_rng(0)
-    weights: dict[str, npt.NDArray[np.float32]] = {
-        "w1": (random.normal(size=(256, 64)) / 8).astype(np.float32),
-        "b1": random.normal(size=256).astype(np.float32),
-        "w2": (random.normal(size=(256, 8)) / 16).astype(np.float32),
-    }
-    graph = helper.make_graph(
-        [
-            helper.make_node("Gemm", ["input", "w1", "b1"], ["h"], transB=1),
-            helper.make_node("Relu", ["h"], ["r"]),
-            helper.make_node("Gemm", ["r", "w2"], ["prediction"]),
-        ],
-        "gemm",
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["N", 64])],
-        [helper.make_tensor_value_info("prediction", TensorProto.FLOAT, ["N", 8])],
-        [numpy_helper.from_array(array, name) for name, array in weights.items()],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", tiny.OPSET)], ir_version=tiny.IR)
-
-
 def converted_gemm(folder: Path) -> Path:
     """A converted directory with the Gemm graph, which no framework here makes."""
     rows = np.random.default_rng(1).normal(size=(4, 1, 64)).astype(np.float32)
-    draft, files = tiny.package(gemm(), folder, golden=[{"input": row} for row in rows])
+    draft, files = tiny.package(nets.gemm(), folder, golden=[{"input": row} for row in rows])
     write_draft(folder, draft, decode_cases(files["golden.json"].read_bytes()))
     return folder
 
@@ -212,7 +187,7 @@ def test_a_graph_that_would_hardly_get_smaller_stays_as_it_is(tmp_path: Path) ->
 
 
 def test_without_golden_rows_answers_to_random_ones_are_compared(tmp_path: Path) -> None:
-    draft, _ = tiny.package(gemm(), tmp_path / "model")
+    draft, _ = tiny.package(nets.gemm(), tmp_path / "model")
     write_draft(tmp_path / "model", draft, ())
 
     done = optimize(tmp_path / "model", method="dynamic-int8").optimization
@@ -271,7 +246,7 @@ def test_the_quantizer_neither_talks_nor_sets_up_logging(tmp_path: Path, caplog:
 
 def test_products_to_keep_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "simple.onnx"
-    surveyed = survey(simplify(tiny.save(gemm(), tmp_path)["model.onnx"], path))
+    surveyed = survey(simplify(tiny.save(nets.gemm(), tmp_path)["model.onnx"], path))
     assert len(surveyed.products) == 2
 
     for name, keep in (("all", []), ("some", surveyed.products[:1])):
@@ -281,47 +256,3 @@ def test_products_to_keep_are_kept(tmp_path: Path) -> None:
     assert sizes == sorted(sizes)
     assert len(set(sizes)) == 3
     assert "Gemm" not in {node.op_type for node in onnx.load(tmp_path / "all.onnx").graph.node}
-
-
-def test_the_latency_of_a_graph_beside_itself_is_the_same(tmp_path: Path) -> None:
-    path = tiny.save(gemm(), tmp_path)["model.onnx"]
-    one, other = (load_engine(path, threads=1, optimized=False, run_deadline=10) for _ in range(2))
-
-    latency = latency_of(one, other, {"input": np.ones((1, 64), dtype=np.float32)})
-
-    assert 0.75 < latency.after / latency.before < 4 / 3
-
-
-def test_what_takes_longer_is_found_to_be_slower(tmp_path: Path) -> None:
-    wide, narrow = (
-        load_engine(
-            tiny.save(nets.dense(width), tmp_path / str(width))["model.onnx"],
-            threads=1,
-            optimized=False,
-            run_deadline=10,
-        )
-        for width in (1024, 256)
-    )
-    row = {"x": nets.rows(1)}
-
-    assert latency_of(wide, narrow, row, decisive=True).slower
-    assert not latency_of(narrow, wide, row, decisive=True).slower
-
-
-def test_near_the_limit_a_latency_is_undecided() -> None:
-    assert Latency(before=10e-3, after=10.9e-3).undecided
-    assert Latency(before=10e-3, after=11.5e-3).undecided
-    assert not Latency(before=10e-3, after=10e-3).undecided
-    assert not Latency(before=10e-3, after=25e-3).undecided
-    assert not Latency(before=10e-6, after=11e-6).undecided
-
-
-def test_microseconds_do_not_make_a_graph_slower() -> None:
-    assert not Latency(before=10e-6, after=19e-6).slower
-    assert not Latency(before=10e-3, after=10.5e-3).slower
-    assert Latency(before=10e-3, after=12e-3).slower
-
-
-def test_a_latency_that_is_the_same_in_whole_microseconds_is_told_as_such() -> None:
-    assert str(Latency(before=10e-6, after=20e-6)) == "one row takes 20 instead of 10 us"
-    assert str(Latency(before=56.4e-6, after=55.6e-6)) == "one row takes 56 us, as before"
