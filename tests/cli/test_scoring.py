@@ -12,6 +12,7 @@ from command_line import Run, read_json, serving
 from models import tiny
 from onnxlet.registry.registry import Registry
 from onnxlet.values.manifest import Column, Steps, Tabular
+from scripted import METADATA, Received, Reply, says, scripted
 
 CSV = "radius,texture,id\n1,2,a\n2,2,b\n"
 
@@ -121,3 +122,53 @@ def test_a_stale_answer_of_a_server_is_told(run: Run, diagnosis: str, directory_
         answer = run("predict", diagnosis, "-", "--url", url, input=body)
     assert answer.exit_code == 0, answer.stderr
     assert answer.stderr.endswith("warning: the store does not answer: diagnosis:1 is what was last known\n")
+
+
+def doubling(request: Received) -> Reply:
+    """A server of the model `sum`, which doubles."""
+    if request.method == "GET":
+        return METADATA
+    return says({"predictions": [2 * value for value in json.loads(request.body)["instances"]]})
+
+
+def test_who_asks_a_server_is_told_by_a_token_or_a_signature(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    with scripted(doubling) as server:
+        asked = ("predict", "sum", "-", "--json", "--url", server.url)
+        assert read_json(run(*asked, "--token", "abc", input="x\n1\n"))["predictions"] == [2.0]
+        assert run(*asked, env={"ONNXLET_TOKEN": "def"}, input="x\n1\n").exit_code == 0
+        assert run(*asked, "--auth", "iam", env={"ONNXLET_TOKEN": "def"}, input="x\n1\n").exit_code == 0
+        assert run(*asked, input="x\n1\n").exit_code == 0
+    tokens = [request.headers.get("Authorization", "nobody").partition(" Cred")[0] for request in server.received]
+    assert tokens == [name for name in ("Bearer abc", "Bearer def", "AWS4-HMAC-SHA256", "nobody") for _ in range(2)]
+
+
+def test_who_may_not_ask_a_server_is_told_what_to_do(run: Run) -> None:
+    with scripted(lambda _: says({"message": "Unauthorized"}, 401)) as server:
+        refused = run("predict", "sum", "-", "--url", server.url, input="x\n1\n")
+    assert refused.exit_code == 1
+    assert "answered 401: Unauthorized" in refused.stderr
+    assert "try: --auth iam" in refused.stderr
+    assert run("predict", "sum", "-", "--auth", "iam", input="x\n1\n").exit_code == 2
+
+
+def test_a_file_that_one_request_cannot_carry_is_asked_in_several(run: Run) -> None:
+    lines = [f"{number}.123456789" for number in range(500_000)]
+    with scripted(doubling) as server:
+        text = "x\n" + "\n".join(lines) + "\n"
+        answer = read_json(run("predict", "sum", "-", "--json", "--url", server.url, input=text))
+        empty = run("predict", "sum", "-", "--url", server.url, input="x\n")
+    assert len(answer["predictions"]) == len(lines)
+    assert answer["predictions"][-1] == pytest.approx(2 * 499_999.123456789)
+    assert len(server.received) > 3
+    assert max(len(request.body) for request in server.received) < 6_000_000
+    assert "there are no rows to predict" in empty.stderr
+
+
+def test_a_busy_server_is_asked_again(run: Run) -> None:
+    with scripted(lambda request: doubling(request) if len(server.received) > 1 else Reply(503)) as server:
+        assert read_json(run("predict", "sum", "-", "--json", "--url", server.url, input="x\n1\n"))["predictions"] == [
+            2
+        ]

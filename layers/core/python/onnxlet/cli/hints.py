@@ -15,6 +15,7 @@ HINTS: dict[type[errors.OnnxletError], str] = {
     errors.ContractMissingError: "`onnxlet ship MODEL_FILE NAME --data FILE` judges the model and publishes it anew; "
     "--force --reason WHY goes around it",
     errors.StoreUnavailableError: "check --store or ONNXLET_STORE, the network and your AWS credentials",
+    errors.AccessDeniedError: "--auth iam signs with your AWS credentials; --token or ONNXLET_TOKEN is a bearer token",
     errors.MissingExtraError: "pip install 'onnxlet[sklearn]'",
 }
 """An error takes the hint of the nearest of its classes."""

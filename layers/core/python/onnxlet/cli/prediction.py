@@ -5,18 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from onnxlet.batch.inputs import Inputs, inputs_of
-from onnxlet.cli.http_client import request_json
-from onnxlet.cli.request_body import encode_csv, is_json
-from onnxlet.errors import OnnxletError
+from onnxlet.cli.request_body import encode_csv, is_json, read_csv
 from onnxlet.serving.model import COLUMNS, SERVING_DEFAULT
-from onnxlet.values.datatypes import DATATYPES
 from onnxlet.values.manifest import Column
-from onnxlet.values.signature import TensorSpec
 
 if TYPE_CHECKING:
+    from onnxlet.client.metadata import Metadata
     from onnxlet.serving.predictor import Predictor
     from onnxlet.values.refs import Ref
 
@@ -48,41 +44,45 @@ def predict_here(predictor: Predictor, ref: Ref, body: bytes) -> Prediction:
     return Prediction(document, str(model.manifest.version), served.stale, served.fallback)
 
 
-def predict_over_http(url: str, ref: Ref, body: bytes) -> Prediction:
-    """Ask a server at `url`. Raises UnavailableError if none answers, OnnxletError with what it says if it refuses."""
-    address = f"{url.rstrip('/')}/v1/models/{quote(ref.model)}"
-    if ref.version is not None:
-        address += f"/versions/{ref.version}"
-    elif ref.alias is not None:
-        address += f"/labels/{quote(ref.alias)}"
-    if not is_json(body):
-        body = encode_csv(body, _decode_metadata(request_json(address + "/metadata")[0]))
-    document, headers = request_json(address + ":predict", body)
+def predict_over_http(url: str, ref: Ref, body: bytes, auth: str | None = None) -> Prediction:
+    """Ask a server at `url`, in several requests if a CSV file needs them; `auth` is that of `onnxlet.connect`.
+
+    Raises UnavailableError if none answers, and as what it refuses the question.
+    """
+    from onnxlet.client.asking import ask, path_of
+    from onnxlet.client.client import RETRIES, TIMEOUT
+    from onnxlet.client.metadata import read_metadata
+    from onnxlet.client.rows import InstanceRows
+    from onnxlet.client.transport import Transport
+
+    transport = Transport(url, auth, timeout=TIMEOUT, retries=RETRIES)
+    if is_json(body):
+        responses = [transport.post(path_of(ref) + ":predict", body, {})]
+    else:
+        inputs = _inputs_of(read_metadata(transport.get(path_of(ref) + "/metadata").json()))
+        rows = InstanceRows(read_csv(body, inputs), inputs.signature_name)
+        responses = [part.response for part in ask(transport, ref, rows, {})]
     return Prediction(
-        document,
-        version=headers.get("X-Onnxlet-Model-Version", "unknown"),
-        stale=headers.get("X-Onnxlet-Stale") == "true",
-        fallback=headers.get("X-Onnxlet-Fallback") == "true",
+        _join([response.json() for response in responses]),
+        version=responses[0].headers.get("X-Onnxlet-Model-Version", "unknown"),
+        stale=any(response.headers.get("X-Onnxlet-Stale") == "true" for response in responses),
+        fallback=any(response.headers.get("X-Onnxlet-Fallback") == "true" for response in responses),
     )
 
 
-def _decode_metadata(metadata: dict[str, Any]) -> Inputs:
+def _join(documents: list[dict[str, Any]]) -> dict[str, Any]:
+    """Answers to rows that were asked for in parts, as one."""
+    if len(documents) == 1:
+        return documents[0]
+    return {"predictions": [row for document in documents for row in document["predictions"]]}
+
+
+def _inputs_of(metadata: Metadata) -> Inputs:
     """A model's inputs as a server's metadata has them.
 
     It has neither defaults nor what may be missing: every column is needed, and of null cells the server judges.
     """
-    try:
-        signatures = metadata["metadata"]["signature_def"]["signature_def"]
-        name = COLUMNS if COLUMNS in signatures else SERVING_DEFAULT
-        specs = tuple(_decode_spec(*item) for item in signatures[name]["inputs"].items())
-    except (KeyError, TypeError, ValueError) as error:
-        raise OnnxletError("the server's metadata is not TensorFlow Serving's: send a JSON body instead") from error
-    columns = None
-    if name == COLUMNS:
-        columns = tuple(Column(each.name, each.datatype, missing=each.type.kind in "fs") for each in specs)
-    return Inputs(name, specs, (), columns, {}, None)
-
-
-def _decode_spec(name: str, spec: dict[str, Any]) -> TensorSpec:
-    names = {datatype.tensorflow: datatype.name for datatype in DATATYPES.values()}
-    return TensorSpec(name, names[spec["dtype"]], tuple(int(part["size"]) for part in spec["tensor_shape"]["dim"]))
+    if not metadata.columns:
+        return Inputs(SERVING_DEFAULT, metadata.inputs, (), None, {}, None)
+    columns = tuple(Column(spec.name, spec.datatype, missing=spec.type.kind in "fs") for spec in metadata.columns)
+    return Inputs(COLUMNS, metadata.columns, (), columns, {}, None)

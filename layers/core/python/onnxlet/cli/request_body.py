@@ -1,4 +1,4 @@
-"""What `onnxlet predict` sends: a TensorFlow Serving body as it is, or the rows of a CSV file as one."""
+"""What `onnxlet predict` sends: a TensorFlow Serving body as it is, or the rows of a CSV file as `instances`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ def is_json(body: bytes) -> bool:
 
 def encode_csv(text: bytes, inputs: Inputs) -> bytes:
     """The rows of a CSV file as a body. Raises InvalidInputError naming the first row that is bad."""
+    return json.dumps({"signature_name": inputs.signature_name, "instances": read_csv(text, inputs)}).encode()
+
+
+def read_csv(text: bytes, inputs: Inputs) -> list[Any]:
+    """The rows of a CSV file as `instances`. Raises InvalidInputError naming the first row that is bad."""
     if text.lstrip()[:2] in {b"[[", b"[{"}:
         raise InvalidInputError('a JSON body is an object: write {"instances": …} around these rows')
     file = find_type("rows.csv").format.open_file(BytesSource(text), io.BytesIO(), inputs)
@@ -30,7 +35,7 @@ def encode_csv(text: bytes, inputs: Inputs) -> bytes:
         _refuse_bad_rows(chunk, parsed)
         for batch in parsed.batches:
             instances += _to_instances(batch.inputs, named=inputs.columns is not None)
-    return json.dumps({"signature_name": inputs.signature_name, "instances": instances}).encode()
+    return instances
 
 
 def _refuse_bad_rows(chunk: Chunk, parsed: ParsedRows) -> None:

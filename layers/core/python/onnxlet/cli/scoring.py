@@ -18,9 +18,22 @@ from onnxlet.values.refs import Ref
 @ref_argument
 @click.argument("file", type=click.File("rb"))
 @click.option("--url", metavar="URL", help="Ask a running server there, instead of loading the model here.")
+@click.option("--auth", type=click.Choice(["iam"]), help="Sign what --url gets with your AWS credentials.")
+@click.option(
+    "--token", envvar="ONNXLET_TOKEN", metavar="TOKEN", help="A bearer token for --url. Default: ONNXLET_TOKEN."
+)
 @json_option
 @pass_workspace
-def predict(workspace: Workspace, ref: Ref, file: IO[bytes], url: str | None, output: Output) -> None:
+def predict(
+    workspace: Workspace,
+    *,
+    ref: Ref,
+    file: IO[bytes],
+    url: str | None,
+    auth: str | None,
+    token: str | None,
+    output: Output,
+) -> None:
     """Print a model's predictions for FILE (`-`: stdin).
 
     FILE is the JSON body of a TensorFlow Serving request (`{"instances": [...]}` or `{"inputs": ...}`) or a CSV with a
@@ -31,13 +44,19 @@ def predict(workspace: Workspace, ref: Ref, file: IO[bytes], url: str | None, ou
       onnxlet predict diagnosis patients.csv
       echo '{"instances": [[5.1, 3.5, 1.4, 0.2]]}' | onnxlet predict iris:3 -
       onnxlet predict diagnosis patients.csv --url http://127.0.0.1:8080
+      onnxlet predict diagnosis patients.csv --url https://abc.execute-api.eu-central-1.amazonaws.com --auth iam
     """
     from onnxlet.cli.prediction import predict_here, predict_over_http
 
+    if auth and not url:
+        raise click.UsageError("--auth is for a server: say which by --url")
     body = file.read()
     with output.working(f"asking {ref}"):
         started = time.perf_counter()
-        answer = predict_over_http(url, ref, body) if url else predict_here(workspace.make_predictor(), ref, body)
+        if url:
+            answer = predict_over_http(url, ref, body, auth or token)
+        else:
+            answer = predict_here(workspace.make_predictor(), ref, body)
         seconds = time.perf_counter() - started
     output.show({**answer.document, "model_version": answer.version}, _format_answer(answer.document))
     version = f"{ref.model}:{answer.version}"

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from onnxlet.client.responses import Response
 from onnxlet.client.transport import Transport
-from onnxlet.errors import ConflictError, TooLargeError
+from onnxlet.errors import ConflictError, InvalidInputError, TooLargeError
 from onnxlet.values.refs import Ref
 
 if TYPE_CHECKING:
@@ -48,8 +48,11 @@ def ask(
 ) -> list[Part]:
     """The predictions for all rows, at most `batch_size` in a request; a bar shows how far it is if that takes long.
 
-    Raises ConflictError if a version answered after another one had begun, and as Transport.call.
+    Raises InvalidInputError if there are none, ConflictError if a version answered after another one had begun, and as
+    Transport.call.
     """
+    if not rows.count:
+        raise InvalidInputError("there are no rows to predict")
     size = _rows_in_a_part(rows, batch_size)
     parts = _parts(transport, ref, rows, headers, size)
     if size >= rows.count:

@@ -34,8 +34,8 @@ KINDS: dict[int, type[OnnxletError]] = {
 """What a status means where the body names no kind of problem; any other is an OnnxletError."""
 
 ADVICE = {
-    401: "pass connect(…, auth=TOKEN), or auth='iam' where AWS asks for signatures",
-    403: "check that who asks may call this API, and that connect(…, auth=…) is the kind that it wants",
+    401: "it wants to know who asks, by a bearer token or a signature (auth='iam')",
+    403: "check that who asks may do this, and that the API takes a token, or a signature (auth='iam')",
 }
 """What to do about a refusal, whose body seldom says it."""
 

@@ -90,51 +90,33 @@ class ColumnRows(Rows):
         return {"instances": [dict(zip(columns, row, strict=True)) for row in zip(*cells, strict=True)]}
 
 
-class RecordRows(Rows):
-    """Rows that are objects already; what one leaves out has its default on the server."""
+class InstanceRows(Rows):
+    """Rows as TensorFlow Serving's `instances` have them; what an object leaves out has its default on the server."""
 
-    def __init__(self, records: Sequence[Mapping[str, Any]], signature: str, *, nullable: bool) -> None:
-        self.count, self.signature = len(records), signature
-        self._records = records
-        self._nullable = nullable
+    def __init__(self, instances: Sequence[Any], signature: str) -> None:
+        self.count, self.signature = len(instances), signature
+        self._instances = instances
 
     def part(self, start: int, stop: int) -> dict[str, Any]:
-        """Some of the records, null where a value is missing."""
-        records = self._records[start:stop]
-        if not self._nullable:
-            return {"instances": [dict(record) for record in records]}
-        return {
-            "instances": [
-                {name: None if _is_missing(cell) else cell for name, cell in record.items()} for record in records
-            ]
-        }
+        """Some of the rows."""
+        return {"instances": self._instances[start:stop]}
 
 
 def read_rows(X: Any, metadata: Metadata) -> Rows:  # noqa: ANN401, N803 - whatever scikit-learn takes, by its name there
     """The rows of a data frame, an array, columns by name, or a list of rows or records.
 
-    Raises InvalidInputError for anything else, and for no rows at all.
+    Raises InvalidInputError for anything else.
     """
-    rows = _read(X, metadata)
-    if not rows.count:
-        raise InvalidInputError("there are no rows to predict")
-    return rows
-
-
-def _read(given: Any, metadata: Metadata) -> Rows:  # noqa: ANN401
-    if hasattr(given, "columns") and hasattr(given, "__getitem__"):
-        return _of_columns(_of_frame(given), metadata)
-    if isinstance(given, Mapping):
-        return _of_columns({str(name): _array(column) for name, column in given.items()}, metadata)
-    listed = isinstance(given, Sequence) and not isinstance(given, str | bytes)
-    if listed and given and all(isinstance(row, Mapping) for row in given):
-        signature = _signature(given[0], metadata)
-        return RecordRows(given, signature, nullable=_nullable(signature, metadata))
-    if listed or hasattr(given, "__array__"):
-        return _of_array(_array(given), metadata)
-    raise InvalidInputError(
-        f"rows are a DataFrame, an array, a dict of columns or a list, not {type(given).__name__!r}"
-    )
+    if hasattr(X, "columns") and hasattr(X, "__getitem__"):
+        return _of_columns(_of_frame(X), metadata)
+    if isinstance(X, Mapping):
+        return _of_columns({str(name): _array(column) for name, column in X.items()}, metadata)
+    listed = isinstance(X, Sequence) and not isinstance(X, str | bytes)
+    if listed and X and all(isinstance(row, Mapping) for row in X):
+        return _of_records(X, metadata)
+    if listed or hasattr(X, "__array__"):
+        return _of_array(_array(X), metadata)
+    raise InvalidInputError(f"rows are a DataFrame, an array, a dict of columns or a list, not {type(X).__name__!r}")
 
 
 def _of_frame(frame: Any) -> dict[str, Tensor]:  # noqa: ANN401 - pandas, polars
@@ -146,6 +128,14 @@ def _of_frame(frame: Any) -> dict[str, Tensor]:  # noqa: ANN401 - pandas, polars
     if len(set(names)) < len(names):
         raise InvalidInputError("two columns of the frame have the same name")
     return {name: _array(frame[name]) for name in names}
+
+
+def _of_records(records: Sequence[Mapping[str, Any]], metadata: Metadata) -> Rows:
+    signature = _signature(records[0], metadata)
+    if not _nullable(signature, metadata):
+        return InstanceRows([dict(record) for record in records], signature)
+    clean = [{name: None if _is_missing(cell) else cell for name, cell in record.items()} for record in records]
+    return InstanceRows(clean, signature)
 
 
 def _of_columns(columns: Mapping[str, Tensor], metadata: Metadata) -> Rows:
