@@ -44,15 +44,27 @@ class Server:
 
 @contextmanager
 def running(settings: dict[str, str | float], host: str = "127.0.0.1", **options: Any) -> Iterator[Server]:  # noqa: ANN401
-    """A server on a free port, at the head of a process group of its own; `options` are those of `serve`."""
+    """A server on a free port, once it answers; `options` are those of `serve`."""
+    with starting(settings, host, **options) as process:
+        assert process.stderr
+        yield Server(_announced(process.stderr), process)
+
+
+@contextmanager
+def starting(
+    settings: dict[str, str | float],
+    host: str = "127.0.0.1",
+    **options: Any,  # noqa: ANN401
+) -> Iterator[subprocess.Popen[str]]:
+    """The process of such a server, at the head of a process group of its own."""
     command = [sys.executable, "-c", PROGRAM, json.dumps(settings), host, json.dumps(options)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     assert process.stderr
     try:
-        yield Server(_announced(process.stderr), process)
+        yield process
     finally:
         process.terminate()
-        process.wait(TIMEOUT)
+        process.wait(2 * TIMEOUT)
         process.stderr.close()
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -106,6 +109,26 @@ def test_a_refusal_says_what_may_be_sent(server: Server) -> None:
     answer = requests.get(server.url + "/v1/models/tiny", headers={"X-Long": "y" * 40_000}, timeout=TIMEOUT)
     assert (answer.status_code, answer.headers["Connection"]) == (431, "close")
     assert answer.json() == {"error": "the headers of a request may have 32,768 bytes"}
+
+
+def test_a_body_behind_a_wish_for_http_2_is_refused_with_what_to_do(server: Server) -> None:
+    upgrade = b"Connection: Upgrade\r\nUpgrade: h2c\r\n"
+    post = b"POST " + PREDICT.encode() + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n"
+    refused = exchange(server, post + upgrade + b"\r\n{}")
+    assert refused.startswith(b"HTTP/1.1 400")
+    assert b"send it without 'Upgrade'" in refused
+    assert exchange(server, LIVE + upgrade + b"\r\n", LIVE + CLOSE).count(b"HTTP/1.1 200") == 2
+
+
+def test_a_uvicorn_that_the_limits_cannot_rely_on_is_refused() -> None:
+    program = (
+        "from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as protocol\n"
+        "del protocol.on_header\n"
+        "import onnxlet.local.worker"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 1
+    assert re.search(r"ImportError: .* rely on HttpToolsProtocol.on_header, which uvicorn [\d.]+ lacks", ended.stderr)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from onnxlet.local import serve
 from onnxlet.registry.registry import Registry
 from onnxlet.settings import Settings
 from onnxlet.store import open_store
-from servers import PREDICT, ROW, TIMEOUT, Server, running
+from servers import PREDICT, ROW, TIMEOUT, Server, running, starting
 
 WORKERS = 3
 SLOW = {"instances": [3000]}
@@ -191,10 +191,11 @@ def test_a_server_whose_workers_do_not_start_ends_and_says_so(
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 0)])
-def test_requests_under_way_are_answered_before_all_workers_end(
-    served_settings: dict[str, str | float], number: signal.Signals, code: int
+@pytest.mark.parametrize("workers", [1, 2])
+def test_requests_under_way_are_answered_before_the_server_ends(
+    served_settings: dict[str, str | float], workers: int, number: signal.Signals, code: int
 ) -> None:
-    with running(served_settings, workers=2) as server:
+    with running(served_settings, workers=workers) as server:
         url = server.url + "/v1/models/slow:predict"
         assert requests.post(url, json={"instances": [1]}, timeout=TIMEOUT).status_code == 200
         everybody = children(server.process.pid)
@@ -206,6 +207,25 @@ def test_requests_under_way_are_answered_before_all_workers_end(
         assert server.process.wait(TIMEOUT) == code
         assert server.process.stderr
         assert server.process.stderr.read() == ""
+        wait_until(lambda: all(map(gone, everybody)))
+
+
+def test_a_signal_before_the_workers_answer_ends_it_too(served_settings: dict[str, str | float]) -> None:
+    with starting(served_settings, workers=2) as process:
+        wait_until(lambda: len(children(process.pid)) > 0)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(TIMEOUT) == 0
+        assert process.stderr
+        assert process.stderr.read() == ""
+
+
+@pytest.mark.slow
+def test_a_worker_that_does_not_end_is_killed(served_settings: dict[str, str | float]) -> None:
+    with running(served_settings, workers=2) as server:
+        everybody = children(server.process.pid)
+        os.kill(workers_of(server)[0], signal.SIGSTOP)
+        server.process.terminate()
+        assert server.process.wait(2 * TIMEOUT) == -signal.SIGTERM
         wait_until(lambda: all(map(gone, everybody)))
 
 

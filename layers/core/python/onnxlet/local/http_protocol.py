@@ -29,6 +29,7 @@ LINGER = 2.0
 UNREAD = 1_000_000
 """Bytes that it may send meanwhile."""
 
+_BODY_HEADERS = (b"content-length", b"transfer-encoding")
 _OVERRIDDEN = (
     "connection_made",
     "connection_lost",
@@ -127,6 +128,12 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Owe an answer, and time the body."""
+        if self.parser.should_upgrade() and any(name in _BODY_HEADERS for name, _ in self.headers):
+            # httptools does not read the body of a request that asks for another protocol
+            self._reject(
+                HTTPStatus.BAD_REQUEST,
+                "a request with a body cannot ask for another protocol: send it without 'Upgrade' (Java: HTTP_1_1)",
+            )
         super().on_headers_complete()
         self._unanswered += 1
         self._enter(_Stage.BODY)

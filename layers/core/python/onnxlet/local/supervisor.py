@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from multiprocessing.resource_tracker import ensure_running
 from time import monotonic
 
 from onnxlet.errors import UnavailableError
@@ -76,6 +77,7 @@ class _Supervisor:
         self._sockets = sockets
         self._table = _CONTEXT.RawArray("d", TABLE_SIZE * len(sockets))
         self._workers: list[_Worker] = []
+        ensure_running()  # multiprocessing's own helper: started with the first worker, it would let Ctrl-C through
         if sys.platform == "linux":
             _CONTEXT.set_forkserver_preload(_PRELOADED)
 
