@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from onnxlet.errors import InvalidInputError
 from onnxlet.toolchain.verify.contract import MOST_CLASSES, judge
 from onnxlet.toolchain.workbench.slices import describe_worst_slice, make_slicing
-from onnxlet.toolchain.workbench.task import Target, Task, task_of
+from onnxlet.toolchain.workbench.task import ClassificationTarget, Task, task_of
 from onnxlet.values.canonical import canonical
 from onnxlet.values.contract import Bounds, Contract, Finding, Stage
 from onnxlet.values.manifest import Steps
 from onnxlet.values.tensors import Tensors
 
-BINARY = Task("classification", (Target((0, 1), ("benign", "malignant")),))
+BINARY = Task("classification", (ClassificationTarget((0, 1), ("benign", "malignant")),))
 REGRESSION = Task("regression")
 
 
@@ -298,7 +298,7 @@ def test_of_many_classes_those_told_worst_are_listed() -> None:
     label = np.where(truth == 17, 0, truth)
     answers = {"label": label}
 
-    contract = judge(answers, answers, truth, Task("classification", (Target(classes),)))
+    contract = judge(answers, answers, truth, Task("classification", (ClassificationTarget(classes),)))
 
     listed = stage(contract, "source").recalls
     assert len(listed) == MOST_CLASSES
@@ -327,7 +327,7 @@ def several(*probabilities: npt.ArrayLike) -> Tensors:
     }
 
 
-SEVERAL = Task("classification", tuple(Target((0, 1), ("no", "yes"), name) for name in "ab"))
+SEVERAL = Task("classification", tuple(ClassificationTarget((0, 1), ("no", "yes"), name) for name in "ab"))
 
 
 def test_what_one_of_several_targets_loses_is_not_hidden_by_the_others() -> None:

@@ -15,7 +15,7 @@ from onnxlet.toolchain.verify.contract import judge
 from onnxlet.toolchain.verify.plots import decades, plots_of
 from onnxlet.toolchain.verify.report import report_of
 from onnxlet.toolchain.workbench.slices import make_slicing
-from onnxlet.toolchain.workbench.task import Target, Task
+from onnxlet.toolchain.workbench.task import ClassificationTarget, Task
 from onnxlet.values.contract import Bounds
 from onnxlet.values.manifest import Golden, Provenance
 from onnxlet.values.optimization import Calibration, Optimization, Rung
@@ -59,7 +59,7 @@ def page() -> str:
     """The report of a classifier with texts that would like to be code."""
     reference, onnx, candidate = answers(0, 0), answers(1, 1e-6), answers(2, 0.01)
     truth = reference["label"]
-    task = Task("classification", (Target(("benign", EVIL), ("benign", EVIL)),))
+    task = Task("classification", (ClassificationTarget(("benign", EVIL), ("benign", EVIL)),))
     slicings = [make_slicing(f"sex {EVIL}", [EVIL, "M"] * 60, None)]
     contract = judge(
         reference, candidate, truth, task, Bounds(mean_distance=0.0), between={"onnx": onnx}, slicings=slicings

@@ -12,7 +12,7 @@ import tensorflow as tf
 from onnx import numpy_helper
 
 from onnxlet.errors import ConversionError
-from onnxlet.toolchain.export.operators import OPERATORS, Call
+from onnxlet.toolchain.export.operators import OPERATORS, NodeCall
 from onnxlet.toolchain.workbench.error_text import one_line
 from onnxlet.values.tensors import Tensor
 
@@ -44,13 +44,13 @@ class Translation:
             return [tf.convert_to_tensor(value) for value in self._run(inner, {**values, **own, **inputs})]
 
         for node in graph.node:
-            call = Call(
+            call = NodeCall(
                 node, [values.get(name) for name in node.input], self._opset, self._store_constant, run_subgraph
             )
             values.update(zip(node.output, self._compute(call), strict=False))
         return [values[output.name] for output in graph.output]
 
-    def _compute(self, call: Call) -> Sequence[Any]:
+    def _compute(self, call: NodeCall) -> Sequence[Any]:
         """The node's outputs; constants if it depends on nothing else."""
         operator = OPERATORS[_domain(call.node), call.node.op_type]
         known = all(value is None or isinstance(value, np.ndarray) for value in call.inputs)

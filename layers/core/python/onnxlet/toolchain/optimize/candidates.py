@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
@@ -122,26 +122,8 @@ class Bench:
             engine = self.served(candidate.path)
             latency, latency_32 = self._latency(engine, 1), self._latency(engine, BATCH)
         except (RejectedModelError, ExecutionError, InvalidInputError, DeadlineExceededError) as error:
-            return Candidate(
-                candidate.name,
-                candidate.method,
-                candidate.keep,
-                candidate.calibration,
-                candidate.path,
-                size,
-                broken=error.detail,
-            )
-        return Candidate(
-            candidate.name,
-            candidate.method,
-            candidate.keep,
-            candidate.calibration,
-            candidate.path,
-            size,
-            judgement,
-            latency,
-            latency_32,
-        )
+            return replace(candidate, size=size, broken=error.detail)
+        return replace(candidate, size=size, judgement=judgement, latency=latency, latency_32=latency_32)
 
     def served(self, graph: Path) -> OnnxEngine:
         """The graph as it will be served: optimized offline, unless its weights are stored as halves."""

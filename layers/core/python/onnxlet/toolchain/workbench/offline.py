@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from onnxlet.errors import RejectedModelError
 from onnxlet.serving.engine import FOREIGN
-from onnxlet.values.signature import TensorSpec
 
 DATA_SUFFIX = ".data"
 SMALLEST_APART = 1024
@@ -39,16 +37,3 @@ def save_optimized(source: Path, destination: Path, *, weights_apart: bool, opti
         onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except FOREIGN as error:
         raise RejectedModelError(f"ONNX Runtime does not optimize this graph: {error}") from error
-
-
-def declare_outputs(path: Path, outputs: Sequence[TensorSpec]) -> None:
-    """Write the outputs' shapes into the file at `path`; weights that lie apart stay where they are."""
-    import onnx
-
-    from onnxlet.toolchain.workbench.shapes import declare_shape
-
-    model = onnx.load(path, load_external_data=False)
-    shapes = {spec.name: spec.shape for spec in outputs}
-    for value in model.graph.output:
-        declare_shape(value, shapes[value.name])
-    path.write_bytes(model.SerializeToString())

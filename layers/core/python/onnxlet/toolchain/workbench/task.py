@@ -25,7 +25,7 @@ FEWEST_DIMENSIONS = 16
 
 
 @dataclass(frozen=True)
-class Target:
+class ClassificationTarget:
     """One target of a classifier: its class values, their labels if any, and its name if it is one of several."""
 
     classes: tuple[int | str, ...]
@@ -59,7 +59,7 @@ class Task:
     """The kind of a model's answers, and a classifier's targets."""
 
     kind: Literal["classification", "regression", "embedding", "tensors"]
-    targets: tuple[Target, ...] = ()
+    targets: tuple[ClassificationTarget, ...] = ()
 
     @property
     def metric(self) -> str | None:
@@ -71,7 +71,7 @@ class Task:
         """Whether the metric counts errors."""
         return self.kind == "regression"
 
-    def targets_with_truth(self, truth: Tensor) -> list[tuple[Target, Tensor]]:
+    def targets_with_truth(self, truth: Tensor) -> list[tuple[ClassificationTarget, Tensor]]:
         """A classifier's targets, each with its column of the truth."""
         return list(zip(self.targets, columns_of(truth), strict=True))
 
@@ -113,7 +113,10 @@ class Task:
 def task_of(steps: Steps, answers: Tensors, truth: Tensor | None) -> Task:
     """The task of a model with these steps, judged by the shape of its answers."""
     if steps.targets:
-        return Task("classification", tuple(Target(step.classes, step.labels, step.target) for step in steps.targets))
+        return Task(
+            "classification",
+            tuple(ClassificationTarget(step.classes, step.labels, step.target) for step in steps.targets),
+        )
     floats = [tensor for tensor in answers.values() if tensor.dtype.kind == "f"]
     single = len(answers) == 1 and len(floats) == 1
     if single and (truth is not None or floats[0].size == len(floats[0])):

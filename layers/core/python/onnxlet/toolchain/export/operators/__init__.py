@@ -19,12 +19,11 @@ from onnxlet.toolchain.export.operators import (
     shaping,
     trees,
 )
-from onnxlet.toolchain.export.operators.call import OPERATORS, Call, Operator
+from onnxlet.toolchain.export.operators.call import OPERATORS, NodeCall
 
 __all__ = [
     "OPERATORS",
-    "Call",
-    "Operator",
+    "NodeCall",
     "arithmetic",
     "classical",
     "control",

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import tensorflow as tf
 
-from onnxlet.toolchain.export.operators.call import OPERATORS, Call, operator
+from onnxlet.toolchain.export.operators.call import OPERATORS, NodeCall, operator
 
 _OF_ONE: dict[str, Callable[[Any], Any]] = {
     "Abs": tf.abs,
@@ -75,26 +75,26 @@ _register_tables()
 
 
 @operator("Mean")
-def mean(call: Call) -> Any:
+def mean(call: NodeCall) -> Any:
     """The mean of several tensors."""
     return reduce(tf.add, call.all()) / len(call.inputs)
 
 
 @operator("Div")
-def divide(call: Call) -> Any:
+def divide(call: NodeCall) -> Any:
     """Division, of integers towards zero."""
     x = tf.convert_to_tensor(call[0])
     return tf.truncatediv(x, call[1]) if x.dtype.is_integer else tf.divide(x, call[1])
 
 
 @operator("Mod")
-def modulo(call: Call) -> Any:
+def modulo(call: NodeCall) -> Any:
     """The remainder, with the sign of the divisor or, like C's fmod, of the dividend."""
     return (tf.truncatemod if call.attribute("fmod", 0) else tf.math.floormod)(call[0], call[1])
 
 
 @operator("Clip")
-def clip(call: Call) -> Any:
+def clip(call: NodeCall) -> Any:
     """Values held between two bounds."""
     low = call.optional(1, call.attribute("min"))
     high = call.optional(2, call.attribute("max"))
@@ -103,13 +103,13 @@ def clip(call: Call) -> Any:
 
 
 @operator("Where")
-def where(call: Call) -> Any:
+def where(call: NodeCall) -> Any:
     """One of two values."""
     return tf.where(call[0], call[1], call[2])
 
 
 @operator("IsInf")
-def is_infinite(call: Call) -> Any:
+def is_infinite(call: NodeCall) -> Any:
     """Whether a value is an infinity, of the signs that count."""
     x, infinite = call[0], tf.math.is_inf(call[0])
     if not call.attribute("detect_positive", 1):
@@ -118,7 +118,7 @@ def is_infinite(call: Call) -> Any:
 
 
 @operator("Dropout")
-def dropout(call: Call) -> Any:
+def dropout(call: NodeCall) -> Any:
     """Nothing: it acts in training alone. Raises ConversionError for one that is in training."""
     if call.has(2) and call.static(2).any():
         raise call.refuse("is in training mode: convert the model in evaluation mode")
@@ -126,7 +126,7 @@ def dropout(call: Call) -> Any:
 
 
 @operator("Cast", "CastLike")
-def cast(call: Call) -> Any:
+def cast(call: NodeCall) -> Any:
     """Another element type. Raises ConversionError for texts of floats, which look different elsewhere."""
     x = tf.convert_to_tensor(call[0])
     if call.node.op_type == "CastLike":
@@ -147,7 +147,7 @@ def cast(call: Call) -> Any:
 
 
 @operator("Elu", "Selu", "Celu", "LeakyRelu", "ThresholdedRelu")
-def rectified(call: Call) -> Any:
+def rectified(call: NodeCall) -> Any:
     """Rectifiers with one parameter."""
     x = call[0]
     match call.node.op_type:
@@ -165,13 +165,13 @@ def rectified(call: Call) -> Any:
 
 
 @operator("PRelu")
-def parametric(call: Call) -> Any:
+def parametric(call: NodeCall) -> Any:
     """A rectifier whose slope is learned."""
     return tf.where(call[0] >= 0, call[0], call[0] * call[1])
 
 
 @operator("HardSigmoid", "HardSwish")
-def hard(call: Call) -> Any:
+def hard(call: NodeCall) -> Any:
     """Straight lines in place of a sigmoid."""
     x, swish = call[0], call.node.op_type == "HardSwish"
     slope, offset = (1 / 6, 0.5) if swish else (call.attribute("alpha", 0.2), call.attribute("beta", 0.5))
@@ -180,13 +180,13 @@ def hard(call: Call) -> Any:
 
 
 @operator("Gelu")
-def gelu(call: Call) -> Any:
+def gelu(call: NodeCall) -> Any:
     """Gaussian error linear unit."""
     return tf.nn.gelu(call[0], approximate=call.attribute("approximate", "none") == "tanh")
 
 
 @operator("MatMul")
-def matmul(call: Call) -> Any:
+def matmul(call: NodeCall) -> Any:
     """The matrix product, of vectors as well."""
     return product(call[0], call[1])
 
@@ -202,16 +202,21 @@ def product(x: Any, y: Any) -> Any:
 
 
 @operator("Gemm")
-def gemm(call: Call) -> Any:
+def gemm(call: NodeCall) -> Any:
     """Alpha * A @ B + beta * C."""
+    answer = scaled_product(call)
+    return answer + scaled(call[2], call.attribute("beta", 1.0)) if call.has(2) else answer
+
+
+def scaled_product(call: NodeCall) -> Any:
+    """Alpha * A @ B, with A and B transposed where the node says so."""
     answer = tf.matmul(
         call[0],
         call[1],
         transpose_a=bool(call.attribute("transA", 0)),
         transpose_b=bool(call.attribute("transB", 0)),
     )
-    answer = scaled(answer, call.attribute("alpha", 1.0))
-    return answer + scaled(call[2], call.attribute("beta", 1.0)) if call.has(2) else answer
+    return scaled(answer, call.attribute("alpha", 1.0))
 
 
 def scaled(x: Any, factor: float) -> Any:
@@ -220,6 +225,6 @@ def scaled(x: Any, factor: float) -> Any:
 
 
 @operator("Einsum")
-def einsum(call: Call) -> Any:
+def einsum(call: NodeCall) -> Any:
     """Einstein's summation."""
     return tf.einsum(call.attribute("equation"), *call.all())

@@ -19,7 +19,7 @@ MICROSOFT = "com.microsoft"
 
 
 @dataclass(frozen=True)
-class Call:
+class NodeCall:
     """A node and what flows into it: numpy arrays are constants, all else are TensorFlow's tensors."""
 
     node: onnx.NodeProto
@@ -88,7 +88,7 @@ class Call:
         )
 
 
-Operator = Callable[[Call], Any]
+Operator = Callable[[NodeCall], Any]
 """Returns the node's output, or a tuple of several."""
 
 OPERATORS: dict[tuple[str, str], Operator] = {}

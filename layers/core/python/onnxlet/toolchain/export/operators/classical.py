@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from onnxlet.toolchain.export.operators.call import ML, Call, operator
+from onnxlet.toolchain.export.operators.call import ML, NodeCall, operator
 from onnxlet.values.tensors import Tensor
 
 
 @operator("Scaler", domain=ML)
-def scaler(call: Call) -> Any:
+def scaler(call: NodeCall) -> Any:
     """(x - offset) * scale, column by column, in single precision."""
     x = tf.cast(call[0], tf.float32)
     return (x - np.array(call.attribute("offset"), np.float32)) * np.array(call.attribute("scale"), np.float32)
 
 
 @operator("Normalizer", domain=ML)
-def normalizer(call: Call) -> Any:
+def normalizer(call: NodeCall) -> Any:
     """Rows of one length."""
     x = tf.cast(call[0], tf.float32)
     match call.attribute("norm", "MAX"):
@@ -33,13 +33,13 @@ def normalizer(call: Call) -> Any:
 
 
 @operator("Binarizer", domain=ML)
-def binarizer(call: Call) -> Any:
+def binarizer(call: NodeCall) -> Any:
     """1 above a threshold, else 0."""
     return tf.cast(call[0] > call.attribute("threshold", 0.0), tf.convert_to_tensor(call[0]).dtype)
 
 
 @operator("Imputer", domain=ML)
-def imputer(call: Call) -> Any:
+def imputer(call: NodeCall) -> Any:
     """Columns with a value for what is missing."""
     x = tf.convert_to_tensor(call[0])
     kind = "floats" if x.dtype.is_floating else "int64s"
@@ -50,7 +50,7 @@ def imputer(call: Call) -> Any:
 
 
 @operator("ArrayFeatureExtractor", domain=ML)
-def extractor(call: Call) -> Any:
+def extractor(call: NodeCall) -> Any:
     """Some of the columns."""
     x = tf.convert_to_tensor(call[0])
     picked = tf.gather(x, tf.reshape(call[1], [-1]), axis=-1)
@@ -58,13 +58,13 @@ def extractor(call: Call) -> Any:
 
 
 @operator("FeatureVectorizer", domain=ML)
-def vectorizer(call: Call) -> Any:
+def vectorizer(call: NodeCall) -> Any:
     """Columns side by side."""
     return tf.concat([tf.cast(value, tf.float32) for value in call.all()], -1)
 
 
 @operator("LabelEncoder", domain=ML)
-def label_encoder(call: Call) -> Any:
+def label_encoder(call: NodeCall) -> Any:
     """A value for each key."""
     x = tf.convert_to_tensor(call[0])
     keys, values = (_listed(call, side) for side in ("keys", "values"))
@@ -78,7 +78,7 @@ def label_encoder(call: Call) -> Any:
     return tf.where(tf.reduce_any(matches, -1), chosen, tf.cast(default, chosen.dtype))
 
 
-def _listed(call: Call, side: str) -> Tensor | None:
+def _listed(call: NodeCall, side: str) -> Tensor | None:
     """Keys or values; texts are objects."""
     kinds = (("int64s", np.int64), ("floats", np.float32), ("strings", object), ("tensor", None))
     for kind, dtype in kinds:
@@ -88,7 +88,7 @@ def _listed(call: Call, side: str) -> Tensor | None:
     return None
 
 
-def _default(call: Call, values: Tensor | None) -> Any:
+def _default(call: NodeCall, values: Tensor | None) -> Any:
     tensor = call.attribute("default_tensor")
     if tensor is not None:
         return tensor.reshape(-1)[0]
@@ -98,7 +98,7 @@ def _default(call: Call, values: Tensor | None) -> Any:
 
 
 @operator("OneHotEncoder", domain=ML)
-def one_hot(call: Call) -> Any:
+def one_hot(call: NodeCall) -> Any:
     """One column per category."""
     x = tf.convert_to_tensor(call[0])
     categories = call.attribute("cats_strings") if x.dtype == tf.string else call.attribute("cats_int64s")
@@ -117,13 +117,13 @@ def _text(value: bytes | str) -> str:
 
 
 @operator("LinearRegressor", domain=ML)
-def linear_regressor(call: Call) -> Any:
+def linear_regressor(call: NodeCall) -> Any:
     """Weighted sums."""
     return _linear(call, call.attribute("targets", 1))
 
 
 @operator("LinearClassifier", domain=ML)
-def linear_classifier(call: Call) -> Any:
+def linear_classifier(call: NodeCall) -> Any:
     """The class of the largest weighted sum, and the scores."""
     labels, texts = call.attribute("classlabels_ints"), call.attribute("classlabels_strings")
     classes = tf.constant(labels, tf.int64) if labels else tf.constant([_text(text) for text in texts])
@@ -135,13 +135,13 @@ def linear_classifier(call: Call) -> Any:
     return label, transformed(call, scores)
 
 
-def _linear(call: Call, outputs: int) -> Any:
+def _linear(call: NodeCall, outputs: int) -> Any:
     weights = np.array(call.attribute("coefficients"), np.float32).reshape(outputs, -1)
     offsets = np.array(call.attribute("intercepts") or [0.0] * outputs, np.float32)
     return tf.matmul(tf.cast(call[0], tf.float32), weights, transpose_b=True) + offsets
 
 
-def transformed(call: Call, scores: Any) -> Any:
+def transformed(call: NodeCall, scores: Any) -> Any:
     """Scores after the node's post_transform."""
     match call.attribute("post_transform", "NONE"):
         case "NONE":

@@ -8,7 +8,7 @@ from typing import Any
 import onnx
 import tensorflow as tf
 
-from onnxlet.toolchain.export.operators.call import Call, operator
+from onnxlet.toolchain.export.operators.call import NodeCall, operator
 
 _MOST = 2**31 - 1
 _FIXED = 2
@@ -16,7 +16,7 @@ _FIXED = 2
 
 
 @operator("Loop")
-def loop(call: Call) -> Any:
+def loop(call: NodeCall) -> Any:
     """The body again and again: states that change, and values of every turn, stacked."""
     body: onnx.GraphProto = call.attribute("body")
     turns = tf.reshape(tf.cast(call.optional(0, _MOST), tf.int64), [])
@@ -56,7 +56,7 @@ def _repeat(
 
 
 @operator("If")
-def branch(call: Call) -> Any:
+def branch(call: NodeCall) -> Any:
     """One of two bodies."""
     condition = tf.reshape(call[0], [])
     return tf.cond(
@@ -67,7 +67,7 @@ def branch(call: Call) -> Any:
 
 
 @operator("ReverseSequence")
-def reverse_sequence(call: Call) -> Any:
+def reverse_sequence(call: NodeCall) -> Any:
     """The first values of each row in the opposite order."""
     return tf.reverse_sequence(
         call[0], call[1], seq_axis=call.attribute("time_axis", 0), batch_axis=call.attribute("batch_axis", 1)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from onnxlet.toolchain.export.operators.call import Call, operator, shape_of
+from onnxlet.toolchain.export.operators.call import NodeCall, operator, shape_of
 
 
 def channels_last(x: Any) -> Any:
@@ -26,7 +26,7 @@ def channels_first(x: Any) -> Any:
 class Window:
     """A kernel's size, how it moves, and what stands around the image: [before, after] per spatial dimension."""
 
-    def __init__(self, call: Call, image: Any, kernel: list[int]) -> None:
+    def __init__(self, call: NodeCall, image: Any, kernel: list[int]) -> None:
         count = len(kernel)
         self.kernel = kernel
         self.strides: list[int] = call.attribute("strides", [1] * count)
@@ -38,7 +38,7 @@ class Window:
             pads = call.attribute("pads", [0] * 2 * count) if mode == "NOTSET" else [0] * 2 * count
             self.pads = [[pads[axis], pads[axis + count]] for axis in range(count)]
 
-    def _same(self, call: Call, image: Any, *, lower: bool) -> list[list[int]]:
+    def _same(self, call: NodeCall, image: Any, *, lower: bool) -> list[list[int]]:
         pads = []
         for axis, size in enumerate(image.shape[2:]):
             if size is None:
@@ -58,7 +58,7 @@ class Window:
 
 
 @operator("Conv")
-def convolution(call: Call) -> Any:
+def convolution(call: NodeCall) -> Any:
     """A convolution, in groups or depthwise too."""
     answer = convolve(call, tf.convert_to_tensor(call[0]), tf.convert_to_tensor(call[1]))
     if call.has(2):
@@ -66,7 +66,7 @@ def convolution(call: Call) -> Any:
     return answer
 
 
-def convolve(call: Call, x: Any, weights: Any) -> Any:
+def convolve(call: NodeCall, x: Any, weights: Any) -> Any:
     """The convolution without its bias."""
     spatial = x.shape.rank - 2
     window = Window(call, x, weights.shape[2:].as_list())
@@ -89,7 +89,7 @@ def _convolved(image: Any, kernel: Any, window: Window) -> Any:
 
 
 @operator("ConvTranspose")
-def transposed_convolution(call: Call) -> Any:
+def transposed_convolution(call: NodeCall) -> Any:
     """What a convolution's gradient does."""
     x, weights = tf.convert_to_tensor(call[0]), tf.convert_to_tensor(call[1])
     window = Window(call, x, weights.shape[2:].as_list())
@@ -111,7 +111,7 @@ def transposed_convolution(call: Call) -> Any:
     return answer + tf.reshape(call[2], [1, -1] + [1] * spatial) if call.has(2) else answer
 
 
-def _kept(call: Call, window: Window, sizes: list[Any], full: list[Any]) -> list[tuple[Any, Any]]:
+def _kept(call: NodeCall, window: Window, sizes: list[Any], full: list[Any]) -> list[tuple[Any, Any]]:
     """From where to where the full answer is wanted, along each spatial axis."""
     mode, wanted = call.attribute("auto_pad", "NOTSET"), call.attribute("output_shape")
     if wanted is None and not mode.startswith("SAME"):
@@ -128,7 +128,7 @@ def _kept(call: Call, window: Window, sizes: list[Any], full: list[Any]) -> list
 
 
 @operator("MaxPool", "AveragePool")
-def pool(call: Call) -> Any:
+def pool(call: NodeCall) -> Any:
     """The largest value or the mean under a moving window."""
     x = tf.convert_to_tensor(call[0])
     window = Window(call, x, call.attribute("kernel_shape"))
@@ -153,7 +153,7 @@ def _pooled(image: Any, window: Window, kind: str) -> Any:
     return tf.nn.pool(image, window.kernel, kind, strides=window.strides, padding="VALID", dilations=window.dilations)
 
 
-def _reach_the_end(call: Call, window: Window, x: Any) -> None:
+def _reach_the_end(call: NodeCall, window: Window, x: Any) -> None:
     """Pad such that a last window that only begins within the image counts too."""
     for axis, size in enumerate(x.shape[2:]):
         if size is None:
@@ -167,7 +167,7 @@ def _reach_the_end(call: Call, window: Window, x: Any) -> None:
 
 
 @operator("GlobalAveragePool", "GlobalMaxPool")
-def whole_pool(call: Call) -> Any:
+def whole_pool(call: NodeCall) -> Any:
     """One value per channel."""
     reduce = tf.reduce_mean if call.node.op_type == "GlobalAveragePool" else tf.reduce_max
     return reduce(call[0], list(range(2, call.rank())), keepdims=True)

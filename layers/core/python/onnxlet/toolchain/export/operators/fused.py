@@ -8,34 +8,28 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from onnxlet.toolchain.export.operators.arithmetic import gemm, scaled
-from onnxlet.toolchain.export.operators.call import MICROSOFT, Call, operator
+from onnxlet.toolchain.export.operators.arithmetic import gemm, scaled_product
+from onnxlet.toolchain.export.operators.call import MICROSOFT, NodeCall, operator
 from onnxlet.toolchain.export.operators.convolution import convolution
 
 
 @operator("FusedMatMul", domain=MICROSOFT)
-def fused_matmul(call: Call) -> Any:
+def fused_matmul(call: NodeCall) -> Any:
     """The product alpha * A @ B with either of them transposed."""
     if call.attribute("transBatchA", 0) or call.attribute("transBatchB", 0):
         raise call.refuse("transposes more than matrices, which is not translated")
-    answer = tf.matmul(
-        call[0],
-        call[1],
-        transpose_a=bool(call.attribute("transA", 0)),
-        transpose_b=bool(call.attribute("transB", 0)),
-    )
-    return scaled(answer, call.attribute("alpha", 1.0))
+    return scaled_product(call)
 
 
 @operator("FusedGemm", domain=MICROSOFT)
-def fused_gemm(call: Call) -> Any:
+def fused_gemm(call: NodeCall) -> Any:
     """Gemm and an activation."""
     parameters = [call.attribute(f"activation_{name}") for name in ("alpha", "beta")]
     return _activated(call, gemm(call), [value for value in parameters if value is not None])
 
 
 @operator("FusedConv", domain=MICROSOFT)
-def fused_convolution(call: Call) -> Any:
+def fused_convolution(call: NodeCall) -> Any:
     """Conv, a sum and an activation."""
     answer = convolution(call)
     if call.has(3):
@@ -54,7 +48,7 @@ _ACTIVATIONS: dict[str, Callable[..., Any]] = {
 }
 
 
-def _activated(call: Call, x: Any, parameters: list[float]) -> Any:
+def _activated(call: NodeCall, x: Any, parameters: list[float]) -> Any:
     activation = call.attribute("activation", "")
     if activation not in _ACTIVATIONS:
         raise call.refuse(f"ends with {activation!r}, which is not translated")
@@ -62,13 +56,13 @@ def _activated(call: Call, x: Any, parameters: list[float]) -> Any:
 
 
 @operator("Gelu", "FastGelu", "BiasGelu", domain=MICROSOFT)
-def biased_gelu(call: Call) -> Any:
+def biased_gelu(call: NodeCall) -> Any:
     """A sum, and its Gaussian error linear unit or an approximation of it."""
     x = call[0] + call[1] if call.has(1) else call[0]
     return tf.nn.gelu(x, approximate=call.node.op_type == "FastGelu")
 
 
 @operator("QuickGelu", domain=MICROSOFT)
-def quick_gelu(call: Call) -> Any:
+def quick_gelu(call: NodeCall) -> Any:
     """A number times a sigmoid of it."""
     return call[0] * tf.sigmoid(np.float32(call.attribute("alpha", 1.702)) * call[0])

@@ -6,11 +6,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from onnxlet.toolchain.export.operators.call import MICROSOFT, Call, operator, shape_of
+from onnxlet.toolchain.export.operators.call import MICROSOFT, NodeCall, operator, shape_of
 
 
 @operator("BatchNormalization")
-def batch(call: Call) -> Any:
+def batch(call: NodeCall) -> Any:
     """By mean and variance as they were learned. Raises ConversionError for one that is in training."""
     if call.attribute("training_mode", 0):
         raise call.refuse("is in training mode: convert the model in evaluation mode")
@@ -21,7 +21,7 @@ def batch(call: Call) -> Any:
 
 
 @operator("LayerNormalization", "SimplifiedLayerNormalization", "RMSNormalization")
-def layer(call: Call) -> Any:
+def layer(call: NodeCall) -> Any:
     """By each row's own mean and variance, or by its own scale alone; and these two numbers."""
     x, axis = call[0], call.attribute("axis", -1)
     axes = list(range(axis % call.rank(), call.rank()))
@@ -42,7 +42,7 @@ def _inverse_deviation(x: Any, axes: list[int], epsilon: float) -> Any:
 
 
 @operator("SkipLayerNormalization", domain=MICROSOFT)
-def skip_layer(call: Call) -> Any:
+def skip_layer(call: NodeCall) -> Any:
     """A sum, and its layer normalization."""
     total = call[0] + call[1]
     if call.has(4):
@@ -53,7 +53,7 @@ def skip_layer(call: Call) -> Any:
 
 
 @operator("InstanceNormalization", "GroupNormalization")
-def groups(call: Call) -> Any:
+def groups(call: NodeCall) -> Any:
     """By the mean and variance of each image's channels, one by one or in groups."""
     x, sizes = tf.convert_to_tensor(call[0]), shape_of(call[0])
     epsilon, shape = call.attribute("epsilon", 1e-5), [1, -1] + [1] * (call.rank() - 2)
@@ -68,7 +68,7 @@ def groups(call: Call) -> Any:
 
 
 @operator("LpNormalization")
-def norm(call: Call) -> Any:
+def norm(call: NodeCall) -> Any:
     """By the length along an axis."""
     x, axis = call[0], call.attribute("axis", -1)
     if call.attribute("p", 2) == 1:

@@ -9,13 +9,13 @@ import numpy as np
 import tensorflow as tf
 
 from onnxlet.toolchain.export.operators.arithmetic import product
-from onnxlet.toolchain.export.operators.call import MICROSOFT, Call, operator
+from onnxlet.toolchain.export.operators.call import MICROSOFT, NodeCall, operator
 from onnxlet.toolchain.export.operators.convolution import convolve
 from onnxlet.values.tensors import Tensor
 
 
 @operator("DynamicQuantizeLinear")
-def quantize_dynamically(call: Call) -> Any:
+def quantize_dynamically(call: NodeCall) -> Any:
     """Unsigned 8 bits on a scale that covers the values and zero."""
     return quantized_by_range(call[0])
 
@@ -32,7 +32,7 @@ def quantized_by_range(x: Any) -> tuple[Any, Any, Any]:
 
 @operator("QuantizeLinear")
 @operator("QuantizeLinear", domain=MICROSOFT)
-def quantize(call: Call) -> Any:
+def quantize(call: NodeCall) -> Any:
     """Integers on a given scale."""
     kind = tf.convert_to_tensor(call[2]).dtype if call.has(2) else tf.uint8
     return onto(call[0], _along(call, call[1]), _along(call, call.optional(2, tf.constant(0, kind))))
@@ -40,7 +40,7 @@ def quantize(call: Call) -> Any:
 
 @operator("DequantizeLinear")
 @operator("DequantizeLinear", domain=MICROSOFT)
-def dequantize(call: Call) -> Any:
+def dequantize(call: NodeCall) -> Any:
     """The numbers that integers stand for."""
     return off(call[0], _along(call, call[1]), _along(call, call[2]) if call.has(2) else 0)
 
@@ -58,7 +58,7 @@ def off(x: Any, scale: Any, zero: Any) -> Any:
     return tf.cast(tf.cast(x, tf.int32) - tf.cast(zero, tf.int32), scale.dtype) * scale
 
 
-def _along(call: Call, value: Any) -> Any:
+def _along(call: NodeCall, value: Any) -> Any:
     """One value, one per slice of the axis, or one per block of it, such that it broadcasts."""
     value, block = tf.convert_to_tensor(value), call.attribute("block_size", 0)
     if block:
@@ -86,13 +86,13 @@ def _exact(x: Any, y: Any, x_zero: Any, y_zero: Any) -> Any:
 
 
 @operator("MatMulInteger")
-def matmul(call: Call) -> Any:
+def matmul(call: NodeCall) -> Any:
     """The product of two matrices of integers."""
     return _exact(call[0], call[1], call.optional(2, 0), call.optional(3, 0))
 
 
 @operator("MatMulIntegerToFloat", domain=MICROSOFT)
-def matmul_to_float(call: Call) -> Any:
+def matmul_to_float(call: NodeCall) -> Any:
     """The product of two matrices of integers, as numbers, and a bias."""
     answer = tf.cast(_exact(call[0], call[1], call.optional(4, 0), call.optional(5, 0)), tf.float32)
     answer *= call[2] * call[3]
@@ -100,7 +100,7 @@ def matmul_to_float(call: Call) -> Any:
 
 
 @operator("DynamicQuantizeMatMul", domain=MICROSOFT)
-def matmul_of_numbers(call: Call) -> Any:
+def matmul_of_numbers(call: NodeCall) -> Any:
     """The same for numbers that are quantized as they come."""
     values, scale, zero = quantized_by_range(call[0])
     answer = tf.cast(_exact(values, call[1], zero, call.optional(3, 0)), tf.float32) * (scale * call[2])
@@ -108,7 +108,7 @@ def matmul_of_numbers(call: Call) -> Any:
 
 
 @operator("MatMulNBits", domain=MICROSOFT)
-def matmul_in_blocks(call: Call) -> Any:
+def matmul_in_blocks(call: NodeCall) -> Any:
     """The product with a weight of 4 or 8 bits whose columns have a scale per block. The weight is kept as numbers."""
     bits, block = call.attribute("bits", 4), call.attribute("block_size")
     inner, columns = call.attribute("K"), call.attribute("N")
@@ -148,7 +148,7 @@ def _in_blocks(x: Any, inner: int, block: int) -> Any:
 
 
 @operator("QLinearMatMul")
-def matmul_on_scales(call: Call) -> Any:
+def matmul_on_scales(call: NodeCall) -> Any:
     """The product of two quantized matrices, quantized."""
     x, x_scale, x_zero, y, y_scale, y_zero, scale, zero = call.all()
     kind = tf.convert_to_tensor(scale).dtype
@@ -157,7 +157,7 @@ def matmul_on_scales(call: Call) -> Any:
 
 
 @operator("QGemm", domain=MICROSOFT)
-def gemm(call: Call) -> Any:
+def gemm(call: NodeCall) -> Any:
     """Gemm on quantized matrices; without a scale of its own the answer is a number."""
     x, y = (tf.transpose(call[i]) if call.attribute(name, 0) else call[i] for i, name in ((0, "transA"), (3, "transB")))
     answer = _exact(x, y, call[2], _columns(call[5], 2))
@@ -168,7 +168,7 @@ def gemm(call: Call) -> Any:
 
 
 @operator("QLinearConv")
-def convolution(call: Call) -> Any:
+def convolution(call: NodeCall) -> Any:
     """A convolution of a quantized image, quantized. The sums are of whole numbers below 2^24, so floats hold them."""
     x, x_scale, x_zero, weights, w_scale, w_zero, scale, zero = call.all()[:8]
     wide = [-1] + [1] * (call.rank() - 1)
@@ -185,7 +185,7 @@ def convolution(call: Call) -> Any:
 
 
 _OF_TWO: dict[str, Callable[[Any, Any], Any]] = {"QLinearAdd": tf.add, "QLinearMul": tf.multiply}
-_OF_ONE: dict[str, Callable[[Call, Any], Any]] = {
+_OF_ONE: dict[str, Callable[[NodeCall, Any], Any]] = {
     "QLinearSigmoid": lambda _, x: tf.sigmoid(x),
     "QLinearLeakyRelu": lambda call, x: tf.nn.leaky_relu(x, call.attribute("alpha", 0.01)),
     "QLinearSoftmax": lambda call, x: tf.nn.softmax(x, call.attribute("axis", -1)),
@@ -193,21 +193,21 @@ _OF_ONE: dict[str, Callable[[Call, Any], Any]] = {
 
 
 @operator(*_OF_TWO, domain=MICROSOFT)
-def of_two(call: Call) -> Any:
+def of_two(call: NodeCall) -> Any:
     """Sums and products of quantized tensors, quantized."""
     x, x_scale, x_zero, y, y_scale, y_zero, scale, zero = call.all()
     return onto(_OF_TWO[call.node.op_type](off(x, x_scale, x_zero), off(y, y_scale, y_zero)), scale, zero)
 
 
 @operator(*_OF_ONE, domain=MICROSOFT)
-def of_one(call: Call) -> Any:
+def of_one(call: NodeCall) -> Any:
     """Activations of quantized tensors, quantized."""
     x, x_scale, x_zero, scale, zero = call.all()
     return onto(_OF_ONE[call.node.op_type](call, off(x, x_scale, x_zero)), scale, zero)
 
 
 @operator("QLinearGlobalAveragePool", domain=MICROSOFT)
-def mean(call: Call) -> Any:
+def mean(call: NodeCall) -> Any:
     """The mean of each channel, quantized."""
     if call.attribute("channels_last", 0):
         raise call.refuse("has channels last, which is not translated")
@@ -217,7 +217,7 @@ def mean(call: Call) -> Any:
 
 
 @operator("QLinearConcat", domain=MICROSOFT)
-def concat(call: Call) -> Any:
+def concat(call: NodeCall) -> Any:
     """Quantized tensors of several scales one after the other."""
     scale, zero, *parts = call.all()
     triples: Sequence[Any] = [parts[index : index + 3] for index in range(0, len(parts), 3)]

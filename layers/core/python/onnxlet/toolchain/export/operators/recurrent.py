@@ -7,14 +7,14 @@ from typing import Any
 
 import tensorflow as tf
 
-from onnxlet.toolchain.export.operators.call import Call, operator
+from onnxlet.toolchain.export.operators.call import NodeCall, operator
 
 _ACTIVATIONS: dict[str, Callable[[Any], Any]] = {"Sigmoid": tf.sigmoid, "Tanh": tf.tanh, "Relu": tf.nn.relu}
 _Step = Callable[[list[Any], Any], list[Any]]
 
 
 @operator("LSTM")
-def lstm(call: Call) -> Any:
+def lstm(call: NodeCall) -> Any:
     """Long short-term memory; gates in the order input, output, forget, cell."""
     _check(call, "input_forget", 7)
     directions = []
@@ -33,7 +33,7 @@ def lstm(call: Call) -> Any:
 
 
 @operator("GRU")
-def gru(call: Call) -> Any:
+def gru(call: NodeCall) -> Any:
     """Gated recurrent unit; gates in the order update, reset, hidden."""
     _check(call, "", 7)
     after = bool(call.attribute("linear_before_reset", 0))
@@ -55,13 +55,13 @@ def gru(call: Call) -> Any:
     return tuple(_joined(call, directions))
 
 
-def _check(call: Call, flag: str, last: int) -> None:
+def _check(call: NodeCall, flag: str, last: int) -> None:
     unusual = (flag and call.attribute(flag, 0)) or call.attribute("clip") or call.attribute("layout", 0)
     if unusual or call.has(4) or call.has(last):
         raise call.refuse("has peepholes, lengths per row, a clip or another layout, which are not translated")
 
 
-def _directions(call: Call, count: int) -> list[tuple[bool, list[Callable[[Any], Any]]]]:
+def _directions(call: NodeCall, count: int) -> list[tuple[bool, list[Callable[[Any], Any]]]]:
     """Whether each goes backwards, and its activations."""
     by_direction = {"forward": [False], "reverse": [True], "bidirectional": [False, True]}
     backwards = by_direction[call.attribute("direction", "forward")]
@@ -73,28 +73,28 @@ def _directions(call: Call, count: int) -> list[tuple[bool, list[Callable[[Any],
     return [(reverse, chosen[count * n : count * (n + 1)]) for n, reverse in enumerate(backwards)]
 
 
-def _weights(call: Call, number: int, *, gates: int) -> tuple[Any, Any, Any]:
+def _weights(call: NodeCall, number: int, *, gates: int) -> tuple[Any, Any, Any]:
     """Weights and recurrence as [in, gates * hidden], and two biases."""
     weights, recurrence = (tf.transpose(call[index][number]) for index in (1, 2))
     bias = call[3][number] if call.has(3) else tf.zeros([2 * gates * call.attribute("hidden_size")], weights.dtype)
     return weights, recurrence, tf.split(bias, 2)
 
 
-def _initial(call: Call, index: int, number: int) -> Any:
+def _initial(call: NodeCall, index: int, number: int) -> Any:
     if call.has(index):
         return call[index][number]
     x = tf.convert_to_tensor(call[0])
     return tf.zeros(tf.stack([tf.shape(x)[1], call.attribute("hidden_size")]), x.dtype)
 
 
-def _walk(call: Call, step: _Step, start: list[Any], *, reverse: bool) -> list[Any]:
+def _walk(call: NodeCall, step: _Step, start: list[Any], *, reverse: bool) -> list[Any]:
     """The states after every step, each [steps, N, hidden], in the order of the input's steps."""
     x = tf.reverse(call[0], [0]) if reverse else call[0]
     states = tf.scan(step, x, start)
     return [tf.reverse(state, [0]) for state in states] if reverse else list(states)
 
 
-def _joined(call: Call, directions: list[list[Any]]) -> list[Any]:
+def _joined(call: NodeCall, directions: list[list[Any]]) -> list[Any]:
     """All hidden states [steps, directions, N, hidden], and each state's last [directions, N, hidden]."""
     backwards = [reverse for reverse, _ in _directions(call, len(directions[0]) + 1)]
     finals = [

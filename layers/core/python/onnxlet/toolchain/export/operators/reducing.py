@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from onnxlet.toolchain.export.operators.call import Call, operator
+from onnxlet.toolchain.export.operators.call import NodeCall, operator
 
 _REDUCTIONS: dict[str, Callable[..., Any]] = {
     "ReduceL1": lambda x, axis, keepdims: tf.reduce_sum(tf.abs(x), axis, keepdims),
@@ -25,7 +25,7 @@ _AXES_BY_INPUT = 13
 
 
 @operator(*_REDUCTIONS)
-def reduction(call: Call) -> Any:
+def reduction(call: NodeCall) -> Any:
     """One number in place of many, along some axes or all."""
     axes = call.integers(1, "axes") or None
     if axes is None and call.attribute("noop_with_empty_axes", 0):
@@ -37,7 +37,7 @@ def reduction(call: Call) -> Any:
 
 
 @operator("ArgMax", "ArgMin")
-def extreme(call: Call) -> Any:
+def extreme(call: NodeCall) -> Any:
     """Where the extreme lies: the first one, or the last."""
     x, axis = call[0], call.attribute("axis", 0)
     find = tf.argmax if call.node.op_type == "ArgMax" else tf.argmin
@@ -50,7 +50,7 @@ def extreme(call: Call) -> Any:
 
 
 @operator("CumSum")
-def cumulative(call: Call) -> Any:
+def cumulative(call: NodeCall) -> Any:
     """Running sums."""
     return tf.cumsum(
         call[0],
@@ -61,7 +61,7 @@ def cumulative(call: Call) -> Any:
 
 
 @operator("TopK")
-def largest(call: Call) -> Any:
+def largest(call: NodeCall) -> Any:
     """The largest or smallest values along an axis, and where they lie."""
     axis = call.attribute("axis", -1) % call.rank()
     order = [index for index in range(call.rank()) if index != axis] + [axis]
@@ -73,7 +73,7 @@ def largest(call: Call) -> Any:
 
 
 @operator("Softmax", "LogSoftmax", "Hardmax")
-def softmax(call: Call) -> Any:
+def softmax(call: NodeCall) -> Any:
     """Shares along an axis; up to operator set 12 along all axes from it on."""
     x, older = call[0], call.opset < _AXES_BY_INPUT
     axis = call.attribute("axis", 1 if older else -1)
@@ -84,7 +84,7 @@ def softmax(call: Call) -> Any:
     return _shares(call, x, axis)
 
 
-def _shares(call: Call, x: Any, axis: int) -> Any:
+def _shares(call: NodeCall, x: Any, axis: int) -> Any:
     match call.node.op_type:
         case "LogSoftmax":
             return tf.nn.log_softmax(x, axis)

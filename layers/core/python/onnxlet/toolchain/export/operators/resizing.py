@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from onnxlet.toolchain.export.operators.call import Call, operator
+from onnxlet.toolchain.export.operators.call import NodeCall, operator
 from onnxlet.values.tensors import Tensor
 
 
 @operator("Resize", "Upsample")
-def resize(call: Call) -> Any:
+def resize(call: NodeCall) -> Any:
     """Axis by axis, to the nearest pixel or between the two nearest."""
     x, mode = tf.convert_to_tensor(call[0]), call.attribute("mode", "nearest")
     if mode not in {"nearest", "linear"} or call.attribute("antialias", 0):
@@ -36,7 +36,7 @@ def resize(call: Call) -> Any:
     return x
 
 
-def _wanted(call: Call, sizes: list[int | None]) -> list[tuple[float, int]]:
+def _wanted(call: NodeCall, sizes: list[int | None]) -> list[tuple[float, int]]:
     """Per axis the scale and the new size."""
     older = call.node.op_type == "Upsample" or call.opset < 11  # noqa: PLR2004 - where an input was put in between
     axes = call.attribute("axes", list(range(len(sizes))))
@@ -55,7 +55,7 @@ def _wanted(call: Call, sizes: list[int | None]) -> list[tuple[float, int]]:
     return wanted
 
 
-def _places(call: Call, size: int, wanted: int, scale: float) -> Tensor:
+def _places(call: NodeCall, size: int, wanted: int, scale: float) -> Tensor:
     """Where each new pixel lies among the old ones."""
     new = np.arange(wanted, dtype=np.float64)
     mode = call.attribute("coordinate_transformation_mode", "half_pixel" if call.opset > 10 else "asymmetric")  # noqa: PLR2004
@@ -69,7 +69,7 @@ def _places(call: Call, size: int, wanted: int, scale: float) -> Tensor:
     raise call.refuse(f"places pixels in the mode {mode!r}, which is not translated")
 
 
-def _rounded(call: Call, places: Tensor) -> Tensor:
+def _rounded(call: NodeCall, places: Tensor) -> Tensor:
     older = call.opset < 11 or call.node.op_type == "Upsample"  # noqa: PLR2004
     match call.attribute("nearest_mode", "floor" if older else "round_prefer_floor"):
         case "floor":

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from onnxlet.toolchain.export.operators.call import Call, operator
+from onnxlet.toolchain.export.operators.call import NodeCall, operator
 
 _PLACING: dict[str, Callable[..., Any]] = {
     "none": tf.tensor_scatter_nd_update,
@@ -19,13 +19,13 @@ _PLACING: dict[str, Callable[..., Any]] = {
 
 
 @operator("Gather")
-def gather(call: Call) -> Any:
+def gather(call: NodeCall) -> Any:
     """Slices along an axis; negative positions count from the end."""
     axis = call.attribute("axis", 0)
     return tf.gather(call[0], positions(call, call[1], axis), axis=axis)
 
 
-def positions(call: Call, indices: Any, axis: int) -> Any:
+def positions(call: NodeCall, indices: Any, axis: int) -> Any:
     """The indices, none of them negative."""
     if isinstance(indices, np.ndarray) and (indices >= 0).all():
         return indices
@@ -35,7 +35,7 @@ def positions(call: Call, indices: Any, axis: int) -> Any:
 
 
 @operator("GatherElements")
-def gather_elements(call: Call) -> Any:
+def gather_elements(call: NodeCall) -> Any:
     """Values along an axis, at other positions in every row."""
     rank = call.rank()
     axis = call.attribute("axis", 0) % rank
@@ -46,13 +46,13 @@ def gather_elements(call: Call) -> Any:
 
 
 @operator("GatherND")
-def gather_nd(call: Call) -> Any:
+def gather_nd(call: NodeCall) -> Any:
     """Slices at positions of several dimensions."""
     return tf.gather_nd(call[0], call[1], batch_dims=call.attribute("batch_dims", 0))
 
 
 @operator("ScatterND")
-def scatter_nd(call: Call) -> Any:
+def scatter_nd(call: NodeCall) -> Any:
     """A tensor with some of its slices replaced."""
     reduction = call.attribute("reduction", "none")
     if reduction not in _PLACING:
@@ -61,7 +61,7 @@ def scatter_nd(call: Call) -> Any:
 
 
 @operator("OneHot")
-def one_hot(call: Call) -> Any:
+def one_hot(call: NodeCall) -> Any:
     """One value at a position, another one elsewhere."""
     depth = tf.reshape(tf.cast(call[1], tf.int32), [])
     indices = tf.cast(call[0], tf.int64)
@@ -72,13 +72,13 @@ def one_hot(call: Call) -> Any:
 
 
 @operator("NonZero")
-def non_zero(call: Call) -> Any:
+def non_zero(call: NodeCall) -> Any:
     """The positions of what is not zero."""
     return tf.transpose(tf.where(tf.cast(call[0], tf.bool)))
 
 
 @operator("Compress")
-def compress(call: Call) -> Any:
+def compress(call: NodeCall) -> Any:
     """Slices that a condition picks."""
     axis = call.attribute("axis")
     x = tf.reshape(call[0], [-1]) if axis is None else call[0]

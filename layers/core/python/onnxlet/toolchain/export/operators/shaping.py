@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from onnxlet.toolchain.export.operators.call import Call, operator, shape_of
+from onnxlet.toolchain.export.operators.call import NodeCall, operator, shape_of
 
 _FAR = 2**31 - 1
 """Slices beyond this mean `to the end`."""
 
 
 @operator("Constant")
-def constant(call: Call) -> Any:
+def constant(call: NodeCall) -> Any:
     """A value of the graph itself."""
     for name in ("value", "value_float", "value_floats", "value_int", "value_ints"):
         value = call.attribute(name)
@@ -25,14 +25,14 @@ def constant(call: Call) -> Any:
 
 
 @operator("ConstantOfShape")
-def filled(call: Call) -> Any:
+def filled(call: NodeCall) -> Any:
     """One value, repeated."""
     value = call.attribute("value", np.zeros(1, np.float32))
     return tf.fill(tf.cast(call[0], tf.int64), value.reshape(-1)[0])
 
 
 @operator("Shape")
-def shape(call: Call) -> Any:
+def shape(call: NodeCall) -> Any:
     """The sizes; a constant where all are known."""
     tensor = tf.convert_to_tensor(call[0])
     piece = slice(call.attribute("start", 0), call.attribute("end"))
@@ -43,13 +43,13 @@ def shape(call: Call) -> Any:
 
 
 @operator("Size")
-def size(call: Call) -> Any:
+def size(call: NodeCall) -> Any:
     """How many values there are."""
     return tf.size(call[0], tf.int64)
 
 
 @operator("Reshape")
-def reshape(call: Call) -> Any:
+def reshape(call: NodeCall) -> Any:
     """Other sizes; 0 keeps one, -1 takes what is left."""
     x, wanted = call[0], call.inputs[1]
     known = wanted if isinstance(wanted, np.ndarray) else tf.get_static_value(wanted)
@@ -62,7 +62,7 @@ def reshape(call: Call) -> Any:
 
 
 @operator("Flatten")
-def flatten(call: Call) -> Any:
+def flatten(call: NodeCall) -> Any:
     """Two dimensions in place of many."""
     axis = call.attribute("axis", 1)
     if axis == 1:
@@ -74,13 +74,13 @@ def flatten(call: Call) -> Any:
 
 
 @operator("Squeeze")
-def squeeze(call: Call) -> Any:
+def squeeze(call: NodeCall) -> Any:
     """Without dimensions of one."""
     return tf.squeeze(call[0], call.integers(1, "axes"))
 
 
 @operator("Unsqueeze")
-def unsqueeze(call: Call) -> Any:
+def unsqueeze(call: NodeCall) -> Any:
     """With further dimensions of one."""
     x, axes = call[0], call.integers(1, "axes") or []
     rank = call.rank() + len(axes)
@@ -90,19 +90,19 @@ def unsqueeze(call: Call) -> Any:
 
 
 @operator("Transpose")
-def transpose(call: Call) -> Any:
+def transpose(call: NodeCall) -> Any:
     """The dimensions in another order."""
     return tf.transpose(call[0], call.attribute("perm"))
 
 
 @operator("Concat")
-def concat(call: Call) -> Any:
+def concat(call: NodeCall) -> Any:
     """Tensors one after the other."""
     return tf.concat(call.all(), call.attribute("axis"))
 
 
 @operator("Split")
-def split(call: Call) -> Any:
+def split(call: NodeCall) -> Any:
     """A tensor in pieces."""
     axis, sizes = call.attribute("axis", 0), call.integers(1, "split")
     if sizes is not None:
@@ -115,7 +115,7 @@ def split(call: Call) -> Any:
 
 
 @operator("Slice")
-def cut(call: Call) -> Any:
+def cut(call: NodeCall) -> Any:
     """A piece of a tensor."""
     starts, ends = _bounds(call, 1, "starts"), _bounds(call, 2, "ends")
     axes = call.integers(3, "axes") or list(range(len(starts)))
@@ -126,7 +126,7 @@ def cut(call: Call) -> Any:
     return tf.convert_to_tensor(call[0])[tuple(pieces)]
 
 
-def _bounds(call: Call, index: int, attribute: str) -> list[Any]:
+def _bounds(call: NodeCall, index: int, attribute: str) -> list[Any]:
     """Bounds as numbers, None for `to the end`, or scalar tensors."""
     if not call.has(index):
         values: Any = call.attribute(attribute)
@@ -140,20 +140,20 @@ def _bounds(call: Call, index: int, attribute: str) -> list[Any]:
 
 
 @operator("Expand")
-def expand(call: Call) -> Any:
+def expand(call: NodeCall) -> Any:
     """Repeated along dimensions of one, as broadcasting does."""
     wanted = tf.cast(call[1], tf.int32)
     return tf.broadcast_to(call[0], tf.broadcast_dynamic_shape(tf.shape(call[0]), wanted))
 
 
 @operator("Tile")
-def tile(call: Call) -> Any:
+def tile(call: NodeCall) -> Any:
     """Repeated."""
     return tf.tile(call[0], call[1])
 
 
 @operator("Pad")
-def pad(call: Call) -> Any:
+def pad(call: NodeCall) -> Any:
     """With something around it."""
     pads = call.integers(1, "pads") or []
     rank, mode = call.rank(), call.attribute("mode", "constant")
@@ -171,13 +171,13 @@ def pad(call: Call) -> Any:
 
 
 @operator("Range")
-def numbers(call: Call) -> Any:
+def numbers(call: NodeCall) -> Any:
     """Numbers at equal distances."""
     return tf.range(*(tf.reshape(bound, []) for bound in call.all()))
 
 
 @operator("Trilu")
-def triangle(call: Call) -> Any:
+def triangle(call: NodeCall) -> Any:
     """One triangle of a matrix, zeros in the other."""
     x, offset = tf.convert_to_tensor(call[0]), int(call.static(1)) if call.has(1) else 0
     rows, columns = tf.shape(x)[-2], tf.shape(x)[-1]
@@ -187,7 +187,7 @@ def triangle(call: Call) -> Any:
 
 
 @operator("DepthToSpace", "SpaceToDepth")
-def blocks(call: Call) -> Any:
+def blocks(call: NodeCall) -> Any:
     """Channels for pixels, or pixels for channels."""
     n, c, h, w = shape_of(call[0])
     b = call.attribute("blocksize")

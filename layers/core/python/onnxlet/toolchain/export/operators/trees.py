@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from onnxlet.toolchain.export.operators.call import ML, Call, operator
+from onnxlet.toolchain.export.operators.call import ML, NodeCall, operator
 from onnxlet.toolchain.export.operators.classical import transformed
 from onnxlet.values.tensors import Tensor
 
@@ -26,7 +26,7 @@ _DEEPEST = 64
 
 
 @dataclass(frozen=True)
-class Forest:
+class TreeEnsemble:
     """Nodes of all trees as parallel arrays. A leaf's children are itself; its `weights` are [nodes, targets]."""
 
     mode: str
@@ -47,7 +47,7 @@ class Forest:
                 return level
             level, places = level + 1, below
 
-    def leaves(self, call: Call, x: Any) -> Any:
+    def leaves(self, call: NodeCall, x: Any) -> Any:
         """The weights of the leaves that each row comes to, [N, trees, targets]."""
         depth = self.depth()
         if depth > _DEEPEST:
@@ -64,7 +64,7 @@ class Forest:
 
 
 @operator("TreeEnsembleRegressor", domain=ML)
-def regressor(call: Call) -> Any:
+def regressor(call: NodeCall) -> Any:
     """The trees' sum, mean, least or largest value."""
     forest = _numbered_forest(call, "target", call.attribute("n_targets", 1))
     values = forest.leaves(call, tf.cast(call[0], tf.float32))
@@ -79,7 +79,7 @@ def regressor(call: Call) -> Any:
 
 
 @operator("TreeEnsembleClassifier", domain=ML)
-def classifier(call: Call) -> Any:
+def classifier(call: NodeCall) -> Any:
     """The class of the largest sum, and the sums."""
     numbers, texts = call.attribute("classlabels_int64s"), call.attribute("classlabels_strings")
     labels = numbers or [text.decode() for text in texts]
@@ -94,7 +94,7 @@ def classifier(call: Call) -> Any:
     return tf.gather(classes, tf.argmax(scores, -1)), transformed(call, scores)
 
 
-def _of_two(call: Call, score: Any, classes: Any) -> Any:
+def _of_two(call: NodeCall, score: Any, classes: Any) -> Any:
     """Two classes, of which the trees score one."""
     score += float(sum(call.attribute("base_values") or [0.0]))
     match call.attribute("post_transform", "NONE"):
@@ -110,7 +110,7 @@ def _of_two(call: Call, score: Any, classes: Any) -> Any:
 
 
 @operator("TreeEnsemble", domain=ML)
-def ensemble(call: Call) -> Any:
+def ensemble(call: NodeCall) -> Any:
     """The trees' sum, in the precision of its input."""
     if call.attribute("aggregate_function", 1) != 1 or call.attribute("post_transform", 0):
         raise call.refuse("does more than add its trees up, which is not translated")
@@ -119,12 +119,12 @@ def ensemble(call: Call) -> Any:
     return tf.reduce_sum(_plain_forest(call).leaves(call, call[0]), 1)
 
 
-def _base(call: Call, forest: Forest) -> Tensor:
+def _base(call: NodeCall, forest: TreeEnsemble) -> Tensor:
     base = call.attribute("base_values")
     return np.array(base, np.float32) if base else np.zeros(forest.weights.shape[1], np.float32)
 
 
-def _numbered_forest(call: Call, kind: str, targets: int) -> Forest:
+def _numbered_forest(call: NodeCall, kind: str, targets: int) -> TreeEnsemble:
     """The nodes of TreeEnsembleRegressor and -Classifier, which are found by tree and number."""
     modes = [mode.decode() for mode in call.attribute("nodes_modes")]
     trees, numbers = call.attribute("nodes_treeids"), call.attribute("nodes_nodeids")
@@ -140,7 +140,7 @@ def _numbered_forest(call: Call, kind: str, targets: int) -> Forest:
     for tree, number, target, weight in zip(*parts, strict=True):
         weights[position[tree, number], target] += np.float32(weight)
     children = np.concatenate([true[~leaf], false[~leaf]])
-    return Forest(
+    return TreeEnsemble(
         mode=_one_mode(call, {mode for mode in modes if mode != "LEAF"}),
         features=np.array(call.attribute("nodes_featureids"), np.int32),
         thresholds=np.array(call.attribute("nodes_values"), np.float32),
@@ -152,7 +152,7 @@ def _numbered_forest(call: Call, kind: str, targets: int) -> Forest:
     )
 
 
-def _plain_forest(call: Call) -> Forest:
+def _plain_forest(call: NodeCall) -> TreeEnsemble:
     """The splits of TreeEnsemble, its leaves behind them."""
     splits = call.attribute("nodes_splits")
     leaves, targets = call.attribute("leaf_weights"), call.attribute("leaf_targetids")
@@ -168,7 +168,7 @@ def _plain_forest(call: Call) -> Forest:
     weights[own[count:], targets] = leaves
     none = np.zeros(len(leaves))
     missing = call.attribute("nodes_missing_value_tracks_true") or [0] * count
-    return Forest(
+    return TreeEnsemble(
         mode=_one_mode(call, {_NUMBERED[mode] for mode in np.unique(call.attribute("nodes_modes"))}),
         features=np.concatenate([call.attribute("nodes_featureids"), none]).astype(np.int32),
         thresholds=np.concatenate([splits, none]),
@@ -180,7 +180,7 @@ def _plain_forest(call: Call) -> Forest:
     )
 
 
-def _one_mode(call: Call, modes: set[str]) -> str:
+def _one_mode(call: NodeCall, modes: set[str]) -> str:
     if len(modes) > 1:
         raise call.refuse(f"splits in several ways ({', '.join(sorted(modes))}), which is not translated")
     return next(iter(modes), "BRANCH_LEQ")
