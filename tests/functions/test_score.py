@@ -1,208 +1,27 @@
-"""The score function: S3 events in every shape they come in, against a real S3 server."""
+"""The score function: an event in, books out, in a process of its own."""
 
 from __future__ import annotations
 
-import copy
-import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 from models import tiny
-from onnxlet.batch.book import decode_book
-from onnxlet.batch.events import handle, keys_to_score
-from onnxlet.errors import InvalidInputError, ModelNotFoundError, ObjectNotFoundError, StoreUnavailableError
-from onnxlet.serving.predictor import Predictor
-from onnxlet.settings import Settings
-from onnxlet.store import Store, open_store
+from onnxlet.store import open_store
 
-EVENTS = Path(__file__).parents[1] / "events"
 APP = Path(__file__).parents[2] / "functions" / "score" / "app.py"
-PATH = "ward 7/new patients+1.csv"
-GOOD = b"radius,texture\n1,2\n,2\n2,2\n"
-
-Handle = Callable[[dict[str, Any]], dict[str, Any]]
+EVENT = Path(__file__).parents[1] / "events" / "score-eventbridge.json"
+KEY = "batch/in/diagnosis/ward 7/new patients+1.csv"
 
 
-def _event(case: str, url: str = "") -> dict[str, Any]:
-    """An event of tests/events, about the bucket and below the prefix of the store at `url`."""
-    text = (EVENTS / f"score-{case}.json").read_text()
-    bucket, _, prefix = url.removeprefix("s3://").partition("/")
-    if prefix:
-        text = text.replace("onnxlet-models", bucket).replace("batch/", f"{prefix}/batch/")
-    event: dict[str, Any] = json.loads(text)
-    return event
-
-
-@pytest.fixture
-def s3_store(s3_store_url: str, tmp_path: Path) -> Store:
-    """A store in S3 with a model `diagnosis` in production."""
+def test_the_function_scores_without_a_web_framework(s3_store_url: str, tmp_path: Path) -> None:
     store = open_store(s3_store_url)
     tiny.publish(store, "diagnosis", tiny.classifier_package(tmp_path / "model"))
-    return store
-
-
-@pytest.fixture
-def answer(s3_store: Store, tmp_path: Path) -> Handle:
-    """The function over that store."""
-    predictor = Predictor(s3_store, Settings(store=s3_store.url, cache_dir=str(tmp_path / "cache")))
-    return lambda event: handle(s3_store, predictor, event)
-
-
-def test_eventbridge_events_have_raw_keys(answer: Handle, s3_store: Store) -> None:
-    s3_store.put(f"batch/in/diagnosis/{PATH}", GOOD)
-    (report,) = answer(_event("eventbridge", s3_store.url))["scored"]
-    assert report["rows"] == {"read": 3, "scored": 2, "errors": 1}
-    assert report["source"]["etag"] == s3_store.get(f"batch/in/diagnosis/{PATH}").etag
-    scored = s3_store.get(f"batch/out/diagnosis/1/{PATH}").data.decode().splitlines()
-    assert scored[0] == "row,label,probability,probabilities.benign,probabilities.malignant"
-    assert [line.split(",")[:2] for line in scored[1:]] == [["1", "malignant"], ["3", "malignant"]]
-    errors = s3_store.get(f"batch/out/diagnosis/1/{PATH}.errors.jsonl").data
-    assert json.loads(errors) == {"row": 2, "error": "missing value", "column": "radius"}
-    manifest = decode_book(s3_store.get(f"batch/out/diagnosis/1/{PATH}.manifest.json").data)
-    assert manifest.state == "scored"
-    assert [written.key for written in manifest.outputs] == [
-        f"batch/out/diagnosis/1/{PATH}",
-        f"batch/out/diagnosis/1/{PATH}.errors.jsonl",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("case", "ref"),
-    [("s3-notification", "diagnosis"), ("sqs", "diagnosis"), ("sqs-s3-notification", "diagnosis@production")],
-)
-def test_s3_and_sqs_spell_the_same_file_in_their_own_ways(answer: Handle, s3_store: Store, case: str, ref: str) -> None:
-    s3_store.put(f"batch/in/{ref}/{PATH}", GOOD)
-    result = answer(_event(case, s3_store.url))
-    if case.startswith("sqs"):
-        assert result == {"batchItemFailures": []}
-    manifest = decode_book(s3_store.get(f"batch/out/diagnosis/1/{PATH}.manifest.json").data)
-    assert manifest.ref == ref
-    assert manifest.scorer is not None
-    assert manifest.scorer.alias == "production"
-
-
-def test_only_messages_that_failed_come_again(answer: Handle, s3_store: Store) -> None:
-    s3_store.put("batch/in/diagnosis/good.csv", GOOD)
-    s3_store.put("batch/in/diagnosis/missing-columns.csv", b"radius\n1\n")
-    s3_store.put("batch/in/nobody/good.csv", GOOD)
-    s3_store.put("batch/in/diagnosis:1/good.jsonl", b'{"radius": 1, "texture": 2}\n')
-    event = _event("sqs-several", s3_store.url)
-    failed = [failure["itemIdentifier"] for failure in answer(event)["batchItemFailures"]]
-    assert failed == [record["messageId"] for record in event["Records"][1:3]]
-    written = [entry.key for entry in s3_store.list("batch/out/")]
-    assert written == [
-        "batch/out/_errors/diagnosis/missing-columns.csv.manifest.json",
-        "batch/out/_errors/nobody/good.csv.manifest.json",
-        "batch/out/diagnosis/1/good.csv",
-        "batch/out/diagnosis/1/good.csv.errors.jsonl",
-        "batch/out/diagnosis/1/good.csv.manifest.json",
-        "batch/out/diagnosis/1/good.jsonl",
-        "batch/out/diagnosis/1/good.jsonl.errors.jsonl",
-        "batch/out/diagnosis/1/good.jsonl.manifest.json",
-    ]
-    why = decode_book(s3_store.get(written[0]).data)
-    assert why.failure is not None
-    assert (why.state, why.failure.detail) == ("failed", "the file has no column 'texture' that the model needs")
-    why = decode_book(s3_store.get(written[1]).data)
-    assert why.failure is not None
-    assert why.failure.type == "ModelNotFoundError"
-    assert why.source is not None
-
-
-def test_a_delivery_twice_writes_the_same_bytes(answer: Handle, s3_store: Store) -> None:
-    s3_store.put(f"batch/in/diagnosis/{PATH}", GOOD)
-    event = _event("eventbridge", s3_store.url)
-    assert answer(event)["scored"][0]["outputs"] == answer(event)["scored"][0]["outputs"]
-
-
-def test_a_direct_event_that_fails_raises(answer: Handle, s3_store: Store) -> None:
-    event = _event("eventbridge", s3_store.url)
-    with pytest.raises(ObjectNotFoundError):
-        answer(event)
-    event["detail"]["object"]["key"] = event["detail"]["object"]["key"].replace("diagnosis", "nobody")
-    s3_store.put(f"batch/in/nobody/{PATH}", GOOD)
-    with pytest.raises(ModelNotFoundError):
-        answer(event)
-
-
-def test_a_store_that_is_down_fails_the_message_and_leaves_no_verdict(tmp_path: Path, s3_endpoint: str) -> None:
-    assert s3_endpoint
-    (tmp_path / "store").write_text("a file where the store's directory should be")
-    store = open_store((tmp_path / "store").as_uri())
-    predictor = Predictor(store, Settings(store=store.url))
-    event = _event("sqs")
-    with pytest.raises(StoreUnavailableError):
-        store.get("batch/in/diagnosis/x.csv")
-    assert handle(store, predictor, event) == {
-        "batchItemFailures": [{"itemIdentifier": event["Records"][0]["messageId"]}]
-    }
-
-
-@pytest.mark.parametrize(
-    "key",
-    [
-        "somewhere/else.csv",
-        "batch/in/",
-        "batch/in/diagnosis/",
-        "batch/in/diagnosis/ward/",
-        "batch/out/diagnosis/1/x.csv",
-        "batch/in/diagnosis/x.csv.errors.jsonl",
-        "batch/in/diagnosis/x.csv.manifest.json",
-    ],
-)
-def test_other_objects_are_nobodys_business(key: str) -> None:
-    event = _event("eventbridge")
-    event["detail"]["object"]["key"] = key
-    assert keys_to_score(event, "file:///store") == []
-
-
-def test_keys_outside_the_stores_prefix_are_ignored_and_other_buckets_are_errors() -> None:
-    event = _event("eventbridge")
-    assert keys_to_score(event, "s3://onnxlet-models") == [f"batch/in/diagnosis/{PATH}"]
-    assert keys_to_score(event, "s3://onnxlet-models/prefix") == []
-    with pytest.raises(InvalidInputError, match="this function scores 'another'"):
-        keys_to_score(event, "s3://another")
-
-
-def test_deletions_and_test_events_are_ignored() -> None:
-    event = _event("eventbridge") | {"detail-type": "Object Deleted"}
-    assert keys_to_score(event, "file:///store") == []
-    notification = _event("s3-notification")
-    notification["Records"][0]["eventName"] = "ObjectRemoved:Delete"
-    assert keys_to_score(notification, "file:///store") == []
-
-
-@pytest.mark.parametrize("event", [{}, {"source": "aws.s3"}, {"Records": [{}]}, {"Records": [{"eventName": 1}]}])
-def test_an_event_of_another_kind_is_an_error(event: dict[str, Any]) -> None:
-    with pytest.raises(InvalidInputError, match="no event of an object"):
-        keys_to_score(event, "file:///store")
-
-
-@pytest.mark.parametrize("body", ["no JSON", "[]", "{}"])
-def test_a_message_that_is_no_event_goes_to_the_dead_letter_queue(answer: Handle, s3_store: Store, body: str) -> None:
-    event = copy.deepcopy(_event("sqs", s3_store.url))
-    event["Records"][0]["body"] = body
-    assert len(answer(event)["batchItemFailures"]) == 1
-
-
-@pytest.mark.parametrize("key", ["batch/in/no model/x.csv", "batch/in/diagnosis/../../x.csv", "batch/in/x.csv"])
-def test_keys_that_name_no_file_of_a_model_fail(answer: Handle, s3_store: Store, key: str) -> None:
-    event = _event("eventbridge", s3_store.url)
-    event["detail"]["object"]["key"] = s3_store.url.split("/", 3)[3] + "/" + key
-    with pytest.raises(InvalidInputError):
-        answer(event)
-
-
-def test_the_function_scores_without_a_web_framework(s3_store: Store, tmp_path: Path) -> None:
-    s3_store.put(f"batch/in/diagnosis/{PATH}", GOOD)
+    store.put(KEY, b"radius,texture\n1,2\n,2\n2,2\n")
+    bucket, _, prefix = s3_store_url.removeprefix("s3://").partition("/")
     event = tmp_path / "event.json"
-    event.write_text(json.dumps(_event("eventbridge", s3_store.url)))
+    event.write_text(EVENT.read_text().replace("onnxlet-models", bucket).replace("batch/", f"{prefix}/batch/"))
     code = f"""
 import json, sys
 sys.path.insert(0, {str(APP.parent)!r})
@@ -212,7 +31,7 @@ assert answer["scored"][0]["rows"]["scored"] == 2, answer
 barred = {{"fastapi", "starlette", "mangum", "pydantic", "boto3", "botocore", "click", "onnx", "tqdm", "uvicorn"}}
 print(sorted(barred & set(sys.modules)))
 """
-    environment = {**os.environ, "ONNXLET_STORE": s3_store.url, "ONNXLET_CACHE_DIR": str(tmp_path / "cache")}
+    environment = {**os.environ, "ONNXLET_STORE": s3_store_url, "ONNXLET_CACHE_DIR": str(tmp_path / "cache")}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False, timeout=60
     )

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 def handle(store: Store, predictor: Predictor, event: Mapping[str, Any]) -> dict[str, Any]:
-    """Score what an event tells of. SQS is told which messages failed; others get books, or the error."""
+    """Score the files that an event names: for SQS which messages failed, for others the books, or the error."""
     records = event.get("Records") or []
     if any(record.get("eventSource") == "aws:sqs" for record in records):
         failed = [record["messageId"] for record in records if not _score_message(store, predictor, record)]
@@ -79,7 +79,7 @@ def keys_to_score(event: Mapping[str, Any], url: str) -> list[str]:
     Raises InvalidInputError for events of another kind or another bucket.
     """
     keys = []
-    for bucket, key in _written_objects(event):
+    for bucket, key in _find_written(event):
         inside = _strip_store(bucket, key, url)
         reason = "outside the store" if inside is None else _why_ignored(inside)
         if inside is None or reason:
@@ -89,7 +89,7 @@ def keys_to_score(event: Mapping[str, Any], url: str) -> list[str]:
     return keys
 
 
-def _written_objects(event: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _find_written(event: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Bucket and key of each object that the event says was written."""
     try:
         if event.get("source") == "aws.s3":

@@ -41,7 +41,7 @@ class CsvFile:
         self._opening = b""
         self._reader = csv.reader(self._decode_lines(source), strict=True)
         self._header = self._read_header()
-        self._columns = _columns(self._header, inputs)
+        self._columns = _choose_columns(self._header, inputs)
         used = {column.name for column in self._columns}
         self._places = {name: place for place, name in enumerate(self._header)}
         self._carried = [place for place, name in enumerate(self._header) if name not in used]
@@ -121,12 +121,12 @@ class CsvFile:
 
     def write(self, chunk: Chunk, positions: Sequence[int], outputs: Tensors) -> None:
         """Append the rows at `positions`. Raises InvalidInputError if outputs vary in width."""
-        titles = [title for name, tensor in outputs.items() for title in self._output_titles(name, tensor.shape)]
+        titles = [title for name, tensor in outputs.items() for title in self._name_columns(name, tensor.shape)]
         if self._titles is None:
             self._write_header(titles)
         elif titles != self._titles:
             raise InvalidInputError("the model's outputs vary in size from row to row: score JSON Lines instead of CSV")
-        columns = [column for tensor in outputs.values() for column in _texts(tensor)]
+        columns = [column for tensor in outputs.values() for column in _format_cells(tensor)]
         answers = zip(*columns, strict=True)
         self._append(
             [chunk.numbers[position], *(chunk.rows[position][place] for place in self._carried), *answer]
@@ -136,7 +136,7 @@ class CsvFile:
     def close(self) -> None:
         """A file without a scored row still gets its header."""
         if self._titles is None:
-            self._write_header([t for spec in self._inputs.outputs for t in self._output_titles(spec.name, spec.shape)])
+            self._write_header([t for spec in self._inputs.outputs for t in self._name_columns(spec.name, spec.shape)])
 
     def _write_header(self, titles: list[str]) -> None:
         self._titles = titles
@@ -148,7 +148,7 @@ class CsvFile:
         csv.writer(text, lineterminator="\n").writerows(rows)
         self._sink.write(text.getvalue().encode())
 
-    def _output_titles(self, name: str, shape: tuple[int, ...]) -> list[str]:
+    def _name_columns(self, name: str, shape: tuple[int, ...]) -> list[str]:
         width = int(np.prod(shape[1:], dtype=int))
         if width == 1 or VARIABLE in shape[1:]:
             return [name]
@@ -157,7 +157,7 @@ class CsvFile:
         return [f"{name}.{suffix}" for suffix in suffixes]
 
 
-def _columns(header: list[str], inputs: Inputs) -> tuple[Column, ...]:
+def _choose_columns(header: list[str], inputs: Inputs) -> tuple[Column, ...]:
     """The columns to read, with their datatypes. Raises InvalidInputError if the header does not fit the model."""
     separator = sniff_separator(header)
     hint = f": {separator}" if separator else ""
@@ -188,7 +188,7 @@ def _assemble(columns: Tensors, inputs: Inputs) -> Tensors:
     return {spec.name: columns[spec.name].reshape(-1, *spec.shape[1:]) for spec in inputs.specs}
 
 
-def _texts(tensor: Tensor) -> list[list[str]]:
+def _format_cells(tensor: Tensor) -> list[list[str]]:
     """The cells of an output, column by column; floats as short as they can be read back."""
     flat = tensor.reshape(len(tensor), -1)
     if flat.dtype.kind == "b":
