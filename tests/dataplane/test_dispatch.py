@@ -23,7 +23,7 @@ from onnxlet import errors
 from onnxlet.dataplane.dispatch import MAX_REQUEST, MAX_RESPONSE, DataPlane
 from onnxlet.dataplane.lambda_events import to_event_answer
 from onnxlet.dataplane.messages import Request
-from onnxlet.dataplane.protocols import owns_path
+from onnxlet.dataplane.protocols import answers_immediately, owns_path
 from onnxlet.dataplane.protocols.tensorflow_serving import protocol as tfserving
 from onnxlet.errors import OnnxletError
 from onnxlet.serving.golden import decode_cases, encode_cases
@@ -79,6 +79,11 @@ def test_it_knows_its_own_paths(path: str, owned: bool) -> None:
     assert owns_path(path) is owned
 
 
+def test_it_knows_which_answers_wait_for_nothing() -> None:
+    for path in ("/v2", "/v2/health/live", "/v2/health/ready", "/v2/models/m", "/v1/models/m", "/nothing"):
+        assert answers_immediately(path) is (path in ("/v2", "/v2/health/live"))
+
+
 def test_a_path_that_nothing_answers_is_not_found(shop: Shop) -> None:
     response = shop.send("GET", "/v2/nothing")
     assert (response.status, json.loads(response.body)) == (404, {"error": "nothing answers at '/v2/nothing'"})
@@ -106,7 +111,9 @@ def test_head_answers_without_a_body(shop: Shop) -> None:
 def test_options_answers_origins_without_allowing_them(shop: Shop) -> None:
     response = shop.send("OPTIONS", "/v1/models/echo:predict", origin="https://example.com")
     assert (response.status, response.body, response.headers) == (200, b"", {"Allow": "GET, HEAD, OPTIONS, POST"})
-    assert shop.send("OPTIONS", "/v1/models/echo:predict").status == 400
+    for path, status in (("/v1/models/echo:predict", 400), ("/v2/models/echo/infer", 405)):
+        refused = shop.send("OPTIONS", path)
+        assert (refused.status, refused.headers["Allow"]) == (status, "GET, HEAD, OPTIONS, POST")
 
 
 # --- compression and sizes --------------------------------------------------------------------------------------------

@@ -101,7 +101,7 @@ class DataPlane:
             if encoding:
                 request.body = _decompressed(request.body, encoding)
             if request.method == "OPTIONS":
-                return _answer_options(request)
+                return _answer_options(protocol, request)
             return protocol.answer(self._predictor, request)
         except OnnxletError as error:
             return protocol.refuse(error)
@@ -186,11 +186,12 @@ def _check_size(body: bytes, doubled: bytes) -> None:
             raise _response_too_large(size)
 
 
-def _answer_options(request: Request) -> Response:
+def _answer_options(protocol: WireProtocol, request: Request) -> Response:
     """TensorFlow Serving's answer to a preflight; as there, cross-origin calls are off by default."""
-    if not request.headers.get("origin", "").lower().startswith(("http://", "https://")):
-        raise MethodNotAllowedError("OPTIONS needs an Origin header with an http or https origin")
-    return Response(200, b"", {"Allow": _METHODS})
+    if request.headers.get("origin", "").lower().startswith(("http://", "https://")):
+        return Response(200, b"", {"Allow": _METHODS})
+    error = MethodNotAllowedError("OPTIONS needs an Origin header with an http or https origin")
+    return protocol.refuse(error, {"Allow": _METHODS})
 
 
 def _request_too_large() -> RequestTooLargeError:

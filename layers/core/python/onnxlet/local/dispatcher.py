@@ -9,8 +9,7 @@ from time import perf_counter
 
 from onnxlet.dataplane.dispatch import MAX_REQUEST, DataPlane
 from onnxlet.dataplane.messages import Request, Response
-from onnxlet.dataplane.protocols import owns_path
-from onnxlet.dataplane.protocols.open_inference.protocol import LIVE
+from onnxlet.dataplane.protocols import answers_immediately, owns_path
 from onnxlet.errors import RequestTooLargeError
 from onnxlet.local.asgi import (
     Application,
@@ -81,9 +80,10 @@ class Dispatcher:
             await self._answer_control_plane(scope, body, receive, self._counted(send, started))
 
     async def _predict(self, request: Request) -> Response:
-        if request.path == LIVE:
-            return self._dataplane.answer(request)
-        if request.method != "POST":  # asks the store, whose pace can change any time
+        if request.method != "POST":
+            if answers_immediately(request.path):
+                return self._dataplane.answer(request)
+            # asks the store, whose pace can change any time
             return (await self._threads.answer(request))[0]
         response = self._predict_on_loop(request)
         if response is None:

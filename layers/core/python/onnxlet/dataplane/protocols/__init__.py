@@ -14,17 +14,21 @@ import msgspec
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """A protocol's package, and the paths that are its own: all that begin with a prefix, and single ones."""
+    """A protocol's package, and the paths that are its own: all that begin with a prefix, and single ones.
+
+    `immediate` are those of them whose answer waits neither for the store nor for a model.
+    """
 
     package: str
     prefixes: tuple[str, ...]
     paths: frozenset[str] = frozenset()
+    immediate: frozenset[str] = frozenset()
 
 
 PROTOCOLS: list[Entry] = [
     # TensorFlow Serving matches its paths without regard to case
     Entry(f"{__name__}.tensorflow_serving", ("/v1/", "/V1/")),
-    Entry(f"{__name__}.open_inference", ("/v2/",), frozenset({"/v2"})),
+    Entry(f"{__name__}.open_inference", ("/v2/",), frozenset({"/v2"}), frozenset({"/v2", "/v2/health/live"})),
 ]
 """The first entry that owns a path answers it."""
 
@@ -46,3 +50,9 @@ def owns_path(path: str) -> bool:
     Some are reserved for protocols to come: the data plane answers there that nothing is found.
     """
     return entry_at(path) is not None or path.startswith(_RESERVED_PREFIXES) or path in _RESERVED_PATHS
+
+
+def answers_immediately(path: str) -> bool:
+    """Whether what is answered at `path` waits for nothing."""
+    entry = entry_at(path)
+    return entry is not None and path in entry.immediate

@@ -32,7 +32,7 @@ from onnxlet.values.refs import Ref, check_version, parse_ref
 from onnxlet.values.signature import TensorSpec
 from onnxlet.version import __version__
 
-__all__ = ["LIVE", "answer", "refuse"]
+__all__ = ["answer", "refuse"]
 
 SERVER = "/v2"
 LIVE = "/v2/health/live"
