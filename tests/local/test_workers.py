@@ -28,7 +28,7 @@ from onnxlet.store import open_store
 from servers import PREDICT, ROW, TIMEOUT, Server, running, starting
 
 WORKERS = 3
-SLOW = {"instances": [3000]}
+SLOW = {"instances": [1500]}
 
 
 @pytest.fixture(scope="module")
@@ -199,11 +199,14 @@ def test_requests_under_way_are_answered_before_the_server_ends(
         url = server.url + "/v1/models/slow:predict"
         assert requests.post(url, json={"instances": [1]}, timeout=TIMEOUT).status_code == 200
         everybody = children(server.process.pid)
-        with ThreadPoolExecutor(8) as pool:
-            under_way = [pool.submit(requests.post, url, json=SLOW, timeout=60) for _ in range(8)]
-            time.sleep(0.5)
+        listening = [server.process.pid, *workers_of(server)]
+        before = sum(len(sockets(process)) for process in listening)
+        with ThreadPoolExecutor(3) as pool:
+            under_way = [pool.submit(requests.post, url, json=SLOW, timeout=60) for _ in range(3)]
+            wait_until(lambda: sum(len(sockets(process)) for process in listening) > before + 1)
+            time.sleep(0.2)
             os.killpg(server.process.pid, number)  # as a terminal does, whose signals reach every process
-            assert [answer.result().status_code for answer in under_way] == [200] * 8
+            assert [answer.result().status_code for answer in under_way] == [200] * 3
         assert server.process.wait(TIMEOUT) == code
         assert server.process.stderr
         assert server.process.stderr.read() == ""
