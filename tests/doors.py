@@ -16,8 +16,9 @@ from onnxlet.dataplane.messages import Request, Response
 from onnxlet.registry.registry import Registry
 from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
+from onnxlet.steps import Classification, Column, Steps, Tabular
 from onnxlet.store import Store
-from onnxlet.values.manifest import Classification, Column, Draft, Provenance, Steps, Tabular
+from onnxlet.values.manifest import Draft, Provenance
 from onnxlet.values.signature import Signature, TensorSpec
 
 OPSET = 21
@@ -51,9 +52,9 @@ class Answer(Response):
 class Shop:
     """A store being filled with models, and the data plane that serves them."""
 
-    def __init__(self, store: Store, folder: Path) -> None:
+    def __init__(self, store: Store, folder: Path, *, alias_ttl: float = Settings().alias_ttl) -> None:
         self.registry = Registry(store, who="doors")
-        self.settings = Settings(cache_dir=str(folder / "cache"))
+        self.settings = Settings(cache_dir=str(folder / "cache"), alias_ttl=alias_ttl)
         self.predictor = Predictor(store, self.settings)
         self.dataplane = DataPlane(self.predictor)
         self._folder = folder
@@ -85,7 +86,7 @@ class Shop:
         draft = Draft(
             graph=signature,
             signature=Signature(tuple(inputs), tuple(served or outputs)),
-            steps=steps or Steps(),
+            steps=(steps or Steps()).documents,
             provenance=Provenance("onnx", {"ai.onnx": OPSET}),
         )
         version = self.registry.publish(name, draft, {"model.onnx": path}).version
@@ -118,7 +119,7 @@ class Shop:
             weights={"w": weights},
             served=served if several else served[-1:],
             steps=Steps(
-                Tabular(columns, "features"), Classification("class", "scores", ("malignant", "benign"), (0, 1))
+                (Tabular(columns, "features"), Classification("class", "scores", ("malignant", "benign"), (0, 1)))
             ),
         )
 

@@ -14,12 +14,14 @@ import pytest
 from msgspec.structs import replace
 from onnx import TensorProto
 
+from drafts import classification_of, tabular_of
 from models import tiny
 from onnxlet.batch.book import Book, decode_book
 from onnxlet.batch.scoring import score_path
 from onnxlet.errors import InvalidInputError, ModelNotFoundError, OnnxletError
 from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
+from onnxlet.steps import Steps
 from onnxlet.store import Store
 from onnxlet.values.digests import digest
 from onnxlet.values.manifest import encode_manifest
@@ -111,10 +113,9 @@ def test_every_kind_of_bad_row_is_set_aside_alone_and_counts_add_up(score: Score
 
 def test_empty_cells_are_missing_values_to_a_model_that_can_do_with_them(score: Score, tmp_path: Path) -> None:
     draft, files = tiny.classifier_package(tmp_path / "model")
-    tabular = draft.steps.tabular
-    assert tabular is not None
+    tabular = tabular_of(draft)
     columns = tuple(replace(column, missing=True) for column in tabular.columns)
-    steps = replace(draft.steps, tabular=replace(tabular, columns=columns))
+    steps = Steps((replace(tabular, columns=columns), classification_of(draft))).documents
     report = score("in.csv", b"radius,texture,area\n1,2,3\n,2,3\n", (replace(draft, steps=steps), files))
     assert _counts(report) == (2, 2, 0)
     assert _csv(tmp_path / "scored-in.csv")[1]["probability"] == "nan"
@@ -122,10 +123,9 @@ def test_empty_cells_are_missing_values_to_a_model_that_can_do_with_them(score: 
 
 def test_null_is_a_missing_value_and_a_misspelt_column_is_not(score: Score, tmp_path: Path) -> None:
     draft, files = tiny.classifier_package(tmp_path / "model")
-    tabular = draft.steps.tabular
-    assert tabular is not None
+    tabular = tabular_of(draft)
     columns = tuple(replace(column, missing=True) for column in tabular.columns)
-    steps = replace(draft.steps, tabular=replace(tabular, columns=columns))
+    steps = Steps((replace(tabular, columns=columns), classification_of(draft))).documents
     text = """{"radius": null, "texture": 2, "area": 3}
 {"Radius": 1, "texture": 2, "area": 3}
 {"radius": 1, "texture": 2}

@@ -11,7 +11,7 @@ import pytest
 from command_line import Run, read_json, serving
 from models import tiny
 from onnxlet.registry.registry import Registry
-from onnxlet.values.manifest import Column, Steps, Tabular
+from onnxlet.steps import Column, Steps, Tabular
 from scripted import METADATA, Received, Reply, says, scripted
 
 CSV = "radius,texture,id\n1,2,a\n2,2,b\n"
@@ -54,7 +54,7 @@ def test_predict_says_what_is_wrong_with_its_input(run: Run, diagnosis: str, tex
 
 
 def test_predict_takes_empty_cells_of_a_single_column(run: Run, registry: Registry, tmp_path: Path) -> None:
-    steps = Steps(tabular=Tabular((Column("x", "FP32", missing=True),), None))
+    steps = Steps((Tabular((Column("x", "FP32", missing=True),), None),))
     tiny.publish(registry.store, "echo", tiny.package(tiny.identity(shape=("N", 1)), tmp_path / "echo", steps=steps))
 
     answer = read_json(run("predict", "echo", "-", "--json", input='x\n1.5\n""\n'))

@@ -20,8 +20,8 @@ from onnxlet.errors import InvalidInputError, NotFoundError
 from onnxlet.registry.registry import Registry
 from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
+from onnxlet.steps import Column, Steps, Tabular
 from onnxlet.store import open_store
-from onnxlet.values.manifest import Column, Steps, Tabular
 from onnxlet.values.refs import parse_ref
 from scripted import Server, serving
 
@@ -46,17 +46,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tiny.publish(store, name, tiny.package(model, folder / name))
     Shop(store, folder / "shop").publish_echo("blobs", "BYTES", -1, output="y_bytes")
     patients = Tabular((Column("age", "FP32", missing=True), Column("sex", "BYTES", missing=True)))
-    tiny.publish(
-        store, "patients", tiny.package(tiny.column_inputs(), folder / "patients", steps=Steps(tabular=patients))
-    )
+    tiny.publish(store, "patients", tiny.package(tiny.column_inputs(), folder / "patients", steps=Steps((patients,))))
     gaps = Tabular(tuple(Column(name, "FP32", missing=True) for name in "abc"), input="x")
     echo = tiny.identity(shape=("N", 3))
-    tiny.publish(store, "gaps", tiny.package(echo, folder / "gaps", steps=Steps(tabular=gaps)))
+    tiny.publish(store, "gaps", tiny.package(echo, folder / "gaps", steps=Steps((gaps,))))
     counts = Tabular((Column("number", "INT64", default=41),))
     nexts = tiny.identity(TensorProto.INT64, ("N", 1))
-    tiny.publish(
-        store, "counts", tiny.package(nexts, folder / "counts", steps=Steps(tabular=Tabular(counts.columns, "x")))
-    )
+    tiny.publish(store, "counts", tiny.package(nexts, folder / "counts", steps=Steps((Tabular(counts.columns, "x"),))))
     return folder
 
 

@@ -19,9 +19,9 @@ from models import tiny
 from onnxlet.dataplane.codec.documents import parse_exact
 from onnxlet.dataplane.protocols.open_inference.body import read_body, write_answer
 from onnxlet.errors import InvalidInputError
+from onnxlet.steps import Column, Steps, Tabular
 from onnxlet.store import Store, open_store
 from onnxlet.values.datatypes import DATATYPES
-from onnxlet.values.manifest import Column, Steps, Tabular
 from onnxlet.values.refs import Ref
 from onnxlet.version import __version__
 
@@ -317,7 +317,7 @@ def test_columns_that_are_graph_inputs_of_their_own_have_defaults_too(shop: Shop
         [spec("age", "FP32", -1, 1), spec("dose", "FP32", -1, 1)],
         [spec("y", "FP32", -1, 1)],
         [helper.make_node("Add", ["age", "dose"], ["y"])],
-        steps=Steps(Tabular((Column("age", "FP32"), Column("dose", "FP32", default=0.5)))),
+        steps=Steps((Tabular((Column("age", "FP32"), Column("dose", "FP32", default=0.5))),)),
     )
     body = {"inputs": [tensor("age", "FP32", [2, 1], [1, 2])]}
     assert answered(shop, "people", body)["outputs"][0]["data"] == [1.5, 2.5]

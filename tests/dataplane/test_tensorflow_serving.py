@@ -18,8 +18,8 @@ from onnxlet.dataplane.codec.documents import parse_exact
 from onnxlet.dataplane.protocols.tensorflow_serving.body import read_body, read_document
 from onnxlet.errors import InvalidInputError
 from onnxlet.serving.model import Model
+from onnxlet.steps import Column, Steps, Tabular
 from onnxlet.store import Store
-from onnxlet.values.manifest import Column, Steps, Tabular
 from onnxlet.values.refs import Ref
 
 FEATURES = [[number / 10 for number in range(30)]]
@@ -252,7 +252,7 @@ def publish_measured(shop: Shop, *, missing: bool) -> None:
     outputs = [spec("a", "FP32", -1, 1), spec("c", "BYTES", -1, 1)]
     nodes = [helper.make_node("Identity", ["age"], ["a"]), helper.make_node("Identity", ["city"], ["c"])]
     columns = tuple(Column(each.name, each.datatype, missing=missing) for each in inputs)
-    shop.publish("measured", inputs, outputs, nodes, steps=Steps(Tabular(columns, None)))
+    shop.publish("measured", inputs, outputs, nodes, steps=Steps((Tabular(columns, None),)))
 
 
 def test_null_is_a_missing_value_to_a_model_that_can_do_with_one(shop: Shop) -> None:

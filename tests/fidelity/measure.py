@@ -13,6 +13,7 @@ from typing import Any
 from fidelity.case import Case, Trained
 from fidelity.row import Row, Speed
 from onnxlet.errors import ConversionError, InvalidInputError
+from onnxlet.steps import decode_steps
 from onnxlet.toolchain.convert import convert
 from onnxlet.toolchain.optimize import optimize
 from onnxlet.toolchain.optimize.candidates import Bench, Candidate
@@ -85,7 +86,7 @@ def _conversion(converted: Path, draft: Draft) -> dict[str, Any]:
     (figures,) = (evaluation.metrics for evaluation in draft.evaluations if evaluation.stage == ONNX)
     assert reference is not None
     source, graph = reference.stages[SOURCE], reference.stages[ONNX]
-    relative = scaled_distances(source, graph, task_of(draft.steps, source, None))
+    relative = scaled_distances(source, graph, task_of(decode_steps(draft.steps), source, None))
     floats = any(tensor.dtype.kind == "f" for tensor in source.values())
     labels = [name for name in source if name.startswith("label")]
     agreed = [float((source[name] == graph[name]).mean()) for name in labels]
@@ -120,7 +121,7 @@ def _speed(trained: Trained, converted: Path, optimized: Path, draft: Draft, fol
     plain = open_graph(converted / GRAPH)
     rows = choose_rows(converted, float_draft, cases, plain, data=trained.data, target=trained.target)
     assert rows is not None
-    bench = Bench(converted / GRAPH, float_draft.steps, rows, folder)
+    bench = Bench(converted / GRAPH, decode_steps(float_draft.steps), rows, folder)
     alone, many = bench.latency, bench.latency_32
     done = draft.optimization
     assert done is not None

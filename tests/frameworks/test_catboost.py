@@ -12,6 +12,7 @@ import joblib
 import numpy as np
 import pytest
 
+from drafts import classification_of, tabular_of
 from frameworks.shipping import Shipped, complete, real_data
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.serving.engine import load_engine
@@ -118,8 +119,7 @@ def test_booleans_are_0_and_1(tmp_path: Path) -> None:
     data = real_data("breast cancer", tmp_path)
     source = saved(classifier().fit(data.features, data.target.astype(bool)), tmp_path)
     draft = convert(source, tmp_path / "out", data=data.path, target="target")
-    assert draft.steps.classification is not None
-    assert draft.steps.classification.classes == (0, 1)
+    assert classification_of(draft).classes == (0, 1)
     assert draft.evaluations[-1].metrics["label_agreement"] == 1
 
 
@@ -128,8 +128,7 @@ def test_several_numbers_and_names_of_columns(tmp_path: Path) -> None:
     pool = catboost.Pool(data.features, np.stack([data.target, -data.target], axis=1), feature_names=data.names)
     draft = convert(saved(regressor(loss_function="MultiRMSE").fit(pool), tmp_path), tmp_path / "out", data=data.path)
     assert draft.signature.outputs == (TensorSpec("prediction", "FP32", (-1, 2)),)
-    assert draft.steps.tabular is not None
-    assert [column.name for column in draft.steps.tabular.columns] == data.names
+    assert [column.name for column in tabular_of(draft).columns] == data.names
 
 
 def test_a_json_file_is_read_as_well(tmp_path: Path) -> None:

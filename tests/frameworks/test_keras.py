@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import trained
+from drafts import tabular_of
 from frameworks.conftest import Ship
 from frameworks.keras_models import digits, digits_network, keras, saved, two_inputs
 from onnxlet.errors import ConversionError, InvalidInputError, TrustRequiredError
@@ -94,8 +95,7 @@ def test_columns_of_a_table_become_the_rows_of_a_network(tmp_path: Path, shippin
 
     shipped = shipping(saved(network, tmp_path / "dose.keras"), data, target="target")
 
-    tabular = shipped.draft.steps.tabular
-    assert tabular is not None
+    tabular = tabular_of(shipped.draft)
     assert [column.name for column in tabular.columns] == trained.feature_names()
     assert "rmse" in shipped.draft.evaluations[0].metrics
     instance = dict(zip(trained.feature_names(), features[0].tolist(), strict=True))

@@ -11,6 +11,7 @@ import pytest
 from libsvm.svm import gen_svm_nodearray, libsvm
 from libsvm.svmutil import svm_load_model, svm_save_model, svm_train
 
+from drafts import classification_of, tabular_of
 from frameworks.shipping import Array, Data, Shipped, complete, real_data, table
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.serving.engine import load_engine
@@ -109,8 +110,7 @@ def test_a_classifier_answers_through_the_handler(shipping: Ship, tmp_path: Path
     data = real_data("wine", tmp_path, scaled=True)
     path = trained(data, "-b 1", tmp_path)
     shipped = shipping(path, data, labels=("Barolo", "Grignolino", "Barbera"))
-    tabular = shipped.draft.steps.tabular
-    assert tabular is not None
+    tabular = tabular_of(shipped.draft)
     assert [column.name for column in tabular.columns] == data.names
     answers = shipped.predict(data)
     labels, probabilities = estimated(path, complete(data, 20))
@@ -134,8 +134,7 @@ def test_classes_are_sorted_whichever_came_first(options: str, tmp_path: Path) -
     path = trained(data, options, tmp_path, target=truth)
     assert svm_load_model(str(path)).get_labels() == [1, -1]
     draft = convert(path, tmp_path / "out")
-    assert draft.steps.classification is not None
-    assert draft.steps.classification.classes == (-1, 1)
+    assert classification_of(draft).classes == (-1, 1)
     answers = answered(tmp_path / "out", data.features)
     if "probabilities" in answers:
         labels, probabilities = estimated(path, data.features)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from drafts import tabular_of
 from frameworks.shipping import Array, Shipped, complete, real_data, table
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.serving.engine import load_engine
@@ -85,8 +86,7 @@ def test_a_classifier_answers_through_the_handler_under_its_columns_names(shippi
     model = classifier().fit(frame, data.target)
     shipped = shipping(saved(model, tmp_path), data, labels=("malignant", "benign"))
     # LightGBM's file has mean_radius for "mean radius"
-    tabular = shipped.draft.steps.tabular
-    assert tabular is not None
+    tabular = tabular_of(shipped.draft)
     assert [column.name for column in tabular.columns] == data.names
     # its own exporter declares a label of shape [1]
     assert shipped.manifest.graph.outputs[0] == TensorSpec("label", "INT64", (-1,))
@@ -109,8 +109,7 @@ def test_values_that_only_doubles_tell_apart_get_double_inputs(shipping: Ship, t
     data = table(["concentration"], fine, (np.arange(400) >= 200).astype(int), tmp_path / "fine.csv")
     model = classifier(min_child_samples=5).fit(data.features, data.target)
     shipped = shipping(saved(model, tmp_path), data)
-    tabular = shipped.draft.steps.tabular
-    assert tabular is not None
+    tabular = tabular_of(shipped.draft)
     assert tabular.columns[0].datatype == "FP64"
     assert shipped.agreement() == 1
     assert shipped.predict(data, rows=400)["label"].tolist() == model.predict(data.features).tolist()

@@ -17,6 +17,7 @@ from sklearn.datasets import load_breast_cancer, load_digits
 from torch import nn
 
 import trained
+from drafts import tabular_of
 from frameworks.conftest import Ship
 from onnxlet.errors import ConversionError, InvalidInputError, MissingExtraError, TrustRequiredError
 from onnxlet.serving.engine import load_engine
@@ -171,8 +172,7 @@ def test_a_module_from_a_factory_with_weights_serves_rows_of_named_columns(
 
     shipped = shipping(source, weights=tmp_path / name, data=data, target="target", labels=names, trust=True)
 
-    tabular = shipped.draft.steps.tabular
-    assert tabular is not None
+    tabular = tabular_of(shipped.draft)
     assert tabular.input == "features"
     assert [column.name for column in tabular.columns] == trained.feature_names(30)
     assert shipped.draft.provenance.source_digest == digest((tmp_path / name).read_bytes())

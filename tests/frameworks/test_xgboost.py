@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import xgboost
 
+from drafts import tabular_of
 from frameworks.shipping import Array, Shipped, complete, real_data
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.serving.engine import load_engine
@@ -143,13 +144,11 @@ def test_columns_are_named_and_labels_are_given(shipping: Ship, tmp_path: Path) 
     model = xgboost.XGBClassifier(n_estimators=5).fit(frame, data.target)
     source = saved(model, tmp_path)
     shipped = shipping(source, data, labels=("malignant", "benign"))
-    steps = shipped.draft.steps
-    assert steps.tabular is not None
-    assert [column.name for column in steps.tabular.columns] == data.names
+    tabular = tabular_of(shipped.draft)
+    assert [column.name for column in tabular.columns] == data.names
     assert set(shipped.predict(data)["label"]) == {"malignant", "benign"}
-    assert not any(column.missing for column in steps.tabular.columns), "the data has no missing value"
-    blind = convert(source, tmp_path / "without data").steps.tabular
-    assert blind is not None
+    assert not any(column.missing for column in tabular.columns), "the data has no missing value"
+    blind = tabular_of(convert(source, tmp_path / "without data"))
     assert [column.name for column in blind.columns] == data.names
     assert all(column.missing for column in blind.columns), "what the trees can do with is what is known"
 

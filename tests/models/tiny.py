@@ -17,8 +17,9 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxlet.registry.registry import Registry
 from onnxlet.serving.engine import load_engine
 from onnxlet.serving.golden import GoldenCase, decode_cases, encode_cases
+from onnxlet.steps import Classification, Column, Steps, Tabular
 from onnxlet.store import Store
-from onnxlet.values.manifest import Classification, Column, Draft, Golden, Manifest, Provenance, Steps, Tabular
+from onnxlet.values.manifest import Draft, Golden, Manifest, Provenance
 from onnxlet.values.signature import Signature, TensorSpec
 from onnxlet.values.tensors import VARIABLE, Tensors
 
@@ -284,7 +285,7 @@ def package(
     draft = Draft(
         graph=engine.signature,
         signature=signature or engine.signature,
-        steps=steps or Steps(),
+        steps=(steps or Steps()).documents,
         labels=labels,
         provenance=Provenance(framework="tests", opset={"": OPSET}),
         golden=Golden(path="golden.json", source="random", cases=len(cases)) if cases else None,
@@ -304,8 +305,10 @@ def classifier_package(
     """`classifier` with the columns radius, texture (FP32) and area (default 1.0), labels, and one golden case."""
     columns = (Column("radius", "FP32"), Column("texture", "FP32"), Column("area", "FP32", default=1.0))
     steps = Steps(
-        tabular=Tabular(columns=columns, input="input"),
-        classification=Classification(label="label", probabilities="probabilities", labels=labels, classes=(0, 1)),
+        (
+            Tabular(columns=columns, input="input"),
+            Classification(label="label", probabilities="probabilities", labels=labels, classes=(0, 1)),
+        )
     )
     served = Signature(
         inputs=(TensorSpec("input", "FP32", (VARIABLE, 3)),),

@@ -32,11 +32,12 @@ from onnxlet.serving.golden import decode_cases, encode_cases
 from onnxlet.serving.predictor import Predictor, Served
 from onnxlet.serving.routing import choose
 from onnxlet.settings import MIB, Settings
+from onnxlet.steps import Column, Steps, Tabular
 from onnxlet.store import Store, open_store
 from onnxlet.values import keys
 from onnxlet.values.aliases import Route, decode_alias, encode
 from onnxlet.values.digests import digest
-from onnxlet.values.manifest import Column, Manifest, Steps, Tabular, decode_manifest, encode_manifest
+from onnxlet.values.manifest import Manifest, decode_manifest, encode_manifest
 from onnxlet.values.refs import parse_ref
 from onnxlet.values.signature import Signature, TensorSpec
 
@@ -423,7 +424,7 @@ def test_a_signature_that_disagrees_with_its_manifest_is_rejected(graph: Signatu
 def test_steps_that_speak_of_what_the_graph_lacks_are_rejected(world: World) -> None:
     republish(
         world,
-        lambda manifest: replace(manifest, steps=Steps(tabular=Tabular(columns=(), input="nope"))),
+        lambda manifest: replace(manifest, steps=Steps((Tabular(columns=(), input="nope"),)).documents),
     )
     with pytest.raises(RejectedModelError, match="'nope', 'probability', which the graph lacks"):
         world.served()
@@ -609,9 +610,7 @@ def test_columns_are_a_signature_of_their_own(world: World) -> None:
 
 def test_columns_that_are_graph_inputs_are_the_default_way_in(world: World) -> None:
     columns = Tabular(columns=(Column("age", "INT64"), Column("sex", "BYTES", default="female")))
-    tiny.publish(
-        world.store, "age", tiny.package(tiny.column_inputs(), world.folder / "p", steps=Steps(tabular=columns))
-    )
+    tiny.publish(world.store, "age", tiny.package(tiny.column_inputs(), world.folder / "p", steps=Steps((columns,))))
     model = world.served("age").model
     assert model.signatures["serving_default"] == model.signatures["columns"]
     assert model.predict({"age": np.array([41])})["prediction"].tolist() == [[42.0]]

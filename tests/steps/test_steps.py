@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 
 from onnxlet.errors import ExecutionError, InvalidInputError
-from onnxlet.steps import classifier_of, classify, columns_signature, columns_to_inputs
-from onnxlet.values.manifest import Classification, Column, Steps, Tabular
+from onnxlet.steps import (
+    Classification,
+    Column,
+    Steps,
+    Tabular,
+)
 from onnxlet.values.signature import Signature, TensorSpec
 from onnxlet.values.tensors import Tensor, Tensors
 
@@ -32,12 +36,20 @@ def outputs(values: list[int] | list[str], probabilities: list[list[float]]) -> 
     return {"c": np.array(values, dtype=kind), "p": np.array(probabilities, np.float32)}
 
 
+def classified(step: Classification, outputs: Tensors) -> Tensors:
+    return step.postprocessor().apply(outputs)
+
+
+def graph_inputs(tabular: Tabular, columns: Tensors, graph: Signature) -> Tensors:
+    return tabular.preprocessor(graph.inputs)(columns)
+
+
 def told(answer: Tensors) -> dict[str, object]:
     return {name: tensor.tolist() for name, tensor in answer.items()}
 
 
 def test_a_label_is_the_name_of_its_class_and_comes_with_its_probability() -> None:
-    assert told(classify(step(), outputs([1, 0], [[0.25, 0.75], [0.5, 0.5]]))) == {
+    assert told(classified(step(), outputs([1, 0], [[0.25, 0.75], [0.5, 0.5]]))) == {
         "label": ["malignant", "benign"],
         "probability": [0.75, 0.5],
         "probabilities": [[0.25, 0.75], [0.5, 0.5]],
@@ -46,7 +58,7 @@ def test_a_label_is_the_name_of_its_class_and_comes_with_its_probability() -> No
 
 @pytest.mark.parametrize("rows", [1, 3])
 def test_one_row_and_many_give_the_same(rows: int) -> None:
-    answer = classify(step(), outputs([1] * rows, [[0.25, 0.75]] * rows))
+    answer = classified(step(), outputs([1] * rows, [[0.25, 0.75]] * rows))
     assert told(answer) == {
         "label": ["malignant"] * rows,
         "probability": [0.75] * rows,
@@ -63,13 +75,13 @@ def test_of_several_targets_each_has_answers_that_end_with_its_name(rows: int) -
     answers = outputs([2] * rows, [[0.1, 0.7, 0.2]] * rows)
     graph = {"s": answers["c"], "q": answers["p"], "t": np.array([1] * rows)}
 
-    classifier = classifier_of(Steps(classifications=(stage, status)))
+    first, second = Steps((stage, status)).postprocessors()
 
-    assert classifier is not None
-    assert classifier.needs == ["s", "q", "t"]
-    assert classifier.provides == ("label_stage", "probability_stage", "probabilities_stage", "label_status")
-    told_of = told(classifier.apply(graph))
-    assert tuple(told_of) == classifier.provides
+    assert (*first.needs, *second.needs) == ("s", "q", "t")
+    assert first.provides == ("label_stage", "probability_stage", "probabilities_stage")
+    assert second.provides == ("label_status",)
+    told_of = told(first.apply(graph) | second.apply(graph))
+    assert tuple(told_of) == first.provides + second.provides
     assert told_of["label_stage"] == ["II"] * rows
     assert told_of["probability_stage"] == pytest.approx([0.7] * rows)
     assert told_of["label_status"] == [1] * rows
@@ -77,13 +89,13 @@ def test_of_several_targets_each_has_answers_that_end_with_its_name(rows: int) -
 
 def test_no_row_gives_no_label() -> None:
     empty: Tensors = {"c": np.zeros(0, np.int64), "p": np.zeros((0, 2), np.float32)}
-    assert told(classify(step(), empty)) == {"label": [], "probability": [], "probabilities": []}
+    assert told(classified(step(), empty)) == {"label": [], "probability": [], "probabilities": []}
 
 
 def test_the_probability_is_the_labels_own_even_if_another_is_larger() -> None:
     """Support vector machines decide by distance; their fitted probabilities may lean the other way."""
     for rows in (1, 2):
-        assert told(classify(step(), outputs([0] * rows, [[0.4, 0.6]] * rows)))["probability"] == pytest.approx(
+        assert told(classified(step(), outputs([0] * rows, [[0.4, 0.6]] * rows)))["probability"] == pytest.approx(
             [0.4] * rows
         )
 
@@ -98,21 +110,21 @@ def test_classes_may_be_any_integers_or_strings(
     classes: tuple[int | str, ...], values: list[int] | list[str], rows: int
 ) -> None:
     probabilities = [[0.25, 0.75], [0.5, 0.5]]
-    answer = told(classify(step(classes=classes), outputs(values[:rows], probabilities[:rows])))
+    answer = told(classified(step(classes=classes), outputs(values[:rows], probabilities[:rows])))
     assert answer["label"] == ["malignant", "benign"][:rows]
     assert answer["probability"] == [0.75, 0.5][:rows]
 
 
 @pytest.mark.parametrize("rows", [1, 2])
 def test_without_labels_the_class_values_are_the_labels(rows: int) -> None:
-    answer = classify(step(labels=(), classes=(3, 5)), outputs([5] * rows, [[0.25, 0.75]] * rows))
+    answer = classified(step(labels=(), classes=(3, 5)), outputs([5] * rows, [[0.25, 0.75]] * rows))
     assert answer["label"].dtype == np.int64
     assert told(answer)["label"] == [5] * rows
     assert told(answer)["probability"] == [0.75] * rows
 
 
 def test_without_probabilities_there_is_a_label_only() -> None:
-    assert told(classify(step(probabilities=None), {"c": np.array([1])})) == {"label": ["malignant"]}
+    assert told(classified(step(probabilities=None), {"c": np.array([1])})) == {"label": ["malignant"]}
 
 
 @pytest.mark.parametrize("classes", [(0, 1), (3, 5), ("b", "m")])
@@ -120,11 +132,11 @@ def test_without_probabilities_there_is_a_label_only() -> None:
 def test_a_class_that_is_not_listed_is_the_models_failure(classes: tuple[int | str, ...], rows: int) -> None:
     for value in (["x"] * rows,) if isinstance(classes[0], str) else ([-1] * rows, [2] * rows, [4] * rows):
         with pytest.raises(ExecutionError, match="does not list"):
-            classify(step(classes=classes), outputs(value, [[0.25, 0.75]] * rows))
+            classified(step(classes=classes), outputs(value, [[0.25, 0.75]] * rows))
 
 
 def test_the_columns_are_inputs_of_any_length() -> None:
-    assert columns_signature(APART) == (TensorSpec("age", "INT64", (-1,)), TensorSpec("sex", "BYTES", (-1,)))
+    assert APART.inputs(APART_GRAPH.inputs) == (TensorSpec("age", "INT64", (-1,)), TensorSpec("sex", "BYTES", (-1,)))
 
 
 @pytest.mark.parametrize("rows", [0, 1, 3])
@@ -134,7 +146,7 @@ def test_columns_become_one_matrix_in_the_models_order_and_type(rows: int) -> No
         "smoker": np.ones(rows, bool),
         "age": np.full(rows, 50.5),
     }
-    matrix = columns_to_inputs(MATRIX, columns, MATRIX_GRAPH)["x"]
+    matrix = graph_inputs(MATRIX, columns, MATRIX_GRAPH)["x"]
     assert matrix.dtype == np.float32
     assert matrix.shape == (rows, 3)
     assert matrix.flags.c_contiguous
@@ -142,12 +154,12 @@ def test_columns_become_one_matrix_in_the_models_order_and_type(rows: int) -> No
 
 
 def test_absent_columns_get_their_defaults() -> None:
-    matrix = columns_to_inputs(MATRIX, {"age": np.array([1.0, 2.0]), "smoker": np.array([True, False])}, MATRIX_GRAPH)
+    matrix = graph_inputs(MATRIX, {"age": np.array([1.0, 2.0]), "smoker": np.array([True, False])}, MATRIX_GRAPH)
     assert matrix["x"].tolist() == [[1.0, 1.0, 0.0], [2.0, 0.0, 0.0]]
 
 
 def test_columns_may_be_graph_inputs_of_their_own() -> None:
-    inputs = columns_to_inputs(APART, {"age": np.array([41, 42])}, APART_GRAPH)
+    inputs = graph_inputs(APART, {"age": np.array([41, 42])}, APART_GRAPH)
     assert {name: tensor.tolist() for name, tensor in inputs.items()} == {
         "age": [[41.0], [42.0]],
         "sex": [["unknown"], ["unknown"]],
@@ -157,7 +169,7 @@ def test_columns_may_be_graph_inputs_of_their_own() -> None:
 
 def test_graph_inputs_of_one_dimension_stay_so() -> None:
     graph = Signature(inputs=(TensorSpec("age", "INT64", (-1,)), TensorSpec("sex", "BYTES", (-1,))), outputs=())
-    assert columns_to_inputs(APART, {"age": np.array([41])}, graph)["age"].tolist() == [41]
+    assert graph_inputs(APART, {"age": np.array([41])}, graph)["age"].tolist() == [41]
 
 
 @pytest.mark.parametrize(
@@ -173,11 +185,11 @@ def test_graph_inputs_of_one_dimension_stay_so() -> None:
 )
 def test_columns_that_do_not_fit_are_the_callers_fault(columns: dict[str, Tensor], said: str) -> None:
     with pytest.raises(InvalidInputError, match=said):
-        columns_to_inputs(MATRIX, columns, MATRIX_GRAPH)
+        graph_inputs(MATRIX, columns, MATRIX_GRAPH)
 
 
 def test_no_column_at_all_says_nothing_about_rows() -> None:
     optional = Tabular(columns=(Column("packs", "INT64", default=0),), input="x")
     graph = Signature(inputs=(TensorSpec("x", "FP32", (-1, 1)),), outputs=())
     with pytest.raises(InvalidInputError, match="at least one"):
-        columns_to_inputs(optional, {}, graph)
+        graph_inputs(optional, {}, graph)

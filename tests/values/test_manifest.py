@@ -8,20 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onnxlet.errors import IntegrityError
+from onnxlet.steps import Classification, Column, Steps, Tabular
 from onnxlet.values.aliases import Alias, HistoryEntry, Route, decode_alias, decode_entry, encode
 from onnxlet.values.canonical import canonical
 from onnxlet.values.digests import digest
-from onnxlet.values.manifest import (
-    Artifact,
-    Classification,
-    Column,
-    Manifest,
-    Provenance,
-    Steps,
-    Tabular,
-    decode_manifest,
-    encode_manifest,
-)
+from onnxlet.values.manifest import SCHEMA, Artifact, Manifest, Provenance, decode_manifest, encode_manifest
 from onnxlet.values.signature import Signature, TensorSpec
 
 FEATURES = TensorSpec("features", "FP32", (-1, 2))
@@ -36,9 +27,11 @@ MANIFEST = Manifest(
     graph=Signature((FEATURES,), (TensorSpec("label", "INT64", (-1,)), PROBABILITIES)),
     signature=Signature((FEATURES,), (TensorSpec("label", "BYTES", (-1,)), PROBABILITIES)),
     steps=Steps(
-        Tabular((Column("radius", "FP32"), Column("texture", "FP32", default=0.0)), "features"),
-        Classification("label", "probabilities", ("malignant", "benign"), (0, 1)),
-    ),
+        (
+            Tabular((Column("radius", "FP32"), Column("texture", "FP32", default=0.0)), "features"),
+            Classification("label", "probabilities", ("malignant", "benign"), (0, 1)),
+        )
+    ).documents,
     provenance=Provenance("scikit-learn", {"ai.onnx": 21, "ai.onnx.ml": 3}),
 )
 
@@ -78,7 +71,7 @@ def test_equal_manifests_have_equal_digests_and_other_ones_do_not() -> None:
 
 def test_a_manifest_of_a_newer_schema_is_refused_with_the_advice_to_upgrade() -> None:
     with pytest.raises(IntegrityError, match="upgrade onnxlet"):
-        decode_manifest(encode_manifest(msgspec.structs.replace(MANIFEST, schema=2)))
+        decode_manifest(encode_manifest(msgspec.structs.replace(MANIFEST, schema=SCHEMA + 1)))
 
 
 @given(st.binary(max_size=60))

@@ -13,8 +13,8 @@ from onnxlet.batch.formats.sniffing import sniff_encoding
 from onnxlet.batch.inputs import Inputs
 from onnxlet.batch.sources import BytesSource
 from onnxlet.errors import InvalidInputError
+from onnxlet.steps import Column
 from onnxlet.toolchain.workbench.table import read_table
-from onnxlet.values.manifest import Column
 from onnxlet.values.signature import TensorSpec
 
 NAMED = Inputs("columns", (), (), (Column("größe", "FP32"), Column("alter", "FP32")), {}, None)

@@ -24,6 +24,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from drafts import classification_of, tabular_of
 from onnxlet.errors import ConversionError, InvalidInputError, MissingExtraError
 from onnxlet.serving.engine import load_engine
 from onnxlet.serving.golden import check
@@ -43,7 +44,7 @@ def test_the_draft_names_columns_classes_versions_and_metrics(tmp_path: Path) ->
         tmp_path, LogisticRegression(), features, target, labels=["benign", "malignant"], training_commit="abc123"
     )
 
-    tabular, classification = draft.steps.tabular, draft.steps.classification
+    tabular, classification = tabular_of(draft), classification_of(draft)
     assert tabular is not None
     assert tabular.input == "features"
     assert [column.name for column in tabular.columns] == trained.feature_names()
@@ -121,8 +122,7 @@ def test_without_data_random_rows_are_compared(tmp_path: Path) -> None:
 
     assert draft.golden is not None
     assert draft.golden.source == "random"
-    assert draft.steps.tabular is not None
-    assert [column.name for column in draft.steps.tabular.columns] == ["x0", "x1", "x2", "x3"]
+    assert [column.name for column in tabular_of(draft).columns] == ["x0", "x1", "x2", "x3"]
     (onnx,) = draft.evaluations
     assert onnx.stage == "onnx"
     assert onnx.rows == 256

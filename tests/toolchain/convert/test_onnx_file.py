@@ -11,11 +11,13 @@ from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
 
 import trained
+from drafts import tabular_of
 from models import tiny
 from onnxlet.cli import cli
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.serving.engine import load_engine
 from onnxlet.serving.golden import check
+from onnxlet.steps import decode_steps
 from onnxlet.toolchain.convert import convert
 from onnxlet.toolchain.prepare import prepare
 from onnxlet.toolchain.verify import verify
@@ -63,9 +65,8 @@ def test_a_graph_gets_column_names_metrics_and_made_up_golden_cases_from_the_dat
     draft = convert(path, tmp_path / "out", data=data, target="target")
 
     assert draft.provenance.framework == "pytorch"
-    assert draft.steps.tabular is not None
-    assert [column.name for column in draft.steps.tabular.columns] == ["feature 0", "feature 1", "feature 2"]
-    assert draft.steps.tabular.input == "features"
+    assert [column.name for column in tabular_of(draft).columns] == ["feature 0", "feature 1", "feature 2"]
+    assert tabular_of(draft).input == "features"
     assert {evaluation.stage: evaluation.metrics["r2"] for evaluation in draft.evaluations}["onnx"] > 0.999
     assert draft.golden is not None
     assert draft.golden.source == "synthetic"
@@ -101,7 +102,7 @@ def test_arrays_give_rows_to_inputs_of_any_rank(tmp_path: Path) -> None:
     draft = convert(tmp_path / "model.onnx", tmp_path / "out", data=trained.npz_of(tmp_path / "rows.npz", arrays))
 
     assert draft.graph == engine.signature
-    assert draft.steps.tabular is None
+    assert decode_steps(draft.steps).columns is None
     assert draft.evaluations[-1].rows == 70
     assert draft.golden is not None
     assert draft.golden.source == "random"
@@ -128,8 +129,7 @@ def test_a_column_of_texts_beside_a_graphs_numbers_can_be_sliced_by(tmp_path: Pa
     )
     contract = verify(tmp_path / "out", data=data, target="target", slices=["site"])
 
-    assert draft.steps.tabular is not None
-    assert [column.name for column in draft.steps.tabular.columns] == trained.feature_names(3)
+    assert [column.name for column in tabular_of(draft).columns] == trained.feature_names(3)
     assert "leaving out 'site': texts are no inputs of this model" in said
     assert {each.value for each in contract.slices} == {"a", "b"}
 
@@ -176,8 +176,7 @@ def test_columns_of_texts_fill_a_graphs_inputs_of_texts(tmp_path: Path) -> None:
 
     draft = convert(path, tmp_path / "out", data=data, target="risk")
 
-    assert draft.steps.tabular is not None
-    assert [column.datatype for column in draft.steps.tabular.columns] == ["BYTES", "FP32"]
+    assert [column.datatype for column in tabular_of(draft).columns] == ["BYTES", "FP32"]
     assert draft.evaluations[-1].metrics["rmse"] < 1e-5
 
 

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onnxlet.errors import InvalidInputError
+from onnxlet.steps import Steps
 from onnxlet.toolchain.verify.contract import MOST_CLASSES, judge
 from onnxlet.toolchain.workbench.slices import describe_worst_slice, make_slicing
 from onnxlet.toolchain.workbench.task import ClassificationTarget, Task, task_of
 from onnxlet.values.canonical import canonical
 from onnxlet.values.contract import Bounds, Contract, Finding, Stage
-from onnxlet.values.manifest import Steps
 from onnxlet.values.tensors import Tensors
 
 BINARY = Task("classification", (ClassificationTarget((0, 1), ("benign", "malignant")),))

@@ -9,14 +9,14 @@ import pytest
 import nets
 from models import tiny
 from onnxlet.settings import Settings
+from onnxlet.steps import Steps, Tabular
 from onnxlet.toolchain.workbench.evaluation import COLUMN_BATCH, run_graph
 from onnxlet.toolchain.workbench.evaluation_data import RUN_DEADLINE, open_graph
-from onnxlet.values.manifest import Steps, Tabular
 
 
 @pytest.mark.parametrize(
     ("steps", "sizes"),
-    [(Steps(), [64, 64, 22]), (Steps(tabular=Tabular(columns=())), [150])],
+    [(Steps(), [64, 64, 22]), (Steps((Tabular(columns=()),)), [150])],
 )
 def test_tensors_are_answered_some_rows_at_a_time_and_columns_many(
     tmp_path: Path, steps: Steps, sizes: list[int]
@@ -31,7 +31,7 @@ def test_tensors_are_answered_some_rows_at_a_time_and_columns_many(
 def test_no_table_is_answered_all_at_once(tmp_path: Path) -> None:
     engine = open_graph(tiny.save(nets.counting(), tmp_path)["model.onnx"])
 
-    told = run_graph(engine, Steps(tabular=Tabular(columns=())), {"x": nets.rows(COLUMN_BATCH + 1)})["prediction"]
+    told = run_graph(engine, Steps((Tabular(columns=()),)), {"x": nets.rows(COLUMN_BATCH + 1)})["prediction"]
 
     assert told.tolist() == [COLUMN_BATCH] * COLUMN_BATCH + [1]
 

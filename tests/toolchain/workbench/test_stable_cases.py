@@ -9,8 +9,9 @@ from onnx import TensorProto, helper
 
 from models import tiny
 from onnxlet.serving.engine import OnnxEngine, load_engine
+from onnxlet.steps import Classification, Column, Steps, Tabular
 from onnxlet.toolchain.workbench.stable_cases import choose_stable_cases, find_clear_rows, measure_rounding
-from onnxlet.values.manifest import Classification, Column, Steps, Tabular, Tolerance
+from onnxlet.values.manifest import Tolerance
 
 
 def engine_of(folder: Path, model: object) -> OnnxEngine:
@@ -47,7 +48,7 @@ def test_rows_whose_label_hangs_on_the_tolerance_are_not_clear() -> None:
 
     found = find_clear_rows(
         {"label": np.array([0, 0, 0, 1]), "probabilities": probabilities},
-        Steps(classification=target),
+        Steps((target,)),
         Tolerance(absolute=1e-4, relative=1e-3),
     )
 
@@ -55,9 +56,7 @@ def test_rows_whose_label_hangs_on_the_tolerance_are_not_clear() -> None:
 
 
 def test_a_row_must_be_clear_for_every_target() -> None:
-    steps = Steps(
-        classifications=tuple(Classification(f"label {name}", name, (), (0, 1), target=name) for name in ("a", "b"))
-    )
+    steps = Steps(tuple(Classification(f"label {name}", name, (), (0, 1), target=name) for name in ("a", "b")))
     sure, tied = [0.1, 0.9], [0.5, 0.5]
     outputs = {name: np.array([1, 1, 1]) for name in ("label a", "label b")}
     outputs |= {"a": np.array([sure, tied, sure]), "b": np.array([sure, sure, tied])}
@@ -68,7 +67,7 @@ def test_a_row_must_be_clear_for_every_target() -> None:
 def test_without_probabilities_all_rows_pass() -> None:
     outputs = {"label": np.array([0, 1])}
 
-    assert find_clear_rows(outputs, Steps(classification=Classification("label", None, (), (0, 1))), Tolerance()).all()
+    assert find_clear_rows(outputs, Steps((Classification("label", None, (), (0, 1)),)), Tolerance()).all()
 
 
 def test_answers_that_differ_between_engines_are_no_cases(tmp_path: Path) -> None:
@@ -93,7 +92,7 @@ def test_rows_that_answer_otherwise_within_a_batch_are_no_cases(tmp_path: Path) 
     tabular = Tabular((Column("a", "FP32"), Column("b", "FP32")), input="x")
 
     assert choose_stable_cases([engine], inputs, Tolerance(), Steps())
-    assert not choose_stable_cases([engine], inputs, Tolerance(), Steps(tabular=tabular))
+    assert not choose_stable_cases([engine], inputs, Tolerance(), Steps((tabular,)))
 
 
 def test_a_graph_that_is_never_the_same_has_no_cases(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from onnxlet.steps import Classification, Steps
 from onnxlet.toolchain.workbench.task import Task, task_of
-from onnxlet.values.manifest import Classification, Steps
 
 REGRESSION = Task("regression")
 
@@ -14,7 +14,7 @@ def test_tasks_are_told_by_steps_and_answers() -> None:
     classification = Classification("label", "probabilities", (), (0, 1))
     numbers = {"prediction": np.zeros((4, 1))}
 
-    assert task_of(Steps(classification=classification), {}, None).targets[0].names == ("0", "1")
+    assert task_of(Steps((classification,)), {}, None).targets[0].names == ("0", "1")
     assert task_of(Steps(), numbers, None) == REGRESSION
     assert task_of(Steps(), {"prediction": np.zeros((4, 3))}, None).kind == "tensors"
     assert task_of(Steps(), {"prediction": np.zeros((4, 3))}, np.zeros((4, 3))) == REGRESSION

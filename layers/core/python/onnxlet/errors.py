@@ -28,6 +28,7 @@ OnnxletError
 │   ├── GoldenMismatchError      the model no longer gives its golden answers on this machine
 │   └── HistoryBrokenError       the hash chain of an alias does not hold
 ├── RejectedModelError           an ONNX file that will not be published or loaded
+│   └── UnknownStepError         its manifest declares a step that only a newer onnxlet knows
 ├── ExecutionError               the model itself failed on this input
 ├── UnavailableError             try again later
 │   ├── StoreUnavailableError
@@ -223,6 +224,12 @@ class RejectedModelError(OnnxletError):
     """An ONNX file that will not be published or loaded."""
 
     title = "Model rejected"
+
+
+class UnknownStepError(RejectedModelError):
+    """The manifest declares a step that this onnxlet does not know: a newer one published the version."""
+
+    title = "Unknown step"
 
 
 class ExecutionError(OnnxletError):

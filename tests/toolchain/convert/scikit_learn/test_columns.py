@@ -22,6 +22,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
+from drafts import tabular_of
 from onnxlet.errors import InvalidInputError
 from onnxlet.toolchain.convert import convert
 from onnxlet.toolchain.workbench.directory import read_draft
@@ -55,8 +56,7 @@ def test_columns_picked_by_position_become_inputs_of_their_own(tmp_path: Path) -
 
     draft = convert(trained.saved(estimator, tmp_path), tmp_path / "out", data=data, target="stays", trust=True)
 
-    assert draft.steps.tabular is not None
-    assert draft.steps.tabular.input is None
+    assert tabular_of(draft).input is None
     assert [(spec.name, spec.datatype, spec.shape) for spec in draft.graph.inputs] == [
         ("age", "FP32", (-1, 1)),
         ("sex", "BYTES", (-1, 1)),
@@ -96,8 +96,7 @@ def test_columns_picked_by_name_take_a_data_frame(tmp_path: Path) -> None:
 
     draft = convert(trained.saved(estimator, tmp_path), tmp_path / "out", data=data, target="stays", trust=True)
 
-    assert draft.steps.tabular is not None
-    assert {"age", "hospital ward", "pressure"} <= {column.name for column in draft.steps.tabular.columns}
+    assert {"age", "hospital ward", "pressure"} <= {column.name for column in tabular_of(draft).columns}
     assert draft.evaluations[-1].metrics["label_agreement"] == 1.0
 
 
@@ -119,8 +118,7 @@ def test_columns_with_missing_values_in_the_data_may_lack_them_when_served(tmp_p
 
     draft = convert(trained.saved(estimator, tmp_path), tmp_path / "out", data=data, target="stays", trust=True)
 
-    assert draft.steps.tabular is not None
-    assert {column.name: column.missing for column in draft.steps.tabular.columns} == {
+    assert {column.name: column.missing for column in tabular_of(draft).columns} == {
         "age": True,
         "sex": False,
         "hospital ward": True,
@@ -190,8 +188,7 @@ def test_names_learned_from_a_data_frame_order_the_columns(tmp_path: Path) -> No
 
     draft = convert(path, tmp_path / "out", data=data, trust=True)
 
-    assert draft.steps.tabular is not None
-    assert [column.name for column in draft.steps.tabular.columns] == ["radius", "texture"]
+    assert [column.name for column in tabular_of(draft).columns] == ["radius", "texture"]
 
 
 def test_text_columns_cannot_be_guessed(tmp_path: Path) -> None:

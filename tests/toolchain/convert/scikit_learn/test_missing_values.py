@@ -30,7 +30,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, RobustScaler, StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeRegressor
 
+from drafts import tabular_of
 from onnxlet.errors import ConversionError, ExecutionError
+from onnxlet.steps import decode_steps
 from onnxlet.toolchain.convert import convert
 from onnxlet.toolchain.prepare import prepare
 from onnxlet.toolchain.workbench.evaluation import run_columns
@@ -128,10 +130,9 @@ def test_rows_that_have_nothing_in_common_are_no_neighbours(
     rows = np.array(
         [[here if (row >> column) & 1 else np.nan for column, here in enumerate(features[2])] for row in range(16)]
     )
-    tabular = draft.steps.tabular
-    assert tabular is not None
+    tabular = tabular_of(draft)
     columns: Tensors = {column.name: rows[:, place].astype(precision) for place, column in enumerate(tabular.columns)}
-    answers = run_columns(open_graph(tmp_path / "out" / "model.onnx"), draft.steps, columns)
+    answers = run_columns(open_graph(tmp_path / "out" / "model.onnx"), decode_steps(draft.steps), columns)
     np.testing.assert_allclose(answers["probabilities"], pipeline.predict_proba(rows), atol=1e-5)
 
 
@@ -230,7 +231,7 @@ def test_missing_texts_are_empty_ones_to_clients(tmp_path: Path, make: Callable[
     columns = {name: frame[name].fillna("").to_numpy(dtype=object) for name in ("sex", "city")}
     precise = np.float64 if draft.graph.inputs[0].datatype == "FP64" else np.float32
     columns |= {name: frame[name].to_numpy(dtype=precise) for name in ("age", "stay")}
-    answers = run_columns(open_graph(tmp_path / "out" / "model.onnx"), draft.steps, columns)
+    answers = run_columns(open_graph(tmp_path / "out" / "model.onnx"), decode_steps(draft.steps), columns)
     np.testing.assert_allclose(answers["probabilities"], expected, atol=1e-5)
 
 
@@ -249,7 +250,7 @@ def test_missing_texts_are_filled_in_where_there_is_nothing_else(tmp_path: Path,
 
     expected = estimator.predict_proba(texts if named else texts.to_numpy())
     columns = {name: texts[name].fillna("").to_numpy(dtype=object) for name in texts}
-    answers = run_columns(open_graph(tmp_path / "out" / "model.onnx"), draft.steps, columns)
+    answers = run_columns(open_graph(tmp_path / "out" / "model.onnx"), decode_steps(draft.steps), columns)
     np.testing.assert_allclose(answers["probabilities"], expected, atol=1e-5)
 
 
@@ -336,9 +337,9 @@ def test_numbers_are_categories_only_where_they_are_the_very_ones(tmp_path: Path
                 expected = estimator.predict_proba(row)
         except ValueError:
             with pytest.raises(ExecutionError):
-                run_columns(engine, draft.steps, columns)
+                run_columns(engine, decode_steps(draft.steps), columns)
         else:
-            answers = run_columns(engine, draft.steps, columns)
+            answers = run_columns(engine, decode_steps(draft.steps), columns)
             np.testing.assert_allclose(answers["probabilities"], expected, atol=1e-5)
 
 
@@ -366,10 +367,10 @@ def test_unknown_texts_are_refused_or_encoded_as_they_were(tmp_path: Path, encod
 
     if refused:
         with pytest.raises(ExecutionError):
-            run_columns(engine, draft.steps, columns)
+            run_columns(engine, decode_steps(draft.steps), columns)
     else:
         expected = estimator.predict_proba(row)
-        answers = run_columns(engine, draft.steps, columns)
+        answers = run_columns(engine, decode_steps(draft.steps), columns)
         np.testing.assert_allclose(answers["probabilities"], expected, atol=1e-5)
 
 

@@ -36,6 +36,7 @@ from sklearn.semi_supervised import LabelPropagation
 from sklearn.svm import SVC, SVR, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
+from drafts import classification_of
 from onnxlet.errors import ConversionError
 from onnxlet.toolchain.convert import convert
 from onnxlet.values.signature import TensorSpec
@@ -106,8 +107,7 @@ def test_classifiers_without_probabilities_have_none(tmp_path: Path, estimator: 
 
     assert draft.signature.outputs == (TensorSpec("label", "INT64", (-1,)),)
     assert draft.graph.outputs == (TensorSpec("label", "INT64", (-1,)),)
-    assert draft.steps.classification is not None
-    assert draft.steps.classification.probabilities is None
+    assert classification_of(draft).probabilities is None
 
 
 def test_several_targets_keep_their_shape(tmp_path: Path) -> None:
@@ -143,8 +143,7 @@ def test_classes_of_other_types_become_integers(tmp_path: Path, of_class: Callab
 
     draft = trained.converted(tmp_path, LogisticRegression(), features, np.array([of_class(int(c)) for c in target]))
 
-    assert draft.steps.classification is not None
-    assert all(type(value) is int for value in draft.steps.classification.classes)
+    assert all(type(value) is int for value in classification_of(draft).classes)
     assert draft.evaluations[-1].metrics["label_agreement"] == 1.0
 
 

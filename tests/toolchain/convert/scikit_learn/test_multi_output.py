@@ -36,6 +36,7 @@ from onnxlet.dataplane.lambda_events import handle
 from onnxlet.errors import InvalidInputError
 from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
+from onnxlet.steps import decode_steps
 from onnxlet.store import open_store
 from onnxlet.toolchain.convert import convert
 from onnxlet.toolchain.verify import verify
@@ -93,8 +94,8 @@ def test_each_target_is_answered_as_it_was(tmp_path: Path, make: Callable[[], An
 
     assert [spec.name for spec in draft.signature.outputs] == SERVED
     assert [spec.shape for spec in draft.signature.outputs[2::3]] == [(-1, 3), (-1, 2)]
-    assert [step.target for step in draft.steps.targets] == list(TARGETS)
-    assert draft.steps.targets[0].labels == (() if names is None else ("I", "II", "III"))
+    assert [step.target for step in decode_steps(draft.steps).targets] == list(TARGETS)
+    assert decode_steps(draft.steps).targets[0].labels == (() if names is None else ("I", "II", "III"))
     metrics = draft.evaluations[-1].metrics
     assert metrics["label_agreement"] == 1.0
     assert metrics["largest_distance"] < 1e-5
@@ -109,7 +110,7 @@ def test_what_is_or_is_not_is_answered_target_by_target(tmp_path: Path, make: Ca
     draft = converted(tmp_path, make(), features, np.minimum(targets, 1))
 
     assert [spec.name for spec in draft.signature.outputs] == SERVED
-    assert [step.classes for step in draft.steps.targets] == [(0, 1), (0, 1)]
+    assert [step.classes for step in decode_steps(draft.steps).targets] == [(0, 1), (0, 1)]
     assert draft.evaluations[-1].metrics["label_agreement"] == 1.0
 
 

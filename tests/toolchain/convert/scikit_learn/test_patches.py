@@ -35,6 +35,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PowerTransformer, StandardScaler
 from sklearn.svm import LinearSVC
 
+from drafts import tabular_of
 from onnxlet.dataplane.dispatch import DataPlane
 from onnxlet.dataplane.lambda_events import handle
 from onnxlet.errors import ConversionError, InvalidInputError
@@ -148,8 +149,7 @@ def test_columns_of_true_and_false_are_asked_for_as_such(tmp_path: Path, directo
     dataplane = DataPlane(Predictor(store, Settings(cache_dir=str(tmp_path / "cache"))))
 
     assert draft.evaluations[-1].metrics["label_agreement"] == 1.0
-    assert draft.steps.tabular is not None
-    assert [column.datatype for column in draft.steps.tabular.columns] == ["FP32", "BOOL"]
+    assert [column.datatype for column in tabular_of(draft).columns] == ["FP32", "BOOL"]
     assert [spec.datatype for spec in draft.graph.inputs] == ["FP32", "FP32"]
     rows = [{"dose": dose, "smokes": smokes} for dose, smokes in frame[:8].itertuples(index=False)]
     answer = asked(dataplane, {"instances": rows})
@@ -182,8 +182,7 @@ def test_booleans_with_gaps_stay_numbers(tmp_path: Path) -> None:
 
     draft = convert(trained.saved(estimator, tmp_path), tmp_path / "out", data=data, trust=True)
 
-    assert draft.steps.tabular is not None
-    assert [column.datatype for column in draft.steps.tabular.columns] == ["FP32", "FP32"]
+    assert [column.datatype for column in tabular_of(draft).columns] == ["FP32", "FP32"]
 
 
 @pytest.mark.parametrize("columns", [None, [2]], ids=["matrix", "by position"])

@@ -1,4 +1,4 @@
-"""What a model wants of a row: named columns if it has a tabular step, else its graph's own inputs."""
+"""What a model wants of a row: named columns if its steps take them, else its graph's own inputs."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from onnxlet.errors import InvalidInputError
-from onnxlet.steps import names_of
-from onnxlet.values.manifest import Column
+from onnxlet.steps import Column
 from onnxlet.values.signature import TensorSpec
 
 if TYPE_CHECKING:
     from onnxlet.serving.model import Model
-
-SERVING_DEFAULT = "serving_default"
-COLUMNS = "columns"
 
 ROW = "row"
 """The output column that holds a row's number."""
@@ -23,7 +19,7 @@ ROW = "row"
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """A model seen from its rows: the signature that is called, its inputs and outputs, the tabular columns if any,
+    """A model seen from its rows: the signature that is called, its inputs and outputs, the named columns if any,
     the names of its classes, and how many rows it takes at once (None: any).
     """
 
@@ -37,9 +33,8 @@ class Inputs:
 
 def inputs_of(model: Model) -> Inputs:
     """How to score rows with `model`. Raises InvalidInputError if it does not work row by row."""
-    name = COLUMNS if COLUMNS in model.signatures else SERVING_DEFAULT
+    name = model.steps.row_signature
     signature = model.signatures[name]
-    tabular = model.manifest.steps.tabular
     for spec in signature.inputs:
         if not spec.batched and spec.shape[:1] != (1,):
             raise InvalidInputError(
@@ -49,8 +44,8 @@ def inputs_of(model: Model) -> Inputs:
         signature_name=name,
         specs=signature.inputs,
         outputs=signature.outputs,
-        columns=tabular.columns if tabular else None,
-        labels={names_of(step.target).probabilities: step.labels for step in model.manifest.steps.targets},
+        columns=model.steps.columns,
+        labels={step.names.probabilities: step.labels for step in model.steps.targets},
         rows_at_once=None if all(spec.batched for spec in signature.inputs) else 1,
     )
 

@@ -28,9 +28,8 @@ from onnxlet.batch.sources import (
     StoredSource,
 )
 from onnxlet.errors import InvalidInputError, OnnxletError, UnavailableError
-from onnxlet.values.digests import digest, file_digest
+from onnxlet.values.digests import file_digest
 from onnxlet.values.keys import BATCH_IN
-from onnxlet.values.manifest import encode_manifest
 from onnxlet.values.refs import Ref, parse_ref
 
 if TYPE_CHECKING:
@@ -145,7 +144,7 @@ def _describe(served: Served) -> Scorer:
     return Scorer(
         model=manifest.model,
         version=manifest.version,
-        digest=digest(encode_manifest(manifest)),
+        digest=served.digest,
         alias=served.alias,
         fallback=served.fallback,
     )

@@ -11,12 +11,12 @@ from onnxlet.cli.moving import format_routes
 from onnxlet.cli.options import MODEL, json_option, ref_argument
 from onnxlet.cli.output import Output, format_facts, format_size, format_table
 from onnxlet.cli.workspace import Workspace, pass_workspace
+from onnxlet.errors import UnknownStepError
 from onnxlet.values.refs import PRODUCTION, Ref
 
 if TYPE_CHECKING:
     from onnxlet.registry.registry import Registry
     from onnxlet.values.manifest import Manifest
-    from onnxlet.values.signature import TensorSpec
 
 
 @click.command("list", short_help="List models, or a model's versions.")
@@ -69,12 +69,15 @@ def show(workspace: Workspace, ref: Ref, output: Output) -> None:
       onnxlet show diagnosis
       onnxlet show diagnosis:7 --json
     """
-    manifest, digest = workspace.open_registry().resolve(ref)
-    output.show(manifest, _format_manifest(manifest, digest))
+    import msgspec
+
+    registry = workspace.open_registry()
+    manifest, digest = registry.resolve(ref)
+    stored = msgspec.Raw(registry.stored_manifest(manifest.model, manifest.version))
+    output.show(stored, _format_manifest(manifest, digest))
 
 
 def _format_manifest(manifest: Manifest, digest: str) -> str:
-    tabular = manifest.steps.tabular
     came = manifest.provenance
     optimization = manifest.optimization
     blocks = [
@@ -88,9 +91,9 @@ def _format_manifest(manifest: Manifest, digest: str) -> str:
                 ("made with", ", ".join(f"{name} {number}" for name, number in came.versions.items())),
                 ("training commit", came.training_commit),
                 ("labels", ", ".join(manifest.labels)),
-                ("columns", ", ".join(column.name for column in tabular.columns) if tabular else None),
-                ("inputs", _format_specs(manifest.signature.inputs)),
-                ("outputs", _format_specs(manifest.signature.outputs)),
+                ("columns", ", ".join(_columns(manifest))),
+                ("inputs", ", ".join(map(str, manifest.signature.inputs))),
+                ("outputs", ", ".join(map(str, manifest.signature.outputs))),
                 ("golden cases", f"{manifest.golden.cases} ({manifest.golden.source})" if manifest.golden else None),
                 ("optimization", f"{optimization.method}: {optimization.reason}" if optimization else None),
                 ("contract", format_verdict(manifest.contract) if manifest.contract else "none"),
@@ -107,9 +110,15 @@ def _format_manifest(manifest: Manifest, digest: str) -> str:
     return "\n\n".join(block for block in blocks if block)
 
 
+def _columns(manifest: Manifest) -> list[str]:
+    """The columns of a row; none either of a version that a newer onnxlet published."""
+    from onnxlet.steps import decode_steps
+
+    try:
+        return [column.name for column in decode_steps(manifest.steps).columns or ()]
+    except UnknownStepError:
+        return []
+
+
 def _format_metrics(metrics: dict[str, float]) -> str:
     return "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
-
-
-def _format_specs(specs: tuple[TensorSpec, ...]) -> str:
-    return ", ".join(f"{spec.name} {spec.datatype}{list(spec.shape)}" for spec in specs)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from onnxlet.batch.inputs import Inputs, inputs_of
 from onnxlet.cli.request_body import encode_csv, is_json, read_csv
-from onnxlet.serving.model import COLUMNS, SERVING_DEFAULT
-from onnxlet.values.manifest import Column
+from onnxlet.steps import Column
+from onnxlet.values.signature import COLUMNS, SERVING_DEFAULT
 
 if TYPE_CHECKING:
     from onnxlet.client.metadata import Metadata

@@ -31,8 +31,9 @@ from onnxlet.controlplane.schemas import (
 from onnxlet.registry.registry import Registry
 from onnxlet.settings import Settings
 from onnxlet.values.aliases import Alias, encode
-from onnxlet.values.manifest import Manifest, encode_manifest
-from onnxlet.values.refs import PRODUCTION, Ref, check_alias_name, check_model_name, check_version
+from onnxlet.values.digests import digest
+from onnxlet.values.manifest import Manifest
+from onnxlet.values.refs import PRODUCTION, check_alias_name, check_model_name, check_version
 from onnxlet.version import __version__
 
 DESCRIPTION = """\
@@ -128,9 +129,9 @@ async def list_versions(run: Run, model: ModelName) -> Response:
 async def show_version(
     run: Run, model: ModelName, version: VersionNumber, if_none_match: IfNoneMatch = None
 ) -> Response:
-    """A version's manifest as canonical JSON. Its ETag is the digest that aliases pin."""
-    manifest, digest = await run(Registry.resolve, Ref(model, version=version))
-    return _conditional(encode_manifest(manifest), digest, if_none_match)
+    """A version's manifest as it was written. Its ETag is the digest that aliases pin."""
+    data = await run(Registry.stored_manifest, model, version)
+    return _conditional(data, digest(data), if_none_match)
 
 
 @_routes.delete(

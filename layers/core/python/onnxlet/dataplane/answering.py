@@ -23,9 +23,10 @@ from onnxlet.errors import (
     TooLargeError,
     UnavailableError,
 )
-from onnxlet.serving.model import COLUMNS, SERVING_DEFAULT, Model
+from onnxlet.serving.model import Model
 from onnxlet.serving.predictor import Predictor, Served
 from onnxlet.values.refs import Ref
+from onnxlet.values.signature import COLUMNS, SERVING_DEFAULT
 
 RETRY_AFTER = "1"
 """Seconds after which trying again may work."""

@@ -55,6 +55,10 @@ class Registry:
         """A published version. Raises ModelNotFoundError, VersionNotFoundError."""
         return lookup.manifest(self.store, model, version)[0]
 
+    def stored_manifest(self, model: str, version: int) -> bytes:
+        """A published version's manifest as it was written. Raises ModelNotFoundError, VersionNotFoundError."""
+        return lookup.stored_manifest(self.store, model, version)[1]
+
     def aliases(self, model: str) -> dict[str, Alias]:
         """All aliases of a model that route somewhere, by name."""
         return listing.aliases(self.store, model)

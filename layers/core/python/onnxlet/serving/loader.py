@@ -17,6 +17,7 @@ from onnxlet.errors import (
     OnnxletError,
     RejectedModelError,
     UnavailableError,
+    UnknownStepError,
     VersionNotFoundError,
 )
 from onnxlet.serving.artifact_cache import ArtifactCache
@@ -25,6 +26,7 @@ from onnxlet.serving.golden import check, decode_cases, tolerance_here
 from onnxlet.serving.model import Model
 from onnxlet.serving.ttl_cache import RETRY_INTERVAL, copy_error
 from onnxlet.settings import Settings
+from onnxlet.steps import decode_steps
 from onnxlet.store import Store
 from onnxlet.telemetry import Telemetry
 from onnxlet.values.digests import digest
@@ -60,8 +62,9 @@ class _Failure(NamedTuple):
 class Loader:
     """Models in memory, least recently used first out once they exceed `settings.session_bytes`.
 
-    A version that fails its golden cases is refused for good. One that fails otherwise is refused for a while, and then
-    tried again. An evicted model goes on working for those who still hold it; `on_evict` is told of it.
+    A version that fails its golden cases, or has a step that is not known here, is refused for good. One that fails
+    otherwise is refused for a while, and then tried again. An evicted model goes on working for those who still hold
+    it; `on_evict` is told of it.
     """
 
     def __init__(
@@ -89,7 +92,7 @@ class Loader:
         return self._loaded.get(pinned)
 
     def may_fall_back(self, pinned: PinnedVersion) -> bool:
-        """Whether the version was refused for its golden cases and its manifest lets a previous one answer."""
+        """Whether the version was refused for good, and its manifest lets a previous one answer."""
         failure = self._failures.get(pinned)
         return failure is not None and failure.may_fall_back
 
@@ -122,6 +125,7 @@ class Loader:
         manifest = None
         try:
             manifest = self._manifest(pinned)
+            decode_steps(manifest.steps)  # refused before its artifacts are fetched
             folder = self._cache.fetch(manifest, pinned.digest, deadline=self._settings.load_deadline)
             fetched = perf_counter()
             self._make_room(manifest.size)
@@ -183,14 +187,14 @@ class Loader:
         return model
 
     def _refuse(self, pinned: PinnedVersion, manifest: Manifest | None, error: OnnxletError) -> None:
-        golden = isinstance(error, GoldenMismatchError)
+        for_good = isinstance(error, GoldenMismatchError | UnknownStepError)
         pause = self._settings.alias_ttl
         if isinstance(error, UnavailableError):
             pause = min(pause, RETRY_INTERVAL)
         self._failures[pinned] = _Failure(
             error,
-            float("inf") if golden else self._clock() + pause,
-            golden and manifest is not None and manifest.on_golden_failure == "previous",
+            float("inf") if for_good else self._clock() + pause,
+            for_good and manifest is not None and manifest.on_golden_failure == "previous",
         )
         telemetry.log(__name__).error(
             "version refused: %s", error.detail, extra={**_named(pinned), telemetry.DIGEST: pinned.digest}

@@ -8,61 +8,72 @@ import msgspec
 
 from onnxlet.errors import InvalidInputError, RejectedModelError
 from onnxlet.serving.engine import Engine
-from onnxlet.steps import Classifier, Classifiers, ColumnReader, classifier_of, columns_signature, names_of
+from onnxlet.steps import Column, Postprocessor, decode_steps
 from onnxlet.values.manifest import Manifest
-from onnxlet.values.signature import Signature, TensorSpec
-from onnxlet.values.tensors import VARIABLE, Tensors
+from onnxlet.values.signature import SERVING_DEFAULT, Signature
+from onnxlet.values.tensors import Tensors
 
-SERVING_DEFAULT = "serving_default"
-COLUMNS = "columns"
+
+class Columns:
+    """The named columns of a signature: what stands for one that a row leaves out, and for one that it has as null."""
+
+    __slots__ = ("all", "defaults", "fillers")
+
+    def __init__(self, columns: tuple[Column, ...]) -> None:
+        self.all = columns
+        self.defaults = {column.name: column.default for column in columns if column.default is not None}
+        self.fillers = {column.name: filler for column in columns if (filler := column.filler()) is not None}
 
 
 class _Plan(msgspec.Struct, frozen=True):
-    names: Sequence[str]
     graph_outputs: list[str]
-    classifier: Classifier | Classifiers | None
-    complete: bool
-    """Whether what is computed is just what is named, in this order."""
+    finish: Callable[[Tensors], Tensors] | None
+    """Makes what is served of the graph's outputs; None where that is just what they are."""
 
 
 class Model:
     """A version in memory. It never changes, and may be used from several threads at once.
 
-    `signatures` are its ways in: `serving_default` takes the graph's tensors; with a tabular step `columns` takes one
-    [N] tensor per column. Where every column is a graph input of its own, the columns are `serving_default` as well.
-    `defaults` are what stands for a column that a row leaves out, `fillers` for one that it has as null.
+    `signatures` are its ways in: `serving_default`, and those that its steps open, `columns` say. `columns` are the
+    named columns that some of them take, by signature.
     """
 
     __slots__ = (
         "_all",
-        "_classifier",
         "_engine",
-        "_readers",
-        "defaults",
-        "fillers",
+        "_postprocessors",
+        "_preprocessors",
+        "columns",
         "manifest",
         "nbytes",
         "signatures",
+        "steps",
     )
 
     def __init__(self, manifest: Manifest, engine: Engine) -> None:
-        _check(engine.signature, manifest)
+        graph = manifest.graph
+        if not engine.signature.agrees(graph):
+            raise RejectedModelError(
+                f"the graph of {manifest.model}:{manifest.version} has another signature than its manifest says: "
+                f"{engine.signature} instead of {graph}"
+            )
+        steps = decode_steps(manifest.steps)
+        steps.check(graph, manifest.signature)
         self.manifest = manifest
+        self.steps = steps
         self.nbytes = engine.nbytes
         self._engine = engine
-        self.signatures: dict[str, Signature] = {SERVING_DEFAULT: manifest.signature}
-        self._readers: dict[str, Callable[[Tensors], Tensors] | None] = {SERVING_DEFAULT: None}
-        steps = manifest.steps
-        read = steps.tabular.columns if steps.tabular is not None else ()
-        self.defaults = {column.name: column.default for column in read if column.default is not None}
-        self.fillers = {column.name: filler for column in read if (filler := column.filler()) is not None}
-        if steps.tabular is not None:
-            columns = Signature(inputs=columns_signature(steps.tabular), outputs=manifest.signature.outputs)
-            reader = ColumnReader(steps.tabular, manifest.graph).apply
-            for name in (COLUMNS, SERVING_DEFAULT) if steps.tabular.input is None else (COLUMNS,):
-                self.signatures[name] = columns
-                self._readers[name] = reader
-        self._classifier = classifier_of(steps)
+        self._postprocessors = steps.postprocessors()
+        self._preprocessors = {name: steps.preprocessor(name, graph) for name in steps.signature_names}
+        self.signatures: dict[str, Signature] = {
+            name: manifest.signature
+            if preprocessor is None
+            else Signature(steps.inputs(name, graph), manifest.signature.outputs)
+            for name, preprocessor in self._preprocessors.items()
+        }
+        self.columns = {
+            name: Columns(columns) for name in self.signatures if (columns := steps.columns_of(name)) is not None
+        }
         self._all = self._plan([spec.name for spec in manifest.signature.outputs])
 
     def predict(
@@ -74,17 +85,14 @@ class Model:
         fails on these inputs, DeadlineExceededError if it runs too long.
         """
         try:
-            reader = self._readers[signature_name]
+            preprocessor = self._preprocessors[signature_name]
         except KeyError:
             raise InvalidInputError(
                 f"the model has no signature {signature_name!r}, only {', '.join(map(repr, self.signatures))}"
             ) from None
         plan = self._all if outputs is None else self._plan(outputs)
-        answers = self._engine.run(inputs if reader is None else reader(inputs), plan.graph_outputs)
-        if plan.classifier is not None:
-            made = plan.classifier.apply(answers)
-            answers = made if plan.complete else answers | made
-        return answers if plan.complete else {name: answers[name] for name in plan.names}
+        answers = self._engine.run(inputs if preprocessor is None else preprocessor(inputs), plan.graph_outputs)
+        return answers if plan.finish is None else plan.finish(answers)
 
     def _plan(self, outputs: Sequence[str]) -> _Plan:
         served = [spec.name for spec in self.manifest.signature.outputs]
@@ -93,57 +101,26 @@ class Model:
             raise InvalidInputError(
                 f"the model has no output {', '.join(map(repr, unknown))}, only {', '.join(map(repr, served))}"
             )
-        classifier = self._classifier
-        if classifier is None or not any(name in classifier.provides for name in outputs):
-            return _Plan(outputs, list(outputs), None, complete=True)
-        plain = [name for name in outputs if name not in classifier.provides and name not in classifier.needs]
-        complete = tuple(outputs) == classifier.provides
-        return _Plan(outputs, plain + classifier.needs, classifier, complete)
+        wanted = dict.fromkeys(outputs)
+        used: list[Postprocessor] = []
+        for postprocessor in reversed(self._postprocessors):
+            if not wanted.keys().isdisjoint(postprocessor.provides):
+                wanted = {name: None for name in wanted if name not in postprocessor.provides}
+                wanted |= dict.fromkeys(postprocessor.needs)
+                used.insert(0, postprocessor)
+        return _Plan(list(wanted), _finish(used, tuple(outputs)))
 
 
-def _check(engine: Signature, manifest: Manifest) -> None:
-    """Hold the manifest to the graph that was loaded, and its steps and signature to each other."""
-    graph = manifest.graph
-    if _differ(engine.inputs, graph.inputs) or _differ(engine.outputs, graph.outputs):
-        raise RejectedModelError(
-            f"the graph of {manifest.model}:{manifest.version} has another signature than its manifest says: "
-            f"{_said(engine)} instead of {_said(graph)}"
-        )
-    inputs = {spec.name for spec in graph.inputs}
-    outputs = {spec.name for spec in graph.outputs}
-    tabular = manifest.steps.tabular
-    wanted: set[str] = set()
-    if tabular is not None:
-        wanted = {column.name for column in tabular.columns} if tabular.input is None else {tabular.input}
-    made, outputs_read = set(outputs), set()
-    for step in manifest.steps.targets:
-        names = names_of(step.target)
-        made |= {names.label, names.probability, names.probabilities}
-        outputs_read |= {step.label, step.probabilities or step.label}
-        if step.labels and len(step.labels) != len(step.classes):
-            raise RejectedModelError("the manifest does not name as many labels as it lists classes")
-    lost = (wanted - inputs) | (outputs_read - outputs) | ({spec.name for spec in manifest.signature.outputs} - made)
-    if lost:
-        raise RejectedModelError(f"the manifest speaks of {', '.join(map(repr, sorted(lost)))}, which the graph lacks")
+def _finish(postprocessors: Sequence[Postprocessor], outputs: tuple[str, ...]) -> Callable[[Tensors], Tensors] | None:
+    """What makes the outputs, in this order, of the graph's."""
+    if not postprocessors:
+        return None
+    if len(postprocessors) == 1 and postprocessors[0].provides == outputs:
+        return postprocessors[0].apply
 
+    def finish(answers: Tensors) -> Tensors:
+        for postprocessor in postprocessors:
+            answers = answers | postprocessor.apply(answers)
+        return {name: answers[name] for name in outputs}
 
-def _differ(loaded: Sequence[TensorSpec], declared: Sequence[TensorSpec]) -> bool:
-    return len(loaded) != len(declared) or any(map(_differs, loaded, declared))
-
-
-def _differs(loaded: TensorSpec, declared: TensorSpec) -> bool:
-    """Names and datatypes must be equal; of shapes another ONNX Runtime may know more or less, but nothing else."""
-    if (loaded.name, loaded.datatype) != (declared.name, declared.datatype):
-        return True
-    if not loaded.shape or not declared.shape:  # unknown, or a scalar: the runtime does not tell them apart
-        return False
-    return len(loaded.shape) != len(declared.shape) or any(
-        a != b and VARIABLE not in (a, b) for a, b in zip(loaded.shape, declared.shape, strict=True)
-    )
-
-
-def _said(signature: Signature) -> str:
-    return " -> ".join(
-        "(" + ", ".join(f"{spec.name}: {spec.datatype}{list(spec.shape)}" for spec in specs) + ")"
-        for specs in (signature.inputs, signature.outputs)
-    )
+    return finish

@@ -7,6 +7,7 @@ It reads which version the ref means, has it loaded, and keeps both for a while.
 - Its bytes are not those promised, ONNX Runtime does not take it, or the store does not give it: the version that this
   process served last under the alias, if that is still in memory. Else the error is raised, because nothing vouches for
   any other version.
+- It has a step that only a newer onnxlet knows: the version served last, else the newest previous one that loads.
 - The store does not answer: what was last read, for as long as that lasts.
 """
 
@@ -47,13 +48,14 @@ from onnxlet.values.timestamps import utc_now
 class Served(msgspec.Struct, frozen=True):
     """The model that answers, and why it does.
 
-    `stale`: the store does not answer, so this may no longer be what the alias routes to. `fallback`: the version that
-    the alias routes to was refused, and another one answers. `timings`: seconds by stage (fetch, load), if this very
-    call loaded the model.
+    `digest` is that of the version's manifest. `stale`: the store does not answer, so this may no longer be what the
+    alias routes to. `fallback`: the version that the alias routes to was refused, and another one answers. `timings`:
+    seconds by stage (fetch, load), if this very call loaded the model.
     """
 
     model: Model
     version: int
+    digest: str
     alias: str | None
     stale: bool = False
     fallback: bool = False
@@ -121,7 +123,7 @@ class Predictor:
             return self.served(ref)
         pinned = PinnedVersion(ref.model, ref.version, lookup.manifest(self._store, ref.model, ref.version)[1])
         loaded, timings = self._loader.load(pinned)
-        return Served(loaded.model, ref.version, None, timings=timings)
+        return Served(loaded.model, ref.version, pinned.digest, None, timings=timings)
 
     def statuses(self, model: str) -> list[VersionStatus]:
         """The servable versions of a model, by number. Raises ModelNotFoundError."""
@@ -172,7 +174,7 @@ class Predictor:
         if ref.version is not None:
             cached = self._servable.get((ref.model, ref.version))
             loaded, timings = self._loader.load(PinnedVersion(ref.model, ref.version, cached.value))
-            served = Served(loaded.model, ref.version, None, stale=cached.stale, timings=timings)
+            served = Served(loaded.model, ref.version, cached.value, None, stale=cached.stale, timings=timings)
             return self._remember(ref, _Answer(served, loaded, cached.expires))
         name = ref.alias or PRODUCTION
         alias = self._aliases.get((ref.model, name))
@@ -202,27 +204,32 @@ class Predictor:
             loaded, timings = self._loader.load(pinned)
             self._last_served[model, name] = pinned
         except GoldenMismatchError as error:
-            if not self._loader.may_fall_back(pinned):
-                raise
             loaded, timings = self._load_previous(pinned, name, alias.value, error)
             fallback = True
         except (IntegrityError, RejectedModelError, UnavailableError) as error:
             last = self._last_served.get((model, name))
             in_memory = None if last is None else self._loader.in_memory(last)
             if in_memory is None:
-                raise
-            loaded = in_memory
-            expires = min(expires, self._clock() + RETRY_INTERVAL)
-            stale, fallback = (True, fallback) if isinstance(error, UnavailableError) else (stale, True)
+                loaded, timings = self._load_previous(pinned, name, alias.value, error)
+                fallback = True
+            else:
+                loaded = in_memory
+                expires = min(expires, self._clock() + RETRY_INTERVAL)
+                stale, fallback = (True, fallback) if isinstance(error, UnavailableError) else (stale, True)
         version = loaded.pinned.version
         if stale or fallback:
             metrics = {telemetry.STALE: int(stale), telemetry.FALLBACK: int(fallback)}
             self._metrics.record(metrics, model=model, version=version, alias=name)
-        return _Answer(Served(loaded.model, version, name, stale, fallback, timings), loaded, expires)
+        return _Answer(
+            Served(loaded.model, version, loaded.pinned.digest, name, stale, fallback, timings), loaded, expires
+        )
 
     def _load_previous(
-        self, refused: PinnedVersion, name: str, alias: Alias, error: GoldenMismatchError
+        self, refused: PinnedVersion, name: str, alias: Alias, error: OnnxletError
     ) -> tuple[LoadedModel, dict[str, float] | None]:
+        """The newest version before that loads. Raises `error` if there is none, or none may answer instead."""
+        if not self._loader.may_fall_back(refused):
+            raise error
         for route in earlier(alias):
             try:
                 loaded = self._loader.load(PinnedVersion(refused.model, route.version, route.digest))
@@ -232,7 +239,7 @@ class Predictor:
             return loaded
         raise error
 
-    def _report_fallback(self, refused: PinnedVersion, answering: int, name: str, error: GoldenMismatchError) -> None:
+    def _report_fallback(self, refused: PinnedVersion, answering: int, name: str, error: OnnxletError) -> None:
         """Log once that another version answers."""
         if refused not in self._reported:
             self._reported.add(refused)

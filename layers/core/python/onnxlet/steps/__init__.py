@@ -1,18 +1,29 @@
-"""Steps: what a manifest declares around the graph. Pure functions from tensors to tensors."""
+"""Steps: what a manifest declares around the graph, decoded. Pure functions from tensors to tensors.
+
+base             what a step is: what it takes, what it makes, what it tells
+tabular          named columns become the graph's inputs
+classification   class values and probabilities become labels
+pipeline         the steps of one manifest, taken together
+table            the kinds there are, by the `kind` of their documents
+"""
 
 from __future__ import annotations
 
-from onnxlet.steps.classification import Classifier, Classifiers, Names, classifier_of, classify, names_of
-from onnxlet.steps.tabular import ColumnReader, columns_signature, columns_to_inputs
+from onnxlet.steps.base import Column, Postprocessor, Step
+from onnxlet.steps.classification import Classification, Names, names_of
+from onnxlet.steps.pipeline import Steps
+from onnxlet.steps.table import add_kind, decode_steps
+from onnxlet.steps.tabular import Tabular
 
 __all__ = [
-    "Classifier",
-    "Classifiers",
-    "ColumnReader",
+    "Classification",
+    "Column",
     "Names",
-    "classifier_of",
-    "classify",
-    "columns_signature",
-    "columns_to_inputs",
+    "Postprocessor",
+    "Step",
+    "Steps",
+    "Tabular",
+    "add_kind",
+    "decode_steps",
     "names_of",
 ]

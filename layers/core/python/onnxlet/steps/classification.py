@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 import numpy as np
 
-from onnxlet.errors import ExecutionError
-from onnxlet.values.manifest import Classification, Steps
-from onnxlet.values.tensors import Tensor, Tensors
+from onnxlet.errors import ExecutionError, RejectedModelError
+from onnxlet.steps.base import Postprocessor, Specs, Step, spec_named
+from onnxlet.values.signature import TensorSpec
+from onnxlet.values.tensors import VARIABLE, Tensor, Tensors
 
 LABEL = "label"
 PROBABILITY = "probability"
@@ -30,15 +29,66 @@ def names_of(target: str) -> Names:
     return Names(*(f"{name}_{target}" for name in PROVIDES)) if target else Names()
 
 
+class Classification(Step, frozen=True, tag="classification"):
+    """How a classifier's graph outputs become `label`, `probability` and `probabilities`.
+
+    `label` names the graph's [N] output of class values, `probabilities` its [N, classes] output (None: it has none).
+    `labels` are the names of the classes in the order of the probabilities' columns, `classes` the values that the
+    graph's label output gives for them, in the same order. Where a model tells several things there is a step for each,
+    and `target` names what it is about and ends the names of what is served: `label_stage`.
+    """
+
+    label: str
+    probabilities: str | None
+    labels: tuple[str, ...]
+    classes: tuple[int | str, ...]
+    target: str = ""
+
+    @property
+    def names(self) -> Names:
+        """What its served outputs are called."""
+        return names_of(self.target)
+
+    def targets(self) -> tuple[Classification, ...]:
+        """Itself."""
+        return (self,)
+
+    def reads(self) -> tuple[str, ...]:
+        """The label, and the probabilities where there are some."""
+        return (self.label,) if self.probabilities is None else (self.label, self.probabilities)
+
+    def outputs(self, given: Specs) -> Specs:
+        """The label, and where the graph has probabilities the label's own and all of them.
+
+        Raises RejectedModelError also if there is not a name for each class.
+        """
+        if self.labels and len(self.labels) != len(self.classes):
+            raise RejectedModelError("the manifest does not name as many labels as it lists classes")
+        names, label = self.names, spec_named(self.label, given)
+        told = TensorSpec(names.label, "BYTES" if self.labels else label.datatype, (VARIABLE,))
+        if self.probabilities is None:
+            return (told,)
+        shares = spec_named(self.probabilities, given)
+        return (
+            told,
+            TensorSpec(names.probability, shares.datatype, (VARIABLE,)),
+            TensorSpec(names.probabilities, shares.datatype, shares.shape),
+        )
+
+    def postprocessor(self) -> Postprocessor:
+        """What tells them."""
+        return Classifier(self)
+
+
 class Classifier:
     """The step with its tables built once; `apply` is what a prediction pays."""
 
     def __init__(self, step: Classification) -> None:
         self._label, self._probabilities = step.label, step.probabilities
-        self._served = msgspec.structs.astuple(names_of(step.target))
+        self._served = msgspec.structs.astuple(step.names)
         self.provides: tuple[str, ...] = self._served if step.probabilities is not None else self._served[:1]
         """The served outputs it makes."""
-        self.needs = [step.label] if step.probabilities is None else [step.label, step.probabilities]
+        self.needs = step.reads()
         """The graph outputs it makes them of."""
         self._position = {value: position for position, value in enumerate(step.classes)}
         self._counted = step.classes == tuple(range(len(step.classes)))
@@ -102,33 +152,6 @@ class Classifier:
 
     def _unlisted(self) -> ExecutionError:
         return ExecutionError(f"output {self._label!r} holds a class that the manifest does not list")
-
-
-class Classifiers:
-    """The steps of several targets, applied together."""
-
-    def __init__(self, steps: Sequence[Classification]) -> None:
-        self._each = [Classifier(step) for step in steps]
-        self.provides = tuple(name for one in self._each for name in one.provides)
-        """The served outputs they make."""
-        self.needs = [name for one in self._each for name in one.needs]
-        """The graph outputs they make them of."""
-
-    def apply(self, outputs: Tensors) -> Tensors:
-        """What each of them makes of the outputs. Raises ExecutionError as they do."""
-        return {name: tensor for one in self._each for name, tensor in one.apply(outputs).items()}
-
-
-def classifier_of(steps: Steps) -> Classifier | Classifiers | None:
-    """What makes served outputs of the graph's; None where they are served as they are."""
-    if steps.classification is not None:
-        return Classifier(steps.classification)
-    return Classifiers(steps.classifications) if steps.classifications else None
-
-
-def classify(step: Classification, outputs: Tensors) -> Tensors:
-    """Apply the step once; Classifier keeps its tables for many times. Raises ExecutionError as it does."""
-    return Classifier(step).apply(outputs)
 
 
 def _frozen(tensor: Tensor) -> Tensor:

@@ -5,26 +5,52 @@ from __future__ import annotations
 import numpy as np
 
 from onnxlet.errors import InvalidInputError
+from onnxlet.steps.base import Column, Preprocessor, Specs, Step
 from onnxlet.values.datatypes import DATATYPES
-from onnxlet.values.manifest import Column, Tabular
-from onnxlet.values.signature import Signature, TensorSpec
+from onnxlet.values.signature import COLUMNS, SERVING_DEFAULT, TensorSpec
 from onnxlet.values.tensors import VARIABLE, Tensor, Tensors
 
 
-def columns_signature(tabular: Tabular) -> tuple[TensorSpec, ...]:
-    """One input of any length per column."""
-    return tuple(TensorSpec(column.name, column.datatype, (VARIABLE,)) for column in tabular.columns)
+class Tabular(Step, frozen=True, tag="tabular"):
+    """Named columns, in the order the model wants them.
+
+    `input` names the one graph input [N, columns] they fill, and whoever has the matrix may send that instead; None:
+    each column fills the graph input [N, 1] or [N] of its own name, and there is no other way in.
+    """
+
+    columns: tuple[Column, ...]
+    input: str | None = None
+
+    def signatures(self) -> tuple[str, ...]:
+        """`columns`, and `serving_default` too where there is no other way in."""
+        return (COLUMNS,) if self.input is not None else (SERVING_DEFAULT, COLUMNS)
+
+    def named_columns(self) -> tuple[Column, ...]:
+        """All of them."""
+        return self.columns
+
+    def fills(self) -> tuple[str, ...]:
+        """The matrix, or an input for each column."""
+        return tuple(column.name for column in self.columns) if self.input is None else (self.input,)
+
+    def inputs(self, wanted: Specs) -> Specs:  # noqa: ARG002 - columns are what they are
+        """One input of any length for each column."""
+        return tuple(TensorSpec(column.name, column.datatype, (VARIABLE,)) for column in self.columns)
+
+    def preprocessor(self, wanted: Specs) -> Preprocessor:
+        """What fills the graph's inputs."""
+        return ColumnReader(self, wanted).apply
 
 
 class ColumnReader:
     """The step with its plan made once; `apply` is what a prediction pays."""
 
-    def __init__(self, tabular: Tabular, graph: Signature) -> None:
+    def __init__(self, tabular: Tabular, wanted: Specs) -> None:
         self._columns = tabular.columns
         self._names = tuple(column.name for column in tabular.columns)
         self._expected = frozenset(self._names)
         self._matrix = tabular.input
-        self._specs = {spec.name: spec for spec in graph.inputs}
+        self._specs = {spec.name: spec for spec in wanted}
         self._dtype = None if tabular.input is None else DATATYPES[self._specs[tabular.input].datatype].numpy
 
     def apply(self, columns: Tensors) -> Tensors:
@@ -74,8 +100,3 @@ class ColumnReader:
 def default_values(column: Column, rows: int) -> Tensor:
     """The column's default, `rows` times."""
     return np.full(rows, column.default, dtype=DATATYPES[column.datatype].numpy)
-
-
-def columns_to_inputs(tabular: Tabular, columns: Tensors, graph: Signature) -> Tensors:
-    """Apply the step once; ColumnReader keeps its plan for many times. Raises InvalidInputError as it does."""
-    return ColumnReader(tabular, graph).apply(columns)

@@ -4,8 +4,7 @@ It is written as canonical JSON. Its digest is that of the bytes as they are sto
 again to find its digest.
 """
 
-from math import nan
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -15,7 +14,8 @@ from onnxlet.values.contract import Contract
 from onnxlet.values.optimization import Optimization
 from onnxlet.values.signature import Signature
 
-SCHEMA = 1
+SCHEMA = 2
+"""What is written. Documents of the schemas before are read as if they had been written so."""
 
 
 class Artifact(msgspec.Struct, frozen=True):
@@ -24,64 +24,6 @@ class Artifact(msgspec.Struct, frozen=True):
     path: str
     digest: str
     size: int
-
-
-class Column(msgspec.Struct, frozen=True):
-    """One named column of tabular input. Without a default a row must have it.
-
-    `missing`: the model can do with missing values, which are NaN to it, or an empty text.
-    """
-
-    name: str
-    datatype: str
-    default: bool | int | float | str | None = None
-    missing: bool = False
-
-    def filler(self) -> bool | int | float | str | None:
-        """What stands for a missing value; None if there must be none."""
-        if self.default is None and self.missing:
-            return "" if self.datatype == "BYTES" else nan
-        return self.default
-
-
-class Tabular(msgspec.Struct, frozen=True):
-    """Named columns, in the order the model wants them.
-
-    `input` names the one graph input [N, columns] they fill; None: each column fills the graph input [N, 1] of its own
-    name.
-    """
-
-    columns: tuple[Column, ...]
-    input: str | None = None
-
-
-class Classification(msgspec.Struct, frozen=True):
-    """How a classifier's graph outputs become `label`, `probability` and `probabilities`.
-
-    `label` names the graph's [N] output of class values, `probabilities` its [N, classes] output (None: it has none).
-    `labels` are the names of the classes in the order of the probabilities' columns, `classes` the values that the
-    graph's label output gives for them, in the same order. `target` names what is told where a model tells several
-    things, and ends the names of what is served then: `label_stage`.
-    """
-
-    label: str
-    probabilities: str | None
-    labels: tuple[str, ...]
-    classes: tuple[int | str, ...]
-    target: str = ""
-
-
-class Steps(msgspec.Struct, frozen=True):
-    """What stands before and after the graph. A classifier of several targets has `classifications`, one for each."""
-
-    tabular: Tabular | None = None
-    classification: Classification | None = None
-    classifications: tuple[Classification, ...] = ()
-
-    @property
-    def targets(self) -> tuple[Classification, ...]:
-        """One classification for each target of a classifier; none of another model."""
-        return self.classifications if self.classification is None else (self.classification,)
 
 
 class Tolerance(msgspec.Struct, frozen=True):
@@ -125,14 +67,16 @@ class Evaluation(msgspec.Struct, frozen=True):
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a model before it is published; `draft.json` in a converted directory.
 
-    `graph` is the signature of model.onnx itself, `signature` what clients see once the steps stand around it.
+    `graph` is the signature of model.onnx itself, `signature` what clients see once the steps stand around it. `steps`
+    are documents with a `kind`, in order, which `onnxlet.steps` decodes: who only keeps versions need not know them.
     `offline_optimized` says that the graph was optimized when it was published, so that loading need not do it again.
     `assets` are further files that travel with a version, a tokenizer say; `report` is one for people to read.
     """
 
+    schema: int = SCHEMA
     graph: Signature
     signature: Signature
-    steps: Steps = Steps()
+    steps: tuple[dict[str, Any], ...] = ()
     labels: tuple[str, ...] = ()
     provenance: Provenance
     evaluations: tuple[Evaluation, ...] = ()
@@ -148,7 +92,6 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 class Manifest(Draft, frozen=True, kw_only=True):
     """A version: a draft that was given a name, a number and artifacts. `created` is RFC 3339 in UTC."""
 
-    schema: int = SCHEMA
     model: str
     version: int
     created: str
@@ -161,7 +104,14 @@ class Manifest(Draft, frozen=True, kw_only=True):
         return sum(artifact.size for artifact in self.artifacts)
 
 
-_decoder = msgspec.json.Decoder(Manifest)
+class _Schema(msgspec.Struct, frozen=True):
+    schema: int = 1
+
+
+Document = TypeVar("Document", Draft, Manifest)
+
+_schemas = msgspec.json.Decoder(_Schema)
+_manifests = msgspec.json.Decoder(Manifest)
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
@@ -171,13 +121,25 @@ def encode_manifest(manifest: Manifest) -> bytes:
 
 def decode_manifest(data: bytes) -> Manifest:
     """Read a manifest. Raises IntegrityError if it is none, or of a schema newer than this package knows."""
+    return _decode(data, _manifests, "manifest")
+
+
+def decode_draft(data: bytes) -> Draft:
+    """Read a draft. Raises IntegrityError if it is none, or of a schema newer than this package knows."""
+    return _decode(data, msgspec.json.Decoder(Draft), "draft")
+
+
+def _decode(data: bytes, decoder: msgspec.json.Decoder[Document], noun: str) -> Document:
     try:
-        manifest = _decoder.decode(data)
+        schema = _schemas.decode(data).schema
+        if schema not in range(1, SCHEMA + 1):
+            raise IntegrityError(
+                f"the {noun} has schema {schema}, this onnxlet knows {SCHEMA}: upgrade onnxlet", schema=schema
+            )
+        if schema < SCHEMA:
+            from onnxlet.values.upgrade import upgrade
+
+            data = canonical(upgrade(msgspec.json.decode(data), schema))
+        return decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise IntegrityError(f"this is not a manifest: {error}") from error
-    if manifest.schema != SCHEMA:
-        raise IntegrityError(
-            f"the manifest has schema {manifest.schema}, this onnxlet knows {SCHEMA}: upgrade onnxlet",
-            schema=manifest.schema,
-        )
-    return manifest
+        raise IntegrityError(f"this is not a {noun}: {error}") from error

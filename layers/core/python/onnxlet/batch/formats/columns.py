@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from onnxlet.batch.formats.cells import Parse, read_column
 from onnxlet.batch.formats.chunks import BadRow, Chunk
+from onnxlet.steps import Column
 from onnxlet.values.datatypes import DATATYPES
-from onnxlet.values.manifest import Column
 from onnxlet.values.tensors import Tensors
 
 

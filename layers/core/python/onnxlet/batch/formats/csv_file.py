@@ -22,8 +22,8 @@ from onnxlet.batch.formats.sniffing import sniff_encoding, sniff_separator
 from onnxlet.batch.formats.streams import read_lines
 from onnxlet.batch.inputs import ROW, Inputs, free_name
 from onnxlet.errors import InvalidInputError
+from onnxlet.steps import Column
 from onnxlet.values.datatypes import VARIABLE
-from onnxlet.values.manifest import Column
 from onnxlet.values.tensors import Tensor, Tensors
 
 

@@ -22,8 +22,8 @@ from onnxlet.batch.formats.columns import parse_columns
 from onnxlet.batch.formats.ports import Sink, Source
 from onnxlet.batch.formats.streams import read_lines
 from onnxlet.batch.inputs import ROW, Inputs, free_name
+from onnxlet.steps import Column
 from onnxlet.values.datatypes import VARIABLE
-from onnxlet.values.manifest import Column
 from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import Tensor, Tensors
 

@@ -23,7 +23,13 @@ from onnxlet.values.refs import PRODUCTION, Ref, check_alias_name, check_model_n
 
 
 def manifest(store: Store, model: str, version: int) -> tuple[Manifest, str]:
-    """A published version and the digest of its manifest's bytes.
+    """A published version and the digest of its manifest's bytes. Raises as `stored_manifest` does."""
+    document, data = stored_manifest(store, model, version)
+    return document, digest(data)
+
+
+def stored_manifest(store: Store, model: str, version: int) -> tuple[Manifest, bytes]:
+    """A published version and its manifest's bytes, as they were written.
 
     Raises ModelNotFoundError, VersionNotFoundError; IntegrityError if another version's manifest lies there.
     """
@@ -38,7 +44,7 @@ def manifest(store: Store, model: str, version: int) -> tuple[Manifest, str]:
             model=model,
             version=version,
         )
-    return document, digest(data)
+    return document, data
 
 
 def alias(store: Store, model: str, name: str, *, retired: bool = False) -> tuple[Alias, str]:

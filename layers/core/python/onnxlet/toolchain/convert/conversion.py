@@ -12,7 +12,7 @@ from onnxlet.toolchain.convert.golden_cases import choose_golden_rows, make_gold
 from onnxlet.toolchain.convert.trained_model import ModelRows, TakesTensors, TrainedModel
 from onnxlet.toolchain.workbench.arrays import Arrays, read_data
 from onnxlet.toolchain.workbench.directory import explain_full_disk, new_directory, source_digest, write_draft
-from onnxlet.toolchain.workbench.evaluation import measure, served_signature
+from onnxlet.toolchain.workbench.evaluation import measure
 from onnxlet.toolchain.workbench.evaluation_data import open_graph
 from onnxlet.toolchain.workbench.extras import versions
 from onnxlet.toolchain.workbench.progress import Progress
@@ -106,12 +106,12 @@ class Conversion:
         self, verified: VerifiedExport, golden: Golden | None, evaluations: tuple[Evaluation, ...]
     ) -> Draft:
         export, graph = verified.export, verified.engine.signature
-        classification = export.steps.classification
+        steps = export.steps
         return Draft(
             graph=graph,
-            signature=served_signature(graph, export.steps),
-            steps=export.steps,
-            labels=classification.labels if classification else (),
+            signature=steps.served(graph),
+            steps=steps.documents,
+            labels=steps.targets[0].labels if len(steps.targets) == 1 else (),
             provenance=Provenance(
                 framework=self.model.framework,
                 opset=export.opset,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from onnxlet.errors import ConversionError, ExecutionError, InvalidInputError, RejectedModelError
 from onnxlet.serving.engine import OnnxEngine
-from onnxlet.steps import names_of
+from onnxlet.steps import Steps
 from onnxlet.toolchain.convert.trained_model import Export, ModelRows, TrainedModel
 from onnxlet.toolchain.verify.contract import judge
 from onnxlet.toolchain.verify.findings import scaled_distances
@@ -17,7 +17,7 @@ from onnxlet.toolchain.workbench.evaluation import run_columns
 from onnxlet.toolchain.workbench.evaluation_data import open_graph
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.task import task_of
-from onnxlet.values.manifest import Steps, Tolerance
+from onnxlet.values.manifest import Tolerance
 from onnxlet.values.tensors import Tensor, Tensors
 
 CLOSE = 1e-5
@@ -161,7 +161,7 @@ class ExportSearch:
         return None
 
     def _compare(self, steps: Steps, expected: Tensors, answers: Tensors) -> Comparison:
-        names = [names_of(step.target) for step in steps.targets]
+        names = [step.names for step in steps.targets]
         return compare(
             expected, accept_tied_labels(expected, answers, names, margin=2 * self.tolerance.absolute), self.tolerance
         )

@@ -11,13 +11,13 @@ import numpy as np
 from onnxlet.errors import ExecutionError
 from onnxlet.serving.engine import Engine
 from onnxlet.serving.golden import MOST_CASES, GoldenCase
-from onnxlet.steps import names_of
+from onnxlet.steps import Steps, Tabular
 from onnxlet.toolchain.convert.synthetic_rows import arbitrary_rows, move_off_integers, synthetic_rows
 from onnxlet.toolchain.convert.trained_model import ModelRows
 from onnxlet.toolchain.workbench.evaluation import PREDICTION, graph_inputs, name_answers
 from onnxlet.toolchain.workbench.stable_cases import choose_stable_cases, find_clear_rows
 from onnxlet.values.keys import GOLDEN
-from onnxlet.values.manifest import Golden, Steps, Tabular, Tolerance
+from onnxlet.values.manifest import Golden, Tolerance
 from onnxlet.values.tensors import Tensor, Tensors
 
 SYNTHETIC_ROWS = 512
@@ -110,6 +110,6 @@ def _informative_order(steps: Steps, outputs: Tensors) -> list[int]:
     """The first row of each target's order, then the second of each, and so on."""
     if not steps.targets:
         return order_by_information(None, outputs.get(PREDICTION))
-    names = [names_of(step.target) for step in steps.targets]
+    names = [step.names for step in steps.targets]
     orders = [order_by_information(outputs[each.label], outputs.get(each.probabilities)) for each in names]
     return list(dict.fromkeys(chain.from_iterable(zip(*orders, strict=True))))

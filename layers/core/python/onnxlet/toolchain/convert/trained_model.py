@@ -8,9 +8,9 @@ from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
+from onnxlet.steps import Classification, Column, Steps, Tabular
 from onnxlet.toolchain.workbench.arrays import Arrays
 from onnxlet.toolchain.workbench.table import Table
-from onnxlet.values.manifest import Classification, Column, Steps, Tabular
 from onnxlet.values.tensors import DATATYPES, Tensor, Tensors
 
 
@@ -36,9 +36,7 @@ class Export:
     @property
     def steps(self) -> Steps:
         """The steps to declare around the graph."""
-        if len(self.classifications) > 1:
-            return Steps(tabular=self.tabular, classifications=self.classifications)
-        return Steps(tabular=self.tabular, classification=next(iter(self.classifications), None))
+        return Steps((*([] if self.tabular is None else [self.tabular]), *self.classifications))
 
 
 @dataclass(frozen=True)

@@ -14,15 +14,15 @@ from onnxlet.errors import ConversionError, ExecutionError, InvalidInputError, R
 from onnxlet.serving.engine import Engine, load_engine
 from onnxlet.serving.golden import decode_cases
 from onnxlet.serving.model import Model
-from onnxlet.steps import names_of
+from onnxlet.steps import decode_steps
 from onnxlet.toolchain.export import saved_model
+from onnxlet.toolchain.export.steps import as_sent
 from onnxlet.toolchain.workbench.comparison import Comparison, accept_tied_labels, compare
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.random_inputs import draw_inputs, random_inputs
 from onnxlet.values.keys import GRAPH
 from onnxlet.values.manifest import Manifest, Tolerance
-from onnxlet.values.signature import Signature, TensorSpec
-from onnxlet.values.tensors import DATATYPES, Tensor, Tensors
+from onnxlet.values.tensors import Tensor, Tensors
 
 RUN_DEADLINE = 60.0
 SIZES = (1, 7)
@@ -82,17 +82,15 @@ class SavedModelExport:
                     f"output {name!r} of the SavedModel is {got[name].dtype} {list(got[name].shape)}, the version's is "
                     f"{tensor.dtype} {list(tensor.shape)}; nothing was written"
                 )
-        names = [names_of(step.target) for step in self._manifest.steps.targets]
+        names = [step.names for step in decode_steps(self._manifest.steps).targets]
         got = accept_tied_labels(expected, got, names, margin=2 * self._tolerance.absolute)
         return compare(expected, got, self._tolerance)
 
     def _test_inputs(self, model: Model, engine: Engine) -> Iterator[tuple[str, Tensors]]:
         """Inputs by signature: the golden cases', one by one, and random ones of several sizes."""
         for inputs in self._graph_inputs(engine):
-            for name, signature in model.signatures.items():
-                signature_inputs = self._inputs_of_signature(signature, inputs)
-                if signature_inputs is not None:
-                    yield name, signature_inputs
+            for name in model.signatures:
+                yield name, as_sent(model.steps, name, self._manifest.graph, inputs)
 
     def _graph_inputs(self, engine: Engine) -> Iterator[Tensors]:
         if self._manifest.golden is not None:
@@ -107,23 +105,6 @@ class SavedModelExport:
             with suppress(ExecutionError, InvalidInputError):
                 engine.run(inputs)
                 yield inputs
-
-    def _inputs_of_signature(self, signature: Signature, inputs: Tensors) -> Tensors | None:
-        """The graph's inputs as this signature wants them; None if rows of columns cannot be had of them."""
-        tabular = self._manifest.steps.tabular
-        names = [spec.name for spec in signature.inputs]
-        if tabular is None or (tabular.input is not None and names == [tabular.input]):
-            return inputs
-        if tabular.input is not None:
-            matrix = inputs[tabular.input]
-            columns = {column.name: matrix[:, index] for index, column in enumerate(tabular.columns)}
-        else:
-            columns = {name: value.reshape(-1) for name, value in inputs.items()}
-        return {spec.name: _cast_column(columns[spec.name], spec) for spec in signature.inputs}
-
-
-def _cast_column(column: Tensor, spec: TensorSpec) -> Tensor:
-    return column.astype(DATATYPES[spec.datatype].numpy)
 
 
 def _has_values(tensor: Tensor) -> bool:

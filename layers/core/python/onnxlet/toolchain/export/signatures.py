@@ -7,18 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
-from onnxlet.serving.model import COLUMNS, SERVING_DEFAULT
-from onnxlet.steps import columns_signature, names_of
+from onnxlet.steps import Steps, decode_steps
+from onnxlet.toolchain.export.steps import Tensors, check_exportable, graph_inputs, served_outputs, tensorflow_datatype
 from onnxlet.toolchain.export.translation import Translation
-from onnxlet.values.manifest import Classification, Manifest, Tabular
+from onnxlet.values.manifest import Manifest
 from onnxlet.values.signature import Signature, TensorSpec
 from onnxlet.values.tensors import VARIABLE
-
-Tensors = dict[str, Any]
-_KINDS = {"BYTES": tf.string, "BF16": tf.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -53,63 +49,26 @@ class ServedSignature:
             return {spec.name: _with_shape(answers[spec.name], spec) for spec in self.signature.outputs}
 
         specs = {
-            arguments[spec.name]: tf.TensorSpec(_sizes(spec), kind_of(spec), name=arguments[spec.name])
+            arguments[spec.name]: tf.TensorSpec(_sizes(spec), tensorflow_datatype(spec), name=arguments[spec.name])
             for spec in self.signature.inputs
         }
         return tf.function(serve, autograph=False).get_concrete_function(**specs)
 
 
 def served_signatures(manifest: Manifest, graph: Translation) -> list[ServedSignature]:
-    """`serving_default`, and `columns` for a model of named columns."""
-    tabular = manifest.steps.tabular
-
-    def answer(inputs: Tensors) -> Tensors:
-        outputs = graph(inputs)
-        for step in manifest.steps.targets:
-            outputs = _classify(step, outputs)
-        return outputs
-
-    if tabular is None:
-        return [ServedSignature(SERVING_DEFAULT, manifest.signature, answer)]
-    columns = Signature(columns_signature(tabular), manifest.signature.outputs)
-
-    def from_columns(inputs: Tensors) -> Tensors:
-        return answer(_graph_inputs(tabular, manifest.graph, inputs))
-
-    by_column = ServedSignature(COLUMNS, columns, from_columns)
-    if tabular.input is None:
-        return [ServedSignature(SERVING_DEFAULT, columns, from_columns), by_column]
-    return [ServedSignature(SERVING_DEFAULT, manifest.signature, answer), by_column]
+    """The signatures that the version has. Raises ConversionError if a step has no form in TensorFlow."""
+    steps = decode_steps(manifest.steps)
+    check_exportable(steps, manifest.graph)
+    return [_served_signature(name, manifest, steps, graph) for name in steps.signature_names]
 
 
-def _graph_inputs(tabular: Tabular, graph: Signature, columns: Tensors) -> Tensors:
-    specs = {spec.name: spec for spec in graph.inputs}
-    if tabular.input is not None:
-        kind = kind_of(specs[tabular.input])
-        return {tabular.input: tf.stack([tf.cast(columns[column.name], kind) for column in tabular.columns], 1)}
-    inputs = {}
-    for name, spec in specs.items():
-        value = columns[name] if spec.datatype == "BYTES" else tf.cast(columns[name], kind_of(spec))
-        inputs[name] = value[:, None] if len(spec.shape) > 1 else value
-    return inputs
+def _served_signature(name: str, manifest: Manifest, steps: Steps, graph: Translation) -> ServedSignature:
+    def answer(sent: Tensors) -> Tensors:
+        return served_outputs(steps, graph(graph_inputs(steps, name, manifest.graph, sent)))
 
-
-def _classify(step: Classification, outputs: Tensors) -> Tensors:
-    """What Classifier makes of the outputs."""
-    names = names_of(step.target)
-    values = tf.reshape(outputs[step.label], [-1])
-    position = tf.argmax(tf.cast(values[:, None] == tf.constant(list(step.classes), values.dtype), tf.int8), -1)
-    answers = {**outputs, names.label: tf.gather(tf.constant(list(step.labels)), position) if step.labels else values}
-    if step.probabilities is not None:
-        shares = outputs[step.probabilities]
-        answers[names.probability] = tf.gather(shares, position, batch_dims=1)
-        answers[names.probabilities] = shares
-    return answers
-
-
-def kind_of(spec: TensorSpec) -> Any:
-    """The datatype in TensorFlow."""
-    return _KINDS.get(spec.datatype) or tf.as_dtype(np.dtype(spec.type.numpy))
+    if steps.preprocessor(name, manifest.graph) is None:
+        return ServedSignature(name, manifest.signature, answer)
+    return ServedSignature(name, Signature(steps.inputs(name, manifest.graph), manifest.signature.outputs), answer)
 
 
 def _sizes(spec: TensorSpec) -> list[int | None]:
@@ -118,5 +77,6 @@ def _sizes(spec: TensorSpec) -> list[int | None]:
 
 def _with_shape(tensor: Any, spec: TensorSpec) -> Any:
     """With the shape that is declared, so far as it says more than TensorFlow found out."""
-    tensor = tf.cast(tensor, kind_of(spec)) if tensor.dtype != kind_of(spec) else tf.identity(tensor)
+    datatype = tensorflow_datatype(spec)
+    tensor = tf.cast(tensor, datatype) if tensor.dtype != datatype else tf.identity(tensor)
     return tf.ensure_shape(tensor, _sizes(spec)) if tensor.shape.rank in (None, len(spec.shape)) else tensor

@@ -10,6 +10,7 @@ import onnx
 
 from onnxlet.errors import DeadlineExceededError, ExecutionError, InvalidInputError, RejectedModelError
 from onnxlet.serving.engine import OnnxEngine
+from onnxlet.steps import Steps
 from onnxlet.toolchain.optimize.evaluation_rows import EvaluationRows, GraphAnswers, count_single_rows, first, run_rows
 from onnxlet.toolchain.optimize.latency import Latency, latency_of
 from onnxlet.toolchain.verify.contract import judge
@@ -18,7 +19,6 @@ from onnxlet.toolchain.workbench.inspection import stores_float16_weights
 from onnxlet.toolchain.workbench.offline import save_optimized
 from onnxlet.toolchain.workbench.task import task_of
 from onnxlet.values.contract import Bounds, Contract
-from onnxlet.values.manifest import Steps
 from onnxlet.values.optimization import Calibration
 from onnxlet.values.tensors import Tensors
 

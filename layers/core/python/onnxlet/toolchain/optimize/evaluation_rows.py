@@ -12,13 +12,14 @@ import numpy as np
 from onnxlet.errors import InvalidInputError, RejectedModelError
 from onnxlet.serving.engine import Engine
 from onnxlet.serving.golden import GoldenCase
+from onnxlet.steps import Steps
 from onnxlet.toolchain.workbench.evaluation import name_answers, run_graph
 from onnxlet.toolchain.workbench.evaluation_data import read_evaluation_data
 from onnxlet.toolchain.workbench.random_inputs import random_inputs
 from onnxlet.toolchain.workbench.reference import SOURCE
 from onnxlet.toolchain.workbench.slices import Slicing
 from onnxlet.toolchain.workbench.table import Targets
-from onnxlet.values.manifest import Draft, Steps
+from onnxlet.values.manifest import Draft
 from onnxlet.values.tensors import Tensor, Tensors
 
 MOST_ALONE = 256

@@ -12,6 +12,7 @@ import msgspec
 
 from onnxlet.errors import InvalidInputError
 from onnxlet.serving.golden import GoldenCase, architecture
+from onnxlet.steps import decode_steps
 from onnxlet.toolchain.optimize.calibration import FEWEST_ROWS, choose_sample
 from onnxlet.toolchain.optimize.candidates import Bench, Candidate
 from onnxlet.toolchain.optimize.evaluation_rows import choose_rows
@@ -70,6 +71,7 @@ class OptimizationRun:
         if options.method not in (None, *METHODS):
             raise InvalidInputError(f"there is no method {options.method!r}; there are {quoted(METHODS)}")
         self._draft, self._cases = read_draft(directory)
+        self._steps = decode_steps(self._draft.steps)
         done = self._draft.optimization
         if done is not None and done.method != "none":
             raise InvalidInputError(
@@ -125,7 +127,7 @@ class OptimizationRun:
             return self._stay_exact(
                 f"{self._rows.count} rows prove too little, {FEWEST_ROWS} are needed: give more --data, or a --method"
             )
-        bench = Bench(self._directory / GRAPH, self._draft.steps, self._rows, folder, options.bounds)
+        bench = Bench(self._directory / GRAPH, self._steps, self._rows, folder, options.bounds)
         ladder = Ladder(bench, folder, search=options.search, progress=self._progress)
         selection = Selection(options.objective, size, timed=architecture() == options.cpu)
         candidates: list[Candidate] = []
@@ -143,7 +145,7 @@ class OptimizationRun:
         bench = None
         if self._rows is not None and self._rows.truth is not None:
             with tempfile.TemporaryDirectory(prefix="onnxlet-") as folder:
-                bench = Bench(self._directory / GRAPH, self._draft.steps, self._rows, Path(folder))
+                bench = Bench(self._directory / GRAPH, self._steps, self._rows, Path(folder))
         return LadderResult(reason, bench=bench)
 
     def _explain(self, selection: Selection, tried: list[Candidate], chosen: Candidate | None) -> str:
@@ -187,7 +189,7 @@ class OptimizationRun:
         absolute = max(golden.tolerance.absolute, float(f"{moved:.1g}"))
         tolerance = msgspec.structs.replace(golden.tolerance, absolute=absolute)
         engines = (open_graph(path), open_graph(path, threads=2))
-        cases = choose_stable_cases(engines, (case.inputs for case in self._cases), tolerance, draft.steps)
+        cases = choose_stable_cases(engines, (case.inputs for case in self._cases), tolerance, self._steps)
         if not cases:
             self._progress("there will be no golden cases, as quantization moves answers by as much as labels hang on")
         kept = msgspec.structs.replace(golden, cases=len(cases), tolerance=tolerance) if cases else None
@@ -201,7 +203,7 @@ class OptimizationRun:
         }
         if rows is None or bench is None:
             return tuple(by_stage.values())
-        steps = self._draft.steps
+        steps = self._steps
         measured = measure(rows.truth, bench.before.batch, steps)
         old = by_stage.get(ONNX)
         if measured:

@@ -12,6 +12,7 @@ import msgspec
 from onnxlet import errors
 from onnxlet.errors import DeadlineExceededError, InvalidInputError, OnnxletError, RejectedModelError
 from onnxlet.serving.golden import ARCHITECTURES, architecture
+from onnxlet.steps import Steps, decode_steps
 from onnxlet.toolchain.prepare.trial import REPORT, REQUEST, TrialReport, TrialRequest
 from onnxlet.toolchain.workbench.directory import asset_files, graph_digest, read_draft
 from onnxlet.toolchain.workbench.extras import versions
@@ -20,9 +21,8 @@ from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.values.canonical import canonical
 from onnxlet.values.digests import file_digest
 from onnxlet.values.keys import GOLDEN, GRAPH, GRAPH_DATA
-from onnxlet.values.manifest import Draft, Golden, Provenance, Steps, Tolerance
+from onnxlet.values.manifest import Draft, Golden, Provenance, Tolerance
 from onnxlet.values.signature import Signature
-from onnxlet.values.tensors import VARIABLE
 
 APART_FROM = 32 * 2**20
 """Models of at least so many bytes get their weights in a file of their own."""
@@ -42,11 +42,13 @@ class Preparation:
     def __init__(self, path: Path, workdir: Path, progress: Progress) -> None:
         self._workdir, self._progress = workdir, progress
         self._draft: Draft | None = None
+        self._steps = Steps()
         self._model = path
         self._golden: Path | None = None
         self._assets: dict[str, Path] = {}
         if path.is_dir():
             self._draft, cases = read_draft(path)
+            self._steps = decode_steps(self._draft.steps)
             self._assets = asset_files(path, self._draft)
             _check_contract(path, self._draft)
             self._model = path / GRAPH
@@ -68,7 +70,8 @@ class Preparation:
             weights_apart=inspected.size >= APART_FROM or bool(inspected.weights),
             optimize=not inspected.float16_weights,
             golden=str(self._golden.resolve()) if self._golden else None,
-            steps=self._draft.steps if self._draft else Steps(),
+            columns=self._steps.columns,
+            targets=self._steps.targets,
             tolerance=self._tolerance,
             run_deadline=run_deadline,
             memory=MEMORY + 6 * inspected.size,
@@ -109,11 +112,9 @@ class Preparation:
                 },
             )
             draft = Draft(graph=graph, signature=graph, provenance=provenance)
-        elif not _signatures_agree(draft.graph, source):
-            raise RejectedModelError(
-                f"the graph takes {_format_signature(source)}, "
-                f"its draft says {_format_signature(draft.graph)}: convert the model again"
-            )
+        elif not draft.graph.agrees(source):
+            raise RejectedModelError(f"the graph takes {source}, its draft says {draft.graph}: convert the model again")
+        self._steps.check(graph, draft.signature)
         origin = draft.golden.source if draft.golden and self._golden else "random"
         golden = Golden(
             path=GOLDEN,
@@ -152,30 +153,6 @@ def _check_contract(directory: Path, draft: Draft) -> None:
         raise RejectedModelError(
             f"the graph in {str(directory)!r} is not the one that was verified: verify it again, with onnxlet verify"
         )
-
-
-def _signatures_agree(draft: Signature, graph: Signature) -> bool:
-    """Whether names and datatypes are equal and no declared dimension differs."""
-    pairs = [*zip(draft.inputs, graph.inputs, strict=False), *zip(draft.outputs, graph.outputs, strict=False)]
-    return (len(draft.inputs), len(draft.outputs)) == (len(graph.inputs), len(graph.outputs)) and all(
-        (a.name, a.datatype) == (b.name, b.datatype)
-        and (
-            not a.shape
-            or not b.shape
-            or (
-                len(a.shape) == len(b.shape)
-                and all(x == y or VARIABLE in (x, y) for x, y in zip(a.shape, b.shape, strict=True))
-            )
-        )
-        for a, b in pairs
-    )
-
-
-def _format_signature(signature: Signature) -> str:
-    return " -> ".join(
-        ", ".join(f"{spec.name}: {spec.datatype}{list(spec.shape)}" for spec in specs)
-        for specs in (signature.inputs, signature.outputs)
-    )
 
 
 def _error_of(report: TrialReport) -> OnnxletError:

@@ -17,13 +17,14 @@ import msgspec
 from onnxlet.errors import ExecutionError, GoldenMismatchError, InvalidInputError, OnnxletError, RejectedModelError
 from onnxlet.serving.engine import OnnxEngine, load_engine
 from onnxlet.serving.golden import MOST_CASES, MOST_SECONDS, GoldenCase, check, decode_cases, encode_cases
+from onnxlet.steps import Classification, Column, Steps, Tabular
 from onnxlet.toolchain.workbench.offline import save_optimized
 from onnxlet.toolchain.workbench.random_inputs import random_inputs
 from onnxlet.toolchain.workbench.shapes import declare_shape, observed_outputs
 from onnxlet.toolchain.workbench.stable_cases import choose_stable_cases, measure_rounding
 from onnxlet.values.canonical import canonical
 from onnxlet.values.keys import GOLDEN
-from onnxlet.values.manifest import Steps, Tolerance
+from onnxlet.values.manifest import Tolerance
 from onnxlet.values.signature import Signature, TensorSpec
 from onnxlet.values.tensors import Tensors
 
@@ -42,7 +43,9 @@ class TrialRequest(msgspec.Struct, frozen=True):
     optimize: bool
     """Whether to optimize; not where weights are stored as float16, which would become float32 in the file."""
     golden: str | None
-    steps: Steps
+    columns: tuple[Column, ...] | None
+    targets: tuple[Classification, ...]
+    """What the steps say of rows and of answers. The steps stay: this process may not know their kinds."""
     tolerance: Tolerance
     run_deadline: float
     memory: int
@@ -70,7 +73,7 @@ def try_out(folder: Path, request: TrialRequest) -> TrialReport:
     """
     plain, plain_two_threads = _load_on_one_and_two_threads(Path(request.model), request)
     inputs, detail = _inputs(plain, request)
-    stable = choose_stable_cases((plain, plain_two_threads), inputs, request.tolerance, request.steps)
+    stable = choose_stable_cases((plain, plain_two_threads), inputs, request.tolerance, _steps(request))
     if inputs and not stable:
         detail = "its answers change from run to run, with the number of threads, or by rounding errors"
     declared = plain.signature
@@ -100,6 +103,11 @@ def try_out(folder: Path, request: TrialRequest) -> TrialReport:
         optimized=optimize,
         detail=detail,
     )
+
+
+def _steps(request: TrialRequest) -> Steps:
+    """Steps that say the same of rows and of answers."""
+    return Steps((*([] if request.columns is None else [Tabular(request.columns)]), *request.targets))
 
 
 def _inputs(plain: OnnxEngine, request: TrialRequest) -> tuple[list[Tensors], str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from onnxlet.errors import InvalidInputError
+from onnxlet.steps import decode_steps
 from onnxlet.store.files import replace_whole
 from onnxlet.toolchain.verify.contract import judge
 from onnxlet.toolchain.verify.plots import plots_of
@@ -42,18 +43,19 @@ class Verification:
     def write(self, copy: Path | None) -> Contract:
         """Judge, and write. Raises as `verify` does."""
         draft, _ = read_draft(self.directory)
+        steps = decode_steps(draft.steps)
         engine = open_graph(self.directory / GRAPH)
         try:
             evaluation = read_evaluation_data(self.directory, draft, engine, self.data, self.target)
             stages = self._answers_at_conversion(evaluation)
             slicings = evaluation.slicings(self.slices)
             self.progress(f"running the model on {evaluation.rows} rows")
-            candidate = run_graph(engine, draft.steps, evaluation.inputs)
+            candidate = run_graph(engine, steps, evaluation.inputs)
         finally:
             engine.close()
         name = ONNX if draft.optimization is None or draft.optimization.method == "none" else OPTIMIZED
         between = {ONNX: stages[ONNX]} if name == OPTIMIZED and ONNX in stages else {}
-        task = task_of(draft.steps, stages[SOURCE], evaluation.truth)
+        task = task_of(steps, stages[SOURCE], evaluation.truth)
         self.progress("judging the answers")
         contract = judge(
             stages[SOURCE],

@@ -9,14 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import msgspec
-
-from onnxlet.errors import ExecutionError, InvalidInputError, RejectedModelError, UnavailableError
+from onnxlet.errors import ExecutionError, IntegrityError, InvalidInputError, RejectedModelError, UnavailableError
 from onnxlet.serving.golden import GoldenCase, decode_cases, encode_cases
 from onnxlet.values.canonical import canonical
 from onnxlet.values.digests import digest, file_digest
 from onnxlet.values.keys import GOLDEN, GRAPH, GRAPH_DATA
-from onnxlet.values.manifest import Draft
+from onnxlet.values.manifest import Draft, decode_draft
 
 DRAFT = "draft.json"
 FULL_DISK = 2**20
@@ -108,16 +106,16 @@ def asset_files(directory: Path, draft: Draft) -> dict[str, Path]:
 def read_draft(directory: Path) -> tuple[Draft, tuple[GoldenCase, ...]]:
     """Read the draft and the golden cases. Raises InvalidInputError if it is no converted directory."""
     try:
-        draft = msgspec.json.decode((directory / DRAFT).read_bytes(), type=Draft)
-        cases = decode_cases((directory / GOLDEN).read_bytes()) if draft.golden is not None else ()
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        draft = decode_draft((directory / DRAFT).read_bytes())
+        golden = (directory / GOLDEN).read_bytes() if draft.golden is not None else None
+    except (OSError, IntegrityError) as error:
         raise InvalidInputError(
             f"{str(directory)!r} is no converted model: {_explain_read_error(error)}; `onnxlet convert` makes one",
             path=str(directory),
         ) from error
     if not (directory / GRAPH).is_file():
         raise InvalidInputError(f"{str(directory)!r} has no {GRAPH}: convert the model again", path=str(directory))
-    return draft, cases
+    return draft, () if golden is None else decode_cases(golden)
 
 
 def _explain_read_error(error: Exception) -> str:

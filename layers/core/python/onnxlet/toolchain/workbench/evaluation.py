@@ -7,12 +7,10 @@ from collections.abc import Callable
 import numpy as np
 
 from onnxlet.serving.engine import Engine
-from onnxlet.steps import columns_signature, columns_to_inputs, names_of
+from onnxlet.steps import Steps
 from onnxlet.toolchain.workbench.metrics import point_estimates
 from onnxlet.toolchain.workbench.task import Task, task_of
-from onnxlet.values.manifest import Steps
-from onnxlet.values.signature import Signature, TensorSpec
-from onnxlet.values.tensors import VARIABLE, Tensor, Tensors
+from onnxlet.values.tensors import Tensor, Tensors
 
 PREDICTION = "prediction"
 RECORDED = ("accuracy", "f1", "auc", "rmse", "mae", "r2")
@@ -25,9 +23,8 @@ COLUMN_BATCH = 4096
 
 def graph_inputs(engine: Engine, steps: Steps, columns: Tensors) -> Tensors:
     """Columns of served datatypes as the graph's inputs. Raises InvalidInputError if they are not the model's."""
-    if steps.tabular is None:
-        return columns
-    return columns_to_inputs(steps.tabular, columns, engine.signature)
+    preprocessor = steps.preprocessor(steps.row_signature, engine.signature)
+    return columns if preprocessor is None else preprocessor(columns)
 
 
 def run_columns(engine: Engine, steps: Steps, columns: Tensors) -> Tensors:
@@ -41,7 +38,7 @@ def run_columns(engine: Engine, steps: Steps, columns: Tensors) -> Tensors:
 
 def run_graph(engine: Engine, steps: Steps, inputs: Tensors) -> Tensors:
     """The graph's own outputs for its own inputs, named by `name_answers`. Raises as the engine does."""
-    size = BATCH if steps.tabular is None else COLUMN_BATCH
+    size = BATCH if steps.columns is None else COLUMN_BATCH
     return name_answers(steps, run_in_batches(engine.run, inputs, size))
 
 
@@ -68,33 +65,11 @@ def name_answers(steps: Steps, outputs: Tensors) -> Tensors:
         return {PREDICTION: next(iter(outputs.values()))} if len(outputs) == 1 else outputs
     answers = {}
     for step in steps.targets:
-        names = names_of(step.target)
+        names = step.names
         answers[names.label] = outputs[step.label]
         if step.probabilities is not None:
             answers[names.probabilities] = outputs[step.probabilities]
     return answers
-
-
-def served_signature(graph: Signature, steps: Steps) -> Signature:
-    """What clients see once the steps stand around the graph."""
-    inputs = graph.inputs
-    if steps.tabular is not None and steps.tabular.input is None:
-        inputs = columns_signature(steps.tabular)
-    if not steps.targets:
-        return Signature(inputs=inputs, outputs=graph.outputs)
-    named = {spec.name: spec for spec in graph.outputs}
-    outputs = []
-    for step in steps.targets:
-        served = names_of(step.target)
-        datatype = "BYTES" if step.labels else named[step.label].datatype
-        outputs.append(TensorSpec(served.label, datatype, (VARIABLE,)))
-        if step.probabilities is not None:
-            probabilities = named[step.probabilities]
-            outputs += [
-                TensorSpec(served.probability, probabilities.datatype, (VARIABLE,)),
-                TensorSpec(served.probabilities, probabilities.datatype, probabilities.shape),
-            ]
-    return Signature(inputs=inputs, outputs=tuple(outputs))
 
 
 def measure(truth: Tensor | None, answers: Tensors, steps: Steps) -> dict[str, float]:

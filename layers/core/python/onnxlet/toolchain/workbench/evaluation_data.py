@@ -8,6 +8,7 @@ from pathlib import Path
 
 from onnxlet.errors import InvalidInputError
 from onnxlet.serving.engine import Engine, OnnxEngine, load_engine
+from onnxlet.steps import Steps, decode_steps
 from onnxlet.toolchain.workbench.arrays import Arrays, read_data
 from onnxlet.toolchain.workbench.directory import source_digest
 from onnxlet.toolchain.workbench.evaluation import graph_inputs
@@ -55,8 +56,9 @@ def read_evaluation_data(directory: Path, draft: Draft, engine: Engine, data: Pa
     digest = source_digest(data) or ""
     kept = read_reference(directory)
     reference = kept if kept is not None and kept.data_digest == digest else None
-    truth = truth_of(cells, target, [(step.classes, step.labels) for step in draft.steps.targets])
-    inputs = reference.inputs if reference and reference.inputs else _inputs(draft, engine, cells)
+    steps = decode_steps(draft.steps)
+    truth = truth_of(cells, target, [(step.classes, step.labels) for step in steps.targets])
+    inputs = reference.inputs if reference and reference.inputs else _inputs(steps, engine, cells)
     return EvaluationData(data, inputs, cells.rows, truth, digest, cells, reference)
 
 
@@ -68,19 +70,18 @@ def open_graph(graph: Path, *, threads: int = 1, optimized: bool = False) -> Onn
     return load_engine(graph, threads=threads, optimized=optimized, run_deadline=RUN_DEADLINE)
 
 
-def _inputs(draft: Draft, engine: Engine, cells: Table | Arrays) -> Tensors:
-    tabular = draft.steps.tabular
-    if tabular is not None:
+def _inputs(steps: Steps, engine: Engine, cells: Table | Arrays) -> Tensors:
+    if steps.columns is not None:
         if not isinstance(cells, Table):
             raise InvalidInputError(f"the model reads columns, {cells.name!r} holds arrays: give --data a CSV file")
-        missing = [column.name for column in tabular.columns if column.name not in cells.columns]
+        missing = [column.name for column in steps.columns if column.name not in cells.columns]
         if missing:
             raise InvalidInputError(
                 f"{cells.name!r} lacks the columns {quoted(missing)} of the model; it has {quoted(cells.columns)}",
                 missing=missing,
             )
-        columns = {column.name: cells.tensor(column.name, column.datatype) for column in tabular.columns}
-        return graph_inputs(engine, draft.steps, columns)
+        columns = {column.name: cells.tensor(column.name, column.datatype) for column in steps.columns}
+        return graph_inputs(engine, steps, columns)
     if not isinstance(cells, Arrays):
         raise InvalidInputError(
             f"only the framework can read {cells.name!r} for a model without named columns: convert the model with it, "

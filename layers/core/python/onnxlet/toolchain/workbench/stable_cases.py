@@ -16,8 +16,9 @@ import numpy as np
 from onnxlet.errors import ExecutionError
 from onnxlet.serving.engine import Engine
 from onnxlet.serving.golden import MOST_CASES, GoldenCase
+from onnxlet.steps import Steps
 from onnxlet.toolchain.workbench.comparison import distances
-from onnxlet.values.manifest import Steps, Tolerance
+from onnxlet.values.manifest import Tolerance
 from onnxlet.values.tensors import VARIABLE, Tensor, Tensors
 
 ROUNDING = 1e-6
@@ -109,7 +110,7 @@ def _run_in_batches(engines: Sequence[Engine], inputs: Tensors, steps: Steps, se
     """
     signature = engines[0].signature
     free = all(spec.shape[:1] == (VARIABLE,) for spec in (*signature.inputs, *signature.outputs))
-    if not free or not (steps.tabular or steps.targets):
+    if not free or not (steps.columns is not None or steps.targets):
         return
     for engine, count in product(engines, BATCHES):
         if seconds * count < SLOW:

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from onnxlet.errors import InvalidInputError
-from onnxlet.steps import Names, names_of
+from onnxlet.steps import Names, Steps, names_of
 from onnxlet.toolchain.workbench.metrics import (
     ClassificationMeasures,
     MeanMeasure,
@@ -17,7 +17,6 @@ from onnxlet.toolchain.workbench.metrics import (
     RegressionMeasures,
     positions,
 )
-from onnxlet.values.manifest import Steps
 from onnxlet.values.tensors import Tensor, Tensors
 
 FEWEST_DIMENSIONS = 16

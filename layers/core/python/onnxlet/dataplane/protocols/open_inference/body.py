@@ -29,7 +29,7 @@ from onnxlet.dataplane.codec.documents import (
 )
 from onnxlet.dataplane.codec.encoding import encode_tensor
 from onnxlet.errors import InvalidInputError
-from onnxlet.serving.model import COLUMNS, Model
+from onnxlet.serving.model import Model
 from onnxlet.values.datatypes import DATATYPES
 from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import Tensor, Tensors
@@ -154,12 +154,12 @@ def _text(tensor: Mapping[str, Any], name: str, place: str) -> str:
 def _decode_inputs(given: dict[str, _Input], model: Model, signature: str, *, exact: bool) -> tuple[Tensors, int]:
     """The tensors by name, and how many lists they were written with, their shapes' included."""
     specs = {spec.name: spec for spec in model.signatures[signature].inputs}
-    columns = model.signatures[signature] is model.signatures.get(COLUMNS)
-    _check_names(given, specs, model.defaults if columns else {})
+    columns = model.columns.get(signature)
+    _check_names(given, specs, columns.defaults if columns is not None else {})
     inputs: Tensors = {}
     lists = 0
     for name, one in given.items():
-        tensor, written = _decode_input(one, specs[name], column=columns, exact=exact)
+        tensor, written = _decode_input(one, specs[name], column=columns is not None, exact=exact)
         inputs[name] = tensor
         lists += 1 + written
     return inputs, lists

@@ -26,10 +26,9 @@ from onnxlet.errors import (
     UnavailableError,
     VersionNotFoundError,
 )
-from onnxlet.serving.model import SERVING_DEFAULT
 from onnxlet.serving.predictor import Predictor
 from onnxlet.values.refs import Ref, check_version, parse_ref
-from onnxlet.values.signature import TensorSpec
+from onnxlet.values.signature import SERVING_DEFAULT, TensorSpec
 from onnxlet.version import __version__
 
 __all__ = ["answer", "refuse"]

@@ -32,8 +32,8 @@ from onnxlet.dataplane.codec.documents import (
 )
 from onnxlet.dataplane.codec.encoding import encode_records, encode_rows, encode_tensor
 from onnxlet.errors import InvalidInputError
-from onnxlet.serving.model import COLUMNS, SERVING_DEFAULT, Model
-from onnxlet.values.signature import Signature, TensorSpec
+from onnxlet.serving.model import Model
+from onnxlet.values.signature import SERVING_DEFAULT, Signature, TensorSpec
 from onnxlet.values.tensors import Tensor, Tensors
 
 BYTES_SUFFIX = "_bytes"
@@ -163,8 +163,8 @@ def _read_objects(rows: Any, model: Model, name: str, *, exact: bool) -> Call:  
         table.append(members(row, f"instances[{index}]"))
     name = name or choose_signature(model, first)
     signature = model.signatures[name]
-    defaults = _defaults(model, signature)
-    if defaults is None:
+    named = model.columns.get(name)
+    if named is None:
         _check_rows(table, signature, {})
         found = {
             spec.name: decode_tensor(
@@ -174,8 +174,8 @@ def _read_objects(rows: Any, model: Model, name: str, *, exact: bool) -> Call:  
         }
         written = sum(len(table) * lists_in(tensor.shape[1:]) for tensor in found.values())
         return Call(name, found, rows=True, lists=1 + written)
-    complete = _check_rows(table, signature, defaults)
-    fillers = model.fillers
+    complete = _check_rows(table, signature, named.defaults)
+    fillers = named.fillers
     columns = {
         column: [row[column] for row in table]
         if complete and column not in fillers
@@ -206,11 +206,6 @@ def _wrong_names(missing: list[str], unknown: list[str]) -> str:
     return " and ".join(filter(None, (lacks, has)))
 
 
-def _defaults(model: Model, signature: Signature) -> dict[str, Any] | None:
-    """The defaults of the columns, or None if this signature does not take columns."""
-    return model.defaults if signature is model.signatures.get(COLUMNS) else None
-
-
 def _or_default(value: Any, default: Any) -> Any:  # noqa: ANN401 - JSON values
     return default if value is None else value
 
@@ -235,7 +230,8 @@ def _read_inputs(value: Any, model: Model, name: str, *, exact: bool) -> Call:  
     given = members(value, "'inputs'")
     name = name or choose_signature(model, given)
     signature = model.signatures[name]
-    defaults = _defaults(model, signature) or {}
+    named = model.columns.get(name)
+    defaults = named.defaults if named is not None else {}
     missing = [spec.name for spec in signature.inputs if spec.name not in given and spec.name not in defaults]
     if missing:
         raise InvalidInputError(

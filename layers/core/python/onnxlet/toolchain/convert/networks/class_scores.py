@@ -12,10 +12,10 @@ import onnx
 from onnx import TensorProto, helper
 
 from onnxlet.errors import InvalidInputError
+from onnxlet.steps import Classification
 from onnxlet.steps.classification import LABEL, PROBABILITIES
 from onnxlet.toolchain.convert import graph_edits
 from onnxlet.toolchain.workbench.table import quoted
-from onnxlet.values.manifest import Classification
 from onnxlet.values.tensors import Tensor, Tensors
 
 _SHAPING = ("Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Cast")

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 
 from onnxlet.errors import ConversionError, InvalidInputError
-from onnxlet.steps import columns_to_inputs
+from onnxlet.steps import Steps, Tabular
 from onnxlet.toolchain.convert import graph_edits
 from onnxlet.toolchain.convert.networks.class_scores import ClassScores, find_class_scores
 from onnxlet.toolchain.convert.networks.probing_inputs import BATCHES, find_random_inputs, vary_sizes
@@ -19,8 +19,7 @@ from onnxlet.toolchain.workbench.arrays import Arrays
 from onnxlet.toolchain.workbench.evaluation import name_answers, run_in_batches
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.table import Table, quoted
-from onnxlet.values.manifest import Steps, Tabular
-from onnxlet.values.signature import Signature, TensorSpec
+from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import VARIABLE, Tensor, Tensors
 
 GOLDEN_CANDIDATES = 16
@@ -156,7 +155,7 @@ class TensorModel:
     def _inputs(self, rows: ModelRows) -> Tensors:
         if self._tabular is None:
             return rows.columns
-        return columns_to_inputs(self._tabular, rows.served(self._tabular), Signature(self._specs, ()))
+        return self._tabular.preprocessor(self._specs)(rows.served(self._tabular))
 
     def _rows_of_tensors(self, tensors: Tensors, seed: int) -> ModelRows:
         self._specs = specs = self._network.specs(tensors)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from onnxlet.errors import ConversionError, InvalidInputError, MissingExtraError
-from onnxlet.steps import names_of
+from onnxlet.steps import Classification, Tabular, names_of
 from onnxlet.toolchain.convert import graph_edits
 from onnxlet.toolchain.convert.scikit_learn.columns import ColumnLayout, column_layout, sample_rows
 from onnxlet.toolchain.convert.scikit_learn.estimator_files import load_estimator
@@ -28,7 +28,6 @@ from onnxlet.toolchain.workbench.extras import versions
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.shapes import declare_shape
 from onnxlet.toolchain.workbench.table import Table, quoted
-from onnxlet.values.manifest import Classification, Tabular
 from onnxlet.values.tensors import Tensor, Tensors
 
 RANDOM_ROWS = 256

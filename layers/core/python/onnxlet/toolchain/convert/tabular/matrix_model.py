@@ -7,13 +7,13 @@ from typing import Protocol
 
 import numpy as np
 
+from onnxlet.steps import Classification, Tabular
 from onnxlet.toolchain.convert import graph_edits
 from onnxlet.toolchain.convert.tabular.feature_names import feature_names
 from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
 from onnxlet.toolchain.convert.tabular.link_functions import AnswerNames
 from onnxlet.toolchain.convert.trained_model import Export, ModelRows, columns_to_matrix
 from onnxlet.toolchain.workbench.table import Table
-from onnxlet.values.manifest import Classification, Tabular
 from onnxlet.values.tensors import DATATYPES, VARIABLE, Tensor, Tensors
 
 FEATURES = "features"

@@ -1,0 +1,109 @@
+"""What a step is: one document of a manifest, and what it does before or behind the graph.
+
+A kind of step is a class below `Step` with its own `tag`, which is the `kind` of its documents. It overrides what it
+has to say, and `onnxlet.steps.table` lists it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import nan
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from onnxlet.errors import RejectedModelError
+from onnxlet.values.signature import TensorSpec
+from onnxlet.values.tensors import Tensors
+
+if TYPE_CHECKING:
+    from onnxlet.steps.classification import Classification
+
+Specs = tuple[TensorSpec, ...]
+Preprocessor = Callable[[Tensors], Tensors]
+"""Makes the tensors that come next of those that were sent. Raises InvalidInputError where they do not fit."""
+
+
+class Postprocessor(Protocol):
+    """Makes served outputs `provides` of the graph's outputs `needs`."""
+
+    provides: tuple[str, ...]
+    needs: tuple[str, ...]
+
+    def apply(self, outputs: Tensors) -> Tensors:
+        """The outputs that it provides. Raises ExecutionError where the graph gave what it cannot read."""
+
+
+class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One named value of a row. Without a default a row must have it.
+
+    `missing`: the model can do with missing values, which are NaN to it, or an empty text.
+    """
+
+    name: str
+    datatype: str
+    default: bool | int | float | str | None = None
+    missing: bool = False
+
+    def filler(self) -> bool | int | float | str | None:
+        """What stands for a missing value; None if there must be none."""
+        if self.default is None and self.missing:
+            return "" if self.datatype == "BYTES" else nan
+        return self.default
+
+
+class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
+    """One step. Each method's own answer is that of a step which leaves everything as it is.
+
+    What makes a prediction is planned once, when a version is loaded: `preprocessor` and `postprocessor` return what a
+    request then pays for.
+    """
+
+    def signatures(self) -> tuple[str, ...] | None:
+        """The signatures whose inputs pass through it, and which exist because it opens them; None: all there are."""
+        return None
+
+    def named_columns(self) -> tuple[Column, ...] | None:
+        """The columns that it takes, [N] values each; None if it takes no named columns."""
+        return None
+
+    def targets(self) -> tuple[Classification, ...]:
+        """What it tells classes of, for those who measure a classifier."""
+        return ()
+
+    def fills(self) -> tuple[str, ...]:
+        """Names of the inputs, of the graph or of the step that comes next, that it fills."""
+        return ()
+
+    def reads(self) -> tuple[str, ...]:
+        """Names of the outputs, of the graph or of a step before it, that it reads."""
+        return ()
+
+    def inputs(self, wanted: Specs) -> Specs:
+        """What must be sent, for what comes next to get `wanted`."""
+        return wanted
+
+    def preprocessor(self, wanted: Specs) -> Preprocessor | None:  # noqa: ARG002 - for those who override it
+        """What makes `wanted` of what is sent; None: it is passed on as it is."""
+        return None
+
+    def outputs(self, given: Specs) -> Specs:  # noqa: ARG002 - same
+        """The outputs that it makes of those `given`. Raises RejectedModelError if it contradicts itself."""
+        return ()
+
+    def postprocessor(self) -> Postprocessor | None:
+        """What makes them; None if it makes none."""
+        return None
+
+
+def kind_of(step: Step | type[Step]) -> str:
+    """The `kind` of a step's documents."""
+    return str(step.__struct_config__.tag)
+
+
+def spec_named(name: str, specs: Specs) -> TensorSpec:
+    """The one with this name. Raises RejectedModelError if there is none."""
+    for spec in specs:
+        if spec.name == name:
+            return spec
+    raise RejectedModelError(f"the manifest speaks of {name!r}, which the graph lacks")

@@ -1,0 +1,130 @@
+"""The steps of one manifest, taken together: what is sent, what is served, and what is done in between."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+import msgspec
+
+from onnxlet.errors import RejectedModelError
+from onnxlet.steps.base import Column, Postprocessor, Preprocessor, Specs, Step
+from onnxlet.steps.classification import Classification
+from onnxlet.values.signature import COLUMNS, SERVING_DEFAULT, Signature, TensorSpec
+from onnxlet.values.tensors import Tensors
+
+
+class Steps(msgspec.Struct, frozen=True):
+    """Steps in their order: what is sent passes through them to the graph, and what the graph gives through them again.
+
+    Each step sees what the graph and the steps between make of it: of two that stand before the graph, the second is
+    the nearer; of two behind it, the first.
+    """
+
+    each: tuple[Step, ...] = ()
+
+    @property
+    def documents(self) -> tuple[dict[str, Any], ...]:
+        """The steps as a manifest keeps them."""
+        return tuple(msgspec.json.decode(msgspec.json.encode(step)) for step in self.each)
+
+    @property
+    def targets(self) -> tuple[Classification, ...]:
+        """What classes are told of; nothing where the model is no classifier."""
+        return tuple(chain.from_iterable(step.targets() for step in self.each))
+
+    @property
+    def signature_names(self) -> tuple[str, ...]:
+        """The ways in, `serving_default` first."""
+        opened = chain.from_iterable(step.signatures() or () for step in self.each)
+        return tuple(dict.fromkeys((SERVING_DEFAULT, *opened)))
+
+    @property
+    def row_signature(self) -> str:
+        """The signature that rows of a table are sent to."""
+        return COLUMNS if COLUMNS in self.signature_names else SERVING_DEFAULT
+
+    @property
+    def columns(self) -> tuple[Column, ...] | None:
+        """The named columns of a row; None if rows are tensors."""
+        return self.columns_of(self.row_signature)
+
+    def through(self, signature_name: str) -> list[Step]:
+        """The steps that the inputs of a signature pass through."""
+        return [step for step in self.each if (names := step.signatures()) is None or signature_name in names]
+
+    def columns_of(self, signature_name: str) -> tuple[Column, ...] | None:
+        """The named columns that a signature takes; None if it takes tensors."""
+        named = (step.named_columns() for step in self.through(signature_name))
+        return next((columns for columns in named if columns is not None), None)
+
+    def inputs(self, signature_name: str, graph: Signature) -> Specs:
+        """What a signature takes."""
+        specs = graph.inputs
+        for step in reversed(self.through(signature_name)):
+            specs = step.inputs(specs)
+        return specs
+
+    def outputs(self, graph: Signature) -> Specs:
+        """What is served: what the steps make, or where they make nothing the graph's outputs."""
+        given = {spec.name: spec for spec in graph.outputs}
+        made: dict[str, TensorSpec] = {}
+        for step in self.each:
+            specs = {spec.name: spec for spec in step.outputs(tuple(given.values()))}
+            made |= specs
+            given |= specs
+        return tuple(made.values()) or graph.outputs
+
+    def served(self, graph: Signature) -> Signature:
+        """What clients see once the steps stand around the graph, which `check` tells whether they may."""
+        return Signature(self.inputs(SERVING_DEFAULT, graph), self.outputs(graph))
+
+    def check(self, graph: Signature, served: Signature) -> None:
+        """Raises RejectedModelError if a step has no place at this graph, or nothing makes an output that is served."""
+        given = {spec.name: spec for spec in graph.outputs}
+        lacking = set[str]()
+        for step in self.each:
+            unread = set(step.reads()) - given.keys()
+            lacking |= unread
+            if not unread:
+                given |= {spec.name: spec for spec in step.outputs(tuple(given.values()))}
+        for name in self.signature_names:
+            lacking |= self._unfilled(name, graph)
+        lacking |= {spec.name for spec in served.outputs} - given.keys()
+        if lacking:
+            names = ", ".join(map(repr, sorted(lacking)))
+            raise RejectedModelError(f"the manifest speaks of {names}, which the graph lacks")
+
+    def _unfilled(self, signature_name: str, graph: Signature) -> set[str]:
+        """What the steps fill of a signature, and nothing takes."""
+        specs = graph.inputs
+        for step in reversed(self.through(signature_name)):
+            unfilled = set(step.fills()) - {spec.name for spec in specs}
+            if unfilled:
+                return unfilled
+            specs = step.inputs(specs)
+        return set()
+
+    def preprocessor(self, signature_name: str, graph: Signature) -> Preprocessor | None:
+        """What makes the graph's inputs of what is sent to a signature; None: they are the same."""
+        planned: list[Preprocessor] = []
+        specs = graph.inputs
+        for step in reversed(self.through(signature_name)):
+            if (preprocessor := step.preprocessor(specs)) is not None:
+                planned.insert(0, preprocessor)
+            specs = step.inputs(specs)
+        return planned[0] if len(planned) == 1 else _chained(planned) if planned else None
+
+    def postprocessors(self) -> list[Postprocessor]:
+        """What makes served outputs, in its order."""
+        return [made for step in self.each if (made := step.postprocessor()) is not None]
+
+
+def _chained(preprocessors: Sequence[Preprocessor]) -> Preprocessor:
+    def apply(tensors: Tensors) -> Tensors:
+        for preprocessor in preprocessors:
+            tensors = preprocessor(tensors)
+        return tensors
+
+    return apply

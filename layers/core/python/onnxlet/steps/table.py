@@ -1,0 +1,46 @@
+"""The kinds of steps, by the `kind` of their documents: the one place that lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from onnxlet.errors import InvalidInputError, UnknownStepError
+from onnxlet.steps.base import Step, kind_of
+from onnxlet.steps.classification import Classification
+from onnxlet.steps.pipeline import Steps
+from onnxlet.steps.tabular import Tabular
+
+KINDS: dict[str, type[Step]] = {kind_of(step): step for step in (Tabular, Classification)}
+
+
+def add_kind(kind: type[Step]) -> None:
+    """Let manifests have steps of another kind. Raises InvalidInputError if its name is another's."""
+    known = KINDS.setdefault(kind_of(kind), kind)
+    if known is not kind:
+        raise InvalidInputError(f"steps of kind {kind_of(kind)!r} are {known.__qualname__}'s: choose another tag")
+
+
+def decode_steps(documents: Iterable[Mapping[str, Any]]) -> Steps:
+    """A manifest's steps. Raises UnknownStepError for one that this onnxlet does not know, or cannot read."""
+    return Steps(tuple(_decoded(document) for document in documents))
+
+
+def _decoded(document: Mapping[str, Any]) -> Step:
+    kind = document.get("kind")
+    known = KINDS.get(kind) if isinstance(kind, str) else None
+    if known is None:
+        raise UnknownStepError(
+            f"the manifest has a step of kind {kind!r}, this onnxlet knows {', '.join(map(repr, KINDS))}: "
+            "upgrade onnxlet",
+            kind=str(kind),
+        )
+    try:
+        return msgspec.convert(document, known)
+    except msgspec.ValidationError as error:
+        raise UnknownStepError(
+            f"the manifest has a step of kind {kind!r} that this onnxlet cannot read, {error}: upgrade onnxlet",
+            kind=kind,
+        ) from error
