@@ -220,9 +220,8 @@ class Predictor:
         if stale or fallback:
             metrics = {telemetry.STALE: int(stale), telemetry.FALLBACK: int(fallback)}
             self._metrics.record(metrics, model=model, version=version, alias=name)
-        return _Answer(
-            Served(loaded.model, version, loaded.pinned.digest, name, stale, fallback, timings), loaded, expires
-        )
+        served = Served(loaded.model, version, loaded.pinned.digest, name, stale, fallback, timings)
+        return _Answer(served, loaded, expires)
 
     def _load_previous(
         self, refused: PinnedVersion, name: str, alias: Alias, error: OnnxletError

@@ -65,7 +65,7 @@ ANSWER_HEADERS: Json = {
         ("X-Onnxlet-Model-Version", "The version that made the answer."),
         ("X-Onnxlet-Alias", "The alias that led to it."),
         ("X-Onnxlet-Stale", "Set when the store did not answer and the last known routes were used."),
-        ("X-Onnxlet-Fallback", "Set when an earlier version answers because the routed one failed its golden cases."),
+        ("X-Onnxlet-Fallback", "Set when an earlier version answers because the routed one was refused."),
     )
 }
 PREDICTION_ERROR = object_of({"error": TEXT}, "error")
