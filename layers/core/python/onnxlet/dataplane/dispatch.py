@@ -135,11 +135,11 @@ def _answer_unforeseen(request: Request, error: Exception) -> Response:
     import logging
 
     logging.getLogger(__name__).error("unforeseen error", exc_info=error, extra={"path": request.path})
-    told = InternalError("internal error")
+    internal = InternalError("internal error")
     try:
-        return _protocol_at(request.path).refuse(told)
+        return _protocol_at(request.path).refuse(internal)
     except Exception:  # noqa: BLE001 - the protocol itself may be what fails
-        return answering.refuse(told)
+        return answering.refuse(internal)
 
 
 def _finish(protocol: WireProtocol, request: Request, response: Response) -> Response:

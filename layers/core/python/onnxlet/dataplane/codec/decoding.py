@@ -67,15 +67,15 @@ def decode_columns(columns: dict[str, list[Any]], specs: Sequence[TensorSpec], p
     alike: dict[str, list[TensorSpec]] = {}
     for spec in specs:
         alike.setdefault(spec.datatype, []).append(spec)
-    found: Tensors = {}
+    tensors: Tensors = {}
     for group in alike.values():
         names = [spec.name for spec in group]
         place = _place_in_columns(prefix, names)
         tensor = _converted([columns[name] for name in names], group[0].type, place, exact=exact)
         if tensor.ndim != 2:  # noqa: PLR2004 - columns of single values
             raise InvalidInputError(f"{place([0, 0])} must be one value, not a list")
-        found.update(zip(names, tensor, strict=True))
-    return found
+        tensors.update(zip(names, tensor, strict=True))
+    return tensors
 
 
 def _place_in_columns(prefix: str, names: list[str]) -> Place:
@@ -85,8 +85,8 @@ def _place_in_columns(prefix: str, names: list[str]) -> Place:
 def _fits(shape: tuple[int, ...], declared: tuple[int, ...]) -> bool:
     if len(shape) != len(declared):
         return False
-    for size, wanted in zip(shape, declared, strict=True):  # noqa: SIM110 - a generator costs as much as all the rest
-        if wanted not in (VARIABLE, size):
+    for size, declared_size in zip(shape, declared, strict=True):  # noqa: SIM110 - a generator costs as much as all the rest
+        if declared_size not in (VARIABLE, size):
             return False
     return True
 

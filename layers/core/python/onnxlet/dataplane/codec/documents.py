@@ -82,17 +82,17 @@ def parse_exact(body: bytes) -> Any:  # noqa: ANN401 - a JSON value
     except UnicodeDecodeError as error:
         raise InvalidInputError(f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
     except json.JSONDecodeError as error:
-        said = error.msg[:1].lower() + error.msg[1:]
-        raise InvalidInputError(f"the body is not JSON: {said} at character {error.pos}") from None
+        reason = error.msg[:1].lower() + error.msg[1:]
+        raise InvalidInputError(f"the body is not JSON: {reason} at character {error.pos}") from None
     except ValueError as error:
         raise InvalidInputError(f"the JSON has a number that cannot be read: {error}") from None
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) == len(pairs):
-        return found
-    repeated = RepeatedKeys(found)
+    parsed = dict(pairs)
+    if len(parsed) == len(pairs):
+        return parsed
+    repeated = RepeatedKeys(parsed)
     names = [name for name, _ in pairs]
     repeated.repeated = next(name for name in names if names.count(name) > 1)
     return repeated
@@ -144,10 +144,10 @@ def members(value: Any, place: str) -> dict[str, Any]:  # noqa: ANN401 - a JSON 
     """The members of a JSON object. Raises InvalidInputError if it is none, or has a key twice."""
     if isinstance(value, proxies.Object):
         # not by items(), which makes Python objects of whole lists
-        found = {name: value[name] for name in value.keys()}  # noqa: SIM118 - a proxy is no Mapping
-        if len(found) != len(value):
+        proxied = {name: value[name] for name in value.keys()}  # noqa: SIM118 - a proxy is no Mapping
+        if len(proxied) != len(value):
             raise UncertainError("a key appears twice")
-        return found
+        return proxied
     if isinstance(value, RepeatedKeys):
         raise InvalidInputError(f"the key {value.repeated!r} appears twice in {place}")
     if not isinstance(value, dict):

@@ -127,20 +127,20 @@ def _resolve(predictor: Predictor, request: Request, target: Ref, headers: dict[
 
 
 def _status(predictor: Predictor, request: Request, target: Ref) -> bytes:
-    wanted = target.version if target.alias is None else _resolve(predictor, request, target, {}).version
-    found = [
+    version = target.version if target.alias is None else _resolve(predictor, request, target, {}).version
+    statuses = [
         {
             "version": str(status.version),
             "state": status.state,
             "status": {"error_code": "OK", "error_message": ""},
         }
         for status in reversed(predictor.statuses(target.model))
-        if wanted in (None, status.version)
+        if version in (None, status.version)
     ]
-    if not found:
-        which = "any version" if wanted is None else f"version {wanted}"
+    if not statuses:
+        which = "any version" if version is None else f"version {version}"
         raise VersionNotFoundError(f"could not find {which} of model '{target.model}' that is served")
-    return orjson.dumps({"model_version_status": found})
+    return orjson.dumps({"model_version_status": statuses})
 
 
 def _metadata(predictor: Predictor, request: Request, target: Ref, headers: dict[str, str]) -> bytes:
