@@ -22,6 +22,7 @@ from onnxlet.dataplane.messages import Request
 from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
 from onnxlet.store import open_store
+from scripted import serving
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
@@ -99,6 +100,21 @@ def test_the_shown_the_readme_of_costs_and_of_operations_run_as_they_are_written
             serve_until_it_answers(command, tmp_path, shell)
         else:
             run(command, tmp_path, shell)
+
+
+@pytest.mark.slow
+@pytest.mark.toolchain
+def test_the_python_page_runs_and_prints_what_it_says(tmp_path: Path, shell: dict[str, str]) -> None:
+    train(tmp_path, shell)
+    ship = "onnxlet ship model.joblib diagnosis --trust --data held-out.csv --target diagnosis"
+    for command in (ship, "onnxlet promote diagnosis:1", ship):
+        run(command, tmp_path, shell)
+    page = "\n".join(blocks(ROOT / "docs" / "python.md", "python"))
+    promised = re.findall(r"^ *print\(.*\)  # (.*)$", page, re.MULTILINE)
+    assert len(promised) == page.count("print(") > 5
+    with serving(shell["ONNXLET_STORE"], tmp_path / "serving") as server:
+        (tmp_path / "page.py").write_text(page.replace("http://127.0.0.1:8080", server.url))
+        assert run(f"{sys.executable} page.py", tmp_path, shell).splitlines() == promised
 
 
 def test_requests_of_the_protocols_page_are_answered_as_it_says(tmp_path: Path) -> None:
