@@ -31,7 +31,7 @@ from onnxlet.serving.engine import load_engine
 from onnxlet.serving.golden import GoldenCase, encode_cases
 from onnxlet.store import Store, open_store
 from onnxlet.toolchain.fit.fitting import fit
-from onnxlet.toolchain.fit.observing import of_rows, peak_bytes
+from onnxlet.toolchain.fit.observing import peak_bytes, repeat_rows
 from onnxlet.toolchain.fit.prices import read_prices
 from onnxlet.toolchain.fit.report import Report
 from onnxlet.values.canonical import canonical
@@ -99,7 +99,7 @@ def test_rows_are_those_of_the_example_again_and_again(tmp_path: Path) -> None:
     path = tiny.save(tiny.two_inputs(), tmp_path)["model.onnx"]
     engine = load_engine(path, threads=1, optimized=False, run_deadline=10)
     rows = np.arange(6, dtype=np.float32).reshape(3, 2)
-    chosen = of_rows(engine, {"left": rows, "right": rows[:1]}, 4)
+    chosen = repeat_rows(engine, {"left": rows, "right": rows[:1]}, 4)
     assert chosen["left"].tolist() == [[0, 1], [2, 3], [4, 5], [0, 1]]
     assert chosen["right"].tolist() == [[0, 1]] * 4
 
@@ -141,9 +141,9 @@ def test_an_input_without_free_rows_stays_as_it_is(tmp_path: Path) -> None:
     path = tiny.save(tiny.identity(shape=(2, 3)), tmp_path)["model.onnx"]
     engine = load_engine(path, threads=1, optimized=False, run_deadline=10)
     inputs = {"x": np.zeros((2, 3), dtype=np.float32)}
-    assert of_rows(engine, inputs, 1)["x"].shape == (2, 3)
+    assert repeat_rows(engine, inputs, 1)["x"].shape == (2, 3)
     with pytest.raises(InvalidInputError, match="fixes how many rows"):
-        of_rows(engine, inputs, 32)
+        repeat_rows(engine, inputs, 32)
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import pytest
 import nets
 from models import tiny
 from onnxlet.serving.engine import load_engine
-from onnxlet.toolchain.optimize.latency import Latency, latency_of
+from onnxlet.toolchain.optimize.latency import Latency, measure_latency
 
 pytest.importorskip("sklearn")  # its metrics
 pytestmark = pytest.mark.toolchain
@@ -20,7 +20,7 @@ def test_the_latency_of_a_graph_beside_itself_is_the_same(tmp_path: Path) -> Non
     path = tiny.save(nets.gemm(), tmp_path)["model.onnx"]
     one, other = (load_engine(path, threads=1, optimized=False, run_deadline=10) for _ in range(2))
 
-    latency = latency_of(one, other, {"input": np.ones((1, 64), dtype=np.float32)})
+    latency = measure_latency(one, other, {"input": np.ones((1, 64), dtype=np.float32)})
 
     assert 0.75 < latency.after / latency.before < 4 / 3
 
@@ -37,8 +37,8 @@ def test_what_takes_longer_is_found_to_be_slower(tmp_path: Path) -> None:
     )
     row = {"x": nets.rows(1)}
 
-    assert latency_of(wide, narrow, row, decisive=True).slower
-    assert not latency_of(narrow, wide, row, decisive=True).slower
+    assert measure_latency(wide, narrow, row, decisive=True).slower
+    assert not measure_latency(narrow, wide, row, decisive=True).slower
 
 
 def test_near_the_limit_a_latency_is_undecided() -> None:

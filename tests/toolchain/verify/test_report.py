@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from onnxlet.toolchain.verify.contract import judge
-from onnxlet.toolchain.verify.plots import decades, plots_of
-from onnxlet.toolchain.verify.report import report_of
+from onnxlet.toolchain.verify.plots import decades, make_plots
+from onnxlet.toolchain.verify.report import render_report
 from onnxlet.toolchain.workbench.slices import make_slicing
 from onnxlet.toolchain.workbench.task import ClassificationTarget, Task
 from onnxlet.values.contract import Bounds
@@ -83,7 +83,7 @@ def page() -> str:
         golden=Golden("golden.json", "synthetic", 4),
     )
     stages = {"source": reference, "onnx": onnx, "optimized": candidate}
-    return report_of(draft, contract, plots_of(task, stages, truth))
+    return render_report(draft, contract, make_plots(task, stages, truth))
 
 
 def test_it_is_whole_html_with_a_language_and_a_heading(page: str) -> None:
@@ -154,7 +154,7 @@ def test_distances_are_counted_by_decade() -> None:
     reference = {"prediction": np.arange(10.0)}
     moved = {"prediction": np.arange(10.0) + np.std(np.arange(10.0)) * 0.005}
 
-    plots = plots_of(Task("regression"), {"source": reference, "onnx": moved}, None)
+    plots = make_plots(Task("regression"), {"source": reference, "onnx": moved}, None)
 
     assert dict(zip(decades(), plots.distances["onnx"], strict=True))["≤ 1e-2"] == 10
     assert plots.calibration == {}
@@ -165,7 +165,7 @@ def test_a_report_without_a_truth_has_no_metrics() -> None:
     task = Task("regression")
     contract = judge(given, given, None, task)
 
-    page = report_of(DRAFT, contract, plots_of(task, {"source": given, "onnx": given}, None))
+    page = render_report(DRAFT, contract, make_plots(task, {"source": given, "onnx": given}, None))
 
     assert "<h2>Metrics</h2>" not in page
     assert "<h2>Optimization</h2>" not in page

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onnxlet.toolchain.verify.bootstrap import FEWEST_ROWS, estimates, resampled
+from onnxlet.toolchain.verify.bootstrap import FEWEST_ROWS, draw_resamples, estimate_metrics
 from onnxlet.toolchain.workbench.metrics import (
     CALIBRATION_BINS,
     ClassificationMeasures,
@@ -158,7 +158,7 @@ def test_an_interval_holds_the_mean_as_often_as_it_says() -> None:
     hits = 0
     for _ in range(60):
         values = random.normal(size=200)
-        estimate = estimates(200, {"x": MeanMeasure("mean", values)}, resamples=400)["x"]["mean"]
+        estimate = estimate_metrics(200, {"x": MeanMeasure("mean", values)}, resamples=400)["x"]["mean"]
         assert estimate.low is not None
         assert estimate.high is not None
         hits += estimate.low <= 0 <= estimate.high
@@ -167,21 +167,21 @@ def test_an_interval_holds_the_mean_as_often_as_it_says() -> None:
 
 def test_few_rows_have_no_interval() -> None:
     rows = FEWEST_ROWS - 1
-    estimate = estimates(rows, {"x": MeanMeasure("mean", np.arange(float(rows)))})["x"]["mean"]
+    estimate = estimate_metrics(rows, {"x": MeanMeasure("mean", np.arange(float(rows)))})["x"]["mean"]
 
     assert (estimate.value, estimate.low, estimate.high) == (9.0, None, None)
 
 
 def test_resamples_draw_as_many_rows_as_there_are_and_always_the_same() -> None:
-    drawn = np.concatenate(list(resampled(50, 30)), axis=1)
+    drawn = np.concatenate(list(draw_resamples(50, 30)), axis=1)
 
     assert drawn.shape == (50, 30)
     assert (drawn.sum(axis=0) == 50).all()
-    assert np.array_equal(drawn, np.concatenate(list(resampled(50, 30)), axis=1))
+    assert np.array_equal(drawn, np.concatenate(list(draw_resamples(50, 30)), axis=1))
 
 
 def test_many_rows_are_drawn_less_often() -> None:
-    assert sum(weights.shape[1] for weights in resampled(150_000, 1000)) == 133
+    assert sum(weights.shape[1] for weights in draw_resamples(150_000, 1000)) == 133
 
 
 @pytest.mark.slow
@@ -191,7 +191,7 @@ def test_a_thousand_resamples_of_ten_thousand_rows_take_about_a_second() -> None
     took = []
     for _ in range(3):
         started = time.process_time()
-        estimates(10_000, {"x": measures})
+        estimate_metrics(10_000, {"x": measures})
         took.append(time.process_time() - started)
 
     assert min(took) < 1.5

@@ -12,7 +12,7 @@ from onnxlet.toolchain.workbench.shapes import declare_shape
 
 def free_name(graph: onnx.GraphProto, name: str) -> str:
     """`name`, lengthened by underscores until no value of the graph has it."""
-    taken = {value for node in graph.node for value in (*node.input, *node.output, *_captured(node))}
+    taken = {value for node in graph.node for value in (*node.input, *node.output, *_names_read_within(node))}
     taken |= {value.name for value in (*graph.input, *graph.initializer)}
     while name in taken:
         name += "_"
@@ -27,13 +27,13 @@ def output_name(graph: onnx.GraphProto, name: str) -> str:
     return name
 
 
-def rename(graph: onnx.GraphProto, old: str, new: str) -> None:
+def rename_value(graph: onnx.GraphProto, old: str, new: str) -> None:
     """Give the value `old` the name `new`; a value that has it already gets another."""
     if old == new:
         return
     free = free_name(graph, new)
     if free != new:
-        rename(graph, new, free)
+        rename_value(graph, new, free)
     for node in graph.node:
         rename_inputs(node, {old: new})
         node.output[:] = [new if value == old else value for value in node.output]
@@ -53,7 +53,7 @@ def keep_outputs(graph: onnx.GraphProto, names: Iterable[str]) -> None:
         if wanted.intersection(node.output):
             nodes.append(node)
             wanted.update(node.input)
-            wanted.update(_captured(node))
+            wanted.update(_names_read_within(node))
     del graph.node[:]
     graph.node.extend(reversed(nodes))
     weights = [weight for weight in graph.initializer if weight.name in wanted]
@@ -64,7 +64,7 @@ def keep_outputs(graph: onnx.GraphProto, names: Iterable[str]) -> None:
 def flatten_output(graph: onnx.GraphProto, name: str) -> None:
     """Make the output `name` one-dimensional, and really double if it is declared so: trees give single numbers."""
     column, shape = free_name(graph, f"{name}_column"), free_name(graph, f"{name}_shape")
-    rename(graph, name, column)
+    rename_value(graph, name, column)
     graph.initializer.append(helper.make_tensor(shape, onnx.TensorProto.INT64, [1], [-1]))
     (output,) = (value for value in graph.output if value.name == column)
     if output.type.tensor_type.elem_type == onnx.TensorProto.DOUBLE:
@@ -92,7 +92,7 @@ def rename_inputs(node: onnx.NodeProto, names: Mapping[str, str]) -> None:
                 value.name = names.get(value.name, value.name)
 
 
-def _captured(node: onnx.NodeProto) -> set[str]:
+def _names_read_within(node: onnx.NodeProto) -> set[str]:
     """Names of the outer graph that a node's own subgraphs may read."""
     names: set[str] = set()
     for attribute in node.attribute:
@@ -100,5 +100,5 @@ def _captured(node: onnx.NodeProto) -> set[str]:
             names.update(value.name for value in graph.output)
             for inner in graph.node:
                 names.update(inner.input)
-                names |= _captured(inner)
+                names |= _names_read_within(inner)
     return names

@@ -57,12 +57,12 @@ class OnnxFile:
         self._example: Tensors | None = None
         self.names = tuple(self._inputs)
 
-    def specs(self, example: Tensors | None) -> tuple[TensorSpec, ...]:
+    def input_specs(self, example: Tensors | None) -> tuple[TensorSpec, ...]:
         """The graph's inputs, whatever the example."""
         del example
         return self._engine.signature.inputs
 
-    def random(self, shapes: Mapping[str, tuple[int, ...]], *, seed: int) -> Tensors:
+    def random_inputs(self, shapes: Mapping[str, tuple[int, ...]], *, seed: int) -> Tensors:
         """Random tensors of these shapes."""
         return random_tensors(self._inputs, shapes, seed=seed)
 
@@ -75,7 +75,7 @@ class OnnxFile:
         self._example = self._example or inputs
         return outputs
 
-    def graph(self) -> onnx.ModelProto:
+    def export_graph(self) -> onnx.ModelProto:
         """The graph with its weights inside, and the shapes that its outputs really have."""
         model = onnx.load(self._path)
         if self._example is not None:

@@ -69,18 +69,18 @@ class ReloadedModel:
         arguments = one.arguments
         try:
             answers = self._loaded.signatures[signature](
-                **{arguments[name]: tf.constant(_encoded(value)) for name, value in inputs.items()}
+                **{arguments[name]: tf.constant(_encode_texts(value)) for name, value in inputs.items()}
             )
         except (tf.errors.OpError, ValueError, TypeError) as error:
             raise ConversionError(f"the SavedModel does not run: {one_line(error)}") from error
-        return {name: _decoded(answer.numpy()) for name, answer in answers.items()}
+        return {name: _decode_texts(answer.numpy()) for name, answer in answers.items()}
 
 
-def _encoded(value: Any) -> Any:
+def _encode_texts(value: Any) -> Any:
     return np.char.encode(value.astype(str), "utf-8") if value.dtype.kind == "O" else value
 
 
-def _decoded(value: Any) -> Any:
+def _decode_texts(value: Any) -> Any:
     if value.dtype.kind != "O":
         return value
     return np.array([text.decode() for text in value.reshape(-1)], dtype=object).reshape(value.shape)

@@ -73,7 +73,9 @@ def compute(
         needed_mb=needed,
         recommended_mb=recommended,
         sizes=tuple(
-            _size(size, measured, prices, architecture, enough=size >= needed, tmp=tmp, image=package.kind == "image")
+            _estimate_size(
+                size, measured, prices, architecture, enough=size >= needed, tmp=tmp, image=package.kind == "image"
+            )
             for size in sorted(ladder)
         ),
         prices=prices.tag,
@@ -119,7 +121,7 @@ def _packaging(measured: Measured, architecture: Architecture) -> Packaging:
     return sizing.packaging(Weight(unzipped, zipped), "unzipped as built here; zipped by the usual ratio")
 
 
-def _size(
+def _estimate_size(
     memory: int,
     measured: Measured,
     prices: Prices,

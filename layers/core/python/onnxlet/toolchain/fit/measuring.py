@@ -23,7 +23,7 @@ from onnxlet.errors import DeadlineExceededError, OnnxletError, RejectedModelErr
 from onnxlet.serving.artifact_cache import ArtifactCache
 from onnxlet.store import Store
 from onnxlet.toolchain.fit.probe_messages import REQUEST, RESULT, ProbeMeasurements, ProbeRequest, ProbeResult
-from onnxlet.toolchain.fit.report import AtThreads, Machine, Measured
+from onnxlet.toolchain.fit.report import Machine, Measured, ThreadMeasurements
 from onnxlet.toolchain.fit.sizing import BATCH
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.values.canonical import canonical
@@ -124,8 +124,8 @@ def _how_it_ended(done: subprocess.CompletedProcess[bytes]) -> str:
     return f"ended with exit code {done.returncode} ({''.join(last)[:300]})"
 
 
-def _summarize(threads: int, measurements: Sequence[ProbeMeasurements]) -> AtThreads:
-    return AtThreads(
+def _summarize(threads: int, measurements: Sequence[ProbeMeasurements]) -> ThreadMeasurements:
+    return ThreadMeasurements(
         threads=threads,
         processes=len(measurements),
         imports=median(one.imports for one in measurements),

@@ -132,7 +132,7 @@ def _time_batches(
 ) -> Iterator[RunTimes]:
     for rows in batches:
         try:
-            yield _time_runs(engine, rows, [of_rows(engine, inputs, rows) for inputs in examples])
+            yield _time_runs(engine, rows, [repeat_rows(engine, inputs, rows) for inputs in examples])
         except (ExecutionError, InvalidInputError, DeadlineExceededError) as error:
             remarks.append(f"batches of {rows} rows could not be timed: {error.detail}")
 
@@ -153,7 +153,7 @@ def _time_runs(engine: OnnxEngine, rows: int, examples: list[Tensors]) -> RunTim
     return RunTimes(rows, len(times), median(times), p95)
 
 
-def of_rows(engine: OnnxEngine, inputs: Tensors, rows: int) -> Tensors:
+def repeat_rows(engine: OnnxEngine, inputs: Tensors, rows: int) -> Tensors:
     """The same inputs with so many rows: the first ones, again and again.
 
     Raises InvalidInputError where the graph fixes how many rows it takes; a single one then means one run.

@@ -23,7 +23,7 @@ class Machine(msgspec.Struct, frozen=True):
     onnxruntime: str
 
 
-class AtThreads(msgspec.Struct, frozen=True):
+class ThreadMeasurements(msgspec.Struct, frozen=True):
     """What fresh processes with so many intra-op threads measured: medians in seconds, the largest in bytes."""
 
     threads: int
@@ -51,7 +51,7 @@ class Measured(msgspec.Struct, frozen=True):
     artifacts: int
     fetch: float
     """Seconds from the store to this machine's disk."""
-    threads: tuple[AtThreads, ...]
+    threads: tuple[ThreadMeasurements, ...]
     layers: dict[str, int] | None
     golden: bool
     remarks: tuple[str, ...] = ()

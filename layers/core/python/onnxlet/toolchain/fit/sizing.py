@@ -9,7 +9,7 @@ from typing import Literal
 from onnxlet.settings import MB_PER_VCPU, MIB
 from onnxlet.toolchain.fit.limits import IMAGE, LEAST_TMP, SENSIBLE_MEMORY, UNZIPPED, UPLOAD, vcpus
 from onnxlet.toolchain.fit.package import Weight
-from onnxlet.toolchain.fit.report import AtThreads, Packaging
+from onnxlet.toolchain.fit.report import Packaging, ThreadMeasurements
 
 BATCH = 32
 LADDER = (256, 512, 1024, MB_PER_VCPU, 2 * MB_PER_VCPU)
@@ -65,7 +65,7 @@ def threads_of(memory: int) -> int:
     return max(1, memory // MB_PER_VCPU)
 
 
-def measured_for(memory: int, measured: Sequence[AtThreads]) -> AtThreads:
+def measured_for(memory: int, measured: Sequence[ThreadMeasurements]) -> ThreadMeasurements:
     """The measurement that stands for a memory size: that with most threads among those not over its own."""
     fitting = [at for at in measured if at.threads <= threads_of(memory)]
     return max(fitting, key=lambda at: at.threads) if fitting else measured[0]
@@ -76,7 +76,7 @@ def slowdown(memory: int) -> float:
     return max(1.0, 1 / vcpus(memory))
 
 
-def warm_seconds(memory: int, measured: Sequence[AtThreads], rows: int = 1) -> float | None:
+def warm_seconds(memory: int, measured: Sequence[ThreadMeasurements], rows: int = 1) -> float | None:
     """Seconds of a request of so many rows to a warm function; None if such runs were not timed."""
     run = measured_for(memory, measured).latency(rows)
     return None if run is None else (run + OVERHEAD) * slowdown(memory)
@@ -88,7 +88,7 @@ def fetch_seconds(artifact_bytes: int, artifacts: int) -> float:
 
 
 def cold_seconds(
-    memory: int, measured: Sequence[AtThreads], *, artifact_bytes: int, artifacts: int, image: bool = False
+    memory: int, measured: Sequence[ThreadMeasurements], *, artifact_bytes: int, artifacts: int, image: bool = False
 ) -> float | None:
     """Seconds of the first request to a new function instance; None if runs were not timed.
 

@@ -79,7 +79,7 @@ def choose_sample(rows: EvaluationRows) -> Sample | str:
     return Sample({name: tensor[chosen] for name, tensor in rows.inputs.items()}, len(chosen))
 
 
-class _Once:
+class _SingleBatchReader:
     """One batch, as onnxruntime reads calibration data."""
 
     def __init__(self, batch: Tensors) -> None:
@@ -103,5 +103,5 @@ def _measure_ranges(graph: Path, method: str, operators: Sequence[str], batches:
             extra_options=_CHOICES[method],
         )
         for batch in batches:
-            calibrator.collect_data(_Once(batch))
+            calibrator.collect_data(_SingleBatchReader(batch))
         return calibrator.compute_data()

@@ -11,8 +11,14 @@ import onnx
 from onnxlet.errors import DeadlineExceededError, ExecutionError, InvalidInputError, RejectedModelError
 from onnxlet.serving.engine import OnnxEngine
 from onnxlet.steps import Steps
-from onnxlet.toolchain.optimize.evaluation_rows import EvaluationRows, GraphAnswers, count_single_rows, first, run_rows
-from onnxlet.toolchain.optimize.latency import Latency, latency_of
+from onnxlet.toolchain.optimize.evaluation_rows import (
+    EvaluationRows,
+    GraphAnswers,
+    count_single_rows,
+    run_rows,
+    take_first,
+)
+from onnxlet.toolchain.optimize.latency import Latency, measure_latency
 from onnxlet.toolchain.verify.contract import judge
 from onnxlet.toolchain.workbench.evaluation_data import open_graph
 from onnxlet.toolchain.workbench.inspection import stores_float16_weights
@@ -97,9 +103,9 @@ class Bench:
         self.before = run_rows(self.float_graph, steps, rows, self._alone)
         self._reference = self.before
         if rows.source is not None:
-            self._reference = GraphAnswers(rows.source, first(rows.source, self._alone))
+            self._reference = GraphAnswers(rows.source, take_first(rows.source, self._alone))
         self._task = task_of(steps, self._reference.batch, rows.truth)
-        self._served = self.served(graph)
+        self._served = self.open_as_served(graph)
         self.latency = self._latency(self._served, 1)
         self.latency_32 = self._latency(self._served, BATCH)
 
@@ -119,13 +125,13 @@ class Bench:
         size = candidate.path.stat().st_size
         try:
             judgement = self.judge(open_graph(candidate.path))
-            engine = self.served(candidate.path)
+            engine = self.open_as_served(candidate.path)
             latency, latency_32 = self._latency(engine, 1), self._latency(engine, BATCH)
         except (RejectedModelError, ExecutionError, InvalidInputError, DeadlineExceededError) as error:
             return replace(candidate, size=size, broken=error.detail)
         return replace(candidate, size=size, judgement=judgement, latency=latency, latency_32=latency_32)
 
-    def served(self, graph: Path) -> OnnxEngine:
+    def open_as_served(self, graph: Path) -> OnnxEngine:
         """The graph as it will be served: optimized offline, unless its weights are stored as halves."""
         if stores_float16_weights(onnx.load(graph, load_external_data=False)):
             return open_graph(graph)
@@ -134,7 +140,7 @@ class Bench:
         return open_graph(optimized, optimized=True)
 
     def _judge(self, after: GraphAnswers, rows: EvaluationRows) -> Judgement:
-        alone = rows.first(self._alone)
+        alone = rows.take_first(self._alone)
         return Judgement(
             after,
             self._contract(self._reference.batch, after.batch, rows),
@@ -143,12 +149,12 @@ class Bench:
 
     def _contract(self, reference: Tensors, after: Tensors, rows: EvaluationRows) -> Contract:
         """What `verify` would say, without intervals."""
-        before = first(reference, rows.count)
+        before = take_first(reference, rows.count)
         return judge(before, after, rows.truth, self._task, self._bounds, slicings=rows.slicings, resamples=0)
 
     def _latency(self, engine: OnnxEngine, count: int) -> Latency:
         """The latency beside the float graph; that of one row is decisive."""
-        return latency_of(engine, self._served, self.rows.repeated(count), decisive=count == 1)
+        return measure_latency(engine, self._served, self.rows.repeated(count), decisive=count == 1)
 
 
 def _finding_value(contract: Contract, *names: str) -> float:

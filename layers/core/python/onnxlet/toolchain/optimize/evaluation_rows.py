@@ -45,17 +45,17 @@ class EvaluationRows:
         """The inputs of one row."""
         return {name: tensor[index : index + 1] for name, tensor in self.inputs.items()}
 
-    def first(self, count: int) -> EvaluationRows:
+    def take_first(self, count: int) -> EvaluationRows:
         """The first `count` rows, or all if there are fewer."""
         if count >= self.count:
             return self
         kept = np.arange(count)
         return EvaluationRows(
-            first(self.inputs, count),
+            take_first(self.inputs, count),
             count,
             None if self.truth is None else self.truth[:count],
             self.kind,
-            None if self.source is None else first(self.source, count),
+            None if self.source is None else take_first(self.source, count),
             tuple(slicing.take(kept) for slicing in self.slicings),
         )
 
@@ -73,7 +73,7 @@ class GraphAnswers:
     alone: Tensors
 
 
-def first(tensors: Tensors, count: int) -> Tensors:
+def take_first(tensors: Tensors, count: int) -> Tensors:
     """The first `count` rows of the tensors."""
     return {name: tensor[:count] for name, tensor in tensors.items()}
 

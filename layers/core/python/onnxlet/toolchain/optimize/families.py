@@ -48,7 +48,7 @@ class SourceGraph:
     survey: Survey
 
 
-def families(source: SourceGraph, sample: Sample | str, cpu: str) -> Iterator[Family]:
+def make_families(source: SourceGraph, sample: Sample | str, cpu: str) -> Iterator[Family]:
     """The families for a processor, the cheapest first; `sample` is for calibration, or says why there is none."""
     yield _dynamic(source, cpu)
     yield _static(source, sample, cpu)
@@ -68,7 +68,7 @@ def _dynamic(source: SourceGraph, cpu: str) -> Family:
             Variant(f"dynamic int8, {weight_format.words}", partial(_write_dynamic, source, weight_format))
             for weight_format in dynamic_int8.WEIGHT_FORMATS[cpu]
         ),
-        ends=_ends(*survey.recurrent, *survey.products),
+        ends=_first_and_last(*survey.recurrent, *survey.products),
     )
 
 
@@ -90,11 +90,11 @@ def _static(source: SourceGraph, sample: Sample | str, cpu: str) -> Family:
             )
             for static_format in static_int8.static_formats(cpu)
         ),
-        ends=_ends(*survey.convolutions, *survey.products),
+        ends=_first_and_last(*survey.convolutions, *survey.products),
     )
 
 
-def _ends(*nodes: str) -> tuple[str, ...]:
+def _first_and_last(*nodes: str) -> tuple[str, ...]:
     return (nodes[0], nodes[-1]) if len(nodes) > 1 else ()
 
 

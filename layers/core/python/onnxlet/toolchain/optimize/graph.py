@@ -87,7 +87,7 @@ def simplify(source: Path, destination: Path) -> onnx.ModelProto:
     The result is saved at `destination`, runs on any processor, and is returned. Raises RejectedModelError.
     """
     levels = onnxruntime.GraphOptimizationLevel
-    _session(source, levels.ORT_ENABLE_BASIC, saved=destination)
+    _open_session(source, levels.ORT_ENABLE_BASIC, saved=destination)
     model = name_nodes(onnx.load(destination))
     _declare_types(model, destination)
     onnx.save_model(model, destination)
@@ -101,7 +101,7 @@ def _declare_types(model: onnx.ModelProto, path: Path) -> None:
     names = [name for node in probe.graph.node for name in node.output if name and name not in declared]
     probe.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
     onnx.save_model(probe, path)
-    outputs = _session(path, onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL).get_outputs()
+    outputs = _open_session(path, onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL).get_outputs()
     del model.graph.value_info[:]
     for value in outputs:
         kind = _ELEMENTS.get(value.type)
@@ -111,7 +111,7 @@ def _declare_types(model: onnx.ModelProto, path: Path) -> None:
             model.graph.value_info.append(onnx.helper.make_tensor_value_info(value.name, kind, shape))
 
 
-def _session(path: Path, level: Any, *, saved: Path | None = None) -> onnxruntime.InferenceSession:
+def _open_session(path: Path, level: Any, *, saved: Path | None = None) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
@@ -195,7 +195,7 @@ def _values_read(graph: onnx.GraphProto) -> Iterator[str]:
                 yield from _values_read(inner)
 
 
-def use_domain(model: onnx.ModelProto, domain: str) -> None:
+def import_domain(model: onnx.ModelProto, domain: str) -> None:
     """Import an operator set that the model may not import yet."""
     if domain not in {entry.domain for entry in model.opset_import}:
         model.opset_import.append(onnx.helper.make_opsetid(domain, 1))

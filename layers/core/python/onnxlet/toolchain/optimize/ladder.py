@@ -61,7 +61,7 @@ class Ladder:
             number *= 2
 
     def _rank_nodes(self, family: Family, variant: Variant) -> list[str]:
-        rows = self._bench.rows.first(SEARCH_ROWS)
+        rows = self._bench.rows.take_first(SEARCH_ROWS)
         damage: dict[str, float] = {}
         for number, node in enumerate(family.nodes, 1):
             self._progress(f"{variant.words}: measuring node {number} of {len(family.nodes)}, {node!r}")

@@ -57,7 +57,7 @@ class Latency:
         return f"one row takes {after} instead of {before} us"
 
 
-def latency_of(engine: Engine, reference: Engine, inputs: Tensors, *, decisive: bool = False) -> Latency:
+def measure_latency(engine: Engine, reference: Engine, inputs: Tensors, *, decisive: bool = False) -> Latency:
     """How long `engine` takes for these inputs, beside `reference`: the fastest runs of interleaved rounds.
 
     Each round times both, so that what else the machine does weighs on both alike. Where it is `decisive` whether the
@@ -65,20 +65,20 @@ def latency_of(engine: Engine, reference: Engine, inputs: Tensors, *, decisive: 
     """
     started = perf_counter()
     pair = (reference, engine)
-    runs = max(1, min(MOST_RUNS, int(ROUND_SECONDS / min(_fastest(each, inputs, 1) for each in pair))))
+    runs = max(1, min(MOST_RUNS, int(ROUND_SECONDS / min(_time_fastest(each, inputs, 1) for each in pair))))
     for warm in pair if runs > 1 else ():
-        _fastest(warm, inputs, runs)
+        _time_fastest(warm, inputs, runs)
     fastest = [math.inf, math.inf]
     for rounds in count(1):
         for turn in (0, 1) if rounds % 2 else (1, 0):
-            fastest[turn] = min(fastest[turn], _fastest(pair[turn], inputs, runs))
+            fastest[turn] = min(fastest[turn], _time_fastest(pair[turn], inputs, runs))
         latency = Latency(*fastest)
-        if _enough(rounds, perf_counter() - started, decisive=decisive, undecided=latency.undecided):
+        if _has_enough_rounds(rounds, perf_counter() - started, decisive=decisive, undecided=latency.undecided):
             break
     return latency
 
 
-def _enough(rounds: int, seconds: float, *, decisive: bool, undecided: bool) -> bool:
+def _has_enough_rounds(rounds: int, seconds: float, *, decisive: bool, undecided: bool) -> bool:
     if rounds < FEWEST_ROUNDS:
         return False
     if decisive and undecided:
@@ -87,7 +87,7 @@ def _enough(rounds: int, seconds: float, *, decisive: bool, undecided: bool) -> 
     return seconds >= MOST_SECONDS or (rounds >= ROUNDS and seconds >= least)
 
 
-def _fastest(engine: Engine, inputs: Tensors, runs: int) -> float:
+def _time_fastest(engine: Engine, inputs: Tensors, runs: int) -> float:
     """Seconds of the fastest of so many runs."""
     fastest = math.inf
     for _ in range(runs):

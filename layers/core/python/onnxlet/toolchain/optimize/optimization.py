@@ -16,10 +16,10 @@ from onnxlet.steps import decode_steps
 from onnxlet.toolchain.optimize.calibration import FEWEST_ROWS, choose_sample
 from onnxlet.toolchain.optimize.candidates import Bench, Candidate
 from onnxlet.toolchain.optimize.evaluation_rows import choose_rows
-from onnxlet.toolchain.optimize.families import METHODS, SourceGraph, families
+from onnxlet.toolchain.optimize.families import METHODS, SourceGraph, make_families
 from onnxlet.toolchain.optimize.graph import simplify, survey
 from onnxlet.toolchain.optimize.ladder import Ladder
-from onnxlet.toolchain.optimize.selection import Objective, Selection, rungs
+from onnxlet.toolchain.optimize.selection import Objective, Selection, record_rungs
 from onnxlet.toolchain.workbench.comparison import compare
 from onnxlet.toolchain.workbench.directory import asset_files, explain_full_disk, new_directory, read_draft, write_draft
 from onnxlet.toolchain.workbench.evaluation import measure
@@ -131,13 +131,16 @@ class OptimizationRun:
         ladder = Ladder(bench, folder, search=options.search, progress=self._progress)
         selection = Selection(options.objective, size, timed=architecture() == options.cpu)
         candidates: list[Candidate] = []
-        for family in families(source, choose_sample(self._rows), options.cpu):
+        for family in make_families(source, choose_sample(self._rows), options.cpu):
             if options.method in (None, family.method):
-                smallest = min((each.size for each in candidates if not selection.against(each)), default=None)
+                smallest = min((each.size for each in candidates if not selection.reason_against(each)), default=None)
                 candidates.extend(ladder.climb(family, smallest))
         chosen = selection.choose(candidates)
         return LadderResult(
-            self._explain(selection, candidates, chosen), chosen, rungs(bench, selection, candidates, chosen), bench
+            self._explain(selection, candidates, chosen),
+            chosen,
+            record_rungs(bench, selection, candidates, chosen),
+            bench,
         )
 
     def _stay_exact(self, reason: str) -> LadderResult:
@@ -151,13 +154,13 @@ class OptimizationRun:
     def _explain(self, selection: Selection, tried: list[Candidate], chosen: Candidate | None) -> str:
         """The reason, for people."""
         if chosen is None:
-            return "; ".join(f"{each.name}: {selection.against(each)}" for each in tried)
+            return "; ".join(f"{each.name}: {selection.reason_against(each)}" for each in tried)
         if chosen.judgement is None or self._rows is None:
-            return selection.gain(chosen)
+            return selection.describe_gain(chosen)
         known = "" if self._rows.truth is not None else ", whose truth is not known"
         return (
-            f"{chosen.name}: {selection.gain(chosen)}; the contract holds on {self._rows.count} {self._rows.kind} rows"
-            f"{known}, answers move by up to {chosen.judgement.distance:.2g}"
+            f"{chosen.name}: {selection.describe_gain(chosen)}; the contract holds on {self._rows.count} "
+            f"{self._rows.kind} rows{known}, answers move by up to {chosen.judgement.distance:.2g}"
         )
 
     def _record(self, result: LadderResult, bytes_after: int) -> Optimization:

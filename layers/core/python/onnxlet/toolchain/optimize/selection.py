@@ -31,7 +31,7 @@ class Selection:
 
     def choose(self, candidates: Sequence[Candidate]) -> Candidate | None:
         """The best acceptable candidate; None if there is none."""
-        good = [each for each in candidates if not self.against(each)]
+        good = [each for each in candidates if not self.reason_against(each)]
         if not good:
             return None
         if self.objective != "latency":
@@ -42,7 +42,7 @@ class Selection:
             good = [each for each in good if _seconds(each) <= fastest * AS_FAST]
         return min(good, key=lambda each: each.judgement.distance if each.judgement else 0.0)
 
-    def against(self, candidate: Candidate) -> str:
+    def reason_against(self, candidate: Candidate) -> str:
         """Why a candidate may not be chosen; empty if it may."""
         if candidate.broken or candidate.judgement is None or candidate.latency is None:
             return candidate.broken or "it was not measured"
@@ -58,13 +58,13 @@ class Selection:
             return f"it is slower: {latency}"
         return ""
 
-    def gain(self, candidate: Candidate) -> str:
+    def describe_gain(self, candidate: Candidate) -> str:
         """What a candidate gains, in words."""
         words = f"{1 - candidate.size / self.float_size:.0%} smaller, {candidate.latency}"
         return words if self.timed else f"{words} on this machine, which is of another kind"
 
 
-def rungs(
+def record_rungs(
     bench: Bench, selection: Selection, candidates: Sequence[Candidate], chosen: Candidate | None
 ) -> tuple[Rung, ...]:
     """The rungs to record: the float graph and every candidate."""
@@ -89,32 +89,32 @@ def rungs(
 
 
 def _rung(baselines: tuple[float, float], selection: Selection, candidate: Candidate, chosen: Candidate | None) -> Rung:
-    against = selection.against(candidate)
+    reason_against = selection.reason_against(candidate)
     bare = Rung(
-        candidate.name, candidate.method, "skipped" if candidate.name == candidate.method else "refused", against
+        candidate.name, candidate.method, "skipped" if candidate.name == candidate.method else "refused", reason_against
     )
     if candidate.judgement is None or candidate.latency is None or candidate.latency_32 is None:
         return bare
-    if not against:
-        bare = Rung(candidate.name, candidate.method, "passed", _beaten(selection, candidate, chosen))
+    if not reason_against:
+        bare = Rung(candidate.name, candidate.method, "passed", _explain_beaten(selection, candidate, chosen))
     if candidate is chosen:
-        bare = Rung(candidate.name, candidate.method, "chosen", selection.gain(candidate))
+        bare = Rung(candidate.name, candidate.method, "chosen", selection.describe_gain(candidate))
     measured = {
         "bytes": candidate.size,
-        "latency": _relative(baselines[0], candidate.latency),
-        "latency_32": _relative(baselines[1], candidate.latency_32),
+        "latency": _scale_seconds(baselines[0], candidate.latency),
+        "latency_32": _scale_seconds(baselines[1], candidate.latency_32),
         "metrics": candidate.judgement.metrics,
         "distance": candidate.judgement.distance,
     }
     return msgspec.structs.replace(bare, **measured)
 
 
-def _relative(baseline: float, latency: Latency) -> float:
+def _scale_seconds(baseline: float, latency: Latency) -> float:
     """Seconds scaled to the float graph's fastest run, as the machine is not equally busy all the time."""
     return baseline * latency.after / latency.before
 
 
-def _beaten(selection: Selection, candidate: Candidate, chosen: Candidate | None) -> str:
+def _explain_beaten(selection: Selection, candidate: Candidate, chosen: Candidate | None) -> str:
     if chosen is None:
         return "it holds"
     if selection.objective != "latency" and candidate.size > chosen.size * ALIKE:

@@ -15,7 +15,7 @@ import onnx
 from onnx import helper
 
 from onnxlet.toolchain.optimize.embeddings import quantize_tables
-from onnxlet.toolchain.optimize.graph import Survey, Weights, use_domain
+from onnxlet.toolchain.optimize.graph import Survey, Weights, import_domain
 from onnxlet.values.tensors import Tensor
 
 METHOD = "weight-only"
@@ -61,7 +61,7 @@ def quantize(source: Path, destination: Path, surveyed: Survey, *, bits: int, ke
     del graph.node[:]
     graph.node.extend(rewritten)
     weights.drop_unused()
-    use_domain(model, DOMAIN)
+    import_domain(model, DOMAIN)
     onnx.save_model(model, destination)
 
 

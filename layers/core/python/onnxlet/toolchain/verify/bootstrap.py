@@ -23,7 +23,7 @@ SEED = 0
 _INTERVAL = (2.5, 97.5)
 
 
-def estimates(
+def estimate_metrics(
     rows: int, measures: Mapping[str, Measures], *, resamples: int = RESAMPLES
 ) -> dict[str, dict[str, Estimate]]:
     """Estimate every metric, with its 95 % interval if there are at least FEWEST_ROWS rows; by stage and name.
@@ -32,7 +32,7 @@ def estimates(
     """
     known = {stage: point_estimates(measure, rows) for stage, measure in measures.items()}
     drawn: dict[str, dict[str, list[Tensor]]] = {stage: {name: [] for name in known[stage]} for stage in measures}
-    for weights in resampled(rows, resamples) if rows >= FEWEST_ROWS else ():
+    for weights in draw_resamples(rows, resamples) if rows >= FEWEST_ROWS else ():
         for stage, measure in measures.items():
             for name, values in measure(weights).items():
                 if name in known[stage]:
@@ -43,7 +43,7 @@ def estimates(
     }
 
 
-def resampled(rows: int, resamples: int) -> Iterator[Tensor]:
+def draw_resamples(rows: int, resamples: int) -> Iterator[Tensor]:
     """Weights [rows, some resamples] that count how often each row was drawn; always the same ones."""
     random = np.random.default_rng(SEED)
     left = min(resamples, max(100, MOST_DRAWN // rows))

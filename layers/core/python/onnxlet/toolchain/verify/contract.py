@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from onnxlet.errors import InvalidInputError
-from onnxlet.toolchain.verify.bootstrap import RESAMPLES, estimates
+from onnxlet.toolchain.verify.bootstrap import RESAMPLES, estimate_metrics
 from onnxlet.toolchain.verify.findings import AnswerPair, Metrics, scaled_distances
 from onnxlet.toolchain.verify.notes import notes
 from onnxlet.toolchain.workbench.comparison import compare
@@ -45,7 +45,9 @@ def judge(
     judged = _judged_rows({stages[0]: reference, **(between or {}), stages[1]: candidate}, truth, slicings)
     reference, candidate = judged.stages[stages[0]], judged.stages[stages[1]]
     measures = {stage: task.measures(answers, judged.truth, reference) for stage, answers in judged.stages.items()}
-    metrics = estimates(judged.rows, {stage: each for stage, each in measures.items() if each}, resamples=resamples)
+    metrics = estimate_metrics(
+        judged.rows, {stage: each for stage, each in measures.items() if each}, resamples=resamples
+    )
     before, after = (metrics.get(stage, {}) for stage in stages)
     slices = measure_slices(judged.slicings, task, measures[stages[0]], measures[stages[1]])
     pair = AnswerPair(reference, candidate, judged.truth, task, bounds, judged.rows)
@@ -112,7 +114,7 @@ def _recalls(task: Task, answers: Tensors, truth: Tensor | None) -> tuple[Recall
     if truth is None or task.kind != "classification":
         return ()
     recalls = [
-        Recall(name, int(rows), _or_none(sensitivity), _or_none(specificity))
+        Recall(name, int(rows), _finite_or_none(sensitivity), _finite_or_none(specificity))
         for target, known in task.targets_with_truth(truth)
         for name, rows, sensitivity, specificity in zip(
             target.names, *target.measures(answers, known).recalls(), strict=True
@@ -133,7 +135,7 @@ def _rounded(value: Any) -> Any:
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
-def _or_none(value: float) -> float | None:
+def _finite_or_none(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 

@@ -26,7 +26,7 @@ def notes(pair: AnswerPair, after: Metrics, slices: Sequence[Slice], *, unanswer
     if truth is None:
         yield "no target was given: distances are judged, not how good the answers are"
     elif task.kind == "classification":
-        yield from _absent(task, truth)
+        yield from _absent_classes(task, truth)
     elif task.kind == "regression" and "r2" not in after:
         yield "the target is the same in all rows: R squared cannot be told"
     if rows < FEWEST_ROWS:
@@ -36,10 +36,10 @@ def notes(pair: AnswerPair, after: Metrics, slices: Sequence[Slice], *, unanswer
             f"(at {_percent(CONFIDENCE)} confidence); confidence intervals need {FEWEST_ROWS} rows"
         )
     if task.kind == "classification":
-        yield from _unseen(pair, slices)
+        yield from _invisible_losses(pair, slices)
 
 
-def _absent(task: Task, truth: Tensor) -> Iterator[str]:
+def _absent_classes(task: Task, truth: Tensor) -> Iterator[str]:
     for target, known in task.targets_with_truth(truth):
         present = len(np.unique(target.positions(known)))
         if present < len(target.classes):
@@ -50,26 +50,28 @@ def _absent(task: Task, truth: Tensor) -> Iterator[str]:
             )
 
 
-def _unseen(pair: AnswerPair, slices: Sequence[Slice]) -> Iterator[str]:
+def _invisible_losses(pair: AnswerPair, slices: Sequence[Slice]) -> Iterator[str]:
     """Losses that are worth less than a row: of classes and of slices the smallest stands for all."""
     task, bounds = pair.task, pair.bounds
     if pair.truth is None:
-        yield from _coarse(pair.rows, "", "a share of changed labels", bounds.label_change)
+        yield from _too_few_rows(pair.rows, "", "a share of changed labels", bounds.label_change)
         return
-    yield from _coarse(pair.rows, "", "a loss of accuracy", bounds.metric_loss)
+    yield from _too_few_rows(pair.rows, "", "a loss of accuracy", bounds.metric_loss)
     counts = Counter(
         target.names[position]
         for target, known in task.targets_with_truth(pair.truth)
         for position in target.positions(known).tolist()
     )
     name, count = min(counts.items(), key=itemgetter(1))
-    yield from _coarse(count, f" of the class {name!r}", "a loss of its recall", bounds.recall_loss)
+    yield from _too_few_rows(count, f" of the class {name!r}", "a loss of its recall", bounds.recall_loss)
     if slices:
         smallest = min(slices, key=lambda each: each.rows)
-        yield from _coarse(smallest.rows, f" of the slice {smallest}", "a loss of its accuracy", bounds.recall_loss)
+        yield from _too_few_rows(
+            smallest.rows, f" of the slice {smallest}", "a loss of its accuracy", bounds.recall_loss
+        )
 
 
-def _coarse(rows: int, of: str, what: str, bound: float) -> Iterator[str]:
+def _too_few_rows(rows: int, of: str, what: str, bound: float) -> Iterator[str]:
     if 1 / rows > bound:
         needed = f": the bound of {_percent(bound)} needs {math.ceil(1 / bound - 1e-9)} rows" if bound else ""
         worth = f"under {_percent(1 / rows)}, which is one row and let pass"

@@ -25,7 +25,7 @@ class Plots:
     distances: Mapping[str, list[int]] = field(default_factory=dict)
 
 
-def plots_of(task: Task, stages: Mapping[str, Tensors], truth: Tensor | None) -> Plots:
+def make_plots(task: Task, stages: Mapping[str, Tensors], truth: Tensor | None) -> Plots:
     """The figures of the stages' answers; distances are those from the first stage."""
     reference, *_ = stages.values()
     scored = all(target.answers.probabilities in reference for target in task.targets)

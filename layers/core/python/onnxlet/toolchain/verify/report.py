@@ -42,7 +42,7 @@ svg text{font-size:12px;fill:var(--ink)}svg text.faint{fill:var(--faint)}
 """
 
 
-def report_of(draft: Draft, contract: Contract, plots: Plots) -> str:
+def render_report(draft: Draft, contract: Contract, plots: Plots) -> str:
     """The page for a judged draft."""
     sections = (
         _head(draft, contract),
@@ -95,7 +95,7 @@ def _metrics(contract: Contract) -> str:
         return ""
     names = list(dict.fromkeys(name for stage in stages for name in stage.metrics))
     rows = [(escape(_metric_title(name)), *(_estimate(stage.metrics.get(name)) for stage in stages)) for name in names]
-    shown = [name for name in names if all(_drawable(stage.metrics.get(name)) for stage in stages)]
+    shown = [name for name in names if all(_has_interval(stage.metrics.get(name)) for stage in stages)]
     chart = whiskers(
         "Metrics and their 95 % intervals",
         [(_metric_title(name), [_interval(stage.metrics[name]) for stage in stages]) for name in shown],
@@ -251,11 +251,11 @@ def _metric_title(name: str) -> str:
 def _estimate(estimate: Estimate | None) -> str:
     if estimate is None:
         return ""
-    interval = f" <small>({estimate.low:.4g} to {estimate.high:.4g})</small>" if _drawable(estimate) else ""
+    interval = f" <small>({estimate.low:.4g} to {estimate.high:.4g})</small>" if _has_interval(estimate) else ""
     return f"{estimate.value:.4g}{interval}"
 
 
-def _drawable(estimate: Estimate | None) -> bool:
+def _has_interval(estimate: Estimate | None) -> bool:
     return estimate is not None and estimate.low is not None and estimate.high is not None
 
 

@@ -12,8 +12,8 @@ from onnxlet.errors import InvalidInputError
 from onnxlet.steps import decode_steps
 from onnxlet.store.files import replace_whole
 from onnxlet.toolchain.verify.contract import judge
-from onnxlet.toolchain.verify.plots import plots_of
-from onnxlet.toolchain.verify.report import REPORT, report_of
+from onnxlet.toolchain.verify.plots import make_plots
+from onnxlet.toolchain.verify.report import REPORT, render_report
 from onnxlet.toolchain.workbench.directory import DRAFT, graph_digest, read_draft
 from onnxlet.toolchain.workbench.evaluation import run_graph
 from onnxlet.toolchain.workbench.evaluation_data import EvaluationData, open_graph, read_evaluation_data
@@ -69,8 +69,8 @@ class Verification:
             data_digest=evaluation.digest,
         )
         contract = msgspec.structs.replace(contract, graph_digest=graph_digest(self.directory))
-        drawn = plots_of(task, {SOURCE: stages[SOURCE], **between, name: candidate}, evaluation.truth)
-        page = report_of(draft, contract, drawn)
+        drawn = make_plots(task, {SOURCE: stages[SOURCE], **between, name: candidate}, evaluation.truth)
+        page = render_report(draft, contract, drawn)
         _write(self.directory / REPORT, page.encode())
         judged = msgspec.structs.replace(draft, contract=contract, report=REPORT)
         _write(self.directory / DRAFT, canonical(judged) + b"\n")

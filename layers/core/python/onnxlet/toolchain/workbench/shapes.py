@@ -48,7 +48,7 @@ def _runs(engine: Engine, inputs: Tensors) -> Iterator[Tensors]:
     if not any(free.values()):
         return
     for axes in ({name: axes[:1] if axes[:1] == [0] else [] for name, axes in free.items()}, free):
-        longer = {name: _doubled(tensor, axes[name]) for name, tensor in inputs.items()}
+        longer = {name: _double(tensor, axes[name]) for name, tensor in inputs.items()}
         try:
             yield engine.run(longer)
         except (ExecutionError, InvalidInputError):
@@ -56,7 +56,7 @@ def _runs(engine: Engine, inputs: Tensors) -> Iterator[Tensors]:
             continue
 
 
-def _doubled(tensor: Tensor, axes: list[int]) -> Tensor:
+def _double(tensor: Tensor, axes: list[int]) -> Tensor:
     for axis in axes:
         tensor = np.concatenate([tensor, tensor], axis=axis)
     return tensor

@@ -39,12 +39,12 @@ def make_slicing(column: str, cells: Sequence[str], numbers: Tensor | None) -> S
     """Cut a column by its frequent values, or by the quartiles of its `numbers` if there are many."""
     if numbers is not None and len(np.unique(numbers[np.isfinite(numbers)])) > MOST_VALUES:
         names, values = _quartiles(numbers)
-        return _merged(column, values, names)
+        return _merge_rare_values(column, values, names)
     values = [cell or MISSING for cell in cells]
     if numbers is not None:
         number_of = {cell: number for cell, number in zip(cells, numbers.tolist(), strict=True) if cell}
-        return _merged(column, values, sorted(number_of, key=number_of.__getitem__))
-    return _merged(column, values, sorted(set(cells) - {""}))
+        return _merge_rare_values(column, values, sorted(number_of, key=number_of.__getitem__))
+    return _merge_rare_values(column, values, sorted(set(cells) - {""}))
 
 
 def measure_slices(
@@ -99,7 +99,7 @@ def _quartiles(numbers: Tensor) -> tuple[list[str], list[str]]:
     return names, [names[index] if known else MISSING for index, known in zip(bins, finite, strict=True)]
 
 
-def _merged(column: str, values: Sequence[str], order: Sequence[str]) -> Slicing:
+def _merge_rare_values(column: str, values: Sequence[str], order: Sequence[str]) -> Slicing:
     """The values, those that are rare or too many as `others`."""
     counts = Counter(values)
     frequent = [value for value, count in counts.most_common(MOST_VALUES) if count >= FEWEST_ROWS]

@@ -103,7 +103,7 @@ def read_table(path: Path) -> Table:
             raise InvalidInputError(
                 f"row {number} of {str(path)!r} has {len(row)} cells, its header {len(header)}", row=number
             )
-    columns = {name: [_cell(row[index]) for row in rows] for index, name in enumerate(header)}
+    columns = {name: [_parse_cell(row[index]) for row in rows] for index, name in enumerate(header)}
     return Table(path.name, columns, len(rows))
 
 
@@ -197,7 +197,7 @@ def count_of(count: int, thing: str) -> str:
     return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
-def _cell(written: str) -> str:
+def _parse_cell(written: str) -> str:
     """Spaces around a text are part of it, as clients send it and as most readers gave it to the model."""
     bare = written.strip()
     return bare if not bare or _is_number(bare) else written

@@ -73,7 +73,7 @@ class CatBoostModel:
         scale, base = document["scale_and_bias"]
         self.outputs = len(base)
         self.classes = self._classes()
-        self._forest = Forest(_trees(document), self.outputs, LEQ, np.array(base, dtype=np.float64), float(scale))
+        self._forest = Forest(_read_trees(document), self.outputs, LEQ, np.array(base, dtype=np.float64), float(scale))
 
     def spell(self, name: str) -> str:
         """As the column is called."""
@@ -148,7 +148,7 @@ def _read_json(model: Any) -> dict[str, Any]:
     return document
 
 
-def _trees(document: dict[str, Any]) -> list[Tree]:
+def _read_trees(document: dict[str, Any]) -> list[Tree]:
     features = document["features_info"].get("float_features", [])
     position = {feature["feature_index"]: feature["flat_feature_index"] for feature in features}
     # a missing value is no greater than any border, unless it counts as greater than all

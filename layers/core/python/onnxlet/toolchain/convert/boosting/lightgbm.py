@@ -75,7 +75,7 @@ class LightGBMModel:
         self._objective, *parameters = header.get("objective", "none").split()
         self._parameters = dict(parameter.partition(":")[::2] for parameter in parameters)
         self.classes = self._classes()
-        trees = [_tree(block, number % self.outputs) for number, block in enumerate(blocks)]
+        trees = [_parse_tree(block, number % self.outputs) for number, block in enumerate(blocks)]
         rounds = len(trees) // self.outputs
         scale = 1 / rounds if "average_output" in header else 1.0
         if self.classes is not None:
@@ -131,14 +131,14 @@ def _parse(text: str) -> tuple[dict[str, str], list[dict[str, str]]]:
     if not end:
         raise ValueError("it has no end of trees")
     header, *blocks = body.split("\nTree=")
-    return _pairs(header), [_pairs(block) for block in blocks]
+    return _parse_lines(header), [_parse_lines(block) for block in blocks]
 
 
-def _pairs(block: str) -> dict[str, str]:
+def _parse_lines(block: str) -> dict[str, str]:
     return dict(line.partition("=")[::2] for line in block.splitlines() if line)
 
 
-def _tree(block: dict[str, str], target: int) -> Tree:
+def _parse_tree(block: dict[str, str], target: int) -> Tree:
     """A tree of numbers. Raises ConversionError for splits by category and leaves with linear models."""
     if int(block["num_cat"]):
         raise ConversionError(
@@ -147,27 +147,27 @@ def _tree(block: dict[str, str], target: int) -> Tree:
         )
     if int(block.get("is_linear", "0")):
         raise ConversionError("leaves with linear models are not converted: train with linear_tree=False")
-    leaves = _numbers(block, "leaf_value", int(block["num_leaves"]))
+    leaves = _parse_numbers(block, "leaf_value", int(block["num_leaves"]))
     splits = len(leaves) - 1
-    decisions = _numbers(block, "decision_type", splits).astype(np.int64)
-    thresholds = _numbers(block, "threshold", splits)
+    decisions = _parse_numbers(block, "decision_type", splits).astype(np.int64)
+    thresholds = _parse_numbers(block, "threshold", splits)
     # values that are as good as 0 go the way of 0
     thresholds = np.where(np.abs(thresholds) <= _ZERO, np.where(thresholds >= 0, _ZERO, _BELOW_ZERO), thresholds)
     default_left = (decisions & _DEFAULT_LEFT) > 0
     # a feature that was never missing has its missing values read as 0
     missing = decisions >> _MISSING_SHIFT
     return Tree(
-        features=_numbers(block, "split_feature", splits).astype(np.int64),
+        features=_parse_numbers(block, "split_feature", splits).astype(np.int64),
         thresholds=thresholds,
         missing_left=np.where(missing == 0, thresholds >= 0, default_left),
-        left=_numbers(block, "left_child", splits).astype(np.int64),
-        right=_numbers(block, "right_child", splits).astype(np.int64),
+        left=_parse_numbers(block, "left_child", splits).astype(np.int64),
+        right=_parse_numbers(block, "right_child", splits).astype(np.int64),
         leaves=leaves[:, None],
         target=target,
     )
 
 
-def _numbers(block: dict[str, str], key: str, count: int) -> Tensor:
+def _parse_numbers(block: dict[str, str], key: str, count: int) -> Tensor:
     """A list of `count` numbers. Raises ValueError for another count."""
     values = np.array(block.get(key, "").split(), dtype=np.float64)
     if len(values) != count:
@@ -180,6 +180,6 @@ def _zero_is_missing(blocks: list[dict[str, str]], width: int) -> Tensor:
     flags = np.zeros(width, dtype=bool)
     for block in blocks:
         splits = int(block["num_leaves"]) - 1
-        missing = _numbers(block, "decision_type", splits).astype(np.int64) >> _MISSING_SHIFT
-        flags[_numbers(block, "split_feature", splits).astype(np.int64)[missing == _MISSING_IS_ZERO]] = True
+        missing = _parse_numbers(block, "decision_type", splits).astype(np.int64) >> _MISSING_SHIFT
+        flags[_parse_numbers(block, "split_feature", splits).astype(np.int64)[missing == _MISSING_IS_ZERO]] = True
     return flags

@@ -192,12 +192,12 @@ class XGBoostModel:
         ends = model["iteration_indptr"][self._rounds]
         weights = self._learner["gradient_booster"].get("weight_drop") or [1.0] * ends
         trees = [
-            _tree(tree, target, weight)
+            _read_tree(tree, target, weight)
             for tree, target, weight in zip(self._trees[:ends], model["tree_info"], weights, strict=False)
         ]
-        return Forest(trees, self.outputs, LT, self._base())
+        return Forest(trees, self.outputs, LT, self._intercept())
 
-    def _base(self) -> Tensor:
+    def _intercept(self) -> Tensor:
         """The intercept as margins; the file has it as predictions."""
         score = np.atleast_1d(json.loads(self._learner["learner_model_param"]["base_score"])).astype(np.float32)
         if self._objective in ("binary:logistic", "reg:logistic"):
@@ -207,7 +207,7 @@ class XGBoostModel:
         return np.broadcast_to(score, self.outputs)
 
 
-def _tree(tree: dict[str, Any], target: int, weight: float) -> Tree:
+def _read_tree(tree: dict[str, Any], target: int, weight: float) -> Tree:
     """Its nodes are splits and leaves in one; a leaf's condition is its value."""
     left, right = np.array(tree["left_children"]), np.array(tree["right_children"])
     conditions = np.array(tree["split_conditions"], dtype=np.float32).astype(np.float64)

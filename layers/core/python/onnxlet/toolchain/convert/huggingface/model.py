@@ -52,7 +52,7 @@ class EncoderNetwork:
             progress(f"{directory.name!r} has no tokenizer that could be read, so none will travel with the version")
         self.assets: Mapping[str, bytes] = {TOKENIZER: self._tokenizer.to_json()} if self._tokenizer else {}
 
-    def specs(self, example: Tensors | None) -> tuple[TensorSpec, ...]:
+    def input_specs(self, example: Tensors | None) -> tuple[TensorSpec, ...]:
         """Token ids and what goes with them, of any number of texts and any length."""
         del example
         return tuple(TensorSpec(name, "INT64", (VARIABLE, VARIABLE)) for name in self.names)
@@ -64,7 +64,7 @@ class EncoderNetwork:
         tokens = self._tokenizer.tokens(texts)
         return {name: tokens[name] for name in self.names}
 
-    def random(self, shapes: Mapping[str, tuple[int, ...]], *, seed: int) -> Tensors:
+    def random_inputs(self, shapes: Mapping[str, tuple[int, ...]], *, seed: int) -> Tensors:
         """Random token ids of the vocabulary, texts after the first padded at their ends."""
         random = np.random.default_rng(seed)
         shape = next(iter(shapes.values()))
@@ -88,11 +88,11 @@ class EncoderNetwork:
             raise InvalidInputError(f"the encoder reads {self._encoder.max_tokens} tokens, not {length}")
         return self._encoder.run(inputs)
 
-    def graph(self) -> onnx.ModelProto:
+    def export_graph(self) -> onnx.ModelProto:
         """The graph. Raises ConversionError."""
         from onnxlet.toolchain.convert.torch.exporter import export, to_onnx
 
-        specs = self.specs(None)
+        specs = self.input_specs(None)
         inputs = find_random_inputs(self, specs, rows=EXAMPLE_ROWS, seed=0)
         outputs = list(self._encoder.run(inputs))
         model = to_onnx(export(self._encoder.module, inputs, specs, by_name=True), self.names, outputs)

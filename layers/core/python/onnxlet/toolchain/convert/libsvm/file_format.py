@@ -63,7 +63,7 @@ def pairs_of(classes: int) -> list[tuple[int, int]]:
     return [(i, j) for i in range(classes) for j in range(i + 1, classes)]
 
 
-def parse(text: str) -> SupportVectors:
+def parse_model(text: str) -> SupportVectors:
     """Read a model file. Raises ValueError or KeyError for what is none, ConversionError for what is not converted."""
     head, mark, body = text.partition("\nSV\n")
     if not mark:
@@ -72,11 +72,11 @@ def parse(text: str) -> SupportVectors:
         raise ValueError("its last line has no end")
     header = {name: values.split() for name, _, values in (line.partition(" ") for line in head.splitlines())}
     kind, kernel = header["svm_type"][0], header["kernel_type"][0]
-    _check(kind, kernel)
+    _check_kinds(kind, kernel)
     counts = [int(value) for value in header.get("nr_sv", header["total_sv"])]
     classes = int(header["nr_class"][0])
     pairs = classes * (classes - 1) // 2 if kind in CLASSIFIERS else 1
-    coefficients, vectors = _vectors(body.splitlines(), max(classes - 1, 1) if kind in CLASSIFIERS else 1)
+    coefficients, vectors = _parse_vectors(body.splitlines(), max(classes - 1, 1) if kind in CLASSIFIERS else 1)
     if len(vectors) != int(header["total_sv"][0]) or sum(counts) != len(vectors):
         raise ValueError(f"it has {len(vectors)} support vectors, not {header['total_sv'][0]}")
     return SupportVectors(
@@ -90,13 +90,13 @@ def parse(text: str) -> SupportVectors:
         labels=tuple(map(int, header["label"])) if kind in CLASSIFIERS else (),
         vectors=vectors,
         weights=_pairwise(coefficients, counts) if kind in CLASSIFIERS else coefficients,
-        rho=_numbers(header["rho"], pairs),
-        slopes=_numbers(header["probA"], pairs) if "probA" in header and kind in CLASSIFIERS else None,
-        offsets=_numbers(header["probB"], pairs) if "probB" in header and kind in CLASSIFIERS else None,
+        rho=_parse_numbers(header["rho"], pairs),
+        slopes=_parse_numbers(header["probA"], pairs) if "probA" in header and kind in CLASSIFIERS else None,
+        offsets=_parse_numbers(header["probB"], pairs) if "probB" in header and kind in CLASSIFIERS else None,
     )
 
 
-def _check(kind: str, kernel: str) -> None:
+def _check_kinds(kind: str, kernel: str) -> None:
     if kind not in (*CLASSIFIERS, *REGRESSORS):
         raise ConversionError(
             f"LIBSVM's {kind!r} is neither a classifier nor a regressor: {', '.join((*CLASSIFIERS, *REGRESSORS))} are "
@@ -109,7 +109,7 @@ def _check(kind: str, kernel: str) -> None:
         )
 
 
-def _vectors(lines: Iterable[str], coefficients: int) -> tuple[Tensor, Tensor]:
+def _parse_vectors(lines: Iterable[str], coefficients: int) -> tuple[Tensor, Tensor]:
     """The coefficients [vectors, coefficients] and the vectors [vectors, features]."""
     numbers, rows, width = [], [], 1
     for line in lines:
@@ -141,7 +141,7 @@ def _pairwise(coefficients: Tensor, counts: list[int]) -> Tensor:
     return weights
 
 
-def _numbers(values: list[str], count: int) -> Tensor:
+def _parse_numbers(values: list[str], count: int) -> Tensor:
     if len(values) != count:
         raise ValueError(f"it has {len(values)} values where {count} are expected")
     return np.array(values, dtype=np.float64)

@@ -13,7 +13,7 @@ import numpy as np
 
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.toolchain.convert.libsvm.coupling import couple_probabilities
-from onnxlet.toolchain.convert.libsvm.file_format import SupportVectors, parse
+from onnxlet.toolchain.convert.libsvm.file_format import SupportVectors, parse_model
 from onnxlet.toolchain.convert.tabular import link_functions
 from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
 from onnxlet.toolchain.convert.tabular.matrix_model import MatrixModel
@@ -29,7 +29,7 @@ def open_model(path: Path, *, trust: bool, progress: Progress) -> MatrixModel:  
 
     try:
         # LIBSVM trusts its files' counts, so they are checked here first
-        vectors = parse(path.read_text(encoding="utf-8"))
+        vectors = parse_model(path.read_text(encoding="utf-8"))
         native = toPyModel(libsvm.svm_load_model(str(path).encode()))
     except (KeyError, ValueError, IndexError) as error:
         raise ConversionError(

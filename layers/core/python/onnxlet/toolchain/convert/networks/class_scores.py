@@ -52,9 +52,9 @@ class ClassScores:
         """Make `label` and `probabilities` the graph's only outputs."""
         graph_edits.keep_outputs(graph, [self.output])
         scores = graph_edits.free_name(graph, "scores")
-        graph_edits.rename(graph, self.output, scores)
+        graph_edits.rename_value(graph, self.output, scores)
         for name in (LABEL, PROBABILITIES):
-            graph_edits.rename(graph, name, graph_edits.free_name(graph, name))
+            graph_edits.rename_value(graph, name, graph_edits.free_name(graph, name))
         kind = graph.output[0].type.tensor_type.elem_type
         if self.single:
             self._append_single(graph, scores, kind)

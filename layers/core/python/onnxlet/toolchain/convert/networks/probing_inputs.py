@@ -35,7 +35,7 @@ def find_random_inputs(
     """Draw random inputs that the network accepts. Raises InvalidInputError with its first error if it accepts none."""
     first_error = ""
     for size, skew in product(SIZES, SKEWS):
-        inputs = network.random(fill_free_dimensions(specs, rows, size, skew), seed=seed)
+        inputs = network.random_inputs(fill_free_dimensions(specs, rows, size, skew), seed=seed)
         try:
             network.run(inputs)
         except InvalidInputError as error:
@@ -85,7 +85,7 @@ def _rows_of_another_size(
         shapes = fill_free_dimensions(specs, BATCHES[-1], size, skew)
         if all(shape[1:] == known[name] for name, shape in shapes.items()):
             continue
-        inputs = network.random(shapes, seed=seed)
+        inputs = network.random_inputs(shapes, seed=seed)
         try:
             network.run(inputs)
         except InvalidInputError:

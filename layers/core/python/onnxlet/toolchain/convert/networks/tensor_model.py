@@ -44,19 +44,19 @@ class Network(Protocol):
     names: tuple[str, ...]
     """The names of its inputs, in its own order."""
 
-    def specs(self, example: Tensors | None) -> tuple[TensorSpec, ...]:
+    def input_specs(self, example: Tensors | None) -> tuple[TensorSpec, ...]:
         """Its inputs; where the model leaves them open, like the `example`'s. -1 is a dimension of any size.
 
         Raises InvalidInputError if neither says what the inputs are.
         """
 
-    def random(self, shapes: Mapping[str, tuple[int, ...]], *, seed: int) -> Tensors:
+    def random_inputs(self, shapes: Mapping[str, tuple[int, ...]], *, seed: int) -> Tensors:
         """Draw random inputs of these shapes, with values that the model could meet."""
 
     def run(self, inputs: Tensors) -> Tensors:
         """Its answers by the names of the graph's outputs. Raises InvalidInputError for inputs that it refuses."""
 
-    def graph(self) -> onnx.ModelProto:
+    def export_graph(self) -> onnx.ModelProto:
         """The model as a graph. Raises ConversionError naming what has no ONNX form."""
 
 
@@ -88,7 +88,7 @@ class TensorModel:
         Raises InvalidInputError where the inputs are neither, or are not known without data.
         """
         if table is None:
-            self._specs = self._network.specs(None)
+            self._specs = self._network.input_specs(None)
             inputs = find_random_inputs(self._network, self._specs, seed=seed)
             return ModelRows(inputs, "random", vary_sizes(self._network, self._specs, inputs, seed=seed))
         for target in targets:
@@ -149,7 +149,7 @@ class TensorModel:
     def _export_graph(self) -> onnx.ModelProto:
         if self._graph is None:
             self._progress(f"exporting the {self.framework} model")
-            self._graph = self._network.graph()
+            self._graph = self._network.export_graph()
         return self._graph
 
     def _inputs(self, rows: ModelRows) -> Tensors:
@@ -158,12 +158,12 @@ class TensorModel:
         return self._tabular.preprocessor(self._specs)(rows.served(self._tabular))
 
     def _rows_of_tensors(self, tensors: Tensors, seed: int) -> ModelRows:
-        self._specs = specs = self._network.specs(tensors)
+        self._specs = specs = self._network.input_specs(tensors)
         inputs = {spec.name: _fit_to_spec(spec, tensors[spec.name]) for spec in specs}
         if any(tensor.dtype.kind != "f" for tensor in inputs.values()):
             # a number between two token ids is another word: their statistics mean nothing
             shapes = {name: (GOLDEN_CANDIDATES, *tensor.shape[1:]) for name, tensor in inputs.items()}
-            golden_candidates = ModelRows(self._network.random(shapes, seed=seed), "random")
+            golden_candidates = ModelRows(self._network.random_inputs(shapes, seed=seed), "random")
         else:
             golden_candidates = ModelRows(synthetic_tensors(inputs, GOLDEN_CANDIDATES, seed=seed), "synthetic")
         variations = vary_sizes(self._network, specs, inputs, seed=seed)
@@ -188,7 +188,7 @@ class TensorModel:
             self._progress(f"leaving out {quoted(texts)}: texts are no inputs of this model")
         rows = ModelRows({name: table.numbers(name) for name in names}, booleans=table.booleans(names))
         example = {self._network.names[0]: columns_to_matrix(rows.columns).astype(np.float32)}
-        self._specs = (spec,) = self._network.specs(example)
+        self._specs = (spec,) = self._network.input_specs(example)
         if len(spec.shape) != MATRIX or spec.shape[1] not in (VARIABLE, len(names)):
             raise InvalidInputError(
                 f"the input {spec.name!r} has the shape {list(spec.shape)}, which {len(names)} columns do not fill: "
@@ -207,7 +207,7 @@ class TensorModel:
                 missing=missing,
             )
         example = {name: table.tensor(name, "FP32" if table.holds_numbers(name) else "BYTES") for name in network.names}
-        self._specs = network.specs(example)
+        self._specs = network.input_specs(example)
         if any(spec.shape[1:] not in ((), (1,)) for spec in self._specs):
             raise InvalidInputError("several inputs of more than one number each: give --data a .npz file")
         texts = {spec.name for spec in self._specs if spec.type.kind == "s"}

@@ -34,7 +34,7 @@ def check_internals() -> None:
         except ImportError:
             present = False
         if not present:
-            raise missing(f"{module}.{name}")
+            raise missing_part(f"{module}.{name}")
 
 
 def registered_converter(alias: str) -> tuple[Any, dict[str, Any] | None]:
@@ -45,11 +45,11 @@ def registered_converter(alias: str) -> tuple[Any, dict[str, Any] | None]:
         registered = get_converter(alias)
         convert, options = registered._fct, registered._options  # noqa: SLF001 - there is no public way
     except (ValueError, AttributeError) as error:
-        raise missing(f"converter {alias!r}") from error
+        raise missing_part(f"converter {alias!r}") from error
     return convert, options
 
 
-def missing(what: str) -> ConversionError:
+def missing_part(what: str) -> ConversionError:
     """The error for an skl2onnx without `what`, a private part that is patched."""
     installed = metadata.version("skl2onnx")
     return ConversionError(

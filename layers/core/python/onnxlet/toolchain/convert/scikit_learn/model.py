@@ -63,7 +63,7 @@ class Estimator:
             )
         self._parts = split_targets(estimator) if classifies else (estimator,)
         """One estimator for each target of a classifier."""
-        self.classes = tuple(tuple(_plain_classes(part.classes_).tolist()) for part in self._parts if classifies)
+        self.classes = tuple(tuple(_class_values(part.classes_).tolist()) for part in self._parts if classifies)
         self._targets = [f"y{index}" for index in range(len(self.classes))] if len(self.classes) > 1 else [""]
         self._layout: ColumnLayout | None = None
 
@@ -119,7 +119,7 @@ class Estimator:
             return {"prediction": predicted.astype(np.float64)}
         names = [names_of(target) for target in self._targets]
         columns = predicted.T if len(names) > 1 else [predicted]
-        predict = {name.label: _plain_classes(column) for name, column in zip(names, columns, strict=True)}
+        predict = {name.label: _class_values(column) for name, column in zip(names, columns, strict=True)}
         if self._gives_probabilities:
             probabilities = _probabilities_by_target(self._estimator.predict_proba(inputs), len(names))
             predict |= {name.probabilities: each for name, each in zip(names, probabilities, strict=True)}
@@ -165,7 +165,7 @@ class Estimator:
         model = to_onnx(part, layout, datatypes, datatype, probabilities=self._gives_probabilities)
         names = list(layout.names) if layout.input_per_column else [SINGLE_INPUT]
         for value, name in zip(list(model.graph.input), names, strict=True):
-            graph_edits.rename(model.graph, value.name, name)
+            graph_edits.rename_value(model.graph, value.name, name)
         return model
 
     @property
@@ -184,7 +184,7 @@ class Estimator:
         served_names = names_of(target)
         names = [graph_edits.output_name(graph, name) for name in (served_names.label, served_names.probabilities)]
         for value, name, shape in zip(list(graph.output), names, ([-1], [-1, len(classes)]), strict=False):
-            graph_edits.rename(graph, value.name, name)
+            graph_edits.rename_value(graph, value.name, name)
             declare_shape(value, shape)
         if any(names[0] in node.output and node.op_type == "ArrayFeatureExtractor" for node in graph.node):
             # it puts a dimension before the rows
@@ -200,7 +200,7 @@ class Estimator:
     def _finish_regressor(self, graph: Any, shape: tuple[int, ...]) -> None:
         graph_edits.keep_outputs(graph, [graph.output[0].name])
         name = graph_edits.output_name(graph, "prediction")
-        graph_edits.rename(graph, graph.output[0].name, name)
+        graph_edits.rename_value(graph, graph.output[0].name, name)
         if len(shape) == 1:
             graph_edits.flatten_output(graph, name)
         else:
@@ -215,7 +215,7 @@ def _probabilities_by_target(probabilities: Any, targets: int) -> list[Tensor]:
     return [np.stack([1 - second, second], axis=1) for second in np.asarray(probabilities, dtype=np.float64).T]
 
 
-def _plain_classes(classes: Tensor) -> Tensor:
+def _class_values(classes: Tensor) -> Tensor:
     """Class values as the graph gives them: int64, or str objects."""
     if classes.dtype.kind in "OSU":
         return np.array([str(value) for value in classes], dtype=object)

@@ -19,8 +19,8 @@ def patch_imputer_shape() -> None:
     from skl2onnx.common._registration import get_shape_calculator, register_shape_calculator
 
     calculate = get_shape_calculator(_IMPUTER)
-    if not isinstance(calculate, _Shape):
-        register_shape_calculator(_IMPUTER, _Shape(calculate), overwrite=True)
+    if not isinstance(calculate, _ShapeCalculator):
+        register_shape_calculator(_IMPUTER, _ShapeCalculator(calculate), overwrite=True)
 
 
 def simple_imputer_converter(convert: Converter) -> Converter:
@@ -84,7 +84,7 @@ def indicator_columns(imputer: Any) -> list[int]:
     return [] if indicator is None else indicator.features_.tolist()
 
 
-class _Shape:
+class _ShapeCalculator:
     """The shape that a simple imputer gives."""
 
     def __init__(self, calculate: Any) -> None:

@@ -18,14 +18,14 @@ def patch_trees() -> None:
     from skl2onnx.common import tree_ensemble
     from skl2onnx.operator_converters import decision_tree, random_forest
 
-    if isinstance(tree_ensemble.sklearn_threshold, _Threshold):
+    if isinstance(tree_ensemble.sklearn_threshold, _ThresholdConverter):
         return
-    tree_ensemble.sklearn_threshold = _Threshold(tree_ensemble.sklearn_threshold)
-    tracking = _Tracking(tree_ensemble.add_tree_to_attribute_pairs)
+    tree_ensemble.sklearn_threshold = _ThresholdConverter(tree_ensemble.sklearn_threshold)
+    tracking = _TreeWriter(tree_ensemble.add_tree_to_attribute_pairs)
     decision_tree.add_tree_to_attribute_pairs = random_forest.add_tree_to_attribute_pairs = tracking
 
 
-class _Threshold:
+class _ThresholdConverter:
     """A threshold for the datatype of the inputs; an infinite one stays what it is."""
 
     def __init__(self, convert: Any) -> None:
@@ -35,7 +35,7 @@ class _Threshold:
         return self._convert(threshold, dtype, mode) if np.isfinite(threshold) else threshold
 
 
-class _Tracking:
+class _TreeWriter:
     """Writes a tree down, and which of its splits missing values pass to the left."""
 
     def __init__(self, add: Any) -> None:

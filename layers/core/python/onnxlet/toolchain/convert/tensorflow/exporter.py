@@ -61,7 +61,9 @@ def run_function(function: Callable[..., Any], inputs: Sequence[Tensor]) -> list
 
     try:
         with silence_tensorflow():
-            return [_decoded(np.asarray(answer)) for answer in function(*map(tf.constant, map(_encoded, inputs)))]
+            return [
+                _decode_texts(np.asarray(answer)) for answer in function(*map(tf.constant, map(_encode_texts, inputs)))
+            ]
     except tensorflow_errors() as error:
         raise InvalidInputError(f"the model does not take these inputs: {first_line(error)}") from error
 
@@ -97,7 +99,7 @@ def to_onnx(
     _declare_inputs(model.graph, inputs)
     for values, names in ((model.graph.input, [spec.name for spec in inputs]), (model.graph.output, outputs)):
         for value, name in zip(list(values), names, strict=True):
-            graph_edits.rename(model.graph, value.name, name)
+            graph_edits.rename_value(model.graph, value.name, name)
     return model
 
 
@@ -173,11 +175,11 @@ def first_line(error: BaseException) -> str:
     return re.split(r"\. (?=[A-Z])", lines[0])[0][:300].rstrip(".") if lines else type(error).__name__
 
 
-def _encoded(value: Tensor) -> Tensor:
+def _encode_texts(value: Tensor) -> Tensor:
     return np.char.encode(value.astype(str), "utf-8") if value.dtype.kind == "O" else value
 
 
-def _decoded(value: Tensor) -> Tensor:
+def _decode_texts(value: Tensor) -> Tensor:
     if value.dtype.kind not in "OS":
         return value
     flat = [text.decode(errors="replace") for text in value.reshape(-1).tolist()]

@@ -36,12 +36,12 @@ class TensorFlowNetwork:
         self._owner, self._call = owner, call
         self._inputs, self._outputs = tuple(inputs), tuple(outputs)
 
-    def specs(self, example: Tensors | None) -> tuple[TensorSpec, ...]:
+    def input_specs(self, example: Tensors | None) -> tuple[TensorSpec, ...]:
         """The inputs as the model declares them, whatever the example."""
         del example
         return self._inputs
 
-    def random(self, shapes: Mapping[str, tuple[int, ...]], *, seed: int) -> Tensors:
+    def random_inputs(self, shapes: Mapping[str, tuple[int, ...]], *, seed: int) -> Tensors:
         """Random tensors of these shapes."""
         return random_tensors({spec.name: spec for spec in self._inputs}, shapes, seed=seed)
 
@@ -49,6 +49,6 @@ class TensorFlowNetwork:
         """The model's answers. Raises InvalidInputError where it fails."""
         return dict(zip(self._outputs, run_function(self._call, [inputs[name] for name in self.names]), strict=True))
 
-    def graph(self) -> onnx.ModelProto:
+    def export_graph(self) -> onnx.ModelProto:
         """The graph. Raises ConversionError."""
         return to_onnx(self._owner, self._call, self._inputs, self._outputs)

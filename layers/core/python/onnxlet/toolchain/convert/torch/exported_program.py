@@ -51,7 +51,7 @@ class ProgramNetwork:
         self._exported: tuple[Any, tuple[TensorSpec, ...]] | None = None
         self._outputs: tuple[str, ...] = ()
 
-    def specs(self, example: Tensors | None) -> tuple[TensorSpec, ...]:
+    def input_specs(self, example: Tensors | None) -> tuple[TensorSpec, ...]:
         """Its inputs, with rows made free where that works, whatever the example."""
         del example
         if self._exported is None:
@@ -60,7 +60,7 @@ class ProgramNetwork:
                 self._exported = self._with_free_rows(self._rows) or self._exported
         return self._exported[1]
 
-    def random(self, shapes: Mapping[str, tuple[int, ...]], *, seed: int) -> Tensors:
+    def random_inputs(self, shapes: Mapping[str, tuple[int, ...]], *, seed: int) -> Tensors:
         """Random tensors of these shapes."""
         return random_tensors({spec.name: spec for spec in self._specs}, shapes, seed=seed)
 
@@ -79,11 +79,11 @@ class ProgramNetwork:
             raise InvalidInputError("an output does not count the same rows as the inputs")
         return {name: np.concatenate([part[name] for part in parts])[:count] for name in parts[0]}
 
-    def graph(self) -> onnx.ModelProto:
+    def export_graph(self) -> onnx.ModelProto:
         """The graph. Raises ConversionError."""
-        specs = self.specs(None)
+        specs = self.input_specs(None)
         if not self._outputs:
-            self._run(self.random(fill_free_dimensions(self._specs, EXAMPLE_ROWS, EXAMPLE_ROWS), seed=0))
+            self._run(self.random_inputs(fill_free_dimensions(self._specs, EXAMPLE_ROWS, EXAMPLE_ROWS), seed=0))
         program = self._exported[0] if self._exported else self._program
         return to_onnx(program, [spec.name for spec in specs], self._outputs)
 
@@ -105,7 +105,7 @@ class ProgramNetwork:
     def _with_free_rows(self, rows: int) -> tuple[Any, tuple[TensorSpec, ...]] | None:
         """The program for any number of rows, and its inputs; None if it cannot be had."""
         specs = tuple(TensorSpec(spec.name, spec.datatype, (VARIABLE, *spec.shape[1:])) for spec in self._specs)
-        inputs = self.random(fill_free_dimensions(specs, EXAMPLE_ROWS, EXAMPLE_ROWS), seed=0)
+        inputs = self.random_inputs(fill_free_dimensions(specs, EXAMPLE_ROWS, EXAMPLE_ROWS), seed=0)
         try:
             module = self._program.module(check_guards=False)
             program = export(module, inputs, specs, by_name=False)

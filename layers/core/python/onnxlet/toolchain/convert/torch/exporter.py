@@ -71,7 +71,7 @@ def to_onnx(program: Any, inputs: Sequence[str], outputs: Sequence[str]) -> onnx
     _forget_origin(model)
     for values, names in ((graph.input, inputs), (graph.output, outputs)):
         for value, name in zip(list(values), names, strict=True):
-            graph_edits.rename(graph, value.name, name)
+            graph_edits.rename_value(graph, value.name, name)
     return model
 
 

@@ -66,7 +66,7 @@ class ModuleNetwork:
         self._specs = {spec.name: spec for spec in options.inputs}
         self._outputs: tuple[str, ...] = ()
 
-    def specs(self, example: Tensors | None) -> tuple[TensorSpec, ...]:
+    def input_specs(self, example: Tensors | None) -> tuple[TensorSpec, ...]:
         """The inputs that the options give, else those of the example with a free first dimension.
 
         Raises InvalidInputError where there is neither.
@@ -80,7 +80,7 @@ class ModuleNetwork:
             self._specs = {name: self._spec_like(name, example[name]) for name in self.names}
         return tuple(self._specs.values())
 
-    def random(self, shapes: Mapping[str, tuple[int, ...]], *, seed: int) -> Tensors:
+    def random_inputs(self, shapes: Mapping[str, tuple[int, ...]], *, seed: int) -> Tensors:
         """Random tensors of these shapes."""
         return random_tensors(self._specs, shapes, seed=seed)
 
@@ -101,9 +101,9 @@ class ModuleNetwork:
         self._outputs = tuple(outputs)
         return arrays_of(outputs)
 
-    def graph(self) -> onnx.ModelProto:
+    def export_graph(self) -> onnx.ModelProto:
         """The graph. Raises ConversionError saying what in the module stopped it."""
-        specs = self.specs(None)
+        specs = self.input_specs(None)
         inputs = find_random_inputs(self, specs, rows=EXAMPLE_ROWS, seed=0)
         program = export(self._module, inputs, specs, by_name=self._by_name)
         self.run(inputs)

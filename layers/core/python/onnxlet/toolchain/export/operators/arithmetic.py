@@ -147,7 +147,7 @@ def cast(call: NodeCall) -> Any:
 
 
 @operator("Elu", "Selu", "Celu", "LeakyRelu", "ThresholdedRelu")
-def rectified(call: NodeCall) -> Any:
+def rectifier(call: NodeCall) -> Any:
     """Rectifiers with one parameter."""
     x = call[0]
     match call.node.op_type:
@@ -165,13 +165,13 @@ def rectified(call: NodeCall) -> Any:
 
 
 @operator("PRelu")
-def parametric(call: NodeCall) -> Any:
+def parametric_relu(call: NodeCall) -> Any:
     """A rectifier whose slope is learned."""
     return tf.where(call[0] >= 0, call[0], call[0] * call[1])
 
 
 @operator("HardSigmoid", "HardSwish")
-def hard(call: NodeCall) -> Any:
+def hard_activation(call: NodeCall) -> Any:
     """Straight lines in place of a sigmoid."""
     x, swish = call[0], call.node.op_type == "HardSwish"
     slope, offset = (1 / 6, 0.5) if swish else (call.attribute("alpha", 0.2), call.attribute("beta", 0.5))

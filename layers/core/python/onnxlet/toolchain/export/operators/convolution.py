@@ -33,12 +33,12 @@ class Window:
         self.dilations: list[int] = call.attribute("dilations", [1] * count)
         mode = call.attribute("auto_pad", "NOTSET")
         if mode.startswith("SAME") and call.node.op_type != "ConvTranspose":
-            self.pads = self._same(call, image, lower=mode == "SAME_LOWER")
+            self.pads = self._same_padding(call, image, lower=mode == "SAME_LOWER")
         else:
             pads = call.attribute("pads", [0] * 2 * count) if mode == "NOTSET" else [0] * 2 * count
             self.pads = [[pads[axis], pads[axis + count]] for axis in range(count)]
 
-    def _same(self, call: NodeCall, image: Any, *, lower: bool) -> list[list[int]]:
+    def _same_padding(self, call: NodeCall, image: Any, *, lower: bool) -> list[list[int]]:
         pads = []
         for axis, size in enumerate(image.shape[2:]):
             if size is None:
@@ -49,7 +49,7 @@ class Window:
             pads.append([total - total // 2, total // 2] if lower else [total // 2, total - total // 2])
         return pads
 
-    def around(self, image: Any, value: float) -> Any:
+    def pad_image(self, image: Any, value: float) -> Any:
         """The image with channels last and with the value around it."""
         last = channels_last(image)
         if not any(map(any, self.pads)):
@@ -70,7 +70,7 @@ def convolve(call: NodeCall, x: Any, weights: Any) -> Any:
     """The convolution without its bias."""
     spatial = x.shape.rank - 2
     window = Window(call, x, weights.shape[2:].as_list())
-    image = window.around(x, 0.0)
+    image = window.pad_image(x, 0.0)
     kernel = tf.transpose(weights, [*range(2, spatial + 2), 1, 0])
     groups = call.attribute("group", 1)
     if groups == 1:
@@ -106,12 +106,12 @@ def transposed_convolution(call: NodeCall) -> Any:
     groups = call.attribute("group", 1)
     parts = zip(tf.split(channels_last(x), groups, -1), tf.split(kernel, groups, -1), strict=True)
     parts_made = [tf.nn.conv_transpose(image, part, shape, window.strides, "VALID") for image, part in parts]
-    pieces = [slice(start, end) for start, end in _kept(call, window, sizes[2:], full)]
+    pieces = [slice(start, end) for start, end in _wanted_ranges(call, window, sizes[2:], full)]
     answer = channels_first(tf.concat(parts_made, -1))[(slice(None), slice(None), *pieces)]
     return answer + tf.reshape(call[2], [1, -1] + [1] * spatial) if call.has(2) else answer
 
 
-def _kept(call: NodeCall, window: Window, sizes: list[Any], full: list[Any]) -> list[tuple[Any, Any]]:
+def _wanted_ranges(call: NodeCall, window: Window, sizes: list[Any], full: list[Any]) -> list[tuple[Any, Any]]:
     """From where to where the full answer is wanted, along each spatial axis."""
     mode, wanted = call.attribute("auto_pad", "NOTSET"), call.attribute("output_shape")
     if wanted is None and not mode.startswith("SAME"):
@@ -134,26 +134,26 @@ def pool(call: NodeCall) -> Any:
     window = Window(call, x, call.attribute("kernel_shape"))
     counted = [list(pair) for pair in window.pads]
     if call.attribute("ceil_mode", 0):
-        _reach_the_end(call, window, x)
+        _pad_for_ceil_mode(call, window, x)
     if call.node.op_type == "MaxPool":
         if len(call.node.output) > 1 and call.node.output[1]:
             raise call.refuse("tells where the largest values are, which is not translated")
         lowest = x.dtype.min if not x.dtype.is_floating else -np.inf
-        return channels_first(_pooled(window.around(x, lowest), window, "MAX"))
-    sums = _pooled(window.around(x, 0.0), window, "AVG")
+        return channels_first(_pooled(window.pad_image(x, lowest), window, "MAX"))
+    sums = _pooled(window.pad_image(x, 0.0), window, "AVG")
     ones = tf.ones_like(x[:1, :1])
     if call.attribute("count_include_pad", 0):
         ones = tf.pad(ones, [[0, 0], [0, 0], *counted], constant_values=1)
         after = zip(window.pads, counted, strict=True)
         window.pads = [[0, pair[1] - own[1]] for pair, own in after]
-    return channels_first(sums / _pooled(window.around(ones, 0.0), window, "AVG"))
+    return channels_first(sums / _pooled(window.pad_image(ones, 0.0), window, "AVG"))
 
 
 def _pooled(image: Any, window: Window, kind: str) -> Any:
     return tf.nn.pool(image, window.kernel, kind, strides=window.strides, padding="VALID", dilations=window.dilations)
 
 
-def _reach_the_end(call: NodeCall, window: Window, x: Any) -> None:
+def _pad_for_ceil_mode(call: NodeCall, window: Window, x: Any) -> None:
     """Pad such that a last window that only begins within the image counts too."""
     for axis, size in enumerate(x.shape[2:]):
         if size is None:

@@ -35,30 +35,36 @@ def quantized_by_range(x: Any) -> tuple[Any, Any, Any]:
 def quantize(call: NodeCall) -> Any:
     """Integers on a given scale."""
     kind = tf.convert_to_tensor(call[2]).dtype if call.has(2) else tf.uint8
-    return onto(call[0], _along(call, call[1]), _along(call, call.optional(2, tf.constant(0, kind))))
+    return quantize_to(
+        call[0],
+        _broadcast_along_axis(call, call[1]),
+        _broadcast_along_axis(call, call.optional(2, tf.constant(0, kind))),
+    )
 
 
 @operator("DequantizeLinear")
 @operator("DequantizeLinear", domain=MICROSOFT)
 def dequantize(call: NodeCall) -> Any:
     """The numbers that integers stand for."""
-    return off(call[0], _along(call, call[1]), _along(call, call[2]) if call.has(2) else 0)
+    return dequantize_from(
+        call[0], _broadcast_along_axis(call, call[1]), _broadcast_along_axis(call, call[2]) if call.has(2) else 0
+    )
 
 
-def onto(x: Any, scale: Any, zero: Any) -> Any:
+def quantize_to(x: Any, scale: Any, zero: Any) -> Any:
     """Numbers as integers of the zero point's type."""
     kind = tf.convert_to_tensor(zero).dtype
     values = tf.round(x / scale) + tf.cast(zero, x.dtype)
     return tf.cast(tf.clip_by_value(values, float(kind.min), float(kind.max)), kind)
 
 
-def off(x: Any, scale: Any, zero: Any) -> Any:
+def dequantize_from(x: Any, scale: Any, zero: Any) -> Any:
     """Integers as numbers."""
     scale = tf.convert_to_tensor(scale)
     return tf.cast(tf.cast(x, tf.int32) - tf.cast(zero, tf.int32), scale.dtype) * scale
 
 
-def _along(call: NodeCall, value: Any) -> Any:
+def _broadcast_along_axis(call: NodeCall, value: Any) -> Any:
     """One value, one per slice of the axis, or one per block of it, such that it broadcasts."""
     value, block = tf.convert_to_tensor(value), call.attribute("block_size", 0)
     if block:
@@ -78,7 +84,7 @@ def _columns(value: Any, rank: int) -> Any:
     return value if value.shape.rank in (0, rank) else tf.reshape(value, [-1])
 
 
-def _exact(x: Any, y: Any, x_zero: Any, y_zero: Any) -> Any:
+def _integer_product(x: Any, y: Any, x_zero: Any, y_zero: Any) -> Any:
     """The product of two matrices of integers, in 32 bits."""
     left = tf.cast(x, tf.int32) - tf.cast(x_zero, tf.int32)
     right = tf.cast(y, tf.int32) - tf.cast(y_zero, tf.int32)
@@ -88,13 +94,13 @@ def _exact(x: Any, y: Any, x_zero: Any, y_zero: Any) -> Any:
 @operator("MatMulInteger")
 def matmul(call: NodeCall) -> Any:
     """The product of two matrices of integers."""
-    return _exact(call[0], call[1], call.optional(2, 0), call.optional(3, 0))
+    return _integer_product(call[0], call[1], call.optional(2, 0), call.optional(3, 0))
 
 
 @operator("MatMulIntegerToFloat", domain=MICROSOFT)
 def matmul_to_float(call: NodeCall) -> Any:
     """The product of two matrices of integers, as numbers, and a bias."""
-    answer = tf.cast(_exact(call[0], call[1], call.optional(4, 0), call.optional(5, 0)), tf.float32)
+    answer = tf.cast(_integer_product(call[0], call[1], call.optional(4, 0), call.optional(5, 0)), tf.float32)
     answer *= call[2] * call[3]
     return answer + call[6] if call.has(6) else answer
 
@@ -103,7 +109,7 @@ def matmul_to_float(call: NodeCall) -> Any:
 def matmul_of_numbers(call: NodeCall) -> Any:
     """The same for numbers that are quantized as they come."""
     values, scale, zero = quantized_by_range(call[0])
-    answer = tf.cast(_exact(values, call[1], zero, call.optional(3, 0)), tf.float32) * (scale * call[2])
+    answer = tf.cast(_integer_product(values, call[1], zero, call.optional(3, 0)), tf.float32) * (scale * call[2])
     return answer + call[4] if call.has(4) else answer
 
 
@@ -152,19 +158,19 @@ def matmul_on_scales(call: NodeCall) -> Any:
     """The product of two quantized matrices, quantized."""
     x, x_scale, x_zero, y, y_scale, y_zero, scale, zero = call.all()
     kind = tf.convert_to_tensor(scale).dtype
-    answer = tf.cast(_exact(x, y, x_zero, _columns(y_zero, 2)), kind) * (x_scale * _columns(y_scale, 2))
-    return onto(answer, scale, zero)
+    answer = tf.cast(_integer_product(x, y, x_zero, _columns(y_zero, 2)), kind) * (x_scale * _columns(y_scale, 2))
+    return quantize_to(answer, scale, zero)
 
 
 @operator("QGemm", domain=MICROSOFT)
 def gemm(call: NodeCall) -> Any:
     """Gemm on quantized matrices; without a scale of its own the answer is a number."""
     x, y = (tf.transpose(call[i]) if call.attribute(name, 0) else call[i] for i, name in ((0, "transA"), (3, "transB")))
-    answer = _exact(x, y, call[2], _columns(call[5], 2))
+    answer = _integer_product(x, y, call[2], _columns(call[5], 2))
     if call.has(6):
         answer += call[6]
     numbers = tf.cast(answer, tf.float32) * (call.attribute("alpha", 1.0) * call[1] * _columns(call[4], 2))
-    return onto(numbers, call[7], call[8]) if call.has(7) else numbers
+    return quantize_to(numbers, call[7], call[8]) if call.has(7) else numbers
 
 
 @operator("QLinearConv")
@@ -181,7 +187,7 @@ def convolution(call: NodeCall) -> Any:
     if call.has(8):
         answer += tf.reshape(tf.cast(call[8], tf.float32), channels)
     answer *= x_scale * (tf.reshape(w_scale, channels) if per_channel else tf.reshape(w_scale, []))
-    return onto(answer, scale, zero)
+    return quantize_to(answer, scale, zero)
 
 
 _OF_TWO: dict[str, Callable[[Any, Any], Any]] = {"QLinearAdd": tf.add, "QLinearMul": tf.multiply}
@@ -196,14 +202,18 @@ _OF_ONE: dict[str, Callable[[NodeCall, Any], Any]] = {
 def of_two(call: NodeCall) -> Any:
     """Sums and products of quantized tensors, quantized."""
     x, x_scale, x_zero, y, y_scale, y_zero, scale, zero = call.all()
-    return onto(_OF_TWO[call.node.op_type](off(x, x_scale, x_zero), off(y, y_scale, y_zero)), scale, zero)
+    return quantize_to(
+        _OF_TWO[call.node.op_type](dequantize_from(x, x_scale, x_zero), dequantize_from(y, y_scale, y_zero)),
+        scale,
+        zero,
+    )
 
 
 @operator(*_OF_ONE, domain=MICROSOFT)
 def of_one(call: NodeCall) -> Any:
     """Activations of quantized tensors, quantized."""
     x, x_scale, x_zero, scale, zero = call.all()
-    return onto(_OF_ONE[call.node.op_type](call, off(x, x_scale, x_zero)), scale, zero)
+    return quantize_to(_OF_ONE[call.node.op_type](call, dequantize_from(x, x_scale, x_zero)), scale, zero)
 
 
 @operator("QLinearGlobalAveragePool", domain=MICROSOFT)
@@ -212,8 +222,8 @@ def mean(call: NodeCall) -> Any:
     if call.attribute("channels_last", 0):
         raise call.refuse("has channels last, which is not translated")
     x, x_scale, x_zero, scale, zero = call.all()
-    numbers = off(x, x_scale, x_zero)
-    return onto(tf.reduce_mean(numbers, list(range(2, call.rank())), keepdims=True), scale, zero)
+    numbers = dequantize_from(x, x_scale, x_zero)
+    return quantize_to(tf.reduce_mean(numbers, list(range(2, call.rank())), keepdims=True), scale, zero)
 
 
 @operator("QLinearConcat", domain=MICROSOFT)
@@ -221,4 +231,4 @@ def concat(call: NodeCall) -> Any:
     """Quantized tensors of several scales one after the other."""
     scale, zero, *parts = call.all()
     triples: Sequence[Any] = [parts[index : index + 3] for index in range(0, len(parts), 3)]
-    return onto(tf.concat([off(*triple) for triple in triples], call.attribute("axis")), scale, zero)
+    return quantize_to(tf.concat([dequantize_from(*triple) for triple in triples], call.attribute("axis")), scale, zero)

@@ -28,8 +28,8 @@ def lstm(call: NodeCall) -> Any:
             return [gate(o) * out(c), c]  # noqa: B023 - called before the next turn
 
         start = [_initial(call, index, number) for index in (5, 6)]
-        directions.append(_walk(call, step, start, reverse=reverse))
-    return tuple(_joined(call, directions))
+        directions.append(_scan(call, step, start, reverse=reverse))
+    return tuple(_stack_directions(call, directions))
 
 
 @operator("GRU")
@@ -51,8 +51,8 @@ def gru(call: NodeCall) -> Any:
             inner = k * (tf.matmul(h, rh) + bh) if after else tf.matmul(k * h, rh) + bh
             return [(1 - z) * out(xh + inner) + z * h]  # noqa: B023 - called before the next turn
 
-        directions.append(_walk(call, step, [_initial(call, 5, number)], reverse=reverse))
-    return tuple(_joined(call, directions))
+        directions.append(_scan(call, step, [_initial(call, 5, number)], reverse=reverse))
+    return tuple(_stack_directions(call, directions))
 
 
 def _check(call: NodeCall, flag: str, last: int) -> None:
@@ -87,14 +87,14 @@ def _initial(call: NodeCall, index: int, number: int) -> Any:
     return tf.zeros(tf.stack([tf.shape(x)[1], call.attribute("hidden_size")]), x.dtype)
 
 
-def _walk(call: NodeCall, step: _Step, start: list[Any], *, reverse: bool) -> list[Any]:
+def _scan(call: NodeCall, step: _Step, start: list[Any], *, reverse: bool) -> list[Any]:
     """The states after every step, each [steps, N, hidden], in the order of the input's steps."""
     x = tf.reverse(call[0], [0]) if reverse else call[0]
     states = tf.scan(step, x, start)
     return [tf.reverse(state, [0]) for state in states] if reverse else list(states)
 
 
-def _joined(call: NodeCall, directions: list[list[Any]]) -> list[Any]:
+def _stack_directions(call: NodeCall, directions: list[list[Any]]) -> list[Any]:
     """All hidden states [steps, directions, N, hidden], and each state's last [directions, N, hidden]."""
     backwards = [reverse for reverse, _ in _directions(call, len(directions[0]) + 1)]
     finals = [

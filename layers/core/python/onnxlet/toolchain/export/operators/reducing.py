@@ -37,7 +37,7 @@ def reduction(call: NodeCall) -> Any:
 
 
 @operator("ArgMax", "ArgMin")
-def extreme(call: NodeCall) -> Any:
+def arg_extreme(call: NodeCall) -> Any:
     """Where the extreme lies: the first one, or the last."""
     x, axis = call[0], call.attribute("axis", 0)
     find = tf.argmax if call.node.op_type == "ArgMax" else tf.argmin
@@ -61,7 +61,7 @@ def cumulative(call: NodeCall) -> Any:
 
 
 @operator("TopK")
-def largest(call: NodeCall) -> Any:
+def top_k(call: NodeCall) -> Any:
     """The largest or smallest values along an axis, and where they lie."""
     axis = call.attribute("axis", -1) % call.rank()
     order = [index for index in range(call.rank()) if index != axis] + [axis]

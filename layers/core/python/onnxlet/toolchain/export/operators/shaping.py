@@ -25,7 +25,7 @@ def constant(call: NodeCall) -> Any:
 
 
 @operator("ConstantOfShape")
-def filled(call: NodeCall) -> Any:
+def constant_of_shape(call: NodeCall) -> Any:
     """One value, repeated."""
     value = call.attribute("value", np.zeros(1, np.float32))
     return tf.fill(tf.cast(call[0], tf.int64), value.reshape(-1)[0])
