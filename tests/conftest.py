@@ -30,7 +30,9 @@ def s3_endpoint() -> Iterator[str]:
     server = make_server("127.0.0.1", 0, _one_at_a_time(moto), threaded=True, request_handler=MotoRequestHandler)
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
+    url = f"http://127.0.0.1:{server.server_port}"
+    requests.get(url, timeout=60).raise_for_status()  # moto loads its S3 at the first request, which takes seconds
+    yield url
     server.shutdown()
     thread.join()
     server.server_close()
@@ -53,7 +55,7 @@ def s3_environment(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
 def s3_store_url(s3_environment: str) -> str:
     """The URL of a store in a fresh bucket."""
     bucket = f"test-{uuid.uuid4().hex}"
-    requests.put(f"{s3_environment}/{bucket}", timeout=10).raise_for_status()
+    requests.put(f"{s3_environment}/{bucket}", timeout=60).raise_for_status()
     return f"s3://{bucket}/some/prefix"
 
 
