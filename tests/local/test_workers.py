@@ -28,7 +28,7 @@ from onnxlet.store import open_store
 from servers import PREDICT, ROW, TIMEOUT, Server, running, starting
 
 WORKERS = 3
-SLOW = {"instances": [3000]}
+SLOW = {"instances": [1500]}
 
 
 @pytest.fixture(scope="module")
