@@ -319,9 +319,9 @@ def test_the_command_is_quiet_and_a_full_disk_leaves_nothing_behind(tmp_path: Pa
 
     done = command(words, tmp_path)
     assert (done.returncode, done.stdout) == (0, "models/diagnosis/1\n"), done.stderr
-    said = [line for line in done.stderr.splitlines() if not line.endswith("…")]
-    assert len(said) == 1, done.stderr
-    assert said[0].startswith("TensorFlow's answers differ by up to")
+    lines = [line for line in done.stderr.splitlines() if not line.endswith("…")]
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("TensorFlow's answers differ by up to")
 
     # no file may grow beyond 20 kB, as on a full disk
     full = command([*words[:-1], "elsewhere"], tmp_path, "import resource; resource.setrlimit(1, (20_000, 20_000)); ")

@@ -54,7 +54,7 @@ REFUSED = re.compile(
 
 def _by_operator() -> dict[str, list[Any]]:
     """The cases of operators that are translated, by the operator that they are about."""
-    found = defaultdict(list)
+    cases_by_operator = defaultdict(list)
     for case in CASES:
         nodes = case.model.graph.node
         known = all((node.domain, node.op_type) in OPERATORS for node in nodes)
@@ -64,8 +64,8 @@ def _by_operator() -> dict[str, list[Any]]:
             isinstance(value, np.ndarray | np.generic) for value in data
         )
         if known and tensors and not LEFT_OUT.search(case.name):
-            found[nodes[0].op_type].append(case)
-    return found
+            cases_by_operator[nodes[0].op_type].append(case)
+    return cases_by_operator
 
 
 BY_OPERATOR = _by_operator()
@@ -90,11 +90,11 @@ def test_an_operator_does_what_onnx_says(operator: str) -> None:
 
 def computed(case: Any, inputs: Sequence[Any]) -> list[Any]:
     """What TensorFlow answers."""
-    given = {
+    named_inputs = {
         value.name: tf.constant(np.char.encode(np.asarray(tensor, str)) if is_text(tensor) else tensor)
         for value, tensor in zip(case.model.graph.input, inputs, strict=True)
     }
-    answers = Translation(case.model)(given)
+    answers = Translation(case.model)(named_inputs)
     return [answers[value.name].numpy() for value in case.model.graph.output]
 
 

@@ -188,6 +188,6 @@ def test_the_command_keeps_the_frameworks_quiet(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=dict(os.environ), timeout=120)
 
     assert (done.returncode, done.stdout) == (0, f"{tmp_path / 'out'}\n"), done.stderr
-    said = [line for line in done.stderr.splitlines() if not line.endswith("…")]
-    assert len(said) == 2, done.stderr
-    assert said[0].startswith("STAGE")
+    lines = [line for line in done.stderr.splitlines() if not line.endswith("…")]
+    assert len(lines) == 2, done.stderr
+    assert lines[0].startswith("STAGE")

@@ -87,7 +87,7 @@ def test_the_directory_holds_what_the_draft_says(tmp_path: Path) -> None:
     )
 
 
-def test_golden_rows_are_made_up_unless_the_data_are_asked_for(tmp_path: Path) -> None:
+def test_golden_rows_are_synthetic_unless_rows_of_the_data_are_asked_for(tmp_path: Path) -> None:
     features, target = trained.blobs()
     known = {tuple(row) for row in features.astype(np.float32).tolist()}
 

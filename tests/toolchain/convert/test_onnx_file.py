@@ -58,7 +58,7 @@ def slopes(folder: Path) -> tuple[Path, Tensor, Tensor]:
     return trained.csv_of(folder / "data.csv", features, target), features, target
 
 
-def test_a_graph_gets_column_names_metrics_and_made_up_golden_cases_from_the_data(tmp_path: Path) -> None:
+def test_a_graph_gets_column_names_metrics_and_synthetic_golden_cases_from_the_data(tmp_path: Path) -> None:
     data, _, _ = slopes(tmp_path)
     path = saved(linear(np.array([[1.0], [-2.0], [0.5]]), producer="pytorch"), tmp_path)
 
@@ -134,7 +134,7 @@ def test_a_column_of_texts_beside_a_graphs_numbers_can_be_sliced_by(tmp_path: Pa
     assert {each.value for each in contract.slices} == {"a", "b"}
 
 
-def test_columns_that_are_no_inputs_of_a_graph_are_told(tmp_path: Path) -> None:
+def test_columns_that_are_no_inputs_of_a_graph_are_named(tmp_path: Path) -> None:
     path = saved(linear(np.array([[1.0], [-2.0], [0.5]])), tmp_path)
     features = np.random.default_rng(0).standard_normal((9, 4))
 
@@ -249,7 +249,7 @@ def test_a_target_of_classes_asks_for_labels(tmp_path: Path) -> None:
         convert(saved(linear(np.ones((3, 4))), tmp_path), tmp_path / "out", data=data, target="target")
 
 
-def test_what_only_other_frameworks_are_told_is_refused(tmp_path: Path) -> None:
+def test_options_of_other_frameworks_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="weights"):
         convert(saved(linear(np.ones((3, 1))), tmp_path), tmp_path / "out", weights=tmp_path / "weights.safetensors")
 
@@ -279,7 +279,7 @@ def test_what_describes_no_input_is_a_usage_error(text: str) -> None:
     assert "photo=FP32" in result.stderr or "describes no input" in result.stderr
 
 
-def test_the_command_converts_graphs_and_tells_code_that_it_is_not_trusted(tmp_path: Path) -> None:
+def test_the_command_converts_graphs_and_refuses_code_without_trust(tmp_path: Path) -> None:
     path = saved(linear(np.ones((3, 1))), tmp_path)
 
     done = CliRunner().invoke(cli, ["convert", str(path), "-o", str(tmp_path / "out")])

@@ -17,11 +17,11 @@ SECONDS = st.floats(0, 900)
 
 
 def test_a_million_predictions_cost_what_a_calculator_says() -> None:
-    told = {"tmp": 512, "artifacts": 1, "prices": PRICES, "architecture": "x86_64"}
+    usual = {"tmp": 512, "artifacts": 1, "prices": PRICES, "architecture": "x86_64"}
     # 0.20 + 1.00 requests, (0.99 x 0.1 + 0.01 x 1.1) s x 1 GB, 30,000 reads, 1 GB of logs
     expected = 1.2 + 110_000 * 0.0000166667 + 30 * 0.0004 + 0.5
-    assert costing.per_million(1024, warm=0.1, cold=1.1, **told) == pytest.approx(expected)  # type: ignore[arg-type]
-    batches = costing.per_million(1024, warm=0.1, cold=1.1, rows=32, **told)  # type: ignore[arg-type]
+    assert costing.per_million(1024, warm=0.1, cold=1.1, **usual) == pytest.approx(expected)  # type: ignore[arg-type]
+    batches = costing.per_million(1024, warm=0.1, cold=1.1, rows=32, **usual)  # type: ignore[arg-type]
     assert batches == pytest.approx(expected / 32)
 
 

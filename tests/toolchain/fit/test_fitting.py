@@ -19,17 +19,17 @@ def test_the_recommended_size_is_always_among_those_estimated_for() -> None:
 
 
 def test_a_version_that_no_memory_size_holds_does_not_fit() -> None:
-    found = measured(peak=9000 * MB)
-    computed = compute(found, PRICES)
+    version_measured = measured(peak=9000 * MB)
+    computed = compute(version_measured, PRICES)
     assert computed.recommended_mb is None
-    assert summary(report(found, computed)) == (
+    assert summary(report(version_measured, computed)) == (
         "does not fit: it needs 11350 MB of memory, and a function has at most 10240 MB"
     )
 
 
 def test_the_summary_says_what_was_estimated_and_by_whose_prices() -> None:
-    found = measured()
-    assert summary(report(found, compute(found, PRICES, architecture="arm64"))) == (
+    version_measured = measured()
+    assert summary(report(version_measured, compute(version_measured, PRICES, architecture="arm64"))) == (
         "fits: zip, 512 MB (peak 100 MB); estimated warm 346 ms, cold 2.5 s; "
         f"4.17 USD per million (us-east-1, {PRICES.date}, unverified)"
     )
@@ -48,6 +48,6 @@ def test_every_cost_stands_beside_its_price_tag_in_json() -> None:
     assert "per_million" not in json.dumps(document["measured"])
 
 
-def test_seconds_and_money_are_told_to_what_estimates_know() -> None:
+def test_seconds_and_money_have_no_more_digits_than_estimates_know() -> None:
     assert [seconds(value) for value in (0.0032, 0.5, 1.25)] == ["3.2 ms", "500 ms", "1.2 s"]
     assert [money(value) for value in (0.0581, 0.5, 3.456, 12.345, 1234.5)] == ["0.058", "0.5", "3.46", "12.3", "1230"]

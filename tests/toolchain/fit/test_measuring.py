@@ -58,10 +58,15 @@ def test_a_classifier_is_measured_in_fresh_processes_at_one_and_two_threads(stor
     said: list[str] = []
     report = fit(store, "m", 1, prices=PRICES, rounds=1, on_progress=said.append)
     assert report.fits
-    found = report.measured
-    assert [at.threads for at in found.threads] == [1, 2]
-    assert (found.artifact_bytes, found.artifacts, found.golden, found.layers) == (manifest.size, 2, True, None)
-    for at in found.threads:
+    measured = report.measured
+    assert [at.threads for at in measured.threads] == [1, 2]
+    assert (measured.artifact_bytes, measured.artifacts, measured.golden, measured.layers) == (
+        manifest.size,
+        2,
+        True,
+        None,
+    )
+    for at in measured.threads:
         assert min(at.imports, at.load, at.verify, at.first_run) > 0
         assert 20e6 < at.imported_bytes <= at.loaded_bytes <= at.peak_bytes < 500e6
         assert [latency.rows for latency in at.latencies] == [1, 32]
@@ -78,7 +83,7 @@ def test_memory_is_the_models_own_and_not_that_of_who_asks(store: Store, tmp_pat
     assert ballast[0] == 1
 
 
-def test_without_golden_cases_random_inputs_are_timed_and_that_is_said(store: Store, tmp_path: Path) -> None:
+def test_without_golden_cases_random_inputs_are_timed_with_a_remark(store: Store, tmp_path: Path) -> None:
     tiny.publish(store, "m", tiny.package(tiny.regressor(), tmp_path))
     report = fitted(store)
     assert not report.measured.golden

@@ -208,7 +208,7 @@ def test_rows_with_nan_are_no_calibration(tmp_path: Path) -> None:
     assert skipped.reason == "calibration needs at least 32 rows without NaN, the data has 30"
 
 
-def test_without_data_nothing_is_calibrated_and_no_metric_told(tmp_path: Path) -> None:
+def test_without_data_nothing_is_calibrated_and_no_metric_recorded(tmp_path: Path) -> None:
     directory, _ = nets.converted(tmp_path, nets.dense(), x=nets.rows())
 
     draft = optimize(directory, method="static-int8")
@@ -217,7 +217,7 @@ def test_without_data_nothing_is_calibrated_and_no_metric_told(tmp_path: Path) -
     assert "needs --data" in skipped.reason
 
 
-def test_publishing_does_not_unfold_halves(tmp_path: Path) -> None:
+def test_publishing_keeps_float16_weights_as_they_are(tmp_path: Path) -> None:
     directory, data = nets.converted(tmp_path, nets.dense(), x=nets.rows())
     small = done(optimize(directory, data=data, method="fp16-weights", objective="size")).bytes_after
 
@@ -265,7 +265,7 @@ def test_ctrl_c_leaves_the_directory_as_it_was(tmp_path: Path) -> None:
     assert sorted(tmp_path.iterdir()) == listed
 
 
-def test_a_full_disk_is_told(tmp_path: Path) -> None:
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="is full, nothing was written"), explain_full_disk(tmp_path):
         raise OSError(errno.ENOSPC, "No space left on device")
     with pytest.raises(UnavailableError, match=r"cannot write .*; nothing was written"), explain_full_disk(tmp_path):

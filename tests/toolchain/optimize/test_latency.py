@@ -55,6 +55,6 @@ def test_microseconds_do_not_make_a_graph_slower() -> None:
     assert Latency(before=10e-3, after=12e-3).slower
 
 
-def test_a_latency_that_is_the_same_in_whole_microseconds_is_told_as_such() -> None:
+def test_a_latency_that_is_the_same_in_whole_microseconds_is_described_as_such() -> None:
     assert str(Latency(before=10e-6, after=20e-6)) == "one row takes 20 instead of 10 us"
     assert str(Latency(before=56.4e-6, after=55.6e-6)) == "one row takes 56 us, as before"

@@ -100,7 +100,7 @@ def test_a_tie_may_fall_either_way() -> None:
     assert found(judge(tied, other, None, BINARY), "label_change").value == 0
 
 
-def test_without_a_target_distances_are_judged_alone_and_that_is_said() -> None:
+def test_without_a_target_distances_are_judged_alone_with_a_note() -> None:
     probability, _ = rows()
 
     contract = judge(classified(probability), classified(np.clip(probability + 0.2, 0, 1)), None, BINARY)
@@ -154,7 +154,7 @@ def test_a_target_that_the_answers_do_not_match_is_refused() -> None:
         judge(answers, answers, np.zeros(30), REGRESSION)
 
 
-def test_one_class_alone_is_judged_by_what_it_can_tell_and_that_is_said() -> None:
+def test_one_class_alone_is_judged_by_what_it_can_show_with_a_note() -> None:
     probability, _ = rows()
 
     contract = judge(classified(probability), classified(probability), np.ones(200, dtype=np.int64), BINARY)
@@ -165,7 +165,7 @@ def test_one_class_alone_is_judged_by_what_it_can_tell_and_that_is_said() -> Non
     assert stage(contract, "source").recalls[0].rows == 0
 
 
-def test_few_rows_are_judged_without_intervals_and_that_is_said() -> None:
+def test_few_rows_are_judged_without_intervals_with_a_note() -> None:
     contract = judge(classified([0.1, 0.9]), classified([0.1, 0.9]), np.array([0, 1]), BINARY)
 
     assert contract.holds
@@ -177,7 +177,7 @@ def test_few_rows_are_judged_without_intervals_and_that_is_said() -> None:
     assert stage(contract, "source").metrics["accuracy"].low is None
 
 
-def test_what_a_number_of_rows_cannot_show_is_said_of_the_smallest_class_and_slice() -> None:
+def test_a_note_names_what_the_smallest_class_and_slice_cannot_show() -> None:
     probability, truth = rows(100)
     sites = [make_slicing("site", ["a"] * 92 + ["b"] * 8, None)]
 
@@ -190,7 +190,7 @@ def test_what_a_number_of_rows_cannot_show_is_said_of_the_smallest_class_and_sli
     assert unknown[1] == "100 rows cannot show a share of changed labels under 1 %, which is one row and let pass"
 
 
-def test_the_worst_slice_is_told_with_its_metric_and_loss() -> None:
+def test_the_worst_slice_is_described_with_its_metric_and_loss() -> None:
     sites = [make_slicing("site", ["a", "b"] * 10, None)]
     truth = np.arange(20.0)
     off = {"prediction": truth + np.where(np.arange(20) % 2, 1.0, 0.5)}
@@ -292,7 +292,7 @@ def test_no_slice_is_named_where_none_loses() -> None:
     assert (loss.value, loss.about, loss.ok) == (0.0, "", True)
 
 
-def test_of_many_classes_those_told_worst_are_listed() -> None:
+def test_of_many_classes_those_with_the_worst_recall_are_listed() -> None:
     classes = tuple(range(40))
     truth = np.repeat(np.arange(40), 3)
     label = np.where(truth == 17, 0, truth)

@@ -161,11 +161,11 @@ def test_distances_are_counted_by_decade() -> None:
 
 
 def test_a_report_without_a_truth_has_no_metrics() -> None:
-    given = {"prediction": np.arange(30.0)}
+    predictions = {"prediction": np.arange(30.0)}
     task = Task("regression")
-    contract = judge(given, given, None, task)
+    contract = judge(predictions, predictions, None, task)
 
-    page = render_report(DRAFT, contract, make_plots(task, {"source": given, "onnx": given}, None))
+    page = render_report(DRAFT, contract, make_plots(task, {"source": predictions, "onnx": predictions}, None))
 
     assert "<h2>Metrics</h2>" not in page
     assert "<h2>Optimization</h2>" not in page

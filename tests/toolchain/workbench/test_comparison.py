@@ -17,7 +17,7 @@ from onnxlet.values.manifest import Tolerance
 floats = arrays.arrays(np.float32, st.integers(1, 20), elements=st.floats(width=32))
 
 
-def test_the_largest_distance_is_told_absolutely_and_relatively() -> None:
+def test_the_largest_distance_is_absolute_and_relative() -> None:
     expected = {"y": np.array([1.0, 10.0])}
 
     comparison = compare(expected, {"y": np.array([1.1, 10.5])}, Tolerance())

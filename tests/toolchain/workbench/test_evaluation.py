@@ -23,17 +23,17 @@ def test_tensors_are_answered_some_rows_at_a_time_and_columns_many(
 ) -> None:
     engine = open_graph(tiny.save(nets.counting(), tmp_path)["model.onnx"])
 
-    told = run_graph(engine, steps, {"x": nets.rows(150)})["prediction"]
+    answers = run_graph(engine, steps, {"x": nets.rows(150)})["prediction"]
 
-    assert told.tolist() == [float(size) for size in sizes for _ in range(size)]
+    assert answers.tolist() == [float(size) for size in sizes for _ in range(size)]
 
 
 def test_no_table_is_answered_all_at_once(tmp_path: Path) -> None:
     engine = open_graph(tiny.save(nets.counting(), tmp_path)["model.onnx"])
 
-    told = run_graph(engine, Steps((Tabular(columns=()),)), {"x": nets.rows(COLUMN_BATCH + 1)})["prediction"]
+    answers = run_graph(engine, Steps((Tabular(columns=()),)), {"x": nets.rows(COLUMN_BATCH + 1)})["prediction"]
 
-    assert told.tolist() == [COLUMN_BATCH] * COLUMN_BATCH + [1]
+    assert answers.tolist() == [COLUMN_BATCH] * COLUMN_BATCH + [1]
 
 
 def test_measuring_waits_far_longer_than_serving() -> None:

@@ -132,7 +132,7 @@ def test_without_all_classes_there_is_no_area_under_the_curve_and_no_f1_of_one_w
     assert "auc" not in point_estimates(three, 2)
 
 
-def test_no_number_among_the_probabilities_leaves_the_area_untold() -> None:
+def test_probabilities_with_nan_leave_the_area_undefined() -> None:
     probabilities = np.array([[0.1, 0.9], [np.nan, np.nan], [0.6, 0.4]])
 
     measured = point_estimates(ClassificationMeasures(np.array([1, 1, 0]), np.array([1, 0, 0]), probabilities, 2), 3)

@@ -46,13 +46,13 @@ def test_rows_whose_label_hangs_on_the_tolerance_are_not_clear() -> None:
     clear = np.array([False, False, True, True])
     target = Classification("label", "probabilities", (), (0, 1))
 
-    found = find_clear_rows(
+    clear_rows = find_clear_rows(
         {"label": np.array([0, 0, 0, 1]), "probabilities": probabilities},
         Steps((target,)),
         Tolerance(absolute=1e-4, relative=1e-3),
     )
 
-    np.testing.assert_array_equal(found, clear)
+    np.testing.assert_array_equal(clear_rows, clear)
 
 
 def test_a_row_must_be_clear_for_every_target() -> None:

@@ -10,7 +10,7 @@ from onnxlet.toolchain.workbench.task import Task, task_of
 REGRESSION = Task("regression")
 
 
-def test_tasks_are_told_by_steps_and_answers() -> None:
+def test_a_task_follows_from_steps_and_answers() -> None:
     classification = Classification("label", "probabilities", (), (0, 1))
     numbers = {"prediction": np.zeros((4, 1))}
 

@@ -207,7 +207,7 @@ def test_rows_that_the_estimator_refuses_are_the_datas_fault(tmp_path: Path) -> 
         convert(path, tmp_path / "out", data=trained.csv_of(tmp_path / "data.csv", features, None), trust=True)
 
 
-def test_what_is_wrong_with_the_first_way_is_said_though_the_second_cannot_be_written(tmp_path: Path) -> None:
+def test_what_is_wrong_with_the_first_variant_is_named_though_the_second_cannot_be_written(tmp_path: Path) -> None:
     features, target = trained.blobs(classes=2)
     estimator = make_pipeline(PowerTransformer(), LogisticRegression())
     path = trained.saved(trained.fitted(estimator, features, target), tmp_path)

@@ -132,7 +132,7 @@ class Bench:
         return replace(candidate, size=size, judgement=judgement, latency=latency, latency_32=latency_32)
 
     def open_as_served(self, graph: Path) -> OnnxEngine:
-        """The graph as it will be served: optimized offline, unless its weights are stored as halves."""
+        """The graph as it will be served: optimized offline, unless its weights are stored as float16."""
         if stores_float16_weights(onnx.load(graph, load_external_data=False)):
             return open_graph(graph)
         optimized = self._folder / "served.onnx"

@@ -24,22 +24,23 @@ _INTERVAL = (2.5, 97.5)
 
 
 def estimate_metrics(
-    rows: int, measures: Mapping[str, Measures], *, resamples: int = RESAMPLES
+    rows: int, measures: Mapping[str, Measures | None], *, resamples: int = RESAMPLES
 ) -> dict[str, dict[str, Estimate]]:
     """Estimate every metric, with its 95 % interval if there are at least FEWEST_ROWS rows; by stage and name.
 
-    `measures` compute metrics from weights [rows, resamples]. Undefined metrics are left out.
+    `measures` compute metrics from weights [rows, resamples]. A stage without measures and metrics that are
+    undefined are left out.
     """
-    known = {stage: point_estimates(measure, rows) for stage, measure in measures.items()}
-    drawn: dict[str, dict[str, list[Tensor]]] = {stage: {name: [] for name in known[stage]} for stage in measures}
+    defined = {stage: measure for stage, measure in measures.items() if measure is not None}
+    known = {stage: point_estimates(measure, rows) for stage, measure in defined.items()}
+    drawn: dict[str, dict[str, list[Tensor]]] = {stage: {name: [] for name in known[stage]} for stage in defined}
     for weights in draw_resamples(rows, resamples) if rows >= FEWEST_ROWS else ():
-        for stage, measure in measures.items():
+        for stage, measure in defined.items():
             for name, values in measure(weights).items():
                 if name in known[stage]:
                     drawn[stage][name].append(values)
     return {
-        stage: {name: _estimate(value, drawn[stage][name]) for name, value in known[stage].items()}
-        for stage in measures
+        stage: {name: _estimate(value, drawn[stage][name]) for name, value in known[stage].items()} for stage in defined
     }
 
 

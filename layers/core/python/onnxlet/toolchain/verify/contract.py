@@ -45,9 +45,7 @@ def judge(
     judged = _judged_rows({stages[0]: reference, **(between or {}), stages[1]: candidate}, truth, slicings)
     reference, candidate = judged.stages[stages[0]], judged.stages[stages[1]]
     measures = {stage: task.measures(answers, judged.truth, reference) for stage, answers in judged.stages.items()}
-    metrics = estimate_metrics(
-        judged.rows, {stage: each for stage, each in measures.items() if each}, resamples=resamples
-    )
+    metrics = estimate_metrics(judged.rows, measures, resamples=resamples)
     before, after = (metrics.get(stage, {}) for stage in stages)
     slices = measure_slices(judged.slicings, task, measures[stages[0]], measures[stages[1]])
     pair = AnswerPair(reference, candidate, judged.truth, task, bounds, judged.rows)

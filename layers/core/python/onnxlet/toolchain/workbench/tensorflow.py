@@ -19,7 +19,7 @@ STDERR = 2
 
 
 def load_tensorflow() -> Any:
-    """TensorFlow, on the CPU and without its chatter. Raises MissingExtraError."""
+    """Load TensorFlow on the CPU, without its messages. Raises MissingExtraError if it is missing or does not start."""
     require(EXTRA, "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
