@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import requests
 
 import onnxlet
 from doors import COLUMNS, Shop
@@ -26,7 +27,7 @@ from models import tiny
 from onnxlet.errors import ConflictError, InvalidInputError, TooLargeError, UnavailableError
 from onnxlet.registry.registry import Registry
 from onnxlet.store import open_store
-from scripted import METADATA, PassOn, Received, Reply, Server, between, says, scripted, serving
+from scripted import METADATA, PassOn, Received, Reply, Reset, Server, between, says, scripted, serving
 
 MB = 1_000_000
 """What Lambda and the local server take."""
@@ -157,21 +158,29 @@ def test_a_server_that_is_killed_in_between_is_told(server: Server, tmp_path: Pa
 
 @pytest.mark.slow
 def test_a_server_that_comes_back_goes_on_where_it_was(server: Server, tmp_path: Path) -> None:
+    rows = np.arange(20.0).reshape(10, 2)
+    answered: list[float] = []
     with serving(server.store, tmp_path / "one") as first:
-        port = int(first.url.rpartition(":")[2])
-        client = onnxlet.connect(first.url, retries=12)
-        client.predict("sum", [[1.0, 2.0]])
-        threading.Timer(0.5, first.process.kill).start()
-        answered: list[float] = []
-        rows = np.ones((2000, 2))
-        asking = threading.Thread(
-            target=lambda: answered.extend(client.predict("sum", rows, batch_size=1)["prediction"].tolist())
-        )
-        asking.start()
-        first.process.wait(20)
-        with serving(server.store, tmp_path / "two", port=port):
-            asking.join(120)
-    assert answered == [4.0] * len(rows)
+
+        def killed_at_the_fourth(_: Received, pass_on: PassOn) -> Reply | Reset:
+            if len(proxy.received) == 4:
+                first.process.kill()
+                first.process.wait(20)
+            try:
+                return pass_on()
+            except requests.ConnectionError:
+                return Reset()
+
+        with between(first.url, killed_at_the_fourth) as proxy:
+            client = onnxlet.connect(proxy.url, retries=20)
+            asking = threading.Thread(
+                target=lambda: answered.extend(client.predict("sum", rows, batch_size=1)["prediction"].tolist())
+            )
+            asking.start()
+            first.process.wait(20)
+            with serving(server.store, tmp_path / "two", port=int(first.url.rpartition(":")[2])):
+                asking.join(120)
+    assert answered == (2 * rows.sum(axis=1)).tolist()
 
 
 PROGRAM = """

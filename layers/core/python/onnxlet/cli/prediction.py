@@ -49,10 +49,10 @@ def predict_over_http(url: str, ref: Ref, body: bytes, auth: str | None = None) 
 
     Raises UnavailableError if none answers, and as what it refuses the question.
     """
-    from onnxlet.client.asking import ask, path_of
     from onnxlet.client.client import RETRIES, TIMEOUT
     from onnxlet.client.metadata import read_metadata
     from onnxlet.client.rows import InstanceRows
+    from onnxlet.client.splitting import path_of, predict_in_parts
     from onnxlet.client.transport import Transport
 
     transport = Transport(url, auth, timeout=TIMEOUT, retries=RETRIES)
@@ -61,7 +61,7 @@ def predict_over_http(url: str, ref: Ref, body: bytes, auth: str | None = None) 
     else:
         inputs = _inputs_of(read_metadata(transport.get(path_of(ref) + "/metadata").json()))
         rows = InstanceRows(read_csv(body, inputs), inputs.signature_name)
-        responses = [part.response for part in ask(transport, ref, rows, {})]
+        responses = [part.response for part in predict_in_parts(transport, ref, rows, {})]
     return Prediction(
         _join([response.json() for response in responses]),
         version=responses[0].headers.get("X-Onnxlet-Model-Version", "unknown"),

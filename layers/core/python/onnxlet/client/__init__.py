@@ -1,7 +1,14 @@
 """The client: a server of `onnxlet serve`, or a deployed API, from Python.
 
-`connect` gives a Client; below it `transport` speaks HTTP (time-outs, retries), `auth` says who asks, `rows` and
-`predictions` are what goes in and comes out, `moves` promotes and rolls back exactly once.
+client                  `connect`, and what a client can be asked
+rows, predictions       what goes in; what comes out
+metadata                what a served version takes and gives
+splitting               one prediction in as many requests as it needs
+registry, moves         models, versions, history; promotions and rollbacks, made once
+transport, responses    HTTP: time-outs and retries; answers, and the errors that refusals stand for
+auth                    who asks: a token, or a signature
+
+Only `predict` loads numpy, and only signatures load botocore.
 """
 
 from onnxlet.client.client import Client, connect

@@ -18,7 +18,7 @@ _SERVICES = {"execute-api": "execute-api", "lambda-url": "lambda"}
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
 
 
-def authorization(auth: str | None, host: str) -> Authorization:
+def make_authorization(auth: str | None, host: str) -> Authorization:
     """What `connect` was told. Raises InvalidInputError for what is no way to say who asks."""
     if auth is None:
         return _nobody
@@ -52,7 +52,7 @@ class Signer:
         self._service = _SERVICES[match["kind"]] if match else "execute-api"
         region = match["region"] if match else os.environ.get("AWS_REGION") or session.get_config_variable("region")
         if not region:
-            raise InvalidInputError(f"the region to sign for cannot be told from {host!r}: set AWS_REGION")
+            raise InvalidInputError(f"the region to sign for is not part of {host!r}: set AWS_REGION")
         self._region = region
         self._credentials = session.get_credentials()
         if self._credentials is None:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from onnxlet.client import moves, registry
-from onnxlet.client.asking import ROUTING_KEY, VERSION, ask, path_of
 from onnxlet.client.metadata import Metadata, read_metadata
 from onnxlet.client.registry import Version
+from onnxlet.client.splitting import ROUTING_KEY, VERSION, path_of, predict_in_parts
 from onnxlet.client.transport import Transport
 from onnxlet.errors import InvalidInputError, UnavailableError
 from onnxlet.values.aliases import Alias, HistoryEntry
@@ -143,7 +143,7 @@ class Client:
 
         metadata.check_outputs(outputs or ())
         headers = {} if routing_key is None else {ROUTING_KEY: routing_key}
-        parts = ask(self._transport, ref, read_rows(X, metadata), headers, batch_size)
+        parts = predict_in_parts(self._transport, ref, read_rows(X, metadata), headers, batch_size)
         first = parts[0].response.headers
         answered = Ref(ref.model, version=int(first.get(VERSION, metadata.version)))
         if answered.version != metadata.version:
@@ -187,7 +187,7 @@ class Client:
         PreconditionFailedError if somebody else moved it meanwhile, ContractFailedError, VersionNotFoundError.
         """
         wish = moves.promotion(check_model_name(model), version, alias=check_alias_name(alias), why=why, force=force)
-        return moves.carry_out(wish, self._transport)
+        return moves.execute(wish, self._transport)
 
     def rollback(self, model: str, *, alias: str = PRODUCTION, why: str = "") -> Alias:
         """Let an alias route to what it routed to before, once or not at all, as `promote` does.
@@ -195,4 +195,4 @@ class Client:
         Raises NothingToRollBackError, PreconditionFailedError if somebody else moved it meanwhile.
         """
         wish = moves.rollback(check_model_name(model), alias=check_alias_name(alias), why=why)
-        return moves.carry_out(wish, self._transport)
+        return moves.execute(wish, self._transport)

@@ -56,8 +56,10 @@ def read_metadata(document: Any) -> Metadata:  # noqa: ANN401 - a JSON value
     try:
         spec = document["model_spec"]
         signatures = {
-            name: Signature(*(tuple(_spec(*item) for item in told[side].items()) for side in ("inputs", "outputs")))
-            for name, told in document["metadata"]["signature_def"]["signature_def"].items()
+            name: Signature(
+                *(tuple(_read_spec(*item) for item in definition[side].items()) for side in ("inputs", "outputs"))
+            )
+            for name, definition in document["metadata"]["signature_def"]["signature_def"].items()
         }
         metadata = Metadata(spec["name"], int(spec["version"]), signatures)
         metadata.inputs  # noqa: B018 - one that has no default is of no use
@@ -66,6 +68,6 @@ def read_metadata(document: Any) -> Metadata:  # noqa: ANN401 - a JSON value
     return metadata
 
 
-def _spec(name: str, told: dict[str, Any]) -> TensorSpec:
-    shape = told["tensor_shape"]
-    return TensorSpec(name, _DATATYPES[told["dtype"]], tuple(int(part["size"]) for part in shape.get("dim", ())))
+def _read_spec(name: str, definition: dict[str, Any]) -> TensorSpec:
+    shape = definition["tensor_shape"]
+    return TensorSpec(name, _DATATYPES[definition["dtype"]], tuple(int(part["size"]) for part in shape.get("dim", ())))

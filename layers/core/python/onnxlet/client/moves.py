@@ -33,7 +33,7 @@ class Move(NamedTuple):
     path: str
     document: dict[str, Any]
 
-    def made(self, now: Alias | None, before: Alias | None) -> bool:
+    def is_done(self, now: Alias | None, before: Alias | None) -> bool:
         """Whether the alias as it is now is what this move makes of the one before."""
         if now is None or (before is not None and now.sequence != before.sequence + 1):
             return False
@@ -53,35 +53,35 @@ def rollback(model: str, *, alias: str, why: str) -> Move:
     return Move(model, alias, why, "rollback", "POST", f"{MODELS}/{model}:rollback", {"alias": alias, "why": why})
 
 
-def carry_out(move: Move, transport: Transport) -> Alias:
+def execute(move: Move, transport: Transport) -> Alias:
     """The alias, moved. While the server is busy or cut off it is asked again, if the alias is still as it was.
 
     Raises PreconditionFailedError if somebody else moved it meanwhile, UnavailableError if it cannot
     be done now or nobody can tell whether it was, and what the server refuses it with.
     """
-    before, etag = _look(move, transport)
+    before, etag = _read_alias(move, transport)
     condition = {"If-None-Match": "*"} if etag is None else {"If-Match": etag}
     body = json.dumps(move.document).encode()
     for pause in [*backoff(transport.retries), None]:
         try:
             return decode_alias(transport.call(move.method, move.path, body, condition, retry=False).body)
         except (UnavailableError, PreconditionFailedError) as error:
-            now, etag_now = _look_again(move, transport, error)
-            if now is not None and move.made(now, before):
+            now, etag_now = _read_alias_after(move, transport, error)
+            if now is not None and move.is_done(now, before):
                 return now
             if etag_now != etag:
                 raise PreconditionFailedError(
                     f"alias {move.alias!r} of {move.model!r} was moved by somebody else meanwhile: look and decide anew"
                 ) from error
-            asked = _asked_to_wait(error)
-            final = isinstance(error, DeadlineExceededError | PreconditionFailedError) or asked > MAX_RETRY_AFTER
+            retry_after = _retry_after(error)
+            final = isinstance(error, DeadlineExceededError | PreconditionFailedError) or retry_after > MAX_RETRY_AFTER
             if pause is None or final:
                 raise
-            time.sleep(pause + asked)
+            time.sleep(pause + retry_after)
     raise AssertionError  # pragma: no cover - the last round returns or raises
 
 
-def _look(move: Move, transport: Transport) -> tuple[Alias | None, str | None]:
+def _read_alias(move: Move, transport: Transport) -> tuple[Alias | None, str | None]:
     """The alias and its ETag; twice None if there is none."""
     try:
         response = transport.get(f"{MODELS}/{move.model}/aliases/{move.alias}")
@@ -90,9 +90,9 @@ def _look(move: Move, transport: Transport) -> tuple[Alias | None, str | None]:
     return decode_alias(response.body), response.headers.get("ETag")
 
 
-def _look_again(move: Move, transport: Transport, error: Exception) -> tuple[Alias | None, str | None]:
+def _read_alias_after(move: Move, transport: Transport, error: Exception) -> tuple[Alias | None, str | None]:
     try:
-        return _look(move, transport)
+        return _read_alias(move, transport)
     except UnavailableError:
         raise UnavailableError(
             f"whether alias {move.alias!r} of {move.model!r} was moved is not known ({error}): "
@@ -100,6 +100,6 @@ def _look_again(move: Move, transport: Transport, error: Exception) -> tuple[Ali
         ) from error
 
 
-def _asked_to_wait(error: OnnxletError) -> float:
+def _retry_after(error: OnnxletError) -> float:
     seconds = error.context.get("retry_after")
     return seconds if isinstance(seconds, float | int) else 0.0

@@ -118,32 +118,32 @@ def read_outputs(parts: Sequence[tuple[int, bytes]], specs: Sequence[TensorSpec]
 def _read(body: bytes, specs: Sequence[TensorSpec]) -> Tensors:
     """The arrays of one answer, in the datatypes of the outputs."""
     try:
-        document = _parsed(body)
+        document = _parse(body)
         values = document["outputs"] if "outputs" in document else document["predictions"]
         if len(specs) == 1:
             values = {specs[0].name: values}
         elif isinstance(values, list):
             values = {spec.name: [row[spec.name] for row in values] for spec in specs}
-        return {spec.name: _tensor(values[spec.name], spec) for spec in specs}
+        return {spec.name: _to_tensor(values[spec.name], spec) for spec in specs}
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise OnnxletError(f"the server's answer does not fit its own metadata: {error!r}") from error
 
 
-def _parsed(body: bytes) -> Any:  # noqa: ANN401 - a JSON value
+def _parse(body: bytes) -> Any:  # noqa: ANN401 - a JSON value
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:  # NaN and the infinities are words that it does not know
         return json.loads(body)
 
 
-def _tensor(value: Any, spec: TensorSpec) -> Tensor:  # noqa: ANN401 - a JSON value
+def _to_tensor(value: Any, spec: TensorSpec) -> Tensor:  # noqa: ANN401 - a JSON value
     if spec.type.kind == "s" and spec.name.endswith(BYTES_SUFFIX):
-        value = _decoded(value)
+        value = _decode_bytes(value)
     tensor: Tensor = np.array(value, dtype=spec.type.numpy)
     return tensor
 
 
-def _decoded(value: Any) -> Any:  # noqa: ANN401 - a JSON value
+def _decode_bytes(value: Any) -> Any:  # noqa: ANN401 - a JSON value
     import base64
 
-    return [_decoded(item) for item in value] if isinstance(value, list) else base64.b64decode(value["b64"])
+    return [_decode_bytes(item) for item in value] if isinstance(value, list) else base64.b64decode(value["b64"])

@@ -44,26 +44,26 @@ class _History(msgspec.Struct):
 
 def models(transport: Transport) -> list[str]:
     """The names of all models."""
-    return _get(transport, MODELS, _Models).models
+    return _read(transport, MODELS, _Models).models
 
 
 def versions(transport: Transport, model: str) -> list[Version]:
     """A model's versions by number."""
-    return _get(transport, f"{MODELS}/{check_model_name(model)}/versions", _Versions).versions
+    return _read(transport, f"{MODELS}/{check_model_name(model)}/versions", _Versions).versions
 
 
 def aliases(transport: Transport, model: str) -> dict[str, Alias]:
     """A model's aliases by name."""
-    return _get(transport, f"{MODELS}/{check_model_name(model)}/aliases", _Aliases).aliases
+    return _read(transport, f"{MODELS}/{check_model_name(model)}/aliases", _Aliases).aliases
 
 
 def history(transport: Transport, model: str, alias: str) -> list[HistoryEntry]:
     """Every move of an alias, oldest first."""
     path = f"{MODELS}/{check_model_name(model)}/history?alias={quote(check_alias_name(alias))}"
-    return _get(transport, path, _History).entries
+    return _read(transport, path, _History).entries
 
 
-def _get(transport: Transport, path: str, kind: type[T]) -> T:
+def _read(transport: Transport, path: str, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(transport.get(path).body, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

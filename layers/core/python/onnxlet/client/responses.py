@@ -42,7 +42,7 @@ ADVICE = {
 _REQUEST_IDS = ("X-Onnxlet-Request-Id", "Apigw-Requestid", "X-Amzn-RequestId", "X-Amz-Apigw-Id")
 _PROBLEMS = "/problems/"
 _OWN_MEMBERS = frozenset({"type", "title", "status", "detail", "instance", "error", "request_id"})
-_SHOWN = 200
+_EXCERPT = 200
 """Characters shown of a body that is no JSON."""
 
 
@@ -60,38 +60,38 @@ class Response:
             return json.loads(self.body)
         except ValueError as error:
             raise OnnxletError(
-                f"the server's answer is not JSON, but {self._shown()!r}: is this the URL of an onnxlet server?"
+                f"the server's answer is not JSON, but {self._excerpt()!r}: is this the URL of an onnxlet server?"
             ) from error
 
-    def error(self) -> OnnxletError:
+    def to_error(self) -> OnnxletError:
         """The error that a response which refuses stands for, with `status` and `request_id` in its context."""
-        document = self._document()
-        kind = _kind(document, self.status)
+        document = self._read_document()
+        kind = _find_kind(document, self.status)
         detail = document.get("detail") or document.get("error") or document.get("message") or document.get("Message")
-        detail = f"the server answered {self.status}: {detail or self._shown() or _phrase(self.status)}"
+        detail = f"the server answered {self.status}: {detail or self._excerpt() or _reason_phrase(self.status)}"
         if self.status in ADVICE:
             detail += f"; {ADVICE[self.status]}"
         error = kind(detail)
         members = document.items() if "type" in document else ()
         error.context = {name: value for name, value in members if name not in _OWN_MEMBERS}
-        error.context |= {"status": self.status, "request_id": self._request_id()}
+        error.context |= {"status": self.status, "request_id": self._find_request_id()}
         return error
 
-    def _request_id(self) -> str | None:
+    def _find_request_id(self) -> str | None:
         return next((self.headers[name] for name in _REQUEST_IDS if name in self.headers), None)
 
-    def _document(self) -> dict[str, Any]:
+    def _read_document(self) -> dict[str, Any]:
         try:
             document = json.loads(self.body)
         except ValueError:
             return {}
         return document if isinstance(document, dict) else {}
 
-    def _shown(self) -> str:
-        return " ".join(self.body[:_SHOWN].decode(errors="replace").split())
+    def _excerpt(self) -> str:
+        return " ".join(self.body[:_EXCERPT].decode(errors="replace").split())
 
 
-def _kind(document: Mapping[str, Any], status: int) -> type[OnnxletError]:
+def _find_kind(document: Mapping[str, Any], status: int) -> type[OnnxletError]:
     slug = str(document.get("type", "")).rpartition(_PROBLEMS)[2]
     named = next((kind for kind in _descendants(OnnxletError) if kind.slug() == slug), None)
     return named or KINDS.get(status, OnnxletError)
@@ -104,7 +104,7 @@ def _descendants(kind: type[OnnxletError]) -> Iterator[type[OnnxletError]]:
             yield from _descendants(child)
 
 
-def _phrase(status: int) -> str:
+def _reason_phrase(status: int) -> str:
     try:
         return HTTPStatus(status).phrase
     except ValueError:

@@ -25,9 +25,9 @@ MATRIX = 2
 
 _EXACT = 2**53
 """Below this a whole float is certainly the integer that was meant."""
-_SAYABLE = "biufOUST"
+_JSON_KINDS = "biufOUST"
 """Kinds of numpy arrays whose elements JSON can say."""
-_SHOWN = 5
+_NAMED = 5
 """Names that an error lists."""
 
 
@@ -53,7 +53,7 @@ class TensorRows(Rows):
         if not tensor.ndim:
             raise InvalidInputError("this is a single value: pass an array or a list, with one entry per row")
         self.count, self.signature = len(tensor), SERVING_DEFAULT
-        self._tensor = _typed(tensor, spec)
+        self._tensor = _cast(tensor, spec)
 
     def part(self, start: int, stop: int) -> dict[str, Any]:
         """A slice of the tensor."""
@@ -69,16 +69,16 @@ class ColumnRows(Rows):
         by_name = {spec.name: spec for spec in specs}
         unknown = [name for name in columns if name not in by_name]
         if unknown:
-            raise InvalidInputError(f"the model does not know {_listed(unknown)}, only {_listed(by_name)}")
+            raise InvalidInputError(f"the model does not know {_name_some(unknown)}, only {_name_some(by_name)}")
         single = [name for name, column in columns.items() if not column.ndim]
         if single:
-            raise InvalidInputError(f"{_listed(single)} is a single value: pass a list, with one entry per row")
+            raise InvalidInputError(f"{_name_some(single)} is a single value: pass a list, with one entry per row")
         lengths = {name: len(column) for name, column in columns.items()}
         if len(set(lengths.values())) > 1:
             raise InvalidInputError(f"the columns differ in length: {lengths}")
         self.count, self.signature = next(iter(lengths.values()), 0), signature
-        self._columns = {name: _typed(column, by_name[name]) for name, column in columns.items()}
-        self._missing = {name: _missing(column) for name, column in columns.items() if nullable}
+        self._columns = {name: _cast(column, by_name[name]) for name, column in columns.items()}
+        self._missing = {name: _find_missing(column) for name, column in columns.items() if nullable}
 
     def part(self, start: int, stop: int) -> dict[str, Any]:
         """A slice of each column; an object for each row if a cell of these rows is missing."""
@@ -108,18 +108,18 @@ def read_rows(X: Any, metadata: Metadata) -> Rows:  # noqa: ANN401, N803 - whate
     Raises InvalidInputError for anything else.
     """
     if hasattr(X, "columns") and hasattr(X, "__getitem__"):
-        return _of_columns(_of_frame(X), metadata)
+        return _read_columns(_split_frame(X), metadata)
     if isinstance(X, Mapping):
-        return _of_columns({str(name): _array(column) for name, column in X.items()}, metadata)
+        return _read_columns({str(name): _to_array(column) for name, column in X.items()}, metadata)
     listed = isinstance(X, Sequence) and not isinstance(X, str | bytes)
     if listed and X and all(isinstance(row, Mapping) for row in X):
-        return _of_records(X, metadata)
+        return _read_records(X, metadata)
     if listed or hasattr(X, "__array__"):
-        return _of_array(_array(X), metadata)
+        return _read_array(_to_array(X), metadata)
     raise InvalidInputError(f"rows are a DataFrame, an array, a dict of columns or a list, not {type(X).__name__!r}")
 
 
-def _of_frame(frame: Any) -> dict[str, Tensor]:  # noqa: ANN401 - pandas, polars
+def _split_frame(frame: Any) -> dict[str, Tensor]:  # noqa: ANN401 - pandas, polars
     names = list(frame.columns)
     if not all(isinstance(name, str) for name in names):
         raise InvalidInputError(
@@ -127,65 +127,65 @@ def _of_frame(frame: Any) -> dict[str, Tensor]:  # noqa: ANN401 - pandas, polars
         )
     if len(set(names)) < len(names):
         raise InvalidInputError("two columns of the frame have the same name")
-    return {name: _array(frame[name]) for name in names}
+    return {name: _to_array(frame[name]) for name in names}
 
 
-def _of_records(records: Sequence[Mapping[str, Any]], metadata: Metadata) -> Rows:
-    signature = _signature(records[0], metadata)
-    if not _nullable(signature, metadata):
+def _read_records(records: Sequence[Mapping[str, Any]], metadata: Metadata) -> Rows:
+    signature = _choose_signature(records[0], metadata)
+    if not _takes_null(signature, metadata):
         return InstanceRows([dict(record) for record in records], signature)
     clean = [{name: None if _is_missing(cell) else cell for name, cell in record.items()} for record in records]
     return InstanceRows(clean, signature)
 
 
-def _of_columns(columns: Mapping[str, Tensor], metadata: Metadata) -> Rows:
-    signature = _signature(columns, metadata)
+def _read_columns(columns: Mapping[str, Tensor], metadata: Metadata) -> Rows:
+    signature = _choose_signature(columns, metadata)
     specs = metadata.signatures[signature].inputs
-    return ColumnRows(columns, signature, specs, nullable=_nullable(signature, metadata))
+    return ColumnRows(columns, signature, specs, nullable=_takes_null(signature, metadata))
 
 
-def _of_array(array: Tensor, metadata: Metadata) -> Rows:
+def _read_array(array: Tensor, metadata: Metadata) -> Rows:
     """Rows in the model's own order; by name where a model that has names would need them for missing cells."""
     columns, inputs = metadata.columns, metadata.inputs
-    if columns and array.ndim == MATRIX and (len(inputs) > 1 or _missing(array).any()):
+    if columns and array.ndim == MATRIX and (len(inputs) > 1 or _find_missing(array).any()):
         if array.shape[1] != len(columns):
             raise InvalidInputError(f"the model takes {len(columns)} columns, these rows have {array.shape[1]}")
         named = {spec.name: array[:, place] for place, spec in enumerate(columns)}
         return ColumnRows(named, COLUMNS, columns, nullable=True)
     if len(inputs) > 1:
-        named_inputs = _listed(spec.name for spec in inputs)
+        named_inputs = _name_some(spec.name for spec in inputs)
         raise InvalidInputError(f"the model takes {named_inputs}: pass a dict with an array for each")
     return TensorRows(array, inputs[0])
 
 
-def _signature(names: Iterable[str], metadata: Metadata) -> str:
+def _choose_signature(names: Iterable[str], metadata: Metadata) -> str:
     """The signature that these names are for: the columns, unless they name the model's own inputs."""
     own = {spec.name for spec in metadata.inputs}
     return COLUMNS if metadata.columns and own.isdisjoint(names) else SERVING_DEFAULT
 
 
-def _nullable(signature: str, metadata: Metadata) -> bool:
+def _takes_null(signature: str, metadata: Metadata) -> bool:
     """Whether the server takes null for a missing value: in columns, but not in tensors, where there is NaN."""
     return bool(metadata.columns) and metadata.signatures[signature].inputs == metadata.columns
 
 
-def _listed(names: Iterable[str]) -> str:
-    shown = list(islice(names, _SHOWN + 1))
-    return ", ".join(map(repr, shown[:_SHOWN])) + (" …" if len(shown) > _SHOWN else "")
+def _name_some(names: Iterable[str]) -> str:
+    shown = list(islice(names, _NAMED + 1))
+    return ", ".join(map(repr, shown[:_NAMED])) + (" …" if len(shown) > _NAMED else "")
 
 
 # --- cells ------------------------------------------------------------------------------------------------------------
 
 
-def _array(values: Any) -> Tensor:  # noqa: ANN401 - a list, an array, a column of a frame
+def _to_array(values: Any) -> Tensor:  # noqa: ANN401 - a list, an array, a column of a frame
     """The values as an array. Those of a list stay what they are: numpy would find one type for all of them."""
     array: Tensor = np.asarray(values, dtype=None if hasattr(values, "__array__") else object)
-    if array.dtype.kind not in _SAYABLE:
+    if array.dtype.kind not in _JSON_KINDS:
         raise InvalidInputError(f"no model takes values of type {array.dtype}: make numbers or texts of them")
     return array
 
 
-def _missing(array: Tensor) -> Tensor:
+def _find_missing(array: Tensor) -> Tensor:
     """Where the array holds NaN, None or pandas' NA."""
     if array.dtype.kind == "f":
         return np.isnan(array)
@@ -200,7 +200,7 @@ def _is_missing(value: object) -> bool:
     return value is None or type(value).__name__ in {"NAType", "NaTType"}
 
 
-def _typed(array: Tensor, spec: TensorSpec) -> Tensor:
+def _cast(array: Tensor, spec: TensorSpec) -> Tensor:
     """Numbers as JSON must say them for a datatype: whole floats as integers, truth values as 0 and 1.
 
     In a data frame a column of integers is one of floats as soon as a cell is missing.

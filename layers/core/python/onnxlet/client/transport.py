@@ -24,7 +24,7 @@ from urllib3.exceptions import (
 )
 from urllib3.util import Retry, parse_url
 
-from onnxlet.client.auth import authorization
+from onnxlet.client.auth import make_authorization
 from onnxlet.client.responses import Response
 from onnxlet.errors import DeadlineExceededError, InvalidInputError, OnnxletError, UnavailableError
 from onnxlet.version import __version__
@@ -55,8 +55,10 @@ class Transport:
         self.url = url.rstrip("/")
         self._timeout = timeout
         self.retries = retries
-        self._authorization = authorization(auth, parts.hostname)
-        self._pool = _pool(parts.scheme, parts.hostname, Timeout(connect=min(CONNECT_TIMEOUT, timeout), read=timeout))
+        self._authorization = make_authorization(auth, parts.hostname)
+        self._pool = _make_pool(
+            parts.scheme, parts.hostname, Timeout(connect=min(CONNECT_TIMEOUT, timeout), read=timeout)
+        )
 
     def close(self) -> None:
         """Close the connections that are kept."""
@@ -83,14 +85,14 @@ class Transport:
                 response = self._send(method, path, body, headers)
             except _UNANSWERED as error:
                 if pause is None:
-                    raise self._unreachable(error) from error
+                    raise self._describe_silence(error) from error
             else:
                 if response.status < HTTPStatus.MULTIPLE_CHOICES:
                     return response
-                asked = _retry_after(response)
-                if response.status not in BUSY or pause is None or asked > MAX_RETRY_AFTER:
-                    raise self._refusal(response, asked)
-                pause += asked
+                retry_after = _read_retry_after(response)
+                if response.status not in BUSY or pause is None or retry_after > MAX_RETRY_AFTER:
+                    raise self._describe_refusal(response, retry_after)
+                pause += retry_after
             time.sleep(pause)
 
     def _send(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Response:
@@ -106,38 +108,38 @@ class Transport:
         except _UNANSWERED:
             raise
         except HTTPError as error:
-            raise self._failure(error) from error
+            raise self._describe_failure(error) from error
         try:
             return Response(response.status, response.headers, response.read())
         except HTTPError as error:
-            raise self._failure(error) from error
+            raise self._describe_failure(error) from error
 
-    def _unreachable(self, error: HTTPError) -> UnavailableError:
+    def _describe_silence(self, error: HTTPError) -> UnavailableError:
         return UnavailableError(
-            f"no server answers at {self.url!r}: {_reason(error)}; check the address, and that the server runs",
+            f"no server answers at {self.url!r}: {_explain(error)}; check the address, and that the server runs",
             url=self.url,
         )
 
-    def _failure(self, error: HTTPError) -> UnavailableError:
+    def _describe_failure(self, error: HTTPError) -> UnavailableError:
         if isinstance(error, ReadTimeoutError):
             return DeadlineExceededError(
                 f"{self.url!r} did not answer within {self._timeout:g} s: send fewer rows per request, or connect with "
                 "a longer timeout",
                 url=self.url,
             )
-        return UnavailableError(f"the request to {self.url!r} failed: {_reason(error)}", url=self.url)
+        return UnavailableError(f"the request to {self.url!r} failed: {_explain(error)}", url=self.url)
 
-    def _refusal(self, response: Response, retry_after: float) -> OnnxletError:
+    def _describe_refusal(self, response: Response, retry_after: float) -> OnnxletError:
         if response.status < HTTPStatus.BAD_REQUEST:
             target = response.headers.get("Location", "another address")
             return InvalidInputError(f"{self.url!r} redirects to {target!r}: connect to that", status=response.status)
-        error = response.error()
+        error = response.to_error()
         if retry_after:
             error.context["retry_after"] = retry_after
         return error
 
 
-def _pool(scheme: str, host: str, timeout: Timeout) -> PoolManager:
+def _make_pool(scheme: str, host: str, timeout: Timeout) -> PoolManager:
     """Connections, through the proxy that the environment names (HTTPS_PROXY, NO_PROXY), if any."""
     proxies = {} if proxy_bypass(host) else getproxies()
     proxy = proxies.get(scheme) or proxies.get("all")
@@ -156,7 +158,7 @@ def backoff(retries: int) -> Iterator[float]:
         yield random.uniform(0, min(MAX_BACKOFF, BACKOFF * 2**attempt))  # noqa: S311 - nobody gains by guessing it
 
 
-def _retry_after(response: Response) -> float:
+def _read_retry_after(response: Response) -> float:
     """The seconds that the server asks to wait, which it says as a number or as a date; 0 if it does not say."""
     try:
         return Retry().parse_retry_after(response.headers.get("Retry-After", "0"))
@@ -164,7 +166,7 @@ def _retry_after(response: Response) -> float:
         return 0.0
 
 
-def _reason(error: HTTPError) -> str:
+def _explain(error: HTTPError) -> str:
     """What happened, in the words of the system where it has some."""
     cause = error.__cause__ or error.__context__
     if isinstance(cause, OSError) and cause.strerror:

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from onnxlet.client.rows import Rows
 
 MB = 1_000_000
-PART = 4 * MB
+PART_BYTES = 4 * MB
 """Bytes that one of several requests shall have."""
-MOST = 6 * MB
+MAX_BYTES = 6 * MB
 """Bytes that no request of more than one row has: Lambda takes 6 MB, in which quotes and backslashes count twice."""
-SAMPLE = 64
+SAMPLE_ROWS = 64
 """Rows whose size tells that of the others."""
 PATIENCE = 1.0
 """Seconds after which a bar shows how far it is."""
@@ -43,7 +43,7 @@ def path_of(ref: Ref) -> str:
     return path if ref.alias is None else f"{path}/labels/{quote(ref.alias)}"
 
 
-def ask(
+def predict_in_parts(
     transport: Transport, ref: Ref, rows: Rows, headers: Mapping[str, str], batch_size: int | None = None
 ) -> list[Part]:
     """The predictions for all rows, at most `batch_size` in a request; a bar shows how far it is if that takes long.
@@ -53,32 +53,32 @@ def ask(
     """
     if not rows.count:
         raise InvalidInputError("there are no rows to predict")
-    size = _rows_in_a_part(rows, batch_size)
-    parts = _parts(transport, ref, rows, headers, size)
+    size = _choose_part_rows(rows, batch_size)
+    parts = _send_parts(transport, ref, rows, headers, size)
     if size >= rows.count:
         return list(parts)
     from tqdm.auto import tqdm
 
-    asked = []
+    answered = []
     with tqdm(total=rows.count, desc=str(ref), unit=" rows", delay=PATIENCE, disable=None) as bar:  # None: not in logs
         for part in parts:
-            asked.append(part)
+            answered.append(part)
             bar.update(part.rows)
-    return asked
+    return answered
 
 
-def _rows_in_a_part(rows: Rows, batch_size: int | None) -> int:
+def _choose_part_rows(rows: Rows, batch_size: int | None) -> int:
     size = min(rows.count, batch_size or rows.count)
-    if size <= SAMPLE:
+    if size <= SAMPLE_ROWS:
         return size
-    return max(1, min(size, PART * SAMPLE // _carried(rows.body(0, SAMPLE))))
+    return max(1, min(size, PART_BYTES * SAMPLE_ROWS // _event_bytes(rows.body(0, SAMPLE_ROWS))))
 
 
-def _parts(transport: Transport, ref: Ref, rows: Rows, headers: Mapping[str, str], size: int) -> Iterator[Part]:
+def _send_parts(transport: Transport, ref: Ref, rows: Rows, headers: Mapping[str, str], size: int) -> Iterator[Part]:
     start = 0
     while start < rows.count:
         stop = min(start + size, rows.count)
-        response = _answer(transport, ref, rows.body(start, stop), headers, rows=stop - start)
+        response = _send_part(transport, ref, rows.body(start, stop), headers, rows=stop - start)
         if response is None:
             size = (stop - start) // 2
             continue
@@ -94,9 +94,11 @@ def _parts(transport: Transport, ref: Ref, rows: Rows, headers: Mapping[str, str
         start = stop
 
 
-def _answer(transport: Transport, ref: Ref, body: bytes, headers: Mapping[str, str], *, rows: int) -> Response | None:
+def _send_part(
+    transport: Transport, ref: Ref, body: bytes, headers: Mapping[str, str], *, rows: int
+) -> Response | None:
     """The response; None if these rows, or what is answered to them, are too large for one, and can be parted."""
-    if rows > 1 and _carried(body) > MOST:
+    if rows > 1 and _event_bytes(body) > MAX_BYTES:
         return None
     try:
         return transport.post(path_of(ref) + ":predict", body, headers)
@@ -106,6 +108,6 @@ def _answer(transport: Transport, ref: Ref, body: bytes, headers: Mapping[str, s
         return None
 
 
-def _carried(body: bytes) -> int:
+def _event_bytes(body: bytes) -> int:
     """Bytes that the body takes as a text in an event of Lambda."""
     return len(body) + body.count(b'"') + body.count(b"\\")
