@@ -1,4 +1,4 @@
-"""One export: write a SavedModel, load it, compare its answers with the version's own, put it in its place."""
+"""One export: write a SavedModel, load it, compare its answers with the version's, and move it to its place."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SIZES = (1, 7)
 
 
 class SavedModelExport:
-    """A version on its way to a SavedModel."""
+    """A published version, its artifacts, and whom to tell of progress."""
 
     def __init__(self, manifest: Manifest, artifacts: Path, progress: Progress) -> None:
         self._manifest, self._artifacts, self._progress = manifest, artifacts, progress
@@ -87,7 +87,7 @@ class SavedModelExport:
         return compare(expected, got, self._tolerance)
 
     def _test_inputs(self, model: Model, engine: Engine) -> Iterator[tuple[str, Tensors]]:
-        """Inputs by signature: the golden cases', one by one, and random ones of several sizes."""
+        """Inputs to compare on, by signature: each golden case's, and random ones of several sizes."""
         for inputs in self._graph_inputs(engine):
             for name in model.signatures:
                 yield name, as_sent(model.steps, name, self._manifest.graph, inputs)

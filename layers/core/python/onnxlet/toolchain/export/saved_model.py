@@ -1,4 +1,4 @@
-"""SavedModels as TensorFlow Serving reads them: written from a version, loaded again, asked."""
+"""SavedModels as TensorFlow Serving reads them: written from a version, loaded again and run."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def write(manifest: Manifest, graph: Path, folder: Path) -> list[ServedSignature
 
 
 def _name_inputs(folder: Path, served: Sequence[ServedSignature]) -> None:
-    """Give the signatures' inputs their true names, which TensorFlow would not take for a function's arguments."""
+    """Give the signatures' inputs their true names, which TensorFlow does not accept as a function's arguments."""
     if all(name == argument for one in served for name, argument in one.arguments.items()):
         return
     document = saved_model_pb2.SavedModel()
@@ -57,7 +57,7 @@ def _name_inputs(folder: Path, served: Sequence[ServedSignature]) -> None:
 
 
 class ReloadedModel:
-    """A SavedModel as it lies on disk, loaded by TensorFlow."""
+    """A SavedModel loaded from disk by TensorFlow."""
 
     def __init__(self, folder: Path, served: Sequence[ServedSignature]) -> None:
         self._loaded = tf.saved_model.load(str(folder))

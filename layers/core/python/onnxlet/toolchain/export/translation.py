@@ -1,4 +1,4 @@
-"""A graph that TensorFlow computes: its nodes one after the other, each by the operator that it names."""
+"""Translation of a graph to TensorFlow: its nodes one after the other, each by its operator's translation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from onnxlet.toolchain.workbench.error_text import one_line
 from onnxlet.values.tensors import Tensor
 
 STORED = 1024
-"""Bytes of a constant from which on it becomes a variable: a graph itself may not exceed 2 GB."""
+"""Constants of at least so many bytes become variables, as a graph itself may not exceed 2 GB."""
 
 
 class Translation:

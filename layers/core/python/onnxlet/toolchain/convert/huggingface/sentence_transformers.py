@@ -41,16 +41,16 @@ class Dense:
 
 @dataclass(frozen=True)
 class EncoderLayout:
-    """Where the parts of an encoder lie, and what stands after the transformer."""
+    """The folders of an encoder's parts, and the layers after the transformer."""
 
     directory: Path
     transformer: Path
     pooling: tuple[str, ...] = ()
-    """Ways to make one vector of a text's tokens, joined; none for a transformer alone."""
+    """Pooling modes whose vectors are concatenated; none for a transformer alone."""
     after: tuple[Dense | str, ...] = ()
     """Layers after pooling: dense ones and `normalize`."""
     max_tokens: int | None = None
-    """So many tokens of a text are read, if that is said."""
+    """The most tokens of a text that are read, if the directory says so."""
     lowercase: bool = False
 
 

@@ -1,8 +1,8 @@
-"""Pairwise coupling: from the probability of each class against each other one to probabilities of the classes.
+"""Pairwise coupling: from the probability of each class against every other to probabilities of the classes.
 
 The second method of T.-F. Wu, C.-J. Lin, R. C. Weng, "Probability estimates for multi-class classification by pairwise
-coupling", JMLR 5 (2004), as LIBSVM's multiclass_probability computes it. It stops early, and where it stops is part of
-its answer, so the graph iterates alike: row by row of a batch, each until its own end.
+coupling", JMLR 5 (2004), as LIBSVM's multiclass_probability computes it. LIBSVM stops before it has converged, which
+changes its answers, so the graph iterates in the same way: each row of a batch until its own end.
 """
 
 from __future__ import annotations

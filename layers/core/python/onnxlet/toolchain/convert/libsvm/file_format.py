@@ -20,7 +20,7 @@ KERNELS = ("linear", "polynomial", "rbf", "sigmoid")
 
 @dataclass(frozen=True)
 class Kernel:
-    """How alike two rows are."""
+    """The kernel function and its parameters."""
 
     name: str
     degree: int
@@ -59,7 +59,7 @@ class SupportVectors:
 
 
 def pairs_of(classes: int) -> list[tuple[int, int]]:
-    """Every two of so many classes, in LIBSVM's order."""
+    """All pairs (i, j), i < j, of so many classes, in LIBSVM's order."""
     return [(i, j) for i in range(classes) for j in range(i + 1, classes)]
 
 

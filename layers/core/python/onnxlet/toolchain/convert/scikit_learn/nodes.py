@@ -1,4 +1,4 @@
-"""Converters of skl2onnx, and the nodes and constants that they write."""
+"""Nodes: what converters of skl2onnx add to its graph, nodes and constants."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Converter = Callable[[Any, Any, Any], None]
 
 
 class Nodes:
-    """Adds to what skl2onnx writes, under names that nothing else in the graph has."""
+    """Adds nodes and constants to the graph that skl2onnx writes, under unique names."""
 
     def __init__(self, scope: Any, container: Any) -> None:
         self._scope = scope

@@ -1,4 +1,4 @@
-"""One node being computed with TensorFlow: its inputs and attributes, read the way that operators want them."""
+"""A call of one node: its inputs and attributes, as the translations of operators read them."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ MICROSOFT = "com.microsoft"
 
 @dataclass(frozen=True)
 class NodeCall:
-    """A node and what flows into it: numpy arrays are constants, all else are TensorFlow's tensors."""
+    """A node and its inputs: numpy arrays are constants, all others are TensorFlow's tensors."""
 
     node: onnx.NodeProto
     inputs: Sequence[Any]
     opset: int
     """The version of the default operator set."""
     stored: Callable[[str, Tensor], Any]
-    """A constant as the operators shall take it: a large one becomes a variable of the saved model."""
+    """Returns a constant for use in operators; a large one becomes a variable of the SavedModel."""
     run_subgraph: Callable[[onnx.GraphProto, dict[str, Any]], list[Any]]
-    """Computes a graph that the node holds, with these inputs."""
+    """Computes a subgraph of the node, such as a loop's body, with these inputs by name."""
 
     def has(self, index: int) -> bool:
-        """Whether there is such an input."""
+        """Whether the node has an input at this position."""
         return index < len(self.inputs) and self.inputs[index] is not None
 
     def __getitem__(self, index: int) -> Any:
@@ -49,7 +49,7 @@ class NodeCall:
         return self[index] if self.has(index) else default
 
     def static(self, index: int) -> Tensor:
-        """The value of an input that must not depend on the data. Raises ConversionError if it does."""
+        """The value of an input that is known without data. Raises ConversionError if it depends on the data."""
         value = self.inputs[index]
         known = value if isinstance(value, np.ndarray) else tf.get_static_value(value)
         if known is None:
@@ -57,7 +57,7 @@ class NodeCall:
         return np.asarray(known)
 
     def integers(self, index: int, attribute: str) -> list[int] | None:
-        """Integers that came as an attribute in older operator sets and come as an input in newer ones."""
+        """Integers that are an attribute in older operator sets and an input in newer ones."""
         if self.has(index):
             return [int(value) for value in self.static(index).reshape(-1)]
         listed: list[int] | None = self.attribute(attribute)
