@@ -78,6 +78,8 @@ def show(workspace: Workspace, ref: Ref, output: Output) -> None:
 
 
 def _format_manifest(manifest: Manifest, digest: str) -> str:
+    from onnxlet.values.manifest import describe_reference
+
     came = manifest.provenance
     optimization = manifest.optimization
     blocks = [
@@ -89,6 +91,7 @@ def _format_manifest(manifest: Manifest, digest: str) -> str:
                 ("manifest", digest),
                 ("framework", came.framework),
                 ("made with", ", ".join(f"{name} {number}" for name, number in came.versions.items())),
+                ("reference", describe_reference(manifest.reference)),
                 ("training commit", came.training_commit),
                 ("labels", ", ".join(manifest.labels)),
                 ("columns", ", ".join(_columns(manifest))),

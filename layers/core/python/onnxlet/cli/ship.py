@@ -205,10 +205,13 @@ def _publish(attempt: PublishAttempt, folder: Path, begin: Callable[[str], None]
 
 def _format_outcome(draft: Draft, contract: Contract) -> str:
     """What became of the model, for people."""
+    from onnxlet.values.manifest import describe_reference
+
     done = draft.optimization
     sizes = f"{format_size(done.bytes_before)} -> {format_size(done.bytes_after)}" if done else None
     pairs = (
         ("model", draft.provenance.framework),
+        ("reference", describe_reference(draft.reference)),
         ("size", sizes),
         ("optimization", f"{done.method}: {done.reason}" if done else None),
     )

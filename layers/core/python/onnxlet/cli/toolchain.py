@@ -208,6 +208,8 @@ def format_rungs(draft: Draft) -> str:
 
 def _say_outcome(draft: Draft, output: Output) -> None:
     """What became of the model, for people."""
+    from onnxlet.values.manifest import describe_reference
+
     names = list(dict.fromkeys(name for evaluation in draft.evaluations for name in evaluation.metrics))
     rows = [
         (
@@ -219,6 +221,7 @@ def _say_outcome(draft: Draft, output: Output) -> None:
     ]
     if rows:
         output.say(format_table(("STAGE", "ROWS", *map(str.upper, names)), rows))
+    output.say(format_facts((("reference", describe_reference(draft.reference)),)))
     done = draft.optimization
     if done is not None:
         sizes = f"{format_size(done.bytes_before)} -> {format_size(done.bytes_after)}"

@@ -56,6 +56,35 @@ class Provenance(msgspec.Struct, frozen=True):
     training_commit: str | None = None
 
 
+ReferenceKind = Literal["object", "expected", "file"]
+"""Whose answers a version is held to: those of the user's own model, restored whole or in memory (`object`); answers
+that the user computed (`expected`); or those of a model that the framework read from a file which only describes it
+(`file`)."""
+
+
+class ReferenceOrigin(msgspec.Struct, frozen=True):
+    """Whose answers a version is held to, with the framework that gave them and its version where they are known."""
+
+    kind: ReferenceKind
+    framework: str = ""
+    version: str = ""
+
+
+_REFERENCES = {
+    "object": "the model's own answers",
+    "expected": "answers that the user computed",
+    "file": "answers of what the framework reads in the file",
+}
+
+
+def describe_reference(reference: ReferenceOrigin | None) -> str:
+    """Whose answers a version is held to, for people: `object, the model's own answers (scikit-learn 1.9.1)`."""
+    if reference is None:
+        return "none, nothing but the graph is known"
+    made = f" ({reference.framework} {reference.version})" if reference.framework else ""
+    return f"{reference.kind}, {_REFERENCES[reference.kind]}{made}"
+
+
 class Evaluation(msgspec.Struct, frozen=True):
     """Held-out metrics of one stage (`source`, `onnx`, `optimized`) on `rows` rows."""
 
@@ -70,7 +99,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     `graph` is the signature of model.onnx itself, `signature` what clients see once the steps stand around it. `steps`
     are documents with a `kind`, in order, which `onnxlet.steps` decodes: who only keeps versions need not know them.
     `offline_optimized` says that the graph was optimized when it was published, so that loading need not do it again.
-    `assets` are further files that travel with a version, a tokenizer say; `report` is one for people to read.
+    `assets` are further files that travel with a version, a tokenizer say; `report` is one for people to read. A graph
+    that came without the model that it was made of has no `reference`.
     """
 
     schema: int = SCHEMA
@@ -79,6 +109,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[dict[str, Any], ...] = ()
     labels: tuple[str, ...] = ()
     provenance: Provenance
+    reference: ReferenceOrigin | None = None
     evaluations: tuple[Evaluation, ...] = ()
     optimization: Optimization | None = None
     contract: Contract | None = None

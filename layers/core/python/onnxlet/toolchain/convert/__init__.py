@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from onnxlet.errors import InvalidInputError
 from onnxlet.toolchain.convert.options import SourceOptions
@@ -23,13 +23,16 @@ from onnxlet.toolchain.workbench.progress import Progress, silent
 from onnxlet.values.manifest import Draft, Tolerance
 from onnxlet.values.signature import TensorSpec
 
+if TYPE_CHECKING:
+    from onnxlet.toolchain.workbench.data import Data, Target
+
 
 def convert(
-    source: Path,
+    source: Path | Any,
     output: Path,
     *,
-    data: Path | None = None,
-    target: str | Sequence[str] | None = None,
+    data: Data | None = None,
+    target: Target = None,
     labels: Sequence[str] | Sequence[Sequence[str]] | None = None,
     weights: Path | None = None,
     inputs: Sequence[TensorSpec] = (),
@@ -41,35 +44,39 @@ def convert(
     tolerance: Tolerance | None = None,
     on_progress: Progress | None = None,
 ) -> Draft:
-    """Convert the model in `source` into a directory at `output`, and prove that the graph answers as the model does.
+    """Convert the model `source` into a directory at `output`, and prove that the graph answers as the model does.
 
-    `data` is a CSV file whose columns name the inputs, or a .npz file with an array for each input; `target` names what
-    is predicted there. `labels` name the classes, in the model's order. Of several targets, `target` lists the columns
-    and `labels` the names for each. `weights`, `inputs`, `outputs`, `signature`: see SourceOptions. `trust` lets files
-    run code when they are read. Answers may differ by `tolerance`, 1e-4 + 1e-3 of their size unless it is given.
+    `source` is a file or directory, or the model itself: a fitted estimator, say. `data` is a CSV file whose columns
+    name the inputs, or a .npz file with an array for each input; or a DataFrame, an array or arrays by name, with which
+    the model is then asked as they are. `target` names what is predicted there, or is its values. `labels` name the
+    classes, in the model's order. Of several targets, `target` lists the columns and `labels` the names for each.
+    `weights`, `inputs`, `outputs`, `signature`: see SourceOptions. `trust` lets files run code when they are read.
+    Answers may differ by `tolerance`, 1e-4 + 1e-3 of their size unless it is given.
 
     Raises ConversionError if the model cannot be converted or answers change, TrustRequiredError, MissingExtraError,
     InvalidInputError for data that does not fit the model, UnavailableError for a full disk.
     """
     from onnxlet.toolchain.convert.conversion import Conversion
-    from onnxlet.toolchain.convert.frameworks import open_model
-    from onnxlet.toolchain.workbench.table import targets_of
+    from onnxlet.toolchain.convert.frameworks import open_model, open_object
 
     progress = on_progress or silent
     _check_data_options(data, target, golden_from)
-    progress(f"reading {source.name}")
     names = _labels_by_target(labels)
     options = SourceOptions(names[0] if len(names) == 1 else (), weights, tuple(inputs), tuple(outputs), signature)
-    model = open_model(source, options, trust=trust, progress=progress)
-    columns, tolerance = targets_of(target), tolerance or Tolerance()
-    conversion = Conversion(model, weights or source, names, columns, tolerance, training_commit, progress)
-    return conversion.write(output, data=data, golden_from=golden_from)
+    if isinstance(source, Path):
+        progress(f"reading {source.name}")
+        model, origin = open_model(source, options, trust=trust, progress=progress), weights or source
+    else:
+        progress(f"reading the {type(source).__name__}")
+        model, origin = open_object(source, options, progress=progress), None
+    conversion = Conversion(model, origin, names, tolerance or Tolerance(), training_commit, progress)
+    return conversion.write(output, data=data, target=target, golden_from=golden_from)
 
 
-def _check_data_options(data: Path | None, target: str | Sequence[str] | None, golden_from: str) -> None:
+def _check_data_options(data: Data | None, target: Target, golden_from: str) -> None:
     if golden_from == "data" and data is None:
         raise InvalidInputError("golden cases from the data need --data")
-    if target and data is None:
+    if data is None and target is not None and len(target):
         raise InvalidInputError("a target column needs --data")
 
 

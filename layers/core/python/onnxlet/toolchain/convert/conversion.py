@@ -10,7 +10,8 @@ from onnxlet.errors import InvalidInputError
 from onnxlet.toolchain.convert.export_search import ExportSearch, VerifiedExport
 from onnxlet.toolchain.convert.golden_cases import choose_golden_rows, make_golden_cases
 from onnxlet.toolchain.convert.trained_model import ModelRows, TakesTensors, TrainedModel
-from onnxlet.toolchain.workbench.arrays import Arrays, read_data
+from onnxlet.toolchain.workbench.arrays import Arrays
+from onnxlet.toolchain.workbench.data import Data, Target, open_data
 from onnxlet.toolchain.workbench.directory import explain_full_disk, new_directory, source_digest, write_draft
 from onnxlet.toolchain.workbench.evaluation import measure
 from onnxlet.toolchain.workbench.evaluation_data import open_graph
@@ -19,7 +20,7 @@ from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.reference import ONNX, SOURCE, Reference, write_reference
 from onnxlet.toolchain.workbench.table import Table, count_of, quoted, truth_of
 from onnxlet.values.keys import GRAPH
-from onnxlet.values.manifest import Draft, Evaluation, Golden, Provenance, Tolerance
+from onnxlet.values.manifest import Draft, Evaluation, Golden, Provenance, ReferenceOrigin, Tolerance
 from onnxlet.values.tensors import Tensor, Tensors
 
 SEED = 0
@@ -30,21 +31,22 @@ class Conversion:
     """A trained model, and what the caller said about it."""
 
     model: TrainedModel
-    origin: Path
-    """The file or directory with what was trained: the source, or the file of its weights."""
+    origin: Path | None
+    """The file or directory with what was trained: the source, or the file of its weights; None for a live model."""
     labels: tuple[tuple[str, ...], ...]
     """Names of the classes of each target, or none."""
-    targets: tuple[str, ...]
     tolerance: Tolerance
     training_commit: str | None
     progress: Progress
 
-    def write(self, output: Path, *, data: Path | None, golden_from: Literal["synthetic", "data"]) -> Draft:
+    def write(
+        self, output: Path, *, data: Data | None, target: Target, golden_from: Literal["synthetic", "data"]
+    ) -> Draft:
         """Convert and write. Raises ConversionError, InvalidInputError, MissingExtraError, UnavailableError."""
-        table = read_data(data) if data else None
-        rows = self._read_rows(table)
+        table, targets = (None, ()) if data is None else self._open_data(data, target)
+        rows = self._read_rows(table, targets)
         labels = self._class_labels()
-        truth = truth_of(table, self.targets, list(zip(self.model.classes, labels, strict=True))) if table else None
+        truth = truth_of(table, targets, list(zip(self.model.classes, labels, strict=True))) if table else None
         expected = self.model.predict(rows)
         search = ExportSearch(self.model, rows, expected, labels, self.tolerance, self.progress, truth)
         with explain_full_disk(output), new_directory(output) as directory:
@@ -62,20 +64,23 @@ class Conversion:
             for engine in engines:
                 engine.close()
             write_draft(directory, draft, cases)
-            if data:
-                write_reference(directory, _make_reference(data, verified, rows, expected))
+            if table is not None:
+                write_reference(directory, _make_reference(table.digest, verified, rows, expected))
             for name, contents in export.assets.items():
                 (directory / name).write_bytes(contents)
         return draft
 
-    def _read_rows(self, data: Table | Arrays | None) -> ModelRows:
+    def _open_data(self, data: Data, target: Target) -> tuple[Table | Arrays, tuple[str, ...]]:
+        return open_data(data, target, self.model.names or (), tensors=isinstance(self.model, TakesTensors))
+
+    def _read_rows(self, data: Table | Arrays | None, targets: tuple[str, ...]) -> ModelRows:
         if not isinstance(data, Arrays):
-            return self.model.read_rows(data, self.targets, seed=SEED)
+            return self.model.read_rows(data, targets, seed=SEED)
         if not isinstance(self.model, TakesTensors):
             raise InvalidInputError(
                 f"{data.name!r} holds arrays, and a {self.model.framework} model reads columns: give --data a CSV file"
             )
-        return self.model.read_arrays(data, self.targets, seed=SEED)
+        return self.model.read_arrays(data, targets, seed=SEED)
 
     def _class_labels(self) -> list[tuple[str, ...]]:
         """The names of each target's classes: those that were given, else the model's own."""
@@ -116,13 +121,20 @@ class Conversion:
                 framework=self.model.framework,
                 opset=export.opset,
                 versions={**self.model.versions, **versions("onnxlet", "onnxruntime")},
-                source_digest=source_digest(self.origin),
+                source_digest=None if self.origin is None else source_digest(self.origin),
                 training_commit=self.training_commit,
             ),
+            reference=self._reference(),
             evaluations=evaluations,
             golden=golden,
             assets=tuple(sorted(export.assets)),
         )
+
+    def _reference(self) -> ReferenceOrigin | None:
+        model = self.model
+        if model.reference is None:
+            return None
+        return ReferenceOrigin(model.reference, model.framework, next(iter(model.versions.values()), ""))
 
 
 def _check_labels(labels: tuple[str, ...], classes: tuple[int | str, ...]) -> None:
@@ -137,8 +149,8 @@ def _check_labels(labels: tuple[str, ...], classes: tuple[int | str, ...]) -> No
         )
 
 
-def _make_reference(data: Path, verified: VerifiedExport, rows: ModelRows, expected: Tensors) -> Reference:
+def _make_reference(data_digest: str, verified: VerifiedExport, rows: ModelRows, expected: Tensors) -> Reference:
     """The answers to the data, to compare with later."""
     answers = {name: verified.answers[name] for name in expected}
     inputs = rows.columns if verified.export.tabular is None else {}
-    return Reference(source_digest(data) or "", {SOURCE: expected, ONNX: answers}, inputs)
+    return Reference(data_digest, {SOURCE: expected, ONNX: answers}, inputs)

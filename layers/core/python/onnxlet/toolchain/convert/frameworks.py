@@ -1,11 +1,15 @@
-"""Frameworks: which module of this package reads a source, told by what a file begins with rather than by its name."""
+"""Frameworks: which module of this package reads a source.
+
+A file is told by what it begins with rather than by its name, an object by the names of its class and of those that it
+derives from; no framework is imported for that.
+"""
 
 from __future__ import annotations
 
 import re
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.toolchain.convert.options import SourceOptions
@@ -27,12 +31,14 @@ class Framework(NamedTuple):
     """Files by one of which a directory is known."""
     source_pattern: str | None = None
     """A pattern of sources that are no files, such as `package.module:factory`."""
+    classes: tuple[str, ...] = ()
+    """Classes of the objects that its `open_object(model, *, progress)` takes, by full name."""
     options: tuple[str, ...] = ()
-    """Fields of SourceOptions that it can use; its open_model then takes `options` as well."""
+    """Fields of SourceOptions that it can use; both functions then take `options` as well."""
 
 
 FRAMEWORKS: tuple[Framework, ...] = (
-    Framework("scikit_learn.model", (".joblib", ".pkl", ".pickle", ".skops")),
+    Framework("scikit_learn.model", (".joblib", ".pkl", ".pickle", ".skops"), classes=("sklearn.base.BaseEstimator",)),
     # JSON, and UBJSON with the length of the first key as an int64
     Framework("boosting.xgboost", (".ubj", ".json"), rb'\{(L.{8}|\s*")(learner|version)\b'),
     Framework("boosting.lightgbm", (".txt",), rb"tree\r?\nversion="),
@@ -58,13 +64,47 @@ def open_model(source: Path, options: SourceOptions, *, trust: bool, progress: P
     framework's module raises: ConversionError, TrustRequiredError, MissingExtraError.
     """
     framework = _framework_of(source)
+    arguments = _arguments(framework, options, repr(source.name))
+    model: TrainedModel = _module(framework).open_model(source, trust=trust, progress=progress, **arguments)
+    return model
+
+
+def open_object(model: Any, options: SourceOptions, *, progress: Progress) -> TrainedModel:
+    """Take a model that the caller holds, by the framework that its class is of.
+
+    Raises ConversionError for an object of no framework that is known, InvalidInputError for options that it cannot
+    use, and what the framework's module raises.
+    """
+    framework = _framework_of_object(model)
+    arguments = _arguments(framework, options, f"a {type(model).__name__}")
+    opened: TrainedModel = _module(framework).open_object(model, progress=progress, **arguments)
+    return opened
+
+
+def _module(framework: Framework) -> Any:
+    return import_module(f"onnxlet.toolchain.convert.{framework.module}")
+
+
+def _arguments(framework: Framework, options: SourceOptions, name: str) -> dict[str, SourceOptions]:
+    """The options, for a framework that can use some. Raises InvalidInputError for those that it cannot use."""
     unsupported = sorted(options.given_fields() - {*framework.options, "labels"})
     if unsupported:
-        raise InvalidInputError(f"{', '.join(unsupported)} cannot be chosen for {source.name!r}: leave the option out")
-    arguments = {"options": options} if framework.options else {}
-    module = import_module(f"onnxlet.toolchain.convert.{framework.module}")
-    model: TrainedModel = module.open_model(source, trust=trust, progress=progress, **arguments)
-    return model
+        raise InvalidInputError(f"{', '.join(unsupported)} cannot be chosen for {name}: leave the option out")
+    return {"options": options} if framework.options else {}
+
+
+def _framework_of_object(model: Any) -> Framework:
+    """What takes this object: the framework of the class nearest to its own."""
+    known = {name: framework for framework in FRAMEWORKS for name in framework.classes}
+    for each in type(model).__mro__:
+        name = f"{each.__module__}.{each.__qualname__}"
+        if name in known:
+            return known[name]
+    raise ConversionError(
+        f"a {type(model).__module__}.{type(model).__qualname__} is no model that can be converted: give a fitted "
+        f"estimator or network (known are those of {', '.join(dict.fromkeys(name.split('.')[0] for name in known))}), "
+        "or a path"
+    )
 
 
 def _framework_of(source: Path) -> Framework:

@@ -17,6 +17,7 @@ from onnxlet.toolchain.workbench.extras import versions
 from onnxlet.toolchain.workbench.inspection import inspect
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.shapes import declare_shape, observed_outputs
+from onnxlet.values.manifest import ReferenceKind
 from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import Tensors
 
@@ -35,6 +36,7 @@ def open_model(path: Path, *, trust: bool, progress: Progress, options: SourceOp
 class OnnxFile:
     """A graph as a network: ONNX Runtime runs it unoptimized, exactly as it is written."""
 
+    reference: ReferenceKind | None = None
     labels: tuple[str, ...] = ()
     assets: Mapping[str, bytes] = {}
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
 from onnxlet.steps import Classification, Column, Steps, Tabular
 from onnxlet.toolchain.workbench.arrays import Arrays
 from onnxlet.toolchain.workbench.table import Table
+from onnxlet.values.manifest import ReferenceKind
 from onnxlet.values.tensors import DATATYPES, Tensor, Tensors
 
 
@@ -52,6 +53,8 @@ class ModelRows:
     """Rows to make golden cases of; None for columns, which are drawn from their statistics then."""
     booleans: frozenset[str] = frozenset()
     """Columns of True and False, which are served as BOOL."""
+    own: Any = None
+    """The same rows as users hand them to the model: a DataFrame or an array in their own types; None for columns."""
     count: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -75,7 +78,8 @@ class ModelRows:
     def take(self, indices: Tensor) -> ModelRows:
         """The rows at these positions."""
         columns = {name: column[indices] for name, column in self.columns.items()}
-        return ModelRows(columns, self.source, booleans=self.booleans)
+        own = self.own if self.own is None else getattr(self.own, "iloc", self.own)[indices]
+        return ModelRows(columns, self.source, booleans=self.booleans, own=own)
 
 
 def _some_missing(column: Tensor) -> bool:
@@ -89,7 +93,11 @@ class TrainedModel(Protocol):
 
     framework: str
     versions: dict[str, str]
-    """The versions of the packages that take part."""
+    """The versions of the packages that take part, the framework's own first."""
+    reference: ReferenceKind | None
+    """What answers: the user's own model, or what the framework reads in a file; None if there is but a graph."""
+    names: tuple[str, ...] | None
+    """The names of its features or inputs, where it has some."""
     classes: tuple[tuple[int | str, ...], ...]
     """A classifier's class values as its graph gives them, target by target; empty for a regressor."""
 

@@ -14,19 +14,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from onnxlet.toolchain.workbench.progress import Progress, silent
 from onnxlet.values.contract import Bounds
 from onnxlet.values.manifest import Draft
+
+if TYPE_CHECKING:
+    from onnxlet.toolchain.workbench.data import Data, Target
 
 
 def optimize(
     directory: Path,
     output: Path | None = None,
     *,
-    data: Path | None = None,
-    target: str | Sequence[str] | None = None,
+    data: Data | None = None,
+    target: Target = None,
     method: str | None = None,
     objective: Literal["smallest-not-slower", "size", "latency"] = "smallest-not-slower",
     cpu: Literal["x86-64", "arm64"] = "x86-64",
@@ -37,10 +40,10 @@ def optimize(
 ) -> Draft:
     """Make the converted model in `directory` smaller where that pays; write to `output`, or in its place.
 
-    `data` is a CSV or .npz file, best of held-out rows: answers are compared on it, metrics measured by its `target`,
-    ranges calibrated. Without it answers are compared on golden rows, else on random ones. `method` tries one family
-    alone, even for a small graph, which is left exact otherwise. `search` measures node by node which to leave in
-    float. A rung must keep the contract that `verify` would write with the same `slices` and `bounds`. The draft
+    `data` is as `convert` takes it, best of held-out rows: answers are compared on it, metrics measured by its
+    `target`, ranges calibrated. Without it answers are compared on golden rows, else on random ones. `method` tries one
+    family alone, even for a small graph, which is left exact otherwise. `search` measures node by node which to leave
+    in float. A rung must keep the contract that `verify` would write with the same `slices` and `bounds`. The draft
     records what each rung gave.
 
     Raises InvalidInputError for no converted model, one that is optimized already, and unfit data; UnavailableError

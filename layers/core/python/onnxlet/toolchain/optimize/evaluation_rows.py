@@ -13,12 +13,12 @@ from onnxlet.errors import InvalidInputError, RejectedModelError
 from onnxlet.serving.engine import Engine
 from onnxlet.serving.golden import GoldenCase
 from onnxlet.steps import Steps
+from onnxlet.toolchain.workbench.data import Data, Target
 from onnxlet.toolchain.workbench.evaluation import name_answers, run_graph
 from onnxlet.toolchain.workbench.evaluation_data import read_evaluation_data
 from onnxlet.toolchain.workbench.random_inputs import random_inputs
 from onnxlet.toolchain.workbench.reference import SOURCE
 from onnxlet.toolchain.workbench.slices import Slicing
-from onnxlet.toolchain.workbench.table import Targets
 from onnxlet.values.manifest import Draft
 from onnxlet.values.tensors import Tensor, Tensors
 
@@ -84,8 +84,8 @@ def choose_rows(
     cases: tuple[GoldenCase, ...],
     engine: Engine,
     *,
-    data: Path | None,
-    target: Targets,
+    data: Data | None,
+    target: Target,
     slices: Sequence[str] = (),
 ) -> EvaluationRows | None:
     """Choose rows of the data, else golden ones, else random ones; None if the graph fails on random ones.
@@ -98,7 +98,7 @@ def choose_rows(
         return EvaluationRows(
             evaluation.inputs, evaluation.rows, evaluation.truth, "given", source, tuple(evaluation.slicings(slices))
         )
-    if target:
+    if target is not None and len(target):
         raise InvalidInputError("a target column needs --data")
     if slices:
         raise InvalidInputError("a slice is a column of --data: give that too")

@@ -21,13 +21,14 @@ from onnxlet.toolchain.optimize.graph import simplify, survey
 from onnxlet.toolchain.optimize.ladder import Ladder
 from onnxlet.toolchain.optimize.selection import Objective, Selection, record_rungs
 from onnxlet.toolchain.workbench.comparison import compare
+from onnxlet.toolchain.workbench.data import Data, Target
 from onnxlet.toolchain.workbench.directory import asset_files, explain_full_disk, new_directory, read_draft, write_draft
 from onnxlet.toolchain.workbench.evaluation import measure
 from onnxlet.toolchain.workbench.evaluation_data import open_graph
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.reference import copy_reference
 from onnxlet.toolchain.workbench.stable_cases import choose_stable_cases
-from onnxlet.toolchain.workbench.table import Targets, quoted
+from onnxlet.toolchain.workbench.table import quoted
 from onnxlet.values.contract import Bounds
 from onnxlet.values.keys import GRAPH, GRAPH_DATA
 from onnxlet.values.manifest import Draft, Evaluation, Tolerance
@@ -65,7 +66,7 @@ class OptimizationRun:
     """A converted directory, the rows to evaluate on, and the options."""
 
     def __init__(
-        self, directory: Path, data: Path | None, target: Targets, options: OptimizeOptions, progress: Progress
+        self, directory: Path, data: Data | None, target: Target, options: OptimizeOptions, progress: Progress
     ) -> None:
         self._directory, self._options, self._progress = directory, options, progress
         if options.method not in (None, *METHODS):

@@ -12,16 +12,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from onnxlet.toolchain.workbench.progress import Progress, silent
 from onnxlet.values.contract import Bounds, Contract
+
+if TYPE_CHECKING:
+    from onnxlet.toolchain.workbench.data import Data, Target
 
 
 def verify(
     directory: Path,
     *,
-    data: Path,
-    target: str | Sequence[str] | None = None,
+    data: Data,
+    target: Target = None,
     slices: Sequence[str] = (),
     bounds: Bounds | None = None,
     report: Path | None = None,
@@ -29,9 +33,9 @@ def verify(
 ) -> Contract:
     """Judge the converted model in `directory` by its own framework's answers to `data`, and write the contract there.
 
-    `data` is the file that it was converted with; `target` names the truth in it, `slices` columns whose values are
-    looked at one by one. The directory's draft gets the contract, whether it holds or not, and beside it lies
-    `report.html`, of which `report` is a copy.
+    `data` is what it was converted with; `target` names the truth in it, or gives its values; `slices` columns whose
+    values are looked at one by one. The directory's draft gets the contract, whether it holds or not, and beside it
+    lies `report.html`, of which `report` is a copy.
     Raises InvalidInputError for no converted model, and for data that does not fit it or is not what it was converted
     with.
     """

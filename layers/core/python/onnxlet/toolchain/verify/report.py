@@ -12,7 +12,7 @@ from onnxlet.toolchain.verify.charts import bars, curve, whiskers
 from onnxlet.toolchain.verify.plots import Plots, decades
 from onnxlet.toolchain.workbench.slices import describe_worst_slice, loss_of
 from onnxlet.values.contract import Contract, Estimate
-from onnxlet.values.manifest import Draft
+from onnxlet.values.manifest import Draft, describe_reference
 
 REPORT = "report.html"
 WIDE = 330
@@ -70,6 +70,7 @@ def _head(draft: Draft, contract: Contract) -> str:
     notes = "".join(f"<li>{escape(note)}</li>" for note in contract.notes)
     return (
         f"<h1>Accuracy report</h1><p>The accuracy contract {verdict}.</p>"
+        f"<p>Reference: {escape(describe_reference(draft.reference))}.</p>"
         f"<p>{escape(draft.provenance.framework)}, {escape(contract.task)}: {escape(stages)} on {contract.rows} rows. "
         "Everything here is counted, averaged or the largest of its kind: the page holds no row of the data.</p>"
         + (f"<ul>{notes}</ul>" if notes else "")

@@ -14,12 +14,12 @@ from onnxlet.store.files import replace_whole
 from onnxlet.toolchain.verify.contract import judge
 from onnxlet.toolchain.verify.plots import make_plots
 from onnxlet.toolchain.verify.report import REPORT, render_report
+from onnxlet.toolchain.workbench.data import Data, Target
 from onnxlet.toolchain.workbench.directory import DRAFT, graph_digest, read_draft
 from onnxlet.toolchain.workbench.evaluation import run_graph
 from onnxlet.toolchain.workbench.evaluation_data import EvaluationData, open_graph, read_evaluation_data
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.reference import ONNX, SOURCE
-from onnxlet.toolchain.workbench.table import Targets
 from onnxlet.toolchain.workbench.task import task_of
 from onnxlet.values.canonical import canonical
 from onnxlet.values.contract import Bounds, Contract
@@ -34,8 +34,8 @@ class Verification:
     """A converted directory, the data that it is judged on, and the bounds."""
 
     directory: Path
-    data: Path
-    target: Targets
+    data: Data
+    target: Target
     slices: Sequence[str]
     bounds: Bounds
     progress: Progress
@@ -81,10 +81,11 @@ class Verification:
     def _answers_at_conversion(self, evaluation: EvaluationData) -> Mapping[str, Tensors]:
         """What was answered at conversion. Raises InvalidInputError if it is not known for this data."""
         if evaluation.reference is None:
+            name = evaluation.cells.name
             raise InvalidInputError(
-                f"what the model itself answers to {self.data.name!r} is not known: convert it with this --data, then "
+                f"what the model itself answers to {name!r} is not known: convert it with this --data, then "
                 "optimize and verify what comes out",
-                data=str(self.data),
+                data=name,
             )
         return evaluation.reference.stages
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from onnxlet.errors import InvalidInputError
+from onnxlet.toolchain.workbench.directory import source_digest
 from onnxlet.toolchain.workbench.table import Table, quoted, read_table
 from onnxlet.values.tensors import Tensor
 
@@ -25,6 +26,8 @@ class Arrays:
     name: str
     columns: Mapping[str, Tensor]
     rows: int
+    digest: str = ""
+    """The digest of the file, or of what the caller holds."""
 
     def column(self, name: str) -> list[str]:
         """The elements of the array [rows] as text. Raises InvalidInputError if there is no such array."""
@@ -65,12 +68,17 @@ def read_arrays(path: Path) -> Arrays:
             arrays = {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError) as error:
         raise InvalidInputError(f"cannot read the arrays in {str(path)!r}: {error}", path=str(path)) from error
+    return arrays_of(arrays, path.name, str(path), source_digest(path) or "")
+
+
+def arrays_of(arrays: Mapping[str, Tensor], name: str, place: str, digest: str) -> Arrays:
+    """The arrays by name, from `place`. Raises InvalidInputError if they are of unequal length."""
     counts = {len(tensor) if tensor.ndim else 0 for tensor in arrays.values()}
     if len(counts) != 1 or counts == {0}:
         raise InvalidInputError(
-            f"the arrays in {str(path)!r} must have one first dimension, which counts rows: "
-            + ", ".join(f"{name!r} {list(tensor.shape)}" for name, tensor in arrays.items()),
-            path=str(path),
+            f"the arrays in {place!r} must have one first dimension, which counts rows: "
+            + ", ".join(f"{each!r} {list(tensor.shape)}" for each, tensor in arrays.items()),
+            path=place,
         )
-    texts = {name: tensor.astype(object) for name, tensor in arrays.items() if tensor.dtype.kind == "U"}
-    return Arrays(path.name, {**arrays, **texts}, counts.pop())
+    texts = {each: tensor.astype(object) for each, tensor in arrays.items() if tensor.dtype.kind == "U"}
+    return Arrays(name, {**arrays, **texts}, counts.pop(), digest)

@@ -9,12 +9,12 @@ from pathlib import Path
 from onnxlet.errors import InvalidInputError
 from onnxlet.serving.engine import Engine, OnnxEngine, load_engine
 from onnxlet.steps import Steps, decode_steps
-from onnxlet.toolchain.workbench.arrays import Arrays, read_data
-from onnxlet.toolchain.workbench.directory import source_digest
+from onnxlet.toolchain.workbench.arrays import Arrays
+from onnxlet.toolchain.workbench.data import Data, Target, open_data
 from onnxlet.toolchain.workbench.evaluation import graph_inputs
 from onnxlet.toolchain.workbench.reference import Reference, read_reference
 from onnxlet.toolchain.workbench.slices import Slicing, make_slicing
-from onnxlet.toolchain.workbench.table import Table, Targets, quoted, truth_of
+from onnxlet.toolchain.workbench.table import Table, quoted, truth_of
 from onnxlet.values.manifest import Draft
 from onnxlet.values.tensors import Tensor, Tensors
 
@@ -26,7 +26,6 @@ RUN_DEADLINE = 600.0
 class EvaluationData:
     """Graph inputs, the truth about them where it is known, and what was answered to them at conversion."""
 
-    path: Path
     inputs: Tensors
     rows: int
     truth: Tensor | None
@@ -46,20 +45,20 @@ class EvaluationData:
         return make_slicing(column, texts, cells.numbers(column) if numeric else None)
 
 
-def read_evaluation_data(directory: Path, draft: Draft, engine: Engine, data: Path, target: Targets) -> EvaluationData:
+def read_evaluation_data(directory: Path, draft: Draft, engine: Engine, data: Data, target: Target) -> EvaluationData:
     """The rows of `data` for the model in a converted directory.
 
     Raises InvalidInputError for columns that do not fit the model, a target that holds no truth, and data that only the
     framework can read and did not read at conversion.
     """
-    cells = read_data(data)
-    digest = source_digest(data) or ""
-    kept = read_reference(directory)
-    reference = kept if kept is not None and kept.data_digest == digest else None
     steps = decode_steps(draft.steps)
-    truth = truth_of(cells, target, [(step.classes, step.labels) for step in steps.targets])
+    names = tuple(spec.name for spec in (engine.signature.inputs if steps.columns is None else steps.columns))
+    cells, targets = open_data(data, target, names, tensors=steps.columns is None)
+    kept = read_reference(directory)
+    reference = kept if kept is not None and kept.data_digest == cells.digest else None
+    truth = truth_of(cells, targets, [(step.classes, step.labels) for step in steps.targets])
     inputs = reference.inputs if reference and reference.inputs else _inputs(steps, engine, cells)
-    return EvaluationData(data, inputs, cells.rows, truth, digest, cells, reference)
+    return EvaluationData(inputs, cells.rows, truth, cells.digest, cells, reference)
 
 
 def open_graph(graph: Path, *, threads: int = 1, optimized: bool = False) -> OnnxEngine:

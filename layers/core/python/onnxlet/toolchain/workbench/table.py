@@ -7,12 +7,13 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from onnxlet.batch.formats.sniffing import sniff_encoding, sniff_separator
 from onnxlet.errors import InvalidInputError
+from onnxlet.toolchain.workbench.directory import source_digest
 from onnxlet.values.tensors import DATATYPES, Tensor
 
 Targets = str | Sequence[str] | None
@@ -32,6 +33,12 @@ class Table:
     name: str
     columns: dict[str, list[str]]
     rows: int
+    digest: str = ""
+    """The digest of the file, or of what the caller holds."""
+    path: Path | None = None
+    """The file; None for what the caller holds."""
+    own: Any = None
+    """The DataFrame, or the array [rows, columns], that the caller holds; None for a file."""
 
     def column(self, name: str) -> list[str]:
         """The cells of the column. Raises InvalidInputError if there is no such column."""
@@ -104,7 +111,7 @@ def read_table(path: Path) -> Table:
                 f"row {number} of {str(path)!r} has {len(row)} cells, its header {len(header)}", row=number
             )
     columns = {name: [_parse_cell(row[index]) for row in rows] for index, name in enumerate(header)}
-    return Table(path.name, columns, len(rows))
+    return Table(path.name, columns, len(rows), source_digest(path) or "", path)
 
 
 class Cells(Protocol):

@@ -18,6 +18,7 @@ from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
 from onnxlet.toolchain.convert.tabular.matrix_model import MatrixModel
 from onnxlet.toolchain.workbench.extras import require, versions
 from onnxlet.toolchain.workbench.progress import Progress
+from onnxlet.values.manifest import ReferenceKind
 from onnxlet.values.tensors import Tensor, Tensors
 
 _LINKS = {
@@ -62,6 +63,7 @@ class LightGBMModel:
     """A booster of trees."""
 
     framework = "LightGBM"
+    reference: ReferenceKind = "file"
     exact_width = True
     datatypes: tuple[str, ...] = ("FP32", "FP64")  # it compares doubles
     booster: Any

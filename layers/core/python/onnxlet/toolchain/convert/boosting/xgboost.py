@@ -20,6 +20,7 @@ from onnxlet.toolchain.convert.tabular.matrix_model import MatrixModel
 from onnxlet.toolchain.workbench.extras import require, versions
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.table import quoted
+from onnxlet.values.manifest import ReferenceKind
 from onnxlet.values.tensors import Tensor, Tensors
 
 _LINKS = {
@@ -66,6 +67,7 @@ class XGBoostModel:
     """A booster of trees."""
 
     framework = "XGBoost"
+    reference: ReferenceKind = "file"
     exact_width = True
     datatypes: tuple[str, ...] = ("FP32",)  # it turns every value into one
 

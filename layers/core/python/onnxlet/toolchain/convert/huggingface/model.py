@@ -18,6 +18,7 @@ from onnxlet.toolchain.convert.networks.tensor_model import TensorModel
 from onnxlet.toolchain.convert.options import SourceOptions
 from onnxlet.toolchain.workbench.extras import require, versions
 from onnxlet.toolchain.workbench.progress import Progress
+from onnxlet.values.manifest import ReferenceKind
 from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import VARIABLE, Tensors
 
@@ -35,6 +36,7 @@ class EncoderNetwork:
     """An encoder as a network: a transformer, the layers after it, and its tokenizer."""
 
     framework = "Hugging Face Transformers"
+    reference: ReferenceKind | None = "object"
 
     def __init__(self, directory: Path, progress: Progress) -> None:
         from onnxlet.toolchain.convert.huggingface.encoders import load_encoder

@@ -19,6 +19,7 @@ from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
 from onnxlet.toolchain.convert.tabular.matrix_model import MatrixModel
 from onnxlet.toolchain.workbench.extras import require, versions
 from onnxlet.toolchain.workbench.progress import Progress
+from onnxlet.values.manifest import ReferenceKind
 from onnxlet.values.tensors import Tensor, Tensors
 
 
@@ -44,6 +45,7 @@ class LibsvmModel:
     """Support vectors, and LIBSVM's own view of them to compare with."""
 
     framework = "LIBSVM"
+    reference: ReferenceKind = "file"
     datatypes: tuple[str, ...] = ("FP32", "FP64")
     names: tuple[str, ...] | None = None  # its features are numbered
     exact_width = False

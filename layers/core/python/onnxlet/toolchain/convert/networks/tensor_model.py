@@ -19,6 +19,7 @@ from onnxlet.toolchain.workbench.arrays import Arrays
 from onnxlet.toolchain.workbench.evaluation import name_answers, run_in_batches
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.table import Table, quoted
+from onnxlet.values.manifest import ReferenceKind
 from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import VARIABLE, Tensor, Tensors
 
@@ -37,6 +38,7 @@ class Network(Protocol):
 
     framework: str
     versions: dict[str, str]
+    reference: ReferenceKind | None
     labels: tuple[str, ...]
     """The names of the classes that the model itself has."""
     assets: Mapping[str, bytes]
@@ -75,6 +77,8 @@ class TensorModel:
         self._network, self._progress = network, progress
         self.framework = network.framework
         self.versions = network.versions
+        self.reference = network.reference
+        self.names = network.names
         self.labels = labels or network.labels
         self.classes = (tuple(range(len(self.labels))),) if self.labels else ()
         self._specs: tuple[TensorSpec, ...] = ()

@@ -68,14 +68,19 @@ def sample_rows(estimator: Any, names: tuple[str, ...], count: int, seed: int) -
 
 def _names(estimator: Any, table: Table | None, targets: Sequence[str]) -> tuple[str, ...]:
     """The features' names: as the estimator was fitted, else the data's columns, else x0, x1 …"""
-    fitted = getattr(estimator, "feature_names_in_", None)
     return feature_names(
         "the estimator",
-        learned=None if fitted is None else tuple(map(str, fitted)),
+        learned=learned_names(estimator),
         expected=getattr(estimator, "n_features_in_", None),
         table=table,
         targets=targets,
     )
+
+
+def learned_names(estimator: Any) -> tuple[str, ...] | None:
+    """The names of the columns that it was fitted on; None if they had none."""
+    fitted = getattr(estimator, "feature_names_in_", None)
+    return None if fitted is None else tuple(map(str, fitted))
 
 
 def _learned_types(estimator: Any, names: tuple[str, ...]) -> dict[str, str]:

@@ -44,6 +44,8 @@ def to_onnx(
             estimator=whole,
         ) from error
     except (RuntimeError, NotImplementedError, NameError, ValueError, TypeError, AttributeError, KeyError) as error:
+        if "Unable to find column name" in str(error):
+            raise names_have_no_form(type(estimator).__name__) from error
         raise ConversionError(
             f"skl2onnx cannot convert the {type(estimator).__name__}: {first_line(error)}; try other parameters, or "
             "another estimator",
@@ -51,6 +53,14 @@ def to_onnx(
         ) from error
     fix_neighbour_weights(model.graph)
     return model
+
+
+def names_have_no_form(estimator: str) -> ConversionError:
+    """The error for a ColumnTransformer by names that is inside of another estimator."""
+    return ConversionError(
+        f"the {estimator} holds a ColumnTransformer that picks columns by name, which has no ONNX form there: put it "
+        f"first, as in make_pipeline(ColumnTransformer(...), {estimator}(...))"
+    )
 
 
 def _initial_types(layout: ColumnLayout, datatypes: dict[str, str], datatype: str) -> list[tuple[str, Any]]:
@@ -88,6 +98,7 @@ def ignore_known_warnings() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=r"Attribute `prob[AB]_` was deprecated", category=FutureWarning)
         # the columns were put in the order of feature_names_in_; an array just does not say so
         warnings.filterwarnings("ignore", message=r"X does not have valid feature names", category=UserWarning)
+        warnings.filterwarnings("ignore", message=r"X has feature names, but", category=UserWarning)
         yield
 
 

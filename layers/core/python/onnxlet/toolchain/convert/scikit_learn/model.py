@@ -12,22 +12,25 @@ import numpy as np
 from onnxlet.errors import ConversionError, InvalidInputError, MissingExtraError
 from onnxlet.steps import Classification, Tabular, names_of
 from onnxlet.toolchain.convert import graph_edits
-from onnxlet.toolchain.convert.scikit_learn.columns import ColumnLayout, column_layout, sample_rows
+from onnxlet.toolchain.convert.scikit_learn.columns import ColumnLayout, column_layout, learned_names, sample_rows
 from onnxlet.toolchain.convert.scikit_learn.estimator_files import load_estimator
 from onnxlet.toolchain.convert.scikit_learn.exporter import (
     SINGLE_INPUT,
     cast_before_last,
     ignore_known_warnings,
+    names_have_no_form,
     to_onnx,
 )
 from onnxlet.toolchain.convert.scikit_learn.merging import merge_models
 from onnxlet.toolchain.convert.scikit_learn.missing_texts import mark_missing_texts, missing_markers
 from onnxlet.toolchain.convert.scikit_learn.multi_output import split_targets
+from onnxlet.toolchain.convert.tabular.own_rows import as_matrix, own_rows
 from onnxlet.toolchain.convert.trained_model import Export, ModelRows, columns_to_matrix
-from onnxlet.toolchain.workbench.extras import versions
+from onnxlet.toolchain.workbench.extras import require, versions
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.shapes import declare_shape
 from onnxlet.toolchain.workbench.table import Table, quoted
+from onnxlet.values.manifest import ReferenceKind
 from onnxlet.values.tensors import Tensor, Tensors
 
 RANDOM_ROWS = 256
@@ -38,10 +41,17 @@ def open_model(path: Path, *, trust: bool, progress: Progress) -> Estimator:
     return Estimator(load_estimator(path, trust=trust, progress=progress))
 
 
+def open_object(model: Any, *, progress: Progress) -> Estimator:  # noqa: ARG001 - it is at hand
+    """The estimator that the caller holds. Raises ConversionError for kinds that are not served, MissingExtraError."""
+    require("sklearn", "sklearn", "skl2onnx")
+    return Estimator(model)
+
+
 class Estimator:
     """A fitted classifier or regressor."""
 
     framework = "scikit-learn"
+    reference: ReferenceKind = "object"
 
     def __init__(self, estimator: Any) -> None:
         from sklearn.base import is_classifier, is_regressor
@@ -64,6 +74,7 @@ class Estimator:
         self._parts = split_targets(estimator) if classifies else (estimator,)
         """One estimator for each target of a classifier."""
         self.classes = tuple(tuple(_class_values(part.classes_).tolist()) for part in self._parts if classifies)
+        self.names = learned_names(estimator)
         self._targets = [f"y{index}" for index in range(len(self.classes))] if len(self.classes) > 1 else [""]
         self._layout: ColumnLayout | None = None
 
@@ -80,9 +91,12 @@ class Estimator:
         columns = {
             name: table.tensor(name, "BYTES" if layout.datatypes[name] == "BYTES" else "FP64") for name in layout.names
         }
-        return ModelRows(
-            columns, booleans=table.booleans(name for name in layout.names if layout.datatypes[name] is None)
-        )
+        booleans = table.booleans(name for name in layout.names if layout.datatypes[name] is None)
+        texts = [name for name in layout.names if layout.datatypes[name] == "BYTES"]
+        own = own_rows(table, layout.names, texts, missing_markers(self._estimator, layout))
+        if own is not None and table.path is not None and self.names is None and not layout.needs_dataframe:
+            own = as_matrix(own)
+        return ModelRows(columns, booleans=booleans, own=own)
 
     def predict(self, rows: ModelRows) -> Tensors:
         """The estimator's own answers, by the names of the graph's outputs.
@@ -91,14 +105,11 @@ class Estimator:
         """
         try:
             with ignore_known_warnings():
-                return self._predict(self._estimator_input(rows))
+                return self._predict(self._estimator_input(rows) if rows.own is None else rows.own)
         except (ValueError, TypeError) as error:
             message = str(error)
             if "only supported for dataframes" in message:
-                raise ConversionError(
-                    f"the {self._name} holds a ColumnTransformer that picks columns by name, which has no ONNX form "
-                    f"there: put it first, as in make_pipeline(ColumnTransformer(...), {self._name}(...))"
-                ) from error
+                raise names_have_no_form(self._name) from error
             message = _unparsable_cell(rows, message) or f"{message.splitlines()[0]}{_empty_cells(rows)}"
             raise InvalidInputError(f"the {self._name} does not take these rows: {message}") from error
 

@@ -14,6 +14,7 @@ from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
 from onnxlet.toolchain.convert.tabular.link_functions import AnswerNames
 from onnxlet.toolchain.convert.trained_model import Export, ModelRows, columns_to_matrix
 from onnxlet.toolchain.workbench.table import Table
+from onnxlet.values.manifest import ReferenceKind
 from onnxlet.values.tensors import DATATYPES, VARIABLE, Tensor, Tensors
 
 FEATURES = "features"
@@ -25,6 +26,7 @@ class NativeModel(Protocol):
 
     framework: str
     versions: dict[str, str]
+    reference: ReferenceKind
     classes: tuple[int | str, ...] | None
     names: tuple[str, ...] | None
     """The feature names that it learned; None if it learned none."""
@@ -57,6 +59,8 @@ class MatrixModel:
         self._native = native
         self.framework = native.framework
         self.versions = native.versions
+        self.reference = native.reference
+        self.names = native.names
         self.classes = () if native.classes is None else (native.classes,)
 
     def read_rows(self, table: Table | None, targets: Sequence[str], *, seed: int) -> ModelRows:

@@ -37,7 +37,9 @@ def open_model(path: Path, *, trust: bool, progress: Progress, options: SourceOp
     made_by = versions("keras", "tensorflow", "tensorflow-cpu", "tf2onnx")
     outputs = choose_output_names(layers.outputs(), options.outputs)
     return TensorModel(
-        TensorFlowNetwork("Keras", made_by, model, layers.call, layers.specs, outputs), options.labels, progress
+        TensorFlowNetwork("Keras", "object", made_by, model, layers.call, layers.specs, outputs),
+        options.labels,
+        progress,
     )
 
 

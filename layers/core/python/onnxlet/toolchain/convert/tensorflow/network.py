@@ -9,6 +9,7 @@ import onnx
 
 from onnxlet.toolchain.convert.networks.probing_inputs import random_tensors
 from onnxlet.toolchain.convert.tensorflow.exporter import run_function, to_onnx
+from onnxlet.values.manifest import ReferenceKind
 from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import Tensors
 
@@ -25,6 +26,7 @@ class TensorFlowNetwork:
     def __init__(  # noqa: PLR0917 - all it is made of
         self,
         framework: str,
+        reference: ReferenceKind,
         versions: dict[str, str],
         owner: Any,
         call: Callable[..., list[Any]],
@@ -32,6 +34,7 @@ class TensorFlowNetwork:
         outputs: Sequence[str],
     ) -> None:
         self.framework, self.versions = framework, versions
+        self.reference: ReferenceKind | None = reference
         self.names = tuple(spec.name for spec in inputs)
         self._owner, self._call = owner, call
         self._inputs, self._outputs = tuple(inputs), tuple(outputs)

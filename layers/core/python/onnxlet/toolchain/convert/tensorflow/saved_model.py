@@ -62,7 +62,9 @@ def open_model(path: Path, *, trust: bool, progress: Progress, options: SourceOp
         tuple(f"{name}_out" if name in taken else name for name in called.outputs), options.outputs
     )
     return TensorModel(
-        TensorFlowNetwork("TensorFlow", made_by, model, called.call, called.specs, outputs), options.labels, progress
+        TensorFlowNetwork("TensorFlow", "file", made_by, model, called.call, called.specs, outputs),
+        options.labels,
+        progress,
     )
 
 

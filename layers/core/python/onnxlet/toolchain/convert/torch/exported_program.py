@@ -27,6 +27,7 @@ from onnxlet.toolchain.workbench.error_text import first_line
 from onnxlet.toolchain.workbench.extras import versions
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.values.datatypes import VARIABLE
+from onnxlet.values.manifest import ReferenceKind
 from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import Tensors
 
@@ -37,6 +38,7 @@ class ProgramNetwork:
     """An exported program. One for a fixed number of rows is exported once more for any number, where that works."""
 
     framework = "PyTorch"
+    reference: ReferenceKind | None = "file"
     labels: tuple[str, ...] = ()
     assets: Mapping[str, bytes] = {}
 

@@ -31,6 +31,7 @@ from onnxlet.toolchain.workbench.extras import versions
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.table import quoted
 from onnxlet.values.datatypes import VARIABLE
+from onnxlet.values.manifest import ReferenceKind
 from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import DATATYPES, Tensors
 
@@ -42,6 +43,7 @@ class ModuleNetwork:
     """A module in evaluation mode, which is exported for any number of rows."""
 
     framework = "PyTorch"
+    reference: ReferenceKind | None = "object"
     labels: tuple[str, ...] = ()
     assets: Mapping[str, bytes] = {}
 
