@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from onnxlet.cli.output import format_facts, format_table
+from onnxlet.lifecycle.summaries import format_verdict
+from onnxlet.lifecycle.tables import format_facts, format_table
 
 if TYPE_CHECKING:
     from onnxlet.values.contract import Bounds, Contract, Estimate
@@ -63,13 +64,6 @@ def force_option(command: Decorated) -> Decorated:
         "--force", is_flag=True, help="Even if the accuracy contract does not hold, or is missing; needs --reason."
     )
     return option(command)
-
-
-def format_verdict(contract: Contract) -> str:
-    """Whether it holds, and on what it was judged or in what it does not."""
-    if contract.holds:
-        return f"holds on {contract.rows} rows"
-    return f"does not hold on {contract.rows} rows: {contract.breaches}"
 
 
 def format_contract(contract: Contract) -> str:

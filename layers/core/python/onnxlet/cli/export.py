@@ -9,7 +9,8 @@ import click
 
 from onnxlet.cli.options import json_option, ref_argument
 from onnxlet.cli.output import Output
-from onnxlet.cli.workspace import Workspace, pass_workspace
+from onnxlet.cli.workspace import pass_workspace
+from onnxlet.lifecycle.workspace import Workspace
 from onnxlet.values.refs import Ref
 
 FETCH_DEADLINE = 3600.0

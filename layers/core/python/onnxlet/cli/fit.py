@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from onnxlet.cli.options import json_option, version_argument
-from onnxlet.cli.output import Output, format_facts, format_size, format_table
-from onnxlet.cli.workspace import Workspace, pass_workspace
+from onnxlet.cli.output import Output
+from onnxlet.cli.workspace import pass_workspace
+from onnxlet.lifecycle.tables import format_facts, format_size, format_table
+from onnxlet.lifecycle.workspace import Workspace
 from onnxlet.values.refs import Ref
 
 if TYPE_CHECKING:

@@ -8,12 +8,14 @@ import click
 
 from onnxlet.cli.contracts import force_option
 from onnxlet.cli.options import alias_option, json_option, model_argument, version_argument, why_option
-from onnxlet.cli.output import Output, format_table
-from onnxlet.cli.workspace import Workspace, pass_workspace
+from onnxlet.cli.output import Output
+from onnxlet.cli.workspace import pass_workspace
+from onnxlet.lifecycle.summaries import describe_history, format_routes
+from onnxlet.lifecycle.workspace import Workspace
 from onnxlet.values.refs import Ref
 
 if TYPE_CHECKING:
-    from onnxlet.values.aliases import Alias, HistoryEntry, Routes
+    from onnxlet.values.aliases import Alias
 
 
 @click.command()
@@ -87,27 +89,9 @@ def history(workspace: Workspace, name: str, alias: str, verify: bool, output: O
     """
     registry = workspace.open_registry()
     entries = registry.history(name, alias)
-    rows = [
-        (e.sequence, e.when, e.who, e.action, format_routes(e.origin), format_routes(e.target), _format_reason(e))
-        for e in entries
-    ]
-    output.show(entries, format_table(("SEQUENCE", "WHEN", "WHO", "ACTION", "FROM", "TO", "WHY"), rows))
+    output.show(entries, describe_history(entries).text())
     if verify:
         output.say(f"verified: the chain of {registry.verify_history(name, alias)} entries holds")
-
-
-def format_routes(routes: Routes) -> str:
-    """Where an alias routes to: `7`, or with several routes `7 (90 %), 8 (10 %)`."""
-    if len(routes) == 1:
-        return str(routes[0].version)
-    total = sum(route.weight for route in routes) or 1
-    return ", ".join(f"{route.version} ({100 * route.weight / total:.3g} %)" for route in routes) or "-"
-
-
-def _format_reason(entry: HistoryEntry) -> str:
-    """The reason given, and past which gates the move was forced."""
-    forced = [passed for passed in entry.gates.values() if passed.startswith("forced")]
-    return "; ".join(filter(None, (entry.why, *forced)))
 
 
 def _format_move(alias: Alias) -> str:

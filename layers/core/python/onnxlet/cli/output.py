@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import click
@@ -90,40 +90,3 @@ def show_json(value: object) -> None:
     import msgspec
 
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
-
-
-def format_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Columns under their names, aligned: numbers to the right. No rows: an empty text."""
-    lines = [["" if cell is None else str(cell) for cell in row] for row in rows]
-    if not lines:
-        return ""
-    widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
-    right = [all(_is_number(cell) for cell in column if cell) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if flush_right else cell.ljust(width)
-            for cell, width, flush_right in zip(line, widths, right, strict=True)
-        ).rstrip()
-        for line in [head, *lines]
-    )
-
-
-def format_facts(pairs: Iterable[tuple[str, object]]) -> str:
-    """Names and what they are, aligned; pairs without a value are left out."""
-    facts = [(name, str(value)) for name, value in pairs if value not in {None, ""}]
-    width = max((len(name) for name, _ in facts), default=0)
-    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in facts)
-
-
-def format_size(count: int) -> str:
-    """Bytes as people read them: `1.2 MB`."""
-    amount = float(count)
-    for unit in ("B", "kB", "MB"):
-        if amount < 1000:  # noqa: PLR2004 - what kilo means
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} GB"
-
-
-def _is_number(text: str) -> bool:
-    return text.removeprefix("-").replace(".", "", 1).isdigit()

@@ -11,7 +11,8 @@ import click
 from onnxlet.cli.options import DurationType, json_option, model_argument, version_argument
 from onnxlet.cli.output import Output
 from onnxlet.cli.publish_attempt import PublishAttempt
-from onnxlet.cli.workspace import Workspace, pass_workspace
+from onnxlet.cli.workspace import pass_workspace
+from onnxlet.lifecycle.workspace import Workspace
 from onnxlet.values.refs import Ref
 
 

@@ -6,7 +6,8 @@ import click
 
 from onnxlet.cli.options import json_option
 from onnxlet.cli.output import Output
-from onnxlet.cli.workspace import Workspace, pass_workspace
+from onnxlet.cli.workspace import pass_workspace
+from onnxlet.lifecycle.workspace import Workspace
 
 
 @click.command(short_help="Require accuracy contracts of what is promoted.")

@@ -19,7 +19,7 @@ from onnxlet.cli import (
 )
 from onnxlet.cli.command_group import CommandGroup
 from onnxlet.cli.demo import commands as demo
-from onnxlet.cli.workspace import Workspace, resolve_url
+from onnxlet.lifecycle.workspace import Workspace, resolve_url
 from onnxlet.version import __version__
 
 

@@ -9,8 +9,10 @@ from typing import IO, Any
 import click
 
 from onnxlet.cli.options import RefType, json_option, ref_argument
-from onnxlet.cli.output import Output, format_table
-from onnxlet.cli.workspace import Workspace, pass_workspace
+from onnxlet.cli.output import Output
+from onnxlet.cli.workspace import pass_workspace
+from onnxlet.lifecycle.tables import format_table
+from onnxlet.lifecycle.workspace import Workspace
 from onnxlet.values.refs import Ref
 
 

@@ -12,7 +12,8 @@ import click
 
 from onnxlet.cli.options import json_option
 from onnxlet.cli.output import Output, show_json
-from onnxlet.cli.workspace import Workspace, pass_workspace
+from onnxlet.cli.workspace import pass_workspace
+from onnxlet.lifecycle.workspace import Workspace
 
 
 @click.command(short_help="Serve the store over HTTP.")

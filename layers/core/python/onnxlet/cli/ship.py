@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from onnxlet.cli.command_group import CommandError
-from onnxlet.cli.contracts import contract_options, force_option, format_contract, format_verdict
+from onnxlet.cli.contracts import contract_options, force_option, format_contract
 from onnxlet.cli.moving import warn_of_gate
 from onnxlet.cli.options import data_options, json_option, model_argument, why_option
-from onnxlet.cli.output import Output, format_facts, format_size
+from onnxlet.cli.output import Output
 from onnxlet.cli.publish_attempt import PublishAttempt
 from onnxlet.cli.toolchain import convert, format_rungs, optimize
-from onnxlet.cli.workspace import Workspace, pass_workspace
+from onnxlet.cli.workspace import pass_workspace
 from onnxlet.errors import ContractFailedError, OnnxletError
+from onnxlet.lifecycle.summaries import format_verdict
+from onnxlet.lifecycle.tables import format_facts, format_size
+from onnxlet.lifecycle.workspace import Workspace
 
 if TYPE_CHECKING:
     from onnxlet.toolchain.fit.report import Report

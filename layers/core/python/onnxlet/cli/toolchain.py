@@ -9,8 +9,9 @@ import click
 
 from onnxlet.cli.contracts import contract_options
 from onnxlet.cli.options import data_options, directory_argument, json_option
-from onnxlet.cli.output import Output, format_facts, format_size, format_table
+from onnxlet.cli.output import Output
 from onnxlet.errors import InvalidInputError
+from onnxlet.lifecycle.tables import format_facts, format_size, format_table
 
 if TYPE_CHECKING:
     from onnxlet.values.manifest import Draft, Tolerance

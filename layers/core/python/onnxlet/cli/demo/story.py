@@ -16,7 +16,7 @@ import click
 
 from onnxlet.cli.demo.command_runner import CommandRunner
 from onnxlet.cli.demo.local_server import LocalServer
-from onnxlet.cli.output import format_facts, format_size, format_table
+from onnxlet.lifecycle.tables import format_facts, format_size, format_table
 
 WARM_REQUESTS = 300
 
