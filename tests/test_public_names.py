@@ -13,9 +13,14 @@ from onnxlet.client import connect
 
 
 def test_the_public_names_are_these() -> None:
-    assert onnxlet.__all__ == ["__version__", "connect"]
+    assert onnxlet.__all__ == ["Registry", "__version__", "connect", "load"]
     assert set(onnxlet.__all__) <= set(dir(onnxlet))
     assert onnxlet.connect is connect
+    assert {name: getattr(onnxlet, name).__module__.split(".")[1] for name in onnxlet.__all__ if name[0] != "_"} == {
+        "Registry": "lifecycle",
+        "connect": "client",
+        "load": "lifecycle",
+    }
 
 
 def test_connect_takes_what_it_says() -> None:

@@ -14,7 +14,7 @@ dataplane             one HTTP request in, one answer out: wire protocols, JSON,
 controlplane, batch   the registry over HTTP; files of rows in, files of predictions out
 toolchain             convert, optimize, verify, prepare, export, fit
 client                a server of ours, from Python
-local                 the laptop's server
+local, lifecycle      the laptop's server; what the command does, in Python, with the model in hand
 cli                   the `onnxlet` command
 
 What is public here is loaded by the first who asks for it, so that `import onnxlet` costs nothing.
@@ -22,13 +22,19 @@ What is public here is loaded by the first who asks for it, so that `import onnx
 
 from onnxlet.version import __version__
 
-__all__ = ["__version__", "connect"]
+__all__ = ["Registry", "__version__", "connect", "load"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from onnxlet.client import connect
+    from onnxlet.lifecycle.loading import load
+    from onnxlet.lifecycle.registry import Registry
 else:
-    _HOMES = {"connect": "onnxlet.client"}
+    _HOMES = {
+        "Registry": "onnxlet.lifecycle.registry",
+        "connect": "onnxlet.client",
+        "load": "onnxlet.lifecycle.loading",
+    }
 
     def __getattr__(name: str) -> object:
         """A public name, from the module that it comes from."""

@@ -1,0 +1,192 @@
+"""A version in this process, that predicts as the model it was made of does.
+
+Rows go through the door that requests go through, so that a server refuses what is refused here, and answers alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from onnxlet.client.metadata import Metadata
+from onnxlet.client.rows import Rows, read_rows
+from onnxlet.client.splitting import PART_BYTES, PATIENCE, SAMPLE_ROWS
+from onnxlet.dataplane.protocols.tensorflow_serving.body import read_body
+from onnxlet.errors import InvalidInputError
+from onnxlet.lifecycle.summaries import describe_version
+from onnxlet.lifecycle.workspace import open_workspace
+from onnxlet.steps import Classification
+from onnxlet.values.refs import Ref, parse_ref
+from onnxlet.values.signature import Signature, TensorSpec
+from onnxlet.values.tensors import Tensor, Tensors
+
+if TYPE_CHECKING:
+    from onnxlet.serving.predictor import Served
+    from onnxlet.values.manifest import Manifest
+
+COLUMN = 2
+"""Dimensions of an output [N, 1]."""
+
+
+def load(ref: str | Ref, *, store: str | Path | None = None) -> LoadedVersion:
+    """The version that `diagnosis`, `diagnosis:7` or `diagnosis@candidate` means now, ready to predict.
+
+    `store` is a URL or a path; ONNXLET_STORE, else a directory in your own data folder, if there is none.
+
+        model = onnxlet.load("diagnosis")
+        model.predict(patients)
+
+    Raises ModelNotFoundError, VersionNotFoundError, AliasNotFoundError; IntegrityError, RejectedModelError if it
+    cannot be served; StoreUnavailableError.
+    """
+    target = ref if isinstance(ref, Ref) else parse_ref(ref)
+    return LoadedVersion(open_workspace(store).make_predictor().load(target))
+
+
+class LoadedVersion:
+    """One version, which never changes. May be used from several threads at once.
+
+    `fallback`: the version that the alias routes to was refused, and this is the one before it.
+    """
+
+    def __init__(self, served: Served) -> None:
+        self._model = served.model
+        self._digest = served.digest
+        self.fallback = served.fallback
+        manifest = self.manifest
+        self._metadata = Metadata(manifest.model, manifest.version, self._model.signatures)
+
+    @property
+    def manifest(self) -> Manifest:
+        """All that is known of the version: where it comes from, how well it does, what it promises."""
+        return self._model.manifest
+
+    @property
+    def signature(self) -> Signature:
+        """What `predict` takes, columns by name where the model knows some, and the outputs that are served."""
+        return self._model.signatures[self._model.steps.row_signature]
+
+    def predict(self, X: Any) -> Any:  # noqa: N803 - scikit-learn's own name
+        """What the model's own `predict` gives: [N] class values or numbers, [N, targets] of several targets.
+
+        `X` is a DataFrame or a dict of columns, by name; an array or a list of rows, in the model's own order; a list
+        of records; a dict of a model's tensors. None, NaN and pandas' NA are missing values. A network of several
+        outputs gives a dict of arrays, by name.
+
+        Raises InvalidInputError for rows that the model does not take, ExecutionError if it fails on them.
+        """
+        targets = self._model.steps.targets
+        if not targets:
+            return self._tidy(self._run(X, None))
+        outputs = self._run(X, [target.names.label for target in targets])
+        values = [_class_values(target, outputs[target.names.label]) for target in targets]
+        return values[0] if len(values) == 1 else np.stack(values, axis=1)
+
+    def predict_proba(self, X: Any) -> Any:  # noqa: N803 - scikit-learn's own name
+        """The probabilities of a classifier's classes [N, classes], in the order of its labels; of several targets a
+        list of them.
+
+        Raises InvalidInputError if the model gives none, and as `predict`.
+        """
+        targets = self._model.steps.targets
+        names = [target.names.probabilities for target in targets if target.probabilities is not None]
+        if not names or len(names) < len(targets):
+            served = ", ".join(repr(spec.name) for spec in self.signature.outputs)
+            raise InvalidInputError(f"{self._ref!r} gives no probabilities, only {served}")
+        outputs = self._run(X, names)
+        return outputs[names[0]] if len(names) == 1 else [outputs[name] for name in names]
+
+    def __repr__(self) -> str:
+        return f"<{self._ref}: {self.signature}>"
+
+    def _repr_html_(self) -> str:
+        """What is known of it, as `onnxlet show` says it."""
+        return "".join(block.html() for block in describe_version(self.manifest, self._digest))
+
+    @property
+    def _ref(self) -> str:
+        return f"{self.manifest.model}:{self.manifest.version}"
+
+    def _run(self, X: Any, outputs: Sequence[str] | None) -> Tensors:  # noqa: N803
+        rows = read_rows(X, self._metadata)
+        if not rows.count:
+            raise InvalidInputError("there are no rows to predict")
+        parts = [self._run_part(rows, start, stop, outputs) for start, stop in _parts(rows, self._ref)]
+        return (
+            parts[0] if len(parts) == 1 else {name: np.concatenate([each[name] for each in parts]) for name in parts[0]}
+        )
+
+    def _run_part(self, rows: Rows, start: int, stop: int, outputs: Sequence[str] | None) -> Tensors:
+        specs = self._model.signatures[rows.signature].inputs
+        inputs = _take_floats(rows.part(start, stop).get("inputs"), specs)
+        if inputs is None:
+            inputs = read_body(rows.body(start, stop), self._model).inputs
+        answers = self._model.predict(inputs, rows.signature, outputs)
+        uneven = [name for name, tensor in answers.items() if tensor.shape[:1] != (stop - start,)]
+        if uneven and stop - start < rows.count:
+            raise InvalidInputError(f"output {uneven[0]!r} does not have one entry per row: predict fewer rows at once")
+        return answers
+
+    def _tidy(self, outputs: Tensors) -> Tensor | Tensors:
+        """The only output as it is; [N, 1] as [N] of a model of columns, as estimators have it."""
+        if len(outputs) > 1:
+            return outputs
+        (answer,) = outputs.values()
+        tabular = self._model.steps.columns is not None
+        return answer[:, 0] if tabular and answer.ndim == COLUMN and answer.shape[1] == 1 else answer
+
+
+def _parts(rows: Rows, name: str) -> Iterator[tuple[int, int]]:
+    """Where parts of some MB begin and end: none runs for long, and a bar shows how far it is."""
+    size = rows.count
+    if size > SAMPLE_ROWS:
+        size = max(1, PART_BYTES * SAMPLE_ROWS // len(rows.body(0, SAMPLE_ROWS)))
+    if size >= rows.count:
+        yield 0, rows.count
+        return
+    from tqdm.auto import tqdm
+
+    with tqdm(total=rows.count, desc=name, unit=" rows", delay=PATIENCE, disable=None) as bar:  # None: not in logs
+        for start in range(0, rows.count, size):
+            stop = min(start + size, rows.count)
+            yield start, stop
+            bar.update(stop - start)
+
+
+def _take_floats(inputs: Tensor | Tensors | None, specs: Sequence[TensorSpec]) -> Tensors | None:
+    """Floating point numbers as they are: written down and read again they would be the same.
+
+    None for all else, which the reading of requests judges: texts, integers, what is missing or has no place.
+    """
+    named = {specs[0].name: inputs} if isinstance(inputs, np.ndarray) else inputs
+    if named is None or named.keys() != {spec.name for spec in specs}:
+        return None
+    taken = {}
+    for spec in specs:
+        tensor = named[spec.name]
+        if tensor.dtype.kind != "f" or spec.type.kind != "f" or not _fits(tensor, spec):
+            return None
+        with np.errstate(over="ignore"):
+            taken[spec.name] = tensor.astype(spec.type.numpy)
+        if not np.isfinite(taken[spec.name]).all():
+            return None
+    return taken
+
+
+def _fits(tensor: Tensor, spec: TensorSpec) -> bool:
+    """Whether the shape is one that the input takes."""
+    return tensor.ndim == len(spec.shape) and all(
+        wanted in (-1, size) for wanted, size in zip(spec.shape, tensor.shape, strict=True)
+    )
+
+
+def _class_values(target: Classification, labels: Tensor) -> Tensor:
+    """The model's own values for its classes, which may have been given other names."""
+    if not target.labels or target.labels == target.classes:
+        return labels
+    values = dict(zip(target.labels, target.classes, strict=True))
+    texts = any(isinstance(value, str) for value in target.classes)
+    return np.array([values[label] for label in labels.tolist()], dtype=object if texts else np.int64)
