@@ -276,6 +276,32 @@ def test_a_client_follows_an_alias_to_a_version_that_takes_something_else(
     assert client.predict("moving", ["b"])["same"].tolist() == ["b"]
 
 
+def test_rows_by_their_order_are_in_that_of_the_version_that_answers(
+    client: Client, folder: Path, tmp_path: Path
+) -> None:
+    store = open_store((folder / "store").as_uri())
+    rows = np.array([[1.0, NAN, 3.0]])
+    for order in ("abc", "cba"):
+        columns = Tabular(tuple(Column(name, "FP32", missing=True) for name in order), input="x")
+        echo = tiny.package(tiny.identity(shape=("N", 3)), tmp_path / order, steps=Steps((columns,)))
+        tiny.publish(store, "order", echo)
+        predictions = client.predict("order", rows)
+        np.testing.assert_array_equal(predictions["y"], rows)
+        assert predictions.alias == "production"
+    assert predictions.version == 2
+
+
+def test_an_output_that_the_version_that_answers_has_no_more_is_told(
+    client: Client, folder: Path, tmp_path: Path
+) -> None:
+    store = open_store((folder / "store").as_uri())
+    tiny.publish(store, "outputs", tiny.classifier_package(tmp_path / "one"))
+    assert client.predict("outputs", ROWS, outputs=["probability"]).version == 1
+    tiny.publish(store, "outputs", tiny.package(tiny.identity(shape=("N", 3)), tmp_path / "two"))
+    with pytest.raises(InvalidInputError, match="no output 'probability', only 'y'"):
+        client.predict("outputs", ROWS, outputs=["probability"])
+
+
 def test_a_client_of_many_threads_gets_every_answer_right(client: Client) -> None:
     from concurrent.futures import ThreadPoolExecutor
 

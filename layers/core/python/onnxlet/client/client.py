@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from onnxlet.client import moves, registry
 from onnxlet.client.metadata import Metadata, read_metadata
 from onnxlet.client.registry import Version
-from onnxlet.client.splitting import ROUTING_KEY, VERSION, path_of, predict_in_parts
+from onnxlet.client.splitting import ALIAS, ROUTING_KEY, VERSION, path_of, predict_in_parts
 from onnxlet.client.transport import Transport
 from onnxlet.errors import InvalidInputError, UnavailableError
 from onnxlet.values.aliases import Alias, HistoryEntry
@@ -147,14 +147,18 @@ class Client:
         first = parts[0].response.headers
         answered = Ref(ref.model, version=int(first.get(VERSION, metadata.version)))
         if answered.version != metadata.version:
-            metadata = self._known.get(answered) or self.metadata(answered)
-        self._known[ref] = metadata
+            current = self._known[ref] = self._known.get(answered) or self.metadata(answered)
+            if current.signatures != metadata.signatures:  # the rows were read for the inputs of another version
+                predictions = self._predict(answered, current, X, outputs, None, batch_size)
+                predictions.alias = first.get(ALIAS)
+                return predictions
+        self._known[ref] = metadata = self._known[answered]
         tensors = read_outputs([(part.rows, part.response.body) for part in parts], metadata.outputs)
         return Predictions(
             {name: tensors[name] for name in outputs or tensors},
             model=ref.model,
             version=metadata.version,
-            alias=first.get("X-Onnxlet-Alias"),
+            alias=first.get(ALIAS),
             stale=any("X-Onnxlet-Stale" in part.response.headers for part in parts),
             fallback=any("X-Onnxlet-Fallback" in part.response.headers for part in parts),
             index=getattr(X, "index", None) if hasattr(X, "columns") else None,
@@ -186,13 +190,13 @@ class Client:
         The alias is moved once or not at all, whatever happens to the connection; see `moves`. Raises
         PreconditionFailedError if somebody else moved it meanwhile, ContractFailedError, VersionNotFoundError.
         """
-        wish = moves.promotion(check_model_name(model), version, alias=check_alias_name(alias), why=why, force=force)
-        return moves.execute(wish, self._transport)
+        move = moves.promotion(check_model_name(model), version, alias=check_alias_name(alias), why=why, force=force)
+        return moves.execute(move, self._transport)
 
     def rollback(self, model: str, *, alias: str = PRODUCTION, why: str = "") -> Alias:
         """Let an alias route to what it routed to before, once or not at all, as `promote` does.
 
         Raises NothingToRollBackError, PreconditionFailedError if somebody else moved it meanwhile.
         """
-        wish = moves.rollback(check_model_name(model), alias=check_alias_name(alias), why=why)
-        return moves.execute(wish, self._transport)
+        move = moves.rollback(check_model_name(model), alias=check_alias_name(alias), why=why)
+        return moves.execute(move, self._transport)

@@ -7,10 +7,7 @@ from typing import Any, NamedTuple
 
 from onnxlet.errors import InvalidInputError, OnnxletError
 from onnxlet.values.datatypes import DATATYPES
-from onnxlet.values.signature import Signature, TensorSpec
-
-SERVING_DEFAULT = "serving_default"
-COLUMNS = "columns"
+from onnxlet.values.signature import COLUMNS, SERVING_DEFAULT, Signature, TensorSpec
 
 _DATATYPES = {datatype.tensorflow: datatype.name for datatype in DATATYPES.values()}
 

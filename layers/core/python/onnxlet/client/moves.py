@@ -23,7 +23,7 @@ MODELS = "/registry/models"
 
 
 class Move(NamedTuple):
-    """A wish: the request for it, and what the alias's entry says once it is done."""
+    """A change of an alias: the request for it, and what the alias's entry says once it is done."""
 
     model: str
     alias: str
@@ -43,26 +43,28 @@ class Move(NamedTuple):
 
 
 def promotion(model: str, version: int, *, alias: str, why: str, force: bool) -> Move:
-    """The wish that an alias route to a version."""
+    """The move of an alias to a version."""
     document = {"version": version, "why": why, "force": force}
     return Move(model, alias, why, "promote", "PUT", f"{MODELS}/{model}/aliases/{alias}", document)
 
 
 def rollback(model: str, *, alias: str, why: str) -> Move:
-    """The wish that an alias go back to where it was."""
+    """The move of an alias back to where it was."""
     return Move(model, alias, why, "rollback", "POST", f"{MODELS}/{model}:rollback", {"alias": alias, "why": why})
 
 
 def execute(move: Move, transport: Transport) -> Alias:
     """The alias, moved. While the server is busy or cut off it is asked again, if the alias is still as it was.
 
-    Raises PreconditionFailedError if somebody else moved it meanwhile, UnavailableError if it cannot
-    be done now or nobody can tell whether it was, and what the server refuses it with.
+    Raises PreconditionFailedError if somebody else moved it meanwhile, UnavailableError if it cannot be done now or
+    nobody can tell whether it was, and what the server refuses it with.
     """
     before, etag = _read_alias(move, transport)
     condition = {"If-None-Match": "*"} if etag is None else {"If-Match": etag}
     body = json.dumps(move.document).encode()
-    for pause in [*backoff(transport.retries), None]:
+    pauses = backoff(transport.retries)
+    while True:
+        pause = next(pauses, None)
         try:
             return decode_alias(transport.call(move.method, move.path, body, condition, retry=False).body)
         except (UnavailableError, PreconditionFailedError) as error:
@@ -78,7 +80,6 @@ def execute(move: Move, transport: Transport) -> Alias:
             if pause is None or final:
                 raise
             time.sleep(pause + retry_after)
-    raise AssertionError  # pragma: no cover - the last round returns or raises
 
 
 def _read_alias(move: Move, transport: Transport) -> tuple[Alias | None, str | None]:

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import orjson
 
-from onnxlet.client.metadata import COLUMNS, SERVING_DEFAULT, Metadata
+from onnxlet.client.metadata import Metadata
 from onnxlet.errors import InvalidInputError
-from onnxlet.values.signature import TensorSpec
+from onnxlet.values.signature import COLUMNS, SERVING_DEFAULT, TensorSpec
 from onnxlet.values.tensors import Tensor
 
 MATRIX = 2

@@ -25,6 +25,7 @@ PATIENCE = 1.0
 """Seconds after which a bar shows how far it is."""
 
 ROUTING_KEY = "X-Onnxlet-Routing-Key"
+ALIAS = "X-Onnxlet-Alias"
 VERSION = "X-Onnxlet-Model-Version"
 
 
