@@ -103,6 +103,14 @@ def test_rows_that_grow_are_parted_further(server: Server) -> None:
     assert all(len(request.body) + request.body.count(b"\\") < 6 * MB for request in proxy.received)
 
 
+def test_quotes_and_backslashes_count_twice_as_lambda_escapes_them(server: Server) -> None:
+    texts = ['"' * 200] * 20_000
+    with between(server.url, plainly) as proxy:
+        assert len(onnxlet.connect(proxy.url).predict("strings", texts)["same"]) == len(texts)
+    bodies = [request.body for request in proxy.received]
+    assert max(len(body) + body.count(b'"') + body.count(b"\\") for body in bodies) < 6 * MB
+
+
 def test_a_row_that_no_request_can_carry_is_told(server: Server) -> None:
     with pytest.raises(TooLargeError, match="6,000,000"):
         onnxlet.connect(server.url).predict("strings", ["a" * 6 * MB, "b"])
