@@ -1,4 +1,4 @@
-"""A store that fails when told to, around a real one."""
+"""Stores that fail or act when told to, around a real one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class FragileStore:
     def get(self, key: str) -> Blob:
         self._read(key)
         blob = self._store.get(key)
-        return Blob(self._content(key, blob.data), blob.etag)
+        return blob._replace(data=self._content(key, blob.data))
 
     def get_if_changed(self, key: str, etag: str) -> Blob | None:
         self._read(key)
@@ -65,3 +65,44 @@ class FragileStore:
 
     def _content(self, key: str, data: bytes) -> bytes:
         return self.changed[key](data) if key in self.changed else data
+
+
+class WatchedStore:
+    """Calls `before` with the method and the key before each call is passed on to `store`; what it raises is raised."""
+
+    def __init__(self, store: Store, before: Callable[[str, str], None]) -> None:
+        self.url = store.url
+        self._store = store
+        self._before = before
+
+    def get(self, key: str) -> Blob:
+        self._before("get", key)
+        return self._store.get(key)
+
+    def get_if_changed(self, key: str, etag: str) -> Blob | None:
+        self._before("get_if_changed", key)
+        return self._store.get_if_changed(key, etag)
+
+    def get_range(self, key: str, start: int, length: int) -> bytes | memoryview:
+        self._before("get_range", key)
+        return self._store.get_range(key, start, length)
+
+    def put(self, key: str, data: bytes | Path) -> str:
+        self._before("put", key)
+        return self._store.put(key, data)
+
+    def create(self, key: str, data: bytes | Path) -> str:
+        self._before("create", key)
+        return self._store.create(key, data)
+
+    def swap(self, key: str, data: bytes, etag: str) -> str:
+        self._before("swap", key)
+        return self._store.swap(key, data, etag)
+
+    def delete(self, key: str, *, etag: str | None = None) -> None:
+        self._before("delete", key)
+        self._store.delete(key, etag=etag)
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        self._before("list", prefix)
+        return self._store.list(prefix)

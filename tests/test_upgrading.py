@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from fastapi.testclient import TestClient
 
-from onnxlet.batch.scoring import score_path
+from onnxlet.batch.local_files import score_path
 from onnxlet.cli import cli
 from onnxlet.controlplane.app import create_app
 from onnxlet.dataplane.dispatch import DataPlane

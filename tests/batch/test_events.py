@@ -55,16 +55,16 @@ def test_eventbridge_events_have_raw_keys(answer: Handle, s3_store: Store) -> No
     (report,) = answer(_event("eventbridge", s3_store.url))["scored"]
     assert report["rows"] == {"read": 3, "scored": 2, "errors": 1}
     assert report["source"]["etag"] == s3_store.get(f"batch/in/diagnosis/{PATH}").etag
-    scored = s3_store.get(f"batch/out/diagnosis/1/{PATH}").data.decode().splitlines()
+    scored = s3_store.get(f"batch/out/diagnosis/{PATH}").data.decode().splitlines()
     assert scored[0] == "row,label,probability,probabilities.benign,probabilities.malignant"
     assert [line.split(",")[:2] for line in scored[1:]] == [["1", "malignant"], ["3", "malignant"]]
-    errors = s3_store.get(f"batch/out/diagnosis/1/{PATH}.errors.jsonl").data
+    errors = s3_store.get(f"batch/out/diagnosis/{PATH}.errors.jsonl").data
     assert json.loads(errors) == {"row": 2, "error": "missing value", "column": "radius"}
-    manifest = decode_book(s3_store.get(f"batch/out/diagnosis/1/{PATH}.manifest.json").data)
+    manifest = decode_book(s3_store.get(f"batch/out/diagnosis/{PATH}.book.json").data)
     assert manifest.state == "scored"
     assert [written.key for written in manifest.outputs] == [
-        f"batch/out/diagnosis/1/{PATH}",
-        f"batch/out/diagnosis/1/{PATH}.errors.jsonl",
+        f"batch/out/diagnosis/{PATH}",
+        f"batch/out/diagnosis/{PATH}.errors.jsonl",
     ]
 
 
@@ -77,7 +77,7 @@ def test_s3_and_sqs_spell_the_same_file_in_their_own_ways(answer: Handle, s3_sto
     result = answer(_event(case, s3_store.url))
     if case.startswith("sqs"):
         assert result == {"batchItemFailures": []}
-    manifest = decode_book(s3_store.get(f"batch/out/diagnosis/1/{PATH}.manifest.json").data)
+    manifest = decode_book(s3_store.get(f"batch/out/{ref}/{PATH}.book.json").data)
     assert manifest.ref == ref
     assert manifest.scorer is not None
     assert manifest.scorer.alias == "production"
@@ -93,25 +93,25 @@ def test_only_messages_that_failed_come_again(answer: Handle, s3_store: Store) -
     assert failed == [record["messageId"] for record in event["Records"][1:3]]
     written = [entry.key for entry in s3_store.list("batch/out/")]
     assert written == [
-        "batch/out/_errors/diagnosis/missing-columns.csv.manifest.json",
-        "batch/out/_errors/nobody/good.csv.manifest.json",
-        "batch/out/diagnosis/1/good.csv",
-        "batch/out/diagnosis/1/good.csv.errors.jsonl",
-        "batch/out/diagnosis/1/good.csv.manifest.json",
-        "batch/out/diagnosis/1/good.jsonl",
-        "batch/out/diagnosis/1/good.jsonl.errors.jsonl",
-        "batch/out/diagnosis/1/good.jsonl.manifest.json",
+        "batch/out/diagnosis/good.csv",
+        "batch/out/diagnosis/good.csv.book.json",
+        "batch/out/diagnosis/good.csv.errors.jsonl",
+        "batch/out/diagnosis/missing-columns.csv.book.json",
+        "batch/out/diagnosis:1/good.jsonl",
+        "batch/out/diagnosis:1/good.jsonl.book.json",
+        "batch/out/diagnosis:1/good.jsonl.errors.jsonl",
+        "batch/out/nobody/good.csv.book.json",
     ]
-    why = decode_book(s3_store.get(written[0]).data)
+    why = decode_book(s3_store.get(written[3]).data)
     assert why.failure is not None
     assert (why.state, why.failure.detail) == ("failed", "the file has no column 'texture' that the model needs")
-    why = decode_book(s3_store.get(written[1]).data)
+    why = decode_book(s3_store.get(written[7]).data)
     assert why.failure is not None
     assert why.failure.type == "ModelNotFoundError"
     assert why.source is not None
 
 
-def test_a_delivery_twice_writes_the_same_bytes(answer: Handle, s3_store: Store) -> None:
+def test_a_delivery_twice_leaves_one_book(answer: Handle, s3_store: Store) -> None:
     s3_store.put(f"batch/in/diagnosis/{PATH}", GOOD)
     event = _event("eventbridge", s3_store.url)
     assert answer(event)["scored"][0]["outputs"] == answer(event)["scored"][0]["outputs"]
@@ -147,9 +147,9 @@ def test_a_store_that_is_down_fails_the_message_and_leaves_no_verdict(tmp_path: 
         "batch/in/",
         "batch/in/diagnosis/",
         "batch/in/diagnosis/ward/",
-        "batch/out/diagnosis/1/x.csv",
+        "batch/out/diagnosis/x.csv",
         "batch/in/diagnosis/x.csv.errors.jsonl",
-        "batch/in/diagnosis/x.csv.manifest.json",
+        "batch/in/diagnosis/x.csv.book.json",
     ],
 )
 def test_other_objects_are_nobodys_business(key: str) -> None:

@@ -17,7 +17,7 @@ from onnx import TensorProto
 from drafts import classification_of, tabular_of
 from models import tiny
 from onnxlet.batch.book import Book, decode_book
-from onnxlet.batch.scoring import score_path
+from onnxlet.batch.local_files import score_path
 from onnxlet.errors import InvalidInputError, ModelNotFoundError, OnnxletError
 from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
@@ -142,7 +142,7 @@ def test_the_manifest_names_who_scored_what_into_what(
 ) -> None:
     report = score("in.csv", "radius,texture\n1,2\n,2\n", tiny.classifier_package(tmp_path / "model"))
     target = tmp_path / "scored-in.csv"
-    assert decode_book(Path(f"{target}.manifest.json").read_bytes()) == report
+    assert decode_book(Path(f"{target}.book.json").read_bytes()) == report
     manifest = predictor.load(parse_ref("m")).model.manifest
     assert report.scorer is not None
     assert (report.state, report.scorer.model, report.scorer.version, report.scorer.alias) == (
@@ -157,7 +157,7 @@ def test_the_manifest_names_who_scored_what_into_what(
             *(str(path), digest(path.read_bytes()), path.stat().st_size, rows),
         )
     assert sorted(path.name for path in tmp_path.glob("*in.csv*")) == sorted(
-        ["in.csv", target.name, f"{target.name}.errors.jsonl", f"{target.name}.manifest.json"]
+        ["in.csv", target.name, f"{target.name}.errors.jsonl", f"{target.name}.book.json"]
     )
 
 
@@ -312,7 +312,7 @@ def test_a_file_that_cannot_be_scored_says_so_in_its_manifest(
         return
     with pytest.raises(InvalidInputError, match=message) as error:
         score(name, text, contents)
-    report = decode_book((tmp_path / f"scored-{name}.manifest.json").read_bytes())
+    report = decode_book((tmp_path / f"scored-{name}.book.json").read_bytes())
     assert (report.state, report.outputs, report.rows) == ("failed", (), None)
     assert report.failure is not None
     assert (report.failure.type, report.failure.detail) == ("InvalidInputError", error.value.detail)

@@ -67,10 +67,10 @@ def test_score_writes_what_it_scored_beside_what_it_could_not(stage: Stage) -> N
     rows.writerows([*stage.rows[:5], ["no number"] * len(stage.rows[0])])
     stage.put(key, lines.getvalue().encode())
     assert _invoke(stage, "Score", it) == {"batchItemFailures": []}
-    target = "batch/out/diagnosis/1/" + key.removeprefix("batch/in/diagnosis/")
+    target = "batch/out/diagnosis/" + key.removeprefix("batch/in/diagnosis/")
     assert len(list(csv.DictReader(io.StringIO(stage.get(target).decode())))) == 5
     assert len(stage.get(target + ".errors.jsonl").splitlines()) == 1
-    assert json.loads(stage.get(target + ".manifest.json"))["rows"]
+    assert json.loads(stage.get(target + ".book.json"))["rows"]
 
 
 def _columns(draft: Document) -> list[str]:

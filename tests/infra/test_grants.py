@@ -131,7 +131,7 @@ def test_score_may_do_what_it_does(published: Store, tmp_path: Path, content: by
     guarded = Guarded(published, "Score")
     answer = handle(guarded, _predictor(guarded, tmp_path), event)
     written = {entry.key for entry in published.list("batch/out/")}
-    assert any(path.endswith(".manifest.json") for path in written)
+    assert any(path.endswith(".book.json") for path in written)
     assert bool(content) == (answer == {"batchItemFailures": []})
 
 

@@ -42,7 +42,12 @@ def test_the_template_stays_readable_on_its_own() -> None:
             | {("s3:PutObject", key) for key in ("aliases/*", "history/*", "models/*/deleted.json")}
             | {("s3:DeleteObject", "models/*")},
         ),
-        ("Score", READABLE | {("s3:GetObject", "batch/in/*"), ("s3:PutObject", "batch/out/*")}),
+        (
+            "Score",
+            READABLE
+            | {("s3:GetObject", "batch/*"), ("s3:PutObject", "batch/claims/*")}
+            | {("s3:PutObject", "batch/out/*"), ("s3:DeleteObject", "batch/out/*")},
+        ),
     ],
 )
 def test_a_function_touches_exactly_its_prefixes(function: str, expected: set[tuple[str, str]]) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from doors import Shop
 from models import tiny
-from onnxlet.batch.scoring import score_path
+from onnxlet.batch.local_files import score_path
 from onnxlet.errors import InvalidInputError, RejectedModelError, UnknownStepError
 from onnxlet.steps import Step, Steps, add_kind, decode_steps
 from onnxlet.steps.base import Preprocessor, Specs

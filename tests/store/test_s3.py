@@ -15,7 +15,7 @@ from threading import Thread
 import pytest
 
 from onnxlet.errors import OnnxletError, PreconditionFailedError, StoreUnavailableError
-from onnxlet.store import Store, open_store
+from onnxlet.store import Blob, Store, open_store
 from onnxlet.store.aws import account
 
 READS: list[Callable[[Store], object]] = [
@@ -179,7 +179,7 @@ def test_an_answer_without_an_etag_is_not_accepted(s3_environment: str, monkeypa
 
 def test_a_server_error_is_tried_again(serve: Serve) -> None:
     server = serve((503, _error("SlowDown")), (500, _error("InternalError")), (200, "data"))
-    assert open_store("s3://bucket").get("a") == (b"data", "etag")
+    assert open_store("s3://bucket").get("a") == Blob(b"data", "etag")
     assert len(server.asked) == 3
 
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from onnxlet.errors import InvalidInputError, InvalidNameError, ObjectNotFoundError, PreconditionFailedError
-from onnxlet.store import Store, open_store
+from onnxlet.store import Blob, Store, open_store
 
 ODD_KEYS = [
     "a",
@@ -100,20 +100,20 @@ def any_store(any_url: str) -> Store:
 
 def test_what_was_put_is_read_with_its_etag(any_store: Store) -> None:
     etag = any_store.put("models/a", b"\x00one\xff")
-    assert any_store.get("models/a") == (b"\x00one\xff", etag)
+    assert any_store.get("models/a") == Blob(b"\x00one\xff", etag)
     assert type(any_store.get("models/a").data) is bytes
 
 
 def test_putting_again_replaces_the_object_and_its_etag(any_store: Store) -> None:
     before = any_store.put("a", b"one")
     after = any_store.put("a", b"two!")
-    assert any_store.get("a") == (b"two!", after)
+    assert any_store.get("a") == Blob(b"two!", after)
     assert before != after
 
 
 def test_an_empty_object_is_one(any_store: Store) -> None:
     etag = any_store.create("a", b"")
-    assert any_store.get("a") == (b"", etag)
+    assert any_store.get("a") == Blob(b"", etag)
     assert bytes(any_store.get_range("a", 0, 10)) == b""
     assert [entry.size for entry in any_store.list("")] == [0]
 
@@ -137,9 +137,9 @@ def test_an_object_is_read_again_only_if_it_changed(any_store: Store) -> None:
     old = any_store.put("a", b"one")
     assert any_store.get_if_changed("a", old) is None
     new = any_store.put("a", b"two")
-    assert any_store.get_if_changed("a", old) == (b"two", new)
+    assert any_store.get_if_changed("a", old) == Blob(b"two", new)
     assert any_store.get_if_changed("a", new) is None
-    assert any_store.get_if_changed("a", "") == (b"two", new)
+    assert any_store.get_if_changed("a", "") == Blob(b"two", new)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_create_writes_only_what_is_not_there(any_store: Store) -> None:
     etag = any_store.create("a/b", b"one")
     with pytest.raises(PreconditionFailedError, match="'a/b' exists already"):
         any_store.create("a/b", b"two")
-    assert any_store.get("a/b") == (b"one", etag)
+    assert any_store.get("a/b") == Blob(b"one", etag)
     any_store.delete("a/b")
     any_store.create("a/b", b"two")
 
@@ -183,7 +183,7 @@ def test_create_writes_only_what_is_not_there(any_store: Store) -> None:
 def test_swap_replaces_only_the_object_that_was_read(any_store: Store) -> None:
     first = any_store.put("a", b"one")
     second = any_store.swap("a", b"two", first)
-    assert any_store.get("a") == (b"two", second)
+    assert any_store.get("a") == Blob(b"two", second)
     with pytest.raises(PreconditionFailedError, match="read it again"):
         any_store.swap("a", b"three", first)
     assert any_store.get("a").data == b"two"
@@ -226,7 +226,7 @@ def test_files_are_written_under_the_same_conditions_as_bytes(any_store: Store, 
     etag = any_store.create("created", file)
     with pytest.raises(PreconditionFailedError):
         any_store.create("created", file)
-    assert any_store.get("created") == (content, etag)
+    assert any_store.get("created") == Blob(content, etag)
     any_store.put("put", b"something else")
     any_store.put("put", file)
     assert bytes(any_store.get_range("put", max(0, size - 5), 5)) == content[-5:]
@@ -270,7 +270,7 @@ def test_an_empty_store_lists_nothing(any_store: Store) -> None:
 def test_odd_but_legal_keys_are_keys_like_others(any_store: Store, key: str) -> None:
     etag = any_store.create(key, b"one")
     etag = any_store.swap(key, b"two", etag)
-    assert any_store.get(key) == (b"two", etag)
+    assert any_store.get(key) == Blob(b"two", etag)
     assert bytes(any_store.get_range(key, 1, 1)) == b"w"
     assert [entry.key for entry in any_store.list("")] == [key]
     assert [entry.key for entry in any_store.list(key)] == [key]

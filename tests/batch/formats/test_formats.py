@@ -60,10 +60,10 @@ def test_a_format_from_outside_scores_what_lands_in_a_store(store: Store, tmp_pa
     ]
 
     assert book["rows"] == {"read": 4, "scored": 2, "errors": 2}
-    assert decode_book(store.get("batch/out/m/1/rows.tsv.gz.manifest.json").data).state == "scored"
-    lines = gzip.decompress(store.get("batch/out/m/1/rows.tsv.gz").data).decode().splitlines()
+    assert decode_book(store.get("batch/out/m/rows.tsv.gz.book.json").data).state == "scored"
+    lines = gzip.decompress(store.get("batch/out/m/rows.tsv.gz").data).decode().splitlines()
     assert [line.split("\t")[:2] for line in lines] == [["1", "malignant"], ["4", "benign"], ["# 2 rows"]]
-    errors = store.get("batch/out/m/1/rows.tsv.gz.errors.jsonl").data.splitlines()
+    errors = store.get("batch/out/m/rows.tsv.gz.errors.jsonl").data.splitlines()
     assert [json.loads(line) for line in errors] == [
         {"row": 2, "error": "not a number", "column": "radius"},
         {"row": 3, "error": "has another number of cells than the header"},

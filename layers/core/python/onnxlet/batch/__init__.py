@@ -4,8 +4,12 @@ formats        a table of file formats, one file per format, and what formats sh
 inputs         what a model wants of a row
 rows           chunks of rows through a model; bad rows set aside
 sources        where files come from: this machine, a store
-destinations   where outputs go: this machine, a store
 book           the JSON that closes a scored file
-scoring        one file, from source to destination: outputs, errors and the book, written last
+scoring        one file's rows by one version, into files of a folder
+scratch        such folders, and what killed processes leave of them
+local_files    a local file scored into another
+claims         who scores a source, pinned by its first delivery
+results        output, errors and book in a store: one set of one source, whatever is delivered how often
+objects        a file of a store, from look to look
 events         S3 events from EventBridge, SQS or S3 itself → files to score
 """

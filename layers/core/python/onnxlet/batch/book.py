@@ -16,21 +16,31 @@ SCHEMA = 1
 
 
 class SourceFile(msgspec.Struct, frozen=True):
-    """The file that was read, as it was: its key or path, digest, size in bytes, and ETag if it lay in a store."""
+    """The file that was read, as it was: its key or path, digest and size in bytes.
+
+    If it lay in a store also its ETag, and the id of its version where the store keeps versions.
+    """
 
     key: str
     digest: str
     size: int
     etag: str | None = None
+    version: str | None = None
+
+    @property
+    def identity(self) -> str:
+        """What tells this upload from others of the same key: its version's id, or its ETag where there is none."""
+        return f"version:{self.version}" if self.version else f"etag:{self.etag}"
 
 
 class OutputFile(msgspec.Struct, frozen=True):
-    """A file that was written; `size` is in bytes."""
+    """A file that was written; `size` is in bytes; the ETag is that in a store."""
 
     key: str
     digest: str
     size: int
     rows: int
+    etag: str | None = None
 
 
 class RowCounts(msgspec.Struct, frozen=True):
@@ -61,7 +71,10 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class Book(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one file: scored by whom into what, or failed and why. Times are RFC 3339 in UTC."""
+    """What became of one file: scored by whom into what, or failed and why. Times are RFC 3339 in UTC.
+
+    A file none of whose rows could be scored has failed, and the only output is the errors.
+    """
 
     schema: int = SCHEMA
     state: Literal["scored", "failed"]
@@ -88,9 +101,12 @@ class OpenBook:
         """The book of a file that was scored."""
         return self._close("scored", rows=rows, outputs=outputs)
 
-    def close_failed(self, error: OnnxletError) -> Book:
-        """The book of a file that could not be."""
-        return self._close("failed", failure=Failure(type(error).__name__, error.detail))
+    def close_failed(
+        self, error: OnnxletError, rows: RowCounts | None = None, outputs: tuple[OutputFile, ...] = ()
+    ) -> Book:
+        """The book of a file that could not be; rows and outputs if it was read to its end."""
+        failure = Failure(type(error).__name__, error.detail)
+        return self._close("failed", rows=rows, outputs=outputs, failure=failure)
 
     def _close(
         self,

@@ -22,8 +22,8 @@ from urllib.parse import unquote_plus
 
 import msgspec
 
-from onnxlet.batch.destinations import BOOK, ERRORS
-from onnxlet.batch.scoring import score_object
+from onnxlet.batch.objects import score_object
+from onnxlet.batch.scoring import BOOK, ERRORS
 from onnxlet.errors import InvalidInputError, OnnxletError
 from onnxlet.values.keys import BATCH_IN
 
@@ -41,19 +41,32 @@ def handle(store: Store, predictor: Predictor, event: Mapping[str, Any]) -> dict
     if any(record.get("eventSource") == "aws:sqs" for record in records):
         failed = [record["messageId"] for record in records if not _score_message(store, predictor, record)]
         return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
-    reports = [_score_key(store, predictor, key) for key in keys_to_score(event, store.url)]
-    return {"scored": [msgspec.to_builtins(report) for report in reports]}
+    books = _score_keys(store, predictor, keys_to_score(event, store.url))
+    return {"scored": [msgspec.to_builtins(book) for book in books]}
 
 
 def _score_message(store: Store, predictor: Predictor, record: Mapping[str, Any]) -> bool:
     try:
-        for key in keys_to_score(_decode_body(record), store.url):
-            _score_key(store, predictor, key)
+        _score_keys(store, predictor, keys_to_score(_decode_body(record), store.url))
     except OnnxletError as error:
         message = record["messageId"]
         log.error("message %s failed: %s", message, error.detail, extra={"message_id": message})  # noqa: TRY400 - ours
         return False
     return True
+
+
+def _score_keys(store: Store, predictor: Predictor, keys: list[str]) -> list[Book]:
+    """Score each, whatever becomes of the others. Raises the first error, once all had their turn."""
+    books, errors = [], []
+    for key in keys:
+        try:
+            books.append(_score_key(store, predictor, key))
+        except OnnxletError as error:
+            log.error("%s was not scored: %s", key, error.detail)  # noqa: TRY400 - ours
+            errors.append(error)
+    if errors:
+        raise errors[0]
+    return books
 
 
 def _decode_body(record: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -9,10 +10,13 @@ from typing import TYPE_CHECKING, Protocol
 from onnxlet.batch.book import SourceFile
 from onnxlet.batch.formats.ports import Source
 from onnxlet.errors import InvalidInputError
-from onnxlet.values.digests import digest, file_digest
+from onnxlet.values.digests import digest, parts_digest
 
 if TYPE_CHECKING:
     from onnxlet.store import Store
+
+PART_BYTES = 2**20
+"""Bytes of a local file that are read at once for its digest."""
 
 Progress = Callable[[int, int], None]
 """Called with the bytes read so far and the bytes there are."""
@@ -32,24 +36,37 @@ class LocalSource:
 
     def __init__(self, path: Path) -> None:
         try:
-            self.record = SourceFile(str(path), file_digest(path), path.stat().st_size)
             self._file = path.open("rb")
+            self._stamp = self._take_stamp()
+            self.record = SourceFile(str(path), parts_digest(iter(lambda: self._file.read(PART_BYTES), b"")), self.size)
         except OSError as error:
             raise InvalidInputError(f"{str(path)!r} cannot be read: {error.strerror}") from error
 
     @property
     def size(self) -> int:
         """Bytes that the file has."""
-        return self.record.size
+        return self._stamp[0]
 
     def read(self, start: int, length: int) -> bytes:
         """Read `length` bytes from `start`; fewer where the file ends sooner."""
         self._file.seek(start)
         return self._file.read(length)
 
+    def check_unchanged(self) -> None:
+        """Raises InvalidInputError if somebody wrote to the file since it was opened.
+
+        A file that was put in its place does no harm: the opened one is read to its end.
+        """
+        if self._take_stamp() != self._stamp:
+            raise InvalidInputError(f"{self.record.key!r} was written to while it was scored: score it again")
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+    def _take_stamp(self) -> tuple[int, int]:
+        status = os.fstat(self._file.fileno())
+        return status.st_size, status.st_mtime_ns
 
 
 class BytesSource:
@@ -77,7 +94,7 @@ class StoredSource(BytesSource):
 
     def __init__(self, store: Store, key: str) -> None:
         blob = store.get(key)
-        self.record = SourceFile(key, digest(blob.data), len(blob.data), blob.etag)
+        self.record = SourceFile(key, digest(blob.data), len(blob.data), blob.etag, blob.version)
         super().__init__(blob.data)
 
     def close(self) -> None:

@@ -77,7 +77,7 @@ def predict(
     "target",
     type=click.Path(dir_okay=False, path_type=Path),
     required=True,
-    help="The file to write, of INPUT's format; its .errors.jsonl and .manifest.json appear beside it.",
+    help="The file to write, of INPUT's format; its .errors.jsonl and .book.json appear beside it.",
 )
 @json_option
 @pass_workspace
@@ -85,13 +85,13 @@ def score(workspace: Workspace, source: Path, ref: Ref, target: Path, output: Ou
     """Score a file of rows: CSV with a header or JSON Lines (.csv, .jsonl, .ndjson; gzipped with .gz).
 
     Columns that the model does not use are carried over. A row that cannot be scored goes to OUTPUT.errors.jsonl with
-    the reason, and never stops the others; OUTPUT.manifest.json counts them.
+    the reason, and never stops the others; OUTPUT.book.json counts them.
 
     \b
     Example:
       onnxlet score patients.csv --model diagnosis -o scored.csv
     """
-    from onnxlet.batch.scoring import score_path
+    from onnxlet.batch.local_files import score_path
 
     with output.progress(f"scoring {source.name}", "B") as advance:
         book = score_path(workspace.make_predictor(), ref, source, target, on_progress=advance)

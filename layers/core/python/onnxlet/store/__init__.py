@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 
 class Blob(NamedTuple):
-    """An object's bytes and the ETag they have."""
+    """An object's bytes, the ETag they have, and the id of the object's version where the store keeps versions."""
 
     data: bytes
     etag: str
+    version: str | None = None
 
 
 class Entry(NamedTuple):

@@ -244,7 +244,9 @@ def _short_reason(error: Exception) -> str:
 
 
 def _blob(result: GetResult) -> Blob:
-    return Blob(bytes(result.bytes()), _unquote(result.meta["e_tag"]))
+    # "null" is what S3 calls all that was written while the bucket kept no versions
+    version = result.meta["version"]
+    return Blob(bytes(result.bytes()), _unquote(result.meta["e_tag"]), None if version == "null" else version)
 
 
 @contextmanager

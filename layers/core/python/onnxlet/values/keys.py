@@ -9,6 +9,8 @@ REGISTRY_SETTINGS = "settings/registry.json"
 """What holds for all models of a store."""
 BATCH_IN = "batch/in/"
 BATCH_OUT = "batch/out/"
+BATCH_CLAIMS = "batch/claims/"
+"""Who scores which source, pinned by its first delivery."""
 
 MANIFEST = "manifest.json"
 CLAIM = "claim.json"

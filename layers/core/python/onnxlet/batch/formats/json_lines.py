@@ -130,7 +130,9 @@ class JsonLinesFile:
 
 def _read_element(value: object, spec: TensorSpec) -> Tensor:
     """One row's part of an input. Raises BadCellError if it is missing, ragged, or of another type or shape."""
-    if value is Empty.ABSENT or value is None:
+    if value is Empty.ABSENT:
+        raise BadCellError(f"no member of this name, which holds a row's {_name_shape(spec)}")
+    if value is None:
         raise BadCellError("missing value")
     shape = _find_shape(value)
     wanted = spec.shape[1:]
@@ -140,6 +142,12 @@ def _read_element(value: object, spec: TensorSpec) -> Tensor:
     if faults:
         raise BadCellError(next(iter(faults.values())))
     return tensor.reshape(shape)
+
+
+def _name_shape(spec: TensorSpec) -> str:
+    """What an element is in words: a model without named columns cannot tell which member belongs where in it."""
+    shape = spec.shape[1:]
+    return f"list of shape {list(shape)}" if shape else "value"
 
 
 def _find_shape(value: object) -> tuple[int, ...]:

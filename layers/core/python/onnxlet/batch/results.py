@@ -1,0 +1,126 @@
+"""What stands in a store for one scored file: its output, its errors and its book, which belong to one source.
+
+Deliveries come at least once, late, together, and are killed; no store writes three keys at once. Why one set is left
+all the same, that of the newest upload:
+
+1. A delivery looks at the set first and at the source after it, and ends only where it finds a book, outputs with the
+   ETags that the book names, and a source of the identity that the book names.
+2. Else it scores the source, removes the book, writes the outputs, looks at the source again, writes the book and
+   begins anew at 1; every write is conditional on what it looked at, and a delivery that loses one begins anew as well.
+3. Whichever delivery makes the last write of all looks at everything after it, and nothing changes any more: the set
+   that it ends on is whole, and stays.
+4. It is the newest upload's: that upload has a delivery of its own, which looks after it and ends on no other set, so
+   that it would have had to make the last write itself.
+5. A delivery that is killed comes again, and until then has left no book, or, where equal bytes have equal ETags and so
+   a newer set's file may pass for an older one, a book whose digests tell that the set is not whole.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from onnxlet.batch.book import Book, OutputFile, SourceFile, decode_book, encode_book
+from onnxlet.batch.scoring import BOOK, SUFFIXES, Outcome
+from onnxlet.errors import ObjectNotFoundError
+from onnxlet.values.digests import digest, file_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from onnxlet.store import Store
+
+
+class StandingFile(NamedTuple):
+    """An output as it stands."""
+
+    etag: str
+    digest: str
+
+
+class StandingSet(NamedTuple):
+    """What stood at a look: the book if it can be read, its ETag if there is one, and the outputs by their keys."""
+
+    book: Book | None
+    book_etag: str | None
+    files: dict[str, StandingFile]
+
+    def closes(self, source: SourceFile) -> bool:
+        """Whether this is the whole set of a source, scored or failed."""
+        if self.book is None or self.book.source is None or self.book.source.identity != source.identity:
+            return False
+        named = {written.key: written.etag for written in self.book.outputs}
+        return named == {key: file.etag for key, file in self.files.items()}
+
+
+class Results:
+    """The set of one scored file: `name` is its output's key."""
+
+    def __init__(self, store: Store, name: str) -> None:
+        self.name = name
+        self._store = store
+
+    def look(self) -> StandingSet:
+        """The set as it stands, the book first."""
+        book, etag = self._read_book()
+        named = {} if book is None else {written.key: written for written in book.outputs}
+        files = {}
+        for suffix in SUFFIXES:
+            standing = self._read_file(self.name + suffix, named.get(self.name + suffix))
+            if standing is not None:
+                files[self.name + suffix] = standing
+        return StandingSet(book, etag, files)
+
+    def replace(self, standing: StandingSet, outcome: Outcome, source_changed: Callable[[], bool]) -> None:
+        """Put an outcome in the place of the set that stood; nothing is closed if the source has changed meanwhile.
+
+        Raises PreconditionFailedError if somebody else wrote to the set since then.
+        """
+        if standing.book_etag is not None:
+            self._store.delete(self.name + BOOK, etag=standing.book_etag)
+        outputs = []
+        for suffix in SUFFIXES:
+            file, made = standing.files.get(self.name + suffix), outcome.files.get(suffix)
+            if made is not None:
+                outputs.append(self._write_file(suffix, made, file, outcome.count_rows(suffix)))
+            elif file is not None:
+                self._store.delete(self.name + suffix, etag=file.etag)
+        if not source_changed():
+            self._store.create(self.name + BOOK, encode_book(outcome.close(tuple(outputs))))
+
+    def _write_file(self, suffix: str, made: Path, standing: StandingFile | None, rows: int) -> OutputFile:
+        """Write an output unless the same bytes stand there: deliveries of one source leave each other's alone."""
+        key, made_digest = self.name + suffix, file_digest(made)
+        if standing is None:
+            etag = self._store.create(key, made)
+        elif standing.digest != made_digest:
+            etag = self._store.swap(key, made.read_bytes(), standing.etag)
+        else:
+            etag = standing.etag
+        return OutputFile(key, made_digest, made.stat().st_size, rows, etag)
+
+    def _read_book(self) -> tuple[Book | None, str | None]:
+        try:
+            blob = self._store.get(self.name + BOOK)
+        except ObjectNotFoundError:
+            return None, None
+        try:
+            return decode_book(blob.data), blob.etag
+        except msgspec.MsgspecError:
+            return None, blob.etag
+
+    def _read_file(self, key: str, named: OutputFile | None) -> StandingFile | None:
+        """An output; its bytes are read only if they are not those that the book names."""
+        try:
+            if named is None or named.etag is None:
+                blob = self._store.get(key)
+            else:
+                changed = self._store.get_if_changed(key, named.etag)
+                if changed is None:
+                    return StandingFile(named.etag, named.digest)
+                blob = changed
+        except ObjectNotFoundError:
+            return None
+        return StandingFile(blob.etag, digest(blob.data))
