@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import catboost
-import joblib
 import numpy as np
 import pytest
 
@@ -171,11 +170,3 @@ def test_columns_that_do_not_match_are_refused(tmp_path: Path) -> None:
     source = saved(classifier().fit(data.features, data.target), tmp_path)
     with pytest.raises(InvalidInputError, match="has 4 columns of features, the CatBoost model wants 13"):
         convert(source, tmp_path / "out", data=other.path, target="target")
-
-
-def test_a_pickle_of_it_is_refused_with_what_to_write_instead(tmp_path: Path) -> None:
-    data = real_data("iris", tmp_path)
-    path = tmp_path / "model.joblib"
-    joblib.dump(classifier().fit(data.features, data.target), path)
-    with pytest.raises(ConversionError, match=r"save_model\('model.cbm'\) and give that; reading it runs"):
-        convert(path, tmp_path / "out", trust=True)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import joblib
 import lightgbm
 import numpy as np
 import pandas as pd
@@ -192,11 +191,3 @@ def test_columns_that_do_not_match_are_named(tmp_path: Path) -> None:
     source = saved(classifier().fit(data.features, data.target), tmp_path)
     with pytest.raises(InvalidInputError, match="has 4 columns of features, the LightGBM model wants 13"):
         convert(source, tmp_path / "out", data=other.path, target="target")
-
-
-def test_a_pickle_of_it_is_refused_with_what_to_write_instead(tmp_path: Path) -> None:
-    data = real_data("iris", tmp_path)
-    path = tmp_path / "model.joblib"
-    joblib.dump(classifier().fit(data.features, data.target), path)
-    with pytest.raises(ConversionError, match=r"booster_.save_model\('model.txt'\) and give that; reading it runs"):
-        convert(path, tmp_path / "out", trust=True)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -269,11 +268,3 @@ def test_infinities_and_texts_in_the_data_are_refused(tmp_path: Path) -> None:
         spoiled.write_text("\n".join([*lines[:5], cell + lines[5][lines[5].index(",") :]]))
         with pytest.raises(InvalidInputError, match=said):
             convert(source, tmp_path / "out", data=spoiled, target="target")
-
-
-def test_a_pickle_of_it_is_refused_with_what_to_write_instead(tmp_path: Path) -> None:
-    data = real_data("iris", tmp_path)
-    path = tmp_path / "model.joblib"
-    joblib.dump(xgboost.XGBClassifier(n_estimators=2).fit(data.features, data.target), path)
-    with pytest.raises(ConversionError, match=r"save_model\('model.ubj'\) and give that; reading it runs"):
-        convert(path, tmp_path / "out", trust=True)

@@ -33,16 +33,29 @@ class Framework(NamedTuple):
     """A pattern of sources that are no files, such as `package.module:factory`."""
     classes: tuple[str, ...] = ()
     """Classes of the objects that its `open_object(model, *, progress)` takes, by full name."""
+    restores: bool = False
+    """Whether its files hold objects whole: its `load_object(path, *, trust, progress)` reads them."""
     options: tuple[str, ...] = ()
     """Fields of SourceOptions that it can use; both functions then take `options` as well."""
 
 
 FRAMEWORKS: tuple[Framework, ...] = (
-    Framework("scikit_learn.model", (".joblib", ".pkl", ".pickle", ".skops"), classes=("sklearn.base.BaseEstimator",)),
+    Framework("scikit_learn.estimator_files", (".joblib", ".pkl", ".pickle", ".skops"), restores=True),
+    Framework("scikit_learn.model", classes=("sklearn.base.BaseEstimator",)),
     # JSON, and UBJSON with the length of the first key as an int64
-    Framework("boosting.xgboost", (".ubj", ".json"), rb'\{(L.{8}|\s*")(learner|version)\b'),
-    Framework("boosting.lightgbm", (".txt",), rb"tree\r?\nversion="),
-    Framework("boosting.catboost", (".cbm",), rb'CBM1|\{\s*"features_info"'),
+    Framework(
+        "boosting.xgboost",
+        (".ubj", ".json"),
+        rb'\{(L.{8}|\s*")(learner|version)\b',
+        classes=("xgboost.sklearn.XGBModel", "xgboost.core.Booster"),
+    ),
+    Framework(
+        "boosting.lightgbm",
+        (".txt",),
+        rb"tree\r?\nversion=",
+        classes=("lightgbm.sklearn.LGBMModel", "lightgbm.basic.Booster"),
+    ),
+    Framework("boosting.catboost", (".cbm",), rb'CBM1|\{\s*"features_info"', classes=("catboost.core.CatBoost",)),
     Framework("libsvm.model", (".model",), rb"svm_type\s"),
     Framework(
         "torch.model",
@@ -64,6 +77,9 @@ def open_model(source: Path, options: SourceOptions, *, trust: bool, progress: P
     framework's module raises: ConversionError, TrustRequiredError, MissingExtraError.
     """
     framework = _framework_of(source)
+    if framework.restores:
+        restored = _module(framework).load_object(source, trust=trust, progress=progress)
+        return open_object(restored, options, progress=progress)
     arguments = _arguments(framework, options, repr(source.name))
     model: TrainedModel = _module(framework).open_model(source, trust=trust, progress=progress, **arguments)
     return model

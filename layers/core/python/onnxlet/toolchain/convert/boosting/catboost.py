@@ -1,4 +1,4 @@
-"""CatBoost models, as save_model writes them: its own binary format (.cbm) or JSON. Neither runs code.
+"""CatBoost models: estimators, or files in its own binary format (.cbm) or JSON, which run no code.
 
 The trees are read from the JSON that CatBoost itself writes of a loaded model
 (https://catboost.ai/docs/en/concepts/output-data_model-json). Its own ONNX export sends missing values of
@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from onnxlet.errors import ConversionError, InvalidInputError
+from onnxlet.toolchain.convert.boosting.estimators import never_fitted
 from onnxlet.toolchain.convert.boosting.forest import LEQ, Forest, Tree
 from onnxlet.toolchain.convert.tabular import link_functions
 from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
@@ -57,6 +59,21 @@ def open_model(path: Path, *, trust: bool, progress: Progress) -> MatrixModel:  
     return MatrixModel(CatBoostModel(model, _read_json(model)))
 
 
+def open_object(model: Any, *, progress: Progress) -> MatrixModel:  # noqa: ARG001
+    """A CatBoost, or an estimator such as CatBoostClassifier. Raises ConversionError for what has no ONNX form."""
+    require("boosting", "catboost")
+    import catboost
+
+    if not model.is_fitted():
+        raise never_fitted(model)
+    _check_features(model)
+    document = _read_json(model)
+    estimator = isinstance(model, catboost.CatBoostClassifier | catboost.CatBoostRegressor)
+    native = CatBoostEstimator(model, document) if estimator else CatBoostModel(model, document)
+    native.reference = "object"
+    return MatrixModel(native)
+
+
 class CatBoostModel:
     """Trees, oblivious or not."""
 
@@ -85,20 +102,24 @@ class CatBoostModel:
         """Rows around the values that the trees split by."""
         return self._forest.sample_rows(count, width, random)
 
-    def predict(self, features: Tensor) -> Tensors:
+    def predict(self, features: Any) -> Tensors:
         """What CatBoostClassifier's predict and predict_proba give, or CatBoostRegressor's predict."""
         if self.classes is None:
             kind = "Exponent" if _LINKS[self._loss] == "exponential" else "RawFormulaVal"
             return {"prediction": self._predict(features, kind)}
-        chosen = self._predict(features, "Class").reshape(-1)
-        if not isinstance(self.classes[0], str):
+        return {
+            "label": self._labels(self._predict(features, "Class")),
+            "probabilities": self._predict(features, "Probability"),
+        }
+
+    def _labels(self, chosen: Tensor) -> Tensor:
+        """Predicted classes [rows] or [rows, 1] as the graph gives them."""
+        chosen = chosen.reshape(-1)
+        if self.classes is not None and not isinstance(self.classes[0], str):
             # booleans come as the texts "True" and "False"
             chosen = chosen == "True" if chosen.dtype.kind in "OSU" else chosen
             chosen = chosen.astype(np.int64)
-        return {
-            "label": chosen.astype(object) if chosen.dtype.kind in "SU" else chosen,
-            "probabilities": self._predict(features, "Probability"),
-        }
+        return chosen.astype(object) if chosen.dtype.kind in "SU" else chosen
 
     def write(self, graph: GraphWriter, features: str, width: int) -> link_functions.AnswerNames:  # noqa: ARG002 - it has its own
         """The forest with the loss's link."""
@@ -109,11 +130,15 @@ class CatBoostModel:
             return link_functions.binary(graph, margins, self.classes)
         return link_functions.multiclass(graph, margins, self.classes, exclusive=self._loss == "MultiClass")
 
-    def _predict(self, features: Tensor, kind: str) -> Tensor:
+    def _predict(self, features: Any, kind: str) -> Tensor:
+        return self._ask(self._model.predict, features, prediction_type=kind)
+
+    @staticmethod
+    def _ask(method: Callable[..., Any], features: Any, **options: str) -> Tensor:
         import catboost
 
         try:
-            return np.asarray(self._model.predict(features, prediction_type=kind))
+            return np.asarray(method(features, **options))
         except catboost.CatBoostError as error:
             raise InvalidInputError(f"CatBoost refuses the rows: {_last_line(error)}") from error
 
@@ -123,6 +148,18 @@ class CatBoostModel:
         if self._loss not in _LINKS:
             raise link_functions.unsupported("loss", self._loss, (*_BINARY, *_MULTICLASS, *_LINKS))
         return None
+
+
+class CatBoostEstimator(CatBoostModel):
+    """An estimator like scikit-learn's."""
+
+    def predict(self, features: Any) -> Tensors:
+        """What its predict and predict_proba give. Raises InvalidInputError for rows that it refuses."""
+        predicted = self._ask(self._model.predict, features)
+        if self.classes is None:
+            return {"prediction": predicted}
+        probabilities = self._ask(self._model.predict_proba, features)
+        return {"label": self._labels(predicted), "probabilities": probabilities}
 
 
 def _check_features(model: Any) -> None:

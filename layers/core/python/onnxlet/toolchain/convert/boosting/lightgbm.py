@@ -1,4 +1,4 @@
-"""LightGBM models, as Booster.save_model writes them: a text of key=value lines, which runs no code.
+"""LightGBM models: estimators and Boosters, or the text of key=value lines that they save, which runs no code.
 
 The format is what LightGBM's src/io/gbdt_model_text.cpp and src/io/tree.cpp write and read.
 """
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from onnxlet.errors import ConversionError
+from onnxlet.toolchain.convert.boosting.estimators import ask, learned_classes, never_fitted
 from onnxlet.toolchain.convert.boosting.forest import LEQ, Forest, Tree
 from onnxlet.toolchain.convert.tabular import link_functions
 from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
@@ -59,6 +60,22 @@ def open_model(path: Path, *, trust: bool, progress: Progress) -> MatrixModel:  
     return MatrixModel(model)
 
 
+def open_object(model: Any, *, progress: Progress) -> MatrixModel:  # noqa: ARG001
+    """A Booster, or an estimator such as LGBMClassifier. Raises ConversionError for what has no ONNX form."""
+    require("boosting", "lightgbm")
+    import lightgbm
+
+    estimator = model if isinstance(model, lightgbm.LGBMModel) else None
+    if estimator is not None and not estimator.__sklearn_is_fitted__():
+        raise never_fitted(estimator)
+    booster = model if estimator is None else estimator.booster_
+    # with the best rounds where it stopped early, as its predict takes them
+    header, blocks = _parse(booster.model_to_string())
+    native = LightGBMModel(header, blocks) if estimator is None else LightGBMEstimator(estimator, header, blocks)
+    native.booster, native.reference = booster, "object"
+    return MatrixModel(native)
+
+
 class LightGBMModel:
     """A booster of trees."""
 
@@ -80,7 +97,7 @@ class LightGBMModel:
         trees = [_parse_tree(block, number % self.outputs) for number, block in enumerate(blocks)]
         rounds = len(trees) // self.outputs
         scale = 1 / rounds if "average_output" in header else 1.0
-        if self.classes is not None:
+        if self.classes is not None or self._objective == "binary":
             scale *= float(self._parameters.get("sigmoid", 1))
         self._forest = Forest(trees, self.outputs, LEQ, np.zeros(self.outputs), scale)
         self._zero_is_missing = _zero_is_missing(blocks, self.width)
@@ -93,7 +110,7 @@ class LightGBMModel:
         """Rows around the values that the trees split by."""
         return self._forest.sample_rows(count, width, random)
 
-    def predict(self, features: Tensor) -> Tensors:
+    def predict(self, features: Any) -> Tensors:
         """What the booster predicts; the label is the first class of the largest probability."""
         predicted = np.asarray(self.booster.predict(features))
         if self.classes is None:
@@ -111,7 +128,7 @@ class LightGBMModel:
             features = graph.add("Where", small, graph.constant([math.nan]), features)
         margins = self._forest.write(graph, features)
         if self.classes is None:
-            link = "square" if "sqrt" in self._parameters else _LINKS[self._objective]
+            link = "square" if "sqrt" in self._parameters else _LINKS.get(self._objective, "logistic")
             return link_functions.regression(graph, margins, link, self.outputs)
         if self.outputs == 1:
             return link_functions.binary(graph, margins, self.classes)
@@ -124,6 +141,29 @@ class LightGBMModel:
             return tuple(range(self.outputs))
         if self._objective not in _LINKS:
             raise link_functions.unsupported("objective", self._objective, ("binary", *_MULTICLASS, *_LINKS))
+        return None
+
+
+class LightGBMEstimator(LightGBMModel):
+    """An estimator like scikit-learn's, which knows its classes."""
+
+    def __init__(self, estimator: Any, header: dict[str, str], blocks: list[dict[str, str]]) -> None:
+        self._estimator = estimator
+        super().__init__(header, blocks)
+
+    def predict(self, features: Any) -> Tensors:
+        """What its predict and predict_proba give. Raises InvalidInputError for rows that it refuses."""
+        import lightgbm
+
+        return ask(self._estimator, features, self.classes, refusal=lightgbm.basic.LightGBMError)
+
+    def _classes(self) -> tuple[int | str, ...] | None:
+        classes = learned_classes(self._estimator)
+        if classes is not None:
+            super()._classes()
+            return classes
+        if self._objective not in (*_LINKS, "binary"):
+            raise link_functions.unsupported("objective", self._objective, (*_LINKS, "binary"))
         return None
 
 

@@ -1,4 +1,4 @@
-"""XGBoost models, as Booster.save_model and the scikit-learn wrapper write them: UBJSON or JSON. Neither runs code.
+"""XGBoost models: estimators and Boosters, or files in UBJSON or JSON as they save them, which run no code.
 
 The trees are read from the JSON that XGBoost itself writes of a loaded model (its schema:
 https://xgboost.readthedocs.io/en/stable/tutorials/saving_model.html).
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from onnxlet.errors import ConversionError, InvalidInputError
+from onnxlet.toolchain.convert.boosting.estimators import ask, learned_classes, never_fitted
 from onnxlet.toolchain.convert.boosting.forest import LT, Forest, Tree
 from onnxlet.toolchain.convert.tabular import link_functions
 from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
@@ -63,6 +64,26 @@ def open_model(path: Path, *, trust: bool, progress: Progress) -> MatrixModel:  
     return MatrixModel(XGBoostModel(booster, document["learner"], progress))
 
 
+def open_object(model: Any, *, progress: Progress) -> MatrixModel:
+    """A Booster, or an estimator such as XGBClassifier. Raises ConversionError for what has no ONNX form."""
+    require("boosting", "xgboost")
+    import xgboost
+
+    if not isinstance(model, xgboost.XGBModel):
+        native = XGBoostModel(model, _learner(model), progress)
+        native.reference = "object"
+        return MatrixModel(native)
+    if not model.__sklearn_is_fitted__():
+        raise never_fitted(model)
+    return MatrixModel(XGBoostEstimator(model, _learner(model.get_booster()), progress))
+
+
+def _learner(booster: Any) -> dict[str, Any]:
+    """What XGBoost writes of a model."""
+    learner: dict[str, Any] = json.loads(bytes(booster.save_raw("json")))["learner"]
+    return learner
+
+
 class XGBoostModel:
     """A booster of trees."""
 
@@ -92,7 +113,7 @@ class XGBoostModel:
         """Rows around the values that the trees split by."""
         return self._forest().sample_rows(count, width, random)
 
-    def predict(self, features: Tensor) -> Tensors:
+    def predict(self, features: Any) -> Tensors:
         """What the scikit-learn wrapper's predict and predict_proba give. Raises InvalidInputError for infinities."""
         import xgboost
 
@@ -114,15 +135,15 @@ class XGBoostModel:
     def write(self, graph: GraphWriter, features: str, width: int) -> link_functions.AnswerNames:  # noqa: ARG002 - trees do not mind
         """The forest with the objective's link."""
         margins = self._forest().write(graph, features)
+        if self.classes is None:
+            return link_functions.regression(graph, margins, _LINKS.get(self._objective, "logistic"), self.outputs)
         if self._objective == "binary:logistic":
-            return link_functions.binary_float32(graph, margins, (0, 1))
+            return link_functions.binary_float32(graph, margins, self.classes)
         if self._objective == "binary:hinge":
             return link_functions.AnswerNames(
-                link_functions.label_where(graph, graph.add("Greater", margins, graph.constant([0.0])), (0, 1))
+                link_functions.label_where(graph, graph.add("Greater", margins, graph.constant([0.0])), self.classes)
             )
-        if self._objective in _MULTICLASS:
-            return link_functions.multiclass(graph, margins, range(self.outputs))
-        return link_functions.regression(graph, margins, _LINKS[self._objective], self.outputs)
+        return link_functions.multiclass(graph, margins, self.classes)
 
     def _predict(self, rows: Any, **options: Any) -> Tensor:
         # the file may know its columns by name, the matrix does not
@@ -207,6 +228,55 @@ class XGBoostModel:
         elif _LINKS.get(self._objective) == "exponential":
             score = np.log(score)
         return np.broadcast_to(score, self.outputs)
+
+
+class XGBoostEstimator(XGBoostModel):
+    """An estimator like scikit-learn's, which knows its classes, its best round, and which value is a missing one."""
+
+    reference: ReferenceKind = "object"
+
+    def __init__(self, estimator: Any, learner: dict[str, Any], progress: Progress) -> None:
+        self._estimator = estimator
+        missing = estimator.missing
+        self._missing = None if missing is None or np.isnan(missing) else np.float32(missing)
+        """The number that stands for a missing value beside NaN; None where only NaN does."""
+        super().__init__(estimator.get_booster(), learner, progress)
+
+    def sample_rows(self, count: int, width: int, random: np.random.Generator) -> Tensor:
+        """Rows around the values that the trees split by; of those that miss a value, half have its number."""
+        rows = super().sample_rows(count, width, random)
+        if self._missing is not None:
+            rows[np.isnan(rows) & (random.random(rows.shape) < 0.5)] = self._missing  # noqa: PLR2004 - a half
+        return rows
+
+    def predict(self, features: Any) -> Tensors:
+        """What its predict and predict_proba give. Raises InvalidInputError for rows that it refuses."""
+        return ask(self._estimator, features, self.classes, probabilities=self._objective != "binary:hinge")
+
+    def write(self, graph: GraphWriter, features: str, width: int) -> link_functions.AnswerNames:
+        """The forest with the objective's link, behind what makes NaN of the number for missing values."""
+        if self._missing is not None:
+            features = graph.to_float(features)
+            missing = graph.add("Equal", features, graph.constant(np.array([self._missing])))
+            features = graph.add("Where", missing, graph.constant(np.array([np.nan], dtype=np.float32)), features)
+        return super().write(graph, features, width)
+
+    def _classes(self) -> tuple[int | str, ...] | None:
+        classes = learned_classes(self._estimator)
+        if classes is not None:
+            super()._classes()
+            return classes
+        if self._objective not in (*_LINKS, "binary:logistic"):
+            raise link_functions.unsupported("objective", self._objective, (*_LINKS, "binary:logistic"))
+        return None
+
+    def _rounds_used(self, progress: Progress) -> int:
+        rounds: int = self._booster.num_boosted_rounds()
+        # without early stopping it has no such attribute
+        best: int = getattr(self._estimator, "best_iteration", rounds - 1) + 1
+        if best < rounds:
+            progress(f"early stopping found {best} of {rounds} rounds best: these are taken, as its predict does")
+        return best
 
 
 def _read_tree(tree: dict[str, Any], target: int, weight: float) -> Tree:

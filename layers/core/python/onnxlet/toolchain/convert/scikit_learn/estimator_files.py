@@ -39,11 +39,11 @@ _OWN_FILES = {
     "lightgbm": "booster_.save_model('model.txt')",
     "catboost": "save_model('model.cbm')",
 }
-"""How packages whose estimators are like scikit-learn's write what is converted."""
+"""Boosting libraries with estimators like scikit-learn's, and how they write files of their own."""
 
 
-def load_estimator(path: Path, *, trust: bool, progress: Progress) -> Any:
-    """Read the fitted estimator in a joblib or skops file.
+def load_object(path: Path, *, trust: bool, progress: Progress) -> Any:
+    """Read the fitted estimator in a joblib or skops file, or that of a boosting library.
 
     Raises TrustRequiredError for what runs code without `trust`, ConversionError for what holds no estimator, or one of
     another scikit-learn, InvalidInputError for no file.
@@ -60,7 +60,7 @@ def load_estimator(path: Path, *, trust: bool, progress: Progress) -> Any:
         try:
             estimator = read(path, trust=trust)
         except _BROKEN as error:
-            _refuse_wrapper(path, error.name if isinstance(error, ImportError) else None)
+            _explain_missing_package(path, error.name if isinstance(error, ImportError) else None)
             if isinstance(error, EOFError | struct.error) or _CUT_OFF.search(str(error)):
                 raise ConversionError(
                     f"{path.name!r} ends too early: copy it again, or save the estimator again", path=str(path)
@@ -71,21 +71,25 @@ def load_estimator(path: Path, *, trust: bool, progress: Progress) -> Any:
                 path=str(path),
             ) from error
     _check_versions(caught, progress)
-    _refuse_wrapper(path, type(estimator).__module__)
-    if not isinstance(estimator, BaseEstimator):
+    if not isinstance(estimator, BaseEstimator) and _package(type(estimator).__module__) not in _OWN_FILES:
         raise ConversionError(f"{path.name!r} holds a {type(estimator).__name__}, no scikit-learn estimator")
     return estimator
 
 
-def _refuse_wrapper(path: Path, module: str | None) -> None:
-    """Raise ConversionError for an estimator of a module whose package's own files are converted."""
-    package = (module or "").partition(".")[0]
+def _explain_missing_package(path: Path, module: str | None) -> None:
+    """Raise ConversionError for an estimator of a boosting library that cannot be imported here."""
+    package = _package(module)
     if package in _OWN_FILES:
         raise ConversionError(
-            f"{path.name!r} holds an estimator of {package}, which is converted from its own file: write it with "
-            f"{_OWN_FILES[package]} and give that; reading it runs no code",
+            f"{path.name!r} holds an estimator of {package}, which cannot be imported here: pip install "
+            f"'onnxlet[boosting]' in the version that made it, or write it with {_OWN_FILES[package]} and give that, "
+            "which loses what only the estimator knows, such as its classes",
             path=str(path),
         )
+
+
+def _package(module: str | None) -> str:
+    return (module or "").partition(".")[0]
 
 
 def _read_joblib(path: Path, *, trust: bool) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ from onnxlet.errors import ConversionError, InvalidInputError, MissingExtraError
 from onnxlet.steps import Classification, Tabular, names_of
 from onnxlet.toolchain.convert import graph_edits
 from onnxlet.toolchain.convert.scikit_learn.columns import ColumnLayout, column_layout, learned_names, sample_rows
-from onnxlet.toolchain.convert.scikit_learn.estimator_files import load_estimator
 from onnxlet.toolchain.convert.scikit_learn.exporter import (
     SINGLE_INPUT,
     cast_before_last,
@@ -24,6 +22,7 @@ from onnxlet.toolchain.convert.scikit_learn.exporter import (
 from onnxlet.toolchain.convert.scikit_learn.merging import merge_models
 from onnxlet.toolchain.convert.scikit_learn.missing_texts import mark_missing_texts, missing_markers
 from onnxlet.toolchain.convert.scikit_learn.multi_output import split_targets
+from onnxlet.toolchain.convert.tabular.class_values import class_values
 from onnxlet.toolchain.convert.tabular.own_rows import as_matrix, own_rows
 from onnxlet.toolchain.convert.trained_model import Export, ModelRows, columns_to_matrix
 from onnxlet.toolchain.workbench.extras import require, versions
@@ -34,11 +33,6 @@ from onnxlet.values.manifest import ReferenceKind
 from onnxlet.values.tensors import Tensor, Tensors
 
 RANDOM_ROWS = 256
-
-
-def open_model(path: Path, *, trust: bool, progress: Progress) -> Estimator:
-    """The fitted estimator in a file. Raises as load_estimator does, ConversionError for kinds that are not served."""
-    return Estimator(load_estimator(path, trust=trust, progress=progress))
 
 
 def open_object(model: Any, *, progress: Progress) -> Estimator:  # noqa: ARG001 - it is at hand
@@ -73,7 +67,7 @@ class Estimator:
             )
         self._parts = split_targets(estimator) if classifies else (estimator,)
         """One estimator for each target of a classifier."""
-        self.classes = tuple(tuple(_class_values(part.classes_).tolist()) for part in self._parts if classifies)
+        self.classes = tuple(tuple(class_values(part.classes_).tolist()) for part in self._parts if classifies)
         self.names = learned_names(estimator)
         self._targets = [f"y{index}" for index in range(len(self.classes))] if len(self.classes) > 1 else [""]
         self._layout: ColumnLayout | None = None
@@ -130,7 +124,7 @@ class Estimator:
             return {"prediction": predicted.astype(np.float64)}
         names = [names_of(target) for target in self._targets]
         columns = predicted.T if len(names) > 1 else [predicted]
-        predict = {name.label: _class_values(column) for name, column in zip(names, columns, strict=True)}
+        predict = {name.label: class_values(column) for name, column in zip(names, columns, strict=True)}
         if self._gives_probabilities:
             probabilities = _probabilities_by_target(self._estimator.predict_proba(inputs), len(names))
             predict |= {name.probabilities: each for name, each in zip(names, probabilities, strict=True)}
@@ -224,17 +218,6 @@ def _probabilities_by_target(probabilities: Any, targets: int) -> list[Tensor]:
         arrays = probabilities if isinstance(probabilities, list) else [probabilities]
         return [np.asarray(each, dtype=np.float64) for each in arrays]
     return [np.stack([1 - second, second], axis=1) for second in np.asarray(probabilities, dtype=np.float64).T]
-
-
-def _class_values(classes: Tensor) -> Tensor:
-    """Class values as the graph gives them: int64, or str objects."""
-    if classes.dtype.kind in "OSU":
-        return np.array([str(value) for value in classes], dtype=object)
-    if classes.dtype.kind == "f" and not (classes == np.floor(classes)).all():
-        raise ConversionError(
-            "class values must be whole numbers or texts: fit with encoded classes, and give --labels"
-        )
-    return classes.astype(np.int64)
 
 
 def _unparsable_cell(rows: ModelRows, message: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from onnxlet.toolchain.convert import graph_edits
 from onnxlet.toolchain.convert.tabular.feature_names import feature_names
 from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
 from onnxlet.toolchain.convert.tabular.link_functions import AnswerNames
+from onnxlet.toolchain.convert.tabular.own_rows import as_frame, as_matrix, own_rows
 from onnxlet.toolchain.convert.trained_model import Export, ModelRows, columns_to_matrix
 from onnxlet.toolchain.workbench.table import Table
 from onnxlet.values.manifest import ReferenceKind
@@ -45,7 +46,7 @@ class NativeModel(Protocol):
     def sample_rows(self, count: int, width: int, random: np.random.Generator) -> Tensor:
         """Draw `count` rows [count, width] like those that it was trained on."""
 
-    def predict(self, features: Tensor) -> Tensors:
+    def predict(self, features: Any) -> Tensors:
         """Its `label` and `probabilities`, or `prediction`. Raises InvalidInputError for rows that it refuses."""
 
     def write(self, graph: GraphWriter, features: str, width: int) -> AnswerNames:
@@ -79,13 +80,24 @@ class MatrixModel:
             spell=native.spell,
         )
         if table is not None:
-            return ModelRows({name: table.numbers(name) for name in names}, booleans=table.booleans(names))
+            columns = {name: table.numbers(name) for name in names}
+            return ModelRows(columns, booleans=table.booleans(names), own=self._own_rows(table, names))
         random = native.sample_rows(RANDOM_ROWS, len(names), np.random.default_rng(seed))
-        return ModelRows({name: random[:, index] for index, name in enumerate(names)}, source="random")
+        columns = {name: random[:, index] for index, name in enumerate(names)}
+        named = native.reference == "object" and native.names is not None
+        return ModelRows(columns, source="random", own=as_frame(columns) if named else None)
 
     def predict(self, rows: ModelRows) -> Tensors:
         """The model's own answers, by the names of the graph's outputs."""
-        return self._native.predict(columns_to_matrix(rows.columns))
+        return self._native.predict(columns_to_matrix(rows.columns) if rows.own is None else rows.own)
+
+    def _own_rows(self, table: Table, names: Sequence[str]) -> Any:
+        """The rows as users hand them to a model that is at hand; None for one that was read from a file."""
+        if self._native.reference != "object":
+            return None
+        own = own_rows(table, names)
+        from_file = own is not None and table.path is not None
+        return as_matrix(own) if from_file and self._native.names is None else own
 
     def export(self, rows: ModelRows, labels: Sequence[tuple[str, ...]]) -> Iterator[Export]:
         """The graph for each of the framework's datatypes."""

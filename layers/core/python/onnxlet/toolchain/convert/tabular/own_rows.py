@@ -7,6 +7,7 @@ hands, and not by the code that reads it for the graph.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,9 @@ from onnxlet.toolchain.workbench.table import Table
 from onnxlet.values.tensors import Tensor
 
 
-def own_rows(table: Table, names: Sequence[str], texts: Sequence[str], markers: Mapping[str, Any]) -> Any:
+def own_rows(
+    table: Table, names: Sequence[str], texts: Sequence[str] = (), markers: Mapping[str, Any] = MappingProxyType({})
+) -> Any:
     """A DataFrame or an array of the columns `names`; None for a file where pandas is not installed.
 
     Of a file, the columns `texts` are read as such, and `markers` say what the model learned for missing texts; others
@@ -45,6 +48,15 @@ def own_rows(table: Table, names: Sequence[str], texts: Sequence[str], markers: 
             "lines and quotes that are not needed"
         )
     return frame[list(names)].assign(**_readable(table, frame, names, texts, markers))
+
+
+def as_frame(columns: Mapping[str, Tensor]) -> Any:
+    """The columns as a DataFrame; None where pandas is not installed."""
+    try:
+        import pandas as pd
+    except ImportError:
+        return None
+    return pd.DataFrame(dict(columns))
 
 
 def as_matrix(frame: Any) -> Tensor:
