@@ -145,6 +145,7 @@ def test_writers_and_deleters_of_one_folder_do_not_disturb_each_other(directory_
 
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(work, "abcd"))
+    assert list(open_store(directory_url).list("history/")) == []
 
 
 def test_a_folder_that_others_make_and_remove_is_never_taken_for_a_file(tmp_path: Path) -> None:

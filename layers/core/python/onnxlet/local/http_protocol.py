@@ -214,7 +214,11 @@ class LimitedProtocol(HttpToolsProtocol):
         raise ValueError(message)
 
     def _refuse(self, status: HTTPStatus, message: str) -> None:
-        """Read no further, answer the requests before this one, then this one, and close the connection."""
+        """Read no further, answer, and close the connection.
+
+        Where requests before this one still wait for their answers, these are the last: the connection closes after
+        them, and the refusal is not sent. A client that sends requests ahead has to expect that.
+        """
         self._refused = True
         self._stop_timer()
         answered = self._stage is _Stage.BODY and not self._unanswered

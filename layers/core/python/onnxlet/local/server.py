@@ -48,9 +48,9 @@ def serve(
             (on_ready or _announce)(url)
 
         if workers > 1:
-            from onnxlet.local.supervisor import Job, supervise
+            from onnxlet.local.supervisor import WorkerSetup, supervise
 
-            supervise(Job(settings=settings, who=who, limits=limits or Limits()), sockets, ready)
+            supervise(WorkerSetup(settings=settings, who=who, limits=limits or Limits()), sockets, ready)
         else:
             from onnxlet.local.dispatcher import create_asgi
             from onnxlet.local.worker import work

@@ -39,8 +39,8 @@ _PRELOADED = ["onnxlet.local.worker", "onnxlet.controlplane.app", "onnxruntime",
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
-    """What every worker does."""
+class WorkerSetup:
+    """What every worker is started with."""
 
     settings: Settings
     who: str
@@ -56,13 +56,13 @@ class _Worker:
     answers: bool = False
 
 
-def supervise(job: Job, sockets: Sequence[socket.socket], on_ready: Callable[[], None]) -> None:
+def supervise(setup: WorkerSetup, sockets: Sequence[socket.socket], on_ready: Callable[[], None]) -> None:
     """Run a worker on each listening socket until SIGINT or SIGTERM; the latter is raised again, as uvicorn does.
 
     `on_ready` is called once, as soon as every worker answers. Raises UnavailableError if one ends before it answers.
     """
     with _stop_signals() as stop:
-        supervisor = _Supervisor(job, sockets)
+        supervisor = _Supervisor(setup, sockets)
         try:
             number = supervisor.run(stop, on_ready)
         finally:
@@ -72,8 +72,8 @@ def supervise(job: Job, sockets: Sequence[socket.socket], on_ready: Callable[[],
 
 
 class _Supervisor:
-    def __init__(self, job: Job, sockets: Sequence[socket.socket]) -> None:
-        self._job = job
+    def __init__(self, setup: WorkerSetup, sockets: Sequence[socket.socket]) -> None:
+        self._setup = setup
         self._sockets = sockets
         self._table = _CONTEXT.RawArray("d", TABLE_SIZE * len(sockets))
         self._workers: list[_Worker] = []
@@ -133,7 +133,7 @@ class _Supervisor:
         link, workers_end = _CONTEXT.Pipe()
         process = _CONTEXT.Process(
             target=_work,
-            args=(self._job, self._sockets[place], Metrics(self._table, place), workers_end),
+            args=(self._setup, self._sockets[place], Metrics(self._table, place), workers_end),
             name=f"onnxlet-worker-{place + 1}",
             daemon=True,
         )
@@ -161,14 +161,14 @@ def _stop_signals() -> Iterator[Connection]:
                 signal.signal(number, handler)
 
 
-def _work(job: Job, listening: socket.socket, metrics: Metrics, link: Connection) -> None:
+def _work(setup: WorkerSetup, listening: socket.socket, metrics: Metrics, link: Connection) -> None:
     """What a worker process does."""
     threading.Thread(target=_end_with_supervisor, args=(link,), daemon=True).start()
     from onnxlet.local.dispatcher import create_asgi
     from onnxlet.local.worker import work
 
-    application = create_asgi(job.settings, who=job.who, metrics=metrics)
-    work(application, listening, job.limits, partial(link.send, True))
+    application = create_asgi(setup.settings, who=setup.who, metrics=metrics)
+    work(application, listening, setup.limits, partial(link.send, True))
 
 
 def _end_with_supervisor(link: Connection) -> None:

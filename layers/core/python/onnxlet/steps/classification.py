@@ -65,12 +65,12 @@ class Classification(Step, frozen=True, tag="classification"):
         if self.labels and len(self.labels) != len(self.classes):
             raise RejectedModelError("the manifest does not name as many labels as it lists classes")
         names, label = self.names, spec_named(self.label, given)
-        told = TensorSpec(names.label, "BYTES" if self.labels else label.datatype, (VARIABLE,))
+        label_spec = TensorSpec(names.label, "BYTES" if self.labels else label.datatype, (VARIABLE,))
         if self.probabilities is None:
-            return (told,)
+            return (label_spec,)
         shares = spec_named(self.probabilities, given)
         return (
-            told,
+            label_spec,
             TensorSpec(names.probability, shares.datatype, (VARIABLE,)),
             TensorSpec(names.probabilities, shares.datatype, shares.shape),
         )
@@ -144,10 +144,10 @@ class Classifier:
             if values.size and int(values.astype(np.int64, copy=False).view(np.uint64).max()) >= len(self._values):
                 raise self._unlisted()
             return values
-        found = np.searchsorted(self._values, values).clip(max=len(self._values) - 1)
-        if not np.array_equal(self._values[found], values):
+        places = np.searchsorted(self._values, values).clip(max=len(self._values) - 1)
+        if not np.array_equal(self._values[places], values):
             raise self._unlisted()
-        positions: Tensor = self._order[found]
+        positions: Tensor = self._order[places]
         return positions
 
     def _unlisted(self) -> ExecutionError:

@@ -31,8 +31,8 @@ class Finding(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         about = f" of {self.about}" if self.about else ""
-        said = ((f"{self.value:.{digits}g}", f"{self.bound:.{digits}g}") for digits in range(3, 7))
-        value, bound = next((pair for pair in said if pair[0] != pair[1]), (f"{self.value:.3g}", f"{self.bound:.3g}"))
+        pairs = ((f"{self.value:.{digits}g}", f"{self.bound:.{digits}g}") for digits in range(3, 7))
+        value, bound = next((pair for pair in pairs if pair[0] != pair[1]), (f"{self.value:.3g}", f"{self.bound:.3g}"))
         return f"{self.name.replace('_', ' ')}{about} {value}, at most {bound}"
 
 

@@ -166,14 +166,14 @@ def _read_objects(rows: Any, model: Model, name: str, *, exact: bool) -> Call:  
     named = model.columns.get(name)
     if named is None:
         _check_rows(table, signature, {})
-        found = {
+        tensors = {
             spec.name: decode_tensor(
                 [row[spec.name] for row in table], spec, place_in_rows("instances", spec.name), exact=exact
             )
             for spec in signature.inputs
         }
-        written = sum(len(table) * lists_in(tensor.shape[1:]) for tensor in found.values())
-        return Call(name, found, rows=True, lists=1 + written)
+        written = sum(len(table) * lists_in(tensor.shape[1:]) for tensor in tensors.values())
+        return Call(name, tensors, rows=True, lists=1 + written)
     complete = _check_rows(table, signature, named.defaults)
     fillers = named.fillers
     columns = {
@@ -237,12 +237,12 @@ def _read_inputs(value: Any, model: Model, name: str, *, exact: bool) -> Call:  
         raise InvalidInputError(
             f"'inputs' {_wrong_names(missing, [n for n in given if n not in _names(signature.inputs)])}"
         )
-    found = {
+    tensors = {
         spec.name: decode_tensor(given[spec.name], spec, place_in(f"inputs.{spec.name}"), exact=exact)
         for spec in signature.inputs
         if spec.name in given
     }
-    return Call(name, found, rows=False, lists=sum(lists_in(tensor.shape) for tensor in found.values()))
+    return Call(name, tensors, rows=False, lists=sum(lists_in(tensor.shape) for tensor in tensors.values()))
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------
@@ -295,8 +295,8 @@ def _check_batch(outputs: Tensors) -> None:
                 f"output '{name}' is a single value, not rows: send 'inputs' instead of 'instances'"
             )
         if rows not in (-1, len(tensor)):
-            said = ", ".join(f"'{name}' {len(tensor)}" for name, tensor in outputs.items() if tensor.ndim)
-            raise InvalidInputError(f"the outputs differ in rows ({said}): send 'inputs' instead of 'instances'")
+            counts = ", ".join(f"'{name}' {len(tensor)}" for name, tensor in outputs.items() if tensor.ndim)
+            raise InvalidInputError(f"the outputs differ in rows ({counts}): send 'inputs' instead of 'instances'")
         rows = len(tensor)
 
 
