@@ -11,15 +11,27 @@ import pytest
 import onnxlet
 from onnxlet.client import connect
 
+HOMES = {
+    "Registry": "lifecycle.registry",
+    "connect": "client.client",
+    "convert": "lifecycle.toolchain",
+    "export": "lifecycle.toolchain",
+    "load": "lifecycle.loading",
+    "optimize": "lifecycle.toolchain",
+    "promote": "lifecycle.releasing",
+    "publish": "lifecycle.releasing",
+    "rollback": "lifecycle.releasing",
+    "ship": "lifecycle.shipping",
+    "verify": "lifecycle.toolchain",
+}
+
 
 def test_the_public_names_are_these() -> None:
-    assert onnxlet.__all__ == ["Registry", "__version__", "connect", "load"]
+    assert set(onnxlet.__all__) == {"__version__", *HOMES}
     assert set(onnxlet.__all__) <= set(dir(onnxlet))
     assert onnxlet.connect is connect
-    assert {name: getattr(onnxlet, name).__module__.split(".")[1] for name in onnxlet.__all__ if name[0] != "_"} == {
-        "Registry": "lifecycle",
-        "connect": "client",
-        "load": "lifecycle",
+    assert {name: getattr(onnxlet, name).__module__ for name in HOMES} == {
+        name: f"onnxlet.{home}" for name, home in HOMES.items()
     }
 
 

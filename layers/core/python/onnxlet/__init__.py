@@ -22,18 +22,37 @@ What is public here is loaded by the first who asks for it, so that `import onnx
 
 from onnxlet.version import __version__
 
-__all__ = ["Registry", "__version__", "connect", "load"]
+__all__ = [
+    "Registry",
+    "__version__",
+    "connect",
+    "convert",
+    "export",
+    "load",
+    "optimize",
+    "promote",
+    "publish",
+    "rollback",
+    "ship",
+    "verify",
+]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from onnxlet.client import connect
     from onnxlet.lifecycle.loading import load
     from onnxlet.lifecycle.registry import Registry
+    from onnxlet.lifecycle.releasing import promote, publish, rollback
+    from onnxlet.lifecycle.shipping import ship
+    from onnxlet.lifecycle.toolchain import convert, export, optimize, verify
 else:
     _HOMES = {
         "Registry": "onnxlet.lifecycle.registry",
         "connect": "onnxlet.client",
         "load": "onnxlet.lifecycle.loading",
+        "ship": "onnxlet.lifecycle.shipping",
+        **dict.fromkeys(("promote", "publish", "rollback"), "onnxlet.lifecycle.releasing"),
+        **dict.fromkeys(("convert", "export", "optimize", "verify"), "onnxlet.lifecycle.toolchain"),
     }
 
     def __getattr__(name: str) -> object:

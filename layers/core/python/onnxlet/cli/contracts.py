@@ -1,4 +1,4 @@
-"""The accuracy contract as commands take and tell it."""
+"""The accuracy contract as commands take it."""
 
 from __future__ import annotations
 
@@ -8,16 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from onnxlet.lifecycle.summaries import format_verdict
-from onnxlet.lifecycle.tables import format_facts, format_table
-
 if TYPE_CHECKING:
-    from onnxlet.values.contract import Bounds, Contract, Estimate
+    from onnxlet.values.contract import Bounds
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
-
-METRIC_ORDER = ("accuracy", "auc", "f1", "calibration_error", "rmse", "mae", "r2", "cosine")
-"""Metrics in the order in which they are shown."""
 
 
 def _parse_bounds(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> Bounds:
@@ -64,32 +58,3 @@ def force_option(command: Decorated) -> Decorated:
         "--force", is_flag=True, help="Even if the accuracy contract does not hold, or is missing; needs --reason."
     )
     return option(command)
-
-
-def format_contract(contract: Contract) -> str:
-    """The contract for people: metrics by stage, the worst slice, what could not be judged, the verdict."""
-    from onnxlet.toolchain.workbench.slices import describe_worst_slice
-
-    measured = [stage for stage in contract.stages if stage.metrics]
-    names = [name for name in METRIC_ORDER if any(name in stage.metrics for stage in measured)]
-    rows = [(stage.stage, *(_format_estimate(stage.metrics.get(name)) for name in names)) for stage in measured]
-    last = contract.stages[-1].distances
-    moved = f"up to {last['largest']:.2g}" if "largest" in last else None
-    agreement = f"{last['label_agreement']:.2%} of the labels stay" if "label_agreement" in last else None
-    pairs = [
-        ("answers moved", ", ".join(filter(None, (moved, agreement)))),
-        ("worst slice", describe_worst_slice(contract)),
-        *(("note", note) for note in contract.notes),
-        ("contract", format_verdict(contract)),
-    ]
-    titles = ("STAGE", *(name.replace("_", " ").upper() for name in names))
-    return "\n".join(block for block in (format_table(titles, rows), format_facts(pairs)) if block)
-
-
-def _format_estimate(estimate: Estimate | None) -> str:
-    """`0.965 (0.930-0.991)`."""
-    if estimate is None:
-        return ""
-    if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:.4g}"
-    return f"{estimate.value:.4g} ({estimate.low:.4g} to {estimate.high:.4g})"

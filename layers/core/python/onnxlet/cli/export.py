@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import click
@@ -12,9 +11,6 @@ from onnxlet.cli.output import Output
 from onnxlet.cli.workspace import pass_workspace
 from onnxlet.lifecycle.workspace import Workspace
 from onnxlet.values.refs import Ref
-
-FETCH_DEADLINE = 3600.0
-"""Seconds: a laptop's line may be slow."""
 
 
 @click.command(short_help="Write a version for another server.")
@@ -35,12 +31,9 @@ def export(workspace: Workspace, ref: Ref, directory: Path, kind: str, output: O
       onnxlet export diagnosis:1 --to savedmodel models/
       tensorflow_model_server --model_name=diagnosis --model_base_path=$PWD/models/diagnosis
     """
-    from onnxlet.serving.artifact_cache import ArtifactCache
-    from onnxlet.toolchain.export import export_saved_model
+    from onnxlet.lifecycle.toolchain import export_version
 
-    manifest, digest = workspace.open_registry().resolve(ref)
-    with tempfile.TemporaryDirectory(prefix="onnxlet-") as workdir, output.working(f"fetching {ref}") as begin:
-        artifacts = ArtifactCache(workspace.open_store(), workdir).fetch(manifest, digest, deadline=FETCH_DEADLINE)
-        place, comparison = export_saved_model(manifest, Path(artifacts), directory, on_progress=begin)
+    with output.working(f"fetching {ref}") as begin:
+        place, comparison = export_version(workspace, ref, directory, begin)
     output.say(f"TensorFlow's {comparison}")
     output.show({"directory": str(place), "kind": kind, **comparison.metrics()}, str(place))

@@ -10,7 +10,7 @@ from onnxlet.cli.contracts import force_option
 from onnxlet.cli.options import alias_option, json_option, model_argument, version_argument, why_option
 from onnxlet.cli.output import Output
 from onnxlet.cli.workspace import pass_workspace
-from onnxlet.lifecycle.summaries import describe_history, format_routes
+from onnxlet.lifecycle.summaries import describe_history, format_move, gate_warning
 from onnxlet.lifecycle.workspace import Workspace
 from onnxlet.values.refs import Ref
 
@@ -40,19 +40,14 @@ def promote(workspace: Workspace, /, *, ref: Ref, alias: str, force: bool, why: 
     assert ref.version is not None  # noqa: S101 - the argument's type refuses others
     moved = workspace.open_registry().promote(ref.model, ref.version, alias=alias, why=why, force=force)
     warn_of_gate(moved, output)
-    output.show(moved, _format_move(moved))
+    output.show(moved, format_move(moved))
 
 
 def warn_of_gate(alias: Alias, output: Output) -> None:
     """Say what the accuracy contract did not vouch for."""
-    from onnxlet.registry.writing.promotion_gate import GATE
-
-    passed = alias.entry.gates.get(GATE, "held")
-    version = f"{alias.entry.model}:{format_routes(alias.entry.target)}"
-    if passed == "none":
-        output.say(f"warning: {version} has no accuracy contract: nobody has shown that it answers as its source does")
-    elif passed != "held":
-        output.say(f"warning: {version} was {passed}")
+    warning = gate_warning(alias)
+    if warning:
+        output.say(f"warning: {warning}")
 
 
 @click.command()
@@ -71,7 +66,7 @@ def rollback(workspace: Workspace, name: str, alias: str, why: str, output: Outp
       onnxlet rollback diagnosis --why "recall fell"
     """
     moved = workspace.open_registry().rollback(name, alias=alias, why=why)
-    output.show(moved, _format_move(moved))
+    output.show(moved, format_move(moved))
 
 
 @click.command(short_help="Show who moved an alias, when and why.")
@@ -92,8 +87,3 @@ def history(workspace: Workspace, name: str, alias: str, verify: bool, output: O
     output.show(entries, describe_history(entries).text())
     if verify:
         output.say(f"verified: the chain of {registry.verify_history(name, alias)} entries holds")
-
-
-def _format_move(alias: Alias) -> str:
-    entry = alias.entry
-    return f"{entry.model}@{entry.alias}: {format_routes(entry.origin)} -> {format_routes(entry.target)}"

@@ -11,10 +11,11 @@ from onnxlet.cli.contracts import contract_options
 from onnxlet.cli.options import data_options, directory_argument, json_option
 from onnxlet.cli.output import Output
 from onnxlet.errors import InvalidInputError
-from onnxlet.lifecycle.tables import format_facts, format_size, format_table
+from onnxlet.lifecycle.summaries import describe_conversion, describe_rungs
+from onnxlet.lifecycle.tables import format_blocks
 
 if TYPE_CHECKING:
-    from onnxlet.values.manifest import Draft, Tolerance
+    from onnxlet.values.manifest import Tolerance
     from onnxlet.values.signature import TensorSpec
 
 
@@ -27,9 +28,9 @@ def _split_targets(ctx: click.Context, param: click.Parameter, values: tuple[str
 
 
 def _parse_tolerance(_ctx: click.Context, _param: click.Parameter, value: float | None) -> Tolerance | None:
-    from onnxlet.values.manifest import Tolerance
+    from onnxlet.lifecycle.options import as_tolerance
 
-    return None if value is None else Tolerance(absolute=float(f"{value / 10:.6g}"), relative=value)
+    return as_tolerance(value)
 
 
 def _parse_inputs(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> tuple[TensorSpec, ...]:
@@ -118,7 +119,7 @@ def convert(*, model: Path, directory: Path | None, output: Output, **choices: A
     place = directory or Path(model.name.rpartition(":")[2]).with_suffix("")
     with output.working(f"reading {model}") as begin:
         draft = run(model, place, **choices, on_progress=begin)
-    _say_outcome(draft, output)
+    output.say(format_blocks(describe_conversion(draft), "\n"))
     output.show(draft, str(place))
 
 
@@ -179,51 +180,5 @@ def optimize(
 
     with output.working(f"reading {directory}") as begin:
         draft = run(directory, place, objective=objective or "smallest-not-slower", **choices, on_progress=begin)
-    rungs = format_rungs(draft)
-    if rungs:
-        output.say(rungs)
-    _say_outcome(draft, output)
+    output.say(format_blocks([describe_rungs(draft), *describe_conversion(draft)], "\n"))
     output.show(draft, str(place or directory))
-
-
-def format_rungs(draft: Draft) -> str:
-    """What each rung of the ladder gave, for people; empty if none was tried."""
-    rungs = draft.optimization.rungs if draft.optimization else ()
-    measured = {name for rung in rungs for name in rung.metrics}
-    shown = next((name for name in ("accuracy", "rmse", "cosine") if name in measured), None)
-    rows = [
-        (
-            rung.name,
-            format_size(rung.bytes) if rung.bytes is not None else "",
-            *(f"{seconds * 1000:.3f} ms" if seconds is not None else "" for seconds in (rung.latency, rung.latency_32)),
-            f"{rung.metrics[shown]:.4g}" if shown in rung.metrics else "",
-            f"{rung.distance:.2g}" if rung.distance is not None else "",
-            rung.outcome,
-            rung.reason,
-        )
-        for rung in rungs
-    ]
-    head = ("RUNG", "SIZE", "1 ROW", "32 ROWS", (shown or "metric").upper(), "DISTANCE", "OUTCOME", "WHY")
-    return format_table(head, rows)
-
-
-def _say_outcome(draft: Draft, output: Output) -> None:
-    """What became of the model, for people."""
-    from onnxlet.values.manifest import describe_reference
-
-    names = list(dict.fromkeys(name for evaluation in draft.evaluations for name in evaluation.metrics))
-    rows = [
-        (
-            evaluation.stage,
-            evaluation.rows,
-            *(f"{evaluation.metrics[n]:.4g}" if n in evaluation.metrics else "" for n in names),
-        )
-        for evaluation in draft.evaluations
-    ]
-    if rows:
-        output.say(format_table(("STAGE", "ROWS", *map(str.upper, names)), rows))
-    output.say(format_facts((("reference", describe_reference(draft.reference)),)))
-    done = draft.optimization
-    if done is not None:
-        sizes = f"{format_size(done.bytes_before)} -> {format_size(done.bytes_after)}"
-        output.say(format_facts((("optimization", done.method), ("why", done.reason), ("size", sizes))))

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from onnxlet.cli.contracts import contract_options, format_contract
+from onnxlet.cli.contracts import contract_options
 from onnxlet.cli.options import data_options, directory_argument, json_option
 from onnxlet.cli.output import Output
+from onnxlet.lifecycle.summaries import describe_contract
+from onnxlet.lifecycle.tables import format_blocks
 
 if TYPE_CHECKING:
     from onnxlet.values.contract import Bounds
@@ -58,7 +60,7 @@ def verify(
         contract = run(
             directory, data=data, target=target, slices=slices, bounds=bounds, report=report, on_progress=begin
         )
-    output.say(format_contract(contract))
+    output.say(format_blocks(describe_contract(contract), "\n"))
     output.show(contract, str(report or directory / REPORT))
     if not contract.holds:
         ctx.exit(1)

@@ -12,9 +12,12 @@ if TYPE_CHECKING:
 
     from onnxlet.registry.reading.listing import VersionSummary
     from onnxlet.registry.registry import Registry
-    from onnxlet.values.aliases import HistoryEntry, Routes
-    from onnxlet.values.contract import Contract
-    from onnxlet.values.manifest import Manifest
+    from onnxlet.values.aliases import Alias, HistoryEntry, Routes
+    from onnxlet.values.contract import Contract, Estimate
+    from onnxlet.values.manifest import Draft, Evaluation, Manifest
+
+METRIC_ORDER = ("accuracy", "auc", "f1", "calibration_error", "rmse", "mae", "r2", "cosine")
+"""Metrics in the order in which they are shown."""
 
 
 class ModelSummary(NamedTuple):
@@ -78,6 +81,84 @@ def describe_version(manifest: Manifest, digest: str) -> list[Block]:
     ]
 
 
+def describe_evaluations(evaluations: Sequence[Evaluation]) -> Table:
+    """The metrics of each stage, a row for each."""
+    names = list(dict.fromkeys(name for evaluation in evaluations for name in evaluation.metrics))
+    rows = [
+        (each.stage, each.rows, *(f"{each.metrics[n]:.4g}" if n in each.metrics else "" for n in names))
+        for each in evaluations
+    ]
+    return Table(("stage", "rows", *names), rows)
+
+
+def describe_rungs(draft: Draft) -> Table:
+    """What each rung of the ladder gave; no rows if none was tried."""
+    rungs = draft.optimization.rungs if draft.optimization else ()
+    measured = {name for rung in rungs for name in rung.metrics}
+    shown = next((name for name in ("accuracy", "rmse", "cosine") if name in measured), None)
+    rows = [
+        (
+            rung.name,
+            format_size(rung.bytes) if rung.bytes is not None else "",
+            *(f"{seconds * 1000:.3f} ms" if seconds is not None else "" for seconds in (rung.latency, rung.latency_32)),
+            f"{rung.metrics[shown]:.4g}" if shown in rung.metrics else "",
+            f"{rung.distance:.2g}" if rung.distance is not None else "",
+            rung.outcome,
+            rung.reason,
+        )
+        for rung in rungs
+    ]
+    return Table(("rung", "size", "1 row", "32 rows", shown or "metric", "distance", "outcome", "why"), rows)
+
+
+def describe_contract(contract: Contract) -> list[Block]:
+    """Metrics by stage, the worst slice, what could not be judged, the verdict."""
+    from onnxlet.toolchain.workbench.slices import describe_worst_slice
+
+    measured = [stage for stage in contract.stages if stage.metrics]
+    names = [name for name in METRIC_ORDER if any(name in stage.metrics for stage in measured)]
+    rows = [(stage.stage, *(_format_estimate(stage.metrics.get(name)) for name in names)) for stage in measured]
+    last = contract.stages[-1].distances
+    moved = f"up to {last['largest']:.2g}" if "largest" in last else None
+    agreement = f"{last['label_agreement']:.2%} of the labels stay" if "label_agreement" in last else None
+    facts = [
+        ("answers moved", ", ".join(filter(None, (moved, agreement)))),
+        ("worst slice", describe_worst_slice(contract)),
+        *(("note", note) for note in contract.notes),
+        ("contract", format_verdict(contract)),
+    ]
+    return [Table(("stage", *(name.replace("_", " ") for name in names)), rows), Facts(facts)]
+
+
+def describe_outcome(draft: Draft, contract: Contract) -> list[Block]:
+    """What became of a model that was converted, optimized and judged."""
+    from onnxlet.values.manifest import describe_reference
+
+    done = draft.optimization
+    facts = (
+        ("model", draft.provenance.framework),
+        ("reference", describe_reference(draft.reference)),
+        ("size", f"{format_size(done.bytes_before)} -> {format_size(done.bytes_after)}" if done else None),
+        ("optimization", f"{done.method}: {done.reason}" if done else None),
+    )
+    return [describe_rungs(draft), Facts(facts), *describe_contract(contract)]
+
+
+def describe_conversion(draft: Draft) -> list[Block]:
+    """What became of a model that was converted, and maybe optimized."""
+    from onnxlet.values.manifest import describe_reference
+
+    blocks: list[Block] = [
+        describe_evaluations(draft.evaluations),
+        Facts((("reference", describe_reference(draft.reference)),)),
+    ]
+    done = draft.optimization
+    if done is not None:
+        size = f"{format_size(done.bytes_before)} -> {format_size(done.bytes_after)}"
+        blocks.append(Facts((("optimization", done.method), ("why", done.reason), ("size", size))))
+    return blocks
+
+
 def describe_versions(versions: Sequence[VersionSummary]) -> Table:
     """The versions of a model, a row for each."""
     rows = [(v.number, v.state, v.created[:19] + "Z", format_size(v.size), ", ".join(v.aliases)) for v in versions]
@@ -100,6 +181,23 @@ def format_verdict(contract: Contract) -> str:
     return f"does not hold on {contract.rows} rows: {contract.breaches}"
 
 
+def format_move(alias: Alias) -> str:
+    """`diagnosis@production: 7 -> 8`."""
+    entry = alias.entry
+    return f"{entry.model}@{entry.alias}: {format_routes(entry.origin)} -> {format_routes(entry.target)}"
+
+
+def gate_warning(alias: Alias) -> str:
+    """What the accuracy contract did not vouch for when the alias moved; empty if it held."""
+    from onnxlet.registry.writing.promotion_gate import GATE
+
+    passed = alias.entry.gates.get(GATE, "held")
+    version = f"{alias.entry.model}:{format_routes(alias.entry.target)}"
+    if passed == "none":
+        return f"{version} has no accuracy contract: nobody has shown that it answers as its source does"
+    return "" if passed == "held" else f"{version} was {passed}"
+
+
 def format_routes(routes: Routes) -> str:
     """Where an alias routes to: `7`, or with several routes `7 (90 %), 8 (10 %)`."""
     if len(routes) == 1:
@@ -111,6 +209,15 @@ def format_routes(routes: Routes) -> str:
 def format_metrics(metrics: Mapping[str, float]) -> str:
     """`accuracy 0.9561  auc 0.9932`."""
     return "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+
+
+def _format_estimate(estimate: Estimate | None) -> str:
+    """`0.965 (0.930-0.991)`."""
+    if estimate is None:
+        return ""
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.4g}"
+    return f"{estimate.value:.4g} ({estimate.low:.4g} to {estimate.high:.4g})"
 
 
 def _format_reason(entry: HistoryEntry) -> str:

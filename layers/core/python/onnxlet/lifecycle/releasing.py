@@ -1,0 +1,71 @@
+"""What becomes of versions: published, promoted, rolled back."""
+
+from __future__ import annotations
+
+import tempfile
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from onnxlet.errors import InvalidInputError
+from onnxlet.lifecycle.attempt import Attempt
+from onnxlet.lifecycle.progress import showing_stages
+from onnxlet.lifecycle.results import ConvertedModel, Move, Version
+from onnxlet.lifecycle.workspace import open_workspace
+from onnxlet.values.refs import PRODUCTION, Ref, check_model_name, parse_ref
+
+if TYPE_CHECKING:
+    from onnxlet.toolchain.workbench.progress import Progress
+    from onnxlet.values.manifest import Manifest
+
+
+def publish(model: ConvertedModel | str | PathLike[str], name: str, *, store: str | Path | None = None) -> Version:
+    """Publish a converted model, or a bare .onnx file, as the next version of `name`. Nothing serves it yet.
+
+    Raises RejectedModelError for a file that cannot be served, InvalidInputError, InvalidNameError,
+    StoreUnavailableError; an error after the version exists says so.
+    """
+    registry = open_workspace(store).open_registry()
+    attempt = Attempt(registry, check_model_name(name))
+    with attempt.explaining(), showing_stages("publishing") as begin:
+        manifest = publish_path(attempt, Path(model), begin)
+    return Version(*registry.resolve(Ref(name, version=manifest.version)))
+
+
+def publish_path(attempt: Attempt, path: Path, begin: Progress) -> Manifest:
+    """Check, optimize and try a converted directory or an .onnx file, and publish what comes of it."""
+    from onnxlet.toolchain.prepare import prepare
+
+    with tempfile.TemporaryDirectory(prefix="onnxlet-") as workdir:
+        draft, files = prepare(path, Path(workdir), on_progress=begin)
+        begin("publishing")
+        return attempt.publish(draft, files)
+
+
+def promote(
+    version: Version | Ref | str,
+    *,
+    alias: str = PRODUCTION,
+    why: str = "",
+    force: bool = False,
+    store: str | Path | None = None,
+) -> Move:
+    """Let an alias route to a version, `diagnosis:7`; servers follow within their alias TTL.
+
+    A version whose accuracy contract does not hold is refused, as is one without a contract if the registry requires
+    one, unless `force` says so and `why` the reason. Raises ContractFailedError, ModelNotFoundError,
+    VersionNotFoundError, PreconditionFailedError if somebody else moves the alias at the same moment.
+    """
+    ref = version if isinstance(version, Ref) else parse_ref(str(version))
+    if ref.version is None:
+        raise InvalidInputError(f"{str(ref)!r} names no version: say which, {ref.model}:1 for example")
+    registry = open_workspace(store).open_registry()
+    return Move(registry.promote(ref.model, ref.version, alias=alias, why=why, force=force))
+
+
+def rollback(model: str, *, alias: str = PRODUCTION, why: str = "", store: str | Path | None = None) -> Move:
+    """Let an alias route to what it routed to before. Repeated, it walks further back.
+
+    Raises ModelNotFoundError, AliasNotFoundError, NothingToRollBackError, PreconditionFailedError.
+    """
+    return Move(open_workspace(store).open_registry().rollback(check_model_name(model), alias=alias, why=why))
