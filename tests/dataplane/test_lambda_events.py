@@ -113,7 +113,8 @@ def test_a_direct_invocation_raises_what_is_wrong(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize(
-    "stranger", [{}, {"Records": []}, {"requestContext": None}, {"requestContext": {"connectionId": "x"}}]
+    "stranger",
+    [{}, {"Records": []}, {"requestContext": None}, {"requestContext": "x"}, {"requestContext": {"connectionId": "x"}}],
 )
 def test_an_event_of_another_kind_says_what_is_accepted(shop: Shop, stranger: dict[str, Any]) -> None:
     with pytest.raises(InvalidInputError, match="an HTTP request of API Gateway"):
@@ -121,6 +122,8 @@ def test_an_event_of_another_kind_says_what_is_accepted(shop: Shop, stranger: di
     if "requestContext" not in stranger:
         with pytest.raises(InvalidInputError, match="or a direct invocation"):
             handle(shop.dataplane, stranger, None)
+    else:
+        assert handle(shop.dataplane, stranger, None)["statusCode"] == 400
 
 
 @pytest.mark.parametrize(

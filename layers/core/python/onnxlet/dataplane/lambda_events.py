@@ -94,7 +94,9 @@ def _query(event: Event, context: Mapping[str, Any]) -> str:
 
 def _path(event: Event) -> str:
     """The path as the caller meant it: decoded, and without the stage."""
-    context = event.get("requestContext") or {}
+    context = event.get("requestContext")
+    if not isinstance(context, dict):
+        context = {}
     stage, domain = context.get("stage"), context.get("domainName") or ""
     if "http" in context:
         path: str = event["rawPath"]
