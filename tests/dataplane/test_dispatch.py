@@ -132,6 +132,8 @@ def test_a_body_of_another_encoding_is_refused(shop: Shop) -> None:
         (BODY, "gzip", "the body is not gzip"),
         (gzip.compress(BODY, mtime=0)[:-9], "gzip", "ends too soon"),
         (gzip.compress(BODY, mtime=0) + b"more", "gzip", "the body is not gzip"),
+        (gzip.compress(BODY, mtime=0) * 65, "gzip", "the gzip body has more than 64 members"),
+        (b"", "gzip", "the body is not JSON"),
     ):
         response = shop.predict("echo", body, content_encoding=encoding)
         assert response.status == 400

@@ -40,6 +40,8 @@ MAX_CARRIED = 6_200_000
 """Bytes of an answer inside Lambda's own, which is JSON again: at most 6,291,556, of which the envelope takes some."""
 COMPRESS_FROM = 64 * 1024
 """Bytes from which an answer is compressed for those who take it: below, gzip takes longer than the bytes it saves."""
+MAX_MEMBERS = 64
+"""Members that a gzip body may have: each costs a copy of those that follow."""
 _COMPRESSION = 1
 
 _METHODS = "GET, HEAD, OPTIONS, POST"
@@ -227,8 +229,10 @@ def _decompressed(body: bytes, encoding: str) -> bytes:
         return body
     if coding not in ("gzip", "x-gzip"):
         raise InvalidInputError(f"content-encoding '{coding[:40]}' is not known here: send gzip, or plain bytes")
-    plain = b""
-    while body:
+    if not body:
+        return body
+    plain = bytearray()
+    for _ in range(MAX_MEMBERS):
         stream = zlib.decompressobj(wbits=31)
         try:
             plain += stream.decompress(body, MAX_REQUEST - len(plain) + 1)
@@ -239,7 +243,9 @@ def _decompressed(body: bytes, encoding: str) -> bytes:
         if not stream.eof:
             raise InvalidInputError("the gzip body ends too soon")
         body = stream.unused_data
-    return plain
+        if not body:
+            return bytes(plain)
+    raise InvalidInputError(f"the gzip body has more than {MAX_MEMBERS} members: compress it as one")
 
 
 def _parsed(body: bytes) -> dict[str, Any]:

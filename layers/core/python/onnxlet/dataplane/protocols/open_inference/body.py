@@ -7,7 +7,7 @@ with a value a row as [N] or [N, 1].
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -15,10 +15,12 @@ import msgspec
 import orjson
 
 from onnxlet.dataplane.answering import choose_signature
-from onnxlet.dataplane.codec.decoding import MAX_RANK, check_shape, decode_tensor, encodable, lists_in
+from onnxlet.dataplane.codec.decoding import MAX_RANK, check_shape, decode_tensor, encodable, lists_in, outline_of
 from onnxlet.dataplane.codec.documents import (
+    LARGE,
     as_list,
     brackets,
+    check_worth_diagnosis,
     is_list,
     json_name,
     members,
@@ -26,6 +28,7 @@ from onnxlet.dataplane.codec.documents import (
     parse_exact,
     parse_fast,
     place_in,
+    read_large,
 )
 from onnxlet.dataplane.codec.encoding import encode_tensor
 from onnxlet.errors import InvalidInputError
@@ -36,6 +39,8 @@ from onnxlet.values.tensors import Tensor, Tensors
 
 _SMALL = 4096
 """Bytes below which the exact reading is quick enough, and needs no library more."""
+_NAMED = 64
+"""Inputs or outputs that a body may have beyond those that the model has, if only to be told which are not known."""
 _REFUSED = ("binary_data", "binary_data_output", "binary_data_size", "classification", "shared_memory_region")
 """Parameters of extensions that would change what data means, and are not spoken here."""
 
@@ -63,6 +68,10 @@ class _Input(msgspec.Struct):
 
 def read_body(body: bytes, model: Model) -> Call:
     """Read the JSON of a request. Raises InvalidInputError for whatever is wrong with it."""
+    return _read_body(body, model) if len(body) < LARGE else read_large(_read_body, body, model)
+
+
+def _read_body(body: bytes, model: Model) -> Call:
     if len(body) >= _SMALL:
         try:
             document = parse_fast(body)
@@ -70,9 +79,9 @@ def read_body(body: bytes, model: Model) -> Call:
                 call = _read(document, model, exact=False)
                 if call.lists == brackets(body):
                     return call
-        except InvalidInputError:
+        except InvalidInputError as error:
             # the exact reading says what is wrong, if anything is
-            pass
+            check_worth_diagnosis(body, error)
     return _read(parse_exact(body), model, exact=True)
 
 
@@ -81,8 +90,9 @@ def _read(document: Any, model: Model, *, exact: bool) -> Call:  # noqa: ANN401 
     _check_parameters(top, "the body")
     if "inputs" not in top:
         raise InvalidInputError("the body must have 'inputs'")
-    given = _read_inputs(top["inputs"])
-    outputs = None if top.get("outputs") is None else _read_outputs(top["outputs"])
+    given = _read_inputs(top["inputs"], max(len(signature.inputs) for signature in model.signatures.values()))
+    served = len(model.manifest.signature.outputs)
+    outputs = None if top.get("outputs") is None else _read_outputs(top["outputs"], served)
     signature = choose_signature(model, given)
     inputs, lists = _decode_inputs(given, model, signature, exact=exact)
     return Call(signature, inputs, outputs or None, _read_id(top.get("id")), 1 + lists + (outputs is not None))
@@ -114,9 +124,16 @@ def _check_parameters(holder: Mapping[str, Any], place: str) -> None:
 # --- inputs -----------------------------------------------------------------------------------------------------------
 
 
-def _read_inputs(value: Any) -> dict[str, _Input]:  # noqa: ANN401 - a JSON value
+def _check_count(value: Any, known: int, kind: str) -> None:  # noqa: ANN401 - a JSON list
+    """Refuse at once what is far more than the model has; names are compared only of fewer."""
+    if len(value) > max(known, _NAMED):
+        raise InvalidInputError(f"the body has {len(value):,} {kind}, and the model knows {known}")
+
+
+def _read_inputs(value: Any, known: int) -> dict[str, _Input]:  # noqa: ANN401 - a JSON value
     if not is_list(value):
         raise InvalidInputError(f"'inputs' must be a list of tensors, not {json_name(value)}")
+    _check_count(value, known, "inputs")
     given: dict[str, _Input] = {}
     for index, item in enumerate(value):
         one = _read_input(item, f"inputs[{index}]")
@@ -130,11 +147,12 @@ def _read_input(item: Any, place: str) -> _Input:  # noqa: ANN401 - a JSON value
     tensor = members(item, place)
     _check_parameters(tensor, place)
     name, datatype = _text(tensor, "name", place), _text(tensor, "datatype", place)
-    shape = as_list(tensor.get("shape"))
+    shape: Any = tensor.get("shape")
+    if is_list(shape) and len(shape) > MAX_RANK:
+        raise InvalidInputError(f"{place}.shape has more than {MAX_RANK} dimensions")
+    shape = as_list(shape)
     if not isinstance(shape, list) or not all(type(size) is int and size >= 0 for size in shape):
         raise InvalidInputError(f"{place}.shape must be a list of sizes")
-    if len(shape) > MAX_RANK:
-        raise InvalidInputError(f"{place}.shape has more than {MAX_RANK} dimensions")
     if "data" not in tensor:
         raise InvalidInputError(f"{place} lacks 'data'")
     if not is_list(tensor["data"]):
@@ -182,15 +200,16 @@ def _decode_input(one: _Input, spec: TensorSpec, *, column: bool, exact: bool) -
             f"{one.place}.datatype is '{one.datatype[:40]}'{known}: "
             f"the model's input '{spec.name}' takes {spec.datatype}"
         )
+    outline = [] if exact else outline_of(one.data)
+    if len(outline) > max(len(one.shape), 1):
+        raise _outline_error(one, outline)
     any_shape = TensorSpec(spec.name, spec.datatype, ())
     tensor = decode_tensor(one.data, any_shape, place_in(f"{one.place}.data"), exact=exact)
     lists = lists_in(tensor.shape)
     if list(tensor.shape) != one.shape:
         # sizes are compared before anything is made of them: a shape may claim more than there is memory
         if tensor.ndim != 1 or tensor.size != prod(one.shape):
-            raise InvalidInputError(
-                f"{one.place}.data has shape {list(tensor.shape)}, which is not what its 'shape' says: {one.shape}"
-            )
+            raise _outline_error(one, tensor.shape)
         tensor = tensor.reshape(one.shape)
     if column and tensor.ndim == 2 and tensor.shape[1] == 1:  # noqa: PLR2004 - [N, 1]
         tensor = tensor.reshape(-1)
@@ -198,12 +217,19 @@ def _decode_input(one: _Input, spec: TensorSpec, *, column: bool, exact: bool) -
     return tensor, lists
 
 
+def _outline_error(one: _Input, shape: Sequence[int]) -> InvalidInputError:
+    return InvalidInputError(
+        f"{one.place}.data has shape {list(shape)}, which is not what its 'shape' says: {one.shape}"
+    )
+
+
 # --- outputs ----------------------------------------------------------------------------------------------------------
 
 
-def _read_outputs(value: Any) -> list[str]:  # noqa: ANN401 - a JSON value
+def _read_outputs(value: Any, known: int) -> list[str]:  # noqa: ANN401 - a JSON value
     if not is_list(value):
         raise InvalidInputError(f"'outputs' must be a list of outputs, not {json_name(value)}")
+    _check_count(value, known, "outputs")
     names: list[str] = []
     for index, item in enumerate(value):
         place = f"outputs[{index}]"

@@ -17,7 +17,9 @@ import orjson
 from onnxlet.dataplane.answering import choose_signature
 from onnxlet.dataplane.codec.decoding import copy_matrix, decode_columns, decode_tensor, list_matrix, lists_in
 from onnxlet.dataplane.codec.documents import (
+    LARGE,
     brackets,
+    check_worth_diagnosis,
     is_list,
     is_object,
     json_name,
@@ -27,10 +29,12 @@ from onnxlet.dataplane.codec.documents import (
     parse_fast,
     place_in,
     place_in_rows,
+    read_large,
     sole_member,
     strings,
 )
 from onnxlet.dataplane.codec.encoding import encode_records, encode_rows, encode_tensor
+from onnxlet.dataplane.codec.proxies import proxies
 from onnxlet.errors import InvalidInputError
 from onnxlet.serving.model import Model
 from onnxlet.values.signature import SERVING_DEFAULT, Signature, TensorSpec
@@ -41,6 +45,8 @@ BYTES_SUFFIX = "_bytes"
 
 _HEAD = 64
 """Bytes in which rows that are objects show their first brace."""
+_LONG = 256
+"""Bytes a list, above which simdjson is better at its numbers."""
 _SMALL = 4096
 """Bytes up to which orjson beats simdjson at numbers too."""
 _ONLY_KEY = len('"instances"') - 1
@@ -59,8 +65,12 @@ class Call(msgspec.Struct):
 
 def read_body(body: bytes, model: Model) -> Call:
     """Read the JSON of a request. Raises InvalidInputError for whatever is wrong with it."""
+    return _read_body(body, model) if len(body) < LARGE else read_large(_read_body, body, model)
+
+
+def _read_body(body: bytes, model: Model) -> Call:
     try:
-        if len(body) < _SMALL or (body.find(b"{", 1, _HEAD) > 0 and brackets(body) == 1):
+        if len(body) < _SMALL or _has_small_objects(body):
             call = _read_plain(body, model)
             if call is not None:
                 return call
@@ -69,10 +79,19 @@ def read_body(body: bytes, model: Model) -> Call:
             call = _read_matrix(document, model) or _read(document, model, exact=False)
             if call.lists == brackets(body):
                 return call
-    except InvalidInputError:
+    except InvalidInputError as error:
         # the exact reading says what is wrong, if anything is
-        pass
+        check_worth_diagnosis(body, error)
     return _read(parse_exact(body), model, exact=True)
+
+
+def _has_small_objects(body: bytes) -> bool:
+    """Whether rows are objects without long lists, which orjson is better at."""
+    start = body.find(b"{", 1, _HEAD)
+    if start < 0 or body.find(b"[", 1, start) < 0:
+        return False
+    lists = brackets(body)
+    return lists == 1 or lists * _LONG > len(body)
 
 
 def _read_plain(body: bytes, model: Model) -> Call | None:
@@ -95,10 +114,8 @@ def _read_plain(body: bytes, model: Model) -> Call | None:
         tensor = list_matrix(rows, inputs[0])
         if tensor is not None:
             return Call(SERVING_DEFAULT, {inputs[0].name: tensor}, rows=True, lists=1 + len(rows))
-    if ord("\\") in body or brackets(body) != 1:  # escapes hide quotes, and those must be counted
-        return None
     call = _read(document, model, exact=True)
-    keys = sum(len(row) for row in rows if isinstance(row, dict))
+    keys = sum(map(len, rows)) if type(rows[0]) is dict else 0
     values = sum(tensor.size for tensor in call.inputs.values() if tensor.dtype.kind == "O")
     return call if strings(body) == 1 + keys + values else None
 
@@ -156,14 +173,11 @@ def _read_rows(rows: Any, model: Model, name: str, *, exact: bool) -> Call:  # n
 
 def _read_objects(rows: Any, model: Model, name: str, *, exact: bool) -> Call:  # noqa: ANN401 - a JSON list
     first = members(rows[0], "instances[0]")
-    table = []
-    for index, row in enumerate(rows):
-        if not is_object(row):
-            raise InvalidInputError(f"instances[{index}] must be an object as those before it, not {json_name(row)}")
-        table.append(members(row, f"instances[{index}]"))
     name = name or choose_signature(model, first)
     signature = model.signatures[name]
     named = model.columns.get(name)
+    _check_rows([first], signature, {} if named is None else named.defaults)
+    table = _read_table(rows)
     if named is None:
         _check_rows(table, signature, {})
         tensors = {
@@ -179,24 +193,43 @@ def _read_objects(rows: Any, model: Model, name: str, *, exact: bool) -> Call:  
     columns = {
         column: [row[column] for row in table]
         if complete and column not in fillers
-        else [_or_default(row.get(column), fillers.get(column)) for row in table]
+        else _filled_column(table, column, fillers.get(column))
         for column in _names(signature.inputs)
     }
     return Call(name, decode_columns(columns, signature.inputs, "instances", exact=exact), rows=True, lists=1)
+
+
+def _read_table(rows: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - a JSON list
+    """All rows, read as the first was. Raises InvalidInputError for one that is no object."""
+    if set(map(type, rows)) == {dict}:
+        return list(rows)
+    table = []
+    for index, row in enumerate(rows):
+        if not isinstance(row, (dict, proxies.Object)):
+            raise InvalidInputError(f"instances[{index}] must be an object as those before it, not {json_name(row)}")
+        table.append(members(row, f"instances[{index}]"))
+    return table
+
+
+def _filled_column(table: list[dict[str, Any]], name: str, filler: Any) -> list[Any]:  # noqa: ANN401 - a JSON value
+    """A column with what stands for values that are left out, or null."""
+    return [filler if (value := row.get(name)) is None else value for row in table]
 
 
 def _check_rows(table: list[dict[str, Any]], signature: Signature, defaults: Mapping[str, Any]) -> bool:
     """Whether every row has every input. Raises InvalidInputError if one lacks a name or has one too many."""
     names = _names(signature.inputs)
     wanted = set(names)
+    required = wanted - defaults.keys()
     complete = True
     for index, row in enumerate(table):
         if row.keys() != wanted:
             complete = False
+            if required <= row.keys() <= wanted:
+                continue
             missing = [name for name in names if name not in row and name not in defaults]
             unknown = [name for name in row if name not in wanted]
-            if missing or unknown:
-                raise InvalidInputError(f"instances[{index}] {_wrong_names(missing, unknown)}")
+            raise InvalidInputError(f"instances[{index}] {_wrong_names(missing, unknown)}")
     return complete
 
 
@@ -204,10 +237,6 @@ def _wrong_names(missing: list[str], unknown: list[str]) -> str:
     lacks = f"lacks {name_some(missing)}" if missing else ""
     has = f"has {name_some(unknown)}, which the model does not know" if unknown else ""
     return " and ".join(filter(None, (lacks, has)))
-
-
-def _or_default(value: Any, default: Any) -> Any:  # noqa: ANN401 - JSON values
-    return default if value is None else value
 
 
 def _names(inputs: tuple[TensorSpec, ...]) -> list[str]:
@@ -232,11 +261,11 @@ def _read_inputs(value: Any, model: Model, name: str, *, exact: bool) -> Call:  
     signature = model.signatures[name]
     named = model.columns.get(name)
     defaults = named.defaults if named is not None else {}
-    missing = [spec.name for spec in signature.inputs if spec.name not in given and spec.name not in defaults]
-    if missing:
-        raise InvalidInputError(
-            f"'inputs' {_wrong_names(missing, [n for n in given if n not in _names(signature.inputs)])}"
-        )
+    wanted = set(_names(signature.inputs))
+    missing = [name for name in _names(signature.inputs) if name not in given and name not in defaults]
+    unknown = [name for name in given if name not in wanted]
+    if missing or unknown:
+        raise InvalidInputError(f"'inputs' {_wrong_names(missing, unknown)}")
     tensors = {
         spec.name: decode_tensor(given[spec.name], spec, place_in(f"inputs.{spec.name}"), exact=exact)
         for spec in signature.inputs
