@@ -71,7 +71,7 @@ def test_it_ships_a_model_and_prints_its_version_alone_on_stdout(run: Run, sourc
     assert manifest.contract.holds
     assert manifest.labels == ("no", "yes")
     assert "report.html" in {artifact.path for artifact in manifest.artifacts}
-    assert registry.alias("m")[0].entry.gates == {"accuracy-contract": "held"}
+    assert registry.alias("m")[0].entry.gates == {"accuracy-contract": "held", "reference": "object"}
 
 
 def test_without_a_target_it_says_what_is_not_judged(run: Run, source: Source, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -23,10 +24,11 @@ from onnxlet.errors import (
 )
 from onnxlet.registry.reading.requirements import Requirements
 from onnxlet.registry.registry import Registry
-from onnxlet.registry.writing.promotion_gate import GATE
+from onnxlet.registry.writing.promotion_gate import GATE, REFERENCE_GATE
 from onnxlet.settings import Settings
 from onnxlet.store import Blob, Store, open_store
 from onnxlet.values.contract import Bounds, Contract, Finding
+from onnxlet.values.manifest import ReferenceOrigin
 from registries import DRAFT, routed
 
 FAILED, HELD, NONE = 1, 2, 3
@@ -188,10 +190,76 @@ def test_the_command_refuses_warns_and_forces(run: Callable[..., Result]) -> Non
     assert run("promote", f"m:{HELD}").stderr == ""
 
 
+def published(registry: Registry, tmp_path: Path, kind: Any) -> int:  # noqa: ANN401
+    """A version with a contract that holds, and a reference of this kind, or none."""
+    graph = tmp_path / "model.onnx"
+    graph.write_bytes(b"graph")
+    reference = None if kind is None else ReferenceOrigin(kind, "XGBoost", "3.2")
+    draft = msgspec.structs.replace(DRAFT, contract=contract(holds=True), reference=reference)
+    return registry.publish("m", draft, {"model.onnx": graph}).version
+
+
+@pytest.mark.parametrize("kind", ["object", "expected", "file"])
+def test_the_history_says_whose_answers_were_the_reference(registry: Registry, tmp_path: Path, kind: str) -> None:
+    version = published(registry, tmp_path, kind)
+    assert registry.promote("m", version).entry.gates == {GATE: "held", REFERENCE_GATE: kind}
+
+
+@pytest.mark.parametrize(
+    ("required", "passing"),
+    [("object", {"object"}), ("expected", {"object", "expected"}), ("off", {"object", "expected", "file", None})],
+)
+def test_a_registry_can_require_a_better_reference(
+    registry: Registry, tmp_path: Path, required: Literal["object", "expected", "off"], passing: set[str | None]
+) -> None:
+    registry.require(Requirements(require_reference=required))
+    for kind in ("object", "expected", "file", None):
+        version = published(registry, tmp_path, kind)
+        if kind in passing:
+            registry.promote("m", version)
+            continue
+        with pytest.raises(ContractMissingError, match=f"its reference is {kind or 'not known'}, and this registry"):
+            registry.promote("m", version)
+        forced = registry.promote("m", version, force=True, why="there is no other").entry.gates
+        assert forced[GATE] == "held"
+        assert forced[REFERENCE_GATE].startswith(f"forced: its reference is {kind or 'not known'}")
+
+
+def test_a_contract_and_a_reference_that_will_not_do_are_both_told(registry: Registry) -> None:
+    registry.require(Requirements(require_contract=True, require_reference="object"))
+    with pytest.raises(ContractMissingError, match=r"has no accuracy contract.* and its reference is not known"):
+        registry.promote("m", NONE)
+    with pytest.raises(ContractFailedError, match=r"does not hold.* and its reference is not known"):
+        registry.promote("m", FAILED)
+
+
+def test_the_command_warns_of_a_file_as_reference_and_requires_better(
+    run: Callable[..., Result], registry: Registry, tmp_path: Path
+) -> None:
+    version = published(registry, tmp_path, "file")
+    warned = run("promote", f"m:{version}")
+    assert warned.exit_code == 0
+    assert f"warning: m:{version} is held to what the framework reads in a file" in warned.stderr
+    assert run("promote", f"m:{published(registry, tmp_path, 'object')}").stderr == ""
+
+    assert run("require", "reference").stdout == "reference off\n"
+    assert run("require", "contracts", "on").exit_code == 0
+    assert run("require", "reference", "object").stdout == "reference object\n"
+    assert run("require", "contracts").stdout == "contracts on\n"
+    assert run("promote", f"m:{version}").exit_code == 1
+    forced = run("promote", f"m:{version}", "--force", "--reason", "urgent")
+    assert "was forced: its reference is file, and this registry requires object" in forced.stderr
+    assert "reference can be object, expected, off, not 'on'" in run("require", "reference", "on").stderr
+
+
 def test_the_command_requires_contracts_and_tells(run: Callable[..., Result]) -> None:
     assert run("require", "contracts").stdout == "contracts off\n"
     assert run("require", "contracts", "on").stdout == "contracts on\n"
-    assert json.loads(run("require", "contracts", "--json").stdout) == {"schema": 1, "require_contract": True}
+    assert json.loads(run("require", "contracts", "--json").stdout) == {
+        "schema": 1,
+        "require_contract": True,
+        "require_reference": "off",
+    }
     refused = run("promote", f"m:{NONE}")
     assert refused.exit_code == 1
     assert "`onnxlet ship MODEL_FILE NAME --data FILE` judges the model" in refused.stderr

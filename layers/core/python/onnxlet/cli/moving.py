@@ -44,7 +44,7 @@ def promote(workspace: Workspace, /, *, ref: Ref, alias: str, force: bool, why: 
 
 
 def warn_of_gate(alias: Alias, output: Output) -> None:
-    """Say what the accuracy contract did not vouch for."""
+    """Say what the gates did not vouch for."""
     warning = gate_warning(alias)
     if warning:
         output.say(f"warning: {warning}")

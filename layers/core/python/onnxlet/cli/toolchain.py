@@ -53,6 +53,13 @@ def _parse_inputs(_ctx: click.Context, _param: click.Parameter, values: tuple[st
 )
 @data_options
 @click.option(
+    "--expected",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="What the model answered to --data where it was trained: CSV, .npz or parquet, with a column label and one "
+    "for each class's probability, or outputs by name. These are the reference then.",
+)
+@click.option(
     "--labels",
     multiple=True,
     callback=_split_targets,

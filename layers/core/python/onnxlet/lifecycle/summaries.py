@@ -188,14 +188,23 @@ def format_move(alias: Alias) -> str:
 
 
 def gate_warning(alias: Alias) -> str:
-    """What the accuracy contract did not vouch for when the alias moved; empty if it held."""
-    from onnxlet.registry.writing.promotion_gate import GATE
+    """What contract and reference did not vouch for when the alias moved; empty if nothing is to be said."""
+    from onnxlet.registry.writing.promotion_gate import GATE, REFERENCE_GATE
 
-    passed = alias.entry.gates.get(GATE, "held")
-    version = f"{alias.entry.model}:{format_routes(alias.entry.target)}"
-    if passed == "none":
-        return f"{version} has no accuracy contract: nobody has shown that it answers as its source does"
-    return "" if passed == "held" else f"{version} was {passed}"
+    passed = {"held": "", "none": "has no accuracy contract: nobody has shown that it answers as its source does"}
+    known = {
+        "object": "",
+        "expected": "",
+        "file": "is held to what the framework reads in a file, which may have lost something of the model: convert "
+        "the model itself, or give --expected",
+    }
+    contract, reference = (alias.entry.gates.get(gate, "") for gate in (GATE, REFERENCE_GATE))
+    warnings = (
+        passed.get(contract, f"was {contract}") if contract else "",
+        known.get(reference, f"was {reference}") if reference else "",
+    )
+    said = ", and ".join(filter(None, warnings))
+    return f"{alias.entry.model}:{format_routes(alias.entry.target)} {said}" if said else ""
 
 
 def format_routes(routes: Routes) -> str:

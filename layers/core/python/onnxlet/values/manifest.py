@@ -81,7 +81,7 @@ def describe_reference(reference: ReferenceOrigin | None) -> str:
     """Whose answers a version is held to, for people: `object, the model's own answers (scikit-learn 1.9.1)`."""
     if reference is None:
         return "none, nothing but the graph is known"
-    made = f" ({reference.framework} {reference.version})" if reference.framework else ""
+    made = f" ({reference.framework} {reference.version})".replace(" )", ")") if reference.framework else ""
     return f"{reference.kind}, {_REFERENCES[reference.kind]}{made}"
 
 

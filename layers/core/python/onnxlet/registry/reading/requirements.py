@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from onnxlet.errors import IntegrityError, ObjectNotFoundError
@@ -12,10 +14,15 @@ SCHEMA = 1
 
 
 class Requirements(msgspec.Struct, frozen=True):
-    """What a store requires of every version that is promoted; `require_contract`: that it has an accuracy contract."""
+    """What a store requires of every version that is promoted.
+
+    `require_contract`: that it has an accuracy contract. `require_reference`: whose answers it is held to: the model's
+    own (`object`), or at least those that the user computed (`expected`); `off` asks nothing.
+    """
 
     schema: int = SCHEMA
     require_contract: bool = False
+    require_reference: Literal["object", "expected", "off"] = "off"
 
 
 def read_requirements(store: Store) -> Requirements:

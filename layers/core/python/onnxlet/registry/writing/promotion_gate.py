@@ -1,6 +1,6 @@
-"""The gate before promotion: an accuracy contract that holds, or a reason to do without.
+"""The gates before promotion: an accuracy contract that holds, by a reference that will do, or a reason to do without.
 
-Whether a version must have a contract at all is the store's own requirement.
+Whether a version must have a contract at all, and by whose answers, is the store's own requirement.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from onnxlet.values.keys import REGISTRY_SETTINGS
 from onnxlet.values.manifest import Manifest
 
 GATE = "accuracy-contract"
+REFERENCE_GATE = "reference"
 
 
 def write_requirements(writer: Writer, requirements: Requirements) -> None:
@@ -33,7 +34,8 @@ def write_requirements(writer: Writer, requirements: Requirements) -> None:
 
 
 def pass_gate(store: Store, manifest: Manifest, *, force: bool, why: str) -> Mapping[str, str]:
-    """How the version passes the gate, as the alias's history keeps it: `{GATE: "held"}`.
+    """How the version passes the gate, as the alias's history keeps it: `{GATE: "held"}`, and whose answers
+    are the reference.
 
     The value is `held`, `none` for a version without a contract, or `forced: …` with what stood against it.
     Raises ContractFailedError for a contract that does not hold, ContractMissingError for none where the store requires
@@ -41,25 +43,49 @@ def pass_gate(store: Store, manifest: Manifest, *, force: bool, why: str) -> Map
     """
     if force and not why:
         raise InvalidInputError("forcing a version past its accuracy contract needs a reason, which the history keeps")
-    objection = _objection(store, manifest)
-    if not objection:
-        return {GATE: "none" if manifest.contract is None else "held"}
-    if not force:
-        name = f"'{manifest.model}:{manifest.version}'"
-        kind = ContractMissingError if manifest.contract is None else ContractFailedError
-        raise kind(
-            f"{name} may not be promoted: {objection}; to do so all the same, force it and give a reason",
-            model=manifest.model,
-            version=manifest.version,
+    requirements = read_requirements(store)
+    objections = {
+        gate: objection
+        for gate, objection in (
+            (GATE, _contract_objection(manifest, requirements)),
+            (REFERENCE_GATE, _reference_objection(manifest, requirements)),
         )
-    return {GATE: f"forced: {objection}"}
+        if objection
+    }
+    if objections and not force:
+        raise _refusal(manifest, objections)
+    return {**_passed(manifest), **{gate: f"forced: {objection}" for gate, objection in objections.items()}}
 
 
-def _objection(store: Store, manifest: Manifest) -> str:
-    """Why the version may not be promoted; empty if it may."""
+def _passed(manifest: Manifest) -> dict[str, str]:
+    """What the gates say of a version that nothing stands against."""
+    passed = {GATE: "none" if manifest.contract is None else "held"}
+    return passed if manifest.reference is None else {**passed, REFERENCE_GATE: manifest.reference.kind}
+
+
+def _refusal(manifest: Manifest, objections: Mapping[str, str]) -> ContractFailedError | ContractMissingError:
+    missing = manifest.contract is None or GATE not in objections
+    kind = ContractMissingError if missing else ContractFailedError
+    return kind(
+        f"'{manifest.model}:{manifest.version}' may not be promoted: {', and '.join(objections.values())}; to do so "
+        "all the same, force it and give a reason",
+        model=manifest.model,
+        version=manifest.version,
+    )
+
+
+def _contract_objection(manifest: Manifest, requirements: Requirements) -> str:
+    """What the contract has against the version; empty if it has nothing."""
     contract = manifest.contract
     if contract is not None:
         return "" if contract.holds else f"its accuracy contract does not hold ({contract.breaches})"
-    if read_requirements(store).require_contract:
-        return "it has no accuracy contract, and this registry requires one"
-    return ""
+    return "it has no accuracy contract, and this registry requires one" if requirements.require_contract else ""
+
+
+def _reference_objection(manifest: Manifest, requirements: Requirements) -> str:
+    """What stands against those whose answers the version is held to; empty if nothing does."""
+    wanted = {"object": ("object",), "expected": ("object", "expected"), "off": None}[requirements.require_reference]
+    kind = None if manifest.reference is None else manifest.reference.kind
+    if wanted is None or kind in wanted:
+        return ""
+    return f"its reference is {kind or 'not known'}, and this registry requires {' or '.join(wanted)}"

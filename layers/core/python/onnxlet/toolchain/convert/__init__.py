@@ -3,6 +3,7 @@
 frameworks      which module reads which source
 conversion      one conversion: reads the model, proves the graph, writes a converted directory
 export_search   the ways to write the graph, tried until one answers as the model does
+expected        answers that the user computed where the model was trained
 golden_cases    rows whose answers travel with the version; synthetic_rows makes them without anybody's data
 trained_model   what every framework's module gives: a model that predicts, and exports itself
 options         what the caller says of a model beyond its file
@@ -33,6 +34,7 @@ def convert(
     *,
     data: Data | None = None,
     target: Target = None,
+    expected: Data | None = None,
     labels: Sequence[str] | Sequence[Sequence[str]] | None = None,
     weights: Path | None = None,
     inputs: Sequence[TensorSpec] = (),
@@ -50,6 +52,7 @@ def convert(
     name the inputs, or a .npz file with an array for each input; or a DataFrame, an array or arrays by name, with which
     the model is then asked as they are. `target` names what is predicted there, or is its values. `labels` name the
     classes, in the model's order. Of several targets, `target` lists the columns and `labels` the names for each.
+    `expected` are answers to the data that were computed where the model was trained, which are the reference then.
     `weights`, `inputs`, `outputs`, `signature`: see SourceOptions. `trust` lets files run code when they are read.
     Answers may differ by `tolerance`, 1e-4 + 1e-3 of their size unless it is given.
 
@@ -60,7 +63,7 @@ def convert(
     from onnxlet.toolchain.convert.frameworks import open_model, open_object
 
     progress = on_progress or silent
-    _check_data_options(data, target, golden_from)
+    _check_data_options(data, target, expected, golden_from)
     names = _labels_by_target(labels)
     options = SourceOptions(names[0] if len(names) == 1 else (), weights, tuple(inputs), tuple(outputs), signature)
     if isinstance(source, Path):
@@ -70,12 +73,14 @@ def convert(
         progress(f"reading the {type(source).__name__}")
         model, origin = open_object(source, options, progress=progress), None
     conversion = Conversion(model, origin, names, tolerance or Tolerance(), training_commit, progress)
-    return conversion.write(output, data=data, target=target, golden_from=golden_from)
+    return conversion.write(output, data=data, target=target, expected=expected, golden_from=golden_from)
 
 
-def _check_data_options(data: Data | None, target: Target, golden_from: str) -> None:
+def _check_data_options(data: Data | None, target: Target, expected: Data | None, golden_from: str) -> None:
     if golden_from == "data" and data is None:
         raise InvalidInputError("golden cases from the data need --data")
+    if expected is not None and data is None:
+        raise InvalidInputError("expected answers need --data, the rows that they answer")
     if data is None and target is not None and len(target):
         raise InvalidInputError("a target column needs --data")
 

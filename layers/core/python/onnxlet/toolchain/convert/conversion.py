@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from onnxlet.errors import InvalidInputError
+from onnxlet.toolchain.convert.expected import read_expected
 from onnxlet.toolchain.convert.export_search import ExportSearch, VerifiedExport
 from onnxlet.toolchain.convert.golden_cases import choose_golden_rows, make_golden_cases
 from onnxlet.toolchain.convert.trained_model import ModelRows, TakesTensors, TrainedModel
@@ -40,15 +42,21 @@ class Conversion:
     progress: Progress
 
     def write(
-        self, output: Path, *, data: Data | None, target: Target, golden_from: Literal["synthetic", "data"]
+        self,
+        output: Path,
+        *,
+        data: Data | None,
+        target: Target,
+        expected: Data | None,
+        golden_from: Literal["synthetic", "data"],
     ) -> Draft:
         """Convert and write. Raises ConversionError, InvalidInputError, MissingExtraError, UnavailableError."""
         table, targets = (None, ()) if data is None else self._open_data(data, target)
         rows = self._read_rows(table, targets)
         labels = self._class_labels()
         truth = truth_of(table, targets, list(zip(self.model.classes, labels, strict=True))) if table else None
-        expected = self.model.predict(rows)
-        search = ExportSearch(self.model, rows, expected, labels, self.tolerance, self.progress, truth)
+        reference, answers = self._reference(expected, rows, targets, labels)
+        search = ExportSearch(self.model, rows, answers, labels, self.tolerance, self.progress, truth)
         with explain_full_disk(output), new_directory(output) as directory:
             verified = search.find_best(directory / GRAPH)
             self.progress("making golden cases")
@@ -60,12 +68,12 @@ class Conversion:
                 self.progress(
                     "there will be no golden cases: answers change, or are refused, with the last digits of numbers"
                 )
-            draft = self._make_draft(verified, golden, self._evaluate(verified, truth, expected))
+            draft = self._make_draft(verified, golden, reference, self._evaluate(verified, truth, answers))
             for engine in engines:
                 engine.close()
             write_draft(directory, draft, cases)
             if table is not None:
-                write_reference(directory, _make_reference(table.digest, verified, rows, expected))
+                write_reference(directory, _make_reference(table.digest, verified, rows, answers))
             for name, contents in export.assets.items():
                 (directory / name).write_bytes(contents)
         return draft
@@ -108,7 +116,11 @@ class Conversion:
         )
 
     def _make_draft(
-        self, verified: VerifiedExport, golden: Golden | None, evaluations: tuple[Evaluation, ...]
+        self,
+        verified: VerifiedExport,
+        golden: Golden | None,
+        reference: ReferenceOrigin | None,
+        evaluations: tuple[Evaluation, ...],
     ) -> Draft:
         export, graph = verified.export, verified.engine.signature
         steps = export.steps
@@ -124,17 +136,28 @@ class Conversion:
                 source_digest=None if self.origin is None else source_digest(self.origin),
                 training_commit=self.training_commit,
             ),
-            reference=self._reference(),
+            reference=reference,
             evaluations=evaluations,
             golden=golden,
             assets=tuple(sorted(export.assets)),
         )
 
-    def _reference(self) -> ReferenceOrigin | None:
+    def _reference(
+        self, expected: Data | None, rows: ModelRows, targets: Sequence[str], labels: Sequence[tuple[str, ...]]
+    ) -> tuple[ReferenceOrigin | None, Tensors]:
+        """Whose answers count, and these answers: the user's, else the model's own. Raises InvalidInputError."""
         model = self.model
+        own = model.predict(rows)
+        if expected is not None:
+            several = len(model.classes) > 1
+            known = [
+                (targets[index] if several and targets else f"y{index}" if several else "", classes, names)
+                for index, (classes, names) in enumerate(zip(model.classes, labels, strict=True))
+            ]
+            return ReferenceOrigin("expected", model.framework), read_expected(expected, own, rows.count, known)
         if model.reference is None:
-            return None
-        return ReferenceOrigin(model.reference, model.framework, next(iter(model.versions.values()), ""))
+            return None, own
+        return ReferenceOrigin(model.reference, model.framework, next(iter(model.versions.values()), "")), own
 
 
 def _check_labels(labels: tuple[str, ...], classes: tuple[int | str, ...]) -> None:
