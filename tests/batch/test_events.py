@@ -193,3 +193,22 @@ def test_keys_that_name_no_file_of_a_model_fail(answer: Handle, s3_store: Store,
     event["detail"]["object"]["key"] = s3_store.url.split("/", 3)[3] + "/" + key
     with pytest.raises(InvalidInputError):
         answer(event)
+
+
+def test_a_file_of_bad_rows_alone_fails_its_message(answer: Handle, s3_store: Store) -> None:
+    s3_store.put(f"batch/in/diagnosis/{PATH}", b"radius,texture\nx,2\n")
+    event = _event("sqs", s3_store.url)
+    assert [it["itemIdentifier"] for it in answer(event)["batchItemFailures"]] == [event["Records"][0]["messageId"]]
+    assert decode_book(s3_store.get(f"batch/out/diagnosis/{PATH}.book.json").data).state == "failed"
+
+
+def test_a_file_that_fails_takes_no_other_of_its_event_with_it(answer: Handle, s3_store: Store) -> None:
+    event = _event("s3-notification", s3_store.url)
+    other = copy.deepcopy(event["Records"][0])
+    other["s3"]["object"]["key"] = other["s3"]["object"]["key"].replace("diagnosis", "diagnosis:1")
+    event["Records"].append(other)
+    s3_store.put(f"batch/in/diagnosis/{PATH}", b"radius\n1\n")
+    s3_store.put(f"batch/in/diagnosis:1/{PATH}", GOOD)
+    with pytest.raises(InvalidInputError, match="no column 'texture'"):
+        answer(event)
+    assert decode_book(s3_store.get(f"batch/out/diagnosis:1/{PATH}.book.json").data).state == "scored"

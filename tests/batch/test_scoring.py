@@ -345,3 +345,88 @@ def test_the_output_may_not_replace_the_input_nor_be_of_another_format(predictor
         with pytest.raises(OnnxletError):
             score_path(predictor, parse_ref("m"), source, target)
     assert source.read_text() == "radius,texture\n1,2\n"
+
+
+def test_objects_whose_members_fill_no_input_fail_the_file_and_say_what_a_line_holds(
+    score: Score, tmp_path: Path
+) -> None:
+    contents = tiny.package(tiny.regressor(), tmp_path / "model")
+    text = '{"radius": 1, "texture": 2}\n{"radius": 3, "texture": 4}\n'
+    wanted = r"none of the 2 rows of '.*in\.jsonl' could be scored: row 1, column 'input': no member .* of shape \[2\]"
+    with pytest.raises(InvalidInputError, match=wanted):
+        score("in.jsonl", text, contents)
+    assert _counts(score("in.jsonl", text + '[1, 2]\n{"input": [3, 4]}\n{"input": null}\n')) == (5, 2, 3)
+    assert [line["prediction"] for line in _lines(tmp_path / "scored-in.jsonl")] == [6.0, 14.0]
+    assert [line["error"].partition(",")[0] for line in _lines(tmp_path / "scored-in.jsonl.errors.jsonl")] == [
+        *("no member of this name", "no member of this name", "missing value")
+    ]
+
+
+def test_named_members_fill_named_columns_of_a_matrix(score: Score, tmp_path: Path) -> None:
+    score("in.jsonl", '{"area": 0, "texture": 2, "radius": 1}\n', tiny.classifier_package(tmp_path / "model"))
+    score("in.csv", "area,texture,radius\n0,2,1\n")
+    (line,), (row,) = _lines(tmp_path / "scored-in.jsonl"), _csv(tmp_path / "scored-in.csv")
+    assert line["probability"] == pytest.approx(float(row["probability"]))
+
+
+@pytest.mark.parametrize(
+    ("name", "bad"), [("in.csv", "radius,texture\nsecret,2\n,2\n"), ("in.jsonl", '{"texture": 2}\nno JSON\n')]
+)
+def test_a_file_of_bad_rows_alone_has_failed_and_nothing_of_the_run_before_stays(
+    score: Score, tmp_path: Path, name: str, bad: str
+) -> None:
+    good = "radius,texture\n1,2\n" if name.endswith("csv") else '{"radius": 1, "texture": 2}\n'
+    score(name, good, tiny.classifier_package(tmp_path / "model"))
+    target = tmp_path / f"scored-{name}"
+    assert target.exists()
+    with pytest.raises(InvalidInputError, match="none of the 2 rows") as error:
+        score(name, bad)
+    assert "secret" not in error.value.detail
+    report = decode_book(Path(f"{target}.book.json").read_bytes())
+    assert (report.state, _counts(report), len(report.outputs)) == ("failed", (2, 0, 2), 1)
+    assert not target.exists()
+    assert [line["row"] for line in _lines(Path(f"{target}.errors.jsonl"))] == [1, 2]
+    score(name, good)
+    assert decode_book(Path(f"{target}.book.json").read_bytes()).state == "scored"
+
+
+def test_a_failure_removes_no_file_that_no_book_names(score: Score, tmp_path: Path) -> None:
+    precious = tmp_path / "scored-in.csv"
+    precious.write_text("not scored by us")
+    with pytest.raises(InvalidInputError):
+        score("in.csv", "radius\n1\n", tiny.classifier_package(tmp_path / "model"))
+    assert precious.read_text() == "not scored by us"
+
+
+def test_a_local_file_that_is_written_to_while_it_is_scored_has_no_verdict(
+    store: Store, predictor: Predictor, tmp_path: Path
+) -> None:
+    tiny.publish(store, "m", tiny.classifier_package(tmp_path / "model"))
+    source = tmp_path / "in.csv"
+    source.write_text("radius,texture\n" + "1,2\n" * 5000)
+
+    def append(_read: int, _size: int) -> None:
+        with source.open("a") as file:
+            file.write("3,4\n")
+
+    with pytest.raises(InvalidInputError, match=r"in\.csv' was written to while it was scored: score it again"):
+        score_path(predictor, parse_ref("m"), source, tmp_path / "out.csv", on_progress=append)
+    assert list(tmp_path.glob("out.csv*")) == []
+
+
+def test_a_local_file_that_another_takes_the_place_of_is_scored_as_it_was(
+    store: Store, predictor: Predictor, tmp_path: Path
+) -> None:
+    tiny.publish(store, "m", tiny.classifier_package(tmp_path / "model"))
+    source, other = tmp_path / "in.csv", tmp_path / "other.csv"
+    content = "radius,texture\n" + "1,2\n" * 5000
+    source.write_text(content)
+
+    def replace_by_another(_read: int, _size: int) -> None:
+        other.write_text("radius,texture\n9,9\n")
+        other.replace(source)
+
+    book = score_path(predictor, parse_ref("m"), source, tmp_path / "out.csv", on_progress=replace_by_another)
+    assert book.source is not None
+    assert book.source.digest == digest(content.encode())
+    assert (_counts(book), len(_csv(tmp_path / "out.csv"))) == ((5000, 5000, 0), 5000)

@@ -74,6 +74,15 @@ def test_score_writes_files_and_prints_where(run: Run, diagnosis: str, tmp_path:
     assert "error: 'elsewhere/scored.csv' cannot be written: there is no folder 'elsewhere'" in result.stderr
 
 
+def test_score_of_bad_rows_alone_fails(run: Run, diagnosis: str, tmp_path: Path) -> None:
+    (tmp_path / "patients.jsonl").write_text('{"Radius": 1, "texture": 2}\n')
+    result = run("score", "patients.jsonl", "--model", diagnosis, "-o", "scored.jsonl")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "error: none of the 1 rows of 'patients.jsonl' could be scored: row 1, column 'radius'" in result.stderr
+    assert not (tmp_path / "scored.jsonl").exists()
+    assert '"state":"failed"' in (tmp_path / "scored.jsonl.book.json").read_text()
+
+
 def test_serve_answers_predict_over_http_and_ends_with_ctrl_c(
     run: Run, diagnosis: str, directory_url: str, tmp_path: Path
 ) -> None:

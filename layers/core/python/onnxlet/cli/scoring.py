@@ -85,7 +85,7 @@ def score(workspace: Workspace, source: Path, ref: Ref, target: Path, output: Ou
     """Score a file of rows: CSV with a header or JSON Lines (.csv, .jsonl, .ndjson; gzipped with .gz).
 
     Columns that the model does not use are carried over. A row that cannot be scored goes to OUTPUT.errors.jsonl with
-    the reason, and never stops the others; OUTPUT.book.json counts them.
+    the reason, and never stops the others; OUTPUT.book.json counts them. A file without a row that can be scored fails.
 
     \b
     Example:

@@ -1,0 +1,36 @@
+"""What the tests of deliveries run in processes of their own, to be killed."""
+
+from __future__ import annotations
+
+import os
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from deliveries import deliver, make_predictor
+from onnxlet.batch.scratch import scratch_folder
+from onnxlet.store import open_store, s3
+
+S3_TIMEOUTS = ("CONNECT_SECONDS", "READ_SECONDS", "WRITE_SECONDS", "RETRY_SECONDS")
+PATIENCE = 60
+"""Seconds for each of them: several writers make the S3 of a busy machine slow, and none may lose a write so."""
+
+
+def deliver_often(url: str, environment: dict[str, str], folder: Path, ready: Connection, times: int) -> None:
+    """Deliver the file again and again."""
+    os.environ.update(environment)
+    for name in S3_TIMEOUTS:
+        setattr(s3, name, PATIENCE)
+    store = open_store(url)
+    predictor = make_predictor(store, folder)
+    ready.send(None)
+    for _ in range(times):
+        deliver(store, predictor)
+
+
+def hold_scratch(folder: Path, ready: Connection) -> None:
+    """Hold a scratch folder with a file in it until somebody ends this."""
+    with scratch_folder(folder) as scratch:
+        (scratch / "output").write_bytes(b"x" * 1000)
+        ready.send(str(scratch))
+        time.sleep(600)
