@@ -13,8 +13,10 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from models import tiny
 from onnxlet.dataplane.dispatch import DataPlane
@@ -105,15 +107,13 @@ def test_the_shown_the_readme_of_costs_and_of_operations_run_as_they_are_written
 @pytest.mark.slow
 @pytest.mark.toolchain
 def test_the_python_page_runs_and_prints_what_it_says(tmp_path: Path, shell: dict[str, str]) -> None:
-    train(tmp_path, shell)
-    ship = "onnxlet ship model.joblib diagnosis --trust --data held-out.csv --target diagnosis"
-    for command in (ship, "onnxlet promote diagnosis:1", ship):
-        run(command, tmp_path, shell)
     page = "\n".join(blocks(ROOT / "docs" / "python.md", "python"))
     promised = re.findall(r"^ *print\(.*\)  # (.*)$", page, re.MULTILINE)
-    assert len(promised) == page.count("print(") > 5
+    assert len(promised) == page.count("print(") > 20
+    readme = "\n".join(blocks(ROOT / "README.md", "python"))
+    assert readme.count("\n") <= 5
     with serving(shell["ONNXLET_STORE"], tmp_path / "serving") as server:
-        (tmp_path / "page.py").write_text(page.replace("http://127.0.0.1:8080", server.url))
+        (tmp_path / "page.py").write_text((page + readme).replace("http://127.0.0.1:8080", server.url))
         assert run(f"{sys.executable} page.py", tmp_path, shell).splitlines() == promised
 
 
@@ -167,3 +167,97 @@ def test_every_parameter_of_the_template_is_documented() -> None:
     page = (ROOT / "docs" / "deploy.md").read_text()
     for name in re.findall(r"^  (\w+):", parameters, re.MULTILINE):
         assert f"`{name}`" in page
+
+
+def workflow() -> Any:  # noqa: ANN401 - YAML
+    """The page's workflow. YAML 1.1 reads the key `on` as true."""
+    (text,) = blocks(ROOT / "docs" / "ci.md", "yaml")
+    return yaml.safe_load(text)
+
+
+def test_the_workflow_has_no_key_and_rights_that_are_enough() -> None:
+    document = workflow()
+    assert set(document) == {"name", True, "permissions", "concurrency", "env", "jobs"}
+    assert document["permissions"] == {}
+    assert {"push", "workflow_dispatch"} == set(document[True])
+    for name, job in document["jobs"].items():
+        assert job["permissions"]["id-token"] == "write", name
+        assert "write" not in {right for what, right in job["permissions"].items() if what != "id-token"}
+        assert job["runs-on"].startswith("ubuntu-")
+        assert job["timeout-minutes"] <= 60
+        for step in job["steps"]:
+            assert ("uses" in step) != ("run" in step)
+            assert re.fullmatch(r"[\w-]+/[\w-]+@v\d+", step.get("uses", "a/b@v1"))
+            assert "${{" not in step.get("run", ""), "what is pasted into a shell can be a command"
+        (credentials,) = (step["with"] for step in job["steps"] if "configure-aws" in step.get("uses", ""))
+        assert re.fullmatch(r"arn:aws:iam::\d{12}:role/onnxlet-(ship|promote)", credentials["role-to-assume"])
+        assert set(credentials) == {"role-to-assume", "aws-region"}
+    assert not re.search(r"secrets\.|access.key", yaml.dump(document), re.IGNORECASE)
+    ship, promote = document["jobs"]["ship"], document["jobs"]["promote"]
+    assert (promote["needs"], promote["environment"]) == ("ship", "production")
+    assert ship["outputs"] == {"version": "${{ steps.ship.outputs.version }}"}
+    assert [step["run"] for step in ship["steps"] if step.get("id") == "ship"] == ["python training/ship.py"]
+    assert "contents" in ship["permissions"]
+
+
+def test_the_trust_is_for_one_repository() -> None:
+    (text,) = blocks(ROOT / "docs" / "ci.md", "json")
+    (statement,) = json.loads(text)["Statement"]
+    conditions = statement["Condition"]["StringEquals"]
+    assert statement["Action"] == "sts:AssumeRoleWithWebIdentity"
+    assert conditions.pop("token.actions.githubusercontent.com:aud") == "sts.amazonaws.com"
+    (subject,) = conditions.values()
+    assert re.fullmatch(r"repo:[\w-]+/[\w-]+:environment:production", subject)
+
+
+TRAINING = """
+import os
+from sklearn.datasets import load_breast_cancer
+
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+def train():
+    table = load_breast_cancer(as_frame=True).frame.rename(columns={"target": "diagnosis"})
+    known, held_out = train_test_split(table, test_size=0.3, random_state=0)
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=float(os.environ["REGULARIZATION"])))
+    return model.fit(known.drop(columns="diagnosis"), known["diagnosis"]), held_out
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.toolchain
+def test_the_workflow_ships_what_is_better_and_promotes_it(tmp_path: Path, shell: dict[str, str]) -> None:
+    (script,) = blocks(ROOT / "docs" / "ci.md", "python")
+    (tmp_path / "training").mkdir()
+    (tmp_path / "training" / "ship.py").write_text(script)
+    (tmp_path / "training" / "train.py").write_text(TRAINING)
+    outputs = tmp_path / "outputs"
+    github = {"GITHUB_SHA": "abc", "GITHUB_OUTPUT": str(outputs), "GITHUB_RUN_ID": "7", "GITHUB_REPOSITORY": "acme/d"}
+    jobs = workflow()["jobs"]
+    (ship,) = (step["run"] for step in jobs["ship"]["steps"] if step.get("id") == "ship")
+    (promote,) = (step["run"] for step in jobs["promote"]["steps"] if step.get("run", "").startswith("onnxlet "))
+
+    run(ship, tmp_path, shell | github | {"REGULARIZATION": "1"})
+    version = outputs.read_text().strip().removeprefix("version=")
+    run(promote, tmp_path, shell | github | {"VERSION": version})
+    worse = subprocess.run(
+        ship,
+        shell=True,
+        cwd=tmp_path,
+        env=shell | github | {"REGULARIZATION": "1e-6"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert version == "diagnosis:1"
+    assert worse.returncode == 1
+    assert "diagnosis:2 is worse than what is live" in worse.stderr
+    assert outputs.read_text() == "version=diagnosis:1\n"
+    history = json.loads(run("onnxlet history diagnosis --json", tmp_path, shell))
+    assert [(entry["why"], entry["gates"]) for entry in history] == [("run 7 of acme/d", {"accuracy-contract": "held"})]
+    manifest = json.loads(run("onnxlet show diagnosis:1 --json", tmp_path, shell))
+    assert manifest["provenance"]["training_commit"] == "abc"
