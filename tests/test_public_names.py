@@ -50,3 +50,14 @@ def test_importing_the_package_loads_nothing_but_itself() -> None:
     program = "import sys; before = set(sys.modules); import onnxlet; print(sorted(set(sys.modules) - before))"
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert said == "['onnxlet', 'onnxlet.version']\n"
+
+
+def test_what_is_shipped_with_and_looked_at_loads_nothing_heavy_before_it_is_called() -> None:
+    program = """
+import sys, onnxlet
+for name in sorted(set(onnxlet.__all__) - {"load"}):
+    getattr(onnxlet, name)
+print(sorted({"numpy", "onnxruntime", "onnx", "tqdm", "sklearn", "pandas", "obstore", "click"} & set(sys.modules)))
+"""
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert said == "[]\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from onnxlet.errors import (
     ContractFailedError,
     ConversionError,
     InvalidInputError,
+    MissingExtraError,
     NothingToRollBackError,
     StoreUnavailableError,
     TrustRequiredError,
@@ -185,6 +187,14 @@ def test_options_of_other_steps_are_refused(model: Any, tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="there is no option 'trust'"):
         onnxlet.optimize(converted, trust=True)  # type: ignore[call-arg] # same
     assert onnxlet.verify(converted, data=HELD_OUT, bounds=Bounds(label_change=0.5)).contract.bounds.label_change == 0.5
+
+
+@pytest.mark.skipif(find_spec("tensorflow") is not None, reason="tests/frameworks exports for real")
+def test_an_export_names_the_extra_that_it_needs(model: Any, tmp_path: Path) -> None:  # noqa: ANN401
+    onnxlet.ship(model, "diagnosis", data=HELD_OUT, target="diagnosis", promote=True)
+    with pytest.raises(MissingExtraError, match="tensorflow"):
+        onnxlet.export("diagnosis", tmp_path / "models")
+    assert not (tmp_path / "models").exists()
 
 
 def test_what_is_no_model_is_refused_by_its_class(directory_url: str) -> None:
