@@ -17,6 +17,7 @@ from onnx import TensorProto
 
 from models import tiny
 from onnxlet.errors import DeadlineExceededError, ExecutionError, InvalidInputError, RejectedModelError
+from onnxlet.serving.cancellation import Cancellation
 from onnxlet.serving.engine import OnnxEngine, load_engine
 from onnxlet.values.datatypes import DATATYPES
 from onnxlet.values.signature import Signature, TensorSpec
@@ -178,6 +179,28 @@ def test_an_endless_loop_is_stopped_and_the_engine_goes_on(tmp_path: Path) -> No
         engine.run({"x": np.ones(1, np.float32)})
     assert 0.15 < time.monotonic() - started < 5
     assert engine.run({"x": np.zeros(1, np.float32)})["y"].tolist() == [0.0]
+
+
+def test_a_cancelled_run_ends_and_the_engine_goes_on(tmp_path: Path) -> None:
+    engine = opened(tiny.endless(), tmp_path, run_deadline=600)
+    cancellation = Cancellation()
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(engine.run, {"x": np.ones(1, np.float32)}, cancellation=cancellation)
+        while cancellation.running is None:
+            time.sleep(0.01)
+        cancellation.cancel()
+        with pytest.raises(ExecutionError, match="nobody waits for its answer"):
+            run.result(30)
+    with pytest.raises(ExecutionError, match="nobody waits for its answer"):
+        engine.run({"x": np.ones(1, np.float32)}, cancellation=cancellation)
+    assert engine.run({"x": np.zeros(1, np.float32)}, cancellation=Cancellation())["y"].tolist() == [0.0]
+    assert engine.run({"x": np.zeros(1, np.float32)})["y"].tolist() == [0.0]
+
+
+def test_what_came_before_a_run_counts_towards_its_deadline(tmp_path: Path) -> None:
+    engine = opened(tiny.endless(), tmp_path, run_deadline=600)
+    with pytest.raises(DeadlineExceededError):
+        engine.run({"x": np.ones(1, np.float32)}, started=time.monotonic() - 599.9)
 
 
 def test_a_deadline_stops_its_own_run_only(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from hypothesis.extra import numpy as hnp
 
 from models import tiny
 from onnxlet.errors import GoldenMismatchError, IntegrityError, InvalidInputError
+from onnxlet.serving.cancellation import Cancellation
 from onnxlet.serving.engine import load_engine
 from onnxlet.serving.golden import GoldenCase, architecture, check, decode_cases, encode_cases, tolerance_here
 from onnxlet.values.datatypes import DATATYPES
@@ -33,12 +34,20 @@ class Echo:
 
     signature = Signature(inputs=(), outputs=())
     nbytes = 0
+    run_deadline = 1.0
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.runs = 0
         self._seconds = seconds
 
-    def run(self, inputs: Tensors, outputs: Sequence[str] | None = None) -> Tensors:
+    def run(
+        self,
+        inputs: Tensors,
+        outputs: Sequence[str] | None = None,
+        *,
+        started: float | None = None,  # noqa: ARG002 - the port's
+        cancellation: Cancellation | None = None,  # noqa: ARG002 - the port's
+    ) -> Tensors:
         self.runs += 1
         time.sleep(self._seconds)
         return {name: inputs[name] for name in outputs or inputs}

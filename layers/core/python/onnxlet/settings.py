@@ -30,7 +30,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     load_deadline: float = 60.0
     """Seconds that fetching and loading a model may take."""
     run_deadline: float = 25.0
-    """Seconds that one run of a model may take."""
+    """Seconds that an answer may take from parsing to encoding, the run of the model included and its loading not."""
     preload: str = ""
     """Refs, separated by commas, to load before the first request."""
     api_id: str = ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
+from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
 import orjson
@@ -80,12 +81,14 @@ class DataPlane:
         from onnxlet.dataplane.protocols.tensorflow_serving.body import read_document, write_answer
 
         served = self._predictor.served(parse_ref(ref))
+        started = monotonic()
         call = read_document(event, served.model)
         try:
-            outputs = served.model.predict(call.inputs, call.signature)
+            outputs = served.model.predict(call.inputs, call.signature, started=started)
         except ExecutionError:  # Lambda logs what is raised, and ONNX Runtime's words can repeat the input
             raise ExecutionError("the model failed on this input: over HTTP the answer says why") from None
         body = write_answer(outputs, rows=call.rows)
+        served.model.check_deadline(started)
         _check_size(body, b",:")  # the runtime writes a space behind each
         answer: dict[str, Any] = _parsed(body)
         answer["model_version"] = served.version

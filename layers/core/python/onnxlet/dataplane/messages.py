@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import msgspec
 
+from onnxlet.serving.cancellation import Cancellation
+
 JSON = "application/json"
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\r"))
 """Bytes that no text has."""
@@ -21,6 +23,8 @@ class Request(msgspec.Struct):
     query: str = ""
     headers: dict[str, str] = {}
     body: bytes = b""
+    cancellation: Cancellation | None = None
+    """Ends the model's run for a request that nobody waits for any more."""
 
 
 class Response(msgspec.Struct):

@@ -24,7 +24,8 @@ from onnxlet.local.asgi import (
 )
 from onnxlet.local.latency import QUICK, Latencies
 from onnxlet.local.metrics import CONTENT_TYPE, Metrics
-from onnxlet.local.thread_pool import ThreadPool
+from onnxlet.local.thread_pool import ThreadPool, Timed
+from onnxlet.serving.cancellation import Cancellation
 from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
 from onnxlet.store import Store, open_store
@@ -70,7 +71,7 @@ class Dispatcher:
         path: str = scope["path"]
         started = perf_counter()
         if owns_path(path):
-            response = await self._predict(to_request(scope, body))
+            response = await self._predict(to_request(scope, body), receive)
             self._metrics.count("data", response.status, perf_counter() - started)
             await send_response(send, receive, response, scope["method"])
         elif path == "/metrics":
@@ -79,7 +80,7 @@ class Dispatcher:
         else:
             await self._answer_control_plane(scope, body, receive, self._counted(send, started))
 
-    async def _predict(self, request: Request) -> Response:
+    async def _predict(self, request: Request, receive: Receive) -> Response:
         if request.method != "POST":
             if answers_immediately(request.path):
                 return self._dataplane.answer(request)
@@ -87,9 +88,20 @@ class Dispatcher:
             return (await self._threads.answer(request))[0]
         response = self._predict_on_loop(request)
         if response is None:
-            response, seconds = await self._threads.answer(request)
+            response, seconds = await self._predict_in_thread(request, receive)
             self._record(request, response, seconds)
         return response
+
+    async def _predict_in_thread(self, request: Request, receive: Receive) -> Timed:
+        """Answer beside the event loop; a model that runs for a client that leaves is stopped."""
+        if len(request.body) > MAX_REQUEST:  # refused at once, and the rest of the body is nobody's
+            return await self._threads.answer(request)
+        request.cancellation = Cancellation()
+        watching = asyncio.ensure_future(_cancel_when_left(receive, request.cancellation))
+        try:
+            return await self._threads.answer(request)
+        finally:
+            watching.cancel()
 
     def _predict_on_loop(self, request: Request) -> Response | None:
         if not self._latencies.is_quick(request.path, len(request.body)):
@@ -144,3 +156,9 @@ class Dispatcher:
         while True:
             await asyncio.sleep(max(SHORTEST_PAUSE, self._settings.alias_ttl / 2))
             await asyncio.get_running_loop().run_in_executor(None, self._predictor.refresh)
+
+
+async def _cancel_when_left(receive: Receive, cancellation: Cancellation) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        continue
+    cancellation.cancel()

@@ -18,6 +18,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime
 
 from onnxlet.errors import DeadlineExceededError, ExecutionError, InvalidInputError, OnnxletError, RejectedModelError
+from onnxlet.serving.cancellation import Cancellation
 from onnxlet.serving.watchdog import Watchdog
 from onnxlet.values.signature import Signature, TensorSpec
 from onnxlet.values.tensors import VARIABLE, Tensors, datatype_of_onnx
@@ -53,12 +54,21 @@ class Engine(Protocol):
 
     signature: Signature
     nbytes: int
+    run_deadline: float
 
-    def run(self, inputs: Tensors, outputs: Sequence[str] | None = None) -> Tensors:
+    def run(
+        self,
+        inputs: Tensors,
+        outputs: Sequence[str] | None = None,
+        *,
+        started: float | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> Tensors:
         """Compute the named outputs, or all. Safe from several threads at once.
 
-        Raises InvalidInputError for tensors that are not those of the signature, ExecutionError if the model fails on
-        them, DeadlineExceededError if it runs too long.
+        `started` is when the deadline began, in `time.monotonic` seconds: now, unless more belongs to it than the run.
+        `cancellation` ends it sooner. Raises InvalidInputError for tensors that are not those of the signature,
+        ExecutionError if the model fails on them or is cancelled, DeadlineExceededError if it runs too long.
         """
 
     def close(self) -> None:
@@ -75,12 +85,19 @@ class OnnxEngine:
         self._run = session._sess.run  # noqa: SLF001
         self._inputs = frozenset(spec.name for spec in self.signature.inputs)
         self._outputs = [spec.name for spec in self.signature.outputs]
-        self._run_deadline = run_deadline
+        self.run_deadline = run_deadline
         self._running = _watchdog.running
         self._idle: list[onnxruntime.RunOptions] = []
         _watchdog.attend(run_deadline)
 
-    def run(self, inputs: Tensors, outputs: Sequence[str] | None = None) -> Tensors:
+    def run(
+        self,
+        inputs: Tensors,
+        outputs: Sequence[str] | None = None,
+        *,
+        started: float | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> Tensors:
         """Compute the named outputs, or all. Raises as Engine.run says."""
         if len(inputs) != len(self._inputs):  # the runtime refuses other names, but for weights that a run may replace
             raise self._wrong_names_error(inputs)
@@ -89,14 +106,19 @@ class OnnxEngine:
             options = self._idle.pop()
         except IndexError:
             options = onnxruntime.RunOptions()
-        self._running[options] = due = monotonic() + self._run_deadline
+        self._running[options] = due = (monotonic() if started is None else started) + self.run_deadline
         try:
+            if cancellation is not None:
+                _check_in(cancellation, options)
             answers = self._run(names, inputs, options)
         except FOREIGN as error:
-            raise self._translate(error, options, inputs) from error
+            raise self._translate(error, options, inputs, cancellation) from error
         finally:
             del self._running[options]
-        if monotonic() < due:  # it will not be stopped any more, so another run may have it
+            if cancellation is not None:
+                cancellation.running = None
+        # it will not be stopped any more, so another run may have it
+        if monotonic() < due and not (cancellation is not None and cancellation.cancelled):
             self._idle.append(options)
         outputs_by_name: Tensors = {}
         position = 0
@@ -119,12 +141,20 @@ class OnnxEngine:
         )
         return InvalidInputError(f"the inputs {complaints}", missing=missing, unknown=unknown)
 
-    def _translate(self, error: Exception, options: onnxruntime.RunOptions, inputs: Tensors) -> OnnxletError:
+    def _translate(
+        self,
+        error: Exception,
+        options: onnxruntime.RunOptions,
+        inputs: Tensors,
+        cancellation: Cancellation | None,
+    ) -> OnnxletError:
         if inputs.keys() != self._inputs:
             return self._wrong_names_error(inputs)
         reason = _reason(error)
+        if cancellation is not None and cancellation.cancelled:
+            return _cancelled_error()
         if options.terminate:
-            return DeadlineExceededError(f"the model ran longer than {self._run_deadline:g} s and was stopped")
+            return DeadlineExceededError(f"the model ran longer than {self.run_deadline:g} s and was stopped")
         if (
             isinstance(error, _native.InvalidArgument | RuntimeError | ValueError | TypeError)
             and "while running" not in reason
@@ -196,6 +226,17 @@ def _reason(error: Exception) -> str:
     message = " ".join(str(error).split())
     message = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed:)?", "", message)
     return re.sub(r"(?<![^\s\"'(:])/[^\s\"']*/", "", message)[:500]
+
+
+def _check_in(cancellation: Cancellation, options: onnxruntime.RunOptions) -> None:
+    """Let a run be cancelled from now on. Raises ExecutionError if it is already."""
+    cancellation.running = options
+    if cancellation.cancelled:
+        raise _cancelled_error()
+
+
+def _cancelled_error() -> ExecutionError:
+    return ExecutionError("the run was stopped, for nobody waits for its answer")
 
 
 def _closed(*_: object) -> list[Any]:

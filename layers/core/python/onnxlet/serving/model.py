@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from time import monotonic
 
 import msgspec
 
-from onnxlet.errors import InvalidInputError, RejectedModelError
+from onnxlet.errors import DeadlineExceededError, InvalidInputError, RejectedModelError
+from onnxlet.serving.cancellation import Cancellation
 from onnxlet.serving.engine import Engine
 from onnxlet.steps import Column, Postprocessor, decode_steps
 from onnxlet.values.manifest import Manifest
@@ -77,10 +79,17 @@ class Model:
         self._all = self._plan([spec.name for spec in manifest.signature.outputs])
 
     def predict(
-        self, inputs: Tensors, signature_name: str = SERVING_DEFAULT, outputs: Sequence[str] | None = None
+        self,
+        inputs: Tensors,
+        signature_name: str = SERVING_DEFAULT,
+        outputs: Sequence[str] | None = None,
+        *,
+        started: float | None = None,
+        cancellation: Cancellation | None = None,
     ) -> Tensors:
         """The served outputs, or those named, for inputs of one of the signatures.
 
+        `started` and `cancellation` are the engine's: when the deadline began, and what ends the run sooner.
         Raises InvalidInputError for another signature, output or tensor than the model has, ExecutionError if the model
         fails on these inputs, DeadlineExceededError if it runs too long.
         """
@@ -91,8 +100,20 @@ class Model:
                 f"the model has no signature {signature_name!r}, only {', '.join(map(repr, self.signatures))}"
             ) from None
         plan = self._all if outputs is None else self._plan(outputs)
-        answers = self._engine.run(inputs if preprocessor is None else preprocessor(inputs), plan.graph_outputs)
+        answers = self._engine.run(
+            inputs if preprocessor is None else preprocessor(inputs),
+            plan.graph_outputs,
+            started=started,
+            cancellation=cancellation,
+        )
         return answers if plan.finish is None else plan.finish(answers)
+
+    def check_deadline(self, started: float) -> None:
+        """Raise DeadlineExceededError if an answer that was begun at `started` took longer than a run may."""
+        if monotonic() - started > self._engine.run_deadline:
+            raise DeadlineExceededError(
+                f"the answer took longer than {self._engine.run_deadline:g} s: send fewer rows per call"
+            )
 
     def _plan(self, outputs: Sequence[str]) -> _Plan:
         served = [spec.name for spec in self.manifest.signature.outputs]

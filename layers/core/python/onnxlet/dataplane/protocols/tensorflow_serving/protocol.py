@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any
 
 import orjson
@@ -104,11 +104,13 @@ def _target(match: re.Match[str]) -> Ref:
 def _predict(predictor: Predictor, request: Request, target: Ref, headers: dict[str, str]) -> bytes:
     began = perf_counter()
     served = _resolve(predictor, request, target, headers)
+    started = monotonic()
     call = read_body(request.body, served.model)
     before = perf_counter()
-    outputs = served.model.predict(call.inputs, call.signature)
+    outputs = served.model.predict(call.inputs, call.signature, started=started, cancellation=request.cancellation)
     after = perf_counter()
     body = write_answer(outputs, rows=call.rows)
+    served.model.check_deadline(started)
     if served.timings is not None:
         answering.write_timings(headers, served.timings, run=after - before, total=perf_counter() - began)
     return body
