@@ -18,6 +18,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 from cold import cold_rows, memory_row
 from layers import layer_rows
+from reading import reading_rows
 from report import remaining, table
 from row import Row
 from stage import REPOSITORY, staged
@@ -43,6 +44,7 @@ def measure() -> list[Row]:
                 ("memory", lambda: [memory_row(stage)]),
                 ("the local server", lambda: serving_rows(stage)),
                 ("layers", layer_rows),
+                ("reading", lambda: reading_rows(stage)),
             ]
             rows = []
             for name, step in steps:

@@ -94,6 +94,13 @@ def _write_identity(path: Path) -> None:
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
 
 
+def _write_echo(path: Path, kind: int, shape: list[int | str]) -> None:
+    """A model that gives back its input `x`."""
+    values = [helper.make_tensor_value_info(name, kind, shape) for name in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "echo", values[:1], values[1:])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
+
+
 def _write_events(directory: Path) -> None:
     noise = np.random.default_rng(0).normal(1, 0.05, (256, 30))  # all digits of a double, as measured values have
     rows = (load_breast_cancer().data[:256] * noise).tolist()
@@ -161,9 +168,11 @@ def staged(directory: Path) -> Iterator[Stage]:
 
 
 def _publish(stage: Stage) -> None:
-    sources = _train(stage.directory) | {name: stage.plain(name) for name in ("encoder", "identity")}
+    sources = _train(stage.directory) | {name: stage.plain(name) for name in ("encoder", "identity", "pair", "text")}
     write_encoder(sources["encoder"])
     _write_identity(sources["identity"])
+    _write_echo(sources["pair"], TensorProto.FLOAT, ["rows", 2])
+    _write_echo(sources["text"], TensorProto.STRING, ["rows"])
     shutil.copy(sources["diagnosis"] / "model.onnx", stage.plain("diagnosis"))
     bucket = open_store(stage.s3)
     for model, source in sources.items():
