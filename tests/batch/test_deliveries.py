@@ -154,10 +154,15 @@ def test_any_interleaving_of_deliveries_uploads_and_kills_ends_in_the_newest_set
     contents = [rows("a", 3), rows("b", 6, bad=0), rows("c", 3, bad=3), BROKEN, OLD, rows("d", 2, bad=0)]
     uploads = pick.choices(contents, k=pick.randint(1, 4))
     killed: list[int] = []
+    uploaded: list[bytes] = []
 
-    def upload() -> None:
-        for content in uploads:
+    def upload_and_deliver(content: bytes, delivery: Callable[[], None]) -> Callable[[], None]:
+        def run() -> None:
             watched.put(IN, content)
+            uploaded.append(content)
+            delivery()
+
+        return run
 
     def deliver_or_die(number: int) -> Callable[[], None]:
         lives = pick.randint(1, 25) if pick.random() < 0.5 else 10_000
@@ -180,12 +185,12 @@ def test_any_interleaving_of_deliveries_uploads_and_kills_ends_in_the_newest_set
         return run
 
     watched = WatchedStore(store, interleaver.wait)
-    interleaver.run([upload, *(deliver_or_die(number) for number in range(pick.randint(2, 4)))])
-    # every upload has a delivery that begins after it: those of the last one come together, killed ones again
-    again = [lambda: deliver(watched, predictor) for _ in range(2 + len(killed))]
-    pick.shuffle(again)
-    interleaver.run(again)
-    assert_one_set(store, uploads[-1])
+    deliveries = [upload_and_deliver(content, deliver_or_die(number)) for number, content in enumerate(uploads)]
+    duplicates = [deliver_or_die(10 + number) for number in range(pick.randint(0, 2))]
+    interleaver.run(deliveries + duplicates)
+    # nobody comes again but who was killed: what the others ended on must stand
+    interleaver.run([lambda: deliver(watched, predictor) for _ in killed])
+    assert_one_set(store, uploaded[-1])
 
 
 def _uploaded(store: Store, content: bytes) -> Store:
