@@ -21,7 +21,7 @@ from onnxlet.controlplane.app import create_app
 from onnxlet.dataplane.dispatch import MAX_REQUEST, MAX_RESPONSE
 from onnxlet.dataplane.lambda_events import handle
 from onnxlet.dataplane.messages import Request
-from onnxlet.dataplane.protocols import PROTOCOLS, Entry, open_inference, owns_path, tensorflow_serving
+from onnxlet.dataplane.protocols import PROTOCOLS, ProtocolEntry, open_inference, owns_path, tensorflow_serving
 from onnxlet.dataplane.protocols.interface import WireProtocol
 from onnxlet.dataplane.protocols.open_inference import protocol as open_inference_protocol
 from onnxlet.dataplane.protocols.tensorflow_serving import protocol as tensorflow_serving_protocol
@@ -31,7 +31,7 @@ from onnxlet.settings import Settings
 from onnxlet.store import Store, open_store
 
 EVENTS = Path(__file__).parents[1] / "events"
-ENTRY = Entry("plain_text", ("/text/",))
+ENTRY = ProtocolEntry("plain_text", ("/text/",))
 EACH: dict[str, WireProtocol] = {
     "plain_text": plain_text.protocol,
     tensorflow_serving.__name__: tensorflow_serving_protocol,

@@ -17,10 +17,10 @@ from onnxlet.store import open_store
 TIMEOUT = 20
 PROGRAM = """
 import sys
-from onnxlet.dataplane.protocols import PROTOCOLS, Entry
+from onnxlet.dataplane.protocols import PROTOCOLS, ProtocolEntry
 from onnxlet.local import serve
 from onnxlet.settings import Settings
-PROTOCOLS.append(Entry("plain_text", ("/text/",)))
+PROTOCOLS.append(ProtocolEntry("plain_text", ("/text/",)))
 serve(Settings(store=sys.argv[1], cache_dir=sys.argv[2]), port=0, on_ready=lambda url: print(url, flush=True))
 """
 

@@ -167,7 +167,7 @@ def test_a_report_without_a_truth_has_no_metrics() -> None:
 
     page = render_report(DRAFT, contract, make_plots(task, {"source": predictions, "onnx": predictions}, None))
 
-    assert "<h2>Metrics</h2>" not in page
+    assert "<h2>Estimates</h2>" not in page
     assert "<h2>Optimization</h2>" not in page
     assert "no target was given" in page
     assert "holds" in page

@@ -1,4 +1,4 @@
-"""Metrics by weights: scikit-learn's values, and what a resample would give."""
+"""Estimates by weights: scikit-learn's values, and what a resample would give."""
 
 from __future__ import annotations
 

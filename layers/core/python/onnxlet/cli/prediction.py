@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from onnxlet.batch.inputs import Inputs, inputs_of
 from onnxlet.cli.request_body import encode_csv, is_json, read_csv
 from onnxlet.steps import Column
+from onnxlet.values import headers
 from onnxlet.values.signature import COLUMNS, SERVING_DEFAULT
 
 if TYPE_CHECKING:
@@ -64,9 +65,9 @@ def predict_over_http(url: str, ref: Ref, body: bytes, auth: str | None = None) 
         responses = [part.response for part in predict_in_parts(transport, ref, rows, {})]
     return Prediction(
         _join([response.json() for response in responses]),
-        version=responses[0].headers.get("X-Onnxlet-Model-Version", "unknown"),
-        stale=any(response.headers.get("X-Onnxlet-Stale") == "true" for response in responses),
-        fallback=any(response.headers.get("X-Onnxlet-Fallback") == "true" for response in responses),
+        version=responses[0].headers.get(headers.MODEL_VERSION, "unknown"),
+        stale=any(response.headers.get(headers.STALE) == "true" for response in responses),
+        fallback=any(response.headers.get(headers.FALLBACK) == "true" for response in responses),
     )
 
 

@@ -34,7 +34,7 @@ CONVERTING = [param for param in convert.params if param.name not in OWN]
 OPTIMIZING = [param for param in optimize.params if param.name not in OWN]
 
 
-class Promotion(NamedTuple):
+class PromotionChoice(NamedTuple):
     """Whether the new version goes live, past which contract, and why."""
 
     wanted: bool
@@ -91,13 +91,13 @@ def ship(
 
     options = {name: value for name, value in choices.items() if value is not None}
     shipment = Shipment(model_file, data, target, slices, bounds, options)
-    _ship(workspace, name, shipment, Promotion(promoting, force, why), output)
+    _ship(workspace, name, shipment, PromotionChoice(promoting, force, why), output)
 
 
 ship.params[2:2] = [*CONVERTING, *OPTIMIZING]
 
 
-def _ship(workspace: Workspace, name: str, shipment: Shipment, promotion: Promotion, output: Output) -> None:
+def _ship(workspace: Workspace, name: str, shipment: Shipment, promotion: PromotionChoice, output: Output) -> None:
     from onnxlet.lifecycle.releasing import publish_path
     from onnxlet.lifecycle.shipping import FitMeasurement
 
@@ -134,7 +134,7 @@ def _refuse_broken(contract: Contract, *, force: bool) -> None:
         )
 
 
-def _suggest_next(manifest: Manifest, report: Report | None, promotion: Promotion) -> list[tuple[str, str]]:
+def _suggest_next(manifest: Manifest, report: Report | None, promotion: PromotionChoice) -> list[tuple[str, str]]:
     """Where it runs, and the command to type next, which forces again what was forced."""
     from onnxlet.toolchain.fit.report import summary
 

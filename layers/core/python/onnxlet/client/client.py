@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Self
 from onnxlet.client import moves, registry
 from onnxlet.client.metadata import Metadata, read_metadata
 from onnxlet.client.registry import Version
-from onnxlet.client.splitting import ALIAS, ROUTING_KEY, VERSION, path_of, predict_in_parts
+from onnxlet.client.splitting import path_of, predict_in_parts
 from onnxlet.client.transport import Transport
 from onnxlet.errors import InvalidInputError, UnavailableError
 from onnxlet.values.aliases import Alias, HistoryEntry
+from onnxlet.values.headers import ALIAS, FALLBACK, MODEL_VERSION, ROUTING_KEY, STALE
 from onnxlet.values.refs import PRODUCTION, Ref, check_alias_name, check_model_name, parse_ref
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ class Client:
         headers = {} if routing_key is None else {ROUTING_KEY: routing_key}
         parts = predict_in_parts(self._transport, ref, read_rows(X, metadata), headers, batch_size)
         first = parts[0].response.headers
-        answered = Ref(ref.model, version=int(first.get(VERSION, metadata.version)))
+        answered = Ref(ref.model, version=int(first.get(MODEL_VERSION, metadata.version)))
         if answered.version != metadata.version:
             current = self._known[ref] = self._known.get(answered) or self.metadata(answered)
             if current.signatures != metadata.signatures:  # the rows were read for the inputs of another version
@@ -159,8 +160,8 @@ class Client:
             model=ref.model,
             version=metadata.version,
             alias=first.get(ALIAS),
-            stale=any("X-Onnxlet-Stale" in part.response.headers for part in parts),
-            fallback=any("X-Onnxlet-Fallback" in part.response.headers for part in parts),
+            stale=any(part.response.headers.get(STALE) == "true" for part in parts),
+            fallback=any(part.response.headers.get(FALLBACK) == "true" for part in parts),
             index=getattr(X, "index", None) if hasattr(X, "columns") else None,
         )
 

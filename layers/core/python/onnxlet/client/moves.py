@@ -22,7 +22,7 @@ from onnxlet.values.aliases import Alias, decode_alias
 MODELS = "/registry/models"
 
 
-class Move(NamedTuple):
+class MoveRequest(NamedTuple):
     """A change of an alias: the request for it, and what the alias's entry says once it is done."""
 
     model: str
@@ -42,18 +42,20 @@ class Move(NamedTuple):
         return (now.entry.action, now.entry.why) == (self.action, self.why)
 
 
-def promotion(model: str, version: int, *, alias: str, why: str, force: bool) -> Move:
+def promotion(model: str, version: int, *, alias: str, why: str, force: bool) -> MoveRequest:
     """The move of an alias to a version."""
     document = {"version": version, "why": why, "force": force}
-    return Move(model, alias, why, "promote", "PUT", f"{MODELS}/{model}/aliases/{alias}", document)
+    return MoveRequest(model, alias, why, "promote", "PUT", f"{MODELS}/{model}/aliases/{alias}", document)
 
 
-def rollback(model: str, *, alias: str, why: str) -> Move:
+def rollback(model: str, *, alias: str, why: str) -> MoveRequest:
     """The move of an alias back to where it was."""
-    return Move(model, alias, why, "rollback", "POST", f"{MODELS}/{model}:rollback", {"alias": alias, "why": why})
+    return MoveRequest(
+        model, alias, why, "rollback", "POST", f"{MODELS}/{model}:rollback", {"alias": alias, "why": why}
+    )
 
 
-def execute(move: Move, transport: Transport) -> Alias:
+def execute(move: MoveRequest, transport: Transport) -> Alias:
     """The alias, moved. While the server is busy or cut off it is asked again, if the alias is still as it was.
 
     Raises PreconditionFailedError if somebody else moved it meanwhile, UnavailableError if it cannot be done now or
@@ -82,7 +84,7 @@ def execute(move: Move, transport: Transport) -> Alias:
             time.sleep(pause + retry_after)
 
 
-def _read_alias(move: Move, transport: Transport) -> tuple[Alias | None, str | None]:
+def _read_alias(move: MoveRequest, transport: Transport) -> tuple[Alias | None, str | None]:
     """The alias and its ETag; twice None if there is none."""
     try:
         response = transport.get(f"{MODELS}/{move.model}/aliases/{move.alias}")
@@ -91,7 +93,7 @@ def _read_alias(move: Move, transport: Transport) -> tuple[Alias | None, str | N
     return decode_alias(response.body), response.headers.get("ETag")
 
 
-def _read_alias_after(move: Move, transport: Transport, error: Exception) -> tuple[Alias | None, str | None]:
+def _read_alias_after(move: MoveRequest, transport: Transport, error: Exception) -> tuple[Alias | None, str | None]:
     try:
         return _read_alias(move, transport)
     except UnavailableError:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from onnxlet.client.responses import Response
 from onnxlet.client.transport import Transport
 from onnxlet.errors import ConflictError, InvalidInputError, TooLargeError
+from onnxlet.values.headers import MODEL_VERSION
 from onnxlet.values.refs import Ref
 
 if TYPE_CHECKING:
@@ -23,10 +24,6 @@ SAMPLE_ROWS = 64
 """Rows whose size tells that of the others."""
 PATIENCE = 1.0
 """Seconds after which a bar shows how far it is."""
-
-ROUTING_KEY = "X-Onnxlet-Routing-Key"
-ALIAS = "X-Onnxlet-Alias"
-VERSION = "X-Onnxlet-Model-Version"
 
 
 class Part(NamedTuple):
@@ -83,7 +80,7 @@ def _send_parts(transport: Transport, ref: Ref, rows: Rows, headers: Mapping[str
         if response is None:
             size = (stop - start) // 2
             continue
-        version = response.headers.get(VERSION)
+        version = response.headers.get(MODEL_VERSION)
         if start and ref.version is not None and version not in (None, str(ref.version)):
             raise ConflictError(
                 f"rows up to {start} were answered by {ref}, those after it by version {version}: ask again, or ask "

@@ -25,6 +25,7 @@ from onnxlet.errors import (
 )
 from onnxlet.serving.model import Model
 from onnxlet.serving.predictor import Predictor, Served
+from onnxlet.values.headers import ALIAS, FALLBACK, MODEL_VERSION, ROUTING_KEY, STALE
 from onnxlet.values.refs import Ref
 from onnxlet.values.signature import COLUMNS, SERVING_DEFAULT
 
@@ -46,6 +47,8 @@ STATUSES: dict[type[OnnxletError], int] = {
 }
 """The status of each kind of error, and of the kinds below it unless they have their own."""
 
+_ROUTING_KEY = ROUTING_KEY.lower()
+"""As requests carry it here: names of headers are lower case."""
 SHOWN = 200
 """Characters of a path that an error repeats."""
 _OURS = 500
@@ -59,14 +62,14 @@ def resolve(predictor: Predictor, request: Request, ref: Ref, headers: dict[str,
 
     Raises ModelNotFoundError, VersionNotFoundError, AliasNotFoundError, and what loading a model raises.
     """
-    served = predictor.served(ref, request.headers.get("x-onnxlet-routing-key"))
-    headers["X-Onnxlet-Model-Version"] = str(served.version)
+    served = predictor.served(ref, request.headers.get(_ROUTING_KEY))
+    headers[MODEL_VERSION] = str(served.version)
     if served.alias is not None:
-        headers["X-Onnxlet-Alias"] = served.alias
+        headers[ALIAS] = served.alias
     if served.stale:
-        headers["X-Onnxlet-Stale"] = "true"
+        headers[STALE] = "true"
     if served.fallback:
-        headers["X-Onnxlet-Fallback"] = "true"
+        headers[FALLBACK] = "true"
     return served
 
 

@@ -51,7 +51,7 @@ if missing := [name for name in _OVERRIDDEN if not hasattr(HttpToolsProtocol, na
     )
 
 
-class _Stage(Enum):
+class _MessagePart(Enum):
     """What a connection is receiving."""
 
     NOTHING = 0
@@ -67,7 +67,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._limits = limits
         self._connection: asyncio.Transport
         self._timer: asyncio.TimerHandle | None = None
-        self._stage = _Stage.NOTHING
+        self._stage = _MessagePart.NOTHING
         self._url_bytes = 0
         self._header_count = 0
         self._header_bytes = 0
@@ -89,7 +89,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, refuse what is too large, and time what is unfinished."""
-        if self._stage is not _Stage.NOTHING:
+        if self._stage is not _MessagePart.NOTHING:
             self._framing_bytes += len(data)
         if self._refused:
             self._discard()
@@ -98,13 +98,13 @@ class LimitedProtocol(HttpToolsProtocol):
         if not self._refused:
             self._check_framing()
             # also if bytes came that belong to no request, for uvicorn stops its own timer at each
-            if self._timer is None and (self._stage is not _Stage.NOTHING or not self._unanswered):
+            if self._timer is None and (self._stage is not _MessagePart.NOTHING or not self._unanswered):
                 self._start_timer()
 
     def on_message_begin(self) -> None:
         """Start to count a request."""
         super().on_message_begin()
-        self._enter(_Stage.HEAD)
+        self._enter(_MessagePart.HEAD)
         self._url_bytes = self._header_count = self._header_bytes = self._framing_bytes = 0
 
     def on_url(self, url: bytes) -> None:
@@ -136,7 +136,7 @@ class LimitedProtocol(HttpToolsProtocol):
             )
         super().on_headers_complete()
         self._unanswered += 1
-        self._enter(_Stage.BODY)
+        self._enter(_MessagePart.BODY)
         self._framing_bytes = 0
 
     def on_body(self, body: bytes) -> None:
@@ -146,7 +146,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is whole: its answer may take as long as it takes."""
-        self._enter(_Stage.NOTHING)
+        self._enter(_MessagePart.NOTHING)
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -163,10 +163,10 @@ class LimitedProtocol(HttpToolsProtocol):
     def _check_framing(self) -> None:
         """Refuse a line that does not end, of which the parser reports nothing until it does."""
         limits = self._limits
-        if self._stage is _Stage.HEAD:
+        if self._stage is _MessagePart.HEAD:
             if self._framing_bytes > limits.url_bytes + limits.header_bytes + REQUEST_LINE:
                 self._refuse(*self._headers_too_large())
-        elif self._stage is _Stage.BODY and self._framing_bytes > BODY_FRAMING:
+        elif self._stage is _MessagePart.BODY and self._framing_bytes > BODY_FRAMING:
             self._refuse(
                 HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
                 f"chunk sizes and trailers may have {BODY_FRAMING:,} bytes: send larger chunks",
@@ -182,12 +182,12 @@ class LimitedProtocol(HttpToolsProtocol):
             f"the headers of a request may have {self._limits.header_bytes:,} bytes",
         )
 
-    def _enter(self, stage: _Stage) -> None:
+    def _enter(self, stage: _MessagePart) -> None:
         self._stage = stage
         self._stop_timer()
 
     def _start_timer(self) -> None:
-        seconds = self._limits.body_seconds if self._stage is _Stage.BODY else self._limits.head_seconds
+        seconds = self._limits.body_seconds if self._stage is _MessagePart.BODY else self._limits.head_seconds
         self._timer = asyncio.get_running_loop().call_later(seconds, self._time_out)
 
     def _stop_timer(self) -> None:
@@ -197,9 +197,9 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _time_out(self) -> None:
         self._timer = None
-        if self._stage is _Stage.NOTHING:
+        if self._stage is _MessagePart.NOTHING:
             self._connection.close()
-        elif self._stage is _Stage.HEAD:
+        elif self._stage is _MessagePart.HEAD:
             seconds = self._limits.head_seconds
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, f"the headers did not arrive within {seconds:g} s")
         elif self._unanswered > 1:  # uvicorn reads no further until the requests before this one are answered
@@ -221,14 +221,14 @@ class LimitedProtocol(HttpToolsProtocol):
         """
         self._refused = True
         self._stop_timer()
-        answered = self._stage is _Stage.BODY and not self._unanswered
-        if self._stage is _Stage.BODY and self._unanswered:
+        answered = self._stage is _MessagePart.BODY and not self._unanswered
+        if self._stage is _MessagePart.BODY and self._unanswered:
             self._unanswered -= 1
         if self._unanswered:
             return
         if not answered:
             self._connection.write(_response(status, message))
-        if self._stage is _Stage.BODY:
+        if self._stage is _MessagePart.BODY:
             self._connection.close()
         else:
             # a connection that is closed while bytes arrive is reset, and the client may never see the answer

@@ -20,7 +20,7 @@ MOST = 64
 
 Timed = tuple[Response, float]
 """An answer, and the processor's seconds for it: beside other threads, the clock shows what those took too."""
-_Job = tuple[Request, "asyncio.Future[Timed]"]
+_Waiting = tuple[Request, "asyncio.Future[Timed]"]
 
 
 class ThreadPool:
@@ -31,7 +31,7 @@ class ThreadPool:
 
     def __init__(self, answer: Callable[[Request], Response]) -> None:
         self._answer = answer
-        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._threads = 0
         self._unfinished = 0
 

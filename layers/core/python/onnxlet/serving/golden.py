@@ -36,7 +36,7 @@ class GoldenCase(msgspec.Struct, frozen=True, eq=False):
     outputs: Tensors
 
 
-class _Tensor(msgspec.Struct, frozen=True, omit_defaults=True):
+class _EncodedTensor(msgspec.Struct, frozen=True, omit_defaults=True):
     datatype: str
     shape: tuple[int, ...]
     data: bytes = b""
@@ -44,8 +44,8 @@ class _Tensor(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class _Case(msgspec.Struct, frozen=True):
-    inputs: dict[str, _Tensor]
-    outputs: dict[str, _Tensor]
+    inputs: dict[str, _EncodedTensor]
+    outputs: dict[str, _EncodedTensor]
 
 
 class _Cases(msgspec.Struct, frozen=True):
@@ -121,25 +121,25 @@ def _difference(got: Tensor, expected: Tensor, tolerance: Tolerance) -> str:
     return f"has {int((~near).sum())} of {got.size} elements outside the tolerance, {by}"
 
 
-def _packed(tensors: Tensors) -> dict[str, _Tensor]:
+def _packed(tensors: Tensors) -> dict[str, _EncodedTensor]:
     return {name: _packed_one(name, tensor) for name, tensor in tensors.items()}
 
 
-def _packed_one(name: str, tensor: Tensor) -> _Tensor:
+def _packed_one(name: str, tensor: Tensor) -> _EncodedTensor:
     if tensor.dtype.kind in "OU":
-        return _Tensor("BYTES", tensor.shape, strings=tuple(map(str, tensor.ravel().tolist())))
+        return _EncodedTensor("BYTES", tensor.shape, strings=tuple(map(str, tensor.ravel().tolist())))
     for datatype in DATATYPES.values():
         if datatype.numpy == tensor.dtype:
             data = tensor.astype(tensor.dtype.newbyteorder("<")).tobytes()
-            return _Tensor(datatype.name, tensor.shape, data)
+            return _EncodedTensor(datatype.name, tensor.shape, data)
     raise InvalidInputError(f"tensor {name!r} has the element type {str(tensor.dtype)!r}, which no datatype has")
 
 
-def _unpacked(tensors: dict[str, _Tensor]) -> Tensors:
+def _unpacked(tensors: dict[str, _EncodedTensor]) -> Tensors:
     return {name: _unpacked_one(tensor) for name, tensor in tensors.items()}
 
 
-def _unpacked_one(tensor: _Tensor) -> Tensor:
+def _unpacked_one(tensor: _EncodedTensor) -> Tensor:
     datatype = DATATYPES[tensor.datatype].numpy
     if datatype.kind == "O":
         return np.array(tensor.strings, dtype=object).reshape(tensor.shape)

@@ -53,7 +53,7 @@ class LoadedModel:
         self.used = used
 
 
-class _Failure(NamedTuple):
+class _FailedLoad(NamedTuple):
     error: OnnxletError
     retry_at: float
     may_fall_back: bool
@@ -83,7 +83,7 @@ class Loader:
         self._clock = clock
         self._cache = ArtifactCache(store, settings.cache_dir)
         self._loaded: dict[PinnedVersion, LoadedModel] = {}
-        self._failures: dict[PinnedVersion, _Failure] = {}
+        self._failures: dict[PinnedVersion, _FailedLoad] = {}
         self._locks: dict[PinnedVersion, threading.Lock] = {}
         self._room = threading.Lock()
 
@@ -191,7 +191,7 @@ class Loader:
         pause = self._settings.alias_ttl
         if isinstance(error, UnavailableError):
             pause = min(pause, RETRY_INTERVAL)
-        self._failures[pinned] = _Failure(
+        self._failures[pinned] = _FailedLoad(
             error,
             float("inf") if for_good else self._clock() + pause,
             for_good and manifest is not None and manifest.on_golden_failure == "previous",

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import click
 
 from onnxlet.errors import DeadlineExceededError, UnavailableError
+from onnxlet.values.headers import MODEL_VERSION
 
 START_DEADLINE = 30.0
 MOVE_DEADLINE = 15.0
@@ -76,7 +77,7 @@ class LocalServer:
         started = time.monotonic()
         while time.monotonic() - started < MOVE_DEADLINE:
             headers = self.ask(f"/v1/models/{model}:predict", body)[2]
-            if headers["X-Onnxlet-Model-Version"] == version:
+            if headers[MODEL_VERSION] == version:
                 return time.monotonic() - started
             time.sleep(0.02)
         raise DeadlineExceededError(f"version {version} of {model!r} never answered")

@@ -17,6 +17,7 @@ import click
 from onnxlet.cli.demo.command_runner import CommandRunner
 from onnxlet.cli.demo.local_server import LocalServer
 from onnxlet.lifecycle.tables import format_facts, format_size, format_table
+from onnxlet.values.headers import MODEL_VERSION
 
 WARM_REQUESTS = 300
 
@@ -63,7 +64,7 @@ class Story:
         (prediction,) = answer["predictions"]
         facts = (
             ("answer", f"{prediction['label']}, probability {prediction['probability']:.4f} (truly {truth})"),
-            ("version", headers["X-Onnxlet-Model-Version"]),
+            ("version", headers[MODEL_VERSION]),
             ("cold", f"{cold * 1000:.1f} ms ({_format_timing(headers['Server-Timing'])})"),
             ("warm", f"{warm * 1000:.2f} ms, the median of {WARM_REQUESTS} requests over HTTP"),
         )

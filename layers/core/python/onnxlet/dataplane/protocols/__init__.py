@@ -13,7 +13,7 @@ from __future__ import annotations
 import msgspec
 
 
-class Entry(msgspec.Struct, frozen=True):
+class ProtocolEntry(msgspec.Struct, frozen=True):
     """A protocol's package, and the paths that are its own: all that begin with a prefix, and single ones.
 
     `immediate` are those of them whose answer waits neither for the store nor for a model.
@@ -25,10 +25,10 @@ class Entry(msgspec.Struct, frozen=True):
     immediate: frozenset[str] = frozenset()
 
 
-PROTOCOLS: list[Entry] = [
+PROTOCOLS: list[ProtocolEntry] = [
     # TensorFlow Serving matches its paths without regard to case
-    Entry(f"{__name__}.tensorflow_serving", ("/v1/", "/V1/")),
-    Entry(f"{__name__}.open_inference", ("/v2/",), frozenset({"/v2"}), frozenset({"/v2", "/v2/health/live"})),
+    ProtocolEntry(f"{__name__}.tensorflow_serving", ("/v1/", "/V1/")),
+    ProtocolEntry(f"{__name__}.open_inference", ("/v2/",), frozenset({"/v2"}), frozenset({"/v2", "/v2/health/live"})),
 ]
 """The first entry that owns a path answers it."""
 
@@ -36,7 +36,7 @@ _RESERVED_PREFIXES = ("/models/", "/openai/v1/")
 _RESERVED_PATHS = frozenset({"/v1", "/models", "/invocations", "/ping", "/health", "/version", "/execution-parameters"})
 
 
-def entry_at(path: str) -> Entry | None:
+def entry_at(path: str) -> ProtocolEntry | None:
     """The protocol that answers at `path`, if any does."""
     for entry in PROTOCOLS:
         if path.startswith(entry.prefixes) or path in entry.paths:

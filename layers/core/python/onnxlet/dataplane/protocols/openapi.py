@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from onnxlet.values import headers
+
 Json = dict[str, Any]
 
 TEXT: Json = {"type": "string"}
@@ -53,7 +55,7 @@ def post_json(schema: str, described: Json) -> Json:
 MODEL = path_parameter("model", "The model's name.", {"type": "string", "example": "diagnosis"})
 VERSION = path_parameter("version", "The version's number.", {"type": "integer", "format": "int64", "minimum": 1})
 ROUTING_KEY: Json = {
-    "name": "X-Onnxlet-Routing-Key",
+    "name": headers.ROUTING_KEY,
     "in": "header",
     "required": False,
     "description": "Requests with the same key go to the same version while an alias routes to several.",
@@ -62,10 +64,10 @@ ROUTING_KEY: Json = {
 ANSWER_HEADERS: Json = {
     name: {"description": description, "schema": TEXT}
     for name, description in (
-        ("X-Onnxlet-Model-Version", "The version that made the answer."),
-        ("X-Onnxlet-Alias", "The alias that led to it."),
-        ("X-Onnxlet-Stale", "Set when the store did not answer and the last known routes were used."),
-        ("X-Onnxlet-Fallback", "Set when an earlier version answers because the routed one was refused."),
+        (headers.MODEL_VERSION, "The version that made the answer."),
+        (headers.ALIAS, "The alias that led to it."),
+        (headers.STALE, "Set when the store did not answer and the last known routes were used."),
+        (headers.FALLBACK, "Set when an earlier version answers because the routed one was refused."),
     )
 }
 PREDICTION_ERROR = object_of({"error": TEXT}, "error")

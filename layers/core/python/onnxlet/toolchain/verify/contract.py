@@ -11,7 +11,7 @@ import numpy as np
 
 from onnxlet.errors import InvalidInputError
 from onnxlet.toolchain.verify.bootstrap import RESAMPLES, estimate_metrics
-from onnxlet.toolchain.verify.findings import AnswerPair, Metrics, scaled_distances
+from onnxlet.toolchain.verify.findings import AnswerPair, Estimates, scaled_distances
 from onnxlet.toolchain.verify.notes import notes
 from onnxlet.toolchain.workbench.comparison import compare
 from onnxlet.toolchain.workbench.slices import Slicing, find_worst_slice, measure_slices
@@ -102,7 +102,7 @@ def _judged_rows(stages: Mapping[str, Tensors], truth: Tensor | None, slicings: 
     )
 
 
-def _stage(stage: str, judged: _JudgedRows, task: Task, metrics: Metrics) -> Stage:
+def _stage(stage: str, judged: _JudgedRows, task: Task, metrics: Estimates) -> Stage:
     answers, reference = judged.stages[stage], next(iter(judged.stages.values()))
     distances = {} if answers is reference else _distances(reference, answers, task)
     return Stage(stage, dict(metrics), _recalls(task, answers, judged.truth), distances)

@@ -19,7 +19,7 @@ FLAT = 0.01
 """Errors are relative to the reference's error, but at least to this share of the truth's standard deviation."""
 ROUNDING = 1e-9
 
-Metrics = Mapping[str, Estimate]
+Estimates = Mapping[str, Estimate]
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class AnswerPair:
     bounds: Bounds
     rows: int
 
-    def findings(self, before: Metrics, after: Metrics, slices: Sequence[Slice]) -> Iterator[Finding]:
+    def findings(self, before: Estimates, after: Estimates, slices: Sequence[Slice]) -> Iterator[Finding]:
         """Everything that is bounded; of several targets, classes or slices the worst one."""
         yield from self._moved()
         if self.truth is None:
@@ -68,7 +68,7 @@ class AnswerPair:
             changed = float((self.reference[served.label] != candidate[served.label]).mean())
             yield _within("label_change", changed, max(self.bounds.label_change, 1 / self.rows), about=target.name)
 
-    def _error(self, truth: Tensor, before: Metrics, after: Metrics) -> Iterator[Finding]:
+    def _error(self, truth: Tensor, before: Estimates, after: Estimates) -> Iterator[Finding]:
         for target, known in self.task.truth_by_target(truth).items():
             name = metric_of_target("rmse", target)
             if name in before and name in after:
@@ -76,7 +76,7 @@ class AnswerPair:
                 loss = (after[name].value - before[name].value) / scale
                 yield _within("rmse_loss", loss, self.bounds.metric_loss, about=target)
 
-    def _metric(self, metric: str, truth: Tensor, before: Metrics, after: Metrics) -> Iterator[Finding]:
+    def _metric(self, metric: str, truth: Tensor, before: Estimates, after: Estimates) -> Iterator[Finding]:
         for target, known in self.task.truth_by_target(truth).items():
             name = metric_of_target(metric, target)
             if name in before and name in after:

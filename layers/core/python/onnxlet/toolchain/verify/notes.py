@@ -10,7 +10,7 @@ from operator import itemgetter
 import numpy as np
 
 from onnxlet.toolchain.verify.bootstrap import FEWEST_ROWS
-from onnxlet.toolchain.verify.findings import AnswerPair, Metrics
+from onnxlet.toolchain.verify.findings import AnswerPair, Estimates
 from onnxlet.toolchain.workbench.task import Task
 from onnxlet.values.contract import Slice
 from onnxlet.values.tensors import Tensor
@@ -18,7 +18,7 @@ from onnxlet.values.tensors import Tensor
 CONFIDENCE = 0.95
 
 
-def notes(pair: AnswerPair, after: Metrics, slices: Sequence[Slice], *, unanswered: int) -> Iterator[str]:
+def notes(pair: AnswerPair, after: Estimates, slices: Sequence[Slice], *, unanswered: int) -> Iterator[str]:
     """What was left out, what is not judged, and what so few rows cannot tell."""
     task, truth, rows = pair.task, pair.truth, pair.rows
     if unanswered:

@@ -98,13 +98,13 @@ def _metrics(contract: Contract) -> str:
     rows = [(escape(_metric_title(name)), *(_estimate(stage.metrics.get(name)) for stage in stages)) for name in names]
     shown = [name for name in names if all(_has_interval(stage.metrics.get(name)) for stage in stages)]
     chart = whiskers(
-        "Metrics and their 95 % intervals",
+        "Estimates and their 95 % intervals",
         [(_metric_title(name), [_interval(stage.metrics[name]) for stage in stages]) for name in shown],
         [stage.stage for stage in stages],
     )
     table = _table(("metric", *(escape(stage.stage) for stage in stages)), rows)
     note = "<p><small>95 % bootstrap intervals, of the same resamples for every stage.</small></p>" if shown else ""
-    return f"<h2>Metrics</h2>{table}{note}{chart if shown else ''}"
+    return f"<h2>Estimates</h2>{table}{note}{chart if shown else ''}"
 
 
 def _calibration(plots: Plots) -> str:

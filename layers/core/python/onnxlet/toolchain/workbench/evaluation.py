@@ -73,7 +73,7 @@ def name_answers(steps: Steps, outputs: Tensors) -> Tensors:
 
 
 def measure(truth: Tensor | None, answers: Tensors, steps: Steps) -> dict[str, float]:
-    """Metrics of the answers against the truth, of several targets their means; none without it.
+    """Estimates of the answers against the truth, of several targets their means; none without it.
 
     Raises InvalidInputError where they cannot be told.
     """

@@ -1,4 +1,4 @@
-"""Metrics of answers by the truth, computed for many resamples of the rows at once, as a bootstrap needs them.
+"""Estimates of answers by the truth, computed for many resamples of the rows at once, as a bootstrap needs them.
 
 `weights` [rows, resamples] count how often a resample has each row; a metric is [resamples], NaN where it is undefined.
 Areas under curves, F1 and R squared are as scikit-learn defines them. The calibration error is that of the label's own
@@ -108,7 +108,7 @@ class RegressionMeasures:
 
 
 class MultiTargetMeasures:
-    """Metrics of several targets: their means, and each target's own under the metric's and the target's name.
+    """Estimates of several targets: their means, and each target's own under the metric's and the target's name.
 
     A mean is NaN where one of its metrics is.
     """

@@ -60,7 +60,7 @@ class Forest:
         if not self.trees:
             raise ConversionError("the model holds no trees: train it")
         precision = self.base.dtype
-        table = _Table()
+        table = _NodeTable()
         base = self.base.copy()
         for tree in self.trees:
             for target, column in enumerate(tree.leaves.T * self.scale, tree.target):
@@ -104,7 +104,7 @@ class Forest:
             yield int(feature), thresholds[features == feature]
 
 
-class _Table:
+class _NodeTable:
     """TreeEnsemble's attributes being filled: all splits of all trees, and all leaves."""
 
     def __init__(self) -> None:

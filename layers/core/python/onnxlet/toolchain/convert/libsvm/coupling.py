@@ -20,7 +20,7 @@ LEAST = 1e-7
 FEWEST_ROUNDS = 100
 
 
-class _Estimate(NamedTuple):
+class _Iterate(NamedTuple):
     """Names of values: probabilities p [N, classes], Q p [N, classes] and p' Q p [N, 1]."""
 
     p: str
@@ -83,14 +83,14 @@ def _iterate(graph: GraphWriter, quadratic: str, start: str, classes: int) -> st
     return graph.add("Loop", rounds, going, start, body=body.graph())
 
 
-def _estimate(graph: GraphWriter, quadratic: str, p: str) -> _Estimate:
+def _estimate(graph: GraphWriter, quadratic: str, p: str) -> _Iterate:
     column = graph.add("Unsqueeze", p, graph.constant(np.array([2])))
     products = graph.add("Squeeze", graph.add("MatMul", quadratic, column), graph.constant(np.array([2])))
     total = graph.add("ReduceSum", graph.add("Mul", p, products), graph.constant(np.array([1])))
-    return _Estimate(p, products, total)
+    return _Iterate(p, products, total)
 
 
-def _improve(graph: GraphWriter, quadratic: str, now: _Estimate, position: int, unit: Tensor) -> _Estimate:
+def _improve(graph: GraphWriter, quadratic: str, now: _Iterate, position: int, unit: Tensor) -> _Iterate:
     """The class at `position` gets the probability that is best given those of the others."""
     row = graph.add("Gather", quadratic, graph.constant(np.array(position)), axis=1)
     own = graph.add("Gather", row, graph.constant(np.array([position])), axis=1)
@@ -101,7 +101,7 @@ def _improve(graph: GraphWriter, quadratic: str, now: _Estimate, position: int, 
     gain = graph.add("Add", graph.add("Mul", step, own), graph.add("Add", product, product))
     total = graph.add("Add", now.total, graph.add("Mul", step, gain))
     products = graph.add("Add", now.products, graph.add("Mul", step, row))
-    return _Estimate(
+    return _Iterate(
         p=graph.add("Div", p, whole),
         products=graph.add("Div", products, whole),
         total=graph.add("Div", graph.add("Div", total, whole), whole),

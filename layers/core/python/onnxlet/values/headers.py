@@ -1,0 +1,10 @@
+"""HTTP headers of our own: what an answer says of the version that made it, and what a request may say."""
+
+MODEL_VERSION = "X-Onnxlet-Model-Version"
+ALIAS = "X-Onnxlet-Alias"
+STALE = "X-Onnxlet-Stale"
+"""`true` where the store did not answer and the last known routes were used."""
+FALLBACK = "X-Onnxlet-Fallback"
+"""`true` where an earlier version answers because the routed one was refused."""
+ROUTING_KEY = "X-Onnxlet-Routing-Key"
+"""Requests with the same key go to the same version while an alias routes to several."""
