@@ -61,10 +61,22 @@ FRAMEWORKS: tuple[Framework, ...] = (
         "torch.model",
         (".pt2", ".pt", ".pth"),
         source_pattern=r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*",
+        classes=("torch.nn.modules.module.Module",),
         options=("labels", "weights", "inputs", "outputs"),
     ),
-    Framework("huggingface.model", contains=("config.json", "modules.json"), options=("labels",)),
-    Framework("tensorflow.keras_file", (".keras",), options=("labels", "outputs")),
+    Framework(
+        "huggingface.model",
+        contains=("config.json", "modules.json"),
+        classes=(
+            "transformers.modeling_utils.PreTrainedModel",
+            "sentence_transformers.sentence_transformer.model.SentenceTransformer",
+            "sentence_transformers.SentenceTransformer.SentenceTransformer",
+        ),
+        options=("labels",),
+    ),
+    Framework(
+        "tensorflow.keras_file", (".keras",), classes=("keras.src.models.model.Model",), options=("labels", "outputs")
+    ),
     Framework("tensorflow.saved_model", contains=("saved_model.pb",), options=("labels", "outputs", "signature")),
     Framework("onnx_file", (".onnx",), options=("labels",)),
 )

@@ -1,4 +1,4 @@
-"""Hugging Face directories on disk: encoders as transformers or sentence-transformers saves them.
+"""Hugging Face encoders: directories as transformers or sentence-transformers saves them, and models in memory.
 
 Nothing is downloaded and no code of the directory is run: weights come from safetensors files alone, architectures from
 the installed transformers.
@@ -6,8 +6,10 @@ the installed transformers.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -30,6 +32,15 @@ def open_model(path: Path, *, trust: bool, progress: Progress, options: SourceOp
     """The encoder in a directory. Raises ConversionError for other models, and for weights in pickles."""
     require("huggingface", "torch", "onnxscript", "safetensors", "transformers", "tokenizers")
     return TensorModel(EncoderNetwork(path, progress), options.labels, progress)
+
+
+def open_object(model: Any, *, progress: Progress, options: SourceOptions) -> TensorModel:
+    """An encoder in memory, by way of what its save_pretrained writes. Raises ConversionError for other models."""
+    require("huggingface", "torch", "onnxscript", "safetensors", "transformers", "tokenizers")
+    with tempfile.TemporaryDirectory() as folder:
+        directory = Path(folder, type(model).__name__)
+        model.save_pretrained(str(directory))
+        return TensorModel(EncoderNetwork(directory, progress), options.labels, progress)
 
 
 class EncoderNetwork:

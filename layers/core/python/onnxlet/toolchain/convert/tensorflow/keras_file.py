@@ -32,7 +32,18 @@ def open_model(path: Path, *, trust: bool, progress: Progress, options: SourceOp
     os.environ.setdefault("KERAS_BACKEND", BACKEND)
     progress("starting TensorFlow")
     load_tensorflow()
-    model = _load(path, saved_by, trust=trust)
+    return _network(_load(path, saved_by, trust=trust), options, progress)
+
+
+def open_object(model: Any, *, progress: Progress, options: SourceOptions) -> TensorModel:
+    """A model in memory. Raises ConversionError for what only its code describes, and for other backends of Keras."""
+    require(EXTRA, "tensorflow", "keras", "tf2onnx")
+    load_tensorflow()
+    _check_backend()
+    return _network(model, options, progress)
+
+
+def _network(model: Any, options: SourceOptions, progress: Progress) -> TensorModel:
     layers = KerasLayers(model)
     made_by = versions("keras", "tensorflow", "tensorflow-cpu", "tf2onnx")
     outputs = choose_output_names(layers.outputs(), options.outputs)
@@ -114,15 +125,22 @@ def _read_keras_version(path: Path) -> str:
         ) from error
 
 
-def _load(path: Path, saved_by: str, *, trust: bool) -> Any:
-    with silence_tensorflow():
-        import keras
+def _check_backend() -> None:
+    """Raise ConversionError where Keras does not run on TensorFlow."""
+    import keras
 
     if keras.backend.backend() != BACKEND:
         raise ConversionError(
             f"Keras runs on {keras.backend.backend()!r} here, and is converted from TensorFlow: set "
             f"KERAS_BACKEND={BACKEND}"
         )
+
+
+def _load(path: Path, saved_by: str, *, trust: bool) -> Any:
+    with silence_tensorflow():
+        import keras
+
+    _check_backend()
     try:
         with silence_tensorflow():
             return keras.saving.load_model(path, compile=False, safe_mode=not trust)

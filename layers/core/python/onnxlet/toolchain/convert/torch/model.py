@@ -1,7 +1,8 @@
-"""PyTorch: exported programs (`.pt2`), and modules that a factory makes, with weights from a file.
+"""PyTorch: exported programs (`.pt2`), modules that a factory makes with weights from a file, modules in memory.
 
-Both need trust. A factory is imported, which runs its code. An exported program is read by torch.export.load, which
-unpickles constants and example inputs (with weights_only=False), and evaluates the texts of its symbolic shapes.
+The first two need trust. A factory is imported, which runs its code. An exported program is read by
+torch.export.load, which unpickles constants and example inputs (with weights_only=False), and evaluates the texts of
+its symbolic shapes.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 import zipfile
 from pathlib import Path
+from typing import Any
 
 from onnxlet.errors import ConversionError, InvalidInputError, TrustRequiredError
 from onnxlet.toolchain.convert.networks.tensor_model import TensorModel
@@ -40,9 +42,19 @@ def open_model(path: Path, *, trust: bool, progress: Progress, options: SourceOp
         if options.weights is not None:
             raise InvalidInputError(f"{path.name!r} holds its weights: leave --weights out")
         return TensorModel(ProgramNetwork(path, options, progress), options.labels, progress)
-    from onnxlet.toolchain.convert.torch.module import ModuleNetwork
+    from onnxlet.toolchain.convert.torch.module import make_network
 
-    return TensorModel(ModuleNetwork(str(path), options, progress), options.labels, progress)
+    return TensorModel(make_network(str(path), options, progress), options.labels, progress)
+
+
+def open_object(model: Any, *, progress: Progress, options: SourceOptions) -> TensorModel:
+    """A module in memory. Raises ConversionError for what does not say what it takes, MissingExtraError."""
+    require("torch", "torch", "onnxscript", "safetensors")
+    from onnxlet.toolchain.convert.torch.module import copy_network
+
+    if options.weights is not None:
+        raise InvalidInputError(f"the {type(model).__name__} has its weights: leave weights out")
+    return TensorModel(copy_network(model, options, progress), options.labels, progress)
 
 
 def _advise_on_older_file(path: Path) -> str:

@@ -1,7 +1,8 @@
-"""PyTorch modules: made by a factory of the user's own code, with weights from a safetensors file or a state dict."""
+"""PyTorch modules: in memory, or made by a factory of the user's own code with weights from a file."""
 
 from __future__ import annotations
 
+import copy
 import inspect
 import pickle
 import sys
@@ -47,23 +48,16 @@ class ModuleNetwork:
     labels: tuple[str, ...] = ()
     assets: Mapping[str, bytes] = {}
 
-    def __init__(self, source: str, options: SourceOptions, progress: Progress) -> None:
+    def __init__(self, module: Any, name: str, options: SourceOptions) -> None:
         self.versions = versions("torch", "onnxscript", "onnx")
-        self._source, self._options = source, options
-        self._module = _make_module(source)
-        if options.weights is None:
-            progress("no --weights: the module answers with those that its factory gave it")
-        else:
-            _load_weights(self._module, options.weights)
-        self._module.eval().requires_grad_(requires_grad=False)
+        self._options = options
+        self._module = module.eval().requires_grad_(requires_grad=False)
         parameters = _parameters(self._module)
         self.names = tuple(spec.name for spec in options.inputs) or tuple(
             n for n, needed in parameters.items() if needed
         )
         if not self.names:
-            raise ConversionError(
-                f"what {source!r} makes does not say what its forward takes: --input NAME=DATATYPE[SHAPE], in order"
-            )
+            raise ConversionError(f"{name} does not say what its forward takes: --input NAME=DATATYPE[SHAPE], in order")
         self._by_name = set(self.names) <= parameters.keys()
         self._specs = {spec.name: spec for spec in options.inputs}
         self._outputs: tuple[str, ...] = ()
@@ -121,6 +115,23 @@ class ModuleNetwork:
             dtype = next(floats, None)
             datatype = "FP32" if dtype is None else datatype_of(dtype)
         return TensorSpec(name, datatype, (VARIABLE, *example.shape[1:]))
+
+
+def make_network(source: str, options: SourceOptions, progress: Progress) -> ModuleNetwork:
+    """The module that a factory makes, with its weights. Raises ConversionError, InvalidInputError for no weights."""
+    module = _make_module(source)
+    if options.weights is None:
+        progress("no --weights: the module answers with those that its factory gave it")
+    else:
+        _load_weights(module, options.weights)
+    return ModuleNetwork(module, f"what {source!r} makes", options)
+
+
+def copy_network(module: Any, options: SourceOptions, progress: Progress) -> ModuleNetwork:
+    """A module in memory: a copy of it on the CPU in evaluation mode, so that the caller's own stays as it is."""
+    if module.training:
+        progress("the module is in training mode: it is asked and exported as model.eval() has it")
+    return ModuleNetwork(copy.deepcopy(module).cpu(), f"the {type(module).__name__}", options)
 
 
 def _make_module(source: str) -> Any:
