@@ -14,7 +14,8 @@ import numpy as np
 
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.toolchain.convert.boosting.estimators import ask, learned_classes, never_fitted
-from onnxlet.toolchain.convert.boosting.forest import LT, Forest, Tree
+from onnxlet.toolchain.convert.boosting.forest import LT, Forest
+from onnxlet.toolchain.convert.boosting.xgboost_trees import read_tree
 from onnxlet.toolchain.convert.tabular import link_functions
 from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
 from onnxlet.toolchain.convert.tabular.matrix_model import MatrixModel
@@ -215,7 +216,7 @@ class XGBoostModel:
         ends = model["iteration_indptr"][self._rounds]
         weights = self._learner["gradient_booster"].get("weight_drop") or [1.0] * ends
         trees = [
-            _read_tree(tree, target, weight)
+            read_tree(tree, target, weight)
             for tree, target, weight in zip(self._trees[:ends], model["tree_info"], weights, strict=False)
         ]
         return Forest(trees, self.outputs, LT, self._intercept())
@@ -277,25 +278,6 @@ class XGBoostEstimator(XGBoostModel):
         if best < rounds:
             progress(f"early stopping found {best} of {rounds} rounds best: these are taken, as its predict does")
         return best
-
-
-def _read_tree(tree: dict[str, Any], target: int, weight: float) -> Tree:
-    """Its nodes are splits and leaves in one; a leaf's condition is its value."""
-    left, right = np.array(tree["left_children"]), np.array(tree["right_children"])
-    conditions = np.array(tree["split_conditions"], dtype=np.float32).astype(np.float64)
-    leaf = left < 0
-    # the number that each node has among its own kind
-    number = np.where(leaf, ~(np.cumsum(leaf) - 1), np.cumsum(~leaf) - 1)
-    split = ~leaf
-    return Tree(
-        features=np.array(tree["split_indices"])[split],
-        thresholds=conditions[split],
-        missing_left=np.array(tree["default_left"])[split].astype(bool),
-        left=number[left[split]],
-        right=number[right[split]],
-        leaves=conditions[leaf, None] * weight,
-        target=target,
-    )
 
 
 def _softmax(margins: Tensor) -> Tensor:
