@@ -121,7 +121,7 @@ class Interleaver:
         chosen = -1
         while self._running:
             # mostly the same one again: a delivery must sleep through all of another to do harm
-            if chosen not in self._running or self.random.random() < 0.15:
+            if chosen not in self._running or self.random.random() < 0.07:
                 chosen = self.random.choice(sorted(self._running))
             self._turns[chosen].release()
             assert self._arrived.acquire(timeout=SECONDS_PER_RUN)
@@ -151,7 +151,8 @@ def test_any_interleaving_of_deliveries_uploads_and_kills_ends_in_the_newest_set
         store = open_store(request.getfixturevalue("directory_url"))
     publish(store, tmp_path)
     predictor = make_predictor(store, tmp_path)
-    deliver(_uploaded(store, OLD), predictor)
+    if seed % 2:
+        deliver(_uploaded(store, OLD), predictor)
     interleaver = Interleaver(seed)
     pick = interleaver.random
     contents = [rows("a", 3), rows("b", 6, bad=0), rows("c", 3, bad=3), BROKEN, OLD, rows("d", 2, bad=0)]
@@ -189,7 +190,7 @@ def test_any_interleaving_of_deliveries_uploads_and_kills_ends_in_the_newest_set
 
     watched = WatchedStore(store, interleaver.wait)
     deliveries = [upload_and_deliver(content, deliver_or_die(number)) for number, content in enumerate(uploads)]
-    duplicates = [deliver_or_die(10 + number) for number in range(pick.randint(0, 2))]
+    duplicates = [deliver_or_die(10 + number) for number in range(pick.randint(0, 2) if seed % 2 else 0)]
     interleaver.run(deliveries + duplicates)
     # nobody comes again but who was killed: what the others ended on must stand
     interleaver.run([lambda: deliver(watched, predictor) for _ in killed])
