@@ -99,10 +99,11 @@ def _kept_parser() -> Any:  # noqa: ANN401 - simdjson.Parser, whose package has 
 def parse_exact(body: bytes) -> Any:  # noqa: ANN401 - a JSON value
     """The first JSON document of a body; what follows it is ignored, as TensorFlow Serving does.
 
-    Raises InvalidInputError if there is none, or one nested too deeply or with a number out of range.
+    Raises InvalidInputError if there is none, or one nested too deeply, with a number out of range or too many lists.
     """
     import json
 
+    _check_count(body, b"[", MAX_LISTS, "lists")
     try:
         text = body.decode().lstrip("\ufeff \t\r\n")
         return json.JSONDecoder(object_pairs_hook=_object, parse_float=_finite).raw_decode(text)[0]
@@ -142,17 +143,16 @@ def strings(body: bytes) -> int:
     return _count(plain, b'"', plain.rfind(b'"') + 1) // 2
 
 
-def check_size(body: bytes) -> None:
-    """Raise InvalidInputError if a body has more objects or lists than are read: they are counted before any is."""
-    for character, most, name in ((b"{", MAX_OBJECTS, "objects"), (b"[", MAX_LISTS, "lists")):
-        # not by numpy, which takes as long where there are few, as in ordinary bodies
-        if len(body) > most and body.count(character) > most:
-            outside = _count_outside_strings(body, character)
-            if outside > most:
-                raise InvalidInputError(
-                    f"the body has {outside:,} {name}, and at most {most:,} are read: send fewer rows per call, "
-                    "whole tensors as 'inputs', or score a file in batch"
-                )
+def _check_count(body: bytes, character: bytes, most: int, name: str) -> None:
+    """Raise InvalidInputError if a body has more of a kind than are read: they are counted before any is."""
+    if len(body) <= most or _count(body, character, len(body)) <= most:
+        return
+    outside = _count_outside_strings(body, character)
+    if outside > most:
+        raise InvalidInputError(
+            f"the body has {outside:,} {name}, and at most {most:,} are read: send fewer rows per call, "
+            "whole tensors as 'inputs', or score a file in batch"
+        )
 
 
 def read_large(read: Callable[[bytes, _Model], _Call], body: bytes, model: _Model) -> _Call:
@@ -161,7 +161,8 @@ def read_large(read: Callable[[bytes, _Model], _Call], body: bytes, model: _Mode
     It would look through all lists and objects made so far, again and again, for cycles that JSON does not have: three
     quarters of the time for a million of them.
     """
-    check_size(body)
+    if body.rfind(b"{") > 0:  # numbers alone are not counted for nothing
+        _check_count(body, b"{", MAX_OBJECTS, "objects")
     collecting = gc.isenabled()
     gc.disable()
     try:
