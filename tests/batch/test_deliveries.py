@@ -146,9 +146,7 @@ class Interleaver:
 def test_any_interleaving_of_deliveries_uploads_and_kills_ends_in_the_newest_set(
     request: pytest.FixtureRequest, tmp_path: Path, kind: str, seed: int
 ) -> None:
-    store: Store = request.getfixturevalue("store")
-    if kind == "directory":
-        store = open_store(request.getfixturevalue("directory_url"))
+    store = _store_of(request, kind)
     publish(store, tmp_path)
     predictor = make_predictor(store, tmp_path)
     if seed % 2:
@@ -195,6 +193,11 @@ def test_any_interleaving_of_deliveries_uploads_and_kills_ends_in_the_newest_set
     # nobody comes again but who was killed: what the others ended on must stand
     interleaver.run([lambda: deliver(watched, predictor) for _ in killed])
     assert_one_set(store, uploaded[-1])
+
+
+def _store_of(request: pytest.FixtureRequest, kind: str) -> Store:
+    store: Store = request.getfixturevalue("store")
+    return open_store(request.getfixturevalue("directory_url")) if kind == "directory" else store
 
 
 def _uploaded(store: Store, content: bytes) -> Store:
