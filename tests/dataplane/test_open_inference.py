@@ -160,6 +160,7 @@ def test_what_the_binary_extension_would_carry_is_refused_until_it_is_spoken(sho
     [
         ("", "the body is not JSON"),
         ("[]", "the body must be an object, not a list"),
+        ("{} ?", "the body goes on behind its JSON document, at character 2"),
         ("{}", "the body must have 'inputs'"),
         ('{"inputs": 1}', "'inputs' must be a list of tensors, not an integer"),
         ('{"inputs": []}', "the inputs 'x' are missing"),

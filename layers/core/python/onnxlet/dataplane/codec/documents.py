@@ -96,17 +96,19 @@ def _kept_parser() -> Any:  # noqa: ANN401 - simdjson.Parser, whose package has 
         return _thread.parser
 
 
-def parse_exact(body: bytes) -> Any:  # noqa: ANN401 - a JSON value
-    """The first JSON document of a body; what follows it is ignored, as TensorFlow Serving does.
+def parse_exact(body: bytes, *, alone: bool = False) -> Any:  # noqa: ANN401 - a JSON value
+    """The first JSON document of a body. What follows it is ignored, as TensorFlow Serving does, unless it must stand
+    `alone`.
 
-    Raises InvalidInputError if there is none, or one nested too deeply, with a number out of range or too many lists.
+    Raises InvalidInputError if there is none, one that does not stand alone and must, or one nested too deeply, with a
+    number out of range or too many lists.
     """
     import json
 
     _check_count(body, b"[", MAX_LISTS, "lists")
     try:
         text = body.decode().lstrip("\ufeff \t\r\n")
-        return json.JSONDecoder(object_pairs_hook=_object, parse_float=_finite).raw_decode(text)[0]
+        document, end = json.JSONDecoder(object_pairs_hook=_object, parse_float=_finite).raw_decode(text)
     except RecursionError:
         raise InvalidInputError("the JSON is nested too deeply") from None
     except UnicodeDecodeError as error:
@@ -116,6 +118,9 @@ def parse_exact(body: bytes) -> Any:  # noqa: ANN401 - a JSON value
         raise InvalidInputError(f"the body is not JSON: {reason} at character {error.pos}") from None
     except ValueError as error:
         raise InvalidInputError(f"the JSON has a number that cannot be read: {error}") from None
+    if alone and text[end:].strip():
+        raise InvalidInputError(f"the body goes on behind its JSON document, at character {end}")
+    return document
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

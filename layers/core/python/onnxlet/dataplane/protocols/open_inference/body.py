@@ -82,7 +82,7 @@ def _read_body(body: bytes, model: Model) -> Call:
         except InvalidInputError as error:
             # the exact reading says what is wrong, if anything is
             check_worth_diagnosis(body, error)
-    return _read(parse_exact(body), model, exact=True)
+    return _read(parse_exact(body, alone=True), model, exact=True)
 
 
 def _read(document: Any, model: Model, *, exact: bool) -> Call:  # noqa: ANN401 - a JSON value
