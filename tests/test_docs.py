@@ -258,6 +258,7 @@ def test_the_workflow_ships_what_is_better_and_promotes_it(tmp_path: Path, shell
     assert "diagnosis:2 is worse than what is live" in worse.stderr
     assert outputs.read_text() == "version=diagnosis:1\n"
     history = json.loads(run("onnxlet history diagnosis --json", tmp_path, shell))
-    assert [(entry["why"], entry["gates"]) for entry in history] == [("run 7 of acme/d", {"accuracy-contract": "held"})]
+    gates = {"accuracy-contract": "held", "reference": "object"}
+    assert [(entry["why"], entry["gates"]) for entry in history] == [("run 7 of acme/d", gates)]
     manifest = json.loads(run("onnxlet show diagnosis:1 --json", tmp_path, shell))
     assert manifest["provenance"]["training_commit"] == "abc"

@@ -189,5 +189,6 @@ def test_the_command_keeps_the_frameworks_quiet(tmp_path: Path) -> None:
 
     assert (done.returncode, done.stdout) == (0, f"{tmp_path / 'out'}\n"), done.stderr
     lines = [line for line in done.stderr.splitlines() if not line.endswith("…")]
-    assert len(lines) == 2, done.stderr
+    assert len(lines) == 3, done.stderr
     assert lines[0].startswith("STAGE")
+    assert lines[2].startswith("reference")

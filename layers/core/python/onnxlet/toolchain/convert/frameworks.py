@@ -89,10 +89,10 @@ def open_model(source: Path, options: SourceOptions, *, trust: bool, progress: P
     framework's module raises: ConversionError, TrustRequiredError, MissingExtraError.
     """
     framework = _framework_of(source)
+    arguments = _arguments(framework, options, repr(source.name))
     if framework.restores:
         restored = _module(framework).load_object(source, trust=trust, progress=progress)
         return open_object(restored, options, progress=progress)
-    arguments = _arguments(framework, options, repr(source.name))
     model: TrainedModel = _module(framework).open_model(source, trust=trust, progress=progress, **arguments)
     return model
 
