@@ -74,4 +74,5 @@ def test_score_writes_what_it_scored_beside_what_it_could_not(stage: Stage) -> N
 
 
 def _columns(draft: Document) -> list[str]:
-    return [column["name"] for column in draft["steps"]["tabular"]["columns"]]
+    (tabular,) = (step for step in draft["steps"] if step["kind"] == "tabular")
+    return [column["name"] for column in tabular["columns"]]
