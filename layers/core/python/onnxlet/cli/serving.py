@@ -39,7 +39,7 @@ def serve(workspace: Workspace, host: str, port: int, workers: int, output: Outp
 
     def ready(url: str) -> None:
         output.show({"url": url}, url)
-        output.say(f"predictions below {url}/v1/models, the registry at {url}/docs; Ctrl-C ends it")
+        output.say(f"predictions below {url}/v1/models and /v2/models, the registry at {url}/docs; Ctrl-C ends it")
 
     run(workspace.read_settings(), host, port, who=workspace.who, workers=workers, on_ready=ready)
 

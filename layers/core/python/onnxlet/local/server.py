@@ -62,6 +62,7 @@ def serve(
 
 def _announce(url: str) -> None:
     sys.stderr.write(
-        f"onnxlet answers at {url}: predictions below /v1/models, the registry at /docs (Ctrl-C ends it)\n"
+        f"onnxlet answers at {url}: predictions below /v1/models and /v2/models, the registry at /docs "
+        "(Ctrl-C ends it)\n"
     )
     sys.stderr.flush()
