@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 from command_line import Run, read_json
@@ -31,6 +32,42 @@ def test_history_tells_what_was_forced(run: Run, registry: Registry, diagnosis: 
     assert run("promote", "diagnosis:2").exit_code == 1
     assert run("promote", "diagnosis:2", "--force", "--reason", "a trial").exit_code == 0
     assert "a trial; forced: it has no accuracy contract" in run("history", diagnosis).stdout
+
+
+def test_control_characters_of_old_entries_are_printed_escaped(run: Run, registry: Registry, diagnosis: str) -> None:
+    forged = "fine\n9         2026-01-01  root  promote\x1b[1A\x9b2K\u202e"
+    key = "aliases/diagnosis/production.json"
+    document = json.loads(registry.store.get(key).data)
+    document["entry"] |= {"why": forged, "who": "eve\r"}
+    registry.store.put(key, json.dumps(document).encode())
+    printed = run("history", diagnosis).stdout
+    assert len(printed.splitlines()) == 2
+    assert printed.endswith(r"fine\u000a9         2026-01-01  root  promote\u001b[1A\u009b2K\u202e" + "\n")
+    assert r"eve\u000d" in printed
+    result = run("history", diagnosis, "--json")
+    assert not set(result.stdout) & set("\r\x1b\x9b\u202e")
+    assert read_json(result)[0]["why"] == forged
+
+
+def test_a_reason_with_a_control_character_is_refused(run: Run, diagnosis: str) -> None:
+    for words in (("promote", "diagnosis:2"), ("rollback", diagnosis)):
+        result = run(*words, "--why", "fine\nand more")
+        assert result.exit_code == 1
+        assert r"why holds \u000a at character 5: write it in one line" in result.stderr
+
+
+def test_moves_over_a_broken_history_need_force_and_a_reason(run: Run, registry: Registry, diagnosis: str) -> None:
+    run("promote", "diagnosis:2")
+    key = "aliases/diagnosis/production.json"
+    document = json.loads(registry.store.get(key).data)
+    registry.store.put(key, json.dumps(document | {"routes": document["previous"][0]}).encode())
+    for words in (("promote", "diagnosis:1"), ("rollback", diagnosis)):
+        assert "the alias does not route where its entry says" in run(*words).stderr
+        assert run(*words, "--force").exit_code == 1
+    result = run("rollback", diagnosis, "--force", "--reason", "edited by hand")
+    assert (result.exit_code, result.stdout) == (0, "diagnosis@production: 2 -> 1\n")
+    assert result.stderr.startswith("warning: diagnosis:1 was forced: the history of 'diagnosis@production' breaks")
+    assert "edited by hand; forced: the history" in run("history", diagnosis, "--verify").stdout
 
 
 def test_a_broken_history_fails_verification(run: Run, registry: Registry, diagnosis: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -169,6 +170,31 @@ def test_rollback_needs_no_body(client: TestClient) -> None:
 
 def test_a_path_with_a_slash_too_many_is_not_found(client: TestClient) -> None:
     assert client.get("/registry/models/", follow_redirects=False).status_code == 404
+
+
+def test_reasons_with_control_characters_are_refused(client: TestClient) -> None:
+    etag = put(client, 1).headers["etag"]
+    for refused in (
+        client.put(ALIAS, json={"version": 2, "why": "fine\nand more"}, headers={"If-Match": etag}),
+        client.post("/registry/models/m:rollback", json={"why": "\u001b[2K"}),
+    ):
+        assert refused.status_code == 400
+        assert "write it in one line" in refused.json()["detail"]
+
+
+def test_an_alias_that_was_changed_by_hand_is_moved_by_force_alone(client: TestClient, store: Store) -> None:
+    put(client, 1)
+    key = "aliases/m/production.json"
+    store.put(key, json.dumps(json.loads(store.get(key).data) | {"routes": []}).encode())
+    assert client.get(ALIAS).status_code == 500
+    plain = put(client, 2, If_Match="*")
+    assert (plain.status_code, plain.json()["type"]) == (500, "/problems/history-broken")
+    assert "force the move with a reason" in plain.json()["detail"]
+    assert client.post("/registry/models/m:rollback").status_code == 500
+    forced = client.put(ALIAS, json={"version": 2, "force": True, "why": "edited"}, headers={"If-Match": "*"})
+    assert forced.status_code == 200
+    assert forced.json()["entry"]["gates"]["history"].startswith("forced: ")
+    assert client.get("/registry/models/m/history", params={"verify": True}).json()["verified"] == 2
 
 
 def test_rollback_walks_back_under_a_condition_if_one_is_stated(client: TestClient) -> None:

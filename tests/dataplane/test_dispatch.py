@@ -322,7 +322,7 @@ def test_callers_with_one_routing_key_get_one_version(shop: Shop, store: Store) 
     key = alias_key("echo", "production")
     document = decode_alias(store.get(key).data)
     routes = tuple(Route(n, 1.0, shop.registry.resolve(Ref("echo", version=n))[1]) for n in (1, 2))
-    store.put(key, encode(replace(document, routes=routes)))
+    store.put(key, encode(replace(document, routes=routes, entry=replace(document.entry, target=routes))))
 
     def version(caller: str) -> str:
         response = shop.predict("echo", BODY, x_onnxlet_routing_key=caller)

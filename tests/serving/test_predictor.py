@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import Counter
 from collections.abc import Callable
@@ -250,6 +251,26 @@ def test_the_alias_of_another_model_is_refused(world: World) -> None:
         world.served()
 
 
+def test_an_alias_whose_routes_alone_were_changed_is_not_followed(world: World) -> None:
+    world.publish()
+    world.publish(bias=3.0)
+    world.served()
+    key = keys.alias_key("diagnosis", "production")
+    document = json.loads(world.store.get(key).data)
+    document["routes"] = document["previous"][0]
+    world.store.reads.clear()
+    world.store.put(key, json.dumps(document).encode())
+    world.outlast_ttl()
+    assert summary(world.served()) == (2, "production", True, False)
+    assert world.store.reads == {key: 1}
+    cold = Predictor(world.store, world.settings, clock=world.clock)
+    with pytest.raises(IntegrityError, match="'diagnosis@production': the alias does not route where its entry says"):
+        cold.served(parse_ref("diagnosis"))
+    world.registry.promote("diagnosis", 2, force=True, why="the alias was changed by hand")
+    world.outlast_ttl()
+    assert summary(world.served()) == (2, "production", False, False)
+
+
 # weights
 
 
@@ -262,7 +283,7 @@ def weigh(world: World, *weights: float) -> None:
     routes = tuple(
         Route(version, weight, pinned) for version, (weight, pinned) in enumerate(zip(weights, digests, strict=True), 1)
     )
-    world.store.put(key, encode(replace(document, routes=routes)))
+    world.store.put(key, encode(replace(document, routes=routes, entry=replace(document.entry, target=routes))))
 
 
 def test_weights_share_the_traffic_and_a_routing_key_keeps_its_version(world: World) -> None:
@@ -398,7 +419,7 @@ def republish(world: World, change: Callable[[Manifest], Manifest]) -> None:
     alias = keys.alias_key("diagnosis", "production")
     document = decode_alias(world.store.get(alias).data)
     routes = (Route(1, 1.0, digest(data)),)
-    world.store.put(alias, encode(replace(document, routes=routes)))
+    world.store.put(alias, encode(replace(document, routes=routes, entry=replace(document.entry, target=routes))))
 
 
 @pytest.mark.parametrize(

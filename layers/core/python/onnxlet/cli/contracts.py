@@ -55,6 +55,8 @@ def contract_options(command: Decorated) -> Decorated:
 def force_option(command: Decorated) -> Decorated:
     """`--force`, which needs a reason."""
     option: Callable[[Decorated], Decorated] = click.option(
-        "--force", is_flag=True, help="Even if the accuracy contract does not hold, or is missing; needs --reason."
+        "--force",
+        is_flag=True,
+        help="Even if the accuracy contract does not hold or is missing, or the history is broken; needs --reason.",
     )
     return option(command)

@@ -29,8 +29,8 @@ def promote(workspace: Workspace, /, *, ref: Ref, alias: str, force: bool, why: 
     """Route an alias to a version.
 
     Running functions and servers follow within their alias TTL, without a deploy. A version whose accuracy contract
-    does not hold is refused, as is one without a contract if the registry requires that; --force with a --reason
-    overrides both, and the history says so.
+    does not hold is refused, as is one without a contract if the registry requires that, and any where the alias's
+    history is broken; --force with a --reason overrides all of them, and the history says so.
 
     \b
     Example:
@@ -53,10 +53,11 @@ def warn_of_gate(alias: Alias, output: Output) -> None:
 @click.command()
 @model_argument
 @alias_option("--alias", "The alias to move.")
+@click.option("--force", is_flag=True, help="Even if the alias's history is broken; needs --reason.")
 @why_option
 @json_option
 @pass_workspace
-def rollback(workspace: Workspace, name: str, alias: str, why: str, output: Output) -> None:
+def rollback(workspace: Workspace, /, *, name: str, alias: str, force: bool, why: str, output: Output) -> None:
     """Route an alias to where it was before.
 
     Repeated, it walks further back; it never returns to a version that was rolled back from.
@@ -65,14 +66,19 @@ def rollback(workspace: Workspace, name: str, alias: str, why: str, output: Outp
     Example:
       onnxlet rollback diagnosis --why "recall fell"
     """
-    moved = workspace.open_registry().rollback(name, alias=alias, why=why)
+    moved = workspace.open_registry().rollback(name, alias=alias, why=why, force=force)
+    warn_of_gate(moved, output)
     output.show(moved, format_move(moved))
 
 
 @click.command(short_help="Show who moved an alias, when and why.")
 @model_argument
 @alias_option("--alias", "The alias whose moves to show.")
-@click.option("--verify", is_flag=True, help="Prove that no entry was changed, added or left out; else exit with 1.")
+@click.option(
+    "--verify",
+    is_flag=True,
+    help="Prove that no entry was changed since the next was written, none added or left out; else exit with 1.",
+)
 @json_option
 @pass_workspace
 def history(workspace: Workspace, name: str, alias: str, verify: bool, output: Output) -> None:

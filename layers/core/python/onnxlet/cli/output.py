@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 import click
 
+from onnxlet.values.plain_text import escape
+
 PATIENCE = 1.0
 """Seconds that a command may work before it says what it is doing."""
 
@@ -89,4 +91,5 @@ def show_json(value: object) -> None:
     """`value`, anything that JSON can say, as indented JSON on stdout."""
     import msgspec
 
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    lines = msgspec.json.format(msgspec.json.encode(value), indent=2).decode().split("\n")
+    click.echo("\n".join(map(escape, lines)))

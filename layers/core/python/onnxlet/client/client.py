@@ -194,10 +194,12 @@ class Client:
         move = moves.promotion(check_model_name(model), version, alias=check_alias_name(alias), why=why, force=force)
         return moves.execute(move, self._transport)
 
-    def rollback(self, model: str, *, alias: str = PRODUCTION, why: str = "") -> Alias:
+    def rollback(self, model: str, *, alias: str = PRODUCTION, why: str = "", force: bool = False) -> Alias:
         """Let an alias route to what it routed to before, once or not at all, as `promote` does.
+
+        With `force` and a reason also where its history is broken.
 
         Raises NothingToRollBackError, PreconditionFailedError if somebody else moved it meanwhile.
         """
-        move = moves.rollback(check_model_name(model), alias=check_alias_name(alias), why=why)
+        move = moves.rollback(check_model_name(model), alias=check_alias_name(alias), why=why, force=force)
         return moves.execute(move, self._transport)

@@ -48,11 +48,10 @@ def promotion(model: str, version: int, *, alias: str, why: str, force: bool) ->
     return MoveRequest(model, alias, why, "promote", "PUT", f"{MODELS}/{model}/aliases/{alias}", document)
 
 
-def rollback(model: str, *, alias: str, why: str) -> MoveRequest:
+def rollback(model: str, *, alias: str, why: str, force: bool) -> MoveRequest:
     """The move of an alias back to where it was."""
-    return MoveRequest(
-        model, alias, why, "rollback", "POST", f"{MODELS}/{model}:rollback", {"alias": alias, "why": why}
-    )
+    document = {"alias": alias, "why": why, "force": force}
+    return MoveRequest(model, alias, why, "rollback", "POST", f"{MODELS}/{model}:rollback", document)
 
 
 def execute(move: MoveRequest, transport: Transport) -> Alias:

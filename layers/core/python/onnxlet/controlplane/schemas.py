@@ -31,7 +31,11 @@ class Promotion(BaseModel):
     version: Annotated[int, Field(ge=1, le=MAX_VERSION, description="A published version of the model.")]
     why: Why = ""
     force: Annotated[
-        bool, Field(description="Even if its accuracy contract does not hold, or is missing; `why` must say why.")
+        bool,
+        Field(
+            description="Even if its accuracy contract does not hold or is missing, or the alias's history is broken; "
+            "`why` must say why."
+        ),
     ] = False
 
 
@@ -46,6 +50,7 @@ class Rollback(BaseModel):
 
     alias: Annotated[str, AfterValidator(check_alias_name)] = PRODUCTION
     why: Why = ""
+    force: Annotated[bool, Field(description="Even if the alias's history is broken; `why` must say why.")] = False
 
 
 class ModelList(msgspec.Struct, frozen=True):

@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 from onnxlet.controlplane.etags import etag_matches
 from onnxlet.controlplane.schemas import AliasList, History, ModelOverview, Promotion, Rollback, Version, VersionList
-from onnxlet.errors import AliasNotFoundError, PreconditionFailedError, PreconditionRequiredError
+from onnxlet.errors import AliasNotFoundError, IntegrityError, PreconditionFailedError, PreconditionRequiredError
 from onnxlet.registry.registry import Registry
 from onnxlet.registry.writing.moving import MUST_BE_NEW
 from onnxlet.values.aliases import Alias
+from onnxlet.values.keys import alias_key
 
 
 class Moved(NamedTuple):
@@ -83,7 +84,8 @@ def roll_back(registry: Registry, model: str, rollback: Rollback, *, if_match: s
     if if_match is not None:
         etag = _etag(registry, model, rollback.alias)
         _require(model, rollback.alias, etag, if_match)
-    return _with_etag(registry, registry.rollback(model, alias=rollback.alias, why=rollback.why, if_match=etag))
+    moved = registry.rollback(model, alias=rollback.alias, why=rollback.why, if_match=etag, force=rollback.force)
+    return _with_etag(registry, moved)
 
 
 def _etag(registry: Registry, model: str, alias: str) -> str | None:
@@ -91,6 +93,9 @@ def _etag(registry: Registry, model: str, alias: str) -> str | None:
         return registry.alias(model, alias)[1]
     except AliasNotFoundError:
         return None
+    except IntegrityError:
+        # a document that is not as it was written is still one that a forced move replaces
+        return registry.store.get(alias_key(model, alias)).etag
 
 
 def _require(model: str, alias: str, etag: str | None, if_match: str | None) -> None:

@@ -53,8 +53,9 @@ def promote(
     """Let an alias route to a version, `diagnosis:7`; servers follow within their alias TTL.
 
     A version whose accuracy contract does not hold is refused, as is one without a contract if the registry requires
-    one, unless `force` says so and `why` the reason. Raises ContractFailedError, ModelNotFoundError,
-    VersionNotFoundError, PreconditionFailedError if somebody else moves the alias at the same moment.
+    one, and an alias whose history is broken, unless `force` says so and `why` the reason. Raises ContractFailedError,
+    HistoryBrokenError, ModelNotFoundError, VersionNotFoundError, PreconditionFailedError if somebody else moves the
+    alias at the same moment.
     """
     ref = version if isinstance(version, Ref) else parse_ref(str(version))
     if ref.version is None:
@@ -63,9 +64,13 @@ def promote(
     return Move(registry.promote(ref.model, ref.version, alias=alias, why=why, force=force))
 
 
-def rollback(model: str, *, alias: str = PRODUCTION, why: str = "", store: str | Path | None = None) -> Move:
+def rollback(
+    model: str, *, alias: str = PRODUCTION, why: str = "", force: bool = False, store: str | Path | None = None
+) -> Move:
     """Let an alias route to what it routed to before. Repeated, it walks further back.
 
-    Raises ModelNotFoundError, AliasNotFoundError, NothingToRollBackError, PreconditionFailedError.
+    An alias whose history is broken is refused unless `force` says so and `why` the reason. Raises ModelNotFoundError,
+    AliasNotFoundError, NothingToRollBackError, HistoryBrokenError, PreconditionFailedError.
     """
-    return Move(open_workspace(store).open_registry().rollback(check_model_name(model), alias=alias, why=why))
+    registry = open_workspace(store).open_registry()
+    return Move(registry.rollback(check_model_name(model), alias=alias, why=why, force=force))

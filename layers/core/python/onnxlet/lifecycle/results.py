@@ -180,14 +180,14 @@ class Shipped(Version):
 
 
 class Move(Shown):
-    """A move of an alias, which is its newest entry: `alias`. `warning` says what the contract did not vouch for."""
+    """A move of an alias, which is its newest entry: `alias`. `warning` says what the gates did not vouch for."""
 
     def __init__(self, alias: Alias) -> None:
         self.alias = alias
 
     @property
     def warning(self) -> str:
-        """What the accuracy contract did not vouch for; empty if it held, or nothing was promoted."""
+        """What the gates did not vouch for; empty if they held."""
         return gate_warning(self.alias)
 
     def __repr__(self) -> str:

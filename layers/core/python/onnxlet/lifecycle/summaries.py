@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from onnxlet.lifecycle.tables import Block, Facts, Table, format_size
+from onnxlet.values.plain_text import escape
 from onnxlet.values.refs import PRODUCTION
 
 if TYPE_CHECKING:
@@ -188,7 +189,8 @@ def format_move(alias: Alias) -> str:
 
 
 def gate_warning(alias: Alias) -> str:
-    """What contract and reference did not vouch for when the alias moved; empty if nothing is to be said."""
+    """What contract, reference and history did not vouch for when the alias moved; empty if nothing is to be said."""
+    from onnxlet.registry.writing.history_gate import HISTORY_GATE
     from onnxlet.registry.writing.promotion_gate import GATE, REFERENCE_GATE
 
     passed = {"held": "", "none": "has no accuracy contract: nobody has shown that it answers as its source does"}
@@ -198,13 +200,14 @@ def gate_warning(alias: Alias) -> str:
         "file": "is held to what the framework reads in a file, which may have lost something of the model: convert "
         "the model itself, or give --expected",
     }
-    contract, reference = (alias.entry.gates.get(gate, "") for gate in (GATE, REFERENCE_GATE))
+    contract, reference, history = (alias.entry.gates.get(gate, "") for gate in (GATE, REFERENCE_GATE, HISTORY_GATE))
     warnings = (
         passed.get(contract, f"was {contract}") if contract else "",
         known.get(reference, f"was {reference}") if reference else "",
+        f"was {history}" if history else "",
     )
     said = ", and ".join(filter(None, warnings))
-    return f"{alias.entry.model}:{format_routes(alias.entry.target)} {said}" if said else ""
+    return escape(f"{alias.entry.model}:{format_routes(alias.entry.target)} {said}") if said else ""
 
 
 def format_routes(routes: Routes) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import NamedTuple
 
+from onnxlet.values.plain_text import escape as escape_control
+
 
 class Table(NamedTuple):
     """Rows under the names of their columns."""
@@ -52,8 +54,9 @@ def format_blocks(blocks: Iterable[Block], between: str = "\n\n") -> str:
 
 
 def format_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Columns under their names, aligned: numbers to the right. No rows: an empty text."""
-    lines = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    """Columns under their names, aligned: numbers to the right. No rows: an empty text. Each row is one line."""
+    head = list(map(escape_control, head))
+    lines = [["" if cell is None else escape_control(str(cell)) for cell in row] for row in rows]
     if not lines:
         return ""
     widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
@@ -68,8 +71,8 @@ def format_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def format_facts(pairs: Iterable[tuple[str, object]]) -> str:
-    """Names and what they are, aligned; pairs without a value are left out."""
-    facts = [(name, str(value)) for name, value in pairs if value not in {None, ""}]
+    """Names and what they are, aligned, a line for each; pairs without a value are left out."""
+    facts = [(escape_control(name), escape_control(str(value))) for name, value in pairs if value not in {None, ""}]
     width = max((len(name) for name, _ in facts), default=0)
     return "\n".join(f"{name.ljust(width)}  {value}" for name, value in facts)
 
@@ -89,4 +92,4 @@ def _is_number(text: str) -> bool:
 
 
 def _escape(cell: object) -> str:
-    return "" if cell is None else escape(str(cell))
+    return "" if cell is None else escape(escape_control(str(cell)))

@@ -108,8 +108,10 @@ class Registry:
         `if_match` is the ETag that the alias must have, or `moving.MUST_BE_NEW` for one that must route nowhere yet.
         Without it a move by somebody else meanwhile is taken into account and this one comes after it. `gates` are the
         checks that the caller has made, by name; the history keeps them. A version whose accuracy contract does not
-        hold, or that has none where `requirements` ask for one, needs `force` and then a reason; the history says so.
-        Raises ModelNotFoundError, VersionNotFoundError, ContractFailedError, PreconditionFailedError.
+        hold, or that has none where `requirements` ask for one, needs `force` and then a reason, and so does an alias
+        whose history is broken; the history says so.
+        Raises ModelNotFoundError, VersionNotFoundError, ContractFailedError, HistoryBrokenError,
+        PreconditionFailedError.
         """
         mover = moving.Mover(self.writer, model, alias, if_match, retries)
         return moving.promote(mover, version, why, gates or {}, force=force)
@@ -126,12 +128,21 @@ class Registry:
         """
         promotion_gate.write_requirements(self.writer, requirements)
 
-    def rollback(self, model: str, *, alias: str = PRODUCTION, why: str = "", if_match: str | None = None) -> Alias:
+    def rollback(
+        self,
+        model: str,
+        *,
+        alias: str = PRODUCTION,
+        why: str = "",
+        if_match: str | None = None,
+        force: bool = False,
+    ) -> Alias:
         """Route an alias to where it was before, passing over versions that are gone.
 
-        Raises ModelNotFoundError, AliasNotFoundError, NothingToRollBackError, PreconditionFailedError.
+        One whose history is broken needs `force` and a reason; the history says so. Raises ModelNotFoundError,
+        AliasNotFoundError, NothingToRollBackError, HistoryBrokenError, PreconditionFailedError.
         """
-        return moving.rollback(moving.Mover(self.writer, model, alias, if_match), why)
+        return moving.rollback(moving.Mover(self.writer, model, alias, if_match), why, force=force)
 
     def history(self, model: str, alias: str = PRODUCTION) -> list[HistoryEntry]:
         """Every move of an alias, oldest first. Raises ModelNotFoundError, AliasNotFoundError."""
@@ -140,6 +151,7 @@ class Registry:
     def verify_history(self, model: str, alias: str = PRODUCTION) -> int:
         """Prove that no move of an alias was changed, added or left out; return how many there are.
 
+        Nothing holds who, when, why and gates of the newest one until the next move chains it.
         Raises ModelNotFoundError, AliasNotFoundError, HistoryBrokenError naming the sequence where it breaks.
         """
         return history.verify(self.store, model, alias)

@@ -69,26 +69,39 @@ def encode(document: Alias | HistoryEntry) -> bytes:
 
 
 def decode_alias(data: bytes, *, retired: bool = False) -> Alias:
-    """Read an alias document. Raises IntegrityError if it is none, routes nowhere, or has a schema not known here.
+    """Read an alias document and hold its routes to its newest entry.
 
-    Raises AliasNotFoundError if it was retired, unless `retired` ones are wanted too.
+    Raises IntegrityError if it is none, routes nowhere or elsewhere than its entry says, or has a schema not known
+    here; AliasNotFoundError if it was retired, unless `retired` ones are wanted too.
     """
+    alias = decode_unchecked_alias(data)
+    entry = alias.entry
+    if not alias.routes and entry.action != "retire":
+        raise IntegrityError("the alias routes to no version")
+    if alias.routes != entry.target or alias.sequence != entry.sequence:
+        raise IntegrityError(
+            "the alias does not route where its entry says, so somebody changed it by hand: promote a version again, "
+            "with force and a reason"
+        )
+    if not alias.routes and not retired:
+        raise AliasNotFoundError(
+            f"alias {entry.alias!r} of {entry.model!r} was retired: promote a version to it",
+            model=entry.model,
+            alias=entry.alias,
+        )
+    return alias
+
+
+def decode_unchecked_alias(data: bytes) -> Alias:
+    """Read an alias document, whatever it says. Raises IntegrityError if it is none, or of a schema not known here."""
     try:
         alias = _alias_decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise IntegrityError(f"this is not an alias document: {error}") from error
     if alias.schema != SCHEMA:
-        raise IntegrityError(f"the alias has schema {alias.schema}, this onnxlet knows {SCHEMA}: upgrade onnxlet")
-    if not alias.routes and alias.entry.action == "retire":
-        if retired:
-            return alias
-        raise AliasNotFoundError(
-            f"alias {alias.entry.alias!r} of {alias.entry.model!r} was retired: promote a version to it",
-            model=alias.entry.model,
-            alias=alias.entry.alias,
+        raise IntegrityError(
+            f"the alias has schema {alias.schema}, this onnxlet knows {SCHEMA}: upgrade onnxlet", schema=alias.schema
         )
-    if not alias.routes:
-        raise IntegrityError("the alias routes to no version")
     return alias
 
 
@@ -100,6 +113,7 @@ def decode_entry(data: bytes) -> HistoryEntry:
         raise IntegrityError(f"this is not a history entry: {error}") from error
     if entry.schema != SCHEMA:
         raise IntegrityError(
-            f"the history entry has schema {entry.schema}, this onnxlet knows {SCHEMA}: upgrade onnxlet"
+            f"the history entry has schema {entry.schema}, this onnxlet knows {SCHEMA}: upgrade onnxlet",
+            schema=entry.schema,
         )
     return entry

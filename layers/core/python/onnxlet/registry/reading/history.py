@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from onnxlet.errors import AliasNotFoundError, HistoryBrokenError, IntegrityError, ModelNotFoundError
+from onnxlet.errors import AliasNotFoundError, HistoryBrokenError, IntegrityError, ModelNotFoundError, OnnxletError
 from onnxlet.registry.parallel import map_parallel
 from onnxlet.registry.reading import lookup
 from onnxlet.registry.rollback_stack import Stack, next_stack
@@ -28,8 +28,11 @@ def verify(store: Store, model: str, alias: str) -> int:
 
     The sequence has no gap and nothing beyond its end; each entry is the one that the next was written after, and goes
     from where the one before it went to; the alias routes where its entry says, and may roll back to what its moves
-    left. The newest entry is held by the alias document alone: who fears a forger of both keeps its digest elsewhere.
-    Raises ModelNotFoundError, AliasNotFoundError, HistoryBrokenError naming the sequence where it breaks.
+    left. Who, when, why and the gates of the newest entry are held by nothing until the next move chains them: who may
+    write the alias may change them, and who fears that keeps the newest digest elsewhere.
+    Raises ModelNotFoundError, AliasNotFoundError, HistoryBrokenError naming the sequence where it breaks, and in its
+    context the `part` that is not as it was: `alias`, the document, which the next move may mend; `entry`, a past
+    one; or a `stray` key, which is none.
     """
     chain = _Chain(store, model, alias)
     # The list comes first: what it holds was archived before the alias, read after it, got to where it is.
@@ -53,12 +56,10 @@ class _Chain:
             document, _ = lookup.alias(self._store, self._model, self._alias, retired=True)
         except (AliasNotFoundError, ModelNotFoundError) as error:
             if listed:
-                raise self._broken_error(len(listed) + 1, "the alias document is gone") from error
+                raise self._broken_error(len(listed) + 1, "the alias document is gone", part="alias") from error
             raise
         except IntegrityError as error:
-            raise self._broken_error(len(listed) + 1, error.detail) from error
-        if document.sequence != document.entry.sequence:
-            raise self._broken_error(document.sequence, f"the alias holds entry {document.entry.sequence}")
+            raise self._broken_error(len(listed) + 1, error.detail, part="alias", cause=error) from error
         return document
 
     def check_keys(self, listed: set[str], document: Alias) -> None:
@@ -71,8 +72,11 @@ class _Chain:
             expected.add(key)
         newest = self._key(document.sequence)
         for key in sorted(listed - expected):
-            if key != newest or self._store.get(key).data != encode(document.entry):
-                raise self._broken_error(document.sequence, f"{key!r} does not belong to it")
+            if key != newest:
+                raise self._broken_error(document.sequence, f"{key!r} does not belong to it", part="stray", key=key)
+            if self._store.get(key).data != encode(document.entry):
+                how = f"{key!r} does not belong to it: it is not the entry that the alias holds, which would be lost"
+                raise self._broken_error(document.sequence, how, part="stray", key=key)
 
     def check_links(self, document: Alias) -> None:
         """Every entry was written after the one before it and goes on from there, up to what the alias is."""
@@ -89,10 +93,9 @@ class _Chain:
             if following is None:
                 raise self._broken_error(entry.sequence, f"a {entry.action} cannot lead there")
             position, stack = entry.target, following
-        if document.routes != position:
-            raise self._broken_error(document.sequence, "the alias does not route where its entry says")
         if document.previous != stack:
-            raise self._broken_error(document.sequence, "the alias would roll back to what its moves did not leave")
+            how = "the alias would roll back to what its moves did not leave"
+            raise self._broken_error(document.sequence, how, part="alias")
 
     def _check_digests(self, entries: list[HistoryEntry], digests: list[str]) -> None:
         for entry, before, after in zip(entries, [None, *digests], [*entries[1:], None], strict=False):
@@ -109,7 +112,7 @@ class _Chain:
         try:
             entry = decode_entry(data)
         except IntegrityError as error:
-            raise self._broken_error(sequence, error.detail) from error
+            raise self._broken_error(sequence, error.detail, cause=error) from error
         if (entry.model, entry.alias, entry.sequence) != (self._model, self._alias, sequence):
             raise self._broken_error(
                 sequence, f"entry {entry.sequence} of '{entry.model}@{entry.alias}' lies in its place"
@@ -119,10 +122,16 @@ class _Chain:
     def _key(self, sequence: int) -> str:
         return keys.history_key(self._model, self._alias, sequence)
 
-    def _broken_error(self, sequence: int, how: str) -> HistoryBrokenError:
+    def _broken_error(
+        self, sequence: int, how: str, *, part: str = "entry", key: str | None = None, cause: OnnxletError | None = None
+    ) -> HistoryBrokenError:
+        schema = {} if cause is None or "schema" not in cause.context else {"schema": cause.context["schema"]}
         return HistoryBrokenError(
             f"the history of '{self._model}@{self._alias}' breaks at entry {sequence}: {how}",
             model=self._model,
             alias=self._alias,
             sequence=sequence,
+            part=part,
+            key=key,
+            **schema,
         )

@@ -161,7 +161,11 @@ def _alias_key(model: str, name: str) -> str:
 
 
 def _decode(blob: Blob, model: str, name: str, *, retired: bool = False) -> Alias:
-    document = decode_alias(blob.data, retired=retired)
+    try:
+        document = decode_alias(blob.data, retired=retired)
+    except IntegrityError as error:
+        detail = f"'{model}@{name}': {error.detail}"
+        raise IntegrityError(detail, model=model, alias=name, **error.context) from error
     if (document.entry.model, document.entry.alias) != (model, name):
         raise IntegrityError(
             f"the alias '{model}@{name}' is that of '{document.entry.model}@{document.entry.alias}'",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from onnxlet.errors import (
@@ -25,12 +25,14 @@ from onnxlet.errors import (
 )
 from onnxlet.registry.reading import listing, lookup
 from onnxlet.registry.rollback_stack import next_stack
+from onnxlet.registry.writing.history_gate import pass_history_gate, rebuild_alias
 from onnxlet.registry.writing.promotion_gate import pass_gate
 from onnxlet.registry.writing.writer import Writer
 from onnxlet.store import Store
 from onnxlet.values import keys
 from onnxlet.values.aliases import Alias, HistoryEntry, Route, Routes, encode
 from onnxlet.values.digests import digest
+from onnxlet.values.plain_text import check_plain
 from onnxlet.values.refs import check_alias_name
 
 RETRIES = 200
@@ -53,13 +55,17 @@ class Move(NamedTuple):
 
 @dataclass(frozen=True)
 class Mover:
-    """Moves one alias. With `if_match` it must have that ETag; lost swaps are tried again up to `retries` times."""
+    """Moves one alias. With `if_match` it must have that ETag; lost swaps are tried again up to `retries` times.
+
+    `rebuilding` starts from what the alias's entries say where its document does not.
+    """
 
     writer: Writer
     model: str
     alias: str
     if_match: str | None = None
     retries: int = RETRIES
+    rebuilding: bool = False
 
     @property
     def store(self) -> Store:
@@ -93,6 +99,8 @@ class Mover:
         raise self._moved_by_another_error()
 
     def _read(self) -> tuple[Alias | None, str | None]:
+        if self.rebuilding:
+            return rebuild_alias(self.store, self.model, self.alias)
         try:
             return lookup.alias(self.store, self.model, self.alias, retired=True)
         except NotFoundError:
@@ -119,11 +127,13 @@ class Mover:
 
     def _commit(self, current: Alias | None, etag: str | None, successor: Alias) -> None:
         key = keys.alias_key(self.model, self.alias)
-        if current is None or etag is None:
+        if current is not None:
+            self._archive(current.entry)
+        elif not self.rebuilding:
             self._require_no_history()
+        if etag is None:
             self.store.create(key, encode(successor))
         else:
-            self._archive(current.entry)
             self.store.swap(key, encode(successor), etag)
 
     def _require_no_history(self) -> None:
@@ -174,13 +184,16 @@ class Mover:
 def promote(mover: Mover, version: int, why: str, gates: Mapping[str, str], *, force: bool = False) -> Alias:
     """Route the alias to `version` alone. A version that it routes to already is recorded again and changes no route.
 
-    `gates` are the checks that the caller has made, by name; the history keeps them. The accuracy contract is checked
-    here, or with `force` gone past. Raises ModelNotFoundError, VersionNotFoundError, ContractFailedError,
-    PreconditionFailedError.
+    `gates` are the checks that the caller has made, by name; the history keeps them. The accuracy contract and the
+    history are checked here, or with `force` gone past. Raises ModelNotFoundError, VersionNotFoundError,
+    ContractFailedError, HistoryBrokenError, PreconditionFailedError.
     """
     check_alias_name(mover.alias)
+    check_plain("why", why)
     manifest, manifest_digest = lookup.manifest(mover.store, mover.model, version)
     gates = {**gates, **pass_gate(mover.store, manifest, force=force, why=why)}
+    mover, history_gates = _pass_history(mover, why, force=force)
+    gates |= history_gates
     target = (Route(version, 1.0, manifest_digest),)
     promoted = mover.move(lambda _: Move("promote", target, why, gates))
     if not are_published(mover.store, mover.model, target):
@@ -193,22 +206,33 @@ def promote(mover: Mover, version: int, why: str, gates: Mapping[str, str], *, f
     return _require_alias(promoted)
 
 
-def rollback(mover: Mover, why: str) -> Alias:
+def rollback(mover: Mover, why: str, *, force: bool = False) -> Alias:
     """Route the alias to where it was before, passing over versions that are gone; what it leaves is forgotten.
 
-    Raises ModelNotFoundError, AliasNotFoundError, NothingToRollBackError, PreconditionFailedError.
+    With `force` also where its history is broken. Raises ModelNotFoundError, AliasNotFoundError,
+    NothingToRollBackError, HistoryBrokenError, PreconditionFailedError.
     """
-    lookup.alias(mover.store, mover.model, mover.alias)
+    check_alias_name(mover.alias)
+    check_plain("why", why)
+    mover, gates = _pass_history(mover, why, force=force)
+    if not mover.rebuilding:
+        lookup.alias(mover.store, mover.model, mover.alias)
 
     def decide(current: Alias | None) -> Move:
         if current is None:
             raise AliasNotFoundError(f"model {mover.model!r} has no alias {mover.alias!r}", alias=mover.alias)
         for routes in current.previous:
             if routes != current.routes and are_published(mover.store, mover.model, routes):
-                return Move("rollback", routes, why)
+                return Move("rollback", routes, why, gates)
         raise _nothing_to_roll_back_error(current)
 
     return _require_alias(mover.move(decide))
+
+
+def _pass_history(mover: Mover, why: str, *, force: bool) -> tuple[Mover, Mapping[str, str]]:
+    """The mover, which rebuilds the alias where it must, and what the history keeps of its own gate."""
+    gates, rebuilding = pass_history_gate(mover.store, mover.model, mover.alias, force=force, why=why)
+    return (replace(mover, rebuilding=True) if rebuilding else mover), gates
 
 
 def take_aliases_off(writer: Writer, model: str, version: int) -> None:
