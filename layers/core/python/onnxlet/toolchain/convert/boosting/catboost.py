@@ -8,6 +8,7 @@ nan_mode=Max the wrong way and refuses trees of other growing policies than Symm
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -86,6 +87,7 @@ class CatBoostModel:
         self.versions = versions("catboost", "onnx")
         self._model = model
         self._loss = document["model_info"]["params"]["loss_function"]["type"]
+        self._probability_threshold = float(document["model_info"].get("binclass_probability_threshold", 0.5))
         names = tuple(model.feature_names_)
         self.width = len(names)
         self.names = None if names == tuple(map(str, range(len(names)))) else names
@@ -127,8 +129,15 @@ class CatBoostModel:
         if self.classes is None:
             return link_functions.regression(graph, margins, _LINKS[self._loss], self.outputs)
         if self.outputs == 1:
-            return link_functions.binary(graph, margins, self.classes)
+            return link_functions.binary(graph, margins, self.classes, threshold=self._threshold())
         return link_functions.multiclass(graph, margins, self.classes, exclusive=self._loss == "MultiClass")
+
+    def _threshold(self) -> float:
+        """The margin above which it chooses the second class: 0, unless a probability was set."""
+        probability = self._probability_threshold
+        if not 0 < probability < 1:
+            return -math.inf if probability <= 0 else math.inf
+        return -math.log(1 / probability - 1)
 
     def _predict(self, features: Any, kind: str) -> Tensor:
         return self._ask(self._model.predict, features, prediction_type=kind)

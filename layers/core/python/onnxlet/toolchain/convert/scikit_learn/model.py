@@ -22,6 +22,7 @@ from onnxlet.toolchain.convert.scikit_learn.exporter import (
 from onnxlet.toolchain.convert.scikit_learn.merging import merge_models
 from onnxlet.toolchain.convert.scikit_learn.missing_texts import mark_missing_texts, missing_markers
 from onnxlet.toolchain.convert.scikit_learn.multi_output import split_targets
+from onnxlet.toolchain.convert.scikit_learn.wrappers import move_inwards
 from onnxlet.toolchain.convert.tabular.class_values import class_values
 from onnxlet.toolchain.convert.tabular.own_rows import as_matrix, own_rows
 from onnxlet.toolchain.convert.trained_model import Export, ModelRows, columns_to_matrix
@@ -65,7 +66,8 @@ class Estimator:
                 f"a {self._name} is neither a classifier nor a regressor, and only these are converted; convert it "
                 "with skl2onnx and publish the .onnx file"
             )
-        self._parts = split_targets(estimator) if classifies else (estimator,)
+        self._exported = exported = move_inwards(estimator)
+        self._parts = split_targets(exported) if classifies else (exported,)
         """One estimator for each target of a classifier."""
         self.classes = tuple(tuple(class_values(part.classes_).tolist()) for part in self._parts if classifies)
         self.names = learned_names(estimator)
@@ -79,15 +81,15 @@ class Estimator:
         """
         if targets and len(self.classes) > 1:
             self._targets = list(targets)
-        self._layout = layout = column_layout(self._estimator, table, targets)
+        self._layout = layout = column_layout(self._exported, table, targets)
         if table is None:
-            return ModelRows(sample_rows(self._estimator, layout.names, RANDOM_ROWS, seed), source="random")
+            return ModelRows(sample_rows(self._exported, layout.names, RANDOM_ROWS, seed), source="random")
         columns = {
             name: table.tensor(name, "BYTES" if layout.datatypes[name] == "BYTES" else "FP64") for name in layout.names
         }
         booleans = table.booleans(name for name in layout.names if layout.datatypes[name] is None)
         texts = [name for name in layout.names if layout.datatypes[name] == "BYTES"]
-        own = own_rows(table, layout.names, texts, missing_markers(self._estimator, layout))
+        own = own_rows(table, layout.names, texts, missing_markers(self._exported, layout))
         if own is not None and table.path is not None and self.names is None and not layout.needs_dataframe:
             own = as_matrix(own)
         return ModelRows(columns, booleans=booleans, own=own)
@@ -131,7 +133,7 @@ class Estimator:
         return predict
 
     def _estimator_input(self, rows: ModelRows) -> Any:
-        markers = missing_markers(self._estimator, self._layout) if self._layout is not None else {}
+        markers = missing_markers(self._exported, self._layout) if self._layout is not None else {}
         columns = mark_missing_texts(rows.columns, markers)
         if self._layout is not None and self._layout.needs_dataframe:
             try:

@@ -15,6 +15,7 @@ from onnxlet.toolchain.convert.scikit_learn.category_encoders import (
     one_hot_encoder_converter,
     ordinal_encoder_converter,
 )
+from onnxlet.toolchain.convert.scikit_learn.converters.table import register_converters
 from onnxlet.toolchain.convert.scikit_learn.internals import check_internals, registered_converter
 from onnxlet.toolchain.convert.scikit_learn.knn_imputer import knn_imputer_converter, patch_knn_imputer_shape
 from onnxlet.toolchain.convert.scikit_learn.missing_texts import empty_text_converter
@@ -33,6 +34,7 @@ def patch_converters() -> None:
     Raises ConversionError if the installed skl2onnx lacks one of them: then none is replaced.
     """
     check_internals()
+    register_converters()
     from skl2onnx.operator_converters import calibrated_classifier_cv
 
     for name in _GRADIENT_BOOSTING:

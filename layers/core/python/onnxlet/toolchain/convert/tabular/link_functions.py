@@ -32,9 +32,9 @@ class AnswerNames:
     prediction: str | None = None
 
 
-def binary(graph: GraphWriter, margins: str, classes: Sequence[int | str]) -> AnswerNames:
-    """Two classes: the second where the margin [N, 1] is positive, its probability by the logistic function."""
-    label = label_where(graph, graph.add("Greater", margins, graph.constant([0.0])), classes)
+def binary(graph: GraphWriter, margins: str, classes: Sequence[int | str], *, threshold: float = 0.0) -> AnswerNames:
+    """Two classes: the second where the margin [N, 1] is above `threshold`; probabilities by the logistic function."""
+    label = label_where(graph, graph.add("Greater", margins, graph.constant([threshold])), classes)
     # 1 - p would lose the digits of a small remainder
     other = graph.add("Sigmoid", graph.add("Neg", margins))
     return AnswerNames(label, graph.add("Concat", other, graph.add("Sigmoid", margins), axis=1))

@@ -1,0 +1,47 @@
+"""Which converter writes which estimator: the one place that lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from onnxlet.toolchain.convert.scikit_learn.converters import thresholds
+from onnxlet.toolchain.convert.scikit_learn.nodes import Converter
+
+CLASSIFIER = MappingProxyType(
+    {"zipmap": [True, False, "columns"], "nocl": [True, False], "output_class_labels": [False, True]}
+)
+"""Options that skl2onnx's pipelines tell a classifier."""
+
+
+class Registration(NamedTuple):
+    """A class of estimators by module and name, and what writes it."""
+
+    module: str
+    name: str
+    declare: Callable[[Any], None]
+    """Declares datatypes and shapes of what an operator gives."""
+    convert: Converter
+    options: Mapping[str, Any] | None = None
+
+
+REGISTRATIONS = (
+    Registration(
+        "sklearn.model_selection", "FixedThresholdClassifier", thresholds.declare, thresholds.convert, CLASSIFIER
+    ),
+    Registration(
+        "sklearn.model_selection", "TunedThresholdClassifierCV", thresholds.declare, thresholds.convert, CLASSIFIER
+    ),
+)
+
+
+def register_converters() -> None:
+    """Let skl2onnx know all of them."""
+    from skl2onnx import update_registered_converter
+
+    for module, name, declare, convert, options in REGISTRATIONS:
+        estimator = getattr(import_module(module), name)
+        known = None if options is None else dict(options)
+        update_registered_converter(estimator, f"Onnxlet{name}", declare, convert, options=known)
