@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
+
 from onnxlet.errors import StoreUnavailableError
 from onnxlet.store import Blob, Entry, Store
 
@@ -28,7 +30,7 @@ class FragileStore:
     def get(self, key: str) -> Blob:
         self._read(key)
         blob = self._store.get(key)
-        return blob._replace(data=self._content(key, blob.data))
+        return msgspec.structs.replace(blob, data=self._content(key, blob.data))
 
     def get_if_changed(self, key: str, etag: str) -> Blob | None:
         self._read(key)

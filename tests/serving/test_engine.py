@@ -200,7 +200,7 @@ def test_a_cancelled_run_ends_and_the_engine_goes_on(tmp_path: Path) -> None:
 def test_what_came_before_a_run_counts_towards_its_deadline(tmp_path: Path) -> None:
     engine = opened(tiny.endless(), tmp_path, run_deadline=600)
     with pytest.raises(DeadlineExceededError):
-        engine.run({"x": np.ones(1, np.float32)}, started=time.monotonic() - 599.9)
+        engine.run({"x": np.ones(1, np.float32)}, due=time.monotonic() + 0.1)
 
 
 def test_a_deadline_stops_its_own_run_only(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ class Echo:
         inputs: Tensors,
         outputs: Sequence[str] | None = None,
         *,
-        started: float | None = None,  # noqa: ARG002 - the port's
+        due: float | None = None,  # noqa: ARG002 - the port's
         cancellation: Cancellation | None = None,  # noqa: ARG002 - the port's
     ) -> Tensors:
         self.runs += 1

@@ -7,7 +7,7 @@ HEAD and OPTIONS, and the last resort for errors that nobody foresaw.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import lru_cache
 from importlib import import_module
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
@@ -81,14 +81,15 @@ class DataPlane:
         from onnxlet.dataplane.protocols.tensorflow_serving.body import read_document, write_answer
 
         served = self._predictor.served(parse_ref(ref))
-        started = monotonic()
+        due = monotonic() + served.model.run_deadline
         call = read_document(event, served.model)
         try:
-            outputs = served.model.predict(call.inputs, call.signature, started=started)
+            outputs = served.model.predict(call.inputs, call.signature, due=due)
         except ExecutionError:  # Lambda logs what is raised, and ONNX Runtime's words can repeat the input
             raise ExecutionError("the model failed on this input: over HTTP the answer says why") from None
         body = write_answer(outputs, rows=call.rows)
-        served.model.check_deadline(started)
+        if monotonic() > due:
+            raise served.model.overdue()
         _check_size(body, b",:")  # the runtime writes a space behind each
         answer: dict[str, Any] = _parsed(body)
         answer["model_version"] = served.version
@@ -125,14 +126,10 @@ class _Unclaimed:
 _UNCLAIMED = _Unclaimed()
 
 
+@lru_cache(maxsize=512)
 def _protocol_at(path: str) -> WireProtocol:
     entry = entry_at(path)
-    return _UNCLAIMED if entry is None else _load(entry.package)
-
-
-@cache
-def _load(package: str) -> WireProtocol:
-    return cast("WireProtocol", import_module(f"{package}.protocol"))
+    return _UNCLAIMED if entry is None else cast("WireProtocol", import_module(f"{entry.package}.protocol"))
 
 
 def _answer_unforeseen(request: Request, error: Exception) -> Response:

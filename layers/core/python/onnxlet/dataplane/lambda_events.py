@@ -28,7 +28,7 @@ _ACCEPTED = (
 def handle(
     dataplane: DataPlane,
     event: Event,
-    context: object,  # noqa: ARG001 - Lambda's signature
+    context: object,
     *,
     rest_binary: bool = False,
 ) -> dict[str, Any]:
@@ -40,7 +40,9 @@ def handle(
         try:
             request = to_request(event, rest_binary=rest_binary)
         except InvalidInputError as error:
-            return to_event_answer(dataplane.refuse(_path(event), error), event)
+            context = event["requestContext"]
+            path = _path(event, context if isinstance(context, dict) else {})
+            return to_event_answer(dataplane.refuse(path, error), event)
         response = dataplane.answer(request)
         try:
             return to_event_answer(response, event, rest_binary=rest_binary)
@@ -64,7 +66,8 @@ def to_request(event: Event, *, rest_binary: bool = False) -> Request:
     headers = event.get("headers") or {}
     if "host" not in headers:  # AWS writes names in lower case, local stand-ins may not
         headers = {name.lower(): value for name, value in headers.items()}
-    return Request(context["http"]["method"], _path(event), event.get("rawQueryString") or "", headers, _body(event))
+    path = _path(event, context)
+    return Request(context["http"]["method"], path, event.get("rawQueryString") or "", headers, _body(event))
 
 
 def _from_payload_1(event: Event, context: Mapping[str, Any], *, rest_binary: bool) -> Request:
@@ -74,7 +77,7 @@ def _from_payload_1(event: Event, context: Mapping[str, Any], *, rest_binary: bo
     if "elb" not in context and not rest_binary:
         # a REST API hands base64 on as it is, so it must not be given compressed answers
         headers.pop("accept-encoding", None)
-    return Request(event["httpMethod"], _path(event), _query(event, context), headers, _body(event))
+    return Request(event["httpMethod"], _path(event, context), _query(event, context), headers, _body(event))
 
 
 def _query(event: Event, context: Mapping[str, Any]) -> str:
@@ -92,11 +95,8 @@ def _query(event: Event, context: Mapping[str, Any]) -> str:
     return urlencode(pairs, quote_via=quote)
 
 
-def _path(event: Event) -> str:
+def _path(event: Event, context: Mapping[str, Any]) -> str:
     """The path as the caller meant it: decoded, and without the stage."""
-    context = event.get("requestContext")
-    if not isinstance(context, dict):
-        context = {}
     stage, domain = context.get("stage"), context.get("domainName") or ""
     if "http" in context:
         path: str = event["rawPath"]

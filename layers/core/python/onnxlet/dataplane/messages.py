@@ -47,13 +47,14 @@ class Response(msgspec.Struct):
 
     def text(self) -> str | None:
         """The body as text; None if it is a stream, or bytes that are no UTF-8 or have control characters."""
-        if not isinstance(self.body, bytes):
+        body = self.body
+        if not isinstance(body, bytes):
             return None
         try:
-            text = self.body.decode()
+            text = body.decode()
         except UnicodeDecodeError:
             return None
         # JSON escapes them
-        if self.headers.get("Content-Type") != JSON and len(self.body.translate(None, _CONTROLS)) < len(self.body):
+        if self.headers.get("Content-Type") != JSON and len(body.translate(None, _CONTROLS)) < len(body):
             return None
         return text

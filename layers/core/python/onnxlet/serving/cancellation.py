@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from typing import Protocol
 
-class Terminable(Protocol):
-    """What a run can be ended by: ONNX Runtime's options of it."""
+    class Terminable(Protocol):
+        """What a run can be ended by: ONNX Runtime's options of it."""
 
-    terminate: bool
+        terminate: bool
 
 
 class Cancellation:

@@ -61,12 +61,13 @@ class Engine(Protocol):
         inputs: Tensors,
         outputs: Sequence[str] | None = None,
         *,
-        started: float | None = None,
+        due: float | None = None,
         cancellation: Cancellation | None = None,
     ) -> Tensors:
         """Compute the named outputs, or all. Safe from several threads at once.
 
-        `started` is when the deadline began, in `time.monotonic` seconds: now, unless more belongs to it than the run.
+        `due` is when it is stopped, in `time.monotonic` seconds: `run_deadline` from now, unless more than the run
+        belongs to it.
         `cancellation` ends it sooner. Raises InvalidInputError for tensors that are not those of the signature,
         ExecutionError if the model fails on them or is cancelled, DeadlineExceededError if it runs too long.
         """
@@ -95,7 +96,7 @@ class OnnxEngine:
         inputs: Tensors,
         outputs: Sequence[str] | None = None,
         *,
-        started: float | None = None,
+        due: float | None = None,
         cancellation: Cancellation | None = None,
     ) -> Tensors:
         """Compute the named outputs, or all. Raises as Engine.run says."""
@@ -106,7 +107,9 @@ class OnnxEngine:
             options = self._idle.pop()
         except IndexError:
             options = onnxruntime.RunOptions()
-        self._running[options] = due = (monotonic() if started is None else started) + self.run_deadline
+        if due is None:
+            due = monotonic() + self.run_deadline
+        self._running[options] = due
         try:
             if cancellation is not None:
                 _check_in(cancellation, options)

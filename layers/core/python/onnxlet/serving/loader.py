@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from time import perf_counter
-from typing import NamedTuple
+
+import msgspec
 
 from onnxlet import telemetry
 from onnxlet.errors import (
@@ -34,7 +35,7 @@ from onnxlet.values.keys import GRAPH, manifest_key
 from onnxlet.values.manifest import Manifest, decode_manifest
 
 
-class PinnedVersion(NamedTuple):
+class PinnedVersion(msgspec.Struct, frozen=True):
     """A version and the digest that its manifest must have."""
 
     model: str
@@ -53,7 +54,7 @@ class LoadedModel:
         self.used = used
 
 
-class _FailedLoad(NamedTuple):
+class _FailedLoad(msgspec.Struct, frozen=True):
     error: OnnxletError
     retry_at: float
     may_fall_back: bool

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from time import monotonic
 
 import msgspec
 
@@ -48,6 +47,7 @@ class Model:
         "columns",
         "manifest",
         "nbytes",
+        "run_deadline",
         "signatures",
         "steps",
     )
@@ -64,6 +64,7 @@ class Model:
         self.manifest = manifest
         self.steps = steps
         self.nbytes = engine.nbytes
+        self.run_deadline = engine.run_deadline
         self._engine = engine
         self._postprocessors = steps.postprocessors()
         self._preprocessors = {name: steps.preprocessor(name, graph) for name in steps.signature_names}
@@ -84,12 +85,12 @@ class Model:
         signature_name: str = SERVING_DEFAULT,
         outputs: Sequence[str] | None = None,
         *,
-        started: float | None = None,
+        due: float | None = None,
         cancellation: Cancellation | None = None,
     ) -> Tensors:
         """The served outputs, or those named, for inputs of one of the signatures.
 
-        `started` and `cancellation` are the engine's: when the deadline began, and what ends the run sooner.
+        `due` and `cancellation` are the engine's: when the run is stopped, and what ends it sooner.
         Raises InvalidInputError for another signature, output or tensor than the model has, ExecutionError if the model
         fails on these inputs, DeadlineExceededError if it runs too long.
         """
@@ -103,17 +104,14 @@ class Model:
         answers = self._engine.run(
             inputs if preprocessor is None else preprocessor(inputs),
             plan.graph_outputs,
-            started=started,
+            due=due,
             cancellation=cancellation,
         )
         return answers if plan.finish is None else plan.finish(answers)
 
-    def check_deadline(self, started: float) -> None:
-        """Raise DeadlineExceededError if an answer that was begun at `started` took longer than a run may."""
-        if monotonic() - started > self._engine.run_deadline:
-            raise DeadlineExceededError(
-                f"the answer took longer than {self._engine.run_deadline:g} s: send fewer rows per call"
-            )
+    def overdue(self) -> DeadlineExceededError:
+        """The error for an answer that took longer than `run_deadline`, in seconds, from reading to writing."""
+        return DeadlineExceededError(f"the answer took longer than {self.run_deadline:g} s: send fewer rows per call")
 
     def _plan(self, outputs: Sequence[str]) -> _Plan:
         served = [spec.name for spec in self.manifest.signature.outputs]

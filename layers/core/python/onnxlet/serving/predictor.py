@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic
-from typing import NamedTuple
 
 import msgspec
 
@@ -62,7 +61,7 @@ class Served(msgspec.Struct, frozen=True):
     timings: dict[str, float] | None = None
 
 
-class VersionStatus(NamedTuple):
+class VersionStatus(msgspec.Struct, frozen=True):
     """A servable version. `state` is TensorFlow Serving's: AVAILABLE, for whatever is servable loads on first use."""
 
     version: int

@@ -6,7 +6,9 @@ Keys are `/`-separated paths without empty, `.` or `..` segments (`rules` says a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 from onnxlet.errors import InvalidInputError
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Blob(NamedTuple):
+class Blob(msgspec.Struct, frozen=True):
     """An object's bytes, the ETag they have, and the id of the object's version where the store keeps versions."""
 
     data: bytes
@@ -22,7 +24,7 @@ class Blob(NamedTuple):
     version: str | None = None
 
 
-class Entry(NamedTuple):
+class Entry(msgspec.Struct, frozen=True):
     """One listed object: key relative to the store, size in bytes, seconds since the epoch of its last change."""
 
     key: str

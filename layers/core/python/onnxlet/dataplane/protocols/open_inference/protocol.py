@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from time import monotonic, perf_counter
+from time import monotonic
 from typing import Any, NamedTuple
 
 import orjson
@@ -150,20 +150,21 @@ def _tensor_metadata(spec: TensorSpec) -> dict[str, Any]:
 
 
 def _infer(predictor: Predictor, request: Request, ref: Ref, headers: dict[str, str]) -> bytes:
-    began = perf_counter()
+    began = monotonic()
     served = answering.resolve(predictor, request, ref, headers)
-    started = monotonic()
+    model, loaded = served.model, served.timings
+    due = monotonic() + model.run_deadline
     _refuse_binary(request)
-    call = read_body(request.body, served.model)
-    before = perf_counter()
-    outputs = served.model.predict(
-        call.inputs, call.signature, call.outputs, started=started, cancellation=request.cancellation
-    )
-    after = perf_counter()
-    body = write_answer(outputs, call, served.model, model_name=ref.model, version=served.version)
-    served.model.check_deadline(started)
-    if served.timings is not None:
-        answering.write_timings(headers, served.timings, run=after - before, total=perf_counter() - began)
+    call = read_body(request.body, model)
+    before = monotonic()
+    outputs = model.predict(call.inputs, call.signature, call.outputs, due=due, cancellation=request.cancellation)
+    run = monotonic() - before
+    body = write_answer(outputs, call, model, model_name=ref.model, version=served.version)
+    now = monotonic()
+    if now > due:
+        raise model.overdue()
+    if loaded is not None:
+        answering.write_timings(headers, loaded, run=run, total=now - began)
     return body
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from time import monotonic, perf_counter
+from time import monotonic
 from typing import Any
 
 import orjson
@@ -25,7 +25,7 @@ from onnxlet.errors import (
     UnknownLabelError,
     VersionNotFoundError,
 )
-from onnxlet.serving.predictor import Predictor, Served
+from onnxlet.serving.predictor import Predictor
 from onnxlet.values.refs import MAX_VERSION, Ref, check_alias_name, check_model_name
 from onnxlet.values.signature import Signature, TensorSpec
 
@@ -34,7 +34,8 @@ STATUSES = answering.STATUSES | {MethodNotAllowedError: 400}
 
 _MODEL = r"/v1/models(?:/(?P<model>[^/:]+))%s(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
 _CALL = re.compile(_MODEL % "" + r":(?P<verb>classify|regress|predict)", re.IGNORECASE)
-_QUERY = re.compile(_MODEL % "?" + r"(?P<metadata>/metadata)?", re.IGNORECASE)
+_QUERY = _MODEL % "?" + r"(?P<metadata>/metadata)?"
+"""Compiled when it is first needed: a cold start need not wait for it."""
 
 
 def answer(predictor: Predictor, request: Request) -> Response:
@@ -43,6 +44,9 @@ def answer(predictor: Predictor, request: Request) -> Response:
     try:
         target = parse_call(request.path) if request.method == "POST" else None
         body = _look(predictor, request, headers) if target is None else _predict(predictor, request, target, headers)
+    except AliasNotFoundError as error:
+        label = "/labels/" in request.path.lower()
+        return refuse(UnknownLabelError(error.detail, **error.context) if label else error, headers)
     except OnnxletError as error:
         return refuse(error, headers)
     return Response(200, body, headers)
@@ -56,7 +60,7 @@ def refuse(error: OnnxletError, headers: dict[str, str] | None = None) -> Respon
 def _look(predictor: Predictor, request: Request, headers: dict[str, str]) -> bytes:
     """What is no prediction: status and metadata, for those who may be told."""
     if request.method in ("GET", "HEAD"):
-        match = _QUERY.fullmatch(request.path)
+        match = re.fullmatch(_QUERY, request.path, re.IGNORECASE)
         if match is not None:
             if match["model"] is None:
                 raise InvalidInputError("missing model name in request")
@@ -102,34 +106,28 @@ def _target(match: re.Match[str]) -> Ref:
 
 
 def _predict(predictor: Predictor, request: Request, target: Ref, headers: dict[str, str]) -> bytes:
-    began = perf_counter()
-    served = _resolve(predictor, request, target, headers)
-    started = monotonic()
-    call = read_body(request.body, served.model)
-    before = perf_counter()
-    outputs = served.model.predict(call.inputs, call.signature, started=started, cancellation=request.cancellation)
-    after = perf_counter()
+    began = monotonic()
+    served = answering.resolve(predictor, request, target, headers)
+    model, loaded = served.model, served.timings
+    due = monotonic() + model.run_deadline
+    call = read_body(request.body, model)
+    before = 0.0 if loaded is None else monotonic()
+    outputs = model.predict(call.inputs, call.signature, due=due, cancellation=request.cancellation)
+    run = 0.0 if loaded is None else monotonic() - before
     body = write_answer(outputs, rows=call.rows)
-    served.model.check_deadline(started)
-    if served.timings is not None:
-        answering.write_timings(headers, served.timings, run=after - before, total=perf_counter() - began)
+    now = monotonic()
+    if now > due:
+        raise model.overdue()
+    if loaded is not None:
+        answering.write_timings(headers, loaded, run=run, total=now - began)
     return body
-
-
-def _resolve(predictor: Predictor, request: Request, target: Ref, headers: dict[str, str]) -> Served:
-    try:
-        return answering.resolve(predictor, request, target, headers)
-    except AliasNotFoundError as error:
-        if target.alias is None:
-            raise
-        raise UnknownLabelError(error.detail, **error.context) from error
 
 
 # --- status and metadata ----------------------------------------------------------------------------------------------
 
 
 def _status(predictor: Predictor, request: Request, target: Ref) -> bytes:
-    version = target.version if target.alias is None else _resolve(predictor, request, target, {}).version
+    version = target.version if target.alias is None else answering.resolve(predictor, request, target, {}).version
     statuses = [
         {
             "version": str(status.version),
@@ -146,7 +144,7 @@ def _status(predictor: Predictor, request: Request, target: Ref) -> bytes:
 
 
 def _metadata(predictor: Predictor, request: Request, target: Ref, headers: dict[str, str]) -> bytes:
-    served = _resolve(predictor, request, target, headers)
+    served = answering.resolve(predictor, request, target, headers)
     signatures = {name: _signature_def(signature) for name, signature in served.model.signatures.items()}
     return orjson.dumps(
         {
