@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,11 @@ pytest.importorskip("sklearn")
 pytest.importorskip("skl2onnx")
 
 from sklearn.datasets import load_breast_cancer
+from sklearn.ensemble import BaggingClassifier
 from sklearn.naive_bayes import GaussianNB, MultinomialNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC, SVR, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from onnxlet.errors import ConversionError
@@ -75,3 +78,22 @@ def test_double_precision_is_taken_where_saturated_probabilities_lose_their_orde
     assert source - onnx < 1e-6
     (reason,) = (line for line in said if line.startswith("taking"))
     assert "the accuracy contract would not hold: auc loss" in reason
+
+
+@pytest.mark.parametrize("member", [SVC(), LinearSVC()], ids=["SVC", "LinearSVC"])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_answers_of_another_shape_are_refused_by_their_shapes(member: SVC, classes: int, tmp_path: Path) -> None:
+    # skl2onnx answers with one label for each member
+    features, target = trained.blobs(classes=classes)
+    bagged = BaggingClassifier(member, n_estimators=5, random_state=0)
+    with pytest.raises(ConversionError, match=r"'label' has the shape \[5\] where \[120\] is expected"):
+        trained.converted(tmp_path, bagged, features, target)
+
+
+def test_what_is_farther_off_than_it_should_be_is_said(tmp_path: Path) -> None:
+    features, target = trained.slopes()
+    said: list[str] = []
+    # ONNX Runtime has support vectors in single precision alone
+    trained.converted(tmp_path, SVR(C=100, gamma=1e-3), features, target, on_progress=said.append)
+    (reason,) = (line for line in said if line.startswith("no other way"))
+    assert re.fullmatch(r"no other way to write the graph is better: in float32 answers are [\d.e-]+ off", reason)

@@ -96,8 +96,7 @@ class ExportSearch:
                 f"the graph does not answer as the model does on {self.rows.count} rows: "
                 f"{'; '.join(failures)}; {advice}"
             )
-        if best.breaches:
-            self.progress(f"no other way to write the graph is better: {best}")
+        self.progress(f"no other way to write the graph is better: {best}")
         path.write_bytes(best.export.graph)
         return best
 

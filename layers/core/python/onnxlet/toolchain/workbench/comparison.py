@@ -89,7 +89,7 @@ def accept_tied_labels(expected: Tensors, actual: Tensors, targets: Iterable[Nam
         if names.probabilities not in expected:
             continue
         ranked = np.sort(expected[names.probabilities], axis=1)
-        if ranked.shape[1] > 1:
+        if ranked.shape[1] > 1 and actual[names.label].shape == expected[names.label].shape:
             tied = ranked[:, -1] - ranked[:, -2] <= margin
             accepted[names.label] = np.where(tied, expected[names.label], actual[names.label])
     return accepted

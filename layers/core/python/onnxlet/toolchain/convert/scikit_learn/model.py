@@ -22,6 +22,7 @@ from onnxlet.toolchain.convert.scikit_learn.exporter import (
 from onnxlet.toolchain.convert.scikit_learn.merging import merge_models
 from onnxlet.toolchain.convert.scikit_learn.missing_texts import mark_missing_texts, missing_markers
 from onnxlet.toolchain.convert.scikit_learn.multi_output import split_targets
+from onnxlet.toolchain.convert.scikit_learn.vectorizers import check_vectorizers
 from onnxlet.toolchain.convert.scikit_learn.wrappers import move_inwards
 from onnxlet.toolchain.convert.tabular.class_values import class_values
 from onnxlet.toolchain.convert.tabular.own_rows import as_matrix, own_rows
@@ -66,6 +67,7 @@ class Estimator:
                 f"a {self._name} is neither a classifier nor a regressor, and only these are converted; convert it "
                 "with skl2onnx and publish the .onnx file"
             )
+        check_vectorizers(estimator)
         self._exported = exported = move_inwards(estimator)
         self._parts = split_targets(exported) if classifies else (exported,)
         """One estimator for each target of a classifier."""

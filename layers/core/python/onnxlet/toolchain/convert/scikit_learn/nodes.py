@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from onnx import TensorProto
 
 Converter = Callable[[Any, Any, Any], None]
 """What skl2onnx calls with a scope of names, an operator and the container of the nodes to write."""
@@ -35,6 +36,12 @@ class Nodes:
         first, second = (self._scope.get_unique_variable_name(operator_type.lower()) for _ in range(2))
         self._add(operator_type, inputs, [first, second], attributes)
         return first, second
+
+    def refuse_unless(self, allowed: str, values: str) -> str:
+        """The doubles `values`; ONNX Runtime refuses rows with one that is not `allowed`, of the same shape."""
+        # 0, which the table has, for those that are allowed; others look behind its end
+        index = self.add("Cast", self.add("Not", allowed), to=TensorProto.INT64)
+        return self.add("Add", values, self.add("Gather", self.constant(TensorProto.DOUBLE, [1], [0.0]), index))
 
     def _add(self, operator_type: str, inputs: Sequence[str], outputs: list[str], attributes: dict[str, Any]) -> None:
         name = self._scope.get_unique_operator_name(operator_type)

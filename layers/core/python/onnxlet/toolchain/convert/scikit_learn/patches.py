@@ -20,6 +20,10 @@ from onnxlet.toolchain.convert.scikit_learn.internals import check_internals, re
 from onnxlet.toolchain.convert.scikit_learn.knn_imputer import knn_imputer_converter, patch_knn_imputer_shape
 from onnxlet.toolchain.convert.scikit_learn.missing_texts import empty_text_converter
 from onnxlet.toolchain.convert.scikit_learn.nodes import Converter
+from onnxlet.toolchain.convert.scikit_learn.power_transformer import (
+    patch_power_transformer_shape,
+    power_transformer_converter,
+)
 from onnxlet.toolchain.convert.scikit_learn.simple_imputer import patch_imputer_shape, simple_imputer_converter
 from onnxlet.toolchain.convert.scikit_learn.trees import patch_trees
 
@@ -48,8 +52,10 @@ def patch_converters() -> None:
     _patch_converter("SklearnOneHotEncoder", _category_converter)
     _patch_converter("SklearnOrdinalEncoder", ordinal_encoder_converter)
     _patch_converter("SklearnKNNImputer", knn_imputer_converter)
+    _patch_converter("SklearnPowerTransformer", power_transformer_converter)
     patch_imputer_shape()
     patch_knn_imputer_shape()
+    patch_power_transformer_shape()
     patch_trees()
 
 
