@@ -27,10 +27,10 @@ def open_registry(url: str, who: str, environment: Environment, start: float = 0
     return registry
 
 
-def promote_often(url: str, environment: Environment, who: str, times: int, start: float) -> None:
+def promote_each(url: str, environment: Environment, who: str, versions: list[int], start: float) -> None:
     registry = open_registry(url, who, environment, start)
-    for number in range(times):
-        registry.promote("m", 1 + number % 2, why=f"{who}-{number}")
+    for version in versions:
+        registry.promote("m", version, why=f"{who}-{version}")
 
 
 def publish_once(url: str, environment: Environment, folder: Path, who: str, start: float) -> None:

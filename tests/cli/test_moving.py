@@ -27,6 +27,31 @@ def test_promote_rollback_and_history_tell_one_story(run: Run, diagnosis: str) -
     assert re.fullmatch(r"\S+@\S+", who)
 
 
+def test_promoting_what_is_promoted_changes_nothing_and_says_so(run: Run, registry: Registry, diagnosis: str) -> None:
+    before = registry.alias(diagnosis)
+
+    again = run("promote", "diagnosis:1", "--why", "once more")
+
+    assert (again.exit_code, again.stderr) == (0, "")
+    assert re.fullmatch(
+        r"diagnosis@production: routes to 1 already, since 20\S+Z by tests; nothing was written\n", again.stdout
+    )
+    assert read_json(run("promote", "diagnosis:1", "--json"))["changed"] is False
+    assert registry.alias(diagnosis) == before
+    moved = read_json(run("promote", "diagnosis:2", "--json"))
+    assert (moved["changed"], moved["sequence"]) == (True, 2)
+
+
+def test_a_version_whose_graph_is_gone_is_not_promoted(run: Run, registry: Registry, diagnosis: str) -> None:
+    registry.store.delete("models/diagnosis/2/model.onnx")
+
+    refused = run("promote", "diagnosis:2", "--force", "--reason", "urgent")
+
+    assert refused.exit_code == 1
+    assert "error: 'diagnosis:2' is damaged: 'models/diagnosis/2/model.onnx' is gone" in refused.stderr
+    assert len(registry.history(diagnosis)) == 1
+
+
 def test_history_tells_what_was_forced(run: Run, registry: Registry, diagnosis: str) -> None:
     registry.require(Requirements(require_contract=True))
     assert run("promote", "diagnosis:2").exit_code == 1

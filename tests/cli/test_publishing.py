@@ -20,6 +20,19 @@ def test_publish_prints_the_version_alone_on_stdout(run: Run, tmp_path: Path) ->
     assert answer == {"predictions": [6.0], "model_version": "1"}
 
 
+def test_a_graph_that_takes_single_numbers_is_published_and_served(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "clip.onnx").write_bytes(tiny.clip().SerializeToString())
+    assert run("publish", "clip.onnx", "clip").exit_code == 0
+    assert run("promote", "clip:1").exit_code == 0
+
+    answer = read_json(
+        run("predict", "clip", "-", "--json", input='{"inputs": {"x": [[1, 5], [-3, 0.5]], "low": -1, "high": 2}}')
+    )
+
+    assert answer["outputs"] == [[1.0, 2.0], [-1.0, 0.5]]
+    assert read_json(run("show", "clip", "--json"))["golden"]["cases"] == 4
+
+
 def test_publish_refuses_a_file_that_is_no_model(run: Run, tmp_path: Path) -> None:
     (tmp_path / "no.onnx").write_bytes(b"nothing of the kind")
     result = run("publish", "no.onnx", "m")

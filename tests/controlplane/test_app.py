@@ -122,6 +122,16 @@ def test_an_alias_is_moved_by_whoever_knows_its_state(client: TestClient) -> Non
     assert put(client, 1, If_Match="*").status_code == 200
 
 
+def test_an_alias_that_routes_there_already_is_answered_as_it_is(client: TestClient) -> None:
+    created = put(client, 1)
+
+    again = put(client, 1, If_Match=created.headers["etag"])
+
+    assert again.status_code == 200
+    assert (again.json(), again.headers["etag"]) == (created.json(), created.headers["etag"])
+    assert len(client.get("/registry/models/m/history").json()["entries"]) == 1
+
+
 def test_an_alias_that_exists_is_not_moved_without_a_condition(client: TestClient) -> None:
     put(client, 1)
     answer = put(client, 2)

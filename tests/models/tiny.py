@@ -112,6 +112,15 @@ def two_inputs() -> onnx.ModelProto:
     )
 
 
+def clip() -> onnx.ModelProto:
+    """`x` FP32 [N, 2], low, high FP32 [] -> y FP32 [N, 2]: kept between two single numbers."""
+    return _model(
+        [helper.make_node("Clip", ["x", "low", "high"], ["y"])],
+        [_value("x", _FLOAT, ["N", 2]), _value("low", _FLOAT, []), _value("high", _FLOAT, [])],
+        [_value("y", _FLOAT, ["N", 2])],
+    )
+
+
 def strings() -> onnx.ModelProto:
     """`text` BYTES [N] -> same BYTES [N]."""
     return _model(

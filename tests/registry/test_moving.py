@@ -70,16 +70,41 @@ def test_aliases_move_apart_from_each_other(registry: Registry) -> None:
     assert len(registry.history("m", "candidate")) == 1
 
 
-def test_promoting_the_routed_version_again_is_recorded_and_changes_neither_routes_nor_stack(
+def test_promoting_the_routed_version_again_writes_nothing_and_says_so(registry: Registry) -> None:
+    registry.promote("m", 1)
+    before = registry.promote("m", 2, on_unchanged=pytest.fail)
+    etag = registry.alias("m")[1]
+    unchanged: list[str] = []
+
+    after = registry.promote("m", 2, why="signed off", on_unchanged=lambda: unchanged.append("told"))
+
+    assert unchanged == ["told"]
+    assert after == before
+    assert registry.alias("m") == (before, etag)
+    assert [entry.why for entry in registry.history("m")] == ["", ""]
+    assert routed(registry.rollback("m")) == [1]
+    assert registry.verify_history("m") == 3
+
+
+def test_promoting_the_routed_version_with_an_old_etag_is_refused_though_nothing_would_change(
     registry: Registry,
 ) -> None:
     registry.promote("m", 1)
-    before = registry.promote("m", 2)
-    after = registry.promote("m", 2, why="signed off")
-    assert (after.routes, after.previous) == (before.routes, before.previous)
-    assert [entry.why for entry in registry.history("m")] == ["", "", "signed off"]
-    assert routed(registry.rollback("m")) == [1]
-    assert registry.verify_history("m") == 4
+    _, etag = registry.alias("m")
+    registry.promote("m", 2)
+    with pytest.raises(PreconditionFailedError, match="read it again"):
+        registry.promote("m", 2, if_match=etag)
+
+
+def test_a_version_whose_manifest_is_another_than_the_one_promoted_is_promoted_anew(registry: Registry) -> None:
+    before = registry.promote("m", 1)
+    key = "models/m/1/manifest.json"
+    registry.store.put(key, registry.store.get(key).data.replace(b"ana@clinic", b"ben@clinic"))
+
+    after = registry.promote("m", 1, on_unchanged=pytest.fail)
+
+    assert after.sequence == before.sequence + 1
+    assert after.routes != before.routes
 
 
 def test_rollback_walks_back_and_never_toggles(registry: Registry) -> None:
@@ -173,7 +198,8 @@ def overtaken(store: Store, meanwhile: Callable[[], object], times: int = 1) -> 
 
 def test_a_lost_swap_comes_after_the_move_that_won(registry: Registry) -> None:
     registry.promote("m", 1)
-    slow = Registry(overtaken(registry.store, lambda: registry.promote("m", 2, why="first"), 3))
+    faster = iter((4, 5, 2))
+    slow = Registry(overtaken(registry.store, lambda: registry.promote("m", next(faster), why="first"), 3))
     assert routed(slow.promote("m", 3, why="second")) == [3]
     assert [entry.why for entry in registry.history("m")] == ["", "first", "first", "first", "second"]
     assert registry.verify_history("m") == 5
@@ -191,7 +217,8 @@ def test_a_lost_swap_with_an_etag_is_refused(registry: Registry) -> None:
 
 def test_a_mover_that_keeps_losing_gives_up(registry: Registry) -> None:
     registry.promote("m", 1)
-    slow = Registry(overtaken(registry.store, lambda: registry.promote("m", 2), 100))
+    faster = iter((2, 4, 5))
+    slow = Registry(overtaken(registry.store, lambda: registry.promote("m", next(faster)), 100))
     with pytest.raises(PreconditionFailedError):
         slow.promote("m", 3, retries=2)
     assert registry.verify_history("m") == 4

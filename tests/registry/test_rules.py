@@ -40,7 +40,9 @@ class AliasModel:
         self.moves += 1
 
     def promote(self, version: int, now: datetime) -> None:
-        if self.version is not None and self.version != version:
+        if version == self.version:
+            return
+        if self.version is not None:
             self.stack = [self.version, *self.stack][:PREVIOUS_KEPT]
         self.go(version, now)
 

@@ -83,7 +83,9 @@ def test_integers_are_given_the_declared_tolerance_for_they_saturate_otherwise_e
     assert draft.golden.tolerances[architecture()] == draft.golden.tolerance
 
 
-@pytest.mark.parametrize("model", [tiny.text_classifier(), tiny.integers(), tiny.embedder(), tiny.two_inputs()])
+@pytest.mark.parametrize(
+    "model", [tiny.text_classifier(), tiny.integers(), tiny.embedder(), tiny.two_inputs(), tiny.clip()]
+)
 def test_graphs_of_texts_integers_and_several_inputs_are_tried_with_inputs_of_their_own(
     tmp_path: Path, model: onnx.ModelProto
 ) -> None:

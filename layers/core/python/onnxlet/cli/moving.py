@@ -30,7 +30,9 @@ def promote(workspace: Workspace, /, *, ref: Ref, alias: str, force: bool, why: 
 
     Running functions and servers follow within their alias TTL, without a deploy. A version whose accuracy contract
     does not hold is refused, as is one without a contract if the registry requires that, and any where the alias's
-    history is broken; --force with a --reason overrides all of them, and the history says so.
+    history is broken; --force with a --reason overrides all of them, and the history says so. A version whose files are
+    damaged is refused in any case. Where the alias routes to the version already nothing is written, and "changed" is
+    false in the JSON.
 
     \b
     Example:
@@ -38,9 +40,15 @@ def promote(workspace: Workspace, /, *, ref: Ref, alias: str, force: bool, why: 
       onnxlet promote diagnosis:8 --to candidate --why "recall on the June cohort"
     """
     assert ref.version is not None  # noqa: S101 - the argument's type refuses others
-    moved = workspace.open_registry().promote(ref.model, ref.version, alias=alias, why=why, force=force)
-    warn_of_gate(moved, output)
-    output.show(moved, format_move(moved))
+    from msgspec import to_builtins
+
+    from onnxlet.lifecycle.releasing import promote_version
+
+    registry = workspace.open_registry()
+    move = promote_version(registry, ref.model, ref.version, alias=alias, why=why, force=force)
+    if move.changed:
+        warn_of_gate(move.alias, output)
+    output.show({**to_builtins(move.alias), "changed": move.changed}, str(move))
 
 
 def warn_of_gate(alias: Alias, output: Output) -> None:

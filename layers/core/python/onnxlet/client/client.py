@@ -188,7 +188,8 @@ class Client:
     ) -> Alias:
         """Let an alias route to a version, which is refused if its accuracy contract does not hold, unless `force`.
 
-        The alias is moved once or not at all, whatever happens to the connection; see `moves`. Raises
+        The alias is moved once or not at all, whatever happens to the connection; see `moves`. Where it routes to the
+        version already nothing is written, and its `sequence` is the one before. Raises
         PreconditionFailedError if somebody else moved it meanwhile, ContractFailedError, VersionNotFoundError.
         """
         move = moves.promotion(check_model_name(model), version, alias=check_alias_name(alias), why=why, force=force)

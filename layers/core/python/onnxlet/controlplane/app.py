@@ -177,7 +177,10 @@ async def put_alias(
     if_match: IfMatch = None,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
-    """Route an alias to a version. `If-Match` names the state that is to be changed; a new alias needs none."""
+    """Route an alias to a version. `If-Match` names the state that is to be changed; a new alias needs none.
+
+    Where it routes there already nothing is written: the answer has the sequence and the ETag that were there before.
+    """
     moved = await run(control.promote, model, alias, promotion, if_match=if_match, if_none_match=if_none_match)
     return _moved(moved)
 
@@ -208,4 +211,4 @@ def _conditional(data: bytes, etag: str, if_none_match: str | None) -> Response:
 
 def _moved(moved: control.Moved) -> Response:
     headers = {} if moved.etag is None else {"ETag": format_etag(moved.etag)}
-    return answer(moved.alias, status=201 if moved.alias.sequence == 1 else 200, headers=headers)
+    return answer(moved.alias, status=201 if moved.created else 200, headers=headers)

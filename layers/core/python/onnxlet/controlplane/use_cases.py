@@ -14,10 +14,11 @@ from onnxlet.values.keys import alias_key
 
 
 class Moved(NamedTuple):
-    """An alias after its move, and its ETag unless somebody has moved it on since."""
+    """An alias after its move, its ETag unless somebody has moved it on since, and whether this made it."""
 
     alias: Alias
     etag: str | None
+    created: bool = False
 
 
 def versions(registry: Registry, model: str) -> VersionList:
@@ -72,7 +73,7 @@ def promote(
     moved = registry.promote(
         model, promotion.version, alias=alias, why=promotion.why, if_match=etag or MUST_BE_NEW, force=promotion.force
     )
-    return _with_etag(registry, moved)
+    return _with_etag(registry, moved)._replace(created=etag is None and moved.sequence == 1)
 
 
 def roll_back(registry: Registry, model: str, rollback: Rollback, *, if_match: str | None) -> Moved:

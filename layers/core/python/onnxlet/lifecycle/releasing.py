@@ -15,6 +15,7 @@ from onnxlet.lifecycle.workspace import open_workspace
 from onnxlet.values.refs import PRODUCTION, Ref, check_model_name, parse_ref
 
 if TYPE_CHECKING:
+    from onnxlet.registry.registry import Registry
     from onnxlet.toolchain.workbench.progress import Progress
     from onnxlet.values.manifest import Manifest
 
@@ -52,16 +53,26 @@ def promote(
 ) -> Move:
     """Let an alias route to a version, `diagnosis:7`; servers follow within their alias TTL.
 
+    Where it does so already nothing is written, and the move is not `changed`.
     A version whose accuracy contract does not hold is refused, as is one without a contract if the registry requires
     one, and an alias whose history is broken, unless `force` says so and `why` the reason. Raises ContractFailedError,
-    HistoryBrokenError, ModelNotFoundError, VersionNotFoundError, PreconditionFailedError if somebody else moves the
-    alias at the same moment.
+    HistoryBrokenError, ModelNotFoundError, VersionNotFoundError, IntegrityError for a version whose artifacts are
+    damaged, PreconditionFailedError if somebody else moves the alias at the same moment.
     """
     ref = version if isinstance(version, Ref) else parse_ref(str(version))
     if ref.version is None:
         raise InvalidInputError(f"{str(ref)!r} names no version: say which, {ref.model}:1 for example")
     registry = open_workspace(store).open_registry()
-    return Move(registry.promote(ref.model, ref.version, alias=alias, why=why, force=force))
+    return promote_version(registry, ref.model, ref.version, alias=alias, why=why, force=force)
+
+
+def promote_version(registry: Registry, model: str, version: int, *, alias: str, why: str, force: bool) -> Move:
+    """Promote, and say whether anything changed. Raises as the registry does."""
+    unchanged: list[bool] = []
+    promoted = registry.promote(
+        model, version, alias=alias, why=why, force=force, on_unchanged=lambda: unchanged.append(True)
+    )
+    return Move(promoted, changed=not unchanged)
 
 
 def rollback(

@@ -15,6 +15,7 @@ from onnxlet.lifecycle.summaries import (
     describe_rungs,
     describe_version,
     format_move,
+    format_unchanged,
     format_verdict,
     gate_warning,
 )
@@ -180,18 +181,26 @@ class Shipped(Version):
 
 
 class Move(Shown):
-    """A move of an alias, which is its newest entry: `alias`. `warning` says what the gates did not vouch for."""
+    """A move of an alias, which is its newest entry: `alias`. `warning` says what the gates did not vouch for.
 
-    def __init__(self, alias: Alias) -> None:
+
+    `changed` is False where the alias routed there already: nothing was written then, and the entry is an older one.
+    """
+
+    def __init__(self, alias: Alias, *, changed: bool = True) -> None:
         self.alias = alias
+        self.changed = changed
 
     @property
     def warning(self) -> str:
-        """What the gates did not vouch for; empty if they held."""
-        return gate_warning(self.alias)
+        """What the gates did not vouch for; empty if they held, or nothing changed."""
+        return gate_warning(self.alias) if self.changed else ""
+
+    def __str__(self) -> str:
+        return format_move(self.alias) if self.changed else format_unchanged(self.alias)
 
     def __repr__(self) -> str:
-        return format_move(self.alias) + (f" (warning: {self.warning})" if self.warning else "")
+        return str(self) + (f" (warning: {self.warning})" if self.warning else "")
 
     def _blocks(self) -> Sequence[Block]:
         return [describe_history([self.alias.entry]), Facts((("warning", self.warning),))]

@@ -188,6 +188,15 @@ def format_move(alias: Alias) -> str:
     return f"{entry.model}@{entry.alias}: {format_routes(entry.origin)} -> {format_routes(entry.target)}"
 
 
+def format_unchanged(alias: Alias) -> str:
+    """`diagnosis@production: routes to 8 already, since 2026-11-23T14:03:00.000000Z by ana; nothing was written`."""
+    entry = alias.entry
+    return (
+        f"{entry.model}@{entry.alias}: routes to {format_routes(alias.routes)} already, since {entry.when} by "
+        f"{escape(entry.who)}; nothing was written"
+    )
+
+
 def gate_warning(alias: Alias) -> str:
     """What contract, reference and history did not vouch for when the alias moved; empty if nothing is to be said."""
     from onnxlet.registry.writing.history_gate import HISTORY_GATE

@@ -102,8 +102,9 @@ class Registry:
         if_match: str | None = None,
         retries: int = moving.RETRIES,
         force: bool = False,
+        on_unchanged: Callable[[], object] | None = None,
     ) -> Alias:
-        """Route an alias to a version. One that it routes to already is recorded again and changes no route.
+        """Route an alias to a version. Where it does so already nothing is written, and `on_unchanged` is called.
 
         `if_match` is the ETag that the alias must have, or `moving.MUST_BE_NEW` for one that must route nowhere yet.
         Without it a move by somebody else meanwhile is taken into account and this one comes after it. `gates` are the
@@ -111,10 +112,10 @@ class Registry:
         hold, or that has none where `requirements` ask for one, needs `force` and then a reason, and so does an alias
         whose history is broken; the history says so.
         Raises ModelNotFoundError, VersionNotFoundError, ContractFailedError, HistoryBrokenError,
-        PreconditionFailedError.
+        PreconditionFailedError; IntegrityError where an artifact is not what the manifest promises.
         """
         mover = moving.Mover(self.writer, model, alias, if_match, retries)
-        return moving.promote(mover, version, why, gates or {}, force=force)
+        return moving.promote(mover, version, why, gates or {}, force=force, on_unchanged=on_unchanged)
 
     @property
     def requirements(self) -> Requirements:

@@ -24,6 +24,7 @@ from onnxlet.errors import (
     VersionNotFoundError,
 )
 from onnxlet.registry.reading import listing, lookup
+from onnxlet.registry.reading.artifacts import check_artifacts
 from onnxlet.registry.rollback_stack import next_stack
 from onnxlet.registry.writing.history_gate import pass_history_gate, rebuild_alias
 from onnxlet.registry.writing.promotion_gate import pass_gate
@@ -181,21 +182,39 @@ class Mover:
         )
 
 
-def promote(mover: Mover, version: int, why: str, gates: Mapping[str, str], *, force: bool = False) -> Alias:
-    """Route the alias to `version` alone. A version that it routes to already is recorded again and changes no route.
+def promote(
+    mover: Mover,
+    version: int,
+    why: str,
+    gates: Mapping[str, str],
+    *,
+    force: bool = False,
+    on_unchanged: Callable[[], object] | None = None,
+) -> Alias:
+    """Route the alias to `version` alone. Where it does so already nothing is written, and `on_unchanged` is called.
 
     `gates` are the checks that the caller has made, by name; the history keeps them. The accuracy contract and the
-    history are checked here, or with `force` gone past. Raises ModelNotFoundError, VersionNotFoundError,
-    ContractFailedError, HistoryBrokenError, PreconditionFailedError.
+    history are checked here, or with `force` gone past; the artifacts must be what the manifest promises in any case.
+    Raises ModelNotFoundError, VersionNotFoundError, ContractFailedError, HistoryBrokenError, IntegrityError,
+    PreconditionFailedError.
     """
     check_alias_name(mover.alias)
     check_plain("why", why)
     manifest, manifest_digest = lookup.manifest(mover.store, mover.model, version)
     gates = {**gates, **pass_gate(mover.store, manifest, force=force, why=why)}
+    check_artifacts(mover.store, manifest)
     mover, history_gates = _pass_history(mover, why, force=force)
     gates |= history_gates
     target = (Route(version, 1.0, manifest_digest),)
-    promoted = mover.move(lambda _: Move("promote", target, why, gates))
+
+    def decide(current: Alias | None) -> Move | None:
+        if current is None or current.routes != target or history_gates:
+            return Move("promote", target, why, gates)
+        if on_unchanged is not None:
+            on_unchanged()
+        return None
+
+    promoted = mover.move(decide)
     if not are_published(mover.store, mover.model, target):
         take_aliases_off(mover.writer, mover.model, version)
         raise VersionNotFoundError(

@@ -120,8 +120,9 @@ def _run_in_batches(engines: Sequence[Engine], inputs: Tensors, steps: Steps, se
 
 
 def _perturb(inputs: Tensors, random: np.random.Generator) -> Tensors:
+    # numpy makes numbers of 0-d arrays that it computes with, and the runtime takes none
     return {
-        name: (tensor * (1 + ROUNDING * random.choice((-1.0, 1.0), tensor.shape))).astype(tensor.dtype)
+        name: np.asarray(tensor * (1 + ROUNDING * random.choice((-1.0, 1.0), tensor.shape)), dtype=tensor.dtype)
         if tensor.dtype.kind == "f"
         else tensor
         for name, tensor in inputs.items()
