@@ -83,6 +83,18 @@ def _parse_inputs(_ctx: click.Context, _param: click.Parameter, values: tuple[st
 @click.option(
     "--outputs", callback=_split_names, metavar="A,B", help="Names for a network's outputs, in its own order."
 )
+@click.option(
+    "--outputs-are",
+    type=click.Choice(("probabilities", "logits", "independent", "independent-logits", "values")),
+    help="What a network scores classes by: probabilities, or logits, of classes that exclude each other; a "
+    "probability, or a logit, for each label by itself; or nothing such. Default: as its answers to --data tell.",
+)
+@click.option(
+    "--task",
+    type=click.Choice(("regression", "embedding", "segmentation", "tensors")),
+    help="How a network's other answers are judged: numbers, forecasts too, each by its own scale; by their direction; "
+    "by classes at each position; or by one scale. Default: as their shape, --labels and --target tell.",
+)
 @click.option("--signature", metavar="NAME", help="The signature of a SavedModel. Default: serving_default.")
 @click.option(
     "--trust", is_flag=True, help="Run the code that pickles, .pt2 files, PyTorch factories and Keras' Lambdas carry."

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from onnxlet.errors import InvalidInputError
-from onnxlet.values.contract import Bounds
-from onnxlet.values.manifest import Tolerance
+from onnxlet.values.contract import Bounds, TaskKind
+from onnxlet.values.manifest import OutputsAre, Tolerance
 
 if TYPE_CHECKING:
     from onnxlet.values.signature import TensorSpec
@@ -24,6 +24,10 @@ class ConvertOptions(TypedDict, total=False):
     inputs           inputs as specs, or as texts: `image=FP32[-1,3,224,224]`, where -1 is any size
     outputs          names for a network's outputs, in its own order
     signature        the signature of a SavedModel
+    outputs_are      what a network scores classes by, where its answers leave it open: "probabilities" or "logits" of
+                     classes that exclude each other, "independent" probabilities or "independent-logits" of labels, or
+                     "values"
+    task             how a network's other answers are judged: "regression", "embedding", "segmentation", "tensors"
     trust            run the code that a file carries
     golden_from      rows of the golden cases: made up, or real ones that then travel with the model
     training_commit  the commit of the code that trained the model, for the record
@@ -35,6 +39,8 @@ class ConvertOptions(TypedDict, total=False):
     inputs: Sequence[TensorSpec | str]
     outputs: Sequence[str]
     signature: str | None
+    outputs_are: OutputsAre | None
+    task: TaskKind | None
     trust: bool
     golden_from: Literal["synthetic", "data"]
     training_commit: str | None

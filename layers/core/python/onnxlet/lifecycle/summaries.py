@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from onnxlet.values.contract import Contract, Estimate
     from onnxlet.values.manifest import Draft, Evaluation, Manifest
 
-METRIC_ORDER = ("accuracy", "auc", "f1", "calibration_error", "rmse", "mae", "r2", "cosine")
+METRIC_ORDER = ("accuracy", "auc", "f1", "dice", "iou", "calibration_error", "rmse", "mae", "r2", "cosine")
 """Metrics in the order in which they are shown."""
 
 
@@ -52,7 +52,7 @@ def describe_models(models: Sequence[ModelSummary]) -> Table:
 
 def describe_version(manifest: Manifest, digest: str) -> list[Block]:
     """A version: its signature, where it comes from, how well it does, its artifacts."""
-    from onnxlet.values.manifest import describe_reference
+    from onnxlet.values.manifest import describe_outputs, describe_reference
 
     came = manifest.provenance
     optimization = manifest.optimization
@@ -64,6 +64,7 @@ def describe_version(manifest: Manifest, digest: str) -> list[Block]:
         ("framework", came.framework),
         ("made with", ", ".join(f"{name} {number}" for name, number in came.versions.items())),
         ("reference", describe_reference(manifest.reference)),
+        ("outputs are", describe_outputs(manifest.outputs)),
         ("training commit", came.training_commit),
         ("labels", ", ".join(manifest.labels)),
         ("columns", ", ".join(_column_names(manifest))),
@@ -72,6 +73,7 @@ def describe_version(manifest: Manifest, digest: str) -> list[Block]:
         ("golden cases", f"{manifest.golden.cases} ({manifest.golden.source})" if manifest.golden else None),
         ("optimization", f"{optimization.method}: {optimization.reason}" if optimization else None),
         ("contract", format_verdict(manifest.contract) if manifest.contract else "none"),
+        *(("odd", oddity) for oddity in (manifest.contract.oddities if manifest.contract else ())),
     )
     evaluations = [(each.stage, each.rows, format_metrics(each.metrics)) for each in manifest.evaluations]
     artifacts = [(each.path, format_size(each.size), each.digest) for each in manifest.artifacts]
@@ -96,7 +98,7 @@ def describe_rungs(draft: Draft) -> Table:
     """What each rung of the ladder gave; no rows if none was tried."""
     rungs = draft.optimization.rungs if draft.optimization else ()
     measured = {name for rung in rungs for name in rung.metrics}
-    shown = next((name for name in ("accuracy", "rmse", "cosine") if name in measured), None)
+    shown = next((name for name in ("dice", "accuracy", "rmse", "cosine") if name in measured), None)
     rows = [
         (
             rung.name,
@@ -126,6 +128,7 @@ def describe_contract(contract: Contract) -> list[Block]:
         ("answers moved", ", ".join(filter(None, (moved, agreement)))),
         ("worst slice", describe_worst_slice(contract)),
         *(("note", note) for note in contract.notes),
+        *(("odd", oddity) for oddity in contract.oddities),
         ("contract", format_verdict(contract)),
     ]
     return [Table(("stage", *(name.replace("_", " ") for name in names)), rows), Facts(facts)]
@@ -133,12 +136,13 @@ def describe_contract(contract: Contract) -> list[Block]:
 
 def describe_outcome(draft: Draft, contract: Contract) -> list[Block]:
     """What became of a model that was converted, optimized and judged."""
-    from onnxlet.values.manifest import describe_reference
+    from onnxlet.values.manifest import describe_outputs, describe_reference
 
     done = draft.optimization
     facts = (
         ("model", draft.provenance.framework),
         ("reference", describe_reference(draft.reference)),
+        ("outputs are", describe_outputs(draft.outputs)),
         ("size", f"{format_size(done.bytes_before)} -> {format_size(done.bytes_after)}" if done else None),
         ("optimization", f"{done.method}: {done.reason}" if done else None),
     )
@@ -147,12 +151,10 @@ def describe_outcome(draft: Draft, contract: Contract) -> list[Block]:
 
 def describe_conversion(draft: Draft) -> list[Block]:
     """What became of a model that was converted, and maybe optimized."""
-    from onnxlet.values.manifest import describe_reference
+    from onnxlet.values.manifest import describe_outputs, describe_reference
 
-    blocks: list[Block] = [
-        describe_evaluations(draft.evaluations),
-        Facts((("reference", describe_reference(draft.reference)),)),
-    ]
+    facts = (("reference", describe_reference(draft.reference)), ("outputs are", describe_outputs(draft.outputs)))
+    blocks: list[Block] = [describe_evaluations(draft.evaluations), Facts(facts)]
     done = draft.optimization
     if done is not None:
         size = f"{format_size(done.bytes_before)} -> {format_size(done.bytes_after)}"

@@ -4,6 +4,10 @@ from typing import Literal
 
 import msgspec
 
+TaskKind = Literal["classification", "regression", "embedding", "segmentation", "tensors"]
+"""How answers are judged: by classes, numbers each by their own scale, directions, classes at each position, or any
+numbers by the scale of all."""
+
 
 class Bounds(msgspec.Struct, frozen=True):
     """How much worse than the model it was made of a version may answer: shares, one row aside where rows are counted.
@@ -79,11 +83,12 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
     """The accuracy contract of a version: whether it holds, by what bounds, and what was found on `rows` rows.
 
     `metric` is the task's own (`accuracy`, `rmse`, `cosine`), `data_digest` that of the evaluation file, whose rows are
-    nowhere in it, `graph_digest` that of the graph that was judged. `notes` say what could not be judged, and why.
+    nowhere in it, `graph_digest` that of the graph that was judged. `notes` say what could not be judged, and why;
+    `oddities` what is possible, and looks as if classes or outputs were misread.
     """
 
     holds: bool
-    task: Literal["classification", "regression", "embedding", "tensors"]
+    task: TaskKind
     metric: str | None
     rows: int
     bounds: Bounds
@@ -94,6 +99,7 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
     data_digest: str | None = None
     graph_digest: str | None = None
     notes: tuple[str, ...] = ()
+    oddities: tuple[str, ...] = ()
 
     @property
     def breaches(self) -> str:

@@ -10,7 +10,7 @@ import msgspec
 
 from onnxlet.errors import IntegrityError
 from onnxlet.values.canonical import canonical
-from onnxlet.values.contract import Contract
+from onnxlet.values.contract import Contract, TaskKind
 from onnxlet.values.optimization import Optimization
 from onnxlet.values.signature import Signature
 
@@ -85,6 +85,47 @@ def describe_reference(reference: ReferenceOrigin | None) -> str:
     return f"{reference.kind}, {_REFERENCES[reference.kind]}{made}"
 
 
+OutputsAre = Literal["probabilities", "logits", "independent", "independent-logits", "values"]
+"""What a network scores classes by: probabilities that sum to 1 (or the one of the second of two classes), logits of
+such; each label's own probability, or its logit; or nothing of the kind."""
+
+
+class OutputMeaning(msgspec.Struct, frozen=True, kw_only=True):
+    """What a network's answers are, which its graph does not say.
+
+    `are` is what class scores are, and who says so: the `answers` to all of the data, the `user`, or the `model`
+    itself. `task` is how answers are judged; where they score classes at each position, `output` is their name,
+    `class_axis` the dimension that counts classes, and `labels` are the names of these.
+    """
+
+    are: OutputsAre | None = None
+    said_by: Literal["answers", "user", "model"] = "answers"
+    task: TaskKind | None = None
+    output: str = ""
+    class_axis: int | None = None
+    labels: tuple[str, ...] = ()
+
+
+_SCORES = {
+    "probabilities": "probabilities of classes that exclude each other",
+    "logits": "logits of classes that exclude each other",
+    "independent": "a probability for each label by itself",
+    "independent-logits": "a logit for each label by itself",
+    "values": "values, no scores of classes",
+}
+_SAYERS = {"answers": "by its answers to all of the data", "user": "as the user said", "model": "as the model says"}
+
+
+def describe_outputs(meaning: OutputMeaning | None) -> str | None:
+    """What a network's answers are, for people; None where they are but numbers."""
+    if meaning is None or (meaning.are is None and meaning.task is None):
+        return None
+    scores = f"{meaning.are}: {_SCORES[meaning.are]}" if meaning.are is not None else ""
+    at = f", at each position along dimension {meaning.class_axis}" if meaning.class_axis is not None else ""
+    judged = f"judged as {meaning.task}" if meaning.task is not None else ""
+    return ", ".join(filter(None, (scores + at, judged, _SAYERS[meaning.said_by])))
+
+
 class Evaluation(msgspec.Struct, frozen=True):
     """Held-out metrics of one stage (`source`, `onnx`, `optimized`) on `rows` rows."""
 
@@ -100,7 +141,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     are documents with a `kind`, in order, which `onnxlet.steps` decodes: who only keeps versions need not know them.
     `offline_optimized` says that the graph was optimized when it was published, so that loading need not do it again.
     `assets` are further files that travel with a version, a tokenizer say; `report` is one for people to read. A graph
-    that came without the model that it was made of has no `reference`.
+    that came without the model that it was made of has no `reference`. `outputs` tell what a network's answers are.
     """
 
     schema: int = SCHEMA
@@ -110,6 +151,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     labels: tuple[str, ...] = ()
     provenance: Provenance
     reference: ReferenceOrigin | None = None
+    outputs: OutputMeaning | None = None
     evaluations: tuple[Evaluation, ...] = ()
     optimization: Optimization | None = None
     contract: Contract | None = None

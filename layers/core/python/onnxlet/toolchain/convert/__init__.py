@@ -3,6 +3,7 @@
 frameworks      which module reads which source
 conversion      one conversion: reads the model, proves the graph, writes a converted directory
 export_search   the ways to write the graph, tried until one answers as the model does
+impossible      what no classifier answers
 expected        answers that the user computed where the model was trained
 golden_cases    rows whose answers travel with the version; synthetic_rows makes them without anybody's data
 trained_model   what every framework's module gives: a model that predicts, and exports itself
@@ -21,7 +22,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from onnxlet.errors import InvalidInputError
 from onnxlet.toolchain.convert.options import SourceOptions
 from onnxlet.toolchain.workbench.progress import Progress, silent
-from onnxlet.values.manifest import Draft, Tolerance
+from onnxlet.values.contract import TaskKind
+from onnxlet.values.manifest import Draft, OutputsAre, Tolerance
 from onnxlet.values.signature import TensorSpec
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ def convert(
     inputs: Sequence[TensorSpec] = (),
     outputs: Sequence[str] = (),
     signature: str | None = None,
+    outputs_are: OutputsAre | None = None,
+    task: TaskKind | None = None,
     trust: bool = False,
     golden_from: Literal["synthetic", "data"] = "synthetic",
     training_commit: str | None = None,
@@ -53,8 +57,8 @@ def convert(
     the model is then asked as they are. `target` names what is predicted there, or is its values. `labels` name the
     classes, in the model's order. Of several targets, `target` lists the columns and `labels` the names for each.
     `expected` are answers to the data that were computed where the model was trained, which are the reference then.
-    `weights`, `inputs`, `outputs`, `signature`: see SourceOptions. `trust` lets files run code when they are read.
-    Answers may differ by `tolerance`, 1e-4 + 1e-3 of their size unless it is given.
+    `weights`, `inputs`, `outputs`, `signature`, `outputs_are`, `task`: see SourceOptions. `trust` lets files run code
+    when they are read. Answers may differ by `tolerance`, 1e-4 + 1e-3 of their size unless it is given.
 
     Raises ConversionError if the model cannot be converted or answers change, TrustRequiredError, MissingExtraError,
     InvalidInputError for data that does not fit the model, UnavailableError for a full disk.
@@ -65,14 +69,16 @@ def convert(
     progress = on_progress or silent
     _check_data_options(data, target, expected, golden_from)
     names = _labels_by_target(labels)
-    options = SourceOptions(names[0] if len(names) == 1 else (), weights, tuple(inputs), tuple(outputs), signature)
+    options = SourceOptions(
+        names[0] if len(names) == 1 else (), weights, tuple(inputs), tuple(outputs), signature, outputs_are, task
+    )
     if isinstance(source, Path):
         progress(f"reading {source.name}")
         model, origin = open_model(source, options, trust=trust, progress=progress), weights or source
     else:
         progress(f"reading the {type(source).__name__}")
         model, origin = open_object(source, options, progress=progress), None
-    conversion = Conversion(model, origin, names, tolerance or Tolerance(), training_commit, progress)
+    conversion = Conversion(model, origin, names, tolerance or Tolerance(), training_commit, progress, outputs_are)
     return conversion.write(output, data=data, target=target, expected=expected, golden_from=golden_from)
 
 

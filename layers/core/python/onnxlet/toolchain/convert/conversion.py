@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 from onnxlet.errors import InvalidInputError
+from onnxlet.steps.classification import PROBABILITIES
 from onnxlet.toolchain.convert.expected import read_expected
 from onnxlet.toolchain.convert.export_search import ExportSearch, VerifiedExport
 from onnxlet.toolchain.convert.golden_cases import choose_golden_rows, make_golden_cases
+from onnxlet.toolchain.convert.impossible import check_link, check_sums, describe_doubled_link
 from onnxlet.toolchain.convert.trained_model import ModelRows, TakesTensors, TrainedModel
 from onnxlet.toolchain.workbench.arrays import Arrays
 from onnxlet.toolchain.workbench.data import Data, Target, open_data
@@ -22,10 +24,20 @@ from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.reference import ONNX, SOURCE, Reference, write_reference
 from onnxlet.toolchain.workbench.table import Table, count_of, quoted, truth_of
 from onnxlet.values.keys import GRAPH
-from onnxlet.values.manifest import Draft, Evaluation, Golden, Provenance, ReferenceOrigin, Tolerance
+from onnxlet.values.manifest import (
+    Draft,
+    Evaluation,
+    Golden,
+    OutputMeaning,
+    OutputsAre,
+    Provenance,
+    ReferenceOrigin,
+    Tolerance,
+)
 from onnxlet.values.tensors import Tensor, Tensors
 
 SEED = 0
+BINARY = (0, 1)
 
 
 @dataclass(frozen=True)
@@ -40,6 +52,8 @@ class Conversion:
     tolerance: Tolerance
     training_commit: str | None
     progress: Progress
+    outputs_are: OutputsAre | None = None
+    """What the caller says that scores of classes are."""
 
     def write(
         self,
@@ -53,10 +67,13 @@ class Conversion:
         """Convert and write. Raises ConversionError, InvalidInputError, MissingExtraError, UnavailableError."""
         table, targets = (None, ()) if data is None else self._open_data(data, target)
         rows = self._read_rows(table, targets)
+        # what a network's outputs are is told by all of its answers, and so are its classes
+        own = self.model.predict(rows)
         labels = self._class_labels()
         truth = truth_of(table, targets, list(zip(self.model.classes, labels, strict=True))) if table else None
-        reference, answers = self._reference(expected, rows, targets, labels)
-        search = ExportSearch(self.model, rows, answers, labels, self.tolerance, self.progress, truth)
+        reference, answers = self._reference(expected, own, rows.count, self._known_targets(targets, labels))
+        self._check_possible(answers, reference, rows)
+        search = ExportSearch(self.model, rows, answers, labels, self.tolerance, self.progress, truth, self._outputs)
         with explain_full_disk(output), new_directory(output) as directory:
             verified = search.find_best(directory / GRAPH)
             self.progress("making golden cases")
@@ -93,6 +110,8 @@ class Conversion:
     def _class_labels(self) -> list[tuple[str, ...]]:
         """The names of each target's classes: those that were given, else the model's own."""
         classes = self.model.classes
+        if isinstance(self.model, TakesTensors) and len(self.labels) <= 1:
+            return list(self.model.labels)
         if self.labels and not classes:
             raise InvalidInputError("labels name classes, and this model is a regressor: leave --labels out")
         if self.labels and len(self.labels) != len(classes):
@@ -102,14 +121,43 @@ class Conversion:
             )
         for labels, values in zip(self.labels, classes, strict=bool(self.labels)):
             _check_labels(labels, values)
-        if self.labels or not isinstance(self.model, TakesTensors):
-            return list(self.labels) or [()] * len(classes)
-        return [self.model.labels] * len(classes)
+        return list(self.labels) or [()] * len(classes)
+
+    def _known_targets(
+        self, targets: Sequence[str], labels: Sequence[tuple[str, ...]]
+    ) -> list[tuple[str, tuple[int | str, ...], tuple[str, ...]]]:
+        """A classifier's targets: name, which is empty where there is one, class values and labels."""
+        classes = self.model.classes
+        own = self.model.target_names if isinstance(self.model, TakesTensors) else ()
+        named = own or targets or [f"y{index}" for index in range(len(classes))]
+        names = named if len(classes) > 1 else [""] * len(classes)
+        return list(zip(names, classes, labels, strict=True))
+
+    @property
+    def _outputs(self) -> OutputMeaning | None:
+        return self.model.outputs if isinstance(self.model, TakesTensors) else None
+
+    def _check_possible(self, answers: Tensors, reference: ReferenceOrigin | None, rows: ModelRows) -> None:
+        """Raise InvalidInputError for probabilities that no classifier gives."""
+        tensors = isinstance(self.model, TakesTensors)
+        if self.outputs_are not in (None, "probabilities") and not tensors:
+            raise InvalidInputError(
+                f"a {self.model.framework} model says itself what its scores are: leave --outputs-are out"
+            )
+        scored = [name for name in answers if name.startswith(PROBABILITIES)]
+        check_sums(answers, scored, reference)
+        if reference is None or reference.kind != "file" or rows.source != "data" or self.outputs_are is not None:
+            return
+        if isinstance(self.model, TakesTensors):
+            check_link(self.model.doubled_link)
+        for name in scored if not tensors else ():
+            shares = answers[name]
+            check_link(describe_doubled_link(shares[:, 1:] if shares.shape[1] == len(BINARY) else shares))
 
     def _evaluate(self, verified: VerifiedExport, truth: Tensor | None, expected: Tensors) -> tuple[Evaluation, ...]:
         steps, rows = verified.export.steps, verified.comparison.rows
-        source = measure(truth, expected, steps)
-        onnx = measure(truth, verified.answers, steps)
+        source = measure(truth, expected, steps, self._outputs)
+        onnx = measure(truth, verified.answers, steps, self._outputs)
         return (
             *([Evaluation("source", rows, source)] if source else []),
             Evaluation("onnx", rows, {**onnx, **verified.comparison.metrics()}),
@@ -137,24 +185,23 @@ class Conversion:
                 training_commit=self.training_commit,
             ),
             reference=reference,
+            outputs=self._outputs,
             evaluations=evaluations,
             golden=golden,
             assets=tuple(sorted(export.assets)),
         )
 
     def _reference(
-        self, expected: Data | None, rows: ModelRows, targets: Sequence[str], labels: Sequence[tuple[str, ...]]
+        self,
+        expected: Data | None,
+        own: Tensors,
+        rows: int,
+        targets: Sequence[tuple[str, Sequence[int | str], Sequence[str]]],
     ) -> tuple[ReferenceOrigin | None, Tensors]:
-        """Whose answers count, and these answers: the user's, else the model's own. Raises InvalidInputError."""
+        """Whose answers count, and these answers: the user's, else the model's `own`. Raises InvalidInputError."""
         model = self.model
-        own = model.predict(rows)
         if expected is not None:
-            several = len(model.classes) > 1
-            known = [
-                (targets[index] if several and targets else f"y{index}" if several else "", classes, names)
-                for index, (classes, names) in enumerate(zip(model.classes, labels, strict=True))
-            ]
-            return ReferenceOrigin("expected", model.framework), read_expected(expected, own, rows.count, known)
+            return ReferenceOrigin("expected", model.framework), read_expected(expected, own, rows, targets)
         if model.reference is None:
             return None, own
         return ReferenceOrigin(model.reference, model.framework, next(iter(model.versions.values()), "")), own

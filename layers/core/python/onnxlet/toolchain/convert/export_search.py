@@ -17,7 +17,7 @@ from onnxlet.toolchain.workbench.evaluation import run_columns
 from onnxlet.toolchain.workbench.evaluation_data import open_graph
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.task import task_of
-from onnxlet.values.manifest import Tolerance
+from onnxlet.values.manifest import OutputMeaning, Tolerance
 from onnxlet.values.tensors import Tensor, Tensors
 
 CLOSE = 1e-5
@@ -64,6 +64,7 @@ class ExportSearch:
     tolerance: Tolerance
     progress: Progress
     truth: Tensor | None = None
+    outputs: OutputMeaning | None = None
 
     def find_best(self, path: Path) -> VerifiedExport:
         """Return the first variant that is close to the model, else the first within the tolerance.
@@ -119,7 +120,7 @@ class ExportSearch:
             engine.close()
             failures.append(f"in {export.variant} {difference}")
             return None
-        distances = scaled_distances(self.expected, answers, task_of(export.steps, self.expected, None))
+        distances = scaled_distances(self.expected, answers, task_of(export.steps, self.expected, None, self.outputs))
         return VerifiedExport(
             export,
             engine,
@@ -132,7 +133,7 @@ class ExportSearch:
     def _breaches(self, steps: Steps, answers: Tensors) -> str:
         if self.truth is None:
             return ""
-        task = task_of(steps, self.expected, self.truth)
+        task = task_of(steps, self.expected, self.truth, self.outputs)
         try:
             return judge(self.expected, answers, self.truth, task, resamples=0).breaches
         except InvalidInputError:

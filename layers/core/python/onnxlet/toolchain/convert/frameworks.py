@@ -62,7 +62,7 @@ FRAMEWORKS: tuple[Framework, ...] = (
         (".pt2", ".pt", ".pth"),
         source_pattern=r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*",
         classes=("torch.nn.modules.module.Module",),
-        options=("labels", "weights", "inputs", "outputs"),
+        options=("labels", "weights", "inputs", "outputs", "task"),
     ),
     Framework(
         "huggingface.model",
@@ -72,13 +72,18 @@ FRAMEWORKS: tuple[Framework, ...] = (
             "sentence_transformers.sentence_transformer.model.SentenceTransformer",
             "sentence_transformers.SentenceTransformer.SentenceTransformer",
         ),
-        options=("labels",),
+        options=("labels", "task"),
     ),
     Framework(
-        "tensorflow.keras_file", (".keras",), classes=("keras.src.models.model.Model",), options=("labels", "outputs")
+        "tensorflow.keras_file",
+        (".keras",),
+        classes=("keras.src.models.model.Model",),
+        options=("labels", "outputs", "task"),
     ),
-    Framework("tensorflow.saved_model", contains=("saved_model.pb",), options=("labels", "outputs", "signature")),
-    Framework("onnx_file", (".onnx",), options=("labels",)),
+    Framework(
+        "tensorflow.saved_model", contains=("saved_model.pb",), options=("labels", "outputs", "signature", "task")
+    ),
+    Framework("onnx_file", (".onnx",), options=("labels", "task")),
 )
 
 
@@ -115,7 +120,7 @@ def _module(framework: Framework) -> Any:
 
 def _arguments(framework: Framework, options: SourceOptions, name: str) -> dict[str, SourceOptions]:
     """The options, for a framework that can use some. Raises InvalidInputError for those that it cannot use."""
-    unsupported = sorted(options.given_fields() - {*framework.options, "labels"})
+    unsupported = sorted(options.given_fields() - {*framework.options, "labels", "outputs_are"})
     if unsupported:
         raise InvalidInputError(f"{', '.join(unsupported)} cannot be chosen for {name}: leave the option out")
     return {"options": options} if framework.options else {}

@@ -9,6 +9,7 @@ import onnx
 from google.protobuf.message import EncodeError  # type: ignore[import-untyped]
 
 from onnxlet.errors import ConversionError, ExecutionError, InvalidInputError, RejectedModelError
+from onnxlet.toolchain.convert.networks.outputs import OutputHints
 from onnxlet.toolchain.convert.networks.probing_inputs import random_tensors
 from onnxlet.toolchain.convert.networks.tensor_model import TensorModel
 from onnxlet.toolchain.convert.options import SourceOptions
@@ -28,7 +29,7 @@ OLDEST = 7
 def open_model(path: Path, *, trust: bool, progress: Progress, options: SourceOptions) -> TensorModel:  # noqa: ARG001 - a graph is data
     """The graph in a file. Raises ConversionError for what will not be served."""
     try:
-        return TensorModel(OnnxFile(path), options.labels, progress)
+        return TensorModel(OnnxFile(path), options, progress)
     except RejectedModelError as error:
         raise ConversionError(error.detail, **error.context) from error
 
@@ -39,6 +40,7 @@ class OnnxFile:
     reference: ReferenceKind | None = None
     labels: tuple[str, ...] = ()
     assets: Mapping[str, bytes] = {}
+    hints = OutputHints()
 
     def __init__(self, path: Path) -> None:
         inspected = inspect(path)

@@ -7,7 +7,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from onnxlet.errors import InvalidInputError
+from onnxlet.values.contract import TaskKind
 from onnxlet.values.datatypes import DATATYPES
+from onnxlet.values.manifest import OutputsAre
 from onnxlet.values.signature import TensorSpec
 
 _SIZE = r"(?:-1|[1-9][0-9]{0,8})"
@@ -28,6 +30,10 @@ class SourceOptions:
     """Names for the outputs, in the model's order."""
     signature: str | None = None
     """The name of the signature to convert, of a model that has several."""
+    outputs_are: OutputsAre | None = None
+    """What scores of classes are, where the answers do not tell."""
+    task: TaskKind | None = None
+    """How answers are judged, where they do not tell."""
 
     def given_fields(self) -> set[str]:
         """The names of the fields that are set."""

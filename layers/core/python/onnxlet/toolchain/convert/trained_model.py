@@ -11,7 +11,7 @@ import numpy as np
 from onnxlet.steps import Classification, Column, Steps, Tabular
 from onnxlet.toolchain.workbench.arrays import Arrays
 from onnxlet.toolchain.workbench.table import Table
-from onnxlet.values.manifest import ReferenceKind
+from onnxlet.values.manifest import OutputMeaning, ReferenceKind
 from onnxlet.values.tensors import DATATYPES, Tensor, Tensors
 
 
@@ -98,8 +98,10 @@ class TrainedModel(Protocol):
     """What answers: the user's own model, or what the framework reads in a file; None if there is but a graph."""
     names: tuple[str, ...] | None
     """The names of its features or inputs, where it has some."""
-    classes: tuple[tuple[int | str, ...], ...]
-    """A classifier's class values as its graph gives them, target by target; empty for a regressor."""
+
+    @property
+    def classes(self) -> tuple[tuple[int | str, ...], ...]:
+        """A classifier's class values as its graph gives them, target by target; empty for a regressor."""
 
     def read_rows(self, table: Table | None, targets: Sequence[str], *, seed: int) -> ModelRows:
         """The rows of the table, or random ones without it. Raises InvalidInputError if it lacks columns."""
@@ -118,8 +120,21 @@ class TrainedModel(Protocol):
 class TakesTensors(Protocol):
     """A trained model that also reads tensors of any rank."""
 
-    labels: tuple[str, ...]
-    """The names of the classes that the model itself has."""
+    @property
+    def labels(self) -> tuple[tuple[str, ...], ...]:
+        """The names of the classes, target by target, once it has predicted."""
+
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        """The names of several targets, where it has them itself."""
+
+    @property
+    def outputs(self) -> OutputMeaning | None:
+        """What its outputs are, once it has predicted."""
+
+    @property
+    def doubled_link(self) -> str:
+        """What shows that its scores of classes were linked twice; empty if nothing does."""
 
     def read_arrays(self, arrays: Arrays, targets: Sequence[str], *, seed: int) -> ModelRows:
         """The rows in the arrays. Raises InvalidInputError if the arrays are not the model's inputs."""

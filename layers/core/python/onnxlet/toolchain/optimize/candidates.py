@@ -25,6 +25,7 @@ from onnxlet.toolchain.workbench.inspection import stores_float16_weights
 from onnxlet.toolchain.workbench.offline import save_optimized
 from onnxlet.toolchain.workbench.task import task_of
 from onnxlet.values.contract import Bounds, Contract
+from onnxlet.values.manifest import OutputMeaning
 from onnxlet.values.optimization import Calibration
 from onnxlet.values.tensors import Tensors
 
@@ -95,6 +96,8 @@ class Bench:
         rows: EvaluationRows,
         folder: Path,
         bounds: Bounds = Bounds(),  # noqa: B008 - frozen
+        *,
+        outputs: OutputMeaning | None = None,
     ) -> None:
         """Raises RejectedModelError, ExecutionError or InvalidInputError for a float graph that fails."""
         self.rows, self._steps, self._folder, self._bounds = rows, steps, folder, bounds
@@ -104,7 +107,7 @@ class Bench:
         self._reference = self.before
         if rows.source is not None:
             self._reference = GraphAnswers(rows.source, take_first(rows.source, self._alone))
-        self._task = task_of(steps, self._reference.batch, rows.truth)
+        self._task = task_of(steps, self._reference.batch, rows.truth, outputs)
         self._served = self.open_as_served(graph)
         self.latency = self._latency(self._served, 1)
         self.latency_32 = self._latency(self._served, BATCH)

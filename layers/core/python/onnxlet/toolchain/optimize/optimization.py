@@ -128,7 +128,9 @@ class OptimizationRun:
             return self._stay_exact(
                 f"{self._rows.count} rows prove too little, {FEWEST_ROWS} are needed: give more --data, or a --method"
             )
-        bench = Bench(self._directory / GRAPH, self._steps, self._rows, folder, options.bounds)
+        bench = Bench(
+            self._directory / GRAPH, self._steps, self._rows, folder, options.bounds, outputs=self._draft.outputs
+        )
         ladder = Ladder(bench, folder, search=options.search, progress=self._progress)
         selection = Selection(options.objective, size, timed=architecture() == options.cpu)
         candidates: list[Candidate] = []
@@ -149,7 +151,9 @@ class OptimizationRun:
         bench = None
         if self._rows is not None and self._rows.truth is not None:
             with tempfile.TemporaryDirectory(prefix="onnxlet-") as folder:
-                bench = Bench(self._directory / GRAPH, self._steps, self._rows, Path(folder))
+                bench = Bench(
+                    self._directory / GRAPH, self._steps, self._rows, Path(folder), outputs=self._draft.outputs
+                )
         return LadderResult(reason, bench=bench)
 
     def _explain(self, selection: Selection, tried: list[Candidate], chosen: Candidate | None) -> str:
@@ -208,7 +212,7 @@ class OptimizationRun:
         if rows is None or bench is None:
             return tuple(by_stage.values())
         steps = self._steps
-        measured = measure(rows.truth, bench.before.batch, steps)
+        measured = measure(rows.truth, bench.before.batch, steps, self._draft.outputs)
         old = by_stage.get(ONNX)
         if measured:
             same = old.metrics if old is not None and old.rows == rows.count else {}
@@ -217,7 +221,7 @@ class OptimizationRun:
             after = result.chosen.judgement.answers
             alone = compare(bench.before.alone, after.alone, Tolerance()).largest_distance
             figures = {
-                **measure(rows.truth, after.batch, steps),
+                **measure(rows.truth, after.batch, steps, self._draft.outputs),
                 **compare(bench.before.batch, after.batch, Tolerance()).metrics(),
                 "largest_distance_alone": alone,
             }

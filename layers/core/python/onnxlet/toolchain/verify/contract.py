@@ -13,6 +13,7 @@ from onnxlet.errors import InvalidInputError
 from onnxlet.toolchain.verify.bootstrap import RESAMPLES, estimate_metrics
 from onnxlet.toolchain.verify.findings import AnswerPair, Estimates, scaled_distances
 from onnxlet.toolchain.verify.notes import notes
+from onnxlet.toolchain.verify.oddities import oddities
 from onnxlet.toolchain.workbench.comparison import compare
 from onnxlet.toolchain.workbench.slices import Slicing, find_worst_slice, measure_slices
 from onnxlet.toolchain.workbench.task import Task
@@ -62,6 +63,7 @@ def judge(
         worst_slice=find_worst_slice(slices, task),
         data_digest=data_digest,
         notes=tuple(notes(pair, after, slices, unanswered=judged.unanswered)),
+        oddities=tuple(oddities(pair, after)),
     )
     return msgspec.convert(_rounded(msgspec.to_builtins(contract)), Contract)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from onnxlet.toolchain.workbench.comparison import accept_tied_labels, distances
 from onnxlet.toolchain.workbench.metrics import metric_of_target
+from onnxlet.toolchain.workbench.segmentation import Segmentation
 from onnxlet.toolchain.workbench.task import Task, cosine_distances
 from onnxlet.values.contract import Bounds, Estimate, Finding, Slice
 from onnxlet.values.tensors import Tensor, Tensors
@@ -36,6 +37,9 @@ class AnswerPair:
     def findings(self, before: Estimates, after: Estimates, slices: Sequence[Slice]) -> Iterator[Finding]:
         """Everything that is bounded; of several targets, classes or slices the worst one."""
         yield from self._moved()
+        if self.task.segmentation is not None:
+            yield from self._overlaps(self.task.segmentation, before, after)
+            yield from _worst(self._slices(slices))
         if self.truth is None:
             return
         if self.task.kind == "regression":
@@ -55,6 +59,9 @@ class AnswerPair:
         yield Finding("numbers_lost", lost, 0, lost == 0)
         if self.task.kind == "classification":
             yield from _worst(self._changed())
+        if self.task.segmentation is not None:
+            changed, positions = self.task.segmentation.changed(self.reference, self.candidate, TIED)
+            yield _within("label_change", changed, max(self.bounds.label_change, 1 / positions))
         distance = scaled_distances(self.reference, self.candidate, self.task)
         if distance.size:
             yield _within("distance", float(distance.max()), self.bounds.distance)
@@ -67,6 +74,23 @@ class AnswerPair:
         for target, served in zip(self.task.targets, names, strict=True):
             changed = float((self.reference[served.label] != candidate[served.label]).mean())
             yield _within("label_change", changed, max(self.bounds.label_change, 1 / self.rows), about=target.name)
+
+    def _overlaps(self, segmentation: Segmentation, before: Estimates, after: Estimates) -> Iterator[Finding]:
+        """What the mean of Dice lost, and of each measure what the worst class lost; one position may differ."""
+        if "dice" in before:
+            now = after["dice"].value if "dice" in after else 0.0
+            scale = max(before["dice"].value, self.bounds.metric_loss)
+            yield _within("mean_dice_loss", (before["dice"].value - now) / scale, self.bounds.metric_loss)
+        measured, candidate = (
+            segmentation.measures(answers, self.truth, self.reference) for answers in (self.reference, self.candidate)
+        )
+        losses = list(measured.losses(candidate))
+        for metric in ("dice", "iou"):
+            yield from _worst(
+                _within(f"{metric}_loss", loss, max(self.bounds.recall_loss, worth), about=name if loss > 0 else "")
+                for each, name, loss, worth in losses
+                if each == metric
+            )
 
     def _error(self, truth: Tensor, before: Estimates, after: Estimates) -> Iterator[Finding]:
         for target, known in self.task.truth_by_target(truth).items():
@@ -104,17 +128,23 @@ class AnswerPair:
 def scaled_distances(reference: Tensors, candidate: Tensors, task: Task) -> Tensor:
     """All finite distances, flattened, on the scale on which they count.
 
-    That is 1 for probabilities, 1 - cosine for embeddings, and the standard deviation for other numbers.
+    That is 1 for probabilities, 1 - cosine for embeddings, and the standard deviation for other numbers. Where classes
+    are scored at positions, it is each row's mean of these.
     """
     if task.kind == "embedding":
         return cosine_distances(reference, candidate)
+    if task.segmentation is not None:
+        return _finite(task.segmentation.distances(reference, candidate))
     probabilities = {target.answers.probabilities for target in task.targets}
     parts = []
     for name, tensor in reference.items():
         if tensor.dtype.kind == "f":
             spread = 1.0 if name in probabilities else _spreads(tensor, task)
             parts.append((distances(tensor, candidate[name]) / spread).ravel())
-    distance = np.concatenate(parts) if parts else np.empty(0)
+    return _finite(np.concatenate(parts) if parts else np.empty(0))
+
+
+def _finite(distance: Tensor) -> Tensor:
     return distance[np.isfinite(distance)]
 
 

@@ -16,6 +16,13 @@ from onnxlet.values.contract import Slice
 from onnxlet.values.tensors import Tensor
 
 CONFIDENCE = 0.95
+GUESSES = {
+    "embedding": "the answers are taken for embeddings, of which the direction counts and not the size: if they are "
+    "numbers, a forecast say, convert with --task regression",
+    "segmentation": "the answers are taken for classes at each position: if they are none, an image say, convert with "
+    "--task tensors",
+}
+"""What is said where nothing but the shape of the answers tells how to judge them."""
 
 
 def notes(pair: AnswerPair, after: Estimates, slices: Sequence[Slice], *, unanswered: int) -> Iterator[str]:
@@ -23,6 +30,8 @@ def notes(pair: AnswerPair, after: Estimates, slices: Sequence[Slice], *, unansw
     task, truth, rows = pair.task, pair.truth, pair.rows
     if unanswered:
         yield f"{unanswered} rows are left out, for which the model itself gives no numbers: they lack values"
+    if task.guessed:
+        yield GUESSES[task.kind]
     if truth is None:
         yield "no target was given: distances are judged, not how good the answers are"
     elif task.kind == "classification":

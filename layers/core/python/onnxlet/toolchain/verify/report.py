@@ -12,7 +12,7 @@ from onnxlet.toolchain.verify.charts import bars, curve, whiskers
 from onnxlet.toolchain.verify.plots import Plots, decades
 from onnxlet.toolchain.workbench.slices import describe_worst_slice, loss_of
 from onnxlet.values.contract import Contract, Estimate
-from onnxlet.values.manifest import Draft, describe_reference
+from onnxlet.values.manifest import Draft, describe_outputs, describe_reference
 
 REPORT = "report.html"
 WIDE = 330
@@ -68,11 +68,15 @@ def _head(draft: Draft, contract: Contract) -> str:
     stages = " → ".join(stage.stage for stage in contract.stages)
     verdict = '<span class="ok">✓ holds</span>' if contract.holds else '<span class="no">✗ does not hold</span>'
     notes = "".join(f"<li>{escape(note)}</li>" for note in contract.notes)
+    odd = "".join(f'<li class="no">Odd: {escape(oddity)}.</li>' for oddity in contract.oddities)
+    outputs = describe_outputs(draft.outputs)
     return (
         f"<h1>Accuracy report</h1><p>The accuracy contract {verdict}.</p>"
         f"<p>Reference: {escape(describe_reference(draft.reference))}.</p>"
-        f"<p>{escape(draft.provenance.framework)}, {escape(contract.task)}: {escape(stages)} on {contract.rows} rows. "
-        "Everything here is counted, averaged or the largest of its kind: the page holds no row of the data.</p>"
+        + (f"<p>Outputs: {escape(outputs)}.</p>" if outputs else "")
+        + (f"<ul>{odd}</ul>" if odd else "")
+        + f"<p>{escape(draft.provenance.framework)}, {escape(contract.task)}: {escape(stages)} on {contract.rows} "
+        "rows. Everything here is counted, averaged or the largest of its kind: the page holds no row of the data.</p>"
         + (f"<ul>{notes}</ul>" if notes else "")
     )
 

@@ -55,7 +55,7 @@ class Verification:
             engine.close()
         name = ONNX if draft.optimization is None or draft.optimization.method == "none" else OPTIMIZED
         between = {ONNX: stages[ONNX]} if name == OPTIMIZED and ONNX in stages else {}
-        task = task_of(steps, stages[SOURCE], evaluation.truth)
+        task = task_of(steps, stages[SOURCE], evaluation.truth, draft.outputs)
         self.progress("judging the answers")
         contract = judge(
             stages[SOURCE],

@@ -33,6 +33,17 @@ class Arrays:
         """The elements of the array [rows] as text. Raises InvalidInputError if there is no such array."""
         return [str(value) for value in self._flat(name).tolist()]
 
+    def array(self, name: str) -> Tensor:
+        """The array [rows, …]. Raises InvalidInputError if there is none."""
+        if name not in self.columns:
+            raise InvalidInputError(f"{self.name!r} has no array {name!r}; it has {quoted(self.columns)}", array=name)
+        return self.columns[name]
+
+    def wide(self, name: str) -> Tensor | None:
+        """The array if it has more than one value per row."""
+        tensor = self.array(name)
+        return tensor if tensor.size != self.rows else None
+
     def numbers(self, name: str) -> Tensor:
         """The array [rows] as float64. Raises InvalidInputError if it holds texts."""
         flat = self._flat(name)
@@ -41,9 +52,7 @@ class Arrays:
         return flat.astype(np.float64)
 
     def _flat(self, name: str) -> Tensor:
-        if name not in self.columns:
-            raise InvalidInputError(f"{self.name!r} has no array {name!r}; it has {quoted(self.columns)}", array=name)
-        tensor = self.columns[name]
+        tensor = self.array(name)
         if tensor.size != self.rows:
             raise InvalidInputError(
                 f"the array {name!r} has the shape {list(tensor.shape)} where [{self.rows}] is needed", array=name

@@ -10,10 +10,11 @@ from onnxlet.serving.engine import Engine
 from onnxlet.steps import Steps
 from onnxlet.toolchain.workbench.metrics import point_estimates
 from onnxlet.toolchain.workbench.task import Task, task_of
+from onnxlet.values.manifest import OutputMeaning
 from onnxlet.values.tensors import Tensor, Tensors
 
 PREDICTION = "prediction"
-RECORDED = ("accuracy", "f1", "auc", "rmse", "mae", "r2")
+RECORDED = ("accuracy", "f1", "auc", "dice", "iou", "rmse", "mae", "r2")
 """The metrics that a conversion records; a contract has more."""
 BATCH = 64
 """Rows of tensors in one run: more images or texts take much memory."""
@@ -72,14 +73,18 @@ def name_answers(steps: Steps, outputs: Tensors) -> Tensors:
     return answers
 
 
-def measure(truth: Tensor | None, answers: Tensors, steps: Steps) -> dict[str, float]:
+def measure(
+    truth: Tensor | None, answers: Tensors, steps: Steps, outputs: OutputMeaning | None = None
+) -> dict[str, float]:
     """Estimates of the answers against the truth, of several targets their means; none without it.
 
-    Raises InvalidInputError where they cannot be told.
+    `outputs` are what the manifest says of them. Raises InvalidInputError where they cannot be told.
     """
     if truth is None:
         return {}
-    task = task_of(steps, answers, truth) if steps.targets else Task("regression")
+    task = task_of(steps, answers, truth, outputs)
+    if task.kind not in ("classification", "segmentation"):
+        task = Task("regression")
     measures = task.measures(answers, truth, answers)
     measured = {} if measures is None else point_estimates(measures, len(truth))
     return {name: value for name, value in measured.items() if name in RECORDED}

@@ -73,6 +73,10 @@ class Table:
             numbers[row] = _number(cell) if cell else math.nan
         return numbers
 
+    def wide(self, name: str) -> Tensor | None:  # noqa: ARG002 - cells hold one value each
+        """None: each row has one value."""
+        return None
+
     def tensor(self, name: str, datatype: str) -> Tensor:
         """The column [rows] as `datatype`. Raises InvalidInputError for cells that do not hold such values."""
         if DATATYPES[datatype].kind == "s":
@@ -123,6 +127,9 @@ class Cells(Protocol):
     def numbers(self, name: str) -> Tensor:
         """The column as float64. Raises InvalidInputError for a cell that is no number."""
 
+    def wide(self, name: str) -> Tensor | None:
+        """Where each row has several values [rows, …], these."""
+
 
 def targets_of(targets: Targets) -> tuple[str, ...]:
     """The targets as a tuple of names. Raises InvalidInputError if one is named twice."""
@@ -139,6 +146,9 @@ Classes = tuple[Sequence[int | str] | None, Sequence[str]]
 def truth_of(table: Cells, targets: Targets, classes: Sequence[Classes]) -> Tensor | None:
     """The values of the target columns: [rows] for one target, [rows, targets] for several, None for none.
 
+    One array of several numbers per row is several targets, one class of each row where it is one-hot, or what is at
+    each position of an image.
+
     `classes` are a classifier's class values and labels, target by target; empty for a regressor. Raises
     InvalidInputError for another number of targets, for cells that are neither class values nor labels, and for texts
     where a regressor needs numbers.
@@ -146,6 +156,9 @@ def truth_of(table: Cells, targets: Targets, classes: Sequence[Classes]) -> Tens
     names = targets_of(targets)
     if not names:
         return None
+    wide = table.wide(names[0]) if len(names) == 1 else None
+    if wide is not None:
+        return _wide_truth(wide, names[0], classes)
     if classes and len(classes) != len(names):
         raise InvalidInputError(
             f"the model predicts {count_of(len(classes), 'target')}, {quoted(names)} is named with --target: name "
@@ -154,6 +167,35 @@ def truth_of(table: Cells, targets: Targets, classes: Sequence[Classes]) -> Tens
     each = classes or [(None, ())] * len(names)
     columns = [_truth(table, name, *known) for name, known in zip(names, each, strict=True)]
     return columns[0] if len(columns) == 1 else np.stack(columns, axis=1)
+
+
+def is_one_hot(truth: Tensor) -> bool:
+    """Whether it names one of several classes in each row, as [rows, classes] of 0 and a single 1."""
+    if truth.ndim != 2 or truth.shape[1] < 2 or truth.dtype.kind not in "biuf":  # noqa: PLR2004
+        return False
+    return bool(np.isin(truth, (0, 1)).all() and (truth.sum(axis=1) == 1).all())
+
+
+def _wide_truth(truth: Tensor, target: str, classes: Sequence[Classes]) -> Tensor:
+    """Several values per row as truth. Raises InvalidInputError where the model has other classes."""
+    if truth.dtype.kind not in "biuf" or not np.isfinite(truth.astype(np.float64)).all():
+        raise InvalidInputError(f"the target {target!r} holds what are no numbers", target=target)
+    values = [known or () for known, _ in classes]
+    if not values:
+        return truth.astype(np.float64)
+    if len(values) == 1 and truth.shape[1:] == (len(values[0]),) and is_one_hot(truth):
+        dtype = object if any(isinstance(value, str) for value in values[0]) else np.int64
+        named: Tensor = np.array(values[0], dtype=dtype)[truth.argmax(axis=1)]
+        return named
+    several = len(values) > 1 and all(tuple(each) == (0, 1) for each in values)
+    if not several or truth.shape[1:] != (len(values),) or not np.isin(truth, (0, 1)).all():
+        raise InvalidInputError(
+            f"the target {target!r} of the shape {list(truth.shape)} holds {quoted(map(str, np.unique(truth)))}; the "
+            f"model predicts {count_of(len(values), 'target')} of {len(values[0])} classes: give a number per row, or "
+            "0 and 1 for each class",
+            target=target,
+        )
+    return truth.astype(np.int64)
 
 
 def _truth(table: Cells, target: str, classes: Sequence[int | str] | None, labels: Sequence[str]) -> Tensor:

@@ -1,9 +1,8 @@
-"""Tasks: whether a model classifies, regresses or embeds, and how its answers are measured."""
+"""Tasks: whether a model classifies, regresses, embeds or marks positions, and how its answers are measured."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -17,10 +16,11 @@ from onnxlet.toolchain.workbench.metrics import (
     RegressionMeasures,
     positions,
 )
+from onnxlet.toolchain.workbench.output_meaning import default_task
+from onnxlet.toolchain.workbench.segmentation import Segmentation, segmentation_of
+from onnxlet.values.contract import TaskKind
+from onnxlet.values.manifest import OutputMeaning
 from onnxlet.values.tensors import Tensor, Tensors
-
-FEWEST_DIMENSIONS = 16
-"""Vectors of at least so many numbers are taken for embeddings, where there is no truth."""
 
 
 @dataclass(frozen=True)
@@ -55,15 +55,18 @@ class ClassificationTarget:
 
 @dataclass(frozen=True)
 class Task:
-    """The kind of a model's answers, and a classifier's targets."""
+    """The kind of a model's answers, a classifier's targets, and where classes are scored at positions."""
 
-    kind: Literal["classification", "regression", "embedding", "tensors"]
+    kind: TaskKind
     targets: tuple[ClassificationTarget, ...] = ()
+    segmentation: Segmentation | None = None
+    guessed: bool = False
+    """Whether nothing but the shape of the answers tells the kind."""
 
     @property
     def metric(self) -> str | None:
         """The name of the task's main metric."""
-        return {"classification": "accuracy", "regression": "rmse", "embedding": "cosine"}.get(self.kind)
+        return _METRICS.get(self.kind)
 
     @property
     def less_is_better(self) -> bool:
@@ -85,9 +88,11 @@ class Task:
     def measures(self, answers: Tensors, truth: Tensor | None, reference: Tensors) -> Measures | None:
         """The measures of these answers; None if there is nothing to measure them by.
 
-        `truth` is [rows] or [rows, targets]. Embeddings are measured by the `reference` answers. Raises
-        InvalidInputError for answers that the truth cannot be compared with.
+        `truth` is [rows], [rows, targets] or a class at each position. Embeddings, and positions without a truth, are
+        measured by the `reference` answers. Raises InvalidInputError for answers that no truth can be compared with.
         """
+        if self.segmentation is not None:
+            return self.segmentation.measures(answers, truth, reference)
         if self.kind == "embedding":
             return MeanMeasure("cosine", 1 - cosine_distances(reference, answers))
         if truth is None:
@@ -109,20 +114,21 @@ class Task:
         )
 
 
-def task_of(steps: Steps, answers: Tensors, truth: Tensor | None) -> Task:
-    """The task of a model with these steps, judged by the shape of its answers."""
+def task_of(steps: Steps, answers: Tensors, truth: Tensor | None, outputs: OutputMeaning | None = None) -> Task:
+    """The task of a model with these steps, judged by what the manifest says of its outputs, else by their shape."""
     if steps.targets:
         return Task(
             "classification",
             tuple(ClassificationTarget(step.classes, step.labels, step.target) for step in steps.targets),
         )
-    floats = [tensor for tensor in answers.values() if tensor.dtype.kind == "f"]
-    single = len(answers) == 1 and len(floats) == 1
-    if single and (truth is not None or floats[0].size == len(floats[0])):
-        return Task("regression")
-    if floats and all(tensor.ndim > 1 and tensor.shape[-1] >= FEWEST_DIMENSIONS for tensor in floats):
-        return Task("embedding")
-    return Task("tensors")
+    segmentation = segmentation_of(outputs, answers)
+    guessed = outputs is None or outputs.said_by == "answers"
+    if segmentation is not None:
+        return Task("segmentation", segmentation=segmentation, guessed=guessed and truth is None)
+    if outputs is not None and outputs.task is not None:
+        return Task(outputs.task)
+    kind = default_task(answers, truth=truth is not None)
+    return Task(kind, guessed=kind == "embedding")
 
 
 def cosine_distances(expected: Tensors, got: Tensors) -> Tensor:
@@ -138,6 +144,9 @@ def cosine_distances(expected: Tensors, got: Tensors) -> Tensor:
         distance = (1 - np.where(np.isfinite(cosine), cosine, 0.0)).reshape(len(left), -1).max(axis=1)
         farthest = distance if farthest is None else np.maximum(farthest, distance)
     return np.zeros(0) if farthest is None else farthest
+
+
+_METRICS = {"classification": "accuracy", "regression": "rmse", "embedding": "cosine", "segmentation": "dice"}
 
 
 def columns_of(truth: Tensor) -> list[Tensor]:

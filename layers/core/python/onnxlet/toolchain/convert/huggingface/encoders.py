@@ -23,6 +23,7 @@ from transformers.utils import logging
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.toolchain.convert.huggingface.sentence_transformers import Dense, EncoderLayout
 from onnxlet.toolchain.convert.networks.model_errors import MODEL_ERRORS
+from onnxlet.toolchain.convert.networks.outputs import OutputHints
 from onnxlet.toolchain.convert.torch.exporter import arrays_of, silence_torch
 from onnxlet.toolchain.workbench.error_text import first_line
 from onnxlet.toolchain.workbench.table import quoted
@@ -48,6 +49,7 @@ class Encoder:
     module: Any
     names: tuple[str, ...]
     labels: tuple[str, ...]
+    hints: OutputHints
     vocabulary: int
     pad: int
     max_tokens: int
@@ -98,6 +100,7 @@ def load_encoder(layout: EncoderLayout) -> Encoder:
         module.eval().requires_grad_(requires_grad=False),
         _inputs(body, config),
         _labels(config) if outputs == ("logits",) and model_class is AutoModelForSequenceClassification else (),
+        _hints(config, model_class, outputs),
         int(config.vocab_size),
         int(getattr(config, "pad_token_id", None) or 0),
         _max_tokens(config),
@@ -144,12 +147,23 @@ def _inputs(body: Any, config: Any) -> tuple[str, ...]:
 
 
 def _labels(config: Any) -> tuple[str, ...]:
-    """The classes' names, if the model was given any; classes that exclude each other, that is."""
+    """The classes' names, if the model was given any."""
     label_of = getattr(config, "id2label", None) or {}
     labels = tuple(str(label_of[key]) for key in sorted(label_of))
-    if getattr(config, "problem_type", None) in ("regression", "multi_label_classification") or len(labels) < 2:  # noqa: PLR2004
+    if getattr(config, "problem_type", None) == "regression" or len(labels) < 2:  # noqa: PLR2004
         return ()
     return () if all(_UNNAMED.fullmatch(label) for label in labels) else labels
+
+
+def _hints(config: Any, model_class: Any, outputs: tuple[str, ...]) -> OutputHints:
+    """What a head is known to give: logits of labels, of each by itself where the configuration says so; states."""
+    if outputs != ("logits",):
+        bare = model_class is AutoModel
+        return OutputHints(task="embedding" if bare else None, class_axis=-1)
+    if model_class is AutoModelForTokenClassification:
+        return OutputHints(are="logits", task="segmentation", class_axis=-1)
+    several = getattr(config, "problem_type", None) == "multi_label_classification"
+    return OutputHints(are="independent-logits" if several else None, class_axis=-1)
 
 
 def _max_tokens(config: Any) -> int:

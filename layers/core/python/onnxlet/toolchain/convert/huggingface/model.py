@@ -31,7 +31,7 @@ TOKENIZER = "tokenizer.json"
 def open_model(path: Path, *, trust: bool, progress: Progress, options: SourceOptions) -> TensorModel:  # noqa: ARG001 - nothing is run
     """The encoder in a directory. Raises ConversionError for other models, and for weights in pickles."""
     require("huggingface", "torch", "onnxscript", "safetensors", "transformers", "tokenizers")
-    return TensorModel(EncoderNetwork(path, progress), options.labels, progress)
+    return TensorModel(EncoderNetwork(path, progress), options, progress)
 
 
 def open_object(model: Any, *, progress: Progress, options: SourceOptions) -> TensorModel:
@@ -40,7 +40,7 @@ def open_object(model: Any, *, progress: Progress, options: SourceOptions) -> Te
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder, type(model).__name__)
         model.save_pretrained(str(directory))
-        return TensorModel(EncoderNetwork(directory, progress), options.labels, progress)
+        return TensorModel(EncoderNetwork(directory, progress), options, progress)
 
 
 class EncoderNetwork:
@@ -58,6 +58,7 @@ class EncoderNetwork:
         layout = read_encoder_layout(directory)
         self._encoder = load_encoder(layout)
         self.labels = self._encoder.labels
+        self.hints = self._encoder.hints
         self.names = self._encoder.names
         self._max_tokens = min(layout.max_tokens or self._encoder.max_tokens, self._encoder.max_tokens)
         self._tokenizer = load_tokenizer(layout, self._max_tokens, self._encoder.pad)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -11,15 +12,17 @@ import onnx
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.steps import Steps, Tabular
 from onnxlet.toolchain.convert import graph_edits
-from onnxlet.toolchain.convert.networks.class_scores import ClassScores, find_class_scores
+from onnxlet.toolchain.convert.networks.class_scores import ClassScores, IndependentScores
+from onnxlet.toolchain.convert.networks.outputs import OutputHints, Outputs, read_outputs
 from onnxlet.toolchain.convert.networks.probing_inputs import BATCHES, find_random_inputs, vary_sizes
+from onnxlet.toolchain.convert.options import SourceOptions
 from onnxlet.toolchain.convert.synthetic_rows import synthetic_tensors
 from onnxlet.toolchain.convert.trained_model import Export, ModelRows, columns_to_matrix
 from onnxlet.toolchain.workbench.arrays import Arrays
 from onnxlet.toolchain.workbench.evaluation import name_answers, run_in_batches
 from onnxlet.toolchain.workbench.progress import Progress
-from onnxlet.toolchain.workbench.table import Table, quoted
-from onnxlet.values.manifest import ReferenceKind
+from onnxlet.toolchain.workbench.table import Table, is_one_hot, quoted
+from onnxlet.values.manifest import OutputMeaning, ReferenceKind
 from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import VARIABLE, Tensor, Tensors
 
@@ -45,6 +48,8 @@ class Network(Protocol):
     """Further files of the version, by name."""
     names: tuple[str, ...]
     """The names of its inputs, in its own order."""
+    hints: OutputHints
+    """What the model itself tells of its outputs."""
 
     def input_specs(self, example: Tensors | None) -> tuple[TensorSpec, ...]:
         """Its inputs; where the model leaves them open, like the `example`'s. -1 is a dimension of any size.
@@ -73,18 +78,44 @@ class ReadsTexts(Protocol):
 class TensorModel:
     """A TrainedModel around a framework's network."""
 
-    def __init__(self, network: Network, labels: tuple[str, ...], progress: Progress) -> None:
+    def __init__(self, network: Network, options: SourceOptions, progress: Progress) -> None:
         self._network, self._progress = network, progress
         self.framework = network.framework
         self.versions = network.versions
         self.reference = network.reference
         self.names = network.names
-        self.labels = labels or network.labels
-        self.classes = (tuple(range(len(self.labels))),) if self.labels else ()
+        own = () if options.outputs_are == "values" else network.labels
+        hints = network.hints.overridden(options.outputs_are, options.task)
+        self._hints = replace(hints, labels=options.labels or own)
+        self._outputs: Outputs | None = None
         self._specs: tuple[TensorSpec, ...] = ()
         self._tabular: Tabular | None = None
-        self._scores: ClassScores | None = None
         self._graph: onnx.ModelProto | None = None
+
+    @property
+    def classes(self) -> tuple[tuple[int | str, ...], ...]:
+        """The class values, target by target, once `predict` has seen what the outputs are."""
+        return self._scores.classes if self._scores else ()
+
+    @property
+    def labels(self) -> tuple[tuple[str, ...], ...]:
+        """The classes' names, target by target."""
+        return self._scores.labels if self._scores else ()
+
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        """The names of several targets, which are a network's labels of which each is told by itself."""
+        return self._scores.names if isinstance(self._scores, IndependentScores) else ()
+
+    @property
+    def outputs(self) -> OutputMeaning | None:
+        """What the outputs are."""
+        return self._outputs.meaning if self._outputs else None
+
+    @property
+    def doubled_link(self) -> str:
+        """What shows that scores went through a sigmoid or softmax twice; empty if nothing does."""
+        return self._outputs.doubled_link if self._outputs else ""
 
     def read_rows(self, table: Table | None, targets: Sequence[str], *, seed: int) -> ModelRows:
         """The rows that the data holds: texts, or columns for inputs that are rows of numbers; random ones without.
@@ -97,6 +128,7 @@ class TensorModel:
             return ModelRows(inputs, "random", vary_sizes(self._network, self._specs, inputs, seed=seed))
         for target in targets:
             table.column(target)
+        self._expect_targets([(table.rows,)] * len(targets))
         columns = [name for name in table.columns if name not in targets]
         if isinstance(self._network, ReadsTexts):
             if len(columns) != 1:
@@ -109,8 +141,8 @@ class TensorModel:
 
     def read_arrays(self, arrays: Arrays, targets: Sequence[str], *, seed: int) -> ModelRows:
         """The rows in the arrays, one for each input. Raises InvalidInputError where one is missing or does not fit."""
-        for target in targets:
-            arrays.column(target)
+        truths = [arrays.array(target) for target in targets]
+        self._expect_targets([truth.shape for truth in truths], one_hot=len(truths) == 1 and is_one_hot(truths[0]))
         missing = [name for name in self._network.names if name not in arrays.columns]
         if missing:
             raise InvalidInputError(
@@ -122,15 +154,13 @@ class TensorModel:
     def predict(self, rows: ModelRows) -> Tensors:
         """The network's own answers, by the names of the graph's outputs."""
         outputs = run_in_batches(self._network.run, self._inputs(rows))
-        if not self.classes:
-            return name_answers(Steps(), outputs)
-        if self._scores is None:
-            self._scores = find_class_scores(outputs, self._export_graph().graph, len(self.classes[0]))
-        return self._scores.label_and_probabilities(outputs)
+        if self._outputs is None:
+            self._outputs = read_outputs(outputs, self._hints)
+        return self._scores.label_and_probabilities(outputs) if self._scores else name_answers(Steps(), outputs)
 
     def export(self, rows: ModelRows, labels: Sequence[tuple[str, ...]]) -> Iterator[Export]:
         """The graph, as the framework's exporter writes it, and the label if there are classes."""
-        del rows
+        del rows, labels
         model = onnx.ModelProto()
         model.CopyFrom(self._export_graph())
         if self._scores is not None:
@@ -144,11 +174,21 @@ class TensorModel:
             variant="the exporter's form",
             graph=model.SerializeToString(),
             tabular=self._tabular,
-            classifications=(self._scores.classification_step(labels[0] or self.labels),) if self._scores else (),
+            classifications=self._scores.classification_steps() if self._scores else (),
             opset=graph_edits.opsets(model),
             assets=self._network.assets,
             advice=ADVICE,
         )
+
+    @property
+    def _scores(self) -> ClassScores | None:
+        return self._outputs.scores if self._outputs else None
+
+    def _expect_targets(self, shapes: Sequence[tuple[int, ...]], *, one_hot: bool = False) -> None:
+        """Keep what the targets tell of the outputs: whether each label has one, or each position."""
+        if shapes:
+            wide = len(shapes[0]) == MATRIX and shapes[0][1] > 1 and not one_hot
+            self._hints = replace(self._hints, truth=shapes[0], by_label=len(shapes) > 1 or wide)
 
     def _export_graph(self) -> onnx.ModelProto:
         if self._graph is None:

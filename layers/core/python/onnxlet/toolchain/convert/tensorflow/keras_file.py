@@ -49,7 +49,7 @@ def _network(model: Any, options: SourceOptions, progress: Progress) -> TensorMo
     outputs = choose_output_names(layers.outputs(), options.outputs)
     return TensorModel(
         TensorFlowNetwork("Keras", "object", made_by, model, layers.call, layers.specs, outputs),
-        options.labels,
+        options,
         progress,
     )
 

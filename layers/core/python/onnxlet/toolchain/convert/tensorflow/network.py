@@ -7,6 +7,7 @@ from typing import Any
 
 import onnx
 
+from onnxlet.toolchain.convert.networks.outputs import OutputHints
 from onnxlet.toolchain.convert.networks.probing_inputs import random_tensors
 from onnxlet.toolchain.convert.tensorflow.exporter import run_function, to_onnx
 from onnxlet.values.manifest import ReferenceKind
@@ -22,6 +23,7 @@ class TensorFlowNetwork:
 
     labels: tuple[str, ...] = ()
     assets: Mapping[str, bytes] = {}
+    hints = OutputHints(class_axis=-1)
 
     def __init__(  # noqa: PLR0917 - all it is made of
         self,

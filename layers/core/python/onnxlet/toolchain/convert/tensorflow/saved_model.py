@@ -63,7 +63,7 @@ def open_model(path: Path, *, trust: bool, progress: Progress, options: SourceOp
     )
     return TensorModel(
         TensorFlowNetwork("TensorFlow", "file", made_by, model, called.call, called.specs, outputs),
-        options.labels,
+        options,
         progress,
     )
 

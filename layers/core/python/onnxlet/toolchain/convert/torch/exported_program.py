@@ -12,6 +12,7 @@ import onnx
 
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.toolchain.convert.networks.model_errors import MODEL_ERRORS
+from onnxlet.toolchain.convert.networks.outputs import OutputHints
 from onnxlet.toolchain.convert.networks.probing_inputs import fill_free_dimensions, random_tensors
 from onnxlet.toolchain.convert.options import SourceOptions
 from onnxlet.toolchain.convert.torch.exporter import (
@@ -41,6 +42,7 @@ class ProgramNetwork:
     reference: ReferenceKind | None = "file"
     labels: tuple[str, ...] = ()
     assets: Mapping[str, bytes] = {}
+    hints = OutputHints(class_axis=1)
 
     def __init__(self, path: Path, options: SourceOptions, progress: Progress) -> None:
         self.versions = versions("torch", "onnxscript", "onnx")

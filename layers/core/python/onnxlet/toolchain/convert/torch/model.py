@@ -41,10 +41,10 @@ def open_model(path: Path, *, trust: bool, progress: Progress, options: SourceOp
 
         if options.weights is not None:
             raise InvalidInputError(f"{path.name!r} holds its weights: leave --weights out")
-        return TensorModel(ProgramNetwork(path, options, progress), options.labels, progress)
+        return TensorModel(ProgramNetwork(path, options, progress), options, progress)
     from onnxlet.toolchain.convert.torch.module import make_network
 
-    return TensorModel(make_network(str(path), options, progress), options.labels, progress)
+    return TensorModel(make_network(str(path), options, progress), options, progress)
 
 
 def open_object(model: Any, *, progress: Progress, options: SourceOptions) -> TensorModel:
@@ -54,7 +54,7 @@ def open_object(model: Any, *, progress: Progress, options: SourceOptions) -> Te
 
     if options.weights is not None:
         raise InvalidInputError(f"the {type(model).__name__} has its weights: leave weights out")
-    return TensorModel(copy_network(model, options, progress), options.labels, progress)
+    return TensorModel(copy_network(model, options, progress), options, progress)
 
 
 def _advise_on_older_file(path: Path) -> str:

@@ -17,6 +17,7 @@ import onnx
 
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.toolchain.convert.networks.model_errors import MODEL_ERRORS
+from onnxlet.toolchain.convert.networks.outputs import OutputHints
 from onnxlet.toolchain.convert.networks.probing_inputs import find_random_inputs, random_tensors
 from onnxlet.toolchain.convert.options import SourceOptions
 from onnxlet.toolchain.convert.torch.exporter import (
@@ -47,6 +48,7 @@ class ModuleNetwork:
     reference: ReferenceKind | None = "object"
     labels: tuple[str, ...] = ()
     assets: Mapping[str, bytes] = {}
+    hints = OutputHints(class_axis=1)
 
     def __init__(self, module: Any, name: str, options: SourceOptions) -> None:
         self.versions = versions("torch", "onnxscript", "onnx")
