@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import accumulate
 from pathlib import Path
 from time import process_time
 
@@ -56,8 +56,9 @@ class _Reading:
 
     @property
     def growth(self) -> float:
-        """The most that a doubling cost."""
-        return max(after / max(before, SHORTEST) for before, after in pairwise(self.seconds))
+        """The most that a doubling cost over the dearest shorter body, for some lengths are refused at a glance."""
+        dearest = accumulate((max(self.seconds[0], SHORTEST), *self.seconds[1:-1]), max)
+        return max(after / before for before, after in zip(dearest, self.seconds[1:], strict=True))
 
 
 def reading_rows(stage: Stage) -> list[Row]:

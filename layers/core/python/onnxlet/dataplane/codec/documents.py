@@ -96,9 +96,9 @@ def _kept_parser() -> Any:  # noqa: ANN401 - simdjson.Parser, whose package has 
         return _thread.parser
 
 
-def parse_exact(body: bytes, *, alone: bool = False) -> Any:  # noqa: ANN401 - a JSON value
+def parse_exact(body: bytes, *, alone: bool = False, in_range: bool = False) -> Any:  # noqa: ANN401 - a JSON value
     """The first JSON document of a body. What follows it is ignored, as TensorFlow Serving does, unless it must stand
-    `alone`.
+    `alone`. `in_range`: no number can be too large for 64 bits, for `parse_fast` has read them all.
 
     Raises InvalidInputError if there is none, one that does not stand alone and must, or one nested too deeply, with a
     number out of range or too many lists.
@@ -108,7 +108,8 @@ def parse_exact(body: bytes, *, alone: bool = False) -> Any:  # noqa: ANN401 - a
     _check_count(body, b"[", MAX_LISTS, "lists")
     try:
         text = body.decode().lstrip("\ufeff \t\r\n")
-        document, end = json.JSONDecoder(object_pairs_hook=_object, parse_float=_finite).raw_decode(text)
+        decoder = json.JSONDecoder(object_pairs_hook=_object, parse_float=None if in_range else _finite)
+        document, end = decoder.raw_decode(text)
     except RecursionError:
         raise InvalidInputError("the JSON is nested too deeply") from None
     except UnicodeDecodeError as error:

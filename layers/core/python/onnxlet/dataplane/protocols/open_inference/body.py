@@ -72,6 +72,7 @@ def read_body(body: bytes, model: Model) -> Call:
 
 
 def _read_body(body: bytes, model: Model) -> Call:
+    document = None
     if len(body) >= _SMALL:
         try:
             document = parse_fast(body)
@@ -82,7 +83,7 @@ def _read_body(body: bytes, model: Model) -> Call:
         except InvalidInputError as error:
             # the exact reading says what is wrong, if anything is
             check_worth_diagnosis(body, error)
-    return _read(parse_exact(body, alone=True), model, exact=True)
+    return _read(parse_exact(body, alone=True, in_range=document is not None), model, exact=True)
 
 
 def _read(document: Any, model: Model, *, exact: bool) -> Call:  # noqa: ANN401 - a JSON value

@@ -69,6 +69,7 @@ def read_body(body: bytes, model: Model) -> Call:
 
 
 def _read_body(body: bytes, model: Model) -> Call:
+    document = None
     try:
         if len(body) < _SMALL or _has_small_objects(body):
             call = _read_plain(body, model)
@@ -82,7 +83,7 @@ def _read_body(body: bytes, model: Model) -> Call:
     except InvalidInputError as error:
         # the exact reading says what is wrong, if anything is
         check_worth_diagnosis(body, error)
-    return _read(parse_exact(body), model, exact=True)
+    return _read(parse_exact(body, in_range=document is not None), model, exact=True)
 
 
 def _has_small_objects(body: bytes) -> bool:
