@@ -70,6 +70,11 @@ def load_claimed(store: Store, predictor: Predictor, ref: Ref, source: SourceFil
     return served.model, claim.scorer
 
 
+def decode_claim(data: bytes) -> Claim:
+    """Read a claim. Raises msgspec.MsgspecError for what is none."""
+    return _decoder.decode(data)
+
+
 def _read(store: Store, source: SourceFile) -> Claim | None:
     try:
         return _decoder.decode(store.get(claim_key(source)).data)

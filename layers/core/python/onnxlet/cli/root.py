@@ -7,6 +7,7 @@ import click
 from onnxlet.cli import (
     export,
     fit,
+    fsck,
     listing,
     moving,
     publishing,
@@ -61,6 +62,7 @@ for command in (
     export.export,
     publishing.delete,
     publishing.gc,
+    fsck.fsck,
     scoring.predict,
     scoring.score,
     serving.serve,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from onnxlet.lifecycle.progress import byte_bar
 from onnxlet.lifecycle.results import Listing, Version, make_frame
 from onnxlet.lifecycle.summaries import (
     ModelSummary,
@@ -18,6 +20,7 @@ from onnxlet.lifecycle.summaries import (
 )
 from onnxlet.lifecycle.tables import Table, format_size
 from onnxlet.lifecycle.workspace import open_workspace
+from onnxlet.registry.fsck.versions import OLDER_THAN
 from onnxlet.registry.reading.listing import VersionSummary
 from onnxlet.values.aliases import HistoryEntry
 from onnxlet.values.refs import PRODUCTION, Ref, parse_ref
@@ -25,6 +28,7 @@ from onnxlet.values.refs import PRODUCTION, Ref, parse_ref
 if TYPE_CHECKING:
     import pandas as pd
 
+    from onnxlet.lifecycle.fsck import StoreCheck
     from onnxlet.values.manifest import Manifest
 
 
@@ -69,6 +73,19 @@ class Registry:
             published = (each for each in self._registry.versions(only.model) if each.state == "published")
             refs = tuple(Ref(only.model, version=each.number) for each in published)
         return VersionComparison([self.show(ref).manifest for ref in refs])
+
+    def fsck(self, *, older_than: timedelta = OLDER_THAN, quick: bool = False) -> StoreCheck:
+        """Hold the whole store to its promises, while it may be in use; nothing is changed.
+
+        Publishes and scorings that were touched within `older_than` may be under way, and are left alone. `quick`
+        compares sizes and reads no artifact.
+
+            assert registry.fsck().clean
+        """
+        from onnxlet.lifecycle.fsck import check_store
+
+        with byte_bar("checking") as advance:
+            return check_store(self._registry.store, older_than=older_than, quick=quick, on_progress=advance)
 
     def history(self, model: str, alias: str = PRODUCTION) -> Listing[HistoryEntry]:
         """Every move of an alias, oldest first. Raises ModelNotFoundError, AliasNotFoundError."""

@@ -34,13 +34,17 @@ def verify(store: Store, model: str, alias: str) -> int:
     context the `part` that is not as it was: `alias`, the document, which the next move may mend; `entry`, a past
     one; or a `stray` key, which is none.
     """
+    return len(verified_entries(store, model, alias))
+
+
+def verified_entries(store: Store, model: str, alias: str) -> list[HistoryEntry]:
+    """Every move of an alias, oldest first, once the chain is proven. Raises as `verify` does."""
     chain = _Chain(store, model, alias)
     # The list comes first: what it holds was archived before the alias, read after it, got to where it is.
     listed = {entry.key for entry in store.list(keys.history_prefix(model, alias))}
     document = chain.alias(listed)
     chain.check_keys(listed, document)
-    chain.check_links(document)
-    return document.sequence
+    return chain.check_links(document)
 
 
 class _Chain:
@@ -78,7 +82,7 @@ class _Chain:
                 how = f"{key!r} does not belong to it: it is not the entry that the alias holds, which would be lost"
                 raise self._broken_error(document.sequence, how, part="stray", key=key)
 
-    def check_links(self, document: Alias) -> None:
+    def check_links(self, document: Alias) -> list[HistoryEntry]:
         """Every entry was written after the one before it and goes on from there, up to what the alias is."""
         archived = map_parallel(lambda sequence: self._store.get(self._key(sequence)).data, range(1, document.sequence))
         written = [*archived, encode(document.entry)]
@@ -96,6 +100,7 @@ class _Chain:
         if document.previous != stack:
             how = "the alias would roll back to what its moves did not leave"
             raise self._broken_error(document.sequence, how, part="alias")
+        return entries
 
     def _check_digests(self, entries: list[HistoryEntry], digests: list[str]) -> None:
         for entry, before, after in zip(entries, [None, *digests], [*entries[1:], None], strict=False):

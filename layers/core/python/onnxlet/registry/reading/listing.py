@@ -65,6 +65,12 @@ def contents(store: Store, prefix: str = keys.MODELS) -> Iterator[Contents]:
         yield Contents(model, int(version), {match["path"]: entry for match, entry in group})
 
 
+def model_of(key: str) -> str | None:
+    """The model whose version a key belongs to; None for a key of no version."""
+    match = _OBJECT.fullmatch(key)
+    return match["model"] if match else None
+
+
 def model_contents(store: Store, model: str) -> list[Contents]:
     """The versions of one model that have any object, by number."""
     return sorted(contents(store, keys.model_prefix(check_model_name(model))), key=lambda version: version.number)

@@ -40,6 +40,7 @@ def read_requirements(store: Store) -> Requirements:
         raise IntegrityError(f"{REGISTRY_SETTINGS!r} does not hold the registry's settings: {error}") from error
     if requirements.schema != SCHEMA:
         raise IntegrityError(
-            f"the registry's settings have schema {requirements.schema}, this onnxlet knows {SCHEMA}: upgrade onnxlet"
+            f"the registry's settings have schema {requirements.schema}, this onnxlet knows {SCHEMA}: upgrade onnxlet",
+            schema=requirements.schema,
         )
     return requirements
