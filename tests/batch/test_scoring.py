@@ -288,7 +288,11 @@ def test_a_model_of_one_row_at_a_time_scores_row_by_row(score: Score, tmp_path: 
     ("name", "text", "message"),
     [
         ("in.csv", "radius,other\n1,2\n", "no column 'texture' that the model needs"),
-        ("in.csv", "radius;texture\n1;2\n", "'radius' and 1 more that the model needs: its cells .* semicolons"),
+        (
+            "in.csv",
+            "radius;texture\n1;2\n",
+            "no columns 'radius', 'texture' that the model needs: its cells .* semicolons",
+        ),
         ("in.csv", "", "the file is empty"),
         ("in.csv", "radius,texture,radius\n1,2,3\n", "columns 1 and 3 have the same name"),
         ("in.csv", "radius,texture\n".encode("utf-16"), "no CSV header in UTF-8"),

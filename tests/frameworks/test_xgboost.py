@@ -263,7 +263,7 @@ def test_infinities_and_texts_in_the_data_are_refused(tmp_path: Path) -> None:
     data = real_data("wine", tmp_path)
     source = saved(booster_of({}, data.features, data.target), tmp_path)
     lines = data.path.read_text().splitlines()
-    for cell, said in (("inf", "XGBoost refuses the rows"), ("high", "holds 'high', which is no number")):
+    for cell, said in (("inf", "XGBoost refuses the rows"), ("high", "holds a text, which is no number")):
         spoiled = tmp_path / "spoiled.csv"
         spoiled.write_text("\n".join([*lines[:5], cell + lines[5][lines[5].index(",") :]]))
         with pytest.raises(InvalidInputError, match=said):

@@ -184,17 +184,17 @@ def problem(folder: Path, data: str, target: str | None = "target", **options: A
 
 
 def test_data_that_do_not_fit_are_named(tmp_path: Path) -> None:
-    assert "no column 'target'; it has 'a', 'b'" in problem(tmp_path, "a,b\n1,2\n")
+    assert "no column 'target'; it has 2 columns" in problem(tmp_path, "a,b\n1,2\n")
     assert "wants 2; if it holds the target, name it with --target" in problem(
         tmp_path, "a,b,target\n1,2,0\n", target=None
     )
-    assert "holds '7'; the model knows the classes '0', '1', '2'" in problem(tmp_path, "a,b,target\n1,2,7\n")
+    assert "holds 1 value that no class has, first in row 1; the model knows the classes '0', '1', '2'" in problem(tmp_path, "a,b,target\n1,2,7\n")
     unnamed = problem(tmp_path, "a,b,target\n1,2,knee\n3,4,lung\n5,6,well\n")
     assert unnamed.endswith(
         "'0', '1', '2'; if these name them, convert or ship with --labels and the names in this order"
     )
     assert "row 2 of" in problem(tmp_path, "a,b,target\n1,2,0\n1,2\n")
-    assert "names columns twice: 'a'" in problem(tmp_path, "a,a,target\n1,2,0\n")
+    assert "columns 1 and 2 of" in problem(tmp_path, "a,a,target\n1,2,0\n")
     assert "at least one row" in problem(tmp_path, "a,b,target\n")
     assert "2 labels were given, the model has 3 classes" in problem(
         tmp_path, "a,b,target\n1,2,0\n", labels=["benign", "malignant"]

@@ -116,7 +116,7 @@ def test_each_target_has_answers_of_its_own(tmp_path: Path) -> None:
     [
         ({"label": ["benign"]}, "expects answers to 1 rows, the data have 120"),
         ({"diagnosis": ["benign"] * 120}, "has no array 'label'"),
-        ({"label": ["unheard of"] * 120}, "holds 'unheard of'; the model knows the classes"),
+        ({"label": ["unheard of"] * 120}, "holds 1 value that no class has, first in row 1; the model knows"),
         (
             {"label": ["benign"] * 120, "benign": np.ones(120)},
             "lacks the probabilities of the classes 'malignant', 'other'",

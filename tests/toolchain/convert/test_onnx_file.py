@@ -142,7 +142,7 @@ def test_columns_that_are_no_inputs_of_a_graph_are_named(tmp_path: Path) -> None
         convert(path, tmp_path / "out", data=trained.csv_of(tmp_path / "four.csv", features, None))
     cells = features[:, :3].astype(object)
     cells[1, 0] = "high"
-    with pytest.raises(InvalidInputError, match="row 2 of column 'feature 0' holds 'high', which is no number"):
+    with pytest.raises(InvalidInputError, match="row 2 of column 'feature 0' holds a text, which is no number"):
         convert(path, tmp_path / "out", data=trained.csv_of(tmp_path / "high.csv", cells, None))
     texts = trained.write_csv(tmp_path / "texts.csv", ["a", "b"], [["x", "y"]])
     with pytest.raises(InvalidInputError, match="has no column of numbers besides the target"):

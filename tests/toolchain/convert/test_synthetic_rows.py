@@ -105,3 +105,28 @@ def test_whole_numbers_are_moved_off_what_trees_split_at_and_all_else_stays() ->
     assert [moved[name].dtype for name in columns] == [column.dtype for column in columns.values()]
     assert moved["age"] is columns["age"]
     assert moved["sex"] is columns["sex"]
+
+
+def test_texts_that_nobody_shares_are_made_up() -> None:
+    names = [f"patient {number}" for number in range(40)]
+    columns: Tensors = {"name": np.array(names, object), "age": np.arange(40.0)}
+
+    drawn = synthetic_rows(columns, 50, seed=0)
+
+    assert not set(drawn["name"]) & set(names)
+
+
+def test_texts_that_the_model_knows_are_drawn_however_rare_they_are() -> None:
+    wards = np.array(["surgery"] * 40 + ["icu", "Mrs Smith"], object)
+
+    drawn = synthetic_rows({"ward": wards, "age": np.arange(42.0)}, 500, seed=0, known={"icu", "surgery", "burns"})
+
+    assert set(drawn["ward"]) == {"surgery", "icu"}
+
+
+def test_of_a_few_numbers_none_is_drawn_as_it_is() -> None:
+    born: Tensors = {"born": np.array([19450312.5, 19510101.25, 19771130.75])}
+
+    drawn = synthetic_rows(born, 50, seed=0)
+
+    assert len(drawn["born"]) == 50

@@ -155,7 +155,7 @@ def test_other_data_than_at_conversion_is_refused(converted: Converted, tmp_path
         ([*trained.feature_names(), "target"], ["1", "1", "1", "1", ""], "the target 'target' is empty in 1 of 1 rows"),
         ([*trained.feature_names(), "target"], ["1", "1", "1", "1", "d"], "the model knows the classes"),
         ([*trained.feature_names(), "y"], ["1", "1", "1", "1", "a"], "has no column 'target'"),
-        ([*trained.feature_names(), "target"], ["1", "x", "1", "1", "a"], "holds 'x', which is no number"),
+        ([*trained.feature_names(), "target"], ["1", "x", "1", "1", "a"], "holds a text, which is no number"),
     ],
 )
 def test_data_that_does_not_fit_is_refused_by_what_is_wrong(

@@ -106,7 +106,7 @@ def test_equal_data_have_equal_digests_and_others_do_not() -> None:
         (np.zeros(3), None, r"the shape \[3\] where \[rows, columns\] are needed"),
         (np.zeros((0, 3)), None, r"the shape \[0, 3\]"),
         (pd.DataFrame({"a": []}), None, "hold no rows"),
-        (pd.DataFrame([[1, 2]], columns=["a", "a"]), None, "name columns twice: 'a'"),
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), None, "columns 1 and 2 have the same name"),
         (pd.DataFrame({"a": [1, 2]}), [1, 2, 3], "differ in length: 'a' 2, 'target' 3"),
         ({"a": np.zeros(2), "b": np.zeros(3)}, None, "do not make a table of columns"),
     ],

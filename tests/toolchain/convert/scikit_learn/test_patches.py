@@ -197,7 +197,7 @@ def test_a_text_among_numbers_is_named_with_its_column_and_row(tmp_path: Path, c
     cells[3, 2] = "n/a"
     data = trained.csv_of(tmp_path / "data.csv", cells, target)
 
-    with pytest.raises(InvalidInputError, match=r"row 4 of column 'feature 2' holds 'n/a', which is no number"):
+    with pytest.raises(InvalidInputError, match=r"row 4 of column 'feature 2' holds a text, which is no number"):
         convert(trained.saved(estimator, tmp_path), tmp_path / "out", data=data, target="target", trust=True)
 
 

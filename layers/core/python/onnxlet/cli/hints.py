@@ -31,6 +31,8 @@ def find_hint(error: errors.OnnxletError) -> str | None:
         return None if "make room" in error.detail else "make room on that disk"
     if str(error.context.get("store", "")).startswith("file://"):
         return "check that the directory of --store or ONNXLET_STORE can be read and written, and its disk has room"
+    if error.context.get("withheld"):
+        return "--show-values, which lets errors quote values of the data"
     if "extra" in error.context:
         return f"pip install 'onnxlet[{error.context['extra']}]'"
     return next((HINTS[kind] for kind in type(error).__mro__ if kind in HINTS), None)

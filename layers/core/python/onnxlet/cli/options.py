@@ -124,8 +124,15 @@ def directory_argument(command: Decorated) -> Decorated:
     return argument(command)
 
 
+def _show_values(ctx: click.Context, _param: click.Parameter, shown: bool) -> None:
+    if shown:
+        from onnxlet.toolchain.workbench.privacy import showing_values
+
+        ctx.with_resource(showing_values(shown=True))
+
+
 def data_options(command: Decorated) -> Decorated:
-    """`--data` and `--target`: held-out rows to check and measure a model with."""
+    """`--data` and `--target`: held-out rows to check and measure a model with; `--show-values` of them in errors."""
     path = click.Path(exists=True, dir_okay=False, path_type=Path)
     data: Option[Decorated] = click.option(
         "--data",
@@ -139,4 +146,11 @@ def data_options(command: Decorated) -> Decorated:
         metavar="COLUMN",
         help="The column, or array, of --data that the model predicts; once for each where it predicts several.",
     )
-    return data(target(command))
+    shown: Option[Decorated] = click.option(
+        "--show-values",
+        is_flag=True,
+        expose_value=False,
+        callback=_show_values,
+        help="Let errors quote values of --data. Without it they name rows and columns, since errors end in logs.",
+    )
+    return data(target(shown(command)))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from onnxlet.values.contract import Bounds, Contract
     from onnxlet.values.manifest import Manifest
 
-OWN = {"model", "directory", "place", "data", "target", "slices", "bounds", "output"}
+OWN = {"model", "directory", "place", "data", "target", "slices", "bounds", "show_values", "output"}
 """Parameters of `convert` and `optimize` that ship has in its own way; it takes all others over."""
 CONVERTING = [param for param in convert.params if param.name not in OWN]
 OPTIMIZING = [param for param in optimize.params if param.name not in OWN]

@@ -18,6 +18,7 @@ import orjson
 from onnxlet.client.metadata import Metadata
 from onnxlet.errors import InvalidInputError
 from onnxlet.values.signature import COLUMNS, SERVING_DEFAULT, TensorSpec
+from onnxlet.values.spelling import did_you_mean_each
 from onnxlet.values.tensors import Tensor
 
 MATRIX = 2
@@ -69,7 +70,7 @@ class ColumnRows(Rows):
         by_name = {spec.name: spec for spec in specs}
         unknown = [name for name in columns if name not in by_name]
         if unknown:
-            raise InvalidInputError(f"the model does not know {_name_some(unknown)}, only {_name_some(by_name)}")
+            raise _unknown_names(unknown, columns, by_name)
         single = [name for name, column in columns.items() if not column.ndim]
         if single:
             raise InvalidInputError(f"{_name_some(single)} is a single value: pass a list, with one entry per row")
@@ -132,6 +133,9 @@ def _split_frame(frame: Any) -> dict[str, Tensor]:  # noqa: ANN401 - pandas, pol
 
 def _read_records(records: Sequence[Mapping[str, Any]], metadata: Metadata) -> Rows:
     signature = _choose_signature(records[0], metadata)
+    known = [spec.name for spec in metadata.signatures[signature].inputs]
+    if records[0] and set(known).isdisjoint(records[0]):
+        raise _unknown_names(list(records[0]), records[0], known)
     if not _takes_null(signature, metadata):
         return InstanceRows([dict(record) for record in records], signature)
     clean = [{name: None if _is_missing(cell) else cell for name, cell in record.items()} for record in records]
@@ -167,6 +171,17 @@ def _choose_signature(names: Iterable[str], metadata: Metadata) -> str:
 def _takes_null(signature: str, metadata: Metadata) -> bool:
     """Whether the server takes null for a missing value: in columns, but not in tensors, where there is NaN."""
     return bool(metadata.columns) and metadata.signatures[signature].inputs == metadata.columns
+
+
+def _unknown_names(unknown: Sequence[str], given: Iterable[str], known: Iterable[str]) -> InvalidInputError:
+    """The error for names that the model does not know. They are quoted only beside one that it knows: without a header
+    they are somebody's values.
+    """
+    takes = list(known)
+    names = _name_some(unknown) if not set(takes).isdisjoint(given) else f"any of these {len(unknown)} names"
+    return InvalidInputError(
+        f"the model does not know {names}, only {_name_some(takes)}{did_you_mean_each(takes, unknown)}"
+    )
 
 
 def _name_some(names: Iterable[str]) -> str:

@@ -16,6 +16,7 @@ from onnxlet.lifecycle.releasing import publish_path
 from onnxlet.lifecycle.results import Move, Shipped, Version
 from onnxlet.lifecycle.summaries import format_verdict
 from onnxlet.lifecycle.workspace import Workspace, open_workspace
+from onnxlet.toolchain.workbench.privacy import showing_values
 from onnxlet.values.refs import Ref, check_model_name
 
 if TYPE_CHECKING:
@@ -37,15 +38,16 @@ def ship(
     force: bool = False,
     why: str = "",
     store: str | Path | None = None,
+    show_values: bool = False,
     **options: Unpack[ShipOptions],
 ) -> Shipped:
     """Convert, optimize, verify and publish a model as the next version of `name`; with `promote` route to it.
 
     `model` is a fitted estimator, a Pipeline, a network; or a path. `data` are rows that it was not trained on: a
     DataFrame, an array, arrays by name, or a path; `target` names what is predicted, or gives its values. `slices` are
-    columns whose values are looked at one by one, `bounds` what may be lost. `options`: see ConvertOptions and
-    OptimizeOptions. A version whose accuracy contract does not hold is not published, unless `force` says so and `why`
-    the reason.
+    columns whose values are looked at one by one, `bounds` what may be lost. `show_values` lets errors quote values of
+    the data. `options`: see ConvertOptions and OptimizeOptions. A version whose accuracy contract does not hold is not
+    published, unless `force` says so and `why` the reason.
 
         onnxlet.ship(pipeline, "diagnosis", data=held_out, target="diagnosis", promote=True)
 
@@ -58,6 +60,7 @@ def ship(
     attempt, measurement = Attempt(registry, check_model_name(name)), FitMeasurement()
     shipment = Shipment(as_path(model), as_path(data), target, tuple(slices), as_bounds(bounds), options)
     with (
+        showing_values(shown=show_values),
         attempt.explaining(),
         tempfile.TemporaryDirectory(prefix="onnxlet-") as folder,
         showing_stages("shipping") as begin,

@@ -19,6 +19,7 @@ from onnxlet.lifecycle.options import (
 from onnxlet.lifecycle.progress import showing_stages
 from onnxlet.lifecycle.results import ConvertedModel, Exported, Verdict
 from onnxlet.lifecycle.workspace import Workspace, open_workspace
+from onnxlet.toolchain.workbench.privacy import showing_values
 from onnxlet.values.refs import Ref, parse_ref
 
 if TYPE_CHECKING:
@@ -33,13 +34,20 @@ Folder = str | PathLike[str]
 
 
 def convert(
-    model: Any, directory: Folder, *, data: Any = None, target: Any = None, **options: Unpack[ConvertOptions]
+    model: Any,
+    directory: Folder,
+    *,
+    data: Any = None,
+    target: Any = None,
+    show_values: bool = False,
+    **options: Unpack[ConvertOptions],
 ) -> ConvertedModel:
     """Convert a model to ONNX in a directory, and prove that it answers as the model itself does.
 
     `model` is an estimator, a Pipeline, a network; or the path of a file or directory that `onnxlet convert` takes.
     `data` are rows that it was not trained on: a DataFrame, an array, arrays by name, or the path of a CSV or .npz
-    file. `target` names what is predicted, or gives its values. `options`: see ConvertOptions.
+    file. `target` names what is predicted, or gives its values. Errors name rows and columns, and quote values of the
+    data only if `show_values` says so. `options`: see ConvertOptions.
 
     Raises ConversionError if the model cannot be converted or answers change, TrustRequiredError, MissingExtraError,
     InvalidInputError for data that does not fit the model.
@@ -48,7 +56,7 @@ def convert(
 
     source, place = as_path(model), Path(directory)
     choices = read_convert_options(options)
-    with showing_stages("converting") as begin:
+    with showing_values(shown=show_values), showing_stages("converting") as begin:
         draft = run(source, place, data=as_path(data), target=target, **choices, on_progress=begin)
     return ConvertedModel(place, draft)
 
@@ -61,11 +69,13 @@ def optimize(
     target: Any = None,
     slices: Sequence[str] = (),
     bounds: Bounds | Mapping[str, float] | None = None,
+    show_values: bool = False,
     **options: Unpack[OptimizeOptions],
 ) -> ConvertedModel:
     """Make a converted model smaller where that pays and the contract holds; write to `directory`, or in its place.
 
-    `data`, `target`, `slices` and `bounds` are those that `verify` will be given. `options`: see OptimizeOptions.
+    `data`, `target`, `slices` and `bounds` are those that `verify` will be given. `show_values` lets errors quote
+    values of the data. `options`: see OptimizeOptions.
     Raises InvalidInputError for no converted model, one that is optimized already, and data that does not fit.
     """
     from onnxlet.toolchain.optimize import optimize as run
@@ -74,7 +84,7 @@ def optimize(
     source = Path(model)
     place = source if directory is None else Path(directory)
     judging = {"data": as_path(data), "target": target, "slices": tuple(slices), "bounds": as_bounds(bounds)}
-    with showing_stages("optimizing") as begin:
+    with showing_values(shown=show_values), showing_stages("optimizing") as begin:
         return ConvertedModel(place, run(source, place, **judging, **options, on_progress=begin))
 
 
@@ -86,18 +96,20 @@ def verify(
     slices: Sequence[str] = (),
     bounds: Bounds | Mapping[str, float] | None = None,
     report: Folder | None = None,
+    show_values: bool = False,
 ) -> Verdict:
     """Judge a converted model by the answers of the model that it was made of, and write the contract beside it.
 
     `data` is what it was converted with; `slices` are columns whose values are looked at one by one; `bounds` say what
     may be lost: `{"metric_loss": 0.005, "label_change": 0.01}`. `report` is a copy of the page that it writes.
+    `show_values` lets errors quote values of the data.
     Raises InvalidInputError for no converted model, and for data that is not what it was converted with.
     """
     from onnxlet.toolchain.verify import verify as run
 
     copy = None if report is None else Path(report)
     judging = {"data": as_path(data), "target": target, "slices": tuple(slices), "bounds": as_bounds(bounds)}
-    with showing_stages("verifying") as begin:
+    with showing_values(shown=show_values), showing_stages("verifying") as begin:
         return Verdict(Path(model), run(Path(model), **judging, report=copy, on_progress=begin))
 
 

@@ -24,7 +24,11 @@ from onnxlet.batch.inputs import ROW, Inputs, free_name
 from onnxlet.errors import InvalidInputError
 from onnxlet.steps import Column
 from onnxlet.values.datatypes import VARIABLE
+from onnxlet.values.spelling import did_you_mean_each
 from onnxlet.values.tensors import Tensor, Tensors
+
+MOST_NAMES = 100
+"""At most so many missing columns are named."""
 
 
 def open_file(source: Source, sink: Sink, inputs: Inputs) -> CsvFile:
@@ -176,9 +180,17 @@ def _choose_columns(header: list[str], inputs: Inputs) -> tuple[Column, ...]:
     columns = inputs.columns or tuple(Column(spec.name, spec.datatype) for spec in inputs.specs)
     missing = [column.name for column in columns if column.default is None and column.name not in header]
     if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise InvalidInputError(f"the file has no column {missing[0]!r}{more} that the model needs{hint}")
+        raise _lacking_columns(missing, header, hint)
     return columns
+
+
+def _lacking_columns(missing: Sequence[str], header: Sequence[str], hint: str) -> InvalidInputError:
+    """The error for columns that are missing. Of the header it names what is like them alone: it may be a row."""
+    listed = ", ".join(map(repr, missing[:MOST_NAMES]))
+    more = f" and {len(missing) - MOST_NAMES} more" if len(missing) > MOST_NAMES else ""
+    columns = "column" if len(missing) == 1 else "columns"
+    advice = hint or did_you_mean_each(missing, header)
+    return InvalidInputError(f"the file has no {columns} {listed}{more} that the model needs{advice}", missing=missing)
 
 
 def _assemble(columns: Tensors, inputs: Inputs) -> Tensors:

@@ -78,7 +78,7 @@ class Conversion:
             verified = search.find_best(directory / GRAPH)
             self.progress("making golden cases")
             export = verified.export
-            columns, source = choose_golden_rows(rows, export.tabular, golden_from)
+            columns, source = choose_golden_rows(rows, export, golden_from)
             engines = (verified.engine, open_graph(directory / GRAPH, threads=2))
             golden, cases = make_golden_cases(engines, export.steps, columns, source=source, tolerance=self.tolerance)
             if golden is None:

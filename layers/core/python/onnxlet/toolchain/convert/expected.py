@@ -11,7 +11,8 @@ from onnxlet.errors import InvalidInputError, MissingExtraError
 from onnxlet.steps import names_of
 from onnxlet.toolchain.workbench.arrays import Arrays
 from onnxlet.toolchain.workbench.data import Data, open_data
-from onnxlet.toolchain.workbench.table import Table, quoted, truth_of
+from onnxlet.toolchain.workbench.table import Table, describe_columns, quoted, truth_of
+from onnxlet.values.spelling import did_you_mean_each
 from onnxlet.values.tensors import Tensor, Tensors
 
 PARQUET = b"PAR1"
@@ -95,7 +96,8 @@ def _named_answers(cells: Table | Arrays, own: Tensors) -> dict[str, Tensor]:
     missing = [name for name in own if name not in cells.columns]
     if missing:
         raise InvalidInputError(
-            f"{cells.name!r} lacks the answers {quoted(missing)} of the model; it has {quoted(cells.columns)}",
+            f"{cells.name!r} lacks the answers {quoted(missing)} of the model; it has "
+            f"{describe_columns(cells.columns, own)}{did_you_mean_each(missing, cells.columns)}",
             missing=missing,
         )
     _refuse_others(cells, set(own))

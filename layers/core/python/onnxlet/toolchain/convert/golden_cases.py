@@ -11,9 +11,10 @@ import numpy as np
 from onnxlet.errors import ExecutionError
 from onnxlet.serving.engine import Engine
 from onnxlet.serving.golden import MOST_CASES, GoldenCase
-from onnxlet.steps import Steps, Tabular
+from onnxlet.steps import Steps
+from onnxlet.toolchain.convert import graph_edits
 from onnxlet.toolchain.convert.synthetic_rows import arbitrary_rows, move_off_integers, synthetic_rows
-from onnxlet.toolchain.convert.trained_model import ModelRows
+from onnxlet.toolchain.convert.trained_model import Export, ModelRows
 from onnxlet.toolchain.workbench.evaluation import PREDICTION, graph_inputs, name_answers
 from onnxlet.toolchain.workbench.stable_cases import choose_stable_cases, find_clear_rows
 from onnxlet.values.keys import GOLDEN
@@ -27,18 +28,21 @@ GoldenSource = Literal["synthetic", "data", "random"]
 
 
 def choose_golden_rows(
-    rows: ModelRows, tabular: Tabular | None, wanted: Literal["synthetic", "data"]
+    rows: ModelRows, export: Export, wanted: Literal["synthetic", "data"]
 ) -> tuple[Tensors, GoldenSource]:
     """The rows to make golden cases of, with served datatypes, and where they come from.
 
     Only the statistics of the data are used, unless `wanted` is "data".
     """
+    tabular = export.tabular
     if rows.source != "data" or wanted == "data":
         return rows.served(tabular), rows.source
     if rows.golden_candidates is not None:
         return rows.golden_candidates.served(tabular), rows.golden_candidates.source
     columns = rows.served(tabular)
-    synthetic = synthetic_rows(columns, SYNTHETIC_ROWS, seed=SEED)
+    texts = any(column.dtype.kind == "O" for column in columns.values())
+    known = graph_edits.texts_of(export.graph) if texts else frozenset()
+    synthetic = synthetic_rows(columns, SYNTHETIC_ROWS, seed=SEED, known=known)
     if len(next(iter(synthetic.values()))):
         return synthetic, "synthetic"
     # every combination of frequent values is a row of the data

@@ -81,6 +81,16 @@ def opsets(model: onnx.ModelProto) -> dict[str, int]:
     return {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
 
 
+def texts_of(graph: bytes) -> frozenset[str]:
+    """The texts that a serialized model holds outside of its subgraphs: categories, vocabularies, class names."""
+    model = onnx.ModelProto.FromString(graph)
+    held = [text for tensor in model.graph.initializer for text in tensor.string_data]
+    for node in model.graph.node:
+        for attribute in node.attribute:
+            held += [attribute.s, *attribute.strings, *attribute.t.string_data]
+    return frozenset(text.decode(errors="replace") for text in held)
+
+
 def rename_inputs(node: onnx.NodeProto, names: Mapping[str, str]) -> None:
     """Rename what the node, and the graphs within it, read: `names` are new names by old ones."""
     node.input[:] = [names.get(name, name) for name in node.input]

@@ -2,10 +2,13 @@
 
 Each column is drawn by itself. A column with many values is cut into quantile bins of at least SMALLEST_GROUP rows,
 without the outermost per cent, and a value is drawn uniformly within a bin. A column with few values gives one of those
-that SMALLEST_GROUP rows share. A synthetic row that equals a row of the data is thrown away.
+that SMALLEST_GROUP rows share, a column of texts also those that the model itself knows; where there are none, names
+say, texts are made up. A synthetic row that equals a row of the data is thrown away.
 """
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 import numpy as np
 
@@ -22,13 +25,14 @@ LARGEST = 10
 """The size of arbitrary numbers."""
 
 
-def synthetic_rows(columns: Tensors, count: int, *, seed: int) -> Tensors:
+def synthetic_rows(columns: Tensors, count: int, *, seed: int, known: Collection[str] = ()) -> Tensors:
     """Draw up to `count` rows from the columns' binned statistics; none equals a row of the columns.
 
-    `columns` are tensors [rows] of numbers or texts. There may be no row at all, where every combination is taken.
+    `columns` are tensors [rows] of numbers or texts, `known` the texts that the model itself knows. There may be no row
+    at all, where every combination is taken.
     """
     random = np.random.default_rng(seed)
-    drawn = {name: _draw_column(column, count, random) for name, column in columns.items()}
+    drawn = {name: _draw_column(column, count, random, known) for name, column in columns.items()}
     existing = set(zip(*(column.tolist() for column in columns.values()), strict=True))
     is_new = [row not in existing for row in zip(*(column.tolist() for column in drawn.values()), strict=True)]
     return {name: column[is_new] for name, column in drawn.items()}
@@ -49,7 +53,7 @@ def arbitrary_rows(columns: Tensors, count: int, *, seed: int) -> Tensors:
     arbitrary: Tensors = {}
     for name, column in columns.items():
         if column.dtype.kind == "O":
-            arbitrary[name] = np.array([f"text {value}" for value in random.integers(0, LARGEST, count)], dtype=object)
+            arbitrary[name] = _arbitrary_texts(count, random)
         else:
             arbitrary[name] = (random.standard_normal(count) * LARGEST).astype(column.dtype)
     return arbitrary
@@ -65,14 +69,20 @@ def move_off_integers(columns: Tensors) -> Tensors:
     }
 
 
-def _draw_column(column: Tensor, count: int, random: np.random.Generator) -> Tensor:
+def _arbitrary_texts(count: int, random: np.random.Generator) -> Tensor:
+    return np.array([f"text {value}" for value in random.integers(0, LARGEST, count)], dtype=object)
+
+
+def _draw_column(column: Tensor, count: int, random: np.random.Generator, known: Collection[str] = ()) -> Tensor:
     if column.dtype.kind == "O":
-        return _draw_category(column, count, random)
+        values, counts = _shared_values(column, known)
+        return _draw_value(values, counts, count, random) if len(values) else _arbitrary_texts(count, random)
     finite = column[np.isfinite(column)] if column.dtype.kind == "f" else column
     if len(finite) == 0:
         return np.zeros(count, dtype=column.dtype)
-    if len(np.unique(finite)) <= FEW_VALUES:
-        return _draw_category(finite, count, random)
+    values, counts = _shared_values(finite)
+    if len(values) and len(np.unique(finite)) <= FEW_VALUES:
+        return _draw_value(values, counts, count, random)
     bins = max(1, min(MOST_BINS, len(finite) // SMALLEST_GROUP))
     edges = np.quantile(finite.astype(np.float64), np.linspace(0.01, 0.99, bins + 1))
     chosen = random.integers(0, bins, count)
@@ -81,8 +91,15 @@ def _draw_column(column: Tensor, count: int, random: np.random.Generator) -> Ten
     return (np.round(drawn) if is_whole else drawn).astype(column.dtype)
 
 
-def _draw_category(column: Tensor, count: int, random: np.random.Generator) -> Tensor:
-    """Draw from the values that enough rows share, as often as they do; if none is shared, from the most frequent."""
+def _shared_values(column: Tensor, known: Collection[str] = ()) -> tuple[Tensor, Tensor]:
+    """The values that enough rows share, or that are known, and how many rows have them."""
     values, counts = np.unique(column, return_counts=True)
-    frequent = counts >= min(SMALLEST_GROUP, counts.max())
-    return random.choice(values[frequent], count, p=counts[frequent] / counts[frequent].sum())
+    shared = counts >= SMALLEST_GROUP
+    if known:
+        shared |= np.array([value in known for value in values])
+    return values[shared], counts[shared]
+
+
+def _draw_value(values: Tensor, counts: Tensor, count: int, random: np.random.Generator) -> Tensor:
+    """Draw from the values, as often as rows have them."""
+    return random.choice(values, count, p=counts / counts.sum())

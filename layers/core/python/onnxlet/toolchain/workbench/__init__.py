@@ -15,6 +15,7 @@ shapes           the shapes that outputs really have
 offline          ONNX Runtime's optimization, done once and written down
 extras           optional packages, and what to install where one is missing
 error_text       what another library's error says, in one line
+privacy          messages without values of the data; refusals, which say what a framework does not take
 progress         what a tool tells its caller while it works
 tensorflow       TensorFlow, loaded without its messages
 """

@@ -101,8 +101,9 @@ def _column_names(frame: Any, names: Sequence[str]) -> list[str]:
         return list(names) or [f"x{index}" for index in range(frame.shape[1])]
     spelled = [str(name) for name in frame.columns]
     if len(set(spelled)) != len(spelled):
-        doubled = sorted({name for name in spelled if spelled.count(name) > 1})
-        raise InvalidInputError(f"the data name columns twice: {quoted(doubled)}")
+        # by their places: where the header is missing, names are somebody's values
+        place = next(place for place, name in enumerate(spelled) if name in spelled[:place])
+        raise InvalidInputError(f"columns {spelled.index(spelled[place]) + 1} and {place + 1} have the same name")
     return spelled
 
 

@@ -14,7 +14,7 @@ from onnxlet.toolchain.workbench.data import Data, Target, open_data
 from onnxlet.toolchain.workbench.evaluation import graph_inputs
 from onnxlet.toolchain.workbench.reference import Reference, read_reference
 from onnxlet.toolchain.workbench.slices import Slicing, make_slicing
-from onnxlet.toolchain.workbench.table import Table, quoted, truth_of
+from onnxlet.toolchain.workbench.table import Table, lacking_columns, quoted, truth_of
 from onnxlet.values.manifest import Draft
 from onnxlet.values.tensors import Tensor, Tensors
 
@@ -75,10 +75,7 @@ def _inputs(steps: Steps, engine: Engine, cells: Table | Arrays) -> Tensors:
             raise InvalidInputError(f"the model reads columns, {cells.name!r} holds arrays: give --data a CSV file")
         missing = [column.name for column in steps.columns if column.name not in cells.columns]
         if missing:
-            raise InvalidInputError(
-                f"{cells.name!r} lacks the columns {quoted(missing)} of the model; it has {quoted(cells.columns)}",
-                missing=missing,
-            )
+            raise lacking_columns(cells, missing, (column.name for column in steps.columns))
         columns = {column.name: cells.tensor(column.name, column.datatype) for column in steps.columns}
         return graph_inputs(engine, steps, columns)
     if not isinstance(cells, Arrays):

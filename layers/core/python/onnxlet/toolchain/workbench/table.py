@@ -6,6 +6,7 @@ import csv
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +15,8 @@ import numpy as np
 from onnxlet.batch.formats.sniffing import sniff_encoding, sniff_separator
 from onnxlet.errors import InvalidInputError
 from onnxlet.toolchain.workbench.directory import source_digest
+from onnxlet.toolchain.workbench.privacy import describe_cell, values_are_shown
+from onnxlet.values.spelling import did_you_mean, did_you_mean_each
 from onnxlet.values.tensors import DATATYPES, Tensor
 
 Targets = str | Sequence[str] | None
@@ -40,13 +43,19 @@ class Table:
     own: Any = None
     """The DataFrame, or the array [rows, columns], that the caller holds; None for a file."""
 
-    def column(self, name: str) -> list[str]:
-        """The cells of the column. Raises InvalidInputError if there is no such column."""
+    def column(self, name: str, known: Iterable[str] = ()) -> list[str]:
+        """The cells of the column. Raises InvalidInputError if there is no such column.
+
+        `known` are names that columns of such a table have.
+        """
         try:
             return self.columns[name]
         except KeyError:
             raise InvalidInputError(
-                f"{self.name!r} has no column {name!r}; it has {quoted(self.columns)}", column=name
+                f"{self.name!r} has no column {name!r}; it has {describe_columns(self.columns, known)}"
+                f"{did_you_mean(name, self.columns)}",
+                column=name,
+                withheld=not values_are_shown(),
             ) from None
 
     def is_numeric(self, name: str) -> bool:
@@ -68,7 +77,10 @@ class Table:
         for row, cell in enumerate(self.column(name)):
             if cell and not _is_number(cell):
                 raise InvalidInputError(
-                    f"row {row + 1} of column {name!r} holds {cell!r}, which is no number", column=name, row=row + 1
+                    f"row {row + 1} of column {name!r} holds {describe_cell(cell)}, which is no number",
+                    column=name,
+                    row=row + 1,
+                    withheld=not values_are_shown(),
                 )
             numbers[row] = _number(cell) if cell else math.nan
         return numbers
@@ -106,9 +118,7 @@ def read_table(path: Path) -> Table:
     other = sniff_encoding("".join(header).encode()) or sniff_separator(header, map(",".join, rows[:FIRST_ROWS]))
     if other is not None:
         raise InvalidInputError(f"cannot read the data {str(path)!r} as CSV: {other}", path=str(path))
-    if len(set(header)) != len(header):
-        doubled = sorted({name for name in header if header.count(name) > 1})
-        raise InvalidInputError(f"{str(path)!r} names columns twice: {quoted(doubled)}", path=str(path))
+    _check_header(header, str(path))
     for number, row in enumerate(rows, start=1):
         if len(row) != len(header):
             raise InvalidInputError(
@@ -227,11 +237,39 @@ def _truth(table: Cells, target: str, classes: Sequence[int | str] | None, label
         unnamed = not labels and len(unknown) == len(set(cells)) == len(classes)
         advice = "; if these name them, convert or ship with --labels and the names in this order" if unnamed else ""
         raise InvalidInputError(
-            f"the target {target!r} holds {quoted(unknown)}; the model knows the classes {known}{advice}",
+            f"the target {target!r} holds {_describe_unknown(cells, unknown)}; the model knows the classes "
+            f"{known}{advice}",
             target=target,
+            withheld=not values_are_shown(),
         )
     texts = any(isinstance(value, str) for value in classes)
     return np.array([values[cell] for cell in cells], dtype=object if texts else np.int64)
+
+
+def _describe_unknown(cells: Sequence[str], unknown: Sequence[str]) -> str:
+    """Values of the target that are no class, or in how many rows they are."""
+    if values_are_shown():
+        return quoted(unknown)
+    row = next(row for row, cell in enumerate(cells, start=1) if cell in unknown)
+    return f"{count_of(len(unknown), 'value')} that no class has, first in row {row}"
+
+
+def describe_columns(columns: Iterable[str], known: Iterable[str]) -> str:
+    """Their names if one of them is `known` to be one, else how many: without a header they are somebody's values."""
+    names = list(columns)
+    if values_are_shown() or not set(known).isdisjoint(names):
+        return quoted(names)
+    return count_of(len(names), "column")
+
+
+def lacking_columns(table: Table, missing: Sequence[str], wanted: Iterable[str]) -> InvalidInputError:
+    """The error for a table that lacks the columns `missing` of all that are `wanted`."""
+    return InvalidInputError(
+        f"{table.name!r} lacks the columns {quoted(missing)} of the model; it has "
+        f"{describe_columns(table.columns, wanted)}{did_you_mean_each(missing, table.columns)}",
+        missing=list(missing),
+        withheld=not values_are_shown(),
+    )
 
 
 def quoted(names: Iterable[str]) -> str:
@@ -244,6 +282,23 @@ def quoted(names: Iterable[str]) -> str:
 def count_of(count: int, thing: str) -> str:
     """`1 target`, `2 targets`."""
     return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
+def _check_header(header: Sequence[str], place: str) -> None:
+    """Raises InvalidInputError for names that are there twice, and for a first line of values."""
+    numbers = [number for name in header if _is_number(name) and math.isfinite(number := _number(name))]
+    steps = [after - before for before, after in pairwise(numbers)]
+    # numbers in order may be names: positions, years, wavelengths
+    if steps and not (min(steps) > 0 or max(steps) < 0):
+        raise InvalidInputError(
+            f"the first line of {place!r} seems to hold values: it must name the columns", path=place
+        )
+    for position, name in enumerate(header):
+        first = header.index(name)
+        if first < position:
+            raise InvalidInputError(
+                f"columns {first + 1} and {position + 1} of {place!r} have the same name", path=place
+            )
 
 
 def _parse_cell(written: str) -> str:

@@ -16,14 +16,16 @@ from typing import Any
 
 import numpy as np
 
-from onnxlet.errors import ConversionError, InvalidInputError
+from onnxlet.errors import ConversionError
 from onnxlet.toolchain.convert.boosting.estimators import never_fitted
 from onnxlet.toolchain.convert.boosting.forest import LEQ, Forest, Tree
 from onnxlet.toolchain.convert.tabular import link_functions
 from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
 from onnxlet.toolchain.convert.tabular.matrix_model import MatrixModel
 from onnxlet.toolchain.workbench.extras import require, versions
+from onnxlet.toolchain.workbench.privacy import without_values
 from onnxlet.toolchain.workbench.progress import Progress
+from onnxlet.toolchain.workbench.refusals import refused
 from onnxlet.toolchain.workbench.table import quoted
 from onnxlet.values.manifest import ReferenceKind
 from onnxlet.values.tensors import Tensor, Tensors
@@ -149,7 +151,7 @@ class CatBoostModel:
         try:
             return np.asarray(method(features, **options))
         except catboost.CatBoostError as error:
-            raise InvalidInputError(f"CatBoost refuses the rows: {_last_line(error)}") from error
+            raise refused("CatBoost refuses the rows", _last_line(error), features) from without_values(error)
 
     def _classes(self) -> tuple[int | str, ...] | None:
         if self._loss in (*_BINARY, *_MULTICLASS):

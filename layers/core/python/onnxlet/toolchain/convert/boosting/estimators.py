@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from onnxlet.errors import ConversionError, InvalidInputError
+from onnxlet.errors import ConversionError
 from onnxlet.toolchain.convert.tabular.class_values import class_values
 from onnxlet.toolchain.workbench.error_text import first_line
+from onnxlet.toolchain.workbench.privacy import without_values
+from onnxlet.toolchain.workbench.refusals import refused
 from onnxlet.values.tensors import Tensors
 
 
@@ -58,4 +60,4 @@ def ask(
             return answers
     except (ValueError, TypeError, refusal) as error:
         name = type(estimator).__name__
-        raise InvalidInputError(f"the {name} does not take these rows: {first_line(error)}") from error
+        raise refused(f"the {name} does not take these rows", first_line(error), rows) from without_values(error)

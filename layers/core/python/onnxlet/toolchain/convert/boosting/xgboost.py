@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from onnxlet.errors import ConversionError, InvalidInputError
+from onnxlet.errors import ConversionError
 from onnxlet.toolchain.convert.boosting.estimators import ask, learned_classes, never_fitted
 from onnxlet.toolchain.convert.boosting.forest import LT, Forest
 from onnxlet.toolchain.convert.boosting.xgboost_trees import read_tree
@@ -20,7 +20,9 @@ from onnxlet.toolchain.convert.tabular import link_functions
 from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
 from onnxlet.toolchain.convert.tabular.matrix_model import MatrixModel
 from onnxlet.toolchain.workbench.extras import require, versions
+from onnxlet.toolchain.workbench.privacy import without_values
 from onnxlet.toolchain.workbench.progress import Progress
+from onnxlet.toolchain.workbench.refusals import refused
 from onnxlet.toolchain.workbench.table import quoted
 from onnxlet.values.manifest import ReferenceKind
 from onnxlet.values.tensors import Tensor, Tensors
@@ -121,7 +123,7 @@ class XGBoostModel:
         try:
             rows = xgboost.DMatrix(features)
         except xgboost.core.XGBoostError as error:
-            raise InvalidInputError(f"XGBoost refuses the rows: {_first_line(error)}") from error
+            raise refused("XGBoost refuses the rows", _first_line(error), features) from without_values(error)
         if self._objective in _MULTICLASS:
             margins = self._predict(rows, output_margin=True)
             return {"label": margins.argmax(axis=1), "probabilities": _softmax(margins)}

@@ -20,12 +20,14 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from onnxlet.errors import ConversionError, InvalidInputError
+from onnxlet.errors import ConversionError
 from onnxlet.toolchain.convert.huggingface.sentence_transformers import Dense, EncoderLayout
 from onnxlet.toolchain.convert.networks.model_errors import MODEL_ERRORS
 from onnxlet.toolchain.convert.networks.outputs import OutputHints
 from onnxlet.toolchain.convert.torch.exporter import arrays_of, silence_torch
 from onnxlet.toolchain.workbench.error_text import first_line
+from onnxlet.toolchain.workbench.privacy import without_values
+from onnxlet.toolchain.workbench.refusals import refused
 from onnxlet.toolchain.workbench.table import quoted
 from onnxlet.values.tensors import Tensors
 
@@ -61,7 +63,9 @@ class Encoder:
             with torch.no_grad(), silence_torch():
                 return arrays_of(self.module(**tensors))
         except MODEL_ERRORS as error:
-            raise InvalidInputError(f"the encoder does not take these tokens: {first_line(error)}") from error
+            raise refused("the encoder does not take these tokens", first_line(error), inputs) from without_values(
+                error
+            )
 
 
 def load_encoder(layout: EncoderLayout) -> Encoder:

@@ -21,7 +21,7 @@ from onnxlet.toolchain.convert.trained_model import Export, ModelRows, columns_t
 from onnxlet.toolchain.workbench.arrays import Arrays
 from onnxlet.toolchain.workbench.evaluation import name_answers, run_in_batches
 from onnxlet.toolchain.workbench.progress import Progress
-from onnxlet.toolchain.workbench.table import Table, is_one_hot, quoted
+from onnxlet.toolchain.workbench.table import Table, count_of, is_one_hot, lacking_columns, quoted
 from onnxlet.values.manifest import OutputMeaning, ReferenceKind
 from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import VARIABLE, Tensor, Tensors
@@ -133,8 +133,7 @@ class TensorModel:
         if isinstance(self._network, ReadsTexts):
             if len(columns) != 1:
                 raise InvalidInputError(
-                    f"{table.name!r} has {len(columns)} columns besides the target, a column of texts is needed: "
-                    f"{quoted(columns)}"
+                    f"{table.name!r} has {len(columns)} columns besides the target, and one column of texts is needed"
                 )
             return self._rows_of_tensors(self._network.tokens(table.column(columns[0])), seed)
         return self._columns(table, columns)
@@ -229,7 +228,9 @@ class TensorModel:
         if not names:
             raise InvalidInputError(f"{table.name!r} has no column of numbers besides the target")
         if texts:
-            self._progress(f"leaving out {quoted(texts)}: texts are no inputs of this model")
+            # with a target in it the first line is a header
+            named = quoted(texts) if len(columns) < len(table.columns) else count_of(len(texts), "column")
+            self._progress(f"leaving out {named}: texts are no inputs of this model")
         rows = ModelRows({name: table.numbers(name) for name in names}, booleans=table.booleans(names))
         example = {self._network.names[0]: columns_to_matrix(rows.columns).astype(np.float32)}
         self._specs = (spec,) = self._network.input_specs(example)
@@ -246,10 +247,7 @@ class TensorModel:
         network = self._network
         missing = [name for name in network.names if name not in table.columns]
         if missing:
-            raise InvalidInputError(
-                f"{table.name!r} lacks the columns {quoted(missing)} of the model; it has {quoted(table.columns)}",
-                missing=missing,
-            )
+            raise lacking_columns(table, missing, network.names)
         example = {name: table.tensor(name, "FP32" if table.holds_numbers(name) else "BYTES") for name in network.names}
         self._specs = network.input_specs(example)
         if any(spec.shape[1:] not in ((), (1,)) for spec in self._specs):

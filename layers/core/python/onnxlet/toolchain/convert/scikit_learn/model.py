@@ -27,8 +27,11 @@ from onnxlet.toolchain.convert.scikit_learn.wrappers import move_inwards
 from onnxlet.toolchain.convert.tabular.class_values import class_values
 from onnxlet.toolchain.convert.tabular.own_rows import as_matrix, own_rows
 from onnxlet.toolchain.convert.trained_model import Export, ModelRows, columns_to_matrix
+from onnxlet.toolchain.workbench.error_text import first_line
 from onnxlet.toolchain.workbench.extras import require, versions
+from onnxlet.toolchain.workbench.privacy import describe_cell, values_are_shown, without_values
 from onnxlet.toolchain.workbench.progress import Progress
+from onnxlet.toolchain.workbench.refusals import refused
 from onnxlet.toolchain.workbench.shapes import declare_shape
 from onnxlet.toolchain.workbench.table import Table, quoted
 from onnxlet.values.manifest import ReferenceKind
@@ -104,12 +107,10 @@ class Estimator:
         try:
             with ignore_known_warnings():
                 return self._predict(self._estimator_input(rows) if rows.own is None else rows.own)
-        except (ValueError, TypeError) as error:
-            message = str(error)
-            if "only supported for dataframes" in message:
+        except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
+            if "only supported for dataframes" in str(error):
                 raise names_have_no_form(self._name) from error
-            message = _unparsable_cell(rows, message) or f"{message.splitlines()[0]}{_empty_cells(rows)}"
-            raise InvalidInputError(f"the {self._name} does not take these rows: {message}") from error
+            raise self._refusal(error, rows) from without_values(error)
 
     def export(self, rows: ModelRows, labels: Sequence[tuple[str, ...]]) -> Iterator[Export]:
         """In single precision, then in double up to the last step (trees compare in single), then in double throughout.
@@ -121,6 +122,13 @@ class Estimator:
         if all(part is not None for part in before_last):
             yield self._export("float64 before the last step", before_last, "FP64", rows, labels)
         yield self._export("float64", self._parts, "FP64", rows, labels)
+
+    def _refusal(self, error: Exception, rows: ModelRows) -> InvalidInputError:
+        complaint = f"the {self._name} does not take these rows"
+        cell = _unparsable_cell(rows, str(error))
+        if cell:
+            return InvalidInputError(f"{complaint}: {cell}", withheld=not values_are_shown())
+        return refused(complaint, first_line(error), rows.columns, _empty_cells(rows))
 
     def _predict(self, inputs: Any) -> Tensors:
         predicted = np.asarray(self._estimator.predict(inputs))
@@ -233,7 +241,7 @@ def _unparsable_cell(rows: ModelRows, message: str) -> str:
     for name, column in texts.items():
         rows_at = np.flatnonzero(column == match[2])
         if len(rows_at):
-            return f"row {rows_at[0] + 1} of column {name!r} holds {match[2]!r}, which is no number"
+            return f"row {rows_at[0] + 1} of column {name!r} holds {describe_cell(match[2])}, which is no number"
     return ""
 
 
@@ -243,4 +251,4 @@ def _empty_cells(rows: ModelRows) -> str:
     empty = [name for name, column in numbers.items() if np.isnan(column).any()]
     if not empty:
         return ""
-    return f" Empty are cells of {quoted(empty)}: leave those rows out, or fit an imputer with the estimator"
+    return f". Empty are cells of {quoted(empty)}: leave those rows out, or fit an imputer with the estimator"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from onnxlet.errors import ConversionError, InvalidInputError
-from onnxlet.toolchain.workbench.table import Table, quoted
+from onnxlet.toolchain.workbench.table import Table, lacking_columns
 
 
 def feature_names(
@@ -48,9 +48,9 @@ def feature_names(
     return names
 
 
-def _check_targets(table: Table, targets: Sequence[str]) -> None:
+def _check_targets(table: Table, targets: Sequence[str], learned: Sequence[str] = ()) -> None:
     for target in targets:
-        table.column(target)
+        table.column(target, (*learned, *targets))
 
 
 def _match_learned(
@@ -58,12 +58,9 @@ def _match_learned(
 ) -> tuple[str, ...]:
     if table is None:
         return tuple(learned)
-    _check_targets(table, targets)
+    _check_targets(table, targets, learned)
     columns = {spell(name): name for name in table.columns} | {name: name for name in table.columns}
     missing = [name for name in learned if name not in columns]
     if missing:
-        raise InvalidInputError(
-            f"{table.name!r} lacks the columns {quoted(missing)} of the model; it has {quoted(table.columns)}",
-            missing=missing,
-        )
+        raise lacking_columns(table, missing, (*learned, *targets))
     return tuple(columns[name] for name in learned)

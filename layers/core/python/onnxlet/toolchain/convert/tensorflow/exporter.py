@@ -14,6 +14,8 @@ from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.toolchain.convert import graph_edits
 from onnxlet.toolchain.convert.networks.model_errors import MODEL_ERRORS
 from onnxlet.toolchain.workbench.extras import require
+from onnxlet.toolchain.workbench.privacy import without_values
+from onnxlet.toolchain.workbench.refusals import refused
 from onnxlet.toolchain.workbench.shapes import declare_shape
 from onnxlet.toolchain.workbench.tensorflow import EXTRA, silence_tensorflow
 from onnxlet.values.datatypes import DATATYPES, VARIABLE
@@ -65,7 +67,7 @@ def run_function(function: Callable[..., Any], inputs: Sequence[Tensor]) -> list
                 _decode_texts(np.asarray(answer)) for answer in function(*map(tf.constant, map(_encode_texts, inputs)))
             ]
     except tensorflow_errors() as error:
-        raise InvalidInputError(f"the model does not take these inputs: {first_line(error)}") from error
+        raise refused("the model does not take these inputs", first_line(error), inputs) from without_values(error)
 
 
 def to_onnx(

@@ -26,7 +26,9 @@ from onnxlet.toolchain.convert.torch.exporter import (
 )
 from onnxlet.toolchain.workbench.error_text import first_line
 from onnxlet.toolchain.workbench.extras import versions
+from onnxlet.toolchain.workbench.privacy import without_values
 from onnxlet.toolchain.workbench.progress import Progress
+from onnxlet.toolchain.workbench.refusals import refused
 from onnxlet.values.datatypes import VARIABLE
 from onnxlet.values.manifest import ReferenceKind
 from onnxlet.values.signature import TensorSpec
@@ -101,7 +103,7 @@ class ProgramNetwork:
             with torch.no_grad(), silence_torch():
                 answer = self._module(*arguments, **keywords)
         except MODEL_ERRORS as error:
-            raise InvalidInputError(f"the program does not take these inputs: {_explain(error)}") from error
+            raise refused("the program does not take these inputs", _explain(error), inputs) from without_values(error)
         outputs = name_outputs(answer, self._options.outputs, self.names)
         self._outputs = tuple(outputs)
         return arrays_of(outputs)

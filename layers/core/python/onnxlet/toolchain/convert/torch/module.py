@@ -30,7 +30,9 @@ from onnxlet.toolchain.convert.torch.exporter import (
 )
 from onnxlet.toolchain.workbench.error_text import first_line
 from onnxlet.toolchain.workbench.extras import versions
+from onnxlet.toolchain.workbench.privacy import without_values
 from onnxlet.toolchain.workbench.progress import Progress
+from onnxlet.toolchain.workbench.refusals import refused
 from onnxlet.toolchain.workbench.table import quoted
 from onnxlet.values.datatypes import VARIABLE
 from onnxlet.values.manifest import ReferenceKind
@@ -92,9 +94,9 @@ class ModuleNetwork:
                 answer = self._module(**tensors) if self._by_name else self._module(*tensors.values())
         except MODEL_ERRORS as error:
             shapes = ", ".join(f"{name}={_format_spec(spec)}" for name, spec in self._specs.items())
-            raise InvalidInputError(
-                f"the module does not take {shapes}: {first_line(error)}; say what it takes with --input"
-            ) from error
+            raise refused(
+                f"the module does not take {shapes}", first_line(error), inputs, "; say what it takes with --input"
+            ) from without_values(error)
         outputs = name_outputs(answer, self._options.outputs, self.names)
         self._outputs = tuple(outputs)
         return arrays_of(outputs)
