@@ -188,7 +188,9 @@ def test_data_that_do_not_fit_are_named(tmp_path: Path) -> None:
     assert "wants 2; if it holds the target, name it with --target" in problem(
         tmp_path, "a,b,target\n1,2,0\n", target=None
     )
-    assert "holds 1 value that no class has, first in row 1; the model knows the classes '0', '1', '2'" in problem(tmp_path, "a,b,target\n1,2,7\n")
+    assert "holds 1 value that no class has, first in row 1; the model knows the classes '0', '1', '2'" in problem(
+        tmp_path, "a,b,target\n1,2,7\n"
+    )
     unnamed = problem(tmp_path, "a,b,target\n1,2,knee\n3,4,lung\n5,6,well\n")
     assert unnamed.endswith(
         "'0', '1', '2'; if these name them, convert or ship with --labels and the names in this order"

@@ -22,7 +22,8 @@ from onnxlet.toolchain.workbench.evaluation_data import open_graph
 from onnxlet.toolchain.workbench.extras import versions
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.reference import ONNX, SOURCE, Reference, write_reference
-from onnxlet.toolchain.workbench.table import Table, count_of, quoted, truth_of
+from onnxlet.toolchain.workbench.table import Table, count_of, quoted
+from onnxlet.toolchain.workbench.truth import truth_of
 from onnxlet.values.keys import GRAPH
 from onnxlet.values.manifest import (
     Draft,

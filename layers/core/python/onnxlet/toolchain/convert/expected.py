@@ -11,7 +11,8 @@ from onnxlet.errors import InvalidInputError, MissingExtraError
 from onnxlet.steps import names_of
 from onnxlet.toolchain.workbench.arrays import Arrays
 from onnxlet.toolchain.workbench.data import Data, open_data
-from onnxlet.toolchain.workbench.table import Table, describe_columns, quoted, truth_of
+from onnxlet.toolchain.workbench.table import Table, describe_columns, quoted
+from onnxlet.toolchain.workbench.truth import truth_of
 from onnxlet.values.spelling import did_you_mean_each
 from onnxlet.values.tensors import Tensor, Tensors
 

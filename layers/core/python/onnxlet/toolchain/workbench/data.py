@@ -10,7 +10,8 @@ import numpy as np
 
 from onnxlet.errors import InvalidInputError
 from onnxlet.toolchain.workbench.arrays import Arrays, arrays_of, read_data
-from onnxlet.toolchain.workbench.table import Table, quoted, targets_of
+from onnxlet.toolchain.workbench.table import Table, quoted
+from onnxlet.toolchain.workbench.truth import targets_of
 from onnxlet.values.digests import parts_digest
 from onnxlet.values.tensors import Tensor
 

@@ -14,7 +14,8 @@ from onnxlet.toolchain.workbench.data import Data, Target, open_data
 from onnxlet.toolchain.workbench.evaluation import graph_inputs
 from onnxlet.toolchain.workbench.reference import Reference, read_reference
 from onnxlet.toolchain.workbench.slices import Slicing, make_slicing
-from onnxlet.toolchain.workbench.table import Table, lacking_columns, quoted, truth_of
+from onnxlet.toolchain.workbench.table import Table, lacking_columns, quoted
+from onnxlet.toolchain.workbench.truth import truth_of
 from onnxlet.values.manifest import Draft
 from onnxlet.values.tensors import Tensor, Tensors
 

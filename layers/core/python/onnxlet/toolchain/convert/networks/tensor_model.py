@@ -21,7 +21,8 @@ from onnxlet.toolchain.convert.trained_model import Export, ModelRows, columns_t
 from onnxlet.toolchain.workbench.arrays import Arrays
 from onnxlet.toolchain.workbench.evaluation import name_answers, run_in_batches
 from onnxlet.toolchain.workbench.progress import Progress
-from onnxlet.toolchain.workbench.table import Table, count_of, is_one_hot, lacking_columns, quoted
+from onnxlet.toolchain.workbench.table import Table, count_of, lacking_columns, quoted
+from onnxlet.toolchain.workbench.truth import is_one_hot
 from onnxlet.values.manifest import OutputMeaning, ReferenceKind
 from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import VARIABLE, Tensor, Tensors
