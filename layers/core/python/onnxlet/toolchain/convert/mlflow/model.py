@@ -1,0 +1,132 @@
+"""An MLflow model directory as a TrainedModel: the model in it, read as its framework's own file is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from onnxlet.errors import ConversionError, InvalidInputError
+from onnxlet.toolchain.convert import frameworks
+from onnxlet.toolchain.convert.mlflow.mlmodel import MLmodel, read_mlmodel
+from onnxlet.toolchain.convert.options import SourceOptions
+from onnxlet.toolchain.convert.trained_model import Export, ModelRows, TakesTensors, TrainedModel
+from onnxlet.toolchain.workbench.data import open_data
+from onnxlet.toolchain.workbench.extras import require
+from onnxlet.toolchain.workbench.progress import Progress
+from onnxlet.toolchain.workbench.table import Table, quoted
+from onnxlet.values.tensors import Tensors
+
+
+def open_model(path: Path, *, trust: bool, progress: Progress, options: SourceOptions) -> TrainedModel:
+    """The model in a directory. Raises ConversionError for flavours that are not converted, MissingExtraError."""
+    if not path.is_dir():
+        raise InvalidInputError(
+            f"{str(path)!r} lies on a tracking server: fetch it with mlflow artifacts download --artifact-uri URI "
+            "--dst-path DIRECTORY, and give the directory"
+        )
+    description = read_mlmodel(path)
+    file = description.model_file()
+    if description.needs_cloudpickle():
+        require("mlflow", "cloudpickle")
+    with _own_modules(description.code_folder() if trust else None):
+        model = frameworks.open_model(file, options, trust=trust, progress=progress)
+    return model if isinstance(model, TakesTensors) else SignedModel(model, description, progress)
+
+
+@contextmanager
+def _own_modules(folder: Path | None) -> Iterator[None]:
+    """Let pickles import the modules that came with the model."""
+    if folder is None:
+        yield
+        return
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+
+
+class SignedModel:
+    """A model of columns, which are named by the signature where the model does not know their names."""
+
+    def __init__(self, model: TrainedModel, description: MLmodel, progress: Progress) -> None:
+        self._model, self._description, self._progress = model, description, progress
+        self.framework, self.reference, self.classes = model.framework, model.reference, model.classes
+        self.versions = {**model.versions, **({"mlflow": description.version} if description.version else {})}
+        signed = description.column_names()
+        self._nameless = model.names is None
+        self._signed = signed if self._nameless or _spelled(signed) == _spelled(model.names) else None
+        self.names = self._signed or model.names
+        if signed is not None and self._signed is None:
+            progress(
+                f"the signature names {quoted(signed)}, the model itself {quoted(model.names or ())}: its own are taken"
+            )
+
+    def read_rows(self, table: Table | None, targets: Sequence[str], *, seed: int) -> ModelRows:
+        """The rows of the table; without it random ones, or those of the input example where the model needs some.
+
+        Raises InvalidInputError if the data lacks a column.
+        """
+        if table is not None:
+            return self._model.read_rows(self._signed_columns(table, targets), targets, seed=seed)
+        try:
+            rows = self._model.read_rows(None, targets, seed=seed)
+        except (InvalidInputError, ConversionError):
+            return self._read_example(seed)
+        if self._signed is None:
+            return rows
+        if len(self._signed) != len(rows.columns):
+            raise InvalidInputError(
+                f"the signature names {len(self._signed)} columns, the model has {len(rows.columns)} features: save it "
+                "with the signature of what it was fitted on"
+            )
+        named, _ = open_data(dict(zip(self._signed, rows.columns.values(), strict=True)), None)
+        return replace(self._model.read_rows(_as_table(named), (), seed=seed), source="random")
+
+    def export(self, rows: ModelRows, labels: Sequence[tuple[str, ...]]) -> Iterator[Export]:
+        """The variants of the graph, best first."""
+        return self._model.export(rows, labels)
+
+    def predict(self, rows: ModelRows) -> Tensors:
+        """The model's own answers."""
+        return self._model.predict(rows)
+
+    def _signed_columns(self, table: Table, targets: Sequence[str]) -> Table:
+        """The columns of the signature, in its order, and the targets."""
+        if self._signed is None or not self._nameless:
+            return table
+        missing = [name for name in self._signed if name not in table.columns]
+        if missing:
+            raise InvalidInputError(
+                f"{table.name!r} lacks the columns {quoted(missing)} of the signature; it has {quoted(table.columns)}",
+                missing=missing,
+            )
+        names = [*self._signed, *(name for name in targets if name in table.columns and name not in self._signed)]
+        held = list(table.columns)
+        positions = [held.index(name) for name in self._signed]
+        own = table.own
+        if own is not None:
+            own = own.iloc[:, positions] if hasattr(own, "iloc") else own[:, positions]
+        return replace(table, columns={name: table.columns[name] for name in names}, own=own)
+
+    def _read_example(self, seed: int) -> ModelRows:
+        example = self._description.input_example()
+        if example is None:
+            return self._model.read_rows(None, (), seed=seed)
+        self._progress(f"without --data the {len(example)} rows of the input example are compared")
+        table, _ = open_data(example, None, self.names or ())
+        return self._model.read_rows(_as_table(table), (), seed=seed)
+
+
+def _spelled(names: Sequence[str] | None) -> list[str] | None:
+    """Names as LightGBM spells them, with underscores for white space."""
+    return None if names is None else ["_".join(name.split(" ")) for name in names]
+
+
+def _as_table(data: object) -> Table:
+    if not isinstance(data, Table):
+        raise InvalidInputError("the input example holds no table of columns")
+    return data
