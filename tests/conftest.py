@@ -2,40 +2,25 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from threading import Lock, Thread
-from typing import Any
 
 import pytest
 import requests
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
-from werkzeug.serving import make_server
 
 from onnxlet.store import Store, open_store
+from s3_server import s3_server
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-logging.getLogger("werkzeug").setLevel(logging.WARNING)  # a line per request costs as much as the request
-
-Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
     """The URL of an S3 server, one per test process, in which every object is lost at the end."""
-    moto = DomainDispatcherApplication(create_backend_app)
-    server = make_server("127.0.0.1", 0, _one_at_a_time(moto), threaded=True, request_handler=MotoRequestHandler)
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    url = f"http://127.0.0.1:{server.server_port}"
-    requests.get(url, timeout=60).raise_for_status()  # moto loads its S3 at the first request, which takes seconds
-    yield url
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with s3_server() as url:
+        yield url
 
 
 @pytest.fixture
@@ -69,14 +54,3 @@ def directory_url(tmp_path: Path) -> str:
 def store() -> Store:
     """A fresh store in memory."""
     return open_store(f"memory://{uuid.uuid4().hex}")
-
-
-def _one_at_a_time(application: Application) -> Application:
-    """Requests of many threads in turn: S3's conditional writes are atomic, moto's are a check and then a write."""
-    lock = Lock()
-
-    def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        with lock:
-            return list(application(environ, start_response))
-
-    return serve
