@@ -9,8 +9,9 @@ import pytest
 
 from onnxlet.batch.book import SourceFile
 from onnxlet.batch.sources import LocalSource, MeteredSource, RecordedSource, StoredSource
-from onnxlet.errors import InvalidInputError, ObjectNotFoundError
-from onnxlet.store import Store
+from onnxlet.errors import InvalidInputError, ObjectNotFoundError, StoreUnavailableError
+from onnxlet.store import Blob, Store
+from onnxlet.store.s3 import S3Store
 from onnxlet.values.digests import digest
 
 CONTENT = bytes(range(200))
@@ -64,3 +65,38 @@ def test_a_metered_source_tells_how_far_it_was_read(store: Store, tmp_path: Path
     source = MeteredSource(_stored(store, tmp_path), lambda *step: progress.append(step))
     assert [len(source.read(start, 80)) for start in (0, 80, 160)] == [80, 80, 40]
     assert progress == [(80, 200), (160, 200), (200, 200)]
+
+
+@pytest.mark.parametrize("wrong", [{1}, {2}, {1, 2}, {1, 3}])
+def test_bytes_that_were_read_wrong_are_not_scored(s3_store_url: str, wrong: set[int]) -> None:
+    store = NoisyStore(s3_store_url, wrong)
+    store.put("batch/in/m/rows.csv", CONTENT)
+    source = StoredSource(store, "batch/in/m/rows.csv")
+    assert source.record.digest == digest(CONTENT)
+    assert store.reads == min({1, 2, 3, 4} - wrong)
+
+
+def test_an_etag_that_is_no_digest_of_the_bytes_makes_it_be_read_twice(s3_store_url: str) -> None:
+    store = NoisyStore(s3_store_url, {2, 3}, etag="0123456789abcdef0123456789abcdef-2")
+    store.put("batch/in/m/rows.csv", CONTENT)
+    assert StoredSource(store, "batch/in/m/rows.csv").record.digest == digest(CONTENT)
+    assert store.reads == 5
+    store.wrong = set(range(100))
+    with pytest.raises(StoreUnavailableError, match="read differently each time"):
+        StoredSource(store, "batch/in/m/rows.csv")
+
+
+class NoisyStore(S3Store):
+    """A store whose `wrong` reads, counted from 1, have a byte in them that is not in the object."""
+
+    def __init__(self, url: str, wrong: set[int], etag: str | None = None) -> None:
+        super().__init__(url)
+        self.reads = 0
+        self.wrong = wrong
+        self._etag = etag
+
+    def get(self, key: str) -> Blob:
+        blob = super().get(key)
+        self.reads += 1
+        data = blob.data[:-1] + bytes([self.reads]) if self.reads in self.wrong else blob.data
+        return Blob(data, self._etag or blob.etag)

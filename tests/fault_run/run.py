@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import requests
 
@@ -23,6 +23,11 @@ from command_line import ONNXLET, environment
 from fault_run.judge import Judge, Served
 from fault_run.proxy import Weather, failing
 from fault_run.workers import FILES, MODEL, Job, begin, make_event, work
+from onnxlet.batch.events import handle
+from onnxlet.errors import UnavailableError
+from onnxlet.serving.predictor import Predictor
+from onnxlet.settings import Settings
+from onnxlet.store import Store, open_store
 from s3_server import s3_server
 from vandals import S3Vandal
 
@@ -30,6 +35,9 @@ CREW = {"publisher": 2, "promoter": 2, "deleter": 1, "collector": 1, "scorer": 2
 LIFE = (1.0, 6.0)
 """Seconds between two kills of a worker, any of them."""
 SERVER_LIFE = (10.0, 30.0)
+PATIENCE = 20
+"""How often is tried, in the end, what a busy machine may fail at."""
+PAUSE = 3.0
 PREFIX = "some/prefix"
 _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(["onnxlet.batch.objects", "onnxlet.store.s3", "models.tiny"])
@@ -191,26 +199,34 @@ def find(url: str, folder: Path) -> list[dict[str, str]]:
 
 
 def command(url: str, folder: Path, *words: str) -> str:
-    """What a command prints, in a process of its own."""
-    done = subprocess.run([*ONNXLET, *words], env=environment(url, folder), capture_output=True, text=True, check=False)
-    if done.returncode not in {0, 1} or (not done.stdout and done.returncode):
-        raise RuntimeError(done.stderr)
-    return done.stdout
+    """What a command prints, in a process of its own. A busy machine's S3 may not answer in time: then again."""
+    for _ in range(PATIENCE):
+        done = subprocess.run(
+            [*ONNXLET, *words], env=environment(url, folder), capture_output=True, text=True, check=False
+        )
+        if not done.stderr.startswith("error: ") and "\nerror: " not in done.stderr:
+            return done.stdout
+        time.sleep(PAUSE)
+    raise RuntimeError(done.stderr)
 
 
 def deliver_all(url: str, folder: Path) -> None:
     """Deliver every file once more, as the queue does with what was not acknowledged."""
-    from onnxlet.batch.events import handle
-    from onnxlet.serving.predictor import Predictor
-    from onnxlet.settings import Settings
-    from onnxlet.store import open_store
-
     store = open_store(url)
     predictor = Predictor(store, Settings(store=url, cache_dir=str(folder / "cache-settle")))
-    uploaded = {entry.key for entry in store.list("batch/in/")}
-    for key in (f"batch/in/{MODEL}/{file}.csv" for file in range(FILES)):
-        if key in uploaded:
-            handle(store, predictor, make_event(url, key))
+    for file in range(FILES):
+        _deliver(store, predictor, make_event(url, f"batch/in/{MODEL}/{file}.csv"))
+
+
+def _deliver(store: Store, predictor: Predictor, event: dict[str, Any]) -> None:
+    for _ in range(PATIENCE - 1):
+        try:
+            handle(store, predictor, event)
+        except UnavailableError:
+            time.sleep(PAUSE)
+        else:
+            return
+    handle(store, predictor, event)
 
 
 def _credentials(endpoint: str) -> dict[str, str]:

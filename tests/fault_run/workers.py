@@ -117,6 +117,7 @@ def publisher(job: Job, registry: Registry, journal: Journal, dice: random.Rando
             MODEL, *package, on_claim=lambda version: journal.write("claims", version=version, factor=factor)
         )
         journal.write("published", version=manifest.version, factor=factor)
+        time.sleep(dice.uniform(0.5, 2))  # lists of many keys are slow in moto
 
     return step
 

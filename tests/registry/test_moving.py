@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from onnxlet.errors import (
     AliasNotFoundError,
@@ -18,8 +19,8 @@ from onnxlet.errors import (
     VersionNotFoundError,
 )
 from onnxlet.registry.registry import Registry
-from onnxlet.registry.writing.moving import MUST_BE_NEW
-from onnxlet.store import Entry, Store
+from onnxlet.registry.writing.mover import MUST_BE_NEW
+from onnxlet.store import Blob, Entry, Store
 from onnxlet.store.memory import MemoryStore
 from onnxlet.values.aliases import PREVIOUS_KEPT, encode
 from onnxlet.values.digests import digest
@@ -287,6 +288,28 @@ def test_a_move_that_would_lose_an_entry_is_refused(registry: Registry) -> None:
     registry.store.put("history/m/production/0000000001.json", encode(alias.entry))
     registry.promote("m", 2)
     assert registry.verify_history("m") == 2
+
+
+@pytest.mark.parametrize("wrong_read", range(1, 12))
+def test_a_read_that_goes_wrong_is_not_made_history(registry: Registry, wrong_read: int) -> None:
+    for version in (1, 2, 3):
+        registry.promote("m", version, why="sound")
+
+    class Noisy(MemoryStore):
+        reads = 0
+
+        def get(self, key: str) -> Blob:
+            blob = super().get(key)
+            if key.startswith(("aliases/", "history/")):
+                self.reads += 1
+                if self.reads == wrong_read:
+                    return replace(blob, data=blob.data.replace(b"sound", b"found"))
+            return blob
+
+    noisy = Noisy(registry.store.url)
+    assert routed(Registry(noisy).promote("m", 4, why="sound")) == [4]
+    assert [entry.why for entry in registry.history("m")] == ["sound"] * 4
+    assert registry.verify_history("m") == 4
 
 
 def test_a_version_that_is_deleted_while_it_is_promoted_does_not_stay_routed(registry: Registry) -> None:

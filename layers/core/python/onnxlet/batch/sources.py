@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,12 +10,15 @@ from typing import TYPE_CHECKING, Protocol
 
 from onnxlet.batch.book import SourceFile
 from onnxlet.batch.formats.ports import Source
-from onnxlet.errors import InvalidInputError
+from onnxlet.errors import InvalidInputError, StoreUnavailableError
+from onnxlet.store.directory import etag_of
 from onnxlet.values.digests import digest, parts_digest
 
 if TYPE_CHECKING:
-    from onnxlet.store import Store
+    from onnxlet.store import Blob, Store
 
+AGREEING_READS = 4
+"""Reads of an object until two in a row must have agreed."""
 PART_BYTES = 2**20
 """Bytes of a local file that are read at once for its digest."""
 
@@ -94,13 +98,30 @@ class StoredSource(BytesSource):
     """
 
     def __init__(self, store: Store, key: str) -> None:
-        blob = store.get(key)
+        blob = _get_whole(store, key)
         self.record = SourceFile(key, digest(blob.data), len(blob.data), blob.etag, blob.version)
         super().__init__(blob.data)
 
     def close(self) -> None:
         """Free the object's bytes, once nobody reads them any more."""
         self._data = memoryview(b"")
+
+
+def _get_whole(store: Store, key: str) -> Blob:
+    """An object whose bytes are those of its ETag, or that two reads agree on.
+
+    ETags are MD5 where S3 got an object in one part and encrypts it with its own key, SHA-256 in a directory; others
+    say nothing of the bytes, and no book could tell that a read went wrong.
+    Raises StoreUnavailableError if all reads differ.
+    """
+    blob = store.get(key)
+    for _ in range(AGREEING_READS):
+        if blob.etag in {hashlib.md5(blob.data, usedforsecurity=False).hexdigest(), etag_of(blob.data)}:
+            return blob
+        before, blob = blob, store.get(key)
+        if blob == before:
+            return blob
+    raise StoreUnavailableError(f"{key!r} is read differently each time: deliver it again", key=key)
 
 
 class MeteredSource:

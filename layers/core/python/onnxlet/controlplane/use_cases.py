@@ -8,7 +8,7 @@ from onnxlet.controlplane.etags import etag_matches
 from onnxlet.controlplane.schemas import AliasList, History, ModelOverview, Promotion, Rollback, Version, VersionList
 from onnxlet.errors import AliasNotFoundError, IntegrityError, PreconditionFailedError, PreconditionRequiredError
 from onnxlet.registry.registry import Registry
-from onnxlet.registry.writing.moving import MUST_BE_NEW
+from onnxlet.registry.writing.mover import MUST_BE_NEW
 from onnxlet.values.aliases import Alias
 from onnxlet.values.keys import alias_key
 

@@ -10,6 +10,7 @@ from onnxlet.registry.reading import history, listing, lookup
 from onnxlet.registry.reading.listing import VersionSummary
 from onnxlet.registry.reading.requirements import Requirements, read_requirements
 from onnxlet.registry.writing import moving, promotion_gate, publishing, removal
+from onnxlet.registry.writing.mover import RETRIES, Mover
 from onnxlet.registry.writing.writer import Writer
 from onnxlet.settings import SERVABLE_DAYS
 from onnxlet.store import Store
@@ -100,13 +101,13 @@ class Registry:
         why: str = "",
         gates: Mapping[str, str] | None = None,
         if_match: str | None = None,
-        retries: int = moving.RETRIES,
+        retries: int = RETRIES,
         force: bool = False,
         on_unchanged: Callable[[], object] | None = None,
     ) -> Alias:
         """Route an alias to a version. Where it does so already nothing is written, and `on_unchanged` is called.
 
-        `if_match` is the ETag that the alias must have, or `moving.MUST_BE_NEW` for one that must route nowhere yet.
+        `if_match` is the ETag that the alias must have, or `mover.MUST_BE_NEW` for one that must route nowhere yet.
         Without it a move by somebody else meanwhile is taken into account and this one comes after it. `gates` are the
         checks that the caller has made, by name; the history keeps them. A version whose accuracy contract does not
         hold, or that has none where `requirements` ask for one, needs `force` and then a reason, and so does an alias
@@ -114,7 +115,7 @@ class Registry:
         Raises ModelNotFoundError, VersionNotFoundError, ContractFailedError, HistoryBrokenError,
         PreconditionFailedError; IntegrityError where an artifact is not what the manifest promises.
         """
-        mover = moving.Mover(self.writer, model, alias, if_match, retries)
+        mover = Mover(self.writer, model, alias, if_match, retries)
         return moving.promote(mover, version, why, gates or {}, force=force, on_unchanged=on_unchanged)
 
     @property
@@ -143,7 +144,7 @@ class Registry:
         One whose history is broken needs `force` and a reason; the history says so. Raises ModelNotFoundError,
         AliasNotFoundError, NothingToRollBackError, HistoryBrokenError, PreconditionFailedError.
         """
-        return moving.rollback(moving.Mover(self.writer, model, alias, if_match), why, force=force)
+        return moving.rollback(Mover(self.writer, model, alias, if_match), why, force=force)
 
     def history(self, model: str, alias: str = PRODUCTION) -> list[HistoryEntry]:
         """Every move of an alias, oldest first. Raises ModelNotFoundError, AliasNotFoundError."""
