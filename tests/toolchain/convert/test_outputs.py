@@ -180,6 +180,21 @@ def test_one_hot_targets_name_one_class_of_each_row(tmp_path: Path) -> None:
     assert draft.evaluations[-1].metrics["accuracy"] == 1
 
 
+def test_one_hot_columns_do_so_too(tmp_path: Path) -> None:
+    one_hot = np.eye(3, dtype=int)[(rows() @ SLOPES).argmax(axis=1)]
+    lines = [[*row, *mark] for row, mark in zip(rows().tolist(), one_hot.tolist(), strict=True)]
+    data = trained.write_csv(tmp_path / "data.csv", [*trained.feature_names(3), *FINDINGS], lines)
+
+    draft = convert(
+        sigmoids(tmp_path, last="Identity"), tmp_path / "out", data=data, target=list(FINDINGS), labels=FINDINGS
+    )
+
+    assert draft.outputs is not None
+    assert draft.outputs.are == "logits"
+    assert draft.evaluations[-1].metrics["accuracy"] == 1
+    assert verify(tmp_path / "out", data=data, target=list(FINDINGS)).holds
+
+
 def test_sigmoids_beside_one_target_are_asked_about(tmp_path: Path) -> None:
     features = rows()
     truth = np.array(FINDINGS)[(features @ SLOPES).argmax(axis=1)]
@@ -232,7 +247,7 @@ def test_what_is_said_of_a_net_without_labels_is_tried_too(tmp_path: Path) -> No
 def test_a_target_that_is_no_class_stops(tmp_path: Path) -> None:
     marks = (rows() @ SLOPES > 0).astype(np.int64)
     marks[7, 1] = 2
-    with pytest.raises(InvalidInputError, match="'2'; the model predicts 3 targets of 2 classes"):
+    with pytest.raises(InvalidInputError, match="holds 1 number that no class has; the model predicts 3 targets of 2"):
         convert(sigmoids(tmp_path), tmp_path / "out", data=arrays(tmp_path, y=marks), target="y", labels=FINDINGS)
 
 

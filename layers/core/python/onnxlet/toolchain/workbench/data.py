@@ -170,10 +170,18 @@ def _open_arrays(data: Any, target: Target, names: Sequence[str]) -> tuple[Array
     else:
         raise InvalidInputError(f"the model has several inputs: give arrays by name, for {quoted(names)}")
     given = _is_values(target)
-    values = {name: np.asarray(column) for name, column in _named_values(target, arrays).items()} if given else {}
+    values = _arrays_of_targets(target, arrays) if given else {}
     together = arrays | values
     digest = parts_digest(part for name in sorted(together) for part in _bytes_of(name, together[name]))
     return arrays_of(together, HELD, HELD, digest), tuple(values) if given else targets_of(target)
+
+
+def _arrays_of_targets(target: Target, arrays: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The values of targets by name; an array of several values per row stays one."""
+    values = np.asarray(target)
+    if not _is_frame(target) and values.size > len(values):
+        return {_free_name(TARGET, arrays): values}
+    return {name: np.asarray(column) for name, column in _named_values(target, arrays).items()}
 
 
 def _bytes_of(name: str, tensor: Tensor) -> tuple[bytes, ...]:

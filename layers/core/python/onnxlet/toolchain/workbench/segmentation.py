@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from onnxlet.errors import InvalidInputError
+from onnxlet.toolchain.workbench.privacy import values_are_shown
 from onnxlet.toolchain.workbench.table import describe_values
 from onnxlet.values.manifest import OutputMeaning, OutputsAre
 from onnxlet.values.tensors import Tensor, Tensors
@@ -244,8 +245,9 @@ def _check_classes(numbers: Tensor, largest: int) -> None:
     possible = [*range(largest + 1), *UNLABELLED]
     unknown = np.unique(numbers[~np.isin(numbers, possible)])
     if unknown.size:
-        shown = describe_values((f"{value:g}" for value in unknown), "number", " that no class has")
+        values = describe_values([f"{value:g}" for value in unknown], "number", " that no class has")
         raise InvalidInputError(
-            f"the target holds {shown}, and the answers score the classes 0 to {largest}: targets that are no class "
-            f"cannot be judged ({', '.join(map(str, UNLABELLED))} mean that nobody labelled a position)"
+            f"the target holds {values}, and the answers score the classes 0 to {largest}: targets that are no class "
+            f"cannot be judged ({', '.join(map(str, UNLABELLED))} mean that nobody labelled a position)",
+            withheld=not values_are_shown(),
         )

@@ -55,6 +55,9 @@ def truth_of(table: Cells, targets: Targets, classes: Sequence[Classes]) -> Tens
     if not names:
         return None
     wide = table.wide(names[0]) if len(names) == 1 else None
+    if wide is None and len(classes) == 1 and len(names) == len(classes[0][0] or ()):
+        # columns of 0 and 1, one for each class
+        wide = np.stack([table.numbers(name) for name in names], axis=1)
     if wide is not None:
         return _wide_truth(wide, names[0], classes)
     if classes and len(classes) != len(names):
@@ -86,10 +89,11 @@ def _wide_truth(truth: Tensor, target: str, classes: Sequence[Classes]) -> Tenso
         named: Tensor = np.array(values[0], dtype=dtype)[truth.argmax(axis=1)]
         return named
     several = len(values) > 1 and all(tuple(each) == (0, 1) for each in values)
-    if not several or truth.shape[1:] != (len(values),) or not np.isin(truth, (0, 1)).all():
+    unknown = np.setdiff1d(truth, (0, 1))
+    if not several or truth.shape[1:] != (len(values),) or unknown.size:
         raise InvalidInputError(
             f"the target {target!r} of the shape {list(truth.shape)} holds "
-            f"{describe_values(map(str, np.unique(truth)), 'number')}; the model predicts "
+            f"{describe_values(map(str, unknown), 'number', ' that no class has')}; the model predicts "
             f"{count_of(len(values), 'target')} of {len(values[0])} classes: give a number per row, or 0 and 1 for "
             "each class",
             target=target,

@@ -103,7 +103,7 @@ def load_encoder(layout: EncoderLayout) -> Encoder:
     return Encoder(
         module.eval().requires_grad_(requires_grad=False),
         _inputs(body, config),
-        _labels(config) if outputs == ("logits",) and model_class is AutoModelForSequenceClassification else (),
+        _labels(config) if outputs == ("logits",) else (),
         _hints(config, model_class, outputs),
         int(config.vocab_size),
         int(getattr(config, "pad_token_id", None) or 0),

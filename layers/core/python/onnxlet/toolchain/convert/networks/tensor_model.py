@@ -129,7 +129,9 @@ class TensorModel:
             return ModelRows(inputs, "random", vary_sizes(self._network, self._specs, inputs, seed=seed))
         for target in targets:
             table.column(target)
-        self._expect_targets([(table.rows,)] * len(targets))
+        numbers = [table.numbers(name) for name in targets if table.is_numeric(name)]
+        one_hot = len(numbers) == len(targets) > 1 and is_one_hot(np.stack(numbers, axis=1))
+        self._expect_targets([(table.rows,)] * (1 if one_hot else len(targets)))
         columns = [name for name in table.columns if name not in targets]
         if isinstance(self._network, ReadsTexts):
             if len(columns) != 1:
