@@ -79,9 +79,10 @@ def settings_page() -> str:
         for field in Settings.__struct_fields__
     )
     return (
-        f"{HEAD}\n# Settings\n\nRead once, when a function or the local server starts.\n\n"
-        + table("| variable | default | means |", rows)
-        + "\n"
+        f"{HEAD}\n# Settings\n\nRead once, when a function or the local server starts. A function without "
+        "`ONNXLET_STORE` does not start. The command, `onnxlet serve` included, and Python have a default for it, a "
+        "directory in your own data folder (`~/.local/share/onnxlet/store` on Linux), and take `--store` and `store=` "
+        "in its place.\n\n" + table("| variable | default | means |", rows) + "\n"
     )
 
 

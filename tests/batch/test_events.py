@@ -99,16 +99,29 @@ def test_only_messages_that_failed_come_again(answer: Handle, s3_store: Store) -
         "batch/out/diagnosis/missing-columns.csv.book.json",
         "batch/out/diagnosis:1/good.jsonl",
         "batch/out/diagnosis:1/good.jsonl.book.json",
-        "batch/out/diagnosis:1/good.jsonl.errors.jsonl",
         "batch/out/nobody/good.csv.book.json",
     ]
     why = decode_book(s3_store.get(written[3]).data)
     assert why.failure is not None
     assert (why.state, why.failure.detail) == ("failed", "the file has no column 'texture' that the model needs")
-    why = decode_book(s3_store.get(written[7]).data)
+    why = decode_book(s3_store.get(written[6]).data)
     assert why.failure is not None
     assert why.failure.type == "ModelNotFoundError"
     assert why.source is not None
+
+
+def test_a_clean_upload_takes_away_the_errors_of_the_one_before(answer: Handle, s3_store: Store) -> None:
+    s3_store.put(f"batch/in/diagnosis/{PATH}", GOOD + b"x,y,z\n")
+    answer(_event("eventbridge", s3_store.url))
+    written = {entry.key for entry in s3_store.list("batch/out/")}
+    assert f"batch/out/diagnosis/{PATH}.errors.jsonl" in written
+
+    s3_store.put(f"batch/in/diagnosis/{PATH}", b"radius,texture\n1,2\n")
+    (book,) = answer(_event("eventbridge", s3_store.url))["scored"]
+
+    written -= {f"batch/out/diagnosis/{PATH}.errors.jsonl"}
+    assert {entry.key for entry in s3_store.list("batch/out/")} == written
+    assert [output["key"] for output in book["outputs"]] == [f"batch/out/diagnosis/{PATH}"]
 
 
 def test_a_delivery_twice_leaves_one_book(answer: Handle, s3_store: Store) -> None:

@@ -394,6 +394,19 @@ def test_a_file_of_bad_rows_alone_has_failed_and_nothing_of_the_run_before_stays
     assert decode_book(Path(f"{target}.book.json").read_bytes()).state == "scored"
 
 
+def test_a_clean_run_leaves_no_file_of_errors_and_takes_away_that_of_the_run_before(
+    score: Score, tmp_path: Path
+) -> None:
+    errors = tmp_path / "scored-in.csv.errors.jsonl"
+    score("in.csv", "radius,texture\n1,2\nx,2\n", tiny.classifier_package(tmp_path / "model"))
+    assert errors.exists()
+
+    report = score("in.csv", "radius,texture\n1,2\n")
+
+    assert not errors.exists()
+    assert [Path(written.key).name for written in report.outputs] == ["scored-in.csv"]
+
+
 def test_a_failure_removes_no_file_that_no_book_names(score: Score, tmp_path: Path) -> None:
     precious = tmp_path / "scored-in.csv"
     precious.write_text("not scored by us")

@@ -15,8 +15,8 @@ SERVABLE_DAYS = 7.0
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """One field per environment variable: `alias_ttl` is `ONNXLET_ALIAS_TTL`."""
 
-    store: str = "file:///tmp/onnxlet-store"
-    """Where models lie: s3://bucket/prefix, file:///directory or memory://name."""
+    store: str = ""
+    """Where models lie: s3://bucket/prefix, file:///directory or memory://name. Functions have no default."""
     alias_ttl: float = 10.0
     """Seconds that an alias's routes are kept before they are read again."""
     servable_days: float = SERVABLE_DAYS

@@ -1,4 +1,4 @@
-"""A local file scored into another: `<output>`, `<output>.errors.jsonl` and, last of all, `<output>.book.json`."""
+"""A local file scored into another: `<output>`, `<output>.errors.jsonl` for bad rows and `<output>.book.json`, last."""
 
 from __future__ import annotations
 

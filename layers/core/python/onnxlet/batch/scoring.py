@@ -87,7 +87,7 @@ def score_source(
     output, errors = outputs.folder / "output", outputs.folder / "errors"
     if rows.read and not rows.scored:
         return Outcome(book, rows, {ERRORS: errors}, _explain_no_rows(source.record.key, rows, errors))
-    return Outcome(book, rows, {"": output, ERRORS: errors})
+    return Outcome(book, rows, {"": output, **({ERRORS: errors} if rows.errors else {})})
 
 
 def _explain_no_rows(key: str, rows: RowCounts, errors: Path) -> InvalidInputError:

@@ -12,6 +12,7 @@ import click
 
 from onnxlet.cli.hints import find_hint
 from onnxlet.errors import OnnxletError, UnavailableError
+from onnxlet.lifecycle.workspace import Workspace
 
 SYSTEM_REFUSALS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM))
 """What the system refuses for reasons that lie outside of the program: full disks, and what may not be written."""
@@ -98,6 +99,8 @@ class CommandGroup(click.Group):
         except OnnxletError as error:
             if self.interrupted and isinstance(error.__cause__, ImportError):
                 raise Interrupted from error
+            if isinstance(ctx.obj, Workspace):
+                ctx.obj.name_others(error)
             raise CommandError(error) from error
         except OSError as error:
             if error.errno not in SYSTEM_REFUSALS:

@@ -10,7 +10,8 @@ from onnxlet import errors
 HINTS: dict[type[errors.OnnxletError], str] = {
     errors.ModelNotFoundError: "`onnxlet list` shows the models of this store; --store or ONNXLET_STORE names another",
     errors.VersionNotFoundError: "`onnxlet list NAME` shows the versions",
-    errors.AliasNotFoundError: "`onnxlet promote NAME:VERSION` makes the alias `production`, --to another",
+    errors.AliasNotFoundError: "`onnxlet list NAME` shows versions and aliases; NAME:VERSION names a version, "
+    "NAME@ALIAS an alias",
     errors.ContractFailedError: "`onnxlet verify DIRECTORY` shows what was lost; --force --reason WHY goes around it",
     errors.ContractMissingError: "`onnxlet ship MODEL_FILE NAME --data FILE` judges the model and publishes it anew; "
     "--force --reason WHY goes around it",

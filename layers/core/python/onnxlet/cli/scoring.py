@@ -77,7 +77,7 @@ def predict(
     "target",
     type=click.Path(dir_okay=False, path_type=Path),
     required=True,
-    help="The file to write, of INPUT's format; its .errors.jsonl and .book.json appear beside it.",
+    help="The file to write, of INPUT's format; its .book.json appears beside it, and .errors.jsonl if rows are bad.",
 )
 @json_option
 @pass_workspace

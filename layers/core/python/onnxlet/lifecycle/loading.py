@@ -43,7 +43,9 @@ def load(ref: str | Ref, *, store: str | Path | None = None) -> LoadedVersion:
     cannot be served; StoreUnavailableError.
     """
     target = ref if isinstance(ref, Ref) else parse_ref(ref)
-    return LoadedVersion(open_workspace(store).make_predictor().load(target))
+    workspace = open_workspace(store)
+    with workspace.naming_others():
+        return LoadedVersion(workspace.make_predictor().load(target))
 
 
 class LoadedVersion:

@@ -55,14 +55,16 @@ class Registry:
         """All models, or all versions of one. Raises ModelNotFoundError."""
         if model is None:
             return Listing(summarize_models(self._registry), describe_models)
-        return Listing(self._registry.versions(model), describe_versions)
+        with self._workspace.naming_others():
+            return Listing(self._registry.versions(model), describe_versions)
 
     def show(self, ref: str | Ref) -> Version:
         """The version that `diagnosis`, `diagnosis:7` or `diagnosis@candidate` means now.
 
         Raises ModelNotFoundError, VersionNotFoundError, AliasNotFoundError.
         """
-        return Version(*self._registry.resolve(ref if isinstance(ref, Ref) else parse_ref(ref)))
+        with self._workspace.naming_others():
+            return Version(*self._registry.resolve(ref if isinstance(ref, Ref) else parse_ref(ref)))
 
     def compare(self, *refs: str | Ref) -> VersionComparison:
         """Versions side by side, by their metrics on held-out rows; of one bare name all published versions.
@@ -70,7 +72,9 @@ class Registry:
         Raises as `show`.
         """
         if len(refs) == 1 and (only := refs[0] if isinstance(refs[0], Ref) else parse_ref(refs[0])) == Ref(only.model):
-            published = (each for each in self._registry.versions(only.model) if each.state == "published")
+            with self._workspace.naming_others():
+                versions = self._registry.versions(only.model)
+            published = (each for each in versions if each.state == "published")
             refs = tuple(Ref(only.model, version=each.number) for each in published)
         return VersionComparison([self.show(ref).manifest for ref in refs])
 
@@ -89,7 +93,8 @@ class Registry:
 
     def history(self, model: str, alias: str = PRODUCTION) -> Listing[HistoryEntry]:
         """Every move of an alias, oldest first. Raises ModelNotFoundError, AliasNotFoundError."""
-        return Listing(self._registry.history(model, alias), describe_history)
+        with self._workspace.naming_others():
+            return Listing(self._registry.history(model, alias), describe_history)
 
 
 class VersionComparison(Mapping[str, Mapping[str, float]]):

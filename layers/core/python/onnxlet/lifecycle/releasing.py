@@ -62,8 +62,9 @@ def promote(
     ref = version if isinstance(version, Ref) else parse_ref(str(version))
     if ref.version is None:
         raise InvalidInputError(f"{str(ref)!r} names no version: say which, {ref.model}:1 for example")
-    registry = open_workspace(store).open_registry()
-    return promote_version(registry, ref.model, ref.version, alias=alias, why=why, force=force)
+    workspace = open_workspace(store)
+    with workspace.naming_others():
+        return promote_version(workspace.open_registry(), ref.model, ref.version, alias=alias, why=why, force=force)
 
 
 def promote_version(registry: Registry, model: str, version: int, *, alias: str, why: str, force: bool) -> Move:
@@ -83,5 +84,7 @@ def rollback(
     An alias whose history is broken is refused unless `force` says so and `why` the reason. Raises ModelNotFoundError,
     AliasNotFoundError, NothingToRollBackError, HistoryBrokenError, PreconditionFailedError.
     """
-    registry = open_workspace(store).open_registry()
-    return Move(registry.rollback(check_model_name(model), alias=alias, why=why, force=force))
+    workspace = open_workspace(store)
+    with workspace.naming_others():
+        registry = workspace.open_registry()
+        return Move(registry.rollback(check_model_name(model), alias=alias, why=why, force=force))

@@ -120,8 +120,9 @@ def export(ref: str | Ref, directory: Folder, *, store: str | Path | None = None
     it; ModelNotFoundError, VersionNotFoundError, AliasNotFoundError.
     """
     target = ref if isinstance(ref, Ref) else parse_ref(ref)
-    with showing_stages(f"fetching {target}") as begin:
-        place, comparison = export_version(open_workspace(store), target, Path(directory), begin)
+    workspace = open_workspace(store)
+    with workspace.naming_others(), showing_stages(f"fetching {target}") as begin:
+        place, comparison = export_version(workspace, target, Path(directory), begin)
     return Exported(place, comparison)
 
 

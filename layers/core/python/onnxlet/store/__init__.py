@@ -70,6 +70,8 @@ class Store(Protocol):
 
 def open_store(url: str) -> Store:
     """The store at `url`; the adapter is imported only when it is used. Raises InvalidInputError for another scheme."""
+    if not url:
+        raise InvalidInputError("no store is named: set ONNXLET_STORE to s3://bucket/prefix or file:///directory")
     scheme, separator, _ = url.partition("://")
     if separator and scheme == "s3":
         from onnxlet.store.s3 import S3Store

@@ -22,6 +22,7 @@ from onnxlet import errors
 from onnxlet.errors import DeadlineExceededError, OnnxletError, RejectedModelError
 from onnxlet.serving.artifact_cache import ArtifactCache
 from onnxlet.store import Store
+from onnxlet.toolchain.fit.busyness import Busyness
 from onnxlet.toolchain.fit.probe_messages import REQUEST, RESULT, ProbeMeasurements, ProbeRequest, ProbeResult
 from onnxlet.toolchain.fit.report import Machine, Measured, ThreadMeasurements
 from onnxlet.toolchain.fit.sizing import BATCH
@@ -57,11 +58,13 @@ def measure(
         cache = Path(folder) / "cache"
         ArtifactCache(store, cache).fetch(manifest, digest, deadline=FETCH_SECONDS)
         fetch = perf_counter() - started
+        busyness = Busyness(wanted=max(THREADS))
         measurements: dict[int, list[ProbeMeasurements]] = {threads: [] for threads in THREADS}
         for number, threads in product(range(rounds), THREADS):
             on_progress(f"loading and running {ref} in a fresh process at {threads} thread(s)")
             request = ProbeRequest(manifest, digest, str(cache), threads, (1, BATCH) if number == 0 else ())
             measurements[threads].append(_probe(Path(folder), request))
+        busy = busyness.describe()
     everything = [one for ones in measurements.values() for one in ones]
     return Measured(
         date=dt.datetime.now(dt.UTC).date(),
@@ -72,7 +75,7 @@ def measure(
         threads=tuple(_summarize(threads, ones) for threads, ones in measurements.items()),
         layers=layers,
         golden=all(one.golden for one in everything),
-        remarks=tuple(dict.fromkeys(remark for one in everything for remark in one.remarks)),
+        remarks=(*dict.fromkeys(remark for one in everything for remark in one.remarks), *([busy] if busy else [])),
     )
 
 
