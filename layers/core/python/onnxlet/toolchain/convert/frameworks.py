@@ -7,6 +7,8 @@ derives from; no framework is imported for that.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,6 +39,10 @@ class Framework(NamedTuple):
     """Whether its files hold objects whole: its `load_object(path, *, trust, progress)` reads them."""
     options: tuple[str, ...] = ()
     """Fields of SourceOptions that it can use; both functions then take `options` as well."""
+    nests: bool = False
+    """Whether estimators of scikit-learn may hold its own."""
+    holds: bool = False
+    """Whether its objects may hold those that nest; `open_object` then takes `opener_of`, which reads them."""
 
 
 FRAMEWORKS: tuple[Framework, ...] = (
@@ -47,21 +53,25 @@ FRAMEWORKS: tuple[Framework, ...] = (
         options=("labels", "weights", "inputs", "outputs", "signature"),
     ),
     Framework("scikit_learn.estimator_files", (".joblib", ".pkl", ".pickle", ".skops"), restores=True),
-    Framework("scikit_learn.model", classes=("sklearn.base.BaseEstimator",)),
+    Framework("scikit_learn.model", classes=("sklearn.base.BaseEstimator",), holds=True),
     # JSON, and UBJSON with the length of the first key as an int64
     Framework(
         "boosting.xgboost",
         (".ubj", ".json"),
         rb'\{(L.{8}|\s*")(learner|version)\b',
         classes=("xgboost.sklearn.XGBModel", "xgboost.core.Booster"),
+        nests=True,
     ),
     Framework(
         "boosting.lightgbm",
         (".txt",),
         rb"tree\r?\nversion=",
         classes=("lightgbm.sklearn.LGBMModel", "lightgbm.basic.Booster"),
+        nests=True,
     ),
-    Framework("boosting.catboost", (".cbm",), rb'CBM1|\{\s*"features_info"', classes=("catboost.core.CatBoost",)),
+    Framework(
+        "boosting.catboost", (".cbm",), rb'CBM1|\{\s*"features_info"', classes=("catboost.core.CatBoost",), nests=True
+    ),
     Framework("libsvm.model", (".model",), rb"svm_type\s"),
     Framework(
         "torch.model",
@@ -116,15 +126,25 @@ def open_object(model: Any, options: SourceOptions, *, progress: Progress) -> Tr
     """
     framework = _framework_of_object(model)
     arguments = _arguments(framework, options, f"a {type(model).__name__}")
+    if framework.holds:
+        arguments["opener_of"] = partial(_opener_of, progress=progress)
     opened: TrainedModel = _module(framework).open_object(model, progress=progress, **arguments)
     return opened
+
+
+def _opener_of(part: Any, *, progress: Progress) -> Callable[[], Any] | None:
+    """What reads an object that scikit-learn's hold, if it is of another framework."""
+    framework = _known_framework(part)
+    if framework is None or not framework.nests:
+        return None
+    return partial(_module(framework).open_object, part, progress=progress)
 
 
 def _module(framework: Framework) -> Any:
     return import_module(f"onnxlet.toolchain.convert.{framework.module}")
 
 
-def _arguments(framework: Framework, options: SourceOptions, name: str) -> dict[str, SourceOptions]:
+def _arguments(framework: Framework, options: SourceOptions, name: str) -> dict[str, Any]:
     """The options, for a framework that can use some. Raises InvalidInputError for those that it cannot use."""
     unsupported = sorted(options.given_fields() - {*framework.options, "labels", "outputs_are"})
     if unsupported:
@@ -134,16 +154,21 @@ def _arguments(framework: Framework, options: SourceOptions, name: str) -> dict[
 
 def _framework_of_object(model: Any) -> Framework:
     """What takes this object: the framework of the class nearest to its own."""
-    known = {name: framework for framework in FRAMEWORKS for name in framework.classes}
-    for each in type(model).__mro__:
-        name = f"{each.__module__}.{each.__qualname__}"
-        if name in known:
-            return known[name]
+    framework = _known_framework(model)
+    if framework is not None:
+        return framework
+    known = [name for framework in FRAMEWORKS for name in framework.classes]
     raise ConversionError(
         f"a {type(model).__module__}.{type(model).__qualname__} is no model that can be converted: give a fitted "
         f"estimator or network (known are those of {', '.join(dict.fromkeys(name.split('.')[0] for name in known))}), "
         "or a path"
     )
+
+
+def _known_framework(model: Any) -> Framework | None:
+    known = {name: framework for framework in FRAMEWORKS for name in framework.classes}
+    names = (f"{each.__module__}.{each.__qualname__}" for each in type(model).__mro__)
+    return next((known[name] for name in names if name in known), None)
 
 
 def _framework_of(source: Path) -> Framework:

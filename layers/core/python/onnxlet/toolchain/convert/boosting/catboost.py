@@ -83,6 +83,7 @@ class CatBoostModel:
     framework = "CatBoost"
     reference: ReferenceKind = "file"
     exact_width = True
+    sparse_zeros_are_missing = False
     datatypes: tuple[str, ...] = ("FP32",)  # it turns every value into one
 
     def __init__(self, model: Any, document: dict[str, Any]) -> None:

@@ -6,6 +6,8 @@ The format is what LightGBM's src/io/gbdt_model_text.cpp and src/io/tree.cpp wri
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +84,7 @@ class LightGBMModel:
     framework = "LightGBM"
     reference: ReferenceKind = "file"
     exact_width = True
+    sparse_zeros_are_missing = False
     datatypes: tuple[str, ...] = ("FP32", "FP64")  # it compares doubles
     booster: Any
 
@@ -96,9 +99,9 @@ class LightGBMModel:
         self.classes = self._classes()
         trees = [_parse_tree(block, number % self.outputs) for number, block in enumerate(blocks)]
         rounds = len(trees) // self.outputs
-        scale = 1 / rounds if "average_output" in header else 1.0
-        if self.classes is not None or self._objective == "binary":
-            scale *= float(self._parameters.get("sigmoid", 1))
+        steep = self.classes is not None or self._objective == "binary"
+        self._steepness = float(self._parameters.get("sigmoid", 1)) if steep else 1.0
+        scale = (1 / rounds if "average_output" in header else 1.0) * self._steepness
         self._forest = Forest(trees, self.outputs, LEQ, np.zeros(self.outputs), scale)
         self._zero_is_missing = _zero_is_missing(blocks, self.width)
 
@@ -131,8 +134,15 @@ class LightGBMModel:
             link = "square" if "sqrt" in self._parameters else _LINKS.get(self._objective, "logistic")
             return link_functions.regression(graph, margins, link, self.outputs)
         if self.outputs == 1:
-            return link_functions.binary(graph, margins, self.classes)
-        return link_functions.multiclass(graph, margins, self.classes, exclusive=self._objective == "multiclass")
+            answers = link_functions.binary(graph, margins, self.classes)
+        else:
+            exclusive = self._objective == "multiclass"
+            answers = link_functions.multiclass(graph, margins, self.classes, exclusive=exclusive)
+        return replace(answers, write_scores=partial(self._write_scores, graph, margins))
+
+    def _write_scores(self, graph: GraphWriter, margins: str) -> str:
+        scores = graph.add("Div", margins, graph.constant([self._steepness]))
+        return scores if self.outputs > 1 else graph.add("Concat", graph.add("Neg", scores), scores, axis=1)
 
     def _classes(self) -> tuple[int | str, ...] | None:
         if self._objective == "binary":

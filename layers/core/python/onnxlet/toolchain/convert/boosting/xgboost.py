@@ -93,6 +93,7 @@ class XGBoostModel:
     framework = "XGBoost"
     reference: ReferenceKind = "file"
     exact_width = True
+    sparse_zeros_are_missing = True
     datatypes: tuple[str, ...] = ("FP32",)  # it turns every value into one
 
     def __init__(self, booster: Any, learner: dict[str, Any], progress: Progress) -> None:

@@ -49,6 +49,7 @@ class LibsvmModel:
     datatypes: tuple[str, ...] = ("FP32", "FP64")
     names: tuple[str, ...] | None = None  # its features are numbered
     exact_width = False
+    sparse_zeros_are_missing = False
     outputs = 1
 
     def __init__(self, native: Any, vectors: SupportVectors) -> None:

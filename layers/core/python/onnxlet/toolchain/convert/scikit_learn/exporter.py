@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from onnxlet.errors import ConversionError
+from onnxlet.toolchain.convert.scikit_learn.boosters import raise_opset
 from onnxlet.toolchain.convert.scikit_learn.columns import ColumnLayout
 from onnxlet.toolchain.convert.scikit_learn.patches import fix_neighbour_weights, patch_converters
 from onnxlet.toolchain.workbench.error_text import first_line
@@ -52,6 +53,7 @@ def to_onnx(
             estimator=type(estimator).__name__,
         ) from error
     fix_neighbour_weights(model.graph)
+    raise_opset(model)
     return model
 
 

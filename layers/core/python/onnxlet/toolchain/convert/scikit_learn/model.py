@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from onnxlet.errors import ConversionError, InvalidInputError, MissingExtraError
 from onnxlet.steps import Classification, Tabular, names_of
 from onnxlet.toolchain.convert import graph_edits
+from onnxlet.toolchain.convert.scikit_learn.boosters import OpenerOf, boosters_of_sparse_rows, register_boosters
 from onnxlet.toolchain.convert.scikit_learn.columns import ColumnLayout, column_layout, learned_names, sample_rows
 from onnxlet.toolchain.convert.scikit_learn.exporter import (
     SINGLE_INPUT,
@@ -40,10 +41,13 @@ from onnxlet.values.tensors import Tensor, Tensors
 RANDOM_ROWS = 256
 
 
-def open_object(model: Any, *, progress: Progress) -> Estimator:  # noqa: ARG001 - it is at hand
-    """The estimator that the caller holds. Raises ConversionError for kinds that are not served, MissingExtraError."""
+def open_object(model: Any, *, progress: Progress, opener_of: OpenerOf) -> Estimator:  # noqa: ARG001 - it is at hand
+    """The estimator that the caller holds; `opener_of` reads the boosters in it.
+
+    Raises ConversionError for kinds that are not served, MissingExtraError.
+    """
     require("sklearn", "sklearn", "skl2onnx")
-    return Estimator(model)
+    return Estimator(model, opener_of)
 
 
 class Estimator:
@@ -52,12 +56,13 @@ class Estimator:
     framework = "scikit-learn"
     reference: ReferenceKind = "object"
 
-    def __init__(self, estimator: Any) -> None:
+    def __init__(self, estimator: Any, opener_of: OpenerOf) -> None:
         from sklearn.base import is_classifier, is_regressor
         from sklearn.exceptions import NotFittedError
         from sklearn.utils.validation import check_is_fitted
 
         self._estimator = estimator
+        self._opener_of = opener_of
         self._name = type(estimator).__name__
         self.versions = versions("scikit-learn", "skl2onnx", "onnx")
         try:
@@ -135,7 +140,7 @@ class Estimator:
         if not self.classes:
             return {"prediction": predicted.astype(np.float64)}
         names = [names_of(target) for target in self._targets]
-        columns = predicted.T if len(names) > 1 else [predicted]
+        columns = predicted.T if len(names) > 1 else [predicted.reshape(len(predicted))]
         predict = {name.label: class_values(column) for name, column in zip(names, columns, strict=True)}
         if self._gives_probabilities:
             probabilities = _probabilities_by_target(self._estimator.predict_proba(inputs), len(names))
@@ -163,7 +168,10 @@ class Estimator:
         if layout is None:
             raise ConversionError("the rows must be read before the graph is written")
         datatypes = {name: layout.datatypes[name] or datatype for name in layout.names}
-        models = [self._graph(part, layout, datatypes, datatype) for part in parts]
+        first_row = rows.take(np.arange(1))
+        first = self._estimator_input(first_row) if first_row.own is None else first_row.own
+        sparse = set[int]().union(*(boosters_of_sparse_rows(part, first, self._opener_of) for part in self._parts))
+        models = [self._graph(part, layout, datatypes, datatype, sparse) for part in parts]
         classifications = tuple(
             self._finish_classifier(model.graph, classes, names, target)
             for model, classes, names, target in zip(models, self.classes, labels, self._targets, strict=False)
@@ -177,8 +185,11 @@ class Estimator:
         )
         return Export(variant, model.SerializeToString(), tabular, classifications, graph_edits.opsets(model))
 
-    def _graph(self, part: Any, layout: ColumnLayout, datatypes: dict[str, str], datatype: str) -> Any:
+    def _graph(
+        self, part: Any, layout: ColumnLayout, datatypes: dict[str, str], datatype: str, sparse: Collection[int]
+    ) -> Any:
         """What skl2onnx makes of one part, with inputs that have the columns' names."""
+        register_boosters(part, self._opener_of, sparse)
         model = to_onnx(part, layout, datatypes, datatype, probabilities=self._gives_probabilities)
         names = list(layout.names) if layout.input_per_column else [SINGLE_INPUT]
         for value, name in zip(list(model.graph.input), names, strict=True):

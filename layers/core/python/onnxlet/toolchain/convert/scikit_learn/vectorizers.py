@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 from onnxlet.errors import ConversionError
+from onnxlet.toolchain.convert.scikit_learn.parts import all_parts
 from onnxlet.toolchain.workbench.table import quoted
 
 
@@ -13,7 +13,7 @@ def check_vectorizers(estimator: Any) -> None:
     """Raise ConversionError for a vectorizer, anywhere in the estimator, whose texts have no faithful ONNX form."""
     from sklearn.feature_extraction.text import CountVectorizer
 
-    for part in _parts(estimator, set()):
+    for part in all_parts(estimator):
         # a ColumnTransformer also holds what it was made of, which was never fitted
         vocabulary = getattr(part, "vocabulary_", None) if isinstance(part, CountVectorizer) else None
         if vocabulary is None:
@@ -33,23 +33,3 @@ def check_vectorizers(estimator: Any) -> None:
                 "none: fit it with lowercase=False, on texts in lower case, and send such",
                 estimator=name,
             )
-
-
-def _parts(value: Any, seen: set[int]) -> Iterator[Any]:
-    """Every estimator that is held in one, itself included."""
-    from sklearn.base import BaseEstimator
-
-    if id(value) in seen:
-        return
-    seen.add(id(value))
-    if isinstance(value, BaseEstimator):
-        yield value
-        held = vars(value).values()
-    elif isinstance(value, Mapping):
-        held = value.values()
-    elif isinstance(value, list | tuple):
-        held = value
-    else:
-        return
-    for each in held:
-        yield from _parts(each, seen)

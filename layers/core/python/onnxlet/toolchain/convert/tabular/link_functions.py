@@ -30,6 +30,8 @@ class AnswerNames:
     label: str | None = None
     probabilities: str | None = None
     prediction: str | None = None
+    write_scores: Callable[[], str] | None = None
+    """Writes what a classifier's `decision_function` gives, as [N, classes], where it has one."""
 
 
 def binary(graph: GraphWriter, margins: str, classes: Sequence[int | str], *, threshold: float = 0.0) -> AnswerNames:

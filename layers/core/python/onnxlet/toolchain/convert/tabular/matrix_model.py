@@ -39,6 +39,8 @@ class NativeModel(Protocol):
     """Datatypes of the graph's input, in the order to try: FP32 and, if it compares doubles, FP64."""
     outputs: int
     """Numbers per row that a regressor predicts."""
+    sparse_zeros_are_missing: bool
+    """Whether it takes what a sparse matrix leaves out for missing values, not for zeros."""
 
     def spell(self, name: str) -> str:
         """How the framework would have spelled a column's name."""
@@ -57,7 +59,7 @@ class MatrixModel:
     """A TrainedModel around a framework's own model."""
 
     def __init__(self, native: NativeModel) -> None:
-        self._native = native
+        self.native = self._native = native
         self.framework = native.framework
         self.versions = native.versions
         self.reference = native.reference
