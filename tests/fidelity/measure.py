@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any
+
+import numpy as np
 
 from fidelity.case import Case, Trained
 from fidelity.row import Row, Speed
@@ -16,7 +20,7 @@ from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.steps import decode_steps
 from onnxlet.toolchain.convert import convert
 from onnxlet.toolchain.optimize import optimize
-from onnxlet.toolchain.optimize.candidates import Bench, Candidate
+from onnxlet.toolchain.optimize.candidates import Bench
 from onnxlet.toolchain.optimize.evaluation_rows import choose_rows
 from onnxlet.toolchain.verify import verify
 from onnxlet.toolchain.verify.findings import scaled_distances
@@ -121,13 +125,14 @@ def _speed(trained: Trained, converted: Path, optimized: Path, draft: Draft, fol
     plain = open_graph(converted / GRAPH)
     rows = choose_rows(converted, float_draft, cases, plain, data=trained.data, target=trained.target)
     assert rows is not None
-    bench = Bench(converted / GRAPH, decode_steps(float_draft.steps), rows, folder)
+    bench = Bench(converted / GRAPH, decode_steps(float_draft.steps), rows, [np.arange(rows.count)], folder)
     alone, many = bench.latency, bench.latency_32
     done = draft.optimization
     assert done is not None
     if done.method == "none":
         return Speed(_seconds(trained.alone), alone.before, alone.before, many.before, many.before)
-    tried = bench.measure(Candidate(done.method, done.method, path=optimized / GRAPH))
+    copy = partial(shutil.copyfile, optimized / GRAPH)
+    tried = bench.measure(done.method, folder / "again.onnx", copy)
     assert tried.latency is not None, tried.broken
     assert tried.latency_32 is not None
     alone, many = tried.latency, tried.latency_32

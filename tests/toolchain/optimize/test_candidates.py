@@ -24,10 +24,10 @@ from onnxlet.values.optimization import Optimization
 pytest.importorskip("sklearn")
 pytestmark = pytest.mark.toolchain
 
-FAINT = 6
+FAINT = 12
 """Rows of the smaller group."""
-WIDE = Bounds(distance=1.0)
-"""For distances of a few rows are what the slices are to find."""
+WIDE = Bounds(distance=1.0, metric_loss=0.02, label_change=0.02)
+"""For distances and labels of a few rows are what the slices are to find."""
 
 
 def done(draft: Draft) -> Optimization:
@@ -38,7 +38,7 @@ def done(draft: Draft) -> Optimization:
 
 @pytest.fixture(scope="module")
 def faint(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A converted classifier, and 1500 rows that it is sure of, six of which are a thousand times smaller."""
+    """A converted classifier, and 1500 rows that it is sure of, twelve of which are a thousand times smaller."""
     folder = tmp_path_factory.mktemp("faint")
     (folder / "net.onnx").write_bytes(nets.directional().SerializeToString())
     engine = load_engine(folder / "net.onnx", threads=1, optimized=False, run_deadline=60)

@@ -130,7 +130,7 @@ def test_convolutions_are_quantized_with_calibrated_ranges(tmp_path: Path) -> No
     assert done(draft).method == "static-int8", done(draft).reason
     calibration = done(draft).calibration
     assert calibration is not None
-    assert calibration.rows == 64
+    assert calibration.rows == 32  # half of them, as the others judge
     assert calibration.digest.startswith("sha256:")
     assert done(draft).bytes_after < done(draft).bytes_before / 3
     assert {"QuantizeLinear", "DequantizeLinear"} <= operators(directory)
@@ -192,7 +192,7 @@ def test_calibration_needs_rows(tmp_path: Path) -> None:
     draft = optimize(directory, data=data, method="static-int8")
 
     (skipped,) = (rung for rung in done(draft).rungs if rung.outcome == "skipped")
-    assert skipped.reason == "calibration needs at least 32 rows, the data has 12"
+    assert skipped.reason == "calibration needs at least 32 rows, 6 of the data's do not judge"
     assert skipped.bytes is None
     assert done(draft).method == "none"
 
@@ -205,7 +205,7 @@ def test_rows_with_nan_are_no_calibration(tmp_path: Path) -> None:
     draft = optimize(directory, data=data, method="static-int8")
 
     (skipped,) = (rung for rung in done(draft).rungs if rung.outcome == "skipped")
-    assert skipped.reason == "calibration needs at least 32 rows without NaN, the data has 30"
+    assert skipped.reason == "calibration needs at least 32 rows without NaN, 16 of the data's do not judge"
 
 
 def test_without_data_nothing_is_calibrated_and_no_metric_recorded(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from onnxlet.toolchain.workbench.reference import (
     REFERENCE,
     SOURCE,
     Reference,
-    copy_reference,
+    copy_references,
     read_reference,
     write_reference,
 )
@@ -25,7 +25,7 @@ def test_reference_answers_read_back_as_they_were_kept(tmp_path: Path) -> None:
 
     write_reference(tmp_path, kept)
     (tmp_path / "other").mkdir()
-    copy_reference(tmp_path, tmp_path / "other")
+    copy_references(tmp_path, tmp_path / "other")
     read = read_reference(tmp_path / "other")
 
     assert read is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -50,6 +51,35 @@ def contract_options(command: Decorated) -> Decorated:
         "mean_distance=0.01 unless said otherwise. May be repeated.",
     )
     return slices(bounds(command))
+
+
+def judge_option(command: Decorated) -> Decorated:
+    """`--judge`: rows of one's own that judge."""
+    option: Callable[[Decorated], Decorated] = click.option(
+        "--judge",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Rows that only judge, like those of --data; give them to convert, optimize and verify. Default: rows of "
+        "--data that chose nothing.",
+    )
+    return option(command)
+
+
+def split_options(command: Decorated) -> Decorated:
+    """`--group` and `--seed`: how the rows of --data are split into those that choose and those that judge."""
+    group: Callable[[Decorated], Decorated] = click.option(
+        "--group",
+        metavar="COLUMN",
+        help="A column of --data, patients say: rows that share a value choose together or judge together.",
+    )
+    seed: Callable[[Decorated], Decorated] = click.option(
+        "--seed",
+        type=click.IntRange(0),
+        default=0,
+        show_default=True,
+        help="Of the draw which rows of --data choose and which judge.",
+    )
+    return group(seed(command))
 
 
 def force_option(command: Decorated) -> Decorated:

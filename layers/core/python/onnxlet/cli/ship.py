@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from onnxlet.cli.command_group import CommandError
-from onnxlet.cli.contracts import contract_options, force_option
+from onnxlet.cli.contracts import contract_options, force_option, judge_option
 from onnxlet.cli.moving import warn_of_gate
 from onnxlet.cli.options import data_options, json_option, model_argument, why_option
 from onnxlet.cli.output import Output
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from onnxlet.values.contract import Bounds, Contract
     from onnxlet.values.manifest import Manifest
 
-OWN = {"model", "directory", "place", "data", "target", "slices", "bounds", "show_values", "output"}
+OWN = {"model", "directory", "place", "data", "target", "judge", "slices", "bounds", "show_values", "output"}
 """Parameters of `convert` and `optimize` that ship has in its own way; it takes all others over."""
 CONVERTING = [param for param in convert.params if param.name not in OWN]
 OPTIMIZING = [param for param in optimize.params if param.name not in OWN]
@@ -47,6 +47,7 @@ class PromotionChoice(NamedTuple):
 @model_argument
 @data_options
 @contract_options
+@judge_option
 @click.option("--promote", "promoting", is_flag=True, help="Route the alias `production` to the new version.")
 @force_option
 @why_option
@@ -62,6 +63,7 @@ def ship(
     target: tuple[str, ...],
     slices: tuple[str, ...],
     bounds: Bounds,
+    judge: Path | None,
     promoting: bool,
     force: bool,
     why: str,
@@ -90,7 +92,7 @@ def ship(
     from onnxlet.lifecycle.shipping import Shipment
 
     options = {name: value for name, value in choices.items() if value is not None}
-    shipment = Shipment(model_file, data, target, slices, bounds, options)
+    shipment = Shipment(model_file, data, target, slices, bounds, options, judge)
     _ship(workspace, name, shipment, PromotionChoice(promoting, force, why), output)
 
 

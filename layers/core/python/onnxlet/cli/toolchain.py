@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from onnxlet.cli.contracts import contract_options
+from onnxlet.cli.contracts import contract_options, judge_option, split_options
 from onnxlet.cli.options import data_options, directory_argument, json_option
 from onnxlet.cli.output import Output
 from onnxlet.errors import InvalidInputError
@@ -59,6 +59,7 @@ def _parse_inputs(_ctx: click.Context, _param: click.Parameter, values: tuple[st
     help="What the model answered to --data where it was trained: CSV, .npz or parquet, with a column label and one "
     "for each class's probability, or outputs by name. These are the reference then.",
 )
+@judge_option
 @click.option(
     "--labels",
     multiple=True,
@@ -172,6 +173,8 @@ def convert(*, model: Path, directory: Path | None, output: Output, **choices: A
 )
 @click.option("--search", is_flag=True, help="Measure node by node which of them to leave in float where that helps.")
 @contract_options
+@judge_option
+@split_options
 @json_option
 def optimize(
     *,
@@ -185,8 +188,9 @@ def optimize(
 
     A ladder of methods is tried on --data: weights as 8-bit integers (dynamic or calibrated), in blocks of 8 or 4 bits,
     as 16-bit floats. Taken is the smallest graph that keeps the accuracy contract and is not slower; else it stays as
-    it is, and says why. Small graphs, trees and linear models stay exact. Give the --slice and --bound that `onnxlet
-    verify` will be given: each method is judged by the same contract.
+    it is, and says why. Half of the rows choose, and `onnxlet verify` judges by the others; of fewer than 400 rows each
+    judges what five splits choose without it. Small graphs, trees and linear models stay exact. Give the --slice and
+    --bound that `onnxlet verify` will be given: each method is judged by the same contract.
 
     \b
     Example:

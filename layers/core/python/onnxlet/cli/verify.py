@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from onnxlet.cli.contracts import contract_options
+from onnxlet.cli.contracts import contract_options, judge_option
 from onnxlet.cli.options import data_options, directory_argument, json_option
 from onnxlet.cli.output import Output
 from onnxlet.lifecycle.summaries import describe_contract
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @directory_argument
 @data_options
 @contract_options
+@judge_option
 @click.option(
     "-o",
     "--output",
@@ -38,6 +39,7 @@ def verify(
     target: tuple[str, ...],
     slices: tuple[str, ...],
     bounds: Bounds,
+    judge: Path | None,
     report: Path | None,
     output: Output,
 ) -> None:
@@ -54,12 +56,11 @@ def verify(
     from onnxlet.toolchain.verify import verify as run
     from onnxlet.toolchain.verify.report import REPORT
 
-    if data is None:
+    if data is None and judge is None:
         raise click.UsageError("--data is needed: the file that the model was converted with", ctx)
+    rows: dict[str, Any] = {"data": data, "target": target, "judge": judge}
     with output.working(f"reading {directory}") as begin:
-        contract = run(
-            directory, data=data, target=target, slices=slices, bounds=bounds, report=report, on_progress=begin
-        )
+        contract = run(directory, **rows, slices=slices, bounds=bounds, report=report, on_progress=begin)
     output.say(format_blocks(describe_contract(contract), "\n"))
     output.show(contract, str(report or directory / REPORT))
     if not contract.holds:

@@ -54,12 +54,16 @@ class OptimizeOptions(TypedDict, total=False):
     objective  choose the smallest that is not slower, the smallest ("size") or the fastest ("latency")
     cpu        the processor that integers are for
     search     measure node by node which to leave in float
+    group      a column whose values, patients say, either choose or judge; or these values, one for each row
+    seed       of the draw which rows choose and which judge
     """
 
     method: str | None
     objective: Literal["smallest-not-slower", "size", "latency"]
     cpu: Literal["x86-64", "arm64"]
     search: bool
+    group: Any
+    seed: int
 
 
 class ShipOptions(ConvertOptions, OptimizeOptions, total=False):
@@ -69,6 +73,11 @@ class ShipOptions(ConvertOptions, OptimizeOptions, total=False):
 def as_path(given: Any) -> Any:
     """A path's text as a path; an object, a DataFrame say, as it is."""
     return Path(given) if isinstance(given, str | PathLike) else given
+
+
+def as_rows(judge: Any) -> Any:
+    """Rows that only judge: a path's text as a path, or rows and their target."""
+    return (as_path(judge[0]), judge[1]) if isinstance(judge, tuple) else as_path(judge)
 
 
 def as_tolerance(share: float | Tolerance | None) -> Tolerance | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from onnxlet.errors import ContractFailedError, InvalidInputError, OnnxletError
 from onnxlet.lifecycle.attempt import Attempt
-from onnxlet.lifecycle.options import ShipOptions, as_bounds, as_path, split_options
+from onnxlet.lifecycle.options import ShipOptions, as_bounds, as_path, as_rows, split_options
 from onnxlet.lifecycle.progress import showing_stages
 from onnxlet.lifecycle.releasing import publish_path
 from onnxlet.lifecycle.results import Move, Shipped, Version
@@ -32,6 +32,7 @@ def ship(
     *,
     data: Any,
     target: Any = None,
+    judge: Any = None,
     slices: Sequence[str] = (),
     bounds: Bounds | Mapping[str, float] | None = None,
     promote: bool = False,
@@ -44,7 +45,8 @@ def ship(
     """Convert, optimize, verify and publish a model as the next version of `name`; with `promote` route to it.
 
     `model` is a fitted estimator, a Pipeline, a network; or a path. `data` are rows that it was not trained on: a
-    DataFrame, an array, arrays by name, or a path; `target` names what is predicted, or gives its values. `slices` are
+    DataFrame, an array, arrays by name, or a path; `target` names what is predicted, or gives its values. Where a
+    smaller graph is chosen, some of these rows choose and the others judge, or `judge` does, further rows. `slices` are
     columns whose values are looked at one by one, `bounds` what may be lost. `show_values` lets errors quote values of
     the data. `options`: see ConvertOptions and OptimizeOptions. A version whose accuracy contract does not hold is not
     published, unless `force` says so and `why` the reason.
@@ -58,7 +60,9 @@ def ship(
     workspace = open_workspace(store)
     registry = workspace.open_registry()
     attempt, measurement = Attempt(registry, check_model_name(name)), FitMeasurement()
-    shipment = Shipment(as_path(model), as_path(data), target, tuple(slices), as_bounds(bounds), options)
+    shipment = Shipment(
+        as_path(model), as_path(data), target, tuple(slices), as_bounds(bounds), options, as_rows(judge)
+    )
     with (
         showing_values(shown=show_values),
         attempt.explaining(),
@@ -93,6 +97,7 @@ class Shipment:
     slices: tuple[str, ...]
     bounds: Bounds
     options: Mapping[str, Any] = field(default_factory=dict)
+    judge: Any = None
 
     def build(self, directory: Path, begin: Progress) -> tuple[Draft, Contract]:
         """Convert, optimize and verify into a directory. Raises as these do."""
@@ -103,11 +108,13 @@ class Shipment:
         converting, optimizing = split_options(self.options)
         self._check_slices()
         begin("converting")
-        convert(self.model, directory, data=self.data, target=self.target, on_progress=begin, **converting)
+        rows = {"data": self.data, "target": self.target, "judge": self.judge}
+        convert(self.model, directory, **rows, on_progress=begin, **converting)
         begin("optimizing")
         judging: dict[str, Any] = {
             "data": self.data,
             "target": self.target,
+            "judge": self.judge,
             "slices": self.slices,
             "bounds": self.bounds,
         }

@@ -13,6 +13,7 @@ from onnxlet.lifecycle.options import (
     OptimizeOptions,
     as_bounds,
     as_path,
+    as_rows,
     check_options,
     read_convert_options,
 )
@@ -39,6 +40,7 @@ def convert(
     *,
     data: Any = None,
     target: Any = None,
+    judge: Any = None,
     show_values: bool = False,
     **options: Unpack[ConvertOptions],
 ) -> ConvertedModel:
@@ -46,8 +48,9 @@ def convert(
 
     `model` is an estimator, a Pipeline, a network; or the path of a file or directory that `onnxlet convert` takes.
     `data` are rows that it was not trained on: a DataFrame, an array, arrays by name, or the path of a CSV or .npz
-    file. `target` names what is predicted, or gives its values. Errors name rows and columns, and quote values of the
-    data only if `show_values` says so. `options`: see ConvertOptions.
+    file. `target` names what is predicted, or gives its values. `judge` are further rows for `verify`, or
+    these and their target, which have no part in any choice. Errors name rows and columns, and quote values of the data
+    only if `show_values` says so. `options`: see ConvertOptions.
 
     Raises ConversionError if the model cannot be converted or answers change, TrustRequiredError, MissingExtraError,
     InvalidInputError for data that does not fit the model.
@@ -57,7 +60,9 @@ def convert(
     source, place = as_path(model), Path(directory)
     choices = read_convert_options(options)
     with showing_values(shown=show_values), showing_stages("converting") as begin:
-        draft = run(source, place, data=as_path(data), target=target, **choices, on_progress=begin)
+        draft = run(
+            source, place, data=as_path(data), target=target, judge=as_rows(judge), **choices, on_progress=begin
+        )
     return ConvertedModel(place, draft)
 
 
@@ -67,6 +72,7 @@ def optimize(
     *,
     data: Any = None,
     target: Any = None,
+    judge: Any = None,
     slices: Sequence[str] = (),
     bounds: Bounds | Mapping[str, float] | None = None,
     show_values: bool = False,
@@ -74,8 +80,9 @@ def optimize(
 ) -> ConvertedModel:
     """Make a converted model smaller where that pays and the contract holds; write to `directory`, or in its place.
 
-    `data`, `target`, `slices` and `bounds` are those that `verify` will be given. `show_values` lets errors quote
-    values of the data. `options`: see OptimizeOptions.
+    `data`, `target`, `slices` and `bounds` are those that `verify` will be given. Some rows of the data choose, and the
+    others judge; with `judge`, the rows that `convert` was given as such, all of them choose. `show_values` lets
+    errors quote values of the data. `options`: see OptimizeOptions.
     Raises InvalidInputError for no converted model, one that is optimized already, and data that does not fit.
     """
     from onnxlet.toolchain.optimize import optimize as run
@@ -83,7 +90,13 @@ def optimize(
     check_options(options, OptimizeOptions)
     source = Path(model)
     place = source if directory is None else Path(directory)
-    judging = {"data": as_path(data), "target": target, "slices": tuple(slices), "bounds": as_bounds(bounds)}
+    judging: dict[str, Any] = {
+        "data": as_path(data),
+        "target": target,
+        "judge": as_rows(judge),
+        "slices": tuple(slices),
+        "bounds": as_bounds(bounds),
+    }
     with showing_values(shown=show_values), showing_stages("optimizing") as begin:
         return ConvertedModel(place, run(source, place, **judging, **options, on_progress=begin))
 
@@ -91,8 +104,9 @@ def optimize(
 def verify(
     model: ConvertedModel | Folder,
     *,
-    data: Any,
+    data: Any = None,
     target: Any = None,
+    judge: Any = None,
     slices: Sequence[str] = (),
     bounds: Bounds | Mapping[str, float] | None = None,
     report: Folder | None = None,
@@ -100,15 +114,22 @@ def verify(
 ) -> Verdict:
     """Judge a converted model by the answers of the model that it was made of, and write the contract beside it.
 
-    `data` is what it was converted with; `slices` are columns whose values are looked at one by one; `bounds` say what
-    may be lost: `{"metric_loss": 0.005, "label_change": 0.01}`. `report` is a copy of the page that it writes.
+    `data` is what it was converted with, of which those rows judge that chose nothing; `judge`, where `convert` was
+    given it, judges in their place. `slices` are columns whose values are looked at one by one; `bounds` say what may
+    be lost: `{"metric_loss": 0.005, "label_change": 0.01}`. `report` is a copy of the page that it writes.
     `show_values` lets errors quote values of the data.
     Raises InvalidInputError for no converted model, and for data that is not what it was converted with.
     """
     from onnxlet.toolchain.verify import verify as run
 
     copy = None if report is None else Path(report)
-    judging = {"data": as_path(data), "target": target, "slices": tuple(slices), "bounds": as_bounds(bounds)}
+    judging: dict[str, Any] = {
+        "data": as_path(data),
+        "target": target,
+        "judge": as_rows(judge),
+        "slices": tuple(slices),
+        "bounds": as_bounds(bounds),
+    }
     with showing_values(shown=show_values), showing_stages("verifying") as begin:
         return Verdict(Path(model), run(Path(model), **judging, report=copy, on_progress=begin))
 

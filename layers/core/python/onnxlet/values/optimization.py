@@ -32,11 +32,30 @@ class Rung(msgspec.Struct, frozen=True):
     distance: float | None = None
 
 
+class Split(msgspec.Struct, frozen=True):
+    """Which rows chose the rung, so that others judge it.
+
+    `choosing` rows of the data chose, `judging` others judge. Of several `splits` each row judges what the others chose
+    where that is the graph that was taken, as `agreeing` of them did. `group` is the column whose values stay on one
+    side. Where rows of another file judge, `judge_digest` is its digest, and all rows of the data chose.
+    """
+
+    seed: int
+    choosing: int
+    judging: int
+    data_digest: str
+    splits: int = 1
+    agreeing: int = 1
+    group: str = ""
+    judge_digest: str | None = None
+
+
 class Optimization(msgspec.Struct, frozen=True):
     """What was done to make the graph smaller; `reason` says why, `rungs` what was tried.
 
     `method` is `none`, `dynamic-int8`, `static-int8`, `weight-only` or `fp16-weights`; `cpu` what its integers are
-    meant for, `objective` by what it was chosen, `kept` names the nodes that stayed float.
+    meant for, `objective` by what it was chosen, `kept` names the nodes that stayed float, `split` says which rows
+    chose.
     """
 
     method: str
@@ -48,3 +67,4 @@ class Optimization(msgspec.Struct, frozen=True):
     calibration: Calibration | None = None
     kept: tuple[str, ...] = ()
     rungs: tuple[Rung, ...] = ()
+    split: Split | None = None

@@ -28,7 +28,7 @@ from onnxlet.values.manifest import Draft, OutputsAre, Tolerance
 from onnxlet.values.signature import TensorSpec
 
 if TYPE_CHECKING:
-    from onnxlet.toolchain.workbench.data import Data, Target
+    from onnxlet.toolchain.workbench.data import Data, Judge, Target
 
 
 def convert(
@@ -38,6 +38,7 @@ def convert(
     data: Data | None = None,
     target: Target = None,
     expected: Data | None = None,
+    judge: Judge | None = None,
     labels: Sequence[str] | Sequence[Sequence[str]] | None = None,
     weights: Path | None = None,
     inputs: Sequence[TensorSpec] = (),
@@ -58,6 +59,7 @@ def convert(
     the model is then asked as they are. `target` names what is predicted there, or is its values. `labels` name the
     classes, in the model's order. Of several targets, `target` lists the columns and `labels` the names for each.
     `expected` are answers to the data that were computed where the model was trained, which are the reference then.
+    `judge` are further rows, which the model is asked about for `verify`: they alone judge what the data choose.
     `weights`, `inputs`, `outputs`, `signature`, `outputs_are`, `task`: see SourceOptions. `trust` lets files run code
     when they are read. Answers may differ by `tolerance`, 1e-4 + 1e-3 of their size unless it is given.
 
@@ -68,7 +70,7 @@ def convert(
     from onnxlet.toolchain.convert.frameworks import open_model, open_object
 
     progress = on_progress or silent
-    _check_data_options(data, target, expected, golden_from)
+    _check_data_options(data, target, expected, judge, golden_from)
     names = _labels_by_target(labels)
     options = SourceOptions(
         names[0] if len(names) == 1 else (), weights, tuple(inputs), tuple(outputs), signature, outputs_are, task
@@ -80,14 +82,23 @@ def convert(
         progress(f"reading the {type(source).__name__}")
         model, origin = open_object(source, options, progress=progress), None
     conversion = Conversion(model, origin, names, tolerance or Tolerance(), training_commit, progress, outputs_are)
-    return conversion.write(output, data=data, target=target, expected=expected, golden_from=golden_from)
+    return conversion.write(output, data=data, target=target, expected=expected, judge=judge, golden_from=golden_from)
 
 
-def _check_data_options(data: Data | None, target: Target, expected: Data | None, golden_from: str) -> None:
+def _check_data_options(
+    data: Data | None, target: Target, expected: Data | None, judge: Judge | None, golden_from: str
+) -> None:
     if golden_from == "data" and data is None:
         raise InvalidInputError("golden cases from the data need --data")
     if expected is not None and data is None:
         raise InvalidInputError("expected answers need --data, the rows that they answer")
+    if judge is not None and data is None:
+        raise InvalidInputError("rows that judge need --data, rows that choose")
+    if judge is not None and expected is not None:
+        raise InvalidInputError(
+            "expected answers are those to --data, and what is expected of --judge is not known: put all rows into "
+            "--data, of which some judge"
+        )
     if data is None and target is not None and len(target):
         raise InvalidInputError("a target column needs --data")
 

@@ -15,13 +15,13 @@ from onnxlet.toolchain.convert.golden_cases import choose_golden_rows, make_gold
 from onnxlet.toolchain.convert.impossible import check_link, check_sums, describe_doubled_link
 from onnxlet.toolchain.convert.trained_model import ModelRows, TakesTensors, TrainedModel
 from onnxlet.toolchain.workbench.arrays import Arrays
-from onnxlet.toolchain.workbench.data import Data, Target, open_data
+from onnxlet.toolchain.workbench.data import Data, Judge, Target, open_data, open_judge
 from onnxlet.toolchain.workbench.directory import explain_full_disk, new_directory, source_digest, write_draft
-from onnxlet.toolchain.workbench.evaluation import measure
+from onnxlet.toolchain.workbench.evaluation import measure, run_columns
 from onnxlet.toolchain.workbench.evaluation_data import open_graph
 from onnxlet.toolchain.workbench.extras import versions
 from onnxlet.toolchain.workbench.progress import Progress
-from onnxlet.toolchain.workbench.reference import ONNX, SOURCE, Reference, write_reference
+from onnxlet.toolchain.workbench.reference import JUDGE_REFERENCE, ONNX, SOURCE, Reference, write_reference
 from onnxlet.toolchain.workbench.table import Table, count_of, quoted
 from onnxlet.toolchain.workbench.truth import truth_of
 from onnxlet.values.keys import GRAPH
@@ -63,6 +63,7 @@ class Conversion:
         data: Data | None,
         target: Target,
         expected: Data | None,
+        judge: Judge | None,
         golden_from: Literal["synthetic", "data"],
     ) -> Draft:
         """Convert and write. Raises ConversionError, InvalidInputError, MissingExtraError, UnavailableError."""
@@ -87,11 +88,14 @@ class Conversion:
                     "there will be no golden cases: answers change, or are refused, with the last digits of numbers"
                 )
             draft = self._make_draft(verified, golden, reference, self._evaluate(verified, truth, answers))
+            judged = None if judge is None or table is None else self._answer(judge, target, verified, table)
             for engine in engines:
                 engine.close()
             write_draft(directory, draft, cases)
             if table is not None:
-                write_reference(directory, _make_reference(table.digest, verified, rows, answers))
+                write_reference(directory, _make_reference(table.digest, verified, rows, answers, verified.answers))
+            if judged is not None:
+                write_reference(directory, judged, JUDGE_REFERENCE)
             for name, contents in export.assets.items():
                 (directory / name).write_bytes(contents)
         return draft
@@ -107,6 +111,16 @@ class Conversion:
                 f"{data.name!r} holds arrays, and a {self.model.framework} model reads columns: give --data a CSV file"
             )
         return self.model.read_arrays(data, targets, seed=SEED)
+
+    def _answer(self, judge: Judge, target: Target, verified: VerifiedExport, data: Table | Arrays) -> Reference:
+        """The model's own answers, and the graph's, to rows that only judge. Raises InvalidInputError."""
+        self.progress("asking the model about the rows that judge")
+        table, targets = self._open_data(*open_judge(judge, target))
+        if table.digest == data.digest:
+            raise InvalidInputError("--judge and --data are the same rows: those that choose cannot judge")
+        rows = self._read_rows(table, targets)
+        answers = run_columns(verified.engine, verified.export.steps, rows.served(verified.export.tabular))
+        return _make_reference(table.digest, verified, rows, self.model.predict(rows), answers)
 
     def _class_labels(self) -> list[tuple[str, ...]]:
         """The names of each target's classes: those that were given, else the model's own."""
@@ -220,8 +234,9 @@ def _check_labels(labels: tuple[str, ...], classes: tuple[int | str, ...]) -> No
         )
 
 
-def _make_reference(data_digest: str, verified: VerifiedExport, rows: ModelRows, expected: Tensors) -> Reference:
+def _make_reference(
+    data_digest: str, verified: VerifiedExport, rows: ModelRows, expected: Tensors, answers: Tensors
+) -> Reference:
     """The answers to the data, to compare with later."""
-    answers = {name: verified.answers[name] for name in expected}
     inputs = rows.columns if verified.export.tabular is None else {}
-    return Reference(data_digest, {SOURCE: expected, ONNX: answers}, inputs)
+    return Reference(data_digest, {SOURCE: expected, ONNX: {name: answers[name] for name in expected}}, inputs)

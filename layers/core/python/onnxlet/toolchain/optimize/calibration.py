@@ -74,7 +74,7 @@ def choose_sample(rows: EvaluationRows) -> Sample | str:
     usable = np.flatnonzero(finite)
     if len(usable) < FEWEST_ROWS:
         without = "" if finite.all() else " without NaN"
-        return f"calibration needs at least {FEWEST_ROWS} rows{without}, the data has {len(usable)}"
+        return f"calibration needs at least {FEWEST_ROWS} rows{without}, {len(usable)} of the data's do not judge"
     chosen = usable[np.linspace(0, len(usable) - 1, min(MOST_ROWS, len(usable))).round().astype(int)]
     return Sample({name: tensor[chosen] for name, tensor in rows.inputs.items()}, len(chosen))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 
@@ -15,10 +15,11 @@ from onnxlet.serving.golden import GoldenCase
 from onnxlet.steps import Steps
 from onnxlet.toolchain.workbench.data import Data, Target
 from onnxlet.toolchain.workbench.evaluation import name_answers, run_graph
-from onnxlet.toolchain.workbench.evaluation_data import read_evaluation_data
+from onnxlet.toolchain.workbench.evaluation_data import Group, read_evaluation_data
 from onnxlet.toolchain.workbench.random_inputs import random_inputs
 from onnxlet.toolchain.workbench.reference import SOURCE
 from onnxlet.toolchain.workbench.slices import Slicing
+from onnxlet.toolchain.workbench.splitting import stratify
 from onnxlet.values.manifest import Draft
 from onnxlet.values.tensors import Tensor, Tensors
 
@@ -40,24 +41,33 @@ class EvaluationRows:
     """`given`, `golden` or `random`, for messages."""
     source: Tensors | None = None
     slicings: tuple[Slicing, ...] = ()
+    digest: str = ""
+    """The digest of the data."""
+    groups: Tensor | None = None
+    """The group of each row, whose rows stay together where rows are split."""
 
     def one(self, index: int) -> Tensors:
         """The inputs of one row."""
         return {name: tensor[index : index + 1] for name, tensor in self.inputs.items()}
 
-    def take_first(self, count: int) -> EvaluationRows:
-        """The first `count` rows, or all if there are fewer."""
-        if count >= self.count:
-            return self
-        kept = np.arange(count)
-        return EvaluationRows(
-            take_first(self.inputs, count),
-            count,
-            None if self.truth is None else self.truth[:count],
-            self.kind,
-            None if self.source is None else take_first(self.source, count),
-            tuple(slicing.take(kept) for slicing in self.slicings),
+    def take(self, rows: Tensor) -> EvaluationRows:
+        """The rows at these positions."""
+        return replace(
+            self,
+            inputs=take(self.inputs, rows),
+            count=len(rows),
+            truth=None if self.truth is None else self.truth[rows],
+            source=None if self.source is None else take(self.source, rows),
+            slicings=tuple(slicing.take(rows) for slicing in self.slicings),
+            groups=None if self.groups is None else self.groups[rows],
         )
+
+    def strata(self) -> Tensor:
+        """The stratum of each row: by the truth, else by the model's own labels, and by every slicing."""
+        labels = [answer for answer in (self.source or {}).values() if answer.dtype.kind != "f"]
+        known = self.truth if self.truth is not None else next(iter(labels), None)
+        first = np.zeros(self.count, dtype=np.int64) if known is None else stratify(known)
+        return stratify(np.array([first.tolist(), *(each.values for each in self.slicings)], dtype=object).T)
 
     def repeated(self, count: int) -> Tensors:
         """The inputs of exactly `count` rows; they are repeated if there are fewer."""
@@ -73,9 +83,14 @@ class GraphAnswers:
     alone: Tensors
 
 
-def take_first(tensors: Tensors, count: int) -> Tensors:
-    """The first `count` rows of the tensors."""
-    return {name: tensor[:count] for name, tensor in tensors.items()}
+def take(tensors: Tensors, rows: Tensor) -> Tensors:
+    """The tensors' rows at these positions."""
+    return {name: tensor[rows] for name, tensor in tensors.items()}
+
+
+def join(parts: Sequence[Tensors]) -> Tensors:
+    """Answers to several parts of the rows as answers to all of these."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def choose_rows(
@@ -87,6 +102,7 @@ def choose_rows(
     data: Data | None,
     target: Target,
     slices: Sequence[str] = (),
+    group: Group | None = None,
 ) -> EvaluationRows | None:
     """Choose rows of the data, else golden ones, else random ones; None if the graph fails on random ones.
 
@@ -96,12 +112,21 @@ def choose_rows(
         evaluation = read_evaluation_data(directory, draft, engine, data, target)
         source = evaluation.reference.stages.get(SOURCE) if evaluation.reference else None
         return EvaluationRows(
-            evaluation.inputs, evaluation.rows, evaluation.truth, "given", source, tuple(evaluation.slicings(slices))
+            evaluation.inputs,
+            evaluation.rows,
+            evaluation.truth,
+            "given",
+            source,
+            tuple(evaluation.slicings(slices)),
+            evaluation.digest,
+            None if group is None else evaluation.groups(group),
         )
     if target is not None and len(target):
         raise InvalidInputError("a target column needs --data")
     if slices:
         raise InvalidInputError("a slice is a column of --data: give that too")
+    if group is not None:
+        raise InvalidInputError("a group is a column of --data: give that too")
     if cases:
         inputs = {name: np.concatenate([case.inputs[name] for case in cases]) for name in cases[0].inputs}
         return EvaluationRows(inputs, _count(inputs), None, "golden")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 
-from onnxlet.errors import DeadlineExceededError, ExecutionError, InvalidInputError, RejectedModelError
-from onnxlet.toolchain.optimize.candidates import Bench, Candidate
+from onnxlet.toolchain.optimize.candidates import Candidate, Judge
 from onnxlet.toolchain.optimize.families import Family, Variant
-from onnxlet.toolchain.workbench.evaluation_data import open_graph
+from onnxlet.toolchain.optimize.selection import Selection
 from onnxlet.toolchain.workbench.progress import Progress
 
 SEARCH_ROWS = 64
@@ -18,12 +19,33 @@ FEWEST_FOR_BOTH = 4
 """With at least so many nodes, the first and the last are also left in float together."""
 
 
-class Ladder:
-    """Tries families of variants on a bench; their graphs are written into `folder`."""
+@dataclass(frozen=True)
+class Ladders:
+    """The ladder, climbed anew for each judge; their graphs are written into `folder`."""
 
-    def __init__(self, bench: Bench, folder: Path, *, search: bool, progress: Progress) -> None:
-        self._bench, self._folder, self._search, self._progress = bench, folder, search, progress
-        self._numbers = count(1)
+    families: Sequence[Family]
+    selection: Selection
+    folder: Path
+    search: bool
+    progress: Progress
+    _numbers: Iterator[int] = field(default_factory=partial(count, 1))
+
+    def climb(self, judge: Judge) -> tuple[list[Candidate], Candidate | None]:
+        """Every candidate, and the one to take; None if none is acceptable."""
+        ladder = Ladder(judge, self.folder, self._numbers, search=self.search, progress=self.progress)
+        candidates: list[Candidate] = []
+        for family in self.families:
+            acceptable = (each.size for each in candidates if not self.selection.reason_against(each))
+            candidates.extend(ladder.climb(family, min(acceptable, default=None)))
+        return candidates, self.selection.choose(candidates)
+
+
+class Ladder:
+    """Tries families of variants; their graphs are written into `folder`, named by `numbers`."""
+
+    def __init__(self, judge: Judge, folder: Path, numbers: Iterator[int], *, search: bool, progress: Progress) -> None:
+        self._judge, self._bench = judge, judge.bench
+        self._folder, self._numbers, self._search, self._progress = folder, numbers, search, progress
 
     def climb(self, family: Family, smallest: int | None) -> Iterator[Candidate]:
         """Try the family's variants. `smallest` are the bytes of the smallest acceptable graph so far.
@@ -61,27 +83,32 @@ class Ladder:
             number *= 2
 
     def _rank_nodes(self, family: Family, variant: Variant) -> list[str]:
-        rows = self._bench.rows.take_first(SEARCH_ROWS)
+        rows, path = self._bench.first_rows(SEARCH_ROWS), self._folder / "alone.onnx"
         damage: dict[str, float] = {}
         for number, node in enumerate(family.nodes, 1):
             self._progress(f"{variant.words}: measuring node {number} of {len(family.nodes)}, {node!r}")
-            path = self._folder / "alone.onnx"
-            try:
-                variant.write(path, [other for other in family.nodes if other != node])
-                damage[node] = self._bench.judge(open_graph(path), rows).damage
-            except (RejectedModelError, ExecutionError, InvalidInputError, DeadlineExceededError):
-                damage[node] = float("inf")
+            others = [other for other in family.nodes if other != node]
+            answers = self._bench.answer_first(
+                (variant.words, node), rows, path, partial(_write, variant=variant, keep=others)
+            )
+            damage[node] = self._judge.damage(rows, answers)
         return sorted(damage, key=lambda node: damage[node], reverse=True)
 
     def _try(self, family: Family, variant: Variant, name: str, keep: tuple[str, ...]) -> Candidate:
-        self._progress(f"trying {name}")
-        path = self._folder / f"{next(self._numbers)}.onnx"
-        candidate = Candidate(name, family.method, keep, variant.calibration, path)
-        try:
-            variant.write(path, keep)
-        except (RejectedModelError, ExecutionError) as error:
-            return Candidate(name, family.method, keep, variant.calibration, broken=error.detail)
-        return self._bench.measure(candidate)
+        key = variant.words, keep
+        if not self._bench.is_measured(key):
+            self._progress(f"trying {name}")
+        write = partial(_write, variant=variant, keep=keep)
+        measured = self._bench.measure(key, self._folder / f"{next(self._numbers)}.onnx", write)
+        bare = Candidate(name, family.method, keep, variant.calibration, measured.path, measured.size)
+        if measured.broken:
+            return replace(bare, broken=measured.broken)
+        judgement = self._judge.judge(measured)
+        return replace(bare, judgement=judgement, latency=measured.latency, latency_32=measured.latency_32)
+
+
+def _write(path: Path, variant: Variant, keep: Sequence[str]) -> None:
+    variant.write(path, keep)
 
 
 def _end_nodes(family: Family) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -14,30 +14,32 @@ from onnxlet.errors import InvalidInputError
 from onnxlet.serving.golden import GoldenCase, architecture
 from onnxlet.steps import decode_steps
 from onnxlet.toolchain.optimize.calibration import FEWEST_ROWS, choose_sample
-from onnxlet.toolchain.optimize.candidates import Bench, Candidate
-from onnxlet.toolchain.optimize.evaluation_rows import choose_rows
+from onnxlet.toolchain.optimize.candidates import Bench, Candidate, Judge
+from onnxlet.toolchain.optimize.choice import Agreement, Choice, explain_choice, explain_disagreement, find_agreement
+from onnxlet.toolchain.optimize.evaluation_rows import EvaluationRows, choose_rows
 from onnxlet.toolchain.optimize.families import METHODS, SourceGraph, make_families
+from onnxlet.toolchain.optimize.figures import OPTIMIZED, evaluate_stages
 from onnxlet.toolchain.optimize.graph import simplify, survey
-from onnxlet.toolchain.optimize.ladder import Ladder
+from onnxlet.toolchain.optimize.ladder import Ladders
 from onnxlet.toolchain.optimize.selection import Objective, Selection, record_rungs
+from onnxlet.toolchain.optimize.split import RowSplit, cut, keep_whole
 from onnxlet.toolchain.workbench.comparison import compare
 from onnxlet.toolchain.workbench.data import Data, Target
 from onnxlet.toolchain.workbench.directory import asset_files, explain_full_disk, new_directory, read_draft, write_draft
-from onnxlet.toolchain.workbench.evaluation import measure
-from onnxlet.toolchain.workbench.evaluation_data import open_graph
+from onnxlet.toolchain.workbench.evaluation_data import Group, open_graph, read_evaluation_data, unknown_answers
+from onnxlet.toolchain.workbench.judging_rows import write_judging_rows
 from onnxlet.toolchain.workbench.progress import Progress
-from onnxlet.toolchain.workbench.reference import copy_reference
+from onnxlet.toolchain.workbench.reference import copy_references
 from onnxlet.toolchain.workbench.stable_cases import choose_stable_cases
-from onnxlet.toolchain.workbench.table import quoted
+from onnxlet.toolchain.workbench.table import count_of, quoted
 from onnxlet.values.contract import Bounds
 from onnxlet.values.keys import GRAPH, GRAPH_DATA
 from onnxlet.values.manifest import Draft, Evaluation, Tolerance
-from onnxlet.values.optimization import Optimization, Rung
+from onnxlet.values.optimization import Optimization, Rung, Split
+from onnxlet.values.tensors import Tensor
 
 SMALL = 256_000
 """Smaller graphs, in bytes, stay exact: they load in milliseconds as they are."""
-ONNX = "onnx"
-OPTIMIZED = "optimized"
 
 
 @dataclass(frozen=True)
@@ -50,16 +52,22 @@ class OptimizeOptions:
     search: bool = False
     slices: Sequence[str] = ()
     bounds: Bounds = Bounds()  # noqa: RUF009 - frozen
+    group: Group | None = None
+    judge: Data | None = None
+    seed: int = 0
 
 
 @dataclass(frozen=True)
 class LadderResult:
-    """What came of the ladder: the chosen candidate if any, the reason, and the rungs to record."""
+    """What came of the ladder: the reason, the rungs to record, and what was chosen on which rows if anything was."""
 
     reason: str
     chosen: Candidate | None = None
     rungs: tuple[Rung, ...] = ()
-    bench: Bench | None = None
+    judge: Judge | None = None
+    split: Split | None = None
+    judging: Tensor | None = None
+    """The positions of the rows that judge; None for all."""
 
 
 class OptimizationRun:
@@ -78,10 +86,18 @@ class OptimizationRun:
             raise InvalidInputError(
                 f"{str(directory)!r} is optimized already ({done.method}): convert the model again first"
             )
-        engine = open_graph(directory / GRAPH)
+        self._float_graph = open_graph(directory / GRAPH)
         self._rows = choose_rows(
-            directory, self._draft, self._cases, engine, data=data, target=target, slices=options.slices
+            directory,
+            self._draft,
+            self._cases,
+            self._float_graph,
+            data=data,
+            target=target,
+            slices=options.slices,
+            group=options.group,
         )
+        self._judge_digest = None if options.judge is None else self._check_judge(options.judge)
 
     def write(self, output: Path) -> Draft:
         """Choose, and write the directory, or nothing. Raises UnavailableError where the disk is full."""
@@ -101,9 +117,11 @@ class OptimizationRun:
                         shutil.copyfile(self._directory / name, staging / name)
             for name, asset in asset_files(self._directory, draft).items():
                 shutil.copyfile(asset, staging / name)
-            copy_reference(self._directory, staging)
+            copy_references(self._directory, staging)
+            if result.judging is not None and self._rows is not None:
+                write_judging_rows(staging, self._rows.digest, result.judging)
             draft = msgspec.structs.replace(
-                draft, evaluations=self._evaluations(result), optimization=self._record(result, _bytes(staging))
+                draft, evaluations=self._evaluate(result), optimization=self._record(result, _bytes(staging))
             )
             write_draft(staging, draft, cases)
         return draft
@@ -128,45 +146,92 @@ class OptimizationRun:
             return self._stay_exact(
                 f"{self._rows.count} rows prove too little, {FEWEST_ROWS} are needed: give more --data, or a --method"
             )
-        bench = Bench(
-            self._directory / GRAPH, self._steps, self._rows, folder, options.bounds, outputs=self._draft.outputs
-        )
-        ladder = Ladder(bench, folder, search=options.search, progress=self._progress)
-        selection = Selection(options.objective, size, timed=architecture() == options.cpu)
-        candidates: list[Candidate] = []
-        for family in make_families(source, choose_sample(self._rows), options.cpu):
-            if options.method in (None, family.method):
-                smallest = min((each.size for each in candidates if not selection.reason_against(each)), default=None)
-                candidates.extend(ladder.climb(family, smallest))
-        chosen = selection.choose(candidates)
+        return self._choose(self._rows, source, Selection(options.objective, size, self._is_timed), folder)
+
+    @property
+    def _is_timed(self) -> bool:
+        return architecture() == self._options.cpu
+
+    def _choose(self, rows: EvaluationRows, source: SourceGraph, selection: Selection, folder: Path) -> LadderResult:
+        """What the ladder gives on the rows that choose, fold by fold, and what most folds choose."""
+        options = self._options
+        whole = rows.kind != "given" or self._judge_digest is not None
+        split = keep_whole(rows) if whole else cut(rows, options.seed)
+        bench = Bench(self._directory / GRAPH, self._steps, rows, split.parts, folder)
+        sample = choose_sample(rows.take(split.parts[0]))
+        families = [
+            each for each in make_families(source, sample, options.cpu) if options.method in (None, each.method)
+        ]
+        judges = [Judge(bench, fold.choosing, options.bounds, self._draft.outputs) for fold in split.folds]
+        ladders = Ladders(families, selection, folder, search=options.search, progress=self._progress)
+        choices = [Choice(fold, judge, *ladders.climb(judge)) for fold, judge in zip(split.folds, judges, strict=True)]
+        agreement = find_agreement(choices)
+        if agreement is None:
+            rungs = record_rungs(choices[0].judge, selection, choices[0].candidates, None)
+            return LadderResult(explain_disagreement(choices), rungs=rungs)
+        choice = agreement.choice
         return LadderResult(
-            self._explain(selection, candidates, chosen),
-            chosen,
-            record_rungs(bench, selection, candidates, chosen),
-            bench,
+            explain_choice(selection, choice, self._describe_rows(rows, split, agreement)),
+            choice.chosen,
+            record_rungs(choice.judge, selection, choice.candidates, choice.chosen),
+            choice.judge,
+            self._record_split(rows, split, agreement) if rows.kind == "given" else None,
+            None if whole or choice.chosen is None else agreement.judging,
         )
+
+    def _record_split(self, rows: EvaluationRows, split: RowSplit, agreement: Agreement) -> Split:
+        group = self._options.group
+        return Split(
+            seed=self._options.seed,
+            choosing=split.count_choosing(agreement.choice.fold),
+            judging=len(agreement.judging),
+            data_digest=rows.digest,
+            splits=len(split.folds),
+            agreeing=agreement.agreeing,
+            group="" if group is None else group if isinstance(group, str) else "given",
+            judge_digest=self._judge_digest,
+        )
+
+    def _describe_rows(self, rows: EvaluationRows, split: RowSplit, agreement: Agreement) -> str:
+        """The rows that the choice was made on, for people."""
+        chosen_on = f"{split.count_choosing(agreement.choice.fold)} {rows.kind} rows"
+        known = "" if rows.truth is not None else ", whose truth is not known"
+        folds = len(split.folds)
+        return f"{chosen_on}{known}" + (f", and {agreement.agreeing} of {folds} splits choose it" if folds > 1 else "")
+
+    def _check_judge(self, judge: Data) -> str:
+        """The digest of the rows of one's own. Raises InvalidInputError where they are unfit, or chose themselves."""
+        rows, options = self._rows, self._options
+        if rows is None or rows.kind != "given":
+            raise InvalidInputError("rows that judge need --data, rows that choose")
+        evaluation = read_evaluation_data(self._directory, self._draft, self._float_graph, judge, None)
+        if evaluation.digest == rows.digest:
+            raise InvalidInputError("--judge and --data are the same rows: those that choose cannot judge")
+        if evaluation.reference is None:
+            raise unknown_answers(evaluation, "--judge")
+        if rows.groups is not None and isinstance(options.group, str):
+            both = set(evaluation.groups(options.group).astype(str)) & set(rows.groups.astype(str))
+            if both:
+                raise InvalidInputError(
+                    f"{count_of(len(both), 'value')} of {options.group!r} stand in --data and in --judge: rows of one "
+                    "group must not choose and judge"
+                )
+        return evaluation.digest
 
     def _stay_exact(self, reason: str) -> LadderResult:
-        """Nothing is tried; what there is is measured all the same where there is a truth."""
-        bench = None
-        if self._rows is not None and self._rows.truth is not None:
-            with tempfile.TemporaryDirectory(prefix="onnxlet-") as folder:
-                bench = Bench(
-                    self._directory / GRAPH, self._steps, self._rows, Path(folder), outputs=self._draft.outputs
-                )
-        return LadderResult(reason, bench=bench)
+        """Nothing is tried."""
+        return LadderResult(reason)
 
-    def _explain(self, selection: Selection, tried: list[Candidate], chosen: Candidate | None) -> str:
-        """The reason, for people."""
-        if chosen is None:
-            return "; ".join(f"{each.name}: {selection.reason_against(each)}" for each in tried)
-        if chosen.judgement is None or self._rows is None:
-            return selection.describe_gain(chosen)
-        known = "" if self._rows.truth is not None else ", whose truth is not known"
-        return (
-            f"{chosen.name}: {selection.describe_gain(chosen)}; the contract holds on {self._rows.count} "
-            f"{self._rows.kind} rows{known}, answers move by up to {chosen.judgement.distance:.2g}"
-        )
+    def _evaluate(self, result: LadderResult) -> tuple[Evaluation, ...]:
+        """What is known of each stage, on the rows that did not choose."""
+        rows, chosen = self._rows, result.chosen
+        known = {each.stage: each for each in self._draft.evaluations if each.stage != OPTIMIZED}
+        if rows is not None and (chosen is not None or rows.truth is not None):
+            judging = rows if result.judging is None else rows.take(result.judging)
+            optimized = None if chosen is None or chosen.path is None else open_graph(chosen.path)
+            meaning = self._draft.outputs
+            known |= evaluate_stages(self._float_graph, optimized, self._steps, judging, known=known, outputs=meaning)
+        return tuple(known.values())
 
     def _record(self, result: LadderResult, bytes_after: int) -> Optimization:
         chosen = result.chosen
@@ -180,6 +245,7 @@ class OptimizationRun:
             calibration=chosen.calibration if chosen else None,
             kept=chosen.keep if chosen else (),
             rungs=result.rungs,
+            split=result.split if chosen else None,
         )
 
     def _choose_golden_cases(
@@ -191,9 +257,9 @@ class OptimizationRun:
         """
         draft = msgspec.structs.replace(self._draft, contract=None, report=None)
         golden = draft.golden
-        if golden is None or chosen.judgement is None or result.bench is None:
+        if golden is None or chosen.judgement is None or result.judge is None:
             return draft, ()
-        moved = compare(result.bench.before.alone, chosen.judgement.answers.alone, Tolerance()).largest_distance
+        moved = compare(result.judge.before.alone, chosen.judgement.answers.alone, Tolerance()).largest_distance
         absolute = max(golden.tolerance.absolute, float(f"{moved:.1g}"))
         tolerance = msgspec.structs.replace(golden.tolerance, absolute=absolute)
         engines = (open_graph(path), open_graph(path, threads=2))
@@ -202,31 +268,6 @@ class OptimizationRun:
             self._progress("there will be no golden cases, as quantization moves answers by as much as labels hang on")
         kept = msgspec.structs.replace(golden, cases=len(cases), tolerance=tolerance) if cases else None
         return msgspec.structs.replace(draft, golden=kept), cases
-
-    def _evaluations(self, result: LadderResult) -> tuple[Evaluation, ...]:
-        """What was known, measured anew where there is a truth to measure by, and the optimized graph's figures."""
-        rows, bench = self._rows, result.bench
-        by_stage = {
-            evaluation.stage: evaluation for evaluation in self._draft.evaluations if evaluation.stage != OPTIMIZED
-        }
-        if rows is None or bench is None:
-            return tuple(by_stage.values())
-        steps = self._steps
-        measured = measure(rows.truth, bench.before.batch, steps, self._draft.outputs)
-        old = by_stage.get(ONNX)
-        if measured:
-            same = old.metrics if old is not None and old.rows == rows.count else {}
-            by_stage[ONNX] = Evaluation(ONNX, rows.count, {**same, **measured})
-        if result.chosen is not None and result.chosen.judgement is not None:
-            after = result.chosen.judgement.answers
-            alone = compare(bench.before.alone, after.alone, Tolerance()).largest_distance
-            figures = {
-                **measure(rows.truth, after.batch, steps, self._draft.outputs),
-                **compare(bench.before.batch, after.batch, Tolerance()).metrics(),
-                "largest_distance_alone": alone,
-            }
-            by_stage[OPTIMIZED] = Evaluation(OPTIMIZED, rows.count, figures)
-        return tuple(by_stage.values())
 
 
 def _bytes(directory: Path) -> int:

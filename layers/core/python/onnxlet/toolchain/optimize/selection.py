@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from onnxlet.toolchain.optimize.candidates import Bench, Candidate
+from onnxlet.toolchain.optimize.candidates import Candidate, Judge
 from onnxlet.toolchain.optimize.latency import Latency
 from onnxlet.values.optimization import Rung
 
@@ -65,10 +65,10 @@ class Selection:
 
 
 def record_rungs(
-    bench: Bench, selection: Selection, candidates: Sequence[Candidate], chosen: Candidate | None
+    judge: Judge, selection: Selection, candidates: Sequence[Candidate], chosen: Candidate | None
 ) -> tuple[Rung, ...]:
     """The rungs to record: the float graph and every candidate."""
-    judgement = bench.judge_float_graph()
+    judgement, bench = judge.judge_float_graph(), judge.bench
     baselines = (
         min([bench.latency.before, *(each.latency.before for each in candidates if each.latency)]),
         min([bench.latency_32.before, *(each.latency_32.before for each in candidates if each.latency_32)]),

@@ -15,18 +15,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from onnxlet.errors import InvalidInputError
 from onnxlet.toolchain.workbench.progress import Progress, silent
 from onnxlet.values.contract import Bounds, Contract
 
 if TYPE_CHECKING:
-    from onnxlet.toolchain.workbench.data import Data, Target
+    from onnxlet.toolchain.workbench.data import Data, Judge, Target
 
 
 def verify(
     directory: Path,
     *,
-    data: Data,
+    data: Data | None = None,
     target: Target = None,
+    judge: Judge | None = None,
     slices: Sequence[str] = (),
     bounds: Bounds | None = None,
     report: Path | None = None,
@@ -35,12 +37,18 @@ def verify(
     """Judge the converted model in `directory` by its own framework's answers to `data`, and write the contract there.
 
     `data` is what it was converted with; `target` names the truth in it, or gives its values; `slices` columns whose
-    values are looked at one by one. The directory's draft gets the contract, whether it holds or not, and beside it
-    lies `report.html`, of which `report` is a copy.
+    values are looked at one by one. `judge` are rows that judge in place of the data, and were given to `convert` as
+    such. Rows of the data that chose an optimized graph do not judge it. The directory's draft gets the contract,
+    whether it holds or not, and beside it lies `report.html`, of which `report` is a copy.
     Raises InvalidInputError for no converted model, and for data that does not fit it or is not what it was converted
     with.
     """
     from onnxlet.toolchain.verify.verification import Verification
+    from onnxlet.toolchain.workbench.data import open_judge
 
+    if judge is not None:
+        data, target = open_judge(judge, target)
+    if data is None:
+        raise InvalidInputError("nothing was given to judge by: give the data that the model was converted with")
     verification = Verification(directory, data, target, tuple(slices), bounds or Bounds(), on_progress or silent)
     return verification.write(report)

@@ -52,6 +52,7 @@ def render_report(draft: Draft, contract: Contract, plots: Plots) -> str:
         _distances(contract, plots),
         _classes(contract),
         _slices(contract),
+        _split(draft, contract),
         _ladder(draft, contract.metric or ""),
         _origin(draft, contract),
     )
@@ -187,6 +188,30 @@ def _slices(contract: Contract) -> str:
     chart = bars(f"By slice: {metric}", by_slice, stages, most=most, left=WIDE)
     head = ("column", "value", "rows", *(f"{metric}, {escape(stage)}" for stage in stages), "loss")
     return f"<h2>Slices</h2>{worst}{chart}" + _table(head, rows, numbers=(2, 3, 4, 5))
+
+
+def _split(draft: Draft, contract: Contract) -> str:
+    """What the graph gave on the rows that chose it, beside the rows that judge."""
+    done = draft.optimization
+    chosen = next((rung for rung in done.rungs if rung.outcome == "chosen"), None) if done else None
+    if done is None or done.split is None or chosen is None:
+        return ""
+    split, last = done.split, contract.stages[-1]
+    distance = next((finding.value for finding in contract.findings if finding.name == "distance"), None)
+    rows = [
+        ("rows", str(split.choosing), str(contract.rows)),
+        *(
+            (escape(_metric_title(name)), f"{value:.4g}", f"{last.metrics[name].value:.4g}")
+            for name, value in chosen.metrics.items()
+            if name in last.metrics
+        ),
+        ("largest distance", *("" if each is None else f"{each:.4g}" for each in (chosen.distance, distance))),
+    ]
+    grouped = f" Rows that share a value of {escape(split.group)} are on one side." if split.group else ""
+    folds = f" {split.agreeing} of {split.splits} splits chose it." if split.splits > 1 else ""
+    where = "rows of another file" if split.judge_digest else f"others of the data, drawn with seed {split.seed}"
+    note = f"<p>Some rows chose the graph; {where} judge it.{folds}{grouped}</p>"
+    return f"<h2>Choosing and judging rows</h2>{note}" + _table(("", "chose", "judge"), rows, numbers=(1, 2))
 
 
 def _ladder(draft: Draft, metric: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,14 +17,16 @@ from onnxlet.toolchain.verify.report import REPORT, render_report
 from onnxlet.toolchain.workbench.data import Data, Target
 from onnxlet.toolchain.workbench.directory import DRAFT, graph_digest, read_draft
 from onnxlet.toolchain.workbench.evaluation import run_graph
-from onnxlet.toolchain.workbench.evaluation_data import EvaluationData, open_graph, read_evaluation_data
+from onnxlet.toolchain.workbench.evaluation_data import open_graph, read_evaluation_data, unknown_answers
+from onnxlet.toolchain.workbench.judging_rows import read_judging_rows
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.reference import ONNX, SOURCE
 from onnxlet.toolchain.workbench.task import task_of
 from onnxlet.values.canonical import canonical
 from onnxlet.values.contract import Bounds, Contract
 from onnxlet.values.keys import GRAPH
-from onnxlet.values.tensors import Tensors
+from onnxlet.values.optimization import Split
+from onnxlet.values.tensors import Tensor
 
 OPTIMIZED = "optimized"
 
@@ -47,12 +49,17 @@ class Verification:
         engine = open_graph(self.directory / GRAPH)
         try:
             evaluation = read_evaluation_data(self.directory, draft, engine, self.data, self.target)
-            stages = self._answers_at_conversion(evaluation)
+            if evaluation.reference is None:
+                raise unknown_answers(evaluation)
             slicings = evaluation.slicings(self.slices)
+            judging = read_judging_rows(self.directory, draft.optimization, evaluation.digest, evaluation.cells.name)
+            if judging is not None:
+                evaluation, slicings = evaluation.take(judging), [each.take(judging) for each in slicings]
             self.progress(f"running the model on {evaluation.rows} rows")
             candidate = run_graph(engine, steps, evaluation.inputs)
         finally:
             engine.close()
+        stages = {} if evaluation.reference is None else evaluation.reference.stages
         name = ONNX if draft.optimization is None or draft.optimization.method == "none" else OPTIMIZED
         between = {ONNX: stages[ONNX]} if name == OPTIMIZED and ONNX in stages else {}
         task = task_of(steps, stages[SOURCE], evaluation.truth, draft.outputs)
@@ -68,7 +75,13 @@ class Verification:
             slicings=slicings,
             data_digest=evaluation.digest,
         )
-        contract = msgspec.structs.replace(contract, graph_digest=graph_digest(self.directory))
+        split = draft.optimization.split if draft.optimization is not None and name == OPTIMIZED else None
+        own = split is not None and split.judge_digest == evaluation.digest
+        contract = msgspec.structs.replace(
+            contract,
+            graph_digest=graph_digest(self.directory),
+            notes=(*_note_split(split, judging, own=own), *contract.notes),
+        )
         drawn = make_plots(task, {SOURCE: stages[SOURCE], **between, name: candidate}, evaluation.truth)
         page = render_report(draft, contract, drawn)
         _write(self.directory / REPORT, page.encode())
@@ -78,16 +91,20 @@ class Verification:
             _write(copy, page.encode())
         return contract
 
-    def _answers_at_conversion(self, evaluation: EvaluationData) -> Mapping[str, Tensors]:
-        """What was answered at conversion. Raises InvalidInputError if it is not known for this data."""
-        if evaluation.reference is None:
-            name = evaluation.cells.name
-            raise InvalidInputError(
-                f"what the model itself answers to {name!r} is not known: convert it with this --data, then "
-                "optimize and verify what comes out",
-                data=name,
-            )
-        return evaluation.reference.stages
+
+def _note_split(split: Split | None, judging: Tensor | None, *, own: bool) -> tuple[str, ...]:
+    """Which rows chose the graph, and that these are others."""
+    if split is None or (judging is None and not own):
+        return ()
+    if judging is None:
+        return (f"the graph was chosen on {split.choosing} other rows, all of the data",)
+    if split.splits == 1:
+        return (f"the graph was chosen on {split.choosing} other rows of the data (seed {split.seed})",)
+    note = (
+        f"each row judges what the others chose: {split.agreeing} of {split.splits} splits of the data chose this "
+        f"graph, on {split.choosing} rows or so each (seed {split.seed}), and their other rows judge it"
+    )
+    return (note,)
 
 
 def _write(path: Path, data: bytes) -> None:

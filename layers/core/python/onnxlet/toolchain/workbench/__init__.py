@@ -5,6 +5,7 @@ table, arrays    columns of a CSV file, tensors of a .npz file; data opens what 
 truth            the values of the columns that a model predicts
 evaluation_data  the rows of a file as a graph's inputs, with the truth about them
 evaluation       a graph's answers to rows, and their metrics
+splitting        rows cut into parts that are alike; judging_rows: which rows of the data chose no graph
 reference        what the model itself answered to these rows when it was converted
 task, metrics    what a model's answers are, and how good they are
 slices           groups of rows that are measured by themselves

@@ -36,6 +36,8 @@ Data = Path | Table | Arrays | DataFrame | Tensor | Mapping[str, Any]
 """A CSV or .npz file, a DataFrame, an array [rows, columns], or arrays by name."""
 Target = Any
 """Names of columns, or values: an array [rows] or [rows, targets], a pandas Series or DataFrame."""
+Judge = Data | tuple[Data, Target]
+"""Rows that only judge, with their target in them, or beside them."""
 
 
 def open_data(
@@ -60,6 +62,18 @@ def open_data(
     values = _named_values(target, columns) if given else {}
     cells = _table(columns | values, frame)
     return cells, tuple(values) if given else targets_of(target)
+
+
+def open_judge(judge: Judge, target: Target) -> tuple[Data, Target]:
+    """Rows that only judge, and the target in them, which is named as in the other rows, or given beside them.
+
+    Raises InvalidInputError where the target is given as values, and that of these rows is not.
+    """
+    if isinstance(judge, tuple):
+        return judge
+    if _is_values(target):
+        raise InvalidInputError("the target is given as values: give judge=(rows, target) as well")
+    return judge, target
 
 
 def _is_values(target: Target) -> bool:

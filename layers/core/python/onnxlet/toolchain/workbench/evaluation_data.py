@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from onnxlet.errors import InvalidInputError
 from onnxlet.serving.engine import Engine, OnnxEngine, load_engine
@@ -12,12 +14,15 @@ from onnxlet.steps import Steps, decode_steps
 from onnxlet.toolchain.workbench.arrays import Arrays
 from onnxlet.toolchain.workbench.data import Data, Target, open_data
 from onnxlet.toolchain.workbench.evaluation import graph_inputs
-from onnxlet.toolchain.workbench.reference import Reference, read_reference
+from onnxlet.toolchain.workbench.reference import Reference, find_reference
 from onnxlet.toolchain.workbench.slices import Slicing, make_slicing
 from onnxlet.toolchain.workbench.table import Table, lacking_columns, quoted
 from onnxlet.toolchain.workbench.truth import truth_of
 from onnxlet.values.manifest import Draft
 from onnxlet.values.tensors import Tensor, Tensors
+
+Group = str | Tensor
+"""The column of the data that names each row's group, or the groups themselves [rows]."""
 
 RUN_DEADLINE = 600.0
 """Seconds of a run, which ends only what would never end by itself."""
@@ -35,9 +40,33 @@ class EvaluationData:
     reference: Reference | None
     """None if the model was converted with other data, or with none."""
 
+    def take(self, rows: Tensor) -> EvaluationData:
+        """The rows at these positions; the cells stay those of all rows."""
+        reference = self.reference
+        return replace(
+            self,
+            inputs=_take(self.inputs, rows),
+            rows=len(rows),
+            truth=None if self.truth is None else self.truth[rows],
+            reference=None
+            if reference is None
+            else Reference(
+                reference.data_digest, {stage: _take(each, rows) for stage, each in reference.stages.items()}
+            ),
+        )
+
     def slicings(self, columns: Sequence[str]) -> list[Slicing]:
         """The rows cut by each of the columns. Raises InvalidInputError for a column that is not there."""
         return [self._slicing(column) for column in columns]
+
+    def groups(self, group: Group) -> Tensor:
+        """The group of each row. Raises InvalidInputError for a column that is not there, and for too few values."""
+        names = np.array(self.cells.column(group), dtype=object) if isinstance(group, str) else np.asarray(group)
+        if names.shape != (self.rows,):
+            raise InvalidInputError(
+                f"the groups have the shape {list(names.shape)}, one for each of {self.rows} rows is needed"
+            )
+        return names
 
     def _slicing(self, column: str) -> Slicing:
         cells = self.cells
@@ -55,11 +84,20 @@ def read_evaluation_data(directory: Path, draft: Draft, engine: Engine, data: Da
     steps = decode_steps(draft.steps)
     names = tuple(spec.name for spec in (engine.signature.inputs if steps.columns is None else steps.columns))
     cells, targets = open_data(data, target, names, tensors=steps.columns is None)
-    kept = read_reference(directory)
-    reference = kept if kept is not None and kept.data_digest == cells.digest else None
+    reference = find_reference(directory, cells.digest)
     truth = truth_of(cells, targets, [(step.classes, step.labels) for step in steps.targets])
     inputs = reference.inputs if reference and reference.inputs else _inputs(steps, engine, cells)
     return EvaluationData(inputs, cells.rows, truth, cells.digest, cells, reference)
+
+
+def unknown_answers(evaluation: EvaluationData, option: str = "--data") -> InvalidInputError:
+    """That the model's own answers to these rows are not known."""
+    name = evaluation.cells.name
+    return InvalidInputError(
+        f"what the model itself answers to {name!r} is not known: convert it with this {option}, then "
+        "optimize and verify what comes out",
+        data=name,
+    )
 
 
 def open_graph(graph: Path, *, threads: int = 1, optimized: bool = False) -> OnnxEngine:
@@ -68,6 +106,10 @@ def open_graph(graph: Path, *, threads: int = 1, optimized: bool = False) -> Onn
     `optimized` ones are not optimized again. Raises RejectedModelError.
     """
     return load_engine(graph, threads=threads, optimized=optimized, run_deadline=RUN_DEADLINE)
+
+
+def _take(tensors: Tensors, rows: Tensor) -> Tensors:
+    return {name: tensor[rows] for name, tensor in tensors.items()}
 
 
 def _inputs(steps: Steps, engine: Engine, cells: Table | Arrays) -> Tensors:

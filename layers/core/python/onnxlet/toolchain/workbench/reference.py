@@ -20,6 +20,8 @@ from onnxlet.errors import InvalidInputError
 from onnxlet.values.tensors import Tensor, Tensors
 
 REFERENCE = "reference.npz"
+JUDGE_REFERENCE = "judge-reference.npz"
+"""The answers to rows that only judge, if there are any."""
 SOURCE = "source"
 ONNX = "onnx"
 LARGEST = 2**30
@@ -37,18 +39,24 @@ class Reference:
     inputs: Tensors = field(default_factory=dict)
 
 
-def write_reference(directory: Path, reference: Reference) -> None:
+def write_reference(directory: Path, reference: Reference, name: str = REFERENCE) -> None:
     """Write the answers into a converted directory, unless they are larger than LARGEST."""
     parts = {_INPUTS: reference.inputs, **reference.stages}
     arrays = {f"{part}/{name}": _plain(tensor) for part, tensors in parts.items() for name, tensor in tensors.items()}
     if sum(array.nbytes for array in arrays.values()) <= LARGEST:
-        with (directory / REFERENCE).open("wb") as file:
+        with (directory / name).open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **{_DIGEST: np.array(reference.data_digest)}, **arrays)
 
 
-def read_reference(directory: Path) -> Reference | None:
+def find_reference(directory: Path, data_digest: str) -> Reference | None:
+    """The answers to data of this digest; None if there are none. Raises InvalidInputError for a damaged file."""
+    kept = (read_reference(directory, name) for name in (REFERENCE, JUDGE_REFERENCE))
+    return next((each for each in kept if each is not None and each.data_digest == data_digest), None)
+
+
+def read_reference(directory: Path, name: str = REFERENCE) -> Reference | None:
     """The answers in a converted directory; None if there are none. Raises InvalidInputError for a damaged file."""
-    path = directory / REFERENCE
+    path = directory / name
     if not path.is_file():
         return None
     parts: dict[str, dict[str, Tensor]] = {_INPUTS: {}}
@@ -67,10 +75,11 @@ def read_reference(directory: Path) -> Reference | None:
     return Reference(digest, parts, inputs)
 
 
-def copy_reference(directory: Path, output: Path) -> None:
+def copy_references(directory: Path, output: Path) -> None:
     """Copy the reference answers into a directory that was made from `directory`."""
-    if (directory / REFERENCE).is_file():
-        shutil.copyfile(directory / REFERENCE, output / REFERENCE)
+    for name in (REFERENCE, JUDGE_REFERENCE):
+        if (directory / name).is_file():
+            shutil.copyfile(directory / name, output / name)
 
 
 def _plain(tensor: Tensor) -> Tensor:
