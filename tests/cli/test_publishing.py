@@ -33,6 +33,27 @@ def test_a_graph_that_takes_single_numbers_is_published_and_served(run: Run, tmp
     assert read_json(run("show", "clip", "--json"))["golden"]["cases"] == 4
 
 
+def test_what_to_mind_of_a_version_is_said_when_it_is_published_and_shown(run: Run, tmp_path: Path) -> None:
+    model = tiny.embedder(vocabulary=0)
+    (tmp_path / "ids.onnx").write_bytes(model.SerializeToString())
+
+    refused = run("publish", "ids.onnx", "ids")
+    forced = run("publish", "ids.onnx", "ids", "--force")
+
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "error: 'ids.onnx' runs on none of the inputs that were tried" in refused.stderr
+    assert (forced.exit_code, forced.stdout) == (0, "ids:1\n")
+    warning = "it has no golden cases, so that nothing checks it where it is loaded: the model fails on random inputs"
+    assert f"warning: {warning}" in forced.stderr
+    document = read_json(run("publish", "ids.onnx", "ids", "--force", "--json"))
+    assert document["notes"][0].startswith(warning)
+    assert document["golden"] is None
+    assert read_json(run("show", "ids:1", "--json"))["notes"] == document["notes"]
+    shown = run("show", "ids:1").stdout
+    assert "golden cases  none\n" in shown
+    assert f"note          {warning}" in shown
+
+
 def test_publish_refuses_a_file_that_is_no_model(run: Run, tmp_path: Path) -> None:
     (tmp_path / "no.onnx").write_bytes(b"nothing of the kind")
     result = run("publish", "no.onnx", "m")

@@ -332,19 +332,6 @@ def test_a_graph_that_wants_all_memory_is_refused(tmp_path: Path) -> None:
         prepare(saved(greedy(), tmp_path / "source"), tmp_path / "work")
 
 
-def test_a_graph_that_no_random_inputs_suit_is_left_as_it_is_without_golden_cases(tmp_path: Path) -> None:
-    said: list[str] = []
-
-    draft, files = prepare(
-        saved(tiny.embedder(vocabulary=0), tmp_path / "source"), tmp_path / "work", on_progress=said.append
-    )
-
-    assert draft.golden is None
-    assert not draft.offline_optimized
-    assert set(files) == {"model.onnx"}
-    assert "no golden cases, as the model fails on random inputs" in said[-1]
-
-
 def foldable() -> onnx.ModelProto:
     """`x` FP32 [N] -> y FP32 [N]: a constant that takes three nodes to compute, added."""
     model = tiny.identity()

@@ -42,9 +42,50 @@ def test_a_free_dimension_is_tried_in_several_sizes(tmp_path: Path) -> None:
     assert random_inputs(engine, seed=0)["x"].shape == (1, 2)
 
 
+def test_free_dimensions_are_tried_in_sizes_of_their_own(tmp_path: Path) -> None:
+    engine = engine_of(tmp_path, windows_with_a_state())
+
+    for seed in range(4):
+        inputs = random_inputs(engine, seed=seed)
+        assert {name: tensor.shape for name, tensor in inputs.items()} == {"x": (1, 128), "state": (2, 1, 3)}
+
+
+def test_integers_that_may_neither_be_0_nor_large_are_tried_as_1(tmp_path: Path) -> None:
+    assert random_inputs(engine_of(tmp_path, expanding()), seed=0)["shape"].tolist() == [1, 1]
+
+
 def test_a_graph_that_fails_on_everything_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RejectedModelError, match="own signature"):
         random_inputs(engine_of(tmp_path, tiny.embedder(vocabulary=0)), seed=0)
+
+
+def windows_with_a_state() -> object:
+    """`x` FP32 [N, T], state FP32 [2, M, 3] -> y FP32 [2, N, 3]: for windows of 128 alone, and a state for each."""
+    model = tiny.identity(shape=("N", "T"))
+    del model.graph.node[:], model.graph.output[:]
+    model.graph.input.append(helper.make_tensor_value_info("state", TensorProto.FLOAT, [2, "M", 3]))
+    model.graph.output.append(helper.make_tensor_value_info("y", TensorProto.FLOAT, [2, "M", 3]))
+    model.graph.initializer.append(helper.make_tensor("weights", TensorProto.FLOAT, [128, 3], [0.1] * 384))
+    model.graph.node.extend(
+        [
+            helper.make_node("MatMul", ["x", "weights"], ["windows"]),
+            helper.make_node("Concat", ["windows", "windows"], ["flat"], axis=0),
+            helper.make_node("Shape", ["state"], ["shape"]),
+            helper.make_node("Reshape", ["flat", "shape"], ["shaped"]),
+            helper.make_node("Add", ["shaped", "state"], ["y"]),
+        ]
+    )
+    return model
+
+
+def expanding() -> object:
+    """`x` FP32 [1, 3], shape INT64 [2] -> y FP32: as large as shape says."""
+    model = tiny.identity(shape=(1, 3))
+    del model.graph.node[:]
+    model.graph.input.append(helper.make_tensor_value_info("shape", TensorProto.INT64, [2]))
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", TensorProto.FLOAT, None))
+    model.graph.node.append(helper.make_node("Expand", ["x", "shape"], ["y"]))
+    return model
 
 
 def embedding_of_pairs() -> object:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,11 @@ class PublishAttempt(Attempt):
         finally:
             if self.manifest is not None:
                 self._output.show(document(), "")
+
+    def warn(self, notes: Sequence[str]) -> None:
+        """Say what to mind of the version."""
+        for note in notes:
+            self._output.say(f"warning: {note}")
 
     def bar(self) -> AbstractContextManager[Progress]:
         """The command's bar."""

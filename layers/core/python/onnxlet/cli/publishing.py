@@ -19,13 +19,15 @@ from onnxlet.values.refs import Ref
 @click.command(short_help="Publish a model as a new version.")
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
 @model_argument
+@click.option("--force", is_flag=True, help="Even if the graph runs on none of the inputs that are tried.")
 @json_option
 @pass_workspace
-def publish(workspace: Workspace, path: Path, name: str, output: Output) -> None:
+def publish(workspace: Workspace, path: Path, name: str, force: bool, output: Output) -> None:
     """Publish PATH as the next version of the model NAME, and print NAME:VERSION.
 
     PATH is an .onnx file or a directory that `onnxlet convert` wrote. The graph is checked, optimized and tried out
-    first. Nothing serves the version until an alias is moved to it.
+    first. Nothing serves the version until an alias is moved to it. What to mind of it, such as golden cases that are
+    missing, is said on stderr and stands in its manifest's "notes".
 
     \b
     Example:
@@ -37,7 +39,7 @@ def publish(workspace: Workspace, path: Path, name: str, output: Output) -> None
     attempt = PublishAttempt(workspace.open_registry(), name, output)
     with attempt.reporting(lambda: attempt.manifest), tempfile.TemporaryDirectory(prefix="onnxlet-") as workdir:
         with output.working(f"reading {path}") as begin:
-            draft, files = prepare(path, Path(workdir), on_progress=begin)
+            draft, files = prepare(path, Path(workdir), force=force, on_progress=begin)
         attempt.publish(draft, files)
 
 

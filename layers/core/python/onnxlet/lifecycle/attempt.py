@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,6 +46,7 @@ class Attempt:
 
     def publish(self, draft: Draft, files: Mapping[str, Path]) -> Manifest:
         """Publish the version. Raises as the registry does."""
+        self.warn(draft.notes)
         try:
             with self.bar() as advance:
                 self.manifest = self._registry.publish(
@@ -58,6 +59,9 @@ class Attempt:
             if self.manifest is not None:
                 self.announce()
         return self.manifest
+
+    def warn(self, notes: Sequence[str]) -> None:
+        """Is told what to mind of the version before it is published."""
 
     def bar(self) -> AbstractContextManager[Callable[[int, int], None]]:
         """What shows how many bytes are uploaded."""

@@ -20,25 +20,29 @@ if TYPE_CHECKING:
     from onnxlet.values.manifest import Manifest
 
 
-def publish(model: ConvertedModel | str | PathLike[str], name: str, *, store: str | Path | None = None) -> Version:
+def publish(
+    model: ConvertedModel | str | PathLike[str], name: str, *, force: bool = False, store: str | Path | None = None
+) -> Version:
     """Publish a converted model, or a bare .onnx file, as the next version of `name`. Nothing serves it yet.
 
+    The version's `notes` say what to mind of it. A bare file that runs on none of the inputs that are tried needs
+    `force`.
     Raises RejectedModelError for a file that cannot be served, InvalidInputError, InvalidNameError,
     StoreUnavailableError; an error after the version exists says so.
     """
     registry = open_workspace(store).open_registry()
     attempt = Attempt(registry, check_model_name(name))
     with attempt.explaining(), showing_stages("publishing") as begin:
-        manifest = publish_path(attempt, Path(model), begin)
+        manifest = publish_path(attempt, Path(model), begin, force=force)
     return Version(*registry.resolve(Ref(name, version=manifest.version)))
 
 
-def publish_path(attempt: Attempt, path: Path, begin: Progress) -> Manifest:
+def publish_path(attempt: Attempt, path: Path, begin: Progress, *, force: bool = False) -> Manifest:
     """Check, optimize and try a converted directory or an .onnx file, and publish what comes of it."""
     from onnxlet.toolchain.prepare import prepare
 
     with tempfile.TemporaryDirectory(prefix="onnxlet-") as workdir:
-        draft, files = prepare(path, Path(workdir), on_progress=begin)
+        draft, files = prepare(path, Path(workdir), force=force, on_progress=begin)
         begin("publishing")
         return attempt.publish(draft, files)
 

@@ -139,6 +139,11 @@ class Version(Shown):
         return self.manifest.version
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What to mind of it: that it has no golden cases, say."""
+        return self.manifest.notes
+
+    @property
     def contract(self) -> Contract | None:
         """The accuracy contract that it was judged by, if it was."""
         return self.manifest.contract

@@ -70,9 +70,10 @@ def describe_version(manifest: Manifest, digest: str) -> list[Block]:
         ("columns", ", ".join(_column_names(manifest))),
         ("inputs", ", ".join(map(str, manifest.signature.inputs))),
         ("outputs", ", ".join(map(str, manifest.signature.outputs))),
-        ("golden cases", f"{manifest.golden.cases} ({manifest.golden.source})" if manifest.golden else None),
+        ("golden cases", f"{manifest.golden.cases} ({manifest.golden.source})" if manifest.golden else "none"),
         ("optimization", f"{optimization.method}: {optimization.reason}" if optimization else None),
         ("contract", format_verdict(manifest.contract) if manifest.contract else "none"),
+        *(("note", note) for note in manifest.notes),
         *(("odd", oddity) for oddity in (manifest.contract.oddities if manifest.contract else ())),
     )
     evaluations = [(each.stage, each.rows, format_metrics(each.metrics)) for each in manifest.evaluations]

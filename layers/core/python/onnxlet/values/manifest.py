@@ -141,7 +141,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     are documents with a `kind`, in order, which `onnxlet.steps` decodes: who only keeps versions need not know them.
     `offline_optimized` says that the graph was optimized when it was published, so that loading need not do it again.
     `assets` are further files that travel with a version, a tokenizer say; `report` is one for people to read. A graph
-    that came without the model that it was made of has no `reference`. `outputs` tell what a network's answers are.
+    that came without the model that it was made of has no `reference`. `outputs` tell what a network's answers are,
+    `notes` what to mind of the version.
     """
 
     schema: int = SCHEMA
@@ -160,6 +161,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     offline_optimized: bool = False
     assets: tuple[str, ...] = ()
     report: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Manifest(Draft, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 preparation   checks and draft; starts the trial
 trial         loads, runs and optimizes the graph in a process of its own, with a deadline and a limit of memory: a
               file that hangs or crashes it is refused, and takes nothing down with it
+parity        whether the optimized graph answers as the plain one, where there are no golden cases
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ def prepare(
     *,
     trial_deadline: float = TRIAL_DEADLINE,
     run_deadline: float = RUN_DEADLINE,
+    force: bool = False,
     on_progress: Progress | None = None,
 ) -> tuple[Draft, dict[str, Path]]:
     """Make what `Registry.publish` takes, of a bare .onnx file or a converted directory: the draft, and files by name.
 
-    The files are written below `workdir`.
+    The files are written below `workdir`. The draft's notes say what to mind: that there are no golden cases, say. A
+    bare graph that runs on none of the inputs that are tried is refused, unless it is forced.
 
     Raises RejectedModelError for a file that is no ONNX, uses other domains than ai.onnx, ai.onnx.ml and com.microsoft,
     has weights outside its folder or types that cannot be served, disagrees with its draft, fails, or answers otherwise
@@ -36,4 +39,4 @@ def prepare(
     from onnxlet.toolchain.prepare.preparation import Preparation
 
     preparation = Preparation(path, workdir, on_progress or silent)
-    return preparation.finish(trial_deadline=trial_deadline, run_deadline=run_deadline)
+    return preparation.finish(trial_deadline=trial_deadline, run_deadline=run_deadline, force=force)

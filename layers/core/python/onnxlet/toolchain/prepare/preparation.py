@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -32,6 +33,8 @@ NARROWEST = 0.1
 """The smallest share of the declared tolerance that is asked for."""
 WIDER = 3.0
 """How many times the declared tolerance holds on the other architecture, where nothing was measured."""
+MOST_NAMED = 3
+"""Optional inputs that are named one by one."""
 MEMORY = 4 * 2**30
 """Bytes of address space of a trial; six times the model's bytes are added."""
 
@@ -57,7 +60,7 @@ class Preparation:
             raise InvalidInputError(f"there is no file or directory {str(path)!r}", path=str(path))
         self._tolerance = self._draft.golden.tolerance if self._draft and self._draft.golden else Tolerance()
 
-    def finish(self, *, trial_deadline: float, run_deadline: float) -> tuple[Draft, dict[str, Path]]:
+    def finish(self, *, trial_deadline: float, run_deadline: float, force: bool) -> tuple[Draft, dict[str, Path]]:
         """The draft and the files. Raises as prepare does."""
         self._progress(f"checking {self._model.name}")
         inspected = inspect(self._model)
@@ -69,6 +72,7 @@ class Preparation:
             # ONNX Runtime would leave those that lay apart where they were
             weights_apart=inspected.size >= APART_FROM or bool(inspected.weights),
             optimize=not inspected.float16_weights,
+            freeze=bool(inspected.filled_inputs),
             golden=str(self._golden.resolve()) if self._golden else None,
             columns=self._steps.columns,
             targets=self._steps.targets,
@@ -79,8 +83,12 @@ class Preparation:
         report = self._try_out(request, trial_deadline)
         if report.source is None or report.graph is None:
             raise _error_of(report)
-        if not report.cases:
-            self._progress(f"there will be no golden cases, as {report.detail}")
+        if not (report.runs or force or self._draft):
+            raise RejectedModelError(
+                f"{self._model.name!r} runs on none of the inputs that were tried ({report.detail}): give rows that "
+                f"it runs on with `onnxlet convert {self._model.name} --data ROWS -o DIRECTORY` and publish DIRECTORY, "
+                "or force it"
+            )
         draft = self._draw_up(inspected, report, report.source, report.graph)
         files = {name: self._workdir / name for name in (GRAPH, GRAPH_DATA, GOLDEN)}
         return draft, {name: file for name, file in files.items() if file.exists()} | self._assets
@@ -130,6 +138,20 @@ class Preparation:
             golden=golden if report.cases else None,
             provenance=msgspec.structs.replace(draft.provenance, source_digest=digest),
             offline_optimized=report.optimized,
+            notes=(*draft.notes, *_notes(inspected, report)),
+        )
+
+
+def _notes(inspected: GraphInspection, report: TrialReport) -> Iterator[str]:
+    """What to mind of the version."""
+    if not report.cases:
+        yield f"it has no golden cases, so that nothing checks it where it is loaded: {report.detail}"
+    if inspected.replaceable and inspected.filled_inputs:
+        names = list(map(repr, inspected.filled_inputs))
+        listed = ", ".join(names[:MOST_NAMED]) + (f" and {len(names) - MOST_NAMED} more" if names[MOST_NAMED:] else "")
+        yield (
+            f"nobody can give its optional inputs {listed}: they keep the values that the file holds, unless these are "
+            "taken out of its initializers"
         )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import resource
 import sys
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from time import perf_counter
 
@@ -18,7 +19,8 @@ from onnxlet.errors import ExecutionError, GoldenMismatchError, InvalidInputErro
 from onnxlet.serving.engine import OnnxEngine, load_engine
 from onnxlet.serving.golden import MOST_CASES, MOST_SECONDS, GoldenCase, check, decode_cases, encode_cases
 from onnxlet.steps import Classification, Column, Steps, Tabular
-from onnxlet.toolchain.workbench.offline import save_optimized
+from onnxlet.toolchain.prepare.parity import agrees, repeatable_cases, seeded_twins_agree
+from onnxlet.toolchain.workbench.offline import DATA_SUFFIX, save_frozen, save_optimized
 from onnxlet.toolchain.workbench.random_inputs import random_inputs
 from onnxlet.toolchain.workbench.shapes import declare_shape, observed_outputs
 from onnxlet.toolchain.workbench.stable_cases import choose_stable_cases, measure_rounding
@@ -30,6 +32,7 @@ from onnxlet.values.tensors import Tensors
 
 REQUEST = "request.json"
 REPORT = "report.json"
+FROZEN = "frozen.onnx"
 MOST_GOLDEN_BYTES = 2**20
 """The most bytes of all golden cases; the first one may be larger by itself."""
 
@@ -42,6 +45,8 @@ class TrialRequest(msgspec.Struct, frozen=True):
     weights_apart: bool
     optimize: bool
     """Whether to optimize; not where weights are stored as float16, which would become float32 in the file."""
+    freeze: bool
+    """Whether the file holds values of inputs, which become constants."""
     golden: str | None
     columns: tuple[Column, ...] | None
     targets: tuple[Classification, ...]
@@ -56,11 +61,13 @@ class TrialReport(msgspec.Struct, frozen=True):
 
     source: Signature | None = None
     graph: Signature | None = None
+    runs: bool = False
+    """Whether any inputs are known that it runs on."""
     cases: int = 0
     rounding: float = 1.0
     """The share of the tolerance that rounding errors use up here."""
     optimized: bool = False
-    """Whether the graph was optimized: not if there were no cases to compare it on."""
+    """Whether the graph was optimized: not if nothing shows that its answers stay."""
     error: str | None = None
     detail: str = ""
     """The error's, or why there are no golden cases."""
@@ -78,18 +85,16 @@ def try_out(folder: Path, request: TrialRequest) -> TrialReport:
         detail = "its answers change from run to run, with the number of threads, or by rounding errors"
     declared = plain.signature
     outputs = observed_outputs(plain, inputs[0]) if inputs else declared.outputs
+    optimized = folder / request.optimized
+    optimize = _save(folder, request, plain, inputs, stable)
     plain.close()
     plain_two_threads.close()
-
-    optimized = folder / request.optimized
-    optimize = request.optimize and bool(stable)
-    save_optimized(Path(request.model), optimized, weights_apart=request.weights_apart, optimize=optimize)
     if outputs != declared.outputs:
         _declare_outputs(optimized, outputs)
     engine, two_threads = _load_on_one_and_two_threads(optimized, request)
     try:
-        check(engine, stable, request.tolerance)
-        check(two_threads, stable, request.tolerance)
+        for each, case in product((engine, two_threads), stable):
+            check(each, (case,), request.tolerance)
     except GoldenMismatchError as error:
         raise RejectedModelError(f"the graph answers otherwise once it is optimized: {error.detail}") from error
     cases = _keep_quick_cases(engine, stable)
@@ -98,11 +103,46 @@ def try_out(folder: Path, request: TrialRequest) -> TrialReport:
     return TrialReport(
         source=declared,
         graph=engine.signature,
+        runs=bool(inputs),
         cases=len(cases),
         rounding=measure_rounding((engine, two_threads), cases, request.tolerance),
         optimized=optimize,
         detail=detail,
     )
+
+
+def _save(
+    folder: Path,
+    request: TrialRequest,
+    plain: OnnxEngine,
+    inputs: Sequence[Tensors],
+    stable: Sequence[GoldenCase],
+) -> bool:
+    """Write the graph into the folder, optimized if its answers stay; whether that is so."""
+    source, optimized = Path(request.model), folder / request.optimized
+    apart = request.weights_apart
+    if request.freeze:
+        source = folder / FROZEN
+        save_frozen(Path(request.model), source, weights_apart=apart)
+    if request.optimize and stable:  # the golden cases show it
+        save_optimized(source, optimized, weights_apart=apart, optimize=True)
+        return True
+    if request.optimize and inputs:
+        repeatable = repeatable_cases(plain, inputs)
+        if repeatable:
+            save_optimized(source, optimized, weights_apart=apart, optimize=True)
+            engine = load_engine(optimized, threads=1, optimized=True, run_deadline=request.run_deadline)
+            if agrees(engine, repeatable, request.tolerance):
+                return True
+            for written in (optimized, optimized.with_name(optimized.name + DATA_SUFFIX)):
+                written.unlink(missing_ok=True)
+        elif seeded_twins_agree(
+            source, folder, inputs, request.tolerance, weights_apart=apart, deadline=request.run_deadline
+        ):
+            save_optimized(source, optimized, weights_apart=apart, optimize=True)
+            return True
+    save_optimized(source, optimized, weights_apart=apart, optimize=False)
+    return False
 
 
 def _steps(request: TrialRequest) -> Steps:

@@ -24,6 +24,14 @@ INTEGER_OPERATORS = {
     "QLinearMatMul",
 }
 """Operators that compute with 8-bit integers, or that ONNX Runtime may fuse into such."""
+CONSTANT_WEIGHTS = 4
+"""The version of ONNX's files from which on weights need not be inputs, and those that are may be given by callers."""
+ZIPMAP_ADVICE = {
+    "skl2onnx": "convert the estimator with options={'zipmap': False}",
+    "OnnxMLTools": "convert the model with zipmap=False",
+    "CatBoost": "save the model as CatBoost's own file with save_model('model.cbm'), and `onnxlet ship` that",
+}
+"""What to do about maps of probabilities, by the file's producer."""
 MOST_PROTOBUF = 2**31 - 1
 """The most bytes that protobuf reads."""
 
@@ -48,6 +56,10 @@ class GraphInspection:
     """Whether it computes with 8-bit integers."""
     float16_weights: bool
     """Whether weights are stored as float16 and cast."""
+    filled_inputs: tuple[str, ...]
+    """Inputs of the graph whose values the file holds."""
+    replaceable: bool
+    """Whether ONNX lets a caller give others for these; before version 4 of its files every weight was an input."""
 
 
 def inspect(path: Path) -> GraphInspection:
@@ -62,21 +74,38 @@ def inspect(path: Path) -> GraphInspection:
     try:
         model = onnx.load(path, load_external_data=False)
     except (DecodeError, ValueError, OSError) as error:
-        raise RejectedModelError(f"{path.name!r} is no ONNX file, or not all of it: {error}") from error
+        raise _no_onnx_error(path, f"is no ONNX file, or not all of it: {error}") from error
     if not model.graph.node or not model.graph.output:
-        raise RejectedModelError(f"{path.name!r} holds no graph with nodes and outputs")
+        raise _no_onnx_error(path, "holds no graph with nodes and outputs")
     _check_domains(model)
-    _check_types(model.graph)
+    _check_types(model)
     weights = _weight_files(model, path.parent)
-    used = {node.domain or "ai.onnx" for node in _nodes(model)}
+    used = {node.domain or "ai.onnx" for node in all_nodes(model)}
     return GraphInspection(
         producer=model.producer_name,
         producer_version=model.producer_version,
         opset={e.domain or "ai.onnx": e.version for e in model.opset_import if (e.domain or "ai.onnx") in used},
         weights=weights,
         size=size + sum(file.stat().st_size for file in weights),
-        quantized=any(node.op_type in INTEGER_OPERATORS for node in _nodes(model)),
+        quantized=any(node.op_type in INTEGER_OPERATORS for node in all_nodes(model)),
         float16_weights=stores_float16_weights(model),
+        filled_inputs=tuple(value.name for value in model.graph.input if value.name in names_of_weights(model.graph)),
+        replaceable=model.ir_version >= CONSTANT_WEIGHTS,
+    )
+
+
+def names_of_weights(graph: onnx.GraphProto) -> set[str]:
+    """The names of what the graph holds values of."""
+    return {tensor.name for tensor in graph.initializer} | {sparse.values.name for sparse in graph.sparse_initializer}
+
+
+def _no_onnx_error(path: Path, reason: str) -> RejectedModelError:
+    """For a file that is named otherwise it is of no use what protobuf makes of its bytes."""
+    if path.suffix.lower() == ".onnx":
+        return RejectedModelError(f"{path.name!r} {reason}")
+    return RejectedModelError(
+        f"{path.name!r} is no ONNX file: `onnxlet ship {path.name} NAME --data ROWS` converts models of other kinds "
+        "and publishes them"
     )
 
 
@@ -87,7 +116,7 @@ def stores_float16_weights(model: onnx.ModelProto) -> bool:
 
 
 def _check_domains(model: onnx.ModelProto) -> None:
-    used = {node.domain or "ai.onnx" for node in _nodes(model)} | {f.domain or "ai.onnx" for f in model.functions}
+    used = {node.domain or "ai.onnx" for node in all_nodes(model)} | {f.domain or "ai.onnx" for f in model.functions}
     foreign = sorted(used - set(DOMAINS))
     if foreign:
         local = {function.domain for function in model.functions}
@@ -103,14 +132,14 @@ def _check_domains(model: onnx.ModelProto) -> None:
         )
 
 
-def _check_types(graph: onnx.GraphProto) -> None:
-    for kind, values in (("input", graph.input), ("output", graph.output)):
+def _check_types(model: onnx.ModelProto) -> None:
+    for kind, values in (("input", model.graph.input), ("output", model.graph.output)):
         for value in values:
             if not value.type.HasField("tensor_type"):
                 kind_name = value.type.WhichOneof("value") or "no type"
                 raise RejectedModelError(
-                    f"{kind} {value.name!r} is a {kind_name.removesuffix('_type')}, and only tensors are served; a "
-                    "scikit-learn converter gives them with zipmap off",
+                    f"{kind} {value.name!r} is a {kind_name.removesuffix('_type')}, and only tensors are served: "
+                    f"{_tensor_advice(model, value.name)}",
                     name=value.name,
                 )
             if value.type.tensor_type.elem_type not in _KINDS:
@@ -120,6 +149,16 @@ def _check_types(graph: onnx.GraphProto) -> None:
                     f"in the graph to one of {', '.join(DATATYPES)}",
                     name=value.name,
                 )
+
+
+def _tensor_advice(model: onnx.ModelProto, name: str) -> str:
+    """How to come by tensors in place of what `name` is."""
+    zipmap = next((node for node in model.graph.node if node.op_type == "ZipMap" and name in node.output), None)
+    if zipmap is None:
+        return "export the model with its parts as inputs and outputs of their own"
+    return ZIPMAP_ADVICE.get(
+        model.producer_name, f"take the node ZipMap out, whose input {zipmap.input[0]!r} has the same probabilities"
+    )
 
 
 def _weight_files(model: onnx.ModelProto, folder: Path) -> tuple[Path, ...]:
@@ -157,7 +196,7 @@ def _weight_file(folder: Path, location: str) -> Path:
     return file
 
 
-def _nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
+def all_nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
     """Every node: of the graph, of graphs within nodes, of local functions."""
     pending = [*model.graph.node, *(node for function in model.functions for node in function.node)]
     while pending:
@@ -171,7 +210,7 @@ def _nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
 def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
     """Every tensor that the file holds or points to."""
     graphs = [model.graph]
-    for node in _nodes(model):
+    for node in all_nodes(model):
         for attribute in node.attribute:
             yield from (attribute.t, *attribute.tensors)
             for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):

@@ -3,13 +3,39 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from onnxlet.errors import RejectedModelError
 from onnxlet.serving.engine import FOREIGN
 
+if TYPE_CHECKING:
+    import onnx
+
 DATA_SUFFIX = ".data"
 SMALLEST_APART = 1024
 """Weights of at least so many bytes go into the external file."""
+
+
+def save_frozen(source: Path, destination: Path, *, weights_apart: bool) -> None:
+    """Save the graph without the inputs whose values the file holds: these are constants then, and fold like others."""
+    import onnx
+
+    from onnxlet.toolchain.workbench.inspection import CONSTANT_WEIGHTS, names_of_weights
+
+    model = onnx.load(source)
+    weights = names_of_weights(model.graph)
+    kept = [value for value in model.graph.input if value.name not in weights]
+    del model.graph.input[:]
+    model.graph.input.extend(kept)
+    model.ir_version = max(model.ir_version, CONSTANT_WEIGHTS)
+    save_model(model, destination, weights_apart=weights_apart)
+
+
+def save_model(model: onnx.ModelProto, destination: Path, *, weights_apart: bool) -> None:
+    """Save the graph, with `weights_apart` its weights in one external file beside it."""
+    import onnx
+
+    onnx.save_model(model, destination, save_as_external_data=weights_apart, location=destination.name + DATA_SUFFIX)
 
 
 def save_optimized(source: Path, destination: Path, *, weights_apart: bool, optimize: bool) -> None:

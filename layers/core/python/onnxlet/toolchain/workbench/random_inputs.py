@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import product
+import math
+from collections.abc import Iterator, Sequence
+from itertools import chain, count, product
+from time import monotonic
 
 import numpy as np
 
@@ -14,18 +16,25 @@ from onnxlet.values.tensors import DATATYPES, VARIABLE, Tensor, Tensors
 
 INTEGERS = 10
 """Random integers are smaller: they may be positions in a short vocabulary."""
-SIZES = (16, 1, 8, 32, 2, 64, 224)
-"""Sizes tried for free dimensions other than the rows."""
+SIZES = (16, 1, 8, 32, 2, 64, 224, 512)
+"""Sizes tried for free dimensions other than the rows, the same for all of them at first."""
+MORE_SIZES = (2, 3, 4, 8, 16, 32, 64, 128, 224, 256, 512, 1024)
+"""Sizes tried after that, for each of them another."""
+MOST_TRIES = 256
+SEARCH_SECONDS = 10.0
+"""How long other sizes are tried."""
+MOST_ELEMENTS = 2**22
+"""Elements of one random tensor in that search, at most."""
+_LIKE_ROWS = 0.5
 
 
 def random_inputs(engine: Engine, *, seed: int, rows: int = 1) -> Tensors:
     """Draw random inputs that the graph runs on, trying several sizes for its free dimensions.
 
-    Raises RejectedModelError if it fails on all of them.
+    Integers are small, or else all 0, or all 1. Raises RejectedModelError if it fails on all of them.
     """
     first_error = ""
-    for size, integers in product(SIZES, (INTEGERS, 1)):
-        inputs = draw_inputs(engine.signature, rows=rows, size=size, integers=integers, seed=seed)
+    for inputs in chain(_of_one_size(engine.signature, rows, seed), _of_several_sizes(engine.signature, rows, seed)):
         try:
             engine.run(inputs)
         except (ExecutionError, InvalidInputError) as error:
@@ -33,6 +42,39 @@ def random_inputs(engine: Engine, *, seed: int, rows: int = 1) -> Tensors:
             continue
         return inputs
     raise RejectedModelError(f"the model fails on random inputs within its own signature: {first_error}")
+
+
+def _of_one_size(signature: Signature, rows: int, seed: int) -> Iterator[Tensors]:
+    for size, integers in product(SIZES, (INTEGERS, 1)):
+        yield draw_inputs(signature, rows=rows, size=size, integers=integers, seed=seed)
+    yield _with_ones(draw_inputs(signature, rows=rows, size=SIZES[0], integers=1, seed=seed))
+
+
+def _of_several_sizes(signature: Signature, rows: int, seed: int) -> Iterator[Tensors]:
+    """Inputs each of whose free dimensions has a size of its own, often that of the rows: states are as many, say."""
+    sizes, random = np.random.default_rng(0), np.random.default_rng(seed)
+    until = monotonic() + SEARCH_SECONDS
+    free = any(VARIABLE in spec.shape for spec in signature.inputs)
+    for number in range(MOST_TRIES if free else 0):
+        if monotonic() > until:
+            return
+        shapes = {spec.name: _mixed_shape(spec, rows, sizes) for spec in signature.inputs}
+        if max(map(math.prod, shapes.values())) > MOST_ELEMENTS:
+            continue
+        integers = (INTEGERS, 1)[number % 2]
+        inputs = {spec.name: draw_tensor(spec, shapes[spec.name], integers, random) for spec in signature.inputs}
+        yield _with_ones(inputs) if number % 4 == 1 else inputs
+
+
+def _mixed_shape(spec: TensorSpec, rows: int, sizes: np.random.Generator) -> tuple[int, ...]:
+    """The spec's shape: `rows` for a free first dimension, and as often as not for others."""
+    drawn = (rows if axis == 0 or sizes.random() < _LIKE_ROWS else int(sizes.choice(MORE_SIZES)) for axis in count())
+    return tuple(size if declared == VARIABLE else declared for declared, size in zip(spec.shape, drawn, strict=False))
+
+
+def _with_ones(inputs: Tensors) -> Tensors:
+    """The inputs with every integer 1: shapes, repeats and steps may not be 0."""
+    return {name: np.ones_like(tensor) if tensor.dtype.kind in "iu" else tensor for name, tensor in inputs.items()}
 
 
 def draw_inputs(signature: Signature, *, rows: int, size: int, integers: int, seed: int) -> Tensors:
