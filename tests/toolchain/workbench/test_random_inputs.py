@@ -54,6 +54,12 @@ def test_integers_that_may_neither_be_0_nor_large_are_tried_as_1(tmp_path: Path)
     assert random_inputs(engine_of(tmp_path, expanding()), seed=0)["shape"].tolist() == [1, 1]
 
 
+def test_rates_are_tried_between_0_and_1_and_scales_above(tmp_path: Path) -> None:
+    for seed in range(4):
+        assert 0 <= random_inputs(engine_of(tmp_path / "rate", dropping()), seed=seed)["rate"] < 1
+        assert (random_inputs(engine_of(tmp_path / "scales", enlarging()), seed=seed)["scales"] >= 1).all()
+
+
 def test_a_graph_that_fails_on_everything_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RejectedModelError, match="own signature"):
         random_inputs(engine_of(tmp_path, tiny.embedder(vocabulary=0)), seed=0)
@@ -85,6 +91,26 @@ def expanding() -> object:
     model.graph.input.append(helper.make_tensor_value_info("shape", TensorProto.INT64, [2]))
     model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", TensorProto.FLOAT, None))
     model.graph.node.append(helper.make_node("Expand", ["x", "shape"], ["y"]))
+    return model
+
+
+def dropping() -> object:
+    """`x` FP32 [1, 3], rate FP32 [] -> y FP32 [1, 3]: no rate below 0, or of 1 and above, is taken."""
+    model = tiny.identity(shape=(1, 3))
+    del model.graph.node[:]
+    model.graph.input.append(helper.make_tensor_value_info("rate", TensorProto.FLOAT, []))
+    model.graph.node.append(helper.make_node("Dropout", ["x", "rate"], ["y"]))
+    return model
+
+
+def enlarging() -> object:
+    """`x` FP32 [1, 1, 2, 2], scales FP32 [4] -> y FP32: by scales of 1 and above alone."""
+    model = tiny.identity(shape=(1, 1, 2, 2))
+    del model.graph.node[:], model.opset_import[:]
+    model.opset_import.append(helper.make_opsetid("", 9))
+    model.graph.input.append(helper.make_tensor_value_info("scales", TensorProto.FLOAT, [4]))
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", TensorProto.FLOAT, None))
+    model.graph.node.append(helper.make_node("Upsample", ["x", "scales"], ["y"]))
     return model
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import chain, count, product
+from itertools import chain, count, cycle, islice, product
 from time import monotonic
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,10 +29,22 @@ MOST_ELEMENTS = 2**22
 _LIKE_ROWS = 0.5
 
 
+class _Values(NamedTuple):
+    """Integers below `integers`, or each 1; floats around 0, or between `floats` and 1 more."""
+
+    integers: int = INTEGERS
+    ones: bool = False
+    floats: float | None = None
+
+
+VALUES = (_Values(), _Values(integers=1), _Values(ones=True), _Values(floats=0.0), _Values(ones=True, floats=1.0))
+"""What is tried: shapes and steps may not be 0, thresholds and rates lie between 0 and 1, scales above that."""
+
+
 def random_inputs(engine: Engine, *, seed: int, rows: int = 1) -> Tensors:
     """Draw random inputs that the graph runs on, trying several sizes for its free dimensions.
 
-    Integers are small, or else all 0, or all 1. Raises RejectedModelError if it fails on all of them.
+    Raises RejectedModelError if it fails on all of them.
     """
     first_error = ""
     for inputs in chain(_of_one_size(engine.signature, rows, seed), _of_several_sizes(engine.signature, rows, seed)):
@@ -45,9 +58,10 @@ def random_inputs(engine: Engine, *, seed: int, rows: int = 1) -> Tensors:
 
 
 def _of_one_size(signature: Signature, rows: int, seed: int) -> Iterator[Tensors]:
-    for size, integers in product(SIZES, (INTEGERS, 1)):
-        yield draw_inputs(signature, rows=rows, size=size, integers=integers, seed=seed)
-    yield _with_ones(draw_inputs(signature, rows=rows, size=SIZES[0], integers=1, seed=seed))
+    random = np.random.default_rng(seed)
+    for size, values in product(SIZES, VALUES):
+        inputs = draw_inputs(signature, rows=rows, size=size, integers=values.integers, seed=seed)
+        yield _as_wanted(inputs, values, random)
 
 
 def _of_several_sizes(signature: Signature, rows: int, seed: int) -> Iterator[Tensors]:
@@ -55,15 +69,14 @@ def _of_several_sizes(signature: Signature, rows: int, seed: int) -> Iterator[Te
     sizes, random = np.random.default_rng(0), np.random.default_rng(seed)
     until = monotonic() + SEARCH_SECONDS
     free = any(VARIABLE in spec.shape for spec in signature.inputs)
-    for number in range(MOST_TRIES if free else 0):
+    for values in islice(cycle(VALUES), MOST_TRIES if free else 0):
         if monotonic() > until:
             return
         shapes = {spec.name: _mixed_shape(spec, rows, sizes) for spec in signature.inputs}
         if max(map(math.prod, shapes.values())) > MOST_ELEMENTS:
             continue
-        integers = (INTEGERS, 1)[number % 2]
-        inputs = {spec.name: draw_tensor(spec, shapes[spec.name], integers, random) for spec in signature.inputs}
-        yield _with_ones(inputs) if number % 4 == 1 else inputs
+        inputs = {spec.name: draw_tensor(spec, shapes[spec.name], values.integers, random) for spec in signature.inputs}
+        yield _as_wanted(inputs, values, random)
 
 
 def _mixed_shape(spec: TensorSpec, rows: int, sizes: np.random.Generator) -> tuple[int, ...]:
@@ -72,9 +85,15 @@ def _mixed_shape(spec: TensorSpec, rows: int, sizes: np.random.Generator) -> tup
     return tuple(size if declared == VARIABLE else declared for declared, size in zip(spec.shape, drawn, strict=False))
 
 
-def _with_ones(inputs: Tensors) -> Tensors:
-    """The inputs with every integer 1: shapes, repeats and steps may not be 0."""
-    return {name: np.ones_like(tensor) if tensor.dtype.kind in "iu" else tensor for name, tensor in inputs.items()}
+def _as_wanted(inputs: Tensors, values: _Values, random: np.random.Generator) -> Tensors:
+    """The inputs, with other values where others are wanted."""
+    wanted = dict(inputs)
+    for name, tensor in inputs.items():
+        if values.ones and tensor.dtype.kind in "iu":
+            wanted[name] = np.ones_like(tensor)
+        elif values.floats is not None and tensor.dtype.kind == "f":
+            wanted[name] = np.asarray(values.floats + random.random(tensor.shape), dtype=tensor.dtype)
+    return wanted
 
 
 def draw_inputs(signature: Signature, *, rows: int, size: int, integers: int, seed: int) -> Tensors:
