@@ -100,7 +100,14 @@ $(CLIENTS:%=test-client-%): test-client-%: $(VENV)/.dev .venv-%/.client
 
 test-clients: $(CLIENTS:%=test-client-%) ## clients that others wrote, asking a server (or test-client-NAME)
 
-test-all: test test-lambda-python test-toolchain test-clients e2e ## every test there is
+# SECONDS and SEED choose how long and which.
+SECONDS ?= 600
+
+fault-run: $(VENV)/.dev ## everything at once over a failing S3, processes killed at random, for ten minutes (or SECONDS=60)
+	PYTHONPATH=tests $(BIN)/python -m fault_run --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+test-all: test test-lambda-python test-toolchain test-clients e2e ## every test there is, and a minute of the fault run
+	$(MAKE) fault-run SECONDS=60
 
 fidelity: $(VENV)/.dev $(FRAMEWORKS:%=.venv-%/.dev) ## convert, optimize and verify every kind of model: docs/fidelity.md (a quarter of an hour)
 	-PYTHONPATH=tests $(BIN)/python -m fidelity sklearn
@@ -170,4 +177,4 @@ check-infra: $(VENV)/.dev .venv-checkov/.checkov-$(CHECKOV) ## checkov on the st
 docs: $(VENV)/.dev ## regenerate docs/cli.md, docs/errors.md and docs/settings.md
 	$(BIN)/python docs/generate.py
 
-.PHONY: help install demo test test-all test-representative test-toolchain test-lambda-python test-clients $(CLIENTS:%=test-client-%) check check-infra docs bench build pins e2e fidelity
+.PHONY: help install demo test test-all test-representative test-toolchain test-lambda-python test-clients $(CLIENTS:%=test-client-%) check check-infra docs fault-run bench build pins e2e fidelity

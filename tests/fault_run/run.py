@@ -8,6 +8,7 @@ import os
 import random
 import re
 import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -92,15 +93,17 @@ class Crew:
         self._dice = random.Random(seed)  # noqa: S311 - no secret
         self._generations: Counter[tuple[str, int]] = Counter()
         self._kills = kills
+        self._minutes = 0.0
 
     def run_for(self, seconds: float) -> None:
         """Let everybody work, and kill one after the other; in the end all."""
-        until = time.monotonic() + seconds
+        started = time.monotonic()
         names = [(role, number) for role, count in CREW.items() for number in range(count)]
         running = {name: self._start(name) for name in names}
         try:
-            while (left := until - time.monotonic()) > 0:
-                time.sleep(min(left, self._dice.uniform(*LIFE)))
+            while (done := time.monotonic() - started) < seconds:
+                self._tell(done)
+                time.sleep(min(seconds - done, self._dice.uniform(*LIFE)))
                 name = self._dice.choice(names)
                 if not running[name].is_alive():
                     raise RuntimeError(f"{name} ended by itself: its error stands above")
@@ -109,6 +112,12 @@ class Crew:
         finally:
             for name, process in running.items():
                 self._kill(name, process)
+
+    def _tell(self, done: float) -> None:
+        """How far it is, once a minute."""
+        if done // 60 > self._minutes:
+            self._minutes = done // 60
+            sys.stderr.write(f"{done:.0f} s, {self._kills.total()} processes killed\n")
 
     def _start(self, name: tuple[str, int]) -> BaseProcess:
         role, number = name

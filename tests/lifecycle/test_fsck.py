@@ -16,6 +16,7 @@ import onnxlet
 from deliveries import BROKEN, deliver, make_predictor, rows
 from models import tiny
 from onnxlet.cli import cli
+from onnxlet.errors import StoreUnavailableError
 from onnxlet.lifecycle.fsck import KINDS, check_store
 from onnxlet.registry.registry import Registry
 from onnxlet.store import Blob, open_store, s3
@@ -197,6 +198,14 @@ CASES = {
         [("alias-astray", ALIAS), ("unfinished-publish", "models/m/2/")],
         both(command("promote", "m:1"), command("gc", "--older-than", "0s")),
     ),
+    "an alias routes to a version that was deleted": Case(
+        both(
+            write("models/m/2/deleted.json"),
+            remove(MANIFEST, "models/m/2/model.onnx", "models/m/2/golden.json"),
+        ),
+        [("alias-astray", ALIAS)],
+        command("gc"),
+    ),
     "a claim is gone": Case(
         remove("models/m/1/claim.json"),
         [("claim-missing", "models/m/1/claim.json")],
@@ -355,8 +364,29 @@ def test_a_quick_look_compares_sizes_alone(world: World) -> None:
     assert world.findings("--quick") == [("artifact-damaged", "models/m/2/model.onnx")]
 
 
+def test_the_markers_that_a_console_makes_for_folders_are_no_orphans(s3_store_url: str, s3_environment: str) -> None:
+    bucket, _, prefix = s3_store_url.removeprefix("s3://").partition("/")
+    vandal = S3Vandal(s3_environment, bucket, prefix)
+    for folder in ("models/", "models/m/", "models/m/1/", "batch/", "batch/in/", "batch/in/m/", "batch/in/m/june/"):
+        vandal.write(folder, b"")
+    assert check_store(open_store(s3_store_url)).clean
+
+
+def test_a_key_that_no_store_takes_is_named(s3_store_url: str, s3_environment: str) -> None:
+    bucket, _, prefix = s3_store_url.removeprefix("s3://").partition("/")
+    vandal = S3Vandal(s3_environment, bucket, prefix)
+    vandal.write("models//x", b"x")
+    with pytest.raises(StoreUnavailableError, match=r"holds a key that no store takes: .*models//x"):
+        check_store(open_store(s3_store_url))
+    vandal.remove("models//x")
+    vandal.write("models/\x1b[2K", b"x")
+    result = CliRunner().invoke(cli, ["--store", s3_store_url, "fsck"])
+    assert result.exit_code == 1
+    assert "\x1b" not in result.stderr
+    assert r"\u001b[2K" in result.stderr
+
+
 def test_findings_are_printed_with_what_mends_them(world: World) -> None:
-    world.vandal.write("aliases/m/production\x1b.json", b"") if "file" in world.url else None
     world.vandal.remove("models/m/2/model.onnx")
     result = world.run("fsck")
     assert result.exit_code == 1

@@ -347,3 +347,33 @@ def test_deleting_twice_at_once_deletes_once(registry: Registry) -> None:
 
     twice(other).delete("m", 2)
     assert object_keys(registry.store, "models/m/2/") == ["models/m/2/claim.json", "models/m/2/deleted.json"]
+
+
+def test_gc_takes_aliases_off_what_was_deleted_at_the_moment_that_it_was_promoted(registry: Registry) -> None:
+    class Killed(Exception):  # noqa: N818 - what happens, not an error
+        pass
+
+    class Dying(MemoryStore):
+        def swap(self, key: str, data: bytes, etag: str) -> str:
+            Registry(MemoryStore(self.url)).delete("m", 2, force=True)
+            super().swap(key, data, etag)
+            raise Killed
+
+    registry.promote("m", 1)
+    with pytest.raises(Killed):
+        Registry(Dying(registry.store.url)).promote("m", 2)
+    assert routed(registry.alias("m")[0]) == [2]
+    registry.gc(older_than=DAY, dry_run=True)
+    assert routed(registry.alias("m")[0]) == [2]
+    assert registry.gc(older_than=DAY) == []
+    assert routed(registry.alias("m")[0]) == [1]
+    assert registry.history("m")[-1].why == "version 2 was deleted"
+    assert registry.verify_history("m") == 3
+
+
+def test_gc_leaves_aliases_alone_that_were_changed_by_hand(registry: Registry) -> None:
+    registry.promote("m", 1)
+    registry.delete("m", 2)
+    registry.store.put("aliases/m/production.json", b"{}")
+    registry.gc(older_than=DAY)
+    assert registry.store.get("aliases/m/production.json").data == b"{}"

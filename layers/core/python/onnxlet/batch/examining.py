@@ -13,6 +13,7 @@ from onnxlet.batch.scoring import BOOK, SUFFIXES
 from onnxlet.errors import InvalidInputError, ObjectNotFoundError
 from onnxlet.registry.fsck.examine import WIDTH, confirm
 from onnxlet.registry.fsck.findings import ORPHAN, Finding, Kind
+from onnxlet.registry.fsck.survey import is_marker
 from onnxlet.registry.fsck.versions import Scope, find_difference
 from onnxlet.registry.parallel import map_parallel
 from onnxlet.store import Entry, Store
@@ -53,7 +54,7 @@ def examine_batch(store: Store, entries: Iterable[Entry], scope: Scope) -> list[
         elif entry.key.startswith(BATCH_CLAIMS):
             claims.append(entry.key)
         else:
-            findings += _examine_input(entry.key)
+            findings += [] if is_marker(entry) else _examine_input(entry.key)
     looks: list[Callable[[], list[Finding]]] = [
         *((lambda name=name, files=files: _confirm_set(store, name, files, scope)) for name, files in sets.items()),
         *((lambda key=key: confirm(_examine_claim(store, key), lambda: _examine_claim(store, key))) for key in claims),
@@ -126,8 +127,6 @@ def _examine_claim(store: Store, key: str) -> list[Finding]:
 
 
 def _examine_input(key: str) -> list[Finding]:
-    if key.endswith("/"):
-        return []  # a folder's marker, as S3's console makes them
     try:
         parse_key(key)
     except InvalidInputError as error:

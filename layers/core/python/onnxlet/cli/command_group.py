@@ -13,6 +13,7 @@ import click
 from onnxlet.cli.hints import find_hint
 from onnxlet.errors import OnnxletError, UnavailableError
 from onnxlet.lifecycle.workspace import Workspace
+from onnxlet.values.plain_text import escape
 
 SYSTEM_REFUSALS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM))
 """What the system refuses for reasons that lie outside of the program: full disks, and what may not be written."""
@@ -31,8 +32,9 @@ class CommandError(click.ClickException):
         self.hint = hint if hint and hint not in error.detail else None
 
     def show(self, file: IO[Any] | None = None) -> None:
-        """Print the error, and its hint on a line of its own."""
-        click.echo(f"error: {self.message}", file=file or sys.stderr)
+        """Print the error, and its hint on a line of its own; what it quotes moves no cursor."""
+        message = "\n".join(map(escape, self.message.split("\n")))
+        click.echo(f"error: {message}", file=file or sys.stderr)
         if self.hint:
             click.echo(f"  try: {self.hint}", file=file or sys.stderr)
 

@@ -65,6 +65,7 @@ MAPPED_FROM = 2**20
 """Files from this size on are memory-mapped instead of read."""
 
 _FAILURE = r"(?s)<Code>(.*?)</Code>.*?<Message>(.*?)</Message>"
+_UNLISTABLE = "Encountered object with invalid path"
 _DENIED = r"status code: 40[13]\b"
 _CAUSES = {
     "ConnectionRefused": "the connection was refused",
@@ -217,6 +218,10 @@ class S3Store:
             if _error_code(error) == "NoSuchKey":
                 raise not_found_error(self.url, key) from error
             detail = f"{self.url!r} failed at {key!r}: {_short_reason(error)}"
+            if _UNLISTABLE in str(error):
+                detail = (
+                    f"{self.url!r} holds a key that no store takes: {_short_reason(error)}; move it out of the bucket"
+                )
             if re.search(_DENIED, str(error)):
                 detail = (
                     f"{self.url!r} denies access to {key!r}: {_short_reason(error)} (without the right to list the "

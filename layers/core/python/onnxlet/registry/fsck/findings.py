@@ -45,7 +45,10 @@ LEFTOVERS = Kind("leftovers", "`onnxlet gc`")
 ALIAS_DAMAGED = Kind(
     "alias-damaged", "find out who did it, then `onnxlet promote NAME:VERSION --to ALIAS --force --reason WHY`"
 )
-ALIAS_ASTRAY = Kind("alias-astray", "`onnxlet promote NAME:VERSION --to ALIAS` with a version that is there")
+ALIAS_ASTRAY = Kind(
+    "alias-astray",
+    "`onnxlet gc` if the version was deleted; else `onnxlet promote NAME:VERSION --to ALIAS` with one that is there",
+)
 HISTORY_BROKEN = Kind(
     "history-broken",
     "restore the key from a backup, an earlier S3 version or the locked copy; else move the alias and its history out "

@@ -34,9 +34,17 @@ def survey(store: Store) -> Survey:
     """List the whole store, and its versions."""
     surveyed = Survey(versions=[version for version in contents(store) if _is_model(version.model)])
     for entry in store.list(""):
-        if not _is_placed(entry, surveyed):
+        if not _is_placed(entry, surveyed) and not is_marker(entry):
             surveyed.orphans.append(ORPHAN.at(entry.key, "it lies where nothing of a store lies"))
     return surveyed
+
+
+def is_marker(entry: Entry) -> bool:
+    """Whether it may be a folder's marker: S3's console makes empty objects whose keys end with a slash.
+
+    Listings come without that slash.
+    """
+    return entry.size == 0
 
 
 def _is_placed(entry: Entry, surveyed: Survey) -> bool:

@@ -19,6 +19,7 @@ from onnxlet.registry.fsck.findings import (
     UNFINISHED_PUBLISH,
     Finding,
 )
+from onnxlet.registry.fsck.survey import is_marker
 from onnxlet.registry.reading.listing import Contents
 from onnxlet.store import Entry, Store
 from onnxlet.values import keys
@@ -103,7 +104,8 @@ def _examine_published(store: Store, version: Contents, prefix: str, scope: Scop
         elif difference:
             yield ARTIFACT_DAMAGED.at(path, difference)
     for path in version.objects.keys() - keys.DOCUMENTS - {artifact.path for artifact in manifest.artifacts}:
-        yield ORPHAN.at(prefix + path, "the version's manifest does not list it")
+        if not is_marker(version.objects[path]):
+            yield ORPHAN.at(prefix + path, "the version's manifest does not list it")
 
 
 def _decode(data: bytes, version: Contents, pins: Pins) -> Manifest:

@@ -6,10 +6,10 @@ it is gone for good.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 
-from onnxlet.errors import OnnxletError, PreconditionFailedError, VersionInUseError
+from onnxlet.errors import IntegrityError, OnnxletError, PreconditionFailedError, VersionInUseError
 from onnxlet.registry.parallel import map_parallel
 from onnxlet.registry.reading import listing, lookup
 from onnxlet.registry.reading.listing import Contents, contents
@@ -60,20 +60,25 @@ def discard_unfinished(writer: Writer, model: str, version: int, written: Collec
 
 
 def gc(writer: Writer, *, older_than: timedelta, dry_run: bool) -> list[str]:
-    """Remove the files of publishes that nobody has touched for `older_than`, and what deleted versions left.
+    """Remove the files of publishes that nobody has touched for `older_than`, and finish deletes that were not.
 
-    Returns the keys that were removed, or with `dry_run` would be.
+    Aliases that still route to what is gone are taken off it. Returns the keys that were removed, or with `dry_run`
+    would be.
     """
     oldest = (writer.clock() - older_than).timestamp()
     removed = []
+    gone: dict[str, set[int]] = {}
     for version in contents(writer.store):
         if version.published or (version.incomplete and version.touched > oldest):
             continue
         if not dry_run and version.incomplete and not _give_up(writer, version):
             continue
         removed += _leftovers(version)
+        gone.setdefault(version.model, set()).add(version.number)
         if not dry_run:
             _delete_leftovers(writer.store, version)
+    if not dry_run:
+        _take_aliases_off_all(writer, gone)
     return removed
 
 
@@ -108,6 +113,17 @@ def _give_up(writer: Writer, unfinished: Contents) -> bool:
         return True
     writer.store.delete(keys.tombstone_key(unfinished.model, unfinished.number))
     return False
+
+
+def _take_aliases_off_all(writer: Writer, gone: Mapping[str, set[int]]) -> None:
+    """Finish what a delete, or a promotion at the same moment, was killed before; damaged aliases are left to fsck."""
+    for model, versions in gone.items():
+        try:
+            aliases = listing.aliases(writer.store, model).values()
+        except IntegrityError:
+            continue
+        for version in {route.version for alias in aliases for route in alias.routes} & versions:
+            take_aliases_off(writer, model, version)
 
 
 def _leftovers(version: Contents) -> list[str]:
