@@ -90,7 +90,7 @@ def _conversion(converted: Path, draft: Draft) -> dict[str, Any]:
     (figures,) = (evaluation.metrics for evaluation in draft.evaluations if evaluation.stage == ONNX)
     assert reference is not None
     source, graph = reference.stages[SOURCE], reference.stages[ONNX]
-    relative = scaled_distances(source, graph, task_of(decode_steps(draft.steps), source, None))
+    relative = scaled_distances(source, graph, task_of(decode_steps(draft.steps), source, None, draft.outputs))
     floats = any(tensor.dtype.kind == "f" for tensor in source.values())
     labels = [name for name in source if name.startswith("label")]
     agreed = [float((source[name] == graph[name]).mean()) for name in labels]

@@ -137,6 +137,30 @@ def test_numbers_of_masks_that_are_no_class_stop(tmp_path: Path) -> None:
         convert(model, tmp_path / "out", data=data, target="mask")
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"labels": TISSUES, "task": "tensors"}, "labels name classes, and --task tensors judges none"),
+        ({"labels": TISSUES, "outputs_are": "values"}, "labels name classes, and --outputs-are values says"),
+        ({"labels": TISSUES, "outputs_are": "probabilities"}, "probabilities are from 0 to 1"),
+        ({"labels": ("well", "ill", "old", "new")}, "4 labels were given, and no output scores as many classes"),
+    ],
+)
+def test_what_contradicts_the_answers_stops(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    data = trained.npz_of(tmp_path / "data.npz", {"image": images()})
+    with pytest.raises(InvalidInputError, match=message):
+        convert(net(tmp_path), tmp_path / "out", data=data, **options)
+
+
+def test_values_at_positions_are_no_classes(tmp_path: Path) -> None:
+    data = trained.npz_of(tmp_path / "data.npz", {"image": images()})
+
+    draft = convert(net(tmp_path), tmp_path / "out", data=data, outputs_are="values")
+
+    assert draft.outputs == OutputMeaning(are="values", said_by="user")
+    assert verify(tmp_path / "out", data=data).task == "tensors"
+
+
 def test_what_is_no_segmentation_is_said(tmp_path: Path) -> None:
     model = net(tmp_path)
     data = trained.npz_of(tmp_path / "data.npz", {"image": images()})

@@ -16,7 +16,6 @@ import trained
 from onnxlet.errors import InvalidInputError
 from onnxlet.toolchain.convert import convert
 from onnxlet.toolchain.convert.impossible import check_sums, describe_doubled_link
-from onnxlet.values.manifest import ReferenceOrigin
 
 
 @given(st.integers(2, 12), st.floats(0.1, 60), st.integers(0, 2**16))
@@ -40,13 +39,12 @@ def test_half_sure_of_the_first_class_is_no_fingerprint() -> None:
     assert not describe_doubled_link(np.linspace(0.4, 0.7, 30)[:, None])
 
 
-@pytest.mark.parametrize("kind", ["file", "expected"])
-def test_probabilities_that_do_not_sum_to_one_stop(kind: str) -> None:
-    answers = {"probabilities": np.full((4, 3), 0.4)}
-    with pytest.raises(InvalidInputError, match=r"sum to 1.2 to 1.2, and probabilities of classes sum to 1"):
-        check_sums(answers, ["probabilities"], ReferenceOrigin(kind))  # type: ignore[arg-type]
-    check_sums(answers, ["probabilities"], ReferenceOrigin("object"))
-    check_sums({"probabilities": np.full((4, 3), np.nan)}, ["probabilities"], None)
+def test_expected_probabilities_that_do_not_sum_to_one_stop_where_the_model_s_own_do() -> None:
+    apart, summed = {"probabilities": np.full((4, 3), 0.4)}, {"probabilities": np.full((4, 3), 1 / 3)}
+    with pytest.raises(InvalidInputError, match=r"expected sum to 1.2 to 1.2, and probabilities of classes sum to 1"):
+        check_sums(apart, summed)
+    check_sums(apart, apart)
+    check_sums(summed, summed)
 
 
 def test_expected_columns_that_are_no_probabilities_stop(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ class Conversion:
         labels = self._class_labels()
         truth = truth_of(table, targets, list(zip(self.model.classes, labels, strict=True))) if table else None
         reference, answers = self._reference(expected, own, rows.count, self._known_targets(targets, labels))
-        self._check_possible(answers, reference, rows)
+        self._check_possible(own, answers, reference, rows)
         search = ExportSearch(self.model, rows, answers, labels, self.tolerance, self.progress, truth, self._outputs)
         with explain_full_disk(output), new_directory(output) as directory:
             verified = search.find_best(directory / GRAPH)
@@ -152,21 +152,21 @@ class Conversion:
     def _outputs(self) -> OutputMeaning | None:
         return self.model.outputs if isinstance(self.model, TakesTensors) else None
 
-    def _check_possible(self, answers: Tensors, reference: ReferenceOrigin | None, rows: ModelRows) -> None:
+    def _check_possible(
+        self, own: Tensors, answers: Tensors, reference: ReferenceOrigin | None, rows: ModelRows
+    ) -> None:
         """Raise InvalidInputError for probabilities that no classifier gives."""
         tensors = isinstance(self.model, TakesTensors)
         if self.outputs_are not in (None, "probabilities") and not tensors:
             raise InvalidInputError(
                 f"a {self.model.framework} model says itself what its scores are: leave --outputs-are out"
             )
-        scored = [name for name in answers if name.startswith(PROBABILITIES)]
-        check_sums(answers, scored, reference)
+        check_sums(answers, own)
         if reference is None or reference.kind != "file" or rows.source != "data" or self.outputs_are is not None:
             return
         if isinstance(self.model, TakesTensors):
             check_link(self.model.doubled_link)
-        for name in scored if not tensors else ():
-            shares = answers[name]
+        for shares in (own[name] for name in own if name.startswith(PROBABILITIES) and not tensors):
             check_link(describe_doubled_link(shares[:, 1:] if shares.shape[1] == len(BINARY) else shares))
 
     def _evaluate(self, verified: VerifiedExport, truth: Tensor | None, expected: Tensors) -> tuple[Evaluation, ...]:

@@ -156,9 +156,17 @@ def _auc_of_one_pair(truth: Tensor) -> float:
 
 
 def _spreads(tensor: Tensor, task: Task) -> Tensor | float:
-    """The spread of predictions, for each of several targets by itself: they may be of other magnitudes."""
+    """The spread of predictions, for each of several numbers by itself: they may be of other magnitudes."""
     if task.kind == "regression" and tensor.ndim > 1:
-        return np.array([_spread(column) for column in tensor.reshape(len(tensor), -1).T]).reshape(tensor.shape[1:])
+        numbers = tensor.astype(np.float64)
+        finite = np.isfinite(numbers)
+        known = np.where(finite, numbers, 0.0)
+        count = np.maximum(finite.sum(axis=0), 1)
+        away = np.where(finite, numbers - known.sum(axis=0) / count, 0.0)
+        spread = np.sqrt((away**2).sum(axis=0) / count)
+        largest = np.abs(known).max(axis=0, initial=0.0)
+        spreads: Tensor = np.where(spread > 0, spread, np.where(largest > 0, largest, 1.0))
+        return spreads
     return _spread(tensor)
 
 

@@ -85,24 +85,26 @@ class ClassificationMeasures:
 
 
 class RegressionMeasures:
-    """Root mean squared error, mean absolute error and R squared."""
+    """Root mean squared error, mean absolute error and R squared; of rows of several numbers, over all of these."""
 
     def __init__(self, truth: Tensor, prediction: Tensor) -> None:
-        truth, prediction = truth.astype(np.float64).ravel(), prediction.astype(np.float64).ravel()
-        self._away = truth - prediction
+        truth, prediction = (each.astype(np.float64).reshape(len(each), -1) for each in (truth, prediction))
+        away = truth - prediction
         # centred first, so that the squares do not drown the differences
-        self._centred = truth - truth.mean()
+        centred = truth - truth.mean()
+        self._squared, self._absolute = (away**2).mean(axis=1), np.abs(away).mean(axis=1)
+        self._centred, self._spread = centred.mean(axis=1), (centred**2).mean(axis=1)
 
     def __call__(self, weights: Tensor) -> Tensors:
         """The measures of these weights."""
         total = weights.sum(axis=0, dtype=np.float64)
         with np.errstate(invalid="ignore", divide="ignore"):
-            squared = _sum(weights, self._away**2)
-            around = _sum(weights, self._centred**2) - _sum(weights, self._centred) ** 2 / total
-            varies = (around > 1e-12 * (self._centred**2).sum()) & (total > 1)
+            squared = _sum(weights, self._squared)
+            around = _sum(weights, self._spread) - _sum(weights, self._centred) ** 2 / total
+            varies = (around > 1e-12 * self._spread.sum()) & (total > 1)
             return {
                 "rmse": np.sqrt(squared / total),
-                "mae": _sum(weights, np.abs(self._away)) / total,
+                "mae": _sum(weights, self._absolute) / total,
                 "r2": 1 - squared / np.where(varies, around, np.nan),
             }
 

@@ -28,6 +28,8 @@ class Hints:
     labels: tuple[str, ...] = ()
     truth: tuple[int, ...] | None = None
     """The shape of the target; None without one."""
+    numbers: bool = False
+    """Whether the target holds numbers between whole ones, which are no classes."""
     class_axis: int | None = None
     """Where the framework puts channels; None: it is not known."""
 
@@ -37,7 +39,7 @@ def class_axis_of(answers: Tensors, hints: Hints) -> tuple[str, int] | None:
 
     Raises InvalidInputError if the user says that there is one.
     """
-    if hints.task not in (None, "segmentation"):
+    if hints.task not in (None, "segmentation") or (hints.numbers and hints.task is None):
         return None
     said = hints.task == "segmentation"
     for name, tensor in answers.items():

@@ -150,8 +150,8 @@ _METRICS = {"classification": "accuracy", "regression": "rmse", "embedding": "co
 
 
 def columns_of(truth: Tensor) -> list[Tensor]:
-    """The columns of the truth [rows, targets]; the truth itself if it is [rows]."""
-    return [truth] if truth.ndim == 1 else list(truth.T)
+    """The columns of the truth [rows, targets]; the truth itself if it is [rows], or numbers at positions."""
+    return list(truth.T) if truth.ndim == 2 else [truth]  # noqa: PLR2004
 
 
 def _combine(targets: dict[str, Measures]) -> Measures:

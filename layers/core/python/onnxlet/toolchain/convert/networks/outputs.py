@@ -32,6 +32,8 @@ class OutputHints:
     labels: tuple[str, ...] = ()
     truth: tuple[int, ...] | None = None
     """The shape of the target, if there is one."""
+    numbers: bool = False
+    """Whether the target holds numbers that are no classes."""
     by_label: bool | None = None
     """Whether there is a target for each label; None: there is no target."""
 
@@ -61,11 +63,17 @@ def read_outputs(outputs: Tensors, hints: OutputHints) -> Outputs:
             sayer = "answers" if hints.are is None else hints.said_by
             return Outputs(OutputMeaning(are=scores.are, said_by=sayer), scores, _doubled_link(scores, outputs, hints))
     answers = name_answers(Steps(), outputs)
-    place = class_axis_of(answers, Hints(hints.task, hints.labels, hints.truth, hints.class_axis))
+    if hints.labels and hints.task not in (None, "segmentation"):
+        raise InvalidInputError(f"labels name classes, and --task {hints.task} judges none: leave one of the two out")
+    place = (
+        None
+        if hints.are == "values"
+        else class_axis_of(answers, Hints(hints.task, hints.labels, hints.truth, hints.class_axis, hints.numbers))
+    )
     if place is None:
         _check_unplaced(outputs, hints)
-        known = hints.are is not None or hints.task is not None
-        return Outputs(OutputMeaning(are=hints.are, said_by=said_by, task=hints.task) if known else None)
+        silent = hints.are is None and hints.task is None
+        return Outputs(None if silent else OutputMeaning(are=hints.are, said_by=said_by, task=hints.task))
     name, axis = place
     are = tell_outputs(flatten_positions(answers[name], axis), name, hints.are, by_label=None)
     told = "user" if hints.labels and said_by == "answers" else said_by
@@ -83,6 +91,8 @@ def _doubled_link(scores: ClassScores, outputs: Tensors, hints: OutputHints) -> 
 
 def _check_unplaced(outputs: Tensors, hints: OutputHints) -> None:
     """Raise InvalidInputError for labels that nothing scores, and for scores that are not what is said."""
+    if hints.labels and hints.are == "values":
+        raise InvalidInputError(f"labels name classes, and {OPTION} values says that there are none: leave one out")
     if hints.labels:
         shapes = quoted(f"{name} {[-1, *tensor.shape[1:]]}" for name, tensor in outputs.items())
         raise InvalidInputError(

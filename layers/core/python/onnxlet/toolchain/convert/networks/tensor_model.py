@@ -85,7 +85,8 @@ class TensorModel:
         self.versions = network.versions
         self.reference = network.reference
         self.names = network.names
-        own = () if options.outputs_are == "values" else network.labels
+        others = options.outputs_are == "values" or options.task not in (None, "segmentation")
+        own = () if others else network.labels
         hints = network.hints.overridden(options.outputs_are, options.task)
         self._hints = replace(hints, labels=options.labels or own)
         self._outputs: Outputs | None = None
