@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
-from sklearn.metrics import f1_score, jaccard_score
+from sklearn.metrics import f1_score, jaccard_score, mean_squared_error, r2_score
 
 import nets
 import trained
@@ -169,3 +169,22 @@ def test_what_is_no_segmentation_is_said(tmp_path: Path) -> None:
 
     assert draft.outputs == OutputMeaning(task="tensors", said_by="user")
     assert verify(tmp_path / "out", data=data).task == "tensors"
+
+
+@pytest.mark.parametrize("noise", ["fractions", "whole"])
+def test_images_of_numbers_are_held_to_the_scale_of_each_pixel(tmp_path: Path, noise: str) -> None:
+    model = net(tmp_path)
+    answers = logits(model, images()).astype(np.float64)
+    truth = answers + np.random.default_rng(1).normal(size=answers.shape)
+    truth = np.round(truth) if noise == "whole" else truth
+    data = trained.npz_of(tmp_path / "data.npz", {"image": images(), "truth": truth})
+    said: dict[str, Any] = {} if noise == "fractions" else {"task": "regression"}
+
+    draft = convert(model, tmp_path / "out", data=data, target="truth", **said)
+    contract = verify(tmp_path / "out", data=data, target="truth")
+
+    assert contract.task == "regression"
+    expected = np.sqrt(mean_squared_error(truth.ravel(), answers.ravel()))
+    assert draft.evaluations[0].metrics["rmse"] == pytest.approx(expected, rel=1e-5)
+    assert contract.stages[0].metrics["r2"].value == pytest.approx(r2_score(truth.ravel(), answers.ravel()), rel=1e-4)
+    assert contract.holds

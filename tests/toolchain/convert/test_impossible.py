@@ -35,8 +35,9 @@ def test_whoever_is_sure_once_has_not(classes: int, seed: int) -> None:
     assert e / (e + classes - 1) < softmax(logits, axis=1).max()
 
 
-def test_half_sure_of_the_first_class_is_no_fingerprint() -> None:
+def test_half_sure_of_the_first_class_is_no_fingerprint_nor_is_always_the_same() -> None:
     assert not describe_doubled_link(np.linspace(0.4, 0.7, 30)[:, None])
+    assert not describe_doubled_link(np.full((30, 1), 0.6274))
 
 
 def test_expected_probabilities_that_do_not_sum_to_one_stop_where_the_model_s_own_do() -> None:

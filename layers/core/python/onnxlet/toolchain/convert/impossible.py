@@ -39,7 +39,10 @@ def describe_doubled_link(probabilities: Tensor) -> str:
     classes = known.shape[1]
     highest = HIGHEST if classes == 1 else e / (e + classes - 1)
     lowest = EVEN if classes == 1 else 0.0
-    if not known.size or known.max() > highest + ROUNDING or known.min() < lowest - ROUNDING:
+    # what always answers alike has learned nothing, and shows nothing
+    if not known.size or not np.ptp(known, axis=0).any():
+        return ""
+    if known.max() > highest + ROUNDING or known.min() < lowest - ROUNDING:
         return ""
     twice = "a sigmoid" if classes == 1 else f"a softmax of {classes} classes"
     bounds = f"between {EVEN} and {highest:.4f}" if classes == 1 else f"at most {highest:.4f}"

@@ -248,7 +248,7 @@ def _check_classes(numbers: Tensor, largest: int) -> None:
         values = describe_values([f"{value:g}" for value in unknown], "number", " that no class has")
         raise InvalidInputError(
             f"the target holds {values}, and the answers score the classes 0 to {largest}: targets that are no class "
-            f"cannot be judged ({', '.join(map(str, UNLABELLED))} mean that nobody labelled a position); if they are numbers, "
-            "say --task regression",
+            f"cannot be judged ({', '.join(map(str, UNLABELLED))} mean that nobody labelled a position); if they are "
+            "numbers, say --task regression",
             withheld=not values_are_shown(),
         )

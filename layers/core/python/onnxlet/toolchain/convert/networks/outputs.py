@@ -65,11 +65,8 @@ def read_outputs(outputs: Tensors, hints: OutputHints) -> Outputs:
     answers = name_answers(Steps(), outputs)
     if hints.labels and hints.task not in (None, "segmentation"):
         raise InvalidInputError(f"labels name classes, and --task {hints.task} judges none: leave one of the two out")
-    place = (
-        None
-        if hints.are == "values"
-        else class_axis_of(answers, Hints(hints.task, hints.labels, hints.truth, hints.class_axis, hints.numbers))
-    )
+    known = Hints(hints.task, hints.labels, hints.truth, numbers=hints.numbers, class_axis=hints.class_axis)
+    place = class_axis_of(answers, known) if hints.are != "values" else None
     if place is None:
         _check_unplaced(outputs, hints)
         silent = hints.are is None and hints.task is None

@@ -146,6 +146,7 @@ class TensorModel:
         """The rows in the arrays, one for each input. Raises InvalidInputError where one is missing or does not fit."""
         truths = [arrays.array(target) for target in targets]
         self._expect_targets([truth.shape for truth in truths], one_hot=len(truths) == 1 and is_one_hot(truths[0]))
+        self._hints = replace(self._hints, numbers=any(map(_holds_fractions, truths)))
         missing = [name for name in self._network.names if name not in arrays.columns]
         if missing:
             raise InvalidInputError(
@@ -263,6 +264,10 @@ class TensorModel:
         )
         self._tabular = Tabular(tuple(rows.column(spec.name, spec.datatype) for spec in self._specs))
         return rows
+
+
+def _holds_fractions(truth: Tensor) -> bool:
+    return truth.dtype.kind == "f" and not bool((truth == np.floor(truth)).all())
 
 
 def _check_rows(spec: TensorSpec, rows: int) -> None:
