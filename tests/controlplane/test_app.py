@@ -350,6 +350,7 @@ def test_a_store_that_does_not_answer_is_503_with_retry_after(caplog: pytest.Log
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert "secret" not in answer.text
     assert "the store does not answer" in caplog.text
+    assert "Traceback" not in caplog.text
 
 
 def test_a_bug_is_500_and_says_nothing_internal() -> None:

@@ -121,7 +121,7 @@ async def _on_domain_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, OnnxletError)  # noqa: S101 - it is registered for this class
     path = _instance(request)
     if status_of(type(error)) >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        _logger.error(error.detail, exc_info=error, extra={"path": path, "problem": error.slug()})
+        _logger.error("%s: %s", error.title, error.detail, extra={"path": path, "problem": error.slug()})
     return respond(error, path)
 
 

@@ -108,7 +108,7 @@ def refuse(
     statuses: Mapping[type[OnnxletError], int] = STATUSES,
     write: Callable[[str], bytes] = error_body,
 ) -> Response:
-    """The error as an answer, under the headers known when it was raised; what is our fault is logged.
+    """The error as an answer, under the headers known when it was raised; what is our fault is logged in one line.
 
     `write` makes the protocol's body of what the caller is told.
     """
@@ -118,7 +118,8 @@ def refuse(
     if status >= _OURS and not isinstance(error, InternalError):
         import logging
 
-        logging.getLogger(__name__).error("%s: %s", error.title, error.detail, exc_info=error, extra={"status": status})
+        extra = {"status": status, "problem": error.slug()}
+        logging.getLogger(__name__).error("%s: %s", error.title, error.detail, extra=extra)
     if isinstance(error, UnavailableError):
         headers["Retry-After"] = RETRY_AFTER
     # where the store lies is no caller's business

@@ -10,12 +10,14 @@ import errno
 import os
 import threading
 from contextlib import suppress
+from functools import partial
 from time import monotonic
 from typing import BinaryIO
 
 from onnxlet.errors import DigestMismatchError, IntegrityError, ObjectNotFoundError, UnavailableError
 from onnxlet.store import Store
 from onnxlet.store.ranges import MIN_RANGE, read_ranges, timeout_error
+from onnxlet.store.rereading import read_sound
 from onnxlet.values import digests
 from onnxlet.values.keys import version_prefix
 from onnxlet.values.manifest import Artifact, Manifest
@@ -48,7 +50,7 @@ class ArtifactCache:
             key = version_prefix(manifest.model, manifest.version) + artifact.path
             try:
                 if not _has_artifact(path, artifact):
-                    self._download(key, artifact, path, until)
+                    read_sound(partial(self._download, key, artifact, path, until))
             except OSError as error:
                 raise self._unusable_error(key, artifact, error) from error
         return folder
@@ -65,15 +67,16 @@ class ArtifactCache:
     def _write(self, key: str, artifact: Artifact, path: str, until: float) -> None:
         folder, name = os.path.split(path)
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        partial = f"{folder}/.{name}.{os.getpid()}-{threading.get_ident()}.partial"
+        unnamed = f"{folder}/.{name}.{os.getpid()}-{threading.get_ident()}.partial"
         try:
-            with open(partial, "wb") as file:
+            with open(unnamed, "wb") as file:
                 actual = self._receive(key, artifact, file, until)
             _check_digest(key, actual, artifact.digest)
-            os.replace(partial, path)
+            _check_size(key, os.stat(unnamed).st_size, artifact.size)
+            os.replace(unnamed, path)
         except BaseException:
             with suppress(OSError):
-                os.unlink(partial)
+                os.unlink(unnamed)
             raise
 
     def _receive(self, key: str, artifact: Artifact, file: BinaryIO, until: float) -> str:
@@ -121,6 +124,13 @@ def _check_digest(key: str, actual: str, expected: str) -> None:
             key=key,
             got=actual,
             expected=expected,
+        )
+
+
+def _check_size(key: str, actual: int, expected: int) -> None:
+    if actual != expected:
+        raise IntegrityError(
+            f"{key!r} has {actual} bytes, but its manifest promises {expected}: publish it again", key=key
         )
 
 

@@ -29,6 +29,7 @@ from onnxlet.serving.ttl_cache import RETRY_INTERVAL, copy_error
 from onnxlet.settings import Settings
 from onnxlet.steps import decode_steps
 from onnxlet.store import Store
+from onnxlet.store.rereading import read_sound
 from onnxlet.telemetry import Telemetry
 from onnxlet.values.digests import digest
 from onnxlet.values.keys import GRAPH, manifest_key
@@ -125,7 +126,7 @@ class Loader:
         started = perf_counter()
         manifest = None
         try:
-            manifest = self._manifest(pinned)
+            manifest = read_sound(lambda: self._manifest(pinned))
             decode_steps(manifest.steps)  # refused before its artifacts are fetched
             folder = self._cache.fetch(manifest, pinned.digest, deadline=self._settings.load_deadline)
             fetched = perf_counter()

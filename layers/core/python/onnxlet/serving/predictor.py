@@ -37,6 +37,7 @@ from onnxlet.serving.routing import choose, earlier
 from onnxlet.serving.ttl_cache import RETRY_INTERVAL, CachedValue, TtlCache
 from onnxlet.settings import Settings
 from onnxlet.store import Store
+from onnxlet.store.rereading import read_sound
 from onnxlet.telemetry import Telemetry
 from onnxlet.values import keys
 from onnxlet.values.aliases import Alias, Route
@@ -120,9 +121,11 @@ class Predictor:
         """
         if ref.version is None:
             return self.served(ref)
-        pinned = PinnedVersion(ref.model, ref.version, lookup.manifest(self._store, ref.model, ref.version)[1])
+        model, version = ref.model, ref.version
+        digest = read_sound(lambda: lookup.manifest(self._store, model, version))[1]
+        pinned = PinnedVersion(model, version, digest)
         loaded, timings = self._loader.load(pinned)
-        return Served(loaded.model, ref.version, pinned.digest, None, timings=timings)
+        return Served(loaded.model, version, digest, None, timings=timings)
 
     def statuses(self, model: str) -> list[VersionStatus]:
         """The servable versions of a model, by number. Raises ModelNotFoundError."""
@@ -251,11 +254,12 @@ class Predictor:
             )
 
     def _read_alias(self, model_and_name: tuple[str, str], etag: str) -> tuple[Alias, str] | None:
-        return lookup.alias_if_changed(self._store, *model_and_name, etag)
+        return read_sound(lambda: lookup.alias_if_changed(self._store, *model_and_name, etag))
 
     def _read_servable(self, model_and_version: tuple[str, int], _: str) -> tuple[str, str]:
         model, version = model_and_version
-        digest = servable_digest(self._store, model, version, days=self._settings.servable_days, now=utc_now())
+        days = self._settings.servable_days
+        digest = read_sound(lambda: servable_digest(self._store, model, version, days=days, now=utc_now()))
         if digest is None:
             lookup.require_model(self._store, model)
             raise VersionNotFoundError(
@@ -266,7 +270,8 @@ class Predictor:
         return digest, ""
 
     def _read_statuses(self, model: str, _: str) -> tuple[list[VersionStatus], str]:
-        versions = servable_versions(self._store, model, days=self._settings.servable_days, now=utc_now())
+        days = self._settings.servable_days
+        versions = read_sound(lambda: servable_versions(self._store, model, days=days, now=utc_now()))
         if not versions:
             lookup.require_model(self._store, model)
         return [VersionStatus(version) for version in versions], ""
