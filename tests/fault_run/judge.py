@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from vandals import S3Vandal
+from vandals import Vandal
 
 Line = dict[str, Any]
 
@@ -33,7 +33,7 @@ class Served:
 class Judge:
     """Holds a store, and what was served, to what the journals say."""
 
-    def __init__(self, objects: S3Vandal, journals: Path, served: Iterable[Served]) -> None:
+    def __init__(self, objects: Vandal, journals: Path, served: Iterable[Served]) -> None:
         self._objects = objects
         self._keys = objects.keys()
         self._served = list(served)

@@ -35,9 +35,10 @@ LONGEST_DELAY = 1.5
 
 @dataclass
 class Weather:
-    """Which faults come, by a seed. `counted` are those that came."""
+    """Which faults come, by a seed and the share that each has. `counted` are those that came."""
 
     seed: int
+    shares: dict[str, float] = field(default_factory=FAULTS.copy)
     counted: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -48,7 +49,7 @@ class Weather:
         """The fault of the next request; empty for none."""
         with self._lock:
             self.counted["requests"] += 1
-            fault = self._random.choices([*FAULTS, ""], [*FAULTS.values(), 1 - sum(FAULTS.values())])[0]
+            fault = self._random.choices([*self.shares, ""], [*self.shares.values(), 1 - sum(self.shares.values())])[0]
             if fault:
                 self.counted[fault] += 1
             return fault

@@ -12,7 +12,15 @@ from onnxlet.steps import Classification, Column, Steps, Tabular
 from onnxlet.values.aliases import Alias, HistoryEntry, Route, decode_alias, decode_entry, encode
 from onnxlet.values.canonical import canonical
 from onnxlet.values.digests import digest
-from onnxlet.values.manifest import SCHEMA, Artifact, Manifest, Provenance, decode_manifest, encode_manifest
+from onnxlet.values.manifest import (
+    SCHEMA,
+    Artifact,
+    Manifest,
+    Provenance,
+    decode_draft,
+    decode_manifest,
+    encode_manifest,
+)
 from onnxlet.values.signature import Signature, TensorSpec
 
 FEATURES = TensorSpec("features", "FP32", (-1, 2))
@@ -77,6 +85,15 @@ def test_a_manifest_of_a_newer_schema_is_refused_with_the_advice_to_upgrade() ->
 @given(st.binary(max_size=60))
 def test_bytes_that_are_no_document_are_refused_and_never_crash(data: bytes) -> None:
     for decode in (decode_manifest, decode_alias, decode_entry):
+        with pytest.raises(IntegrityError):
+            decode(data)
+
+
+@pytest.mark.parametrize(
+    "data", [b"[" * 100_000, b'{"a":' * 100_000, b'{"schema":1,"steps":[1]}', b'{"schema":1,"steps":{"tabular":5}}']
+)
+def test_documents_that_are_too_deep_or_of_another_form_are_refused(data: bytes) -> None:
+    for decode in (decode_manifest, decode_draft, decode_alias, decode_entry):
         with pytest.raises(IntegrityError):
             decode(data)
 

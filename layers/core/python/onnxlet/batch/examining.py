@@ -90,7 +90,7 @@ def _examine_set(store: Store, name: str, files: ScoredSet, scope: Scope) -> Ite
         book = decode_book(store.get(name + BOOK).data)
     except ObjectNotFoundError:
         return  # it is being scored anew
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         yield BOOK_DAMAGED.at(name + BOOK, f"this is no book: {error}")
         return
     yield from _hold_to_book(store, name, book, files, scope)
@@ -119,7 +119,7 @@ def _examine_claim(store: Store, key: str) -> list[Finding]:
         claim = decode_claim(store.get(key).data)
     except ObjectNotFoundError:
         return []
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         return [BATCH_CLAIM_DAMAGED.at(key, f"this is no claim: {error}")]
     if claim_key(claim.source) != key:
         return [BATCH_CLAIM_DAMAGED.at(key, f"it claims {claim.source.key!r}, which has another key")]

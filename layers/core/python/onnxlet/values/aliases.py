@@ -96,7 +96,7 @@ def decode_unchecked_alias(data: bytes) -> Alias:
     """Read an alias document, whatever it says. Raises IntegrityError if it is none, or of a schema not known here."""
     try:
         alias = _alias_decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise IntegrityError(f"this is not an alias document: {error}") from error
     if alias.schema != SCHEMA:
         raise IntegrityError(
@@ -109,7 +109,7 @@ def decode_entry(data: bytes) -> HistoryEntry:
     """Read a history entry. Raises IntegrityError if it is none, or has a schema not known here."""
     try:
         entry = _entry_decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise IntegrityError(f"this is not a history entry: {error}") from error
     if entry.schema != SCHEMA:
         raise IntegrityError(

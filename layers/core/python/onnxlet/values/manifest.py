@@ -216,5 +216,6 @@ def _decode(data: bytes, decoder: msgspec.json.Decoder[Document], noun: str) -> 
 
             data = canonical(upgrade(msgspec.json.decode(data), schema))
         return decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    # what an upgrade finds in the place of an object raises the last three
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, AttributeError, TypeError, KeyError) as error:
         raise IntegrityError(f"this is not a {noun}: {error}") from error

@@ -17,7 +17,7 @@ from onnxlet.store import Store
 from onnxlet.values.keys import REGISTRY_SETTINGS, version_prefix
 
 WIDTH = 8
-"""Pieces that are looked at at once; each holds one part of an artifact in memory."""
+"""Pieces that are looked at at once; each holds two parts of an artifact in memory at most."""
 
 
 @dataclass(frozen=True)

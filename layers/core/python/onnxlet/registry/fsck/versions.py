@@ -29,8 +29,8 @@ from onnxlet.values.timestamps import format_epoch_seconds
 
 OLDER_THAN = timedelta(days=1)
 """What is younger may be under way; `onnxlet gc` leaves it alone as well."""
-PART = 8 * 2**20
-"""Bytes that are held of an artifact at once."""
+PART = 4 * 2**20
+"""Bytes of one read of an artifact; the next one begins while these are still held."""
 
 Pins = Mapping[tuple[str, int], str]
 """The digests that manifests had when they were promoted, by model and version."""

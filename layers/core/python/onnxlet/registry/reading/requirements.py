@@ -36,7 +36,7 @@ def read_requirements(store: Store) -> Requirements:
         return Requirements()
     try:
         requirements = msgspec.json.decode(data, type=Requirements)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise IntegrityError(f"{REGISTRY_SETTINGS!r} does not hold the registry's settings: {error}") from error
     if requirements.schema != SCHEMA:
         raise IntegrityError(
