@@ -15,8 +15,8 @@ pytest.importorskip("sklearn")
 pytest.importorskip("skl2onnx")
 
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.cluster import KMeans
 from sklearn.compose import TransformedTargetRegressor
+from sklearn.decomposition import PCA
 from sklearn.ensemble import (
     GradientBoostingClassifier,
     HistGradientBoostingClassifier,
@@ -150,7 +150,7 @@ def test_classes_of_other_types_become_integers(tmp_path: Path, of_class: Callab
 @pytest.mark.parametrize(
     ("estimator", "said"),
     [
-        (KMeans(2, n_init=1), "neither a classifier nor a regressor"),
+        (PCA(2), "the PCA predicts nothing"),
         (TransformedTargetRegressor(LinearRegression()), "TransformedTargetRegressor"),
         (LabelPropagation(), "no converter for the LabelPropagation: use another estimator there"),
         (make_pipeline(StandardScaler(), LabelPropagation()), "converter for the LabelPropagation in the Pipeline:"),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,19 +24,30 @@ SINGLE_INPUT = "features"
 
 
 def to_onnx(
-    estimator: Any, layout: ColumnLayout, datatypes: dict[str, str], datatype: str, *, probabilities: bool
+    estimator: Any,
+    layout: ColumnLayout,
+    datatypes: dict[str, str],
+    datatype: str,
+    *,
+    probabilities: bool,
+    options: Mapping[int, Any] = MappingProxyType({}),
 ) -> Any:
-    """The ModelProto that skl2onnx makes. Raises ConversionError with what it says."""
+    """The ModelProto that skl2onnx makes; `options` of its converters go by the ids of estimators.
+
+    Raises ConversionError with what it says.
+    """
     require("sklearn", "skl2onnx")
     import skl2onnx
     from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
 
     inputs = _initial_types(layout, datatypes, datatype)
-    options = {id(estimator): {"zipmap": False}} if probabilities else None
+    all_options = {key: dict(value) for key, value in options.items() if value}
+    if probabilities:
+        all_options[id(estimator)] = {"zipmap": False}
     patch_converters()
     try:
         with ignore_known_warnings():
-            model = skl2onnx.to_onnx(estimator, initial_types=inputs, options=options, target_opset=OPSET)
+            model = skl2onnx.to_onnx(estimator, initial_types=inputs, options=all_options or None, target_opset=OPSET)
     except (MissingConverter, MissingShapeCalculator) as error:
         whole, part = type(estimator).__name__, _unconverted_class(error)
         where = f" in the {whole}" if part != whole else ""

@@ -11,6 +11,7 @@ import numpy as np
 from onnxlet.errors import ConversionError, InvalidInputError, MissingExtraError
 from onnxlet.steps import Classification, Tabular, names_of
 from onnxlet.toolchain.convert import graph_edits
+from onnxlet.toolchain.convert.scikit_learn.answers import answers_of, cluster_count, last_step
 from onnxlet.toolchain.convert.scikit_learn.boosters import OpenerOf, boosters_of_sparse_rows, register_boosters
 from onnxlet.toolchain.convert.scikit_learn.columns import ColumnLayout, column_layout, learned_names, sample_rows
 from onnxlet.toolchain.convert.scikit_learn.exporter import (
@@ -51,7 +52,7 @@ def open_object(model: Any, *, progress: Progress, opener_of: OpenerOf) -> Estim
 
 
 class Estimator:
-    """A fitted classifier or regressor."""
+    """A fitted classifier, regressor, outlier detector, clusterer or mixture."""
 
     framework = "scikit-learn"
     reference: ReferenceKind = "object"
@@ -70,11 +71,8 @@ class Estimator:
         except NotFittedError as error:
             raise ConversionError(f"the {self._name} was never fitted: fit it, then save it again") from error
         classifies = bool(is_classifier(estimator))
-        if not classifies and not is_regressor(estimator):
-            raise ConversionError(
-                f"a {self._name} is neither a classifier nor a regressor, and only these are converted; convert it "
-                "with skl2onnx and publish the .onnx file"
-            )
+        self._answers = None if classifies or is_regressor(estimator) else answers_of(estimator)
+        """What it answers where it is neither a classifier nor a regressor."""
         check_vectorizers(estimator)
         self._exported = exported = move_inwards(estimator)
         self._parts = split_targets(exported) if classifies else (exported,)
@@ -122,6 +120,9 @@ class Estimator:
 
         Raises ConversionError naming the estimator that skl2onnx cannot convert.
         """
+        if self._answers is not None and self._answers.in_double:
+            yield self._export("float64", self._parts, "FP64", rows, labels)
+            return
         yield self._export("float32", self._parts, "FP32", rows, labels)
         before_last = [cast_before_last(part) for part in self._parts]
         if all(part is not None for part in before_last):
@@ -136,6 +137,8 @@ class Estimator:
         return refused(complaint, first_line(error), rows.columns, _empty_cells(rows))
 
     def _predict(self, inputs: Any) -> Tensors:
+        if self._answers is not None:
+            return self._answers.ask(self._estimator, inputs)
         predicted = np.asarray(self._estimator.predict(inputs))
         if not self.classes:
             return {"prediction": predicted.astype(np.float64)}
@@ -176,7 +179,9 @@ class Estimator:
             self._finish_classifier(model.graph, classes, names, target)
             for model, classes, names, target in zip(models, self.classes, labels, self._targets, strict=False)
         )
-        if not self.classes:
+        if self._answers is not None:
+            self._answers.finish(models[0].graph, cluster_count(self._exported))
+        elif not self.classes:
             self._finish_regressor(models[0].graph, self.predict(rows.take(np.arange(1)))["prediction"].shape)
         model = models[0] if len(models) == 1 else merge_models(models)
         tabular = Tabular(
@@ -190,7 +195,8 @@ class Estimator:
     ) -> Any:
         """What skl2onnx makes of one part, with inputs that have the columns' names."""
         register_boosters(part, self._opener_of, sparse)
-        model = to_onnx(part, layout, datatypes, datatype, probabilities=self._gives_probabilities)
+        options = {} if self._answers is None else {id(last_step(part)): self._answers.options}
+        model = to_onnx(part, layout, datatypes, datatype, probabilities=self._gives_probabilities, options=options)
         names = list(layout.names) if layout.input_per_column else [SINGLE_INPUT]
         for value, name in zip(list(model.graph.input), names, strict=True):
             graph_edits.rename_value(model.graph, value.name, name)

@@ -47,6 +47,8 @@ def patch_converters() -> None:
     # pipelines tell their last step about zipmap, which a linear SVC does not know of
     _patch_converter("SklearnLinearSVC", _unchanged, _ZIPMAP)
     _patch_converter("SklearnPipeline", _raw_scores_converter)
+    for name in ("SklearnGaussianMixture", "SklearnBayesianGaussianMixture"):
+        _patch_converter(name, _mixture_converter)
     calibrated_classifier_cv._transform_isotonic = _write_isotonic_calibration  # noqa: SLF001 - there is no public way
     _patch_converter("SklearnSimpleImputer", simple_imputer_converter)
     _patch_converter("SklearnOneHotEncoder", _category_converter)
@@ -102,6 +104,16 @@ def _unchanged(convert: Converter) -> Converter:
 
 def _category_converter(convert: Converter) -> Converter:
     return one_hot_encoder_converter(empty_text_converter(convert))
+
+
+def _mixture_converter(convert: Converter) -> Converter:
+    """A converter of mixtures, which in double precision takes the operator set for a number."""
+
+    def write_operator(scope: Any, operator: Any, container: Any) -> None:
+        operator.target_opset = container.target_opset
+        convert(scope, operator, container)
+
+    return write_operator
 
 
 def _raw_scores_converter(convert: Converter) -> Converter:

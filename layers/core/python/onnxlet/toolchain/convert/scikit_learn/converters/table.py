@@ -7,7 +7,7 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from onnxlet.toolchain.convert.scikit_learn.converters import thresholds
+from onnxlet.toolchain.convert.scikit_learn.converters import isolation_forest, local_outlier_factor, thresholds
 from onnxlet.toolchain.convert.scikit_learn.nodes import Converter
 
 CLASSIFIER = MappingProxyType(
@@ -33,6 +33,20 @@ REGISTRATIONS = (
     ),
     Registration(
         "sklearn.model_selection", "TunedThresholdClassifierCV", thresholds.declare, thresholds.convert, CLASSIFIER
+    ),
+    Registration(
+        "sklearn.ensemble",
+        "IsolationForest",
+        isolation_forest.declare,
+        isolation_forest.convert,
+        isolation_forest.OPTIONS,
+    ),
+    Registration(
+        "sklearn.neighbors",
+        "LocalOutlierFactor",
+        local_outlier_factor.declare,
+        local_outlier_factor.convert,
+        isolation_forest.OPTIONS,
     ),
 )
 
