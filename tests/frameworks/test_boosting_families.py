@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import catboost
+import lightgbm
 import numpy as np
+import pandas as pd
 import pytest
 
+from onnxlet.errors import InvalidInputError
 from onnxlet.toolchain.convert import convert
 from toolchain.convert.scikit_learn.patients import ask_served, patients
 
@@ -30,3 +33,84 @@ def test_catboost_chooses_by_the_probability_that_was_set(probability: float, so
     fresh, _ = patients(2)
     served = ask_served(tmp_path / "out", fresh)["label"].astype(bool)
     assert served.tolist() == [str(each) == "True" for each in model.predict(fresh)]
+
+
+WARDS = ["A1", "B2", "C3", "D4", "E5"]
+
+
+def admissions(seed: int, *, unseen: bool = False) -> tuple[pd.DataFrame, Any]:
+    """Patients with a ward, a code and a grade, some of them missing; with `unseen`, some that nobody knows."""
+    frame, illness = patients(seed, 500)
+    random = np.random.default_rng(seed + 1000)
+    ward = random.integers(0, len(WARDS), len(frame))
+    illness = illness + (ward % 2) * 1.5
+    frame["ward"] = np.array(WARDS, dtype=object)[ward]
+    frame["code"] = random.integers(0, 6, len(frame)).astype(np.float64)
+    frame["grade"] = random.choice([10, 20, 50], len(frame)).astype(np.float64)
+    illness = illness + (frame["code"].to_numpy() % 3) + (frame["grade"].to_numpy() == 20)
+    if unseen:
+        frame.loc[random.random(len(frame)) < 0.1, "ward"] = "elsewhere"
+        frame.loc[random.random(len(frame)) < 0.1, "code"] = 9.0
+        frame.loc[random.random(len(frame)) < 0.1, "grade"] = 11.0
+    frame.loc[random.random(len(frame)) < 0.05, "code"] = np.nan
+    return frame, illness
+
+
+def typed(frame: pd.DataFrame, like: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Ward and grade in pandas' category type, of the categories that `like` has."""
+    if like is None:
+        return frame.astype(dict.fromkeys(("ward", "grade"), "category"))
+    # what is no category is missing
+    known = {name: frame[name].where(frame[name].isin(like[name].cat.categories)) for name in ("ward", "grade")}
+    return frame.assign(**known).astype({name: like[name].dtype for name in known})
+
+
+@pytest.mark.parametrize("unseen", [False, True], ids=["seen", "unseen"])
+def test_lightgbm_splits_by_the_categories_that_pandas_knew(unseen: bool, tmp_path: Path) -> None:
+    known, illness = admissions(3)
+    known = typed(known)
+    model = lightgbm.LGBMClassifier(n_estimators=8, min_data_per_group=5, cat_smooth=1, n_jobs=1, verbose=-1)
+    model.fit(known, np.digitize(illness, np.quantile(illness, [0.4, 0.8])))
+
+    draft = convert(model, tmp_path / "out", data=known)
+
+    assert {spec.name: spec.datatype for spec in draft.signature.inputs}["ward"] == "BYTES"
+    fresh, _ = admissions(4, unseen=unseen)
+    served = ask_served(tmp_path / "out", fresh)
+    assert served["label"].tolist() == model.predict(typed(fresh, known)).tolist()
+    np.testing.assert_allclose(served["probabilities"], model.predict_proba(typed(fresh, known)), atol=1e-6)
+
+
+@pytest.mark.parametrize("source", ["estimator", "its own file"])
+def test_lightgbm_splits_by_codes(source: str, tmp_path: Path) -> None:
+    known, illness = admissions(5)
+    known = known.drop(columns="ward")
+    model = lightgbm.LGBMRegressor(n_estimators=8, min_data_per_group=5, cat_smooth=1, n_jobs=1, verbose=-1)
+    model.fit(known, illness, categorical_feature=["code", "grade"])
+    model.booster_.save_model(tmp_path / "model.txt")
+
+    convert(model if source == "estimator" else tmp_path / "model.txt", tmp_path / "out", data=known)
+    convert(model, tmp_path / "without data")
+
+    fresh, _ = admissions(6, unseen=True)
+    fresh = fresh.drop(columns="ward")
+    fresh.loc[:20, "code"] = [-3, -1, -0.5, 0.5, 1.99, 5.5, 6, 31, 32, 33, 63, 64, 1e6, 1e9, 2, 3, 4, 5, 6, 7, 8]
+    for directory in ("out", "without data"):
+        served = ask_served(tmp_path / directory, fresh)["prediction"]
+        np.testing.assert_allclose(served, model.predict(fresh), rtol=1e-5)
+
+
+def test_a_text_file_of_lightgbm_keeps_the_categories(tmp_path: Path) -> None:
+    known, illness = admissions(7)
+    model = lightgbm.LGBMRegressor(n_estimators=8, min_data_per_group=5, cat_smooth=1, n_jobs=1, verbose=-1)
+    model.fit(typed(known), illness)
+    model.booster_.save_model(tmp_path / "model.txt")
+    known.to_csv(tmp_path / "data.csv", index=False)
+
+    convert(tmp_path / "model.txt", tmp_path / "out", data=tmp_path / "data.csv")
+
+    fresh, _ = admissions(8, unseen=True)
+    served = ask_served(tmp_path / "out", fresh)["prediction"]
+    np.testing.assert_allclose(served, model.predict(typed(fresh, typed(known))), rtol=1e-5)
+    with pytest.raises(InvalidInputError, match=r"texts as categories \('ward'\): give --data"):
+        convert(tmp_path / "model.txt", tmp_path / "other")

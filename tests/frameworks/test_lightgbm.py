@@ -143,13 +143,6 @@ def test_a_file_is_known_by_its_content(tmp_path: Path) -> None:
     assert convert(source, tmp_path / "out").provenance.framework == "LightGBM"
 
 
-def test_categorical_features_are_refused(tmp_path: Path) -> None:
-    frame = pd.DataFrame({"age": np.arange(100.0), "ward": pd.Categorical(["a", "b", "c", "d"] * 25)})
-    model = classifier(min_child_samples=2, min_data_per_group=1, cat_smooth=0).fit(frame, np.arange(100) % 4 % 2)
-    with pytest.raises(ConversionError, match="splits by categorical features"):
-        convert(saved(model, tmp_path), tmp_path / "out")
-
-
 def test_linear_leaves_and_unknown_objectives_are_refused(tmp_path: Path) -> None:
     data = real_data("diabetes", tmp_path)
     source = saved(regressor(linear_tree=True).fit(data.features, data.target), tmp_path)

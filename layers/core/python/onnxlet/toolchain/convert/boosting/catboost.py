@@ -12,6 +12,7 @@ import math
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from onnxlet.errors import ConversionError
 from onnxlet.toolchain.convert.boosting.estimators import never_fitted
 from onnxlet.toolchain.convert.boosting.forest import LEQ, Forest, Tree
 from onnxlet.toolchain.convert.tabular import link_functions
+from onnxlet.toolchain.convert.tabular.category_values import Categories
 from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
 from onnxlet.toolchain.convert.tabular.matrix_model import MatrixModel
 from onnxlet.toolchain.workbench.extras import require, versions
@@ -83,6 +85,7 @@ class CatBoostModel:
     framework = "CatBoost"
     reference: ReferenceKind = "file"
     exact_width = True
+    categories: Categories = MappingProxyType({})
     sparse_zeros_are_missing = False
     datatypes: tuple[str, ...] = ("FP32",)  # it turns every value into one
 

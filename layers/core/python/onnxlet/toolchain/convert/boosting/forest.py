@@ -87,6 +87,9 @@ class Forest:
         """
         rows = random.standard_normal((count, width))
         for feature, thresholds in self._thresholds():
+            if feature >= width:
+                # a column of categories
+                continue
             known = np.unique(thresholds[np.abs(thresholds) < SENTINEL_THRESHOLD])
             if not len(known):
                 continue

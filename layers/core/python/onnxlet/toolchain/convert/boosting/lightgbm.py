@@ -15,8 +15,17 @@ import numpy as np
 
 from onnxlet.errors import ConversionError
 from onnxlet.toolchain.convert.boosting.estimators import ask, learned_classes, never_fitted
-from onnxlet.toolchain.convert.boosting.forest import LEQ, Forest, Tree
+from onnxlet.toolchain.convert.boosting.forest import LEQ, Forest
+from onnxlet.toolchain.convert.boosting.lightgbm_trees import (
+    ZERO,
+    pandas_categories,
+    parse,
+    parse_tree,
+    zero_is_missing,
+)
 from onnxlet.toolchain.convert.tabular import link_functions
+from onnxlet.toolchain.convert.tabular.category_columns import CategoryColumns
+from onnxlet.toolchain.convert.tabular.category_values import Categories, numeric_categories
 from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
 from onnxlet.toolchain.convert.tabular.matrix_model import MatrixModel
 from onnxlet.toolchain.workbench.extras import require, versions
@@ -34,12 +43,6 @@ _LINKS = {
 }
 """Objectives of regressors, and how their predictions come from margins."""
 _MULTICLASS = ("multiclass", "multiclassova")
-_ZERO = float(np.float32(1e-35))
-"""What is no farther from 0 than this is 0 (kZeroThreshold)."""
-_BELOW_ZERO = float(np.nextafter(-_ZERO, -1))
-_CATEGORICAL, _DEFAULT_LEFT = 1, 2
-_MISSING_SHIFT, _MISSING_IS_ZERO, _MISSING_IS_NAN = 2, 1, 2
-"""Bits of a split's decision_type."""
 
 
 def open_model(path: Path, *, trust: bool, progress: Progress) -> MatrixModel:  # noqa: ARG001
@@ -50,8 +53,7 @@ def open_model(path: Path, *, trust: bool, progress: Progress) -> MatrixModel:  
     try:
         text = path.read_text(encoding="utf-8")
         # LightGBM ends the process over some damaged files, so they are read here first
-        header, blocks = _parse(text)
-        model = LightGBMModel(header, blocks)
+        model = LightGBMModel(*parse(text), pandas_categories(text))
         model.booster = lightgbm.Booster(model_str=text)
     except (lightgbm.basic.LightGBMError, KeyError, ValueError, IndexError) as error:
         raise ConversionError(
@@ -72,9 +74,14 @@ def open_object(model: Any, *, progress: Progress) -> MatrixModel:  # noqa: ARG0
         raise never_fitted(estimator)
     booster = model if estimator is None else estimator.booster_
     # with the best rounds where it stopped early, as its predict takes them
-    header, blocks = _parse(booster.model_to_string())
-    native = LightGBMModel(header, blocks) if estimator is None else LightGBMEstimator(estimator, header, blocks)
-    native.booster, native.reference = booster, "object"
+    text = booster.model_to_string()
+    header, blocks, categories = *parse(text), pandas_categories(text)
+    if estimator is None:
+        native = LightGBMModel(header, blocks, categories)
+    else:
+        native = LightGBMEstimator(estimator, header, blocks, categories)
+    native.booster = booster
+    native.reference = "object"
     return MatrixModel(native)
 
 
@@ -88,7 +95,7 @@ class LightGBMModel:
     datatypes: tuple[str, ...] = ("FP32", "FP64")  # it compares doubles
     booster: Any
 
-    def __init__(self, header: dict[str, str], blocks: list[dict[str, str]]) -> None:
+    def __init__(self, header: dict[str, str], blocks: list[dict[str, str]], categories: Categories) -> None:
         self.versions = versions("lightgbm", "onnx")
         self.width = int(header["max_feature_idx"]) + 1
         names = tuple(header["feature_names"].split())
@@ -97,13 +104,15 @@ class LightGBMModel:
         self._objective, *parameters = header.get("objective", "none").split()
         self._parameters = dict(parameter.partition(":")[::2] for parameter in parameters)
         self.classes = self._classes()
-        trees = [_parse_tree(block, number % self.outputs) for number, block in enumerate(blocks)]
+        self.categories = categories
+        self._columns = CategoryColumns(self.width, numeric_categories(self.categories), truncates=True)
+        trees = [parse_tree(block, number % self.outputs, self._columns) for number, block in enumerate(blocks)]
         rounds = len(trees) // self.outputs
         steep = self.classes is not None or self._objective == "binary"
         self._steepness = float(self._parameters.get("sigmoid", 1)) if steep else 1.0
         scale = (1 / rounds if "average_output" in header else 1.0) * self._steepness
         self._forest = Forest(trees, self.outputs, LEQ, np.zeros(self.outputs), scale)
-        self._zero_is_missing = _zero_is_missing(blocks, self.width)
+        self._zero_is_missing = zero_is_missing(blocks, self.width)
 
     def spell(self, name: str) -> str:
         """It puts underscores for white space."""
@@ -111,7 +120,9 @@ class LightGBMModel:
 
     def sample_rows(self, count: int, width: int, random: np.random.Generator) -> Tensor:
         """Rows around the values that the trees split by."""
-        return self._forest.sample_rows(count, width, random)
+        rows = self._forest.sample_rows(count, width, random)
+        self._columns.fill_samples(rows, random)
+        return rows
 
     def predict(self, features: Any) -> Tensors:
         """What the booster predicts; the label is the first class of the largest probability."""
@@ -124,12 +135,12 @@ class LightGBMModel:
 
     def write(self, graph: GraphWriter, features: str, width: int) -> link_functions.AnswerNames:  # noqa: ARG002 - it has its own
         """The forest with the objective's link."""
-        features = graph.to_double(features)
+        plain = features = graph.to_double(features)
         if self._zero_is_missing.any():
-            small = graph.add("LessOrEqual", graph.add("Abs", features), graph.constant([_ZERO]))
+            small = graph.add("LessOrEqual", graph.add("Abs", features), graph.constant([ZERO]))
             small = graph.add("And", small, graph.constant(self._zero_is_missing))
             features = graph.add("Where", small, graph.constant([math.nan]), features)
-        margins = self._forest.write(graph, features)
+        margins = self._forest.write(graph, self._columns.append(graph, features, plain))
         if self.classes is None:
             link = "square" if "sqrt" in self._parameters else _LINKS.get(self._objective, "logistic")
             return link_functions.regression(graph, margins, link, self.outputs)
@@ -157,9 +168,11 @@ class LightGBMModel:
 class LightGBMEstimator(LightGBMModel):
     """An estimator like scikit-learn's, which knows its classes."""
 
-    def __init__(self, estimator: Any, header: dict[str, str], blocks: list[dict[str, str]]) -> None:
+    def __init__(
+        self, estimator: Any, header: dict[str, str], blocks: list[dict[str, str]], categories: Categories
+    ) -> None:
         self._estimator = estimator
-        super().__init__(header, blocks)
+        super().__init__(header, blocks, categories)
 
     def predict(self, features: Any) -> Tensors:
         """What its predict and predict_proba give. Raises InvalidInputError for rows that it refuses."""
@@ -175,63 +188,3 @@ class LightGBMEstimator(LightGBMModel):
         if self._objective not in (*_LINKS, "binary"):
             raise link_functions.unsupported("objective", self._objective, (*_LINKS, "binary"))
         return None
-
-
-def _parse(text: str) -> tuple[dict[str, str], list[dict[str, str]]]:
-    """The header and one block per tree, as key=value. Raises ValueError for a text that was cut off."""
-    body, end, _ = text.partition("\nend of trees")
-    if not end:
-        raise ValueError("it has no end of trees")
-    header, *blocks = body.split("\nTree=")
-    return _parse_lines(header), [_parse_lines(block) for block in blocks]
-
-
-def _parse_lines(block: str) -> dict[str, str]:
-    return dict(line.partition("=")[::2] for line in block.splitlines() if line)
-
-
-def _parse_tree(block: dict[str, str], target: int) -> Tree:
-    """A tree of numbers. Raises ConversionError for splits by category and leaves with linear models."""
-    if int(block["num_cat"]):
-        raise ConversionError(
-            "the LightGBM model splits by categorical features, which are not converted: train on one-hot or ordinal "
-            "encoded columns, without categorical_feature and without pandas' category type"
-        )
-    if int(block.get("is_linear", "0")):
-        raise ConversionError("leaves with linear models are not converted: train with linear_tree=False")
-    leaves = _parse_numbers(block, "leaf_value", int(block["num_leaves"]))
-    splits = len(leaves) - 1
-    decisions = _parse_numbers(block, "decision_type", splits).astype(np.int64)
-    thresholds = _parse_numbers(block, "threshold", splits)
-    # values that are as good as 0 go the way of 0
-    thresholds = np.where(np.abs(thresholds) <= _ZERO, np.where(thresholds >= 0, _ZERO, _BELOW_ZERO), thresholds)
-    default_left = (decisions & _DEFAULT_LEFT) > 0
-    # a feature that was never missing has its missing values read as 0
-    missing = decisions >> _MISSING_SHIFT
-    return Tree(
-        features=_parse_numbers(block, "split_feature", splits).astype(np.int64),
-        thresholds=thresholds,
-        missing_left=np.where(missing == 0, thresholds >= 0, default_left),
-        left=_parse_numbers(block, "left_child", splits).astype(np.int64),
-        right=_parse_numbers(block, "right_child", splits).astype(np.int64),
-        leaves=leaves[:, None],
-        target=target,
-    )
-
-
-def _parse_numbers(block: dict[str, str], key: str, count: int) -> Tensor:
-    """A list of `count` numbers. Raises ValueError for another count."""
-    values = np.array(block.get(key, "").split(), dtype=np.float64)
-    if len(values) != count:
-        raise ValueError(f"{key} has {len(values)} values, not {count}")
-    return values
-
-
-def _zero_is_missing(blocks: list[dict[str, str]], width: int) -> Tensor:
-    """Which features have 0 for a missing value (zero_as_missing)."""
-    flags = np.zeros(width, dtype=bool)
-    for block in blocks:
-        splits = int(block["num_leaves"]) - 1
-        missing = _parse_numbers(block, "decision_type", splits).astype(np.int64) >> _MISSING_SHIFT
-        flags[_parse_numbers(block, "split_feature", splits).astype(np.int64)[missing == _MISSING_IS_ZERO]] = True
-    return flags

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from onnxlet.toolchain.convert.boosting.estimators import ask, learned_classes, 
 from onnxlet.toolchain.convert.boosting.forest import LT, Forest
 from onnxlet.toolchain.convert.boosting.xgboost_trees import read_tree
 from onnxlet.toolchain.convert.tabular import link_functions
+from onnxlet.toolchain.convert.tabular.category_values import Categories
 from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
 from onnxlet.toolchain.convert.tabular.matrix_model import MatrixModel
 from onnxlet.toolchain.workbench.extras import require, versions
@@ -93,6 +95,7 @@ class XGBoostModel:
     framework = "XGBoost"
     reference: ReferenceKind = "file"
     exact_width = True
+    categories: Categories = MappingProxyType({})
     sparse_zeros_are_missing = True
     datatypes: tuple[str, ...] = ("FP32",)  # it turns every value into one
 

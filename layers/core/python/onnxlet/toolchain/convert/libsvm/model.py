@@ -7,6 +7,7 @@ three and more; the graph written here is made of plain operators, in double pre
 from __future__ import annotations
 
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.toolchain.convert.libsvm.coupling import couple_probabilities
 from onnxlet.toolchain.convert.libsvm.file_format import SupportVectors, parse_model
 from onnxlet.toolchain.convert.tabular import link_functions
+from onnxlet.toolchain.convert.tabular.category_values import Categories
 from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
 from onnxlet.toolchain.convert.tabular.matrix_model import MatrixModel
 from onnxlet.toolchain.workbench.extras import require, versions
@@ -49,6 +51,7 @@ class LibsvmModel:
     datatypes: tuple[str, ...] = ("FP32", "FP64")
     names: tuple[str, ...] | None = None  # its features are numbered
     exact_width = False
+    categories: Categories = MappingProxyType({})
     sparse_zeros_are_missing = False
     outputs = 1
 

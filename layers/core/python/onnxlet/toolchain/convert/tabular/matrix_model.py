@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
+from onnxlet.errors import InvalidInputError
 from onnxlet.steps import Classification, Tabular
 from onnxlet.toolchain.convert import graph_edits
+from onnxlet.toolchain.convert.tabular.category_values import (
+    Categories,
+    as_categories,
+    frame_of,
+    text_features,
+    write_inputs,
+)
 from onnxlet.toolchain.convert.tabular.feature_names import feature_names
 from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
 from onnxlet.toolchain.convert.tabular.link_functions import AnswerNames
 from onnxlet.toolchain.convert.tabular.own_rows import as_frame, as_matrix, own_rows
 from onnxlet.toolchain.convert.trained_model import Export, ModelRows, columns_to_matrix
-from onnxlet.toolchain.workbench.table import Table
+from onnxlet.toolchain.workbench.table import Table, quoted
 from onnxlet.values.manifest import ReferenceKind
 from onnxlet.values.tensors import DATATYPES, VARIABLE, Tensor, Tensors
 
@@ -39,6 +47,8 @@ class NativeModel(Protocol):
     """Datatypes of the graph's input, in the order to try: FP32 and, if it compares doubles, FP64."""
     outputs: int
     """Numbers per row that a regressor predicts."""
+    categories: Categories
+    """What pandas' categories were where it was trained, by the position of the feature."""
     sparse_zeros_are_missing: bool
     """Whether it takes what a sparse matrix leaves out for missing values, not for zeros."""
 
@@ -81,9 +91,16 @@ class MatrixModel:
             targets=targets,
             spell=native.spell,
         )
+        texts = {names[at] for at in text_features(native.categories)}
         if table is not None:
-            columns = {name: table.numbers(name) for name in names}
-            return ModelRows(columns, booleans=table.booleans(names), own=self._own_rows(table, names))
+            columns = {name: table.tensor(name, "BYTES" if name in texts else "FP64") for name in names}
+            booleans = table.booleans(name for name in names if name not in texts)
+            return ModelRows(columns, booleans=booleans, own=self._own_rows(table, names, texts))
+        if texts:
+            raise InvalidInputError(
+                f"the {native.framework} model reads texts as categories ({quoted(sorted(texts))}): give --data, a CSV "
+                "file with rows like its own"
+            )
         random = native.sample_rows(RANDOM_ROWS, len(names), np.random.default_rng(seed))
         columns = {name: random[:, index] for index, name in enumerate(names)}
         named = native.reference == "object" and native.names is not None
@@ -91,15 +108,19 @@ class MatrixModel:
 
     def predict(self, rows: ModelRows) -> Tensors:
         """The model's own answers, by the names of the graph's outputs."""
-        return self._native.predict(columns_to_matrix(rows.columns) if rows.own is None else rows.own)
+        categories = self._native.categories
+        if not categories:
+            return self._native.predict(columns_to_matrix(rows.columns) if rows.own is None else rows.own)
+        own = frame_of(rows.columns) if rows.own is None else rows.own
+        return self._native.predict(as_categories(own, list(rows.columns), categories))
 
-    def _own_rows(self, table: Table, names: Sequence[str]) -> Any:
+    def _own_rows(self, table: Table, names: Sequence[str], texts: Collection[str]) -> Any:
         """The rows as users hand them to a model that is at hand; None for one that was read from a file."""
         if self._native.reference != "object":
             return None
-        own = own_rows(table, names)
+        own = own_rows(table, names, list(texts))
         from_file = own is not None and table.path is not None
-        return as_matrix(own) if from_file and self._native.names is None else own
+        return as_matrix(own) if from_file and self._native.names is None and not self._native.categories else own
 
     def export(self, rows: ModelRows, labels: Sequence[tuple[str, ...]]) -> Iterator[Export]:
         """The graph for each of the framework's datatypes."""
@@ -107,16 +128,24 @@ class MatrixModel:
             yield self._export(datatype, rows, labels[0] if labels else ())
 
     def _export(self, datatype: str, rows: ModelRows, labels: tuple[str, ...]) -> Export:
-        graph = GraphWriter()
-        width = len(rows.columns)
-        features = graph.input(FEATURES, datatype, (VARIABLE, width))
+        names, width = tuple(rows.columns), len(rows.columns)
+        texts = text_features(self._native.categories)
+        # names of columns must not be those of nodes
+        graph = GraphWriter("onnxlet_" if texts else "")
+        if texts:
+            features = write_inputs(graph, names, datatype, self._native.categories)
+        else:
+            features = graph.input(FEATURES, datatype, (VARIABLE, width))
         predict = self._native.write(graph, features, width)
         self._declare_outputs(graph, predict, datatype)
         model = graph.model()
         return Export(
             variant=str(DATATYPES[datatype].numpy),
             graph=model.SerializeToString(),
-            tabular=Tabular(tuple(rows.column(name, datatype) for name in rows.columns), FEATURES),
+            tabular=Tabular(
+                tuple(rows.column(name, "BYTES" if at in texts else datatype) for at, name in enumerate(names)),
+                None if texts else FEATURES,
+            ),
             classifications=self._classifications(predict, labels),
             opset=graph_edits.opsets(model),
         )
