@@ -204,9 +204,15 @@ def test_sigmoids_beside_one_target_are_asked_about(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match=r"do not sum to 1 .* say --outputs-are independent"):
         convert(sigmoids(tmp_path), tmp_path / "out", **options)
     draft = convert(sigmoids(tmp_path), tmp_path / "out", **options, outputs_are="logits")
+    apart = convert(sigmoids(tmp_path), tmp_path / "apart", **options, outputs_are="independent")
 
     assert draft.outputs == OutputMeaning(are="logits", said_by="user")
     assert draft.evaluations[-1].metrics["accuracy"] == 1
+    assert apart.outputs == OutputMeaning(are="independent", said_by="user")
+    metrics = verify(tmp_path / "apart", data=data, target="target").stages[0].metrics
+    for column, name in enumerate(FINDINGS):
+        right = (features @ SLOPES[:, column] > 0) == (truth == name)
+        assert metrics[f"accuracy_{name}"].value == pytest.approx(right.mean(), rel=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -43,9 +43,24 @@ def test_labels_that_do_not_follow_well_ranked_scores_are_odd() -> None:
 
     assert contract.holds
     chance, never = contract.oddities
-    assert "no better than the" in chance
+    assert "no better than always answering" in chance
+    assert f"({accuracy_score(truth, second > 0.5):.4g} and {1 - truth.mean():.4g})" in chance
     assert f"{roc_auc_score(truth, second):.4g}:" in chance
     assert never == "the class 'well' is never predicted"
+
+
+def test_many_labels_are_named_in_one_line() -> None:
+    second, truth = doubled()
+    both = Task("classification", tuple(ClassificationTarget((0, 1), (), name) for name in ("cough", "fever", "pain")))
+    right = answers(np.where(truth == 1, 0.9, 0.1))
+    each = {"cough": answers(second), "fever": answers(second), "pain": right}
+    given = {f"{what}_{name}": tensor for name, one in each.items() for what, tensor in one.items()}
+
+    contract = judge(given, given, np.stack([truth] * 3, axis=1), both)
+
+    chance, never = contract.oddities
+    assert "the accuracy of 'cough', 'fever' is no better" in chance
+    assert never == "the classes 'cough: 0', 'fever: 0' are never predicted"
 
 
 def test_a_good_classifier_is_not_odd() -> None:
@@ -90,5 +105,5 @@ def test_an_honest_forest_for_a_rare_disease_ships_and_says_what_is_odd(tmp_path
     assert roc_auc_score(truth, forest.predict_proba(held_out)[:, 1]) > 0.8
     assert shipped.exit_code == 0, shipped.output
     for said in (shipped.output, shown.output):
-        assert "no better than the" in said
+        assert "no better than always answering" in said
         assert "the class '1' is never predicted" in said

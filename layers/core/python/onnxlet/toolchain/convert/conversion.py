@@ -72,7 +72,8 @@ class Conversion:
         # what a network's outputs are is told by all of its answers, and so are its classes
         own = self.model.predict(rows)
         labels = self._class_labels()
-        truth = truth_of(table, targets, list(zip(self.model.classes, labels, strict=True))) if table else None
+        classes = list(zip(self.model.classes, labels, strict=True))
+        truth = truth_of(table, targets, classes, self._own_targets) if table else None
         reference, answers = self._reference(expected, own, rows.count, self._known_targets(targets, labels))
         self._check_possible(own, answers, reference, rows)
         search = ExportSearch(self.model, rows, answers, labels, self.tolerance, self.progress, truth, self._outputs)
@@ -143,10 +144,13 @@ class Conversion:
     ) -> list[tuple[str, tuple[int | str, ...], tuple[str, ...]]]:
         """A classifier's targets: name, which is empty where there is one, class values and labels."""
         classes = self.model.classes
-        own = self.model.target_names if isinstance(self.model, TakesTensors) else ()
-        named = own or targets or [f"y{index}" for index in range(len(classes))]
+        named = self._own_targets or targets or [f"y{index}" for index in range(len(classes))]
         names = named if len(classes) > 1 else [""] * len(classes)
         return list(zip(names, classes, labels, strict=True))
+
+    @property
+    def _own_targets(self) -> tuple[str, ...]:
+        return self.model.target_names if isinstance(self.model, TakesTensors) else ()
 
     @property
     def _outputs(self) -> OutputMeaning | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -23,37 +23,50 @@ def oddities(pair: AnswerPair, after: Estimates) -> Iterator[str]:
         return
     if pair.task.segmentation is not None:
         measures = pair.task.segmentation.measures(pair.candidate, pair.truth, pair.reference)
-        yield from _never_predicted(measures.unmarked(), "")
+        yield from _never_predicted(measures.unmarked())
         return
     if pair.task.kind != "classification":
         return
-    for target, known in pair.task.targets_with_truth(pair.truth):
-        about = f" of {target.name!r}" if target.name else ""
-        yield from _chance_beside_ranking(target, known, after, about)
-        yield from _never_predicted(_missed_classes(pair, target, known), about)
+    rated = [_Rating(target, known, pair, after) for target, known in pair.task.targets_with_truth(pair.truth)]
+    yield from _chance_beside_ranking([rating for rating in rated if rating.is_odd])
+    yield from _never_predicted([name for rating in rated for name in rating.missed])
 
 
-def _chance_beside_ranking(target: ClassificationTarget, known: Tensor, after: Estimates, about: str) -> Iterator[str]:
-    accuracy, area = (after.get(metric_of_target(metric, target.name)) for metric in ("accuracy", "auc"))
-    counts = np.unique(target.positions(known), return_counts=True)[1]
-    chance = float(counts.max() / counts.sum())
-    if accuracy and area and area.value >= HIGH_AUC and accuracy.value <= chance + ROUNDING:
+class _Rating:
+    """What one target's answers are worth: accuracy, that of the most frequent class, and the area under the curve."""
+
+    def __init__(self, target: ClassificationTarget, known: Tensor, pair: AnswerPair, after: Estimates) -> None:
+        self.name = target.name
+        accuracy, area = (after.get(metric_of_target(metric, target.name)) for metric in ("accuracy", "auc"))
+        self.accuracy, self.area = accuracy.value if accuracy else 1.0, area.value if area else 0.0
+        positions = target.positions(known)
+        self.chance = float(np.unique(positions, return_counts=True)[1].max() / len(positions))
+        answered = set(target.positions(pair.candidate[target.answers.label]).tolist())
+        present = sorted(set(positions.tolist()) - answered - {-1})
+        self.missed = [target.names[position] for position in present]
+
+    @property
+    def is_odd(self) -> bool:
+        """Whether the labels do not follow scores that rank the rows well."""
+        return self.area >= HIGH_AUC and self.accuracy <= self.chance + ROUNDING
+
+
+def _chance_beside_ranking(odd: Sequence[_Rating]) -> Iterator[str]:
+    if odd:
+        worst = max(odd, key=lambda rating: rating.area)
+        about = f" of {quoted(rating.name for rating in odd)}" if worst.name else ""
+        example = f", of {worst.name!r}" if len(odd) > 1 else ""
         yield (
-            f"the accuracy{about} {accuracy.value:.4g} is no better than the {chance:.4g} of always answering the most "
-            f"frequent class, while the area under the curve is {area.value:.4g}: the scores rank the rows and the "
-            "labels do not follow, as where classes or outputs are misread, or a class is rare and the threshold high"
+            f"the accuracy{about} is no better than always answering the most frequent class ({worst.accuracy:.4g} and "
+            f"{worst.chance:.4g}{example}), while the area under the curve is {worst.area:.4g}: the scores rank the "
+            "rows and the labels do not follow, as where classes or outputs are misread, or a class is rare"
         )
 
 
-def _missed_classes(pair: AnswerPair, target: ClassificationTarget, known: Tensor) -> list[str]:
-    """The classes that have rows and are never answered, though there are rows enough to expect it."""
-    names = target.labels or tuple(map(str, target.classes))
-    present = set(target.positions(known).tolist())
-    answered = set(target.positions(pair.candidate[target.answers.label]).tolist())
-    return [name for position, name in enumerate(names) if position in present - answered]
-
-
-def _never_predicted(missed: list[str], about: str) -> Iterator[str]:
+def _never_predicted(missed: Sequence[str]) -> Iterator[str]:
     if missed:
-        classes = "the class" if len(missed) == 1 else "the classes"
-        yield f"{classes} {quoted(missed)}{about} {'is' if len(missed) == 1 else 'are'} never predicted"
+        yield f"{'the class' if len(missed) == 1 else 'the classes'} {quoted(missed)} {_is(missed)} never predicted"
+
+
+def _is(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"

@@ -85,7 +85,8 @@ def read_evaluation_data(directory: Path, draft: Draft, engine: Engine, data: Da
     names = tuple(spec.name for spec in (engine.signature.inputs if steps.columns is None else steps.columns))
     cells, targets = open_data(data, target, names, tensors=steps.columns is None)
     reference = find_reference(directory, cells.digest)
-    truth = truth_of(cells, targets, [(step.classes, step.labels) for step in steps.targets])
+    apart = [step.target for step in steps.targets if step.classes == (0, 1) and not step.labels]
+    truth = truth_of(cells, targets, [(step.classes, step.labels) for step in steps.targets], apart)
     inputs = reference.inputs if reference and reference.inputs else _inputs(steps, engine, cells)
     return EvaluationData(inputs, cells.rows, truth, cells.digest, cells, reference)
 

@@ -41,13 +41,14 @@ Classes = tuple[Sequence[int | str] | None, Sequence[str]]
 """A target's class values (None for numbers), and the names of the classes if they have any."""
 
 
-def truth_of(table: Cells, targets: Targets, classes: Sequence[Classes]) -> Tensor | None:
+def truth_of(table: Cells, targets: Targets, classes: Sequence[Classes], labels: Sequence[str] = ()) -> Tensor | None:
     """The values of the target columns: [rows] for one target, [rows, targets] for several, None for none.
 
     One array of several numbers per row is several targets, one class of each row where it is one-hot, or what is at
     each position of an image.
 
-    `classes` are a classifier's class values and labels, target by target; empty for a regressor. Raises
+    `classes` are a classifier's class values and labels, target by target; empty for a regressor. `labels` are those
+    that a model tells apart, each as a target of 0 and 1: one column may name which of them a row has. Raises
     InvalidInputError for another number of targets, for cells that are neither class values nor labels, and for texts
     where a regressor needs numbers.
     """
@@ -60,6 +61,8 @@ def truth_of(table: Cells, targets: Targets, classes: Sequence[Classes]) -> Tens
         wide = np.stack([table.numbers(name) for name in names], axis=1)
     if wide is not None:
         return _wide_truth(wide, names[0], classes)
+    if len(names) == 1 and len(classes) == len(labels) > 1 and (marks := _marks(table, names[0], labels)) is not None:
+        return marks
     if classes and len(classes) != len(names):
         raise InvalidInputError(
             f"the model predicts {count_of(len(classes), 'target')}, {quoted(names)} is named with --target: name "
@@ -68,6 +71,15 @@ def truth_of(table: Cells, targets: Targets, classes: Sequence[Classes]) -> Tens
     each = classes or [(None, ())] * len(names)
     columns = [_truth(table, name, *known) for name, known in zip(names, each, strict=True)]
     return columns[0] if len(columns) == 1 else np.stack(columns, axis=1)
+
+
+def _marks(table: Cells, target: str, labels: Sequence[str]) -> Tensor | None:
+    """0 and 1 for each label, where a column names or counts one of them in each row; else None."""
+    cells = [_as_class_value(cell) for cell in table.column(target)]
+    for known in (list(labels), [str(position) for position in range(len(labels))]):
+        if set(cells) <= set(known):
+            return np.eye(len(known), dtype=np.int64)[[known.index(cell) for cell in cells]]
+    return None
 
 
 def is_one_hot(truth: Tensor) -> bool:

@@ -39,7 +39,7 @@ def tell_outputs(scores: Tensor, name: str, said: OutputsAre | None, *, by_label
     if shares and by_label is False:
         raise InvalidInputError(
             f"{name!r} gives numbers from 0 to 1 that do not sum to 1 ({_sums(numbers)}), while one target tells them "
-            f"all apart: say {OPTION} independent, with a --target for each label, or {OPTION} logits"
+            f"all apart: say {OPTION} independent, which serves each label by itself, or {OPTION} logits"
         )
     if shares or by_label:
         return "independent" if shares else "independent-logits"
