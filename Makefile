@@ -100,13 +100,20 @@ $(CLIENTS:%=test-client-%): test-client-%: $(VENV)/.dev .venv-%/.client
 
 test-clients: $(CLIENTS:%=test-client-%) ## clients that others wrote, asking a server (or test-client-NAME)
 
+# Playwright drives the Chromium that this machine has, on PATH or in CHROMIUM (Debian: apt-get install chromium).
+EXTRAS_browser := dev
+PIP_browser := playwright==1.65.2
+
+test-browser: .venv-browser/.dev ## a real browser at the local server: its page, and pages of other sites
+	.venv-browser/bin/python -m pytest -o addopts="--import-mode=importlib --strict-config --strict-markers -ra" tests/browser
+
 # SECONDS and SEED choose how long and which.
 SECONDS ?= 600
 
 fault-run: $(VENV)/.dev ## everything at once over a failing S3, processes killed at random, for ten minutes (or SECONDS=60)
 	PYTHONPATH=tests $(BIN)/python -m fault_run --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
-test-all: test test-lambda-python test-toolchain test-clients e2e ## every test there is, and a minute of the fault run
+test-all: test test-lambda-python test-toolchain test-clients test-browser e2e ## every test there is, and a minute of the fault run
 	$(MAKE) fault-run SECONDS=60
 
 fidelity: $(VENV)/.dev $(FRAMEWORKS:%=.venv-%/.dev) ## convert, optimize and verify every kind of model: docs/fidelity.md (a quarter of an hour)
@@ -177,4 +184,4 @@ check-infra: $(VENV)/.dev .venv-checkov/.checkov-$(CHECKOV) ## checkov on the st
 docs: $(VENV)/.dev ## regenerate docs/cli.md, docs/errors.md and docs/settings.md
 	$(BIN)/python docs/generate.py
 
-.PHONY: help install demo test test-all test-representative test-toolchain test-lambda-python test-clients $(CLIENTS:%=test-client-%) check check-infra docs fault-run bench build pins e2e fidelity
+.PHONY: help install demo test test-all test-representative test-toolchain test-lambda-python test-browser test-clients $(CLIENTS:%=test-client-%) check check-infra docs fault-run bench build pins e2e fidelity

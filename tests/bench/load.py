@@ -50,8 +50,8 @@ class _Connection(asyncio.Protocol):
 
 def requests_per_second(port: int, path: str, body: bytes, *, connections: int, seconds: float) -> float:
     """Answers per second that 127.0.0.1:`port` gave. Raises RuntimeError with the first answer that is no 200."""
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    request = head.encode() + body
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    request = head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
     async def run() -> float:
         loop = asyncio.get_running_loop()

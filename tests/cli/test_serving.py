@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import requests
 
 from command_line import ONNXLET, Run, environment
 from onnxlet.store import open_store
@@ -89,3 +94,79 @@ def test_invoke_runs_the_projects_own_functions(diagnosis: str, directory_url: s
     )
     (report,) = json.loads(done.stdout)["scored"]
     assert report["rows"] == {"read": 2, "scored": 2, "errors": 0}
+
+
+@contextmanager
+def served(store: str, folder: Path, *options: str, **environ: str) -> Iterator[str]:
+    """The URL of `onnxlet serve` with some options."""
+    log = folder / "serve.log"
+    with log.open("wb") as file:
+        command = [*ONNXLET, "serve", "--port", "0", *options]
+        server = subprocess.Popen(
+            command, env=environment(store, folder, **environ), stdout=subprocess.PIPE, stderr=file, text=True
+        )
+    assert server.stdout is not None
+    try:
+        yield server.stdout.readline().strip()
+    finally:
+        server.terminate()
+        server.wait(30)
+        server.stdout.close()
+
+
+def status(method: str, url: str, **options: Any) -> int:  # noqa: ANN401 - requests' own
+    return requests.request(method, url, timeout=30, **options).status_code
+
+
+def test_serve_is_told_who_may_ask_by_options(diagnosis: str, directory_url: str, tmp_path: Path) -> None:
+    options = ["--token", "secret", "--allowed-host", "one.example", "--allowed-host", "*.two.example"]
+    options += ["--allow-origin", "https://console.example", "--read-only"]
+    with served(directory_url, tmp_path, *options) as url:
+        models, known = url + "/registry/models", {"Authorization": "Bearer secret"}
+        assert status("GET", models) == 401
+        for host, expected in (("one.example", 200), ("a.two.example", 200), ("three.example", 403)):
+            assert status("GET", models, headers=known | {"Host": host}) == expected
+        answer = requests.get(models, headers=known | {"Origin": "https://console.example"}, timeout=30)
+        assert answer.headers["Access-Control-Allow-Origin"] == "https://console.example"
+        assert status("POST", f"{models}/{diagnosis}:rollback", json={}, headers=known) == 403
+
+
+def test_serve_is_told_who_may_ask_by_the_environment_too(diagnosis: str, directory_url: str, tmp_path: Path) -> None:
+    environ = {
+        "ONNXLET_TOKEN": "secret",
+        "ONNXLET_READ_ONLY": "true",
+        "ONNXLET_ALLOWED_HOSTS": "one.example,two.example",
+        "ONNXLET_ALLOWED_ORIGINS": "https://console.example",
+    }
+    with served(directory_url, tmp_path, "--allowed-host", "three.example", **environ) as url:
+        models, known = url + "/registry/models", {"Authorization": "Bearer secret"}
+        assert status("GET", models) == 401
+        for host, expected in (("one.example", 200), ("two.example", 200), ("three.example", 200), ("x.example", 403)):
+            assert status("GET", models, headers=known | {"Host": host}) == expected
+        answer = requests.get(models, headers=known | {"Origin": "https://console.example"}, timeout=30)
+        assert answer.headers["Access-Control-Allow-Origin"] == "https://console.example"
+        assert status("POST", f"{models}/{diagnosis}:rollback", json={}, headers=known) == 403
+
+
+def test_predict_sends_the_token_that_serve_asks_for(
+    diagnosis: str, directory_url: str, tmp_path: Path, run: Run
+) -> None:
+    (tmp_path / "rows.json").write_text('{"instances": [[1, 2, 3]]}')
+    with served(directory_url, tmp_path, ONNXLET_TOKEN="secret") as url:  # noqa: S106 - no secret at all
+        ask = ("predict", diagnosis, str(tmp_path / "rows.json"), "--url", url)
+        refused = run(*ask)
+        assert (refused.exit_code, "401" in refused.stderr) == (1, True)
+        assert "--token or ONNXLET_TOKEN" in refused.stderr
+        assert run(*ask, "--token", "secret").exit_code == 0
+        assert run(*ask, env={"ONNXLET_TOKEN": "secret"}).exit_code == 0
+
+
+def test_serve_refuses_what_it_cannot_be_told(run: Run) -> None:
+    for options, told in (
+        (("--allowed-host", "http://models.example"), "is no host"),
+        (("--allow-origin", "console.example"), "is no origin"),
+        (("--token", "two words"), "bearer token"),
+    ):
+        done = run("serve", "--port", "0", *options)
+        assert (done.exit_code, told in done.stderr) == (1, True), done.stderr
+        assert "two words" not in done.stderr

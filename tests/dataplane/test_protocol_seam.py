@@ -156,7 +156,7 @@ def test_a_protocol_that_fails_to_refuse_still_gets_an_answer(
 def test_the_local_server_hands_it_its_paths(directory_url: str, tmp_path: Path) -> None:
     Shop(open_store(directory_url), tmp_path / "shop").publish_echo("echo", "FP32", -1)
     settings = Settings(store=directory_url, cache_dir=str(tmp_path / "cache"))
-    with TestClient(create_asgi(settings)) as client:
+    with TestClient(create_asgi(settings), base_url="http://localhost") as client:
         assert client.post("/text/echo", content="3").text == "3.0\n"
         assert client.post("/text/nobody", content="3").text == "sorry: no model named 'nobody'\n"
         assert client.post("/text/echo?stream", content="1\n2").text == "1.0\n2.0\n"

@@ -30,6 +30,7 @@ REQUESTS = [
     ("GET", "/registry/models/diagnosis/history", READ),
     ("GET", "/registry/models/v1/versions/1", READ),
     ("GET", "/docs", READ),
+    ("GET", "/docs/swagger-ui.css", READ),
     ("GET", "/openapi.json", READ),
     ("GET", "/problems/model-not-found", READ),
     ("PUT", "/registry/models/diagnosis/aliases/production", GOVERN),

@@ -229,6 +229,7 @@ def test_every_path_has_one_owner() -> None:
         "/v2/{proxy+}": ["Predict"],
         "/registry/{proxy+}": ["Api"],
         "/docs": ["Api"],
+        "/docs/{proxy+}": ["Api"],
         "/openapi.json": ["Api"],
         "/problems/{proxy+}": ["Api"],
     }

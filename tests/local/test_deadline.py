@@ -22,7 +22,11 @@ NEVER = 3600.0
 def post(path: str, body: object) -> bytes:
     """A request as bytes."""
     written = json.dumps(body).encode()
-    return b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (path.encode(), len(written), written)
+    return b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s" % (
+        path.encode(),
+        len(written),
+        written,
+    )
 
 
 def wait_until(happened: Callable[[], bool]) -> None:

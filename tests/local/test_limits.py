@@ -16,8 +16,8 @@ import requests
 
 from servers import PREDICT, ROW, TIMEOUT, Server, exchange, running
 
-LIVE = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n"
-CHUNKED = b"POST " + PREDICT.encode() + b" HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+LIVE = b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n"
+CHUNKED = b"POST " + PREDICT.encode() + b" HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
 CLOSE = b"Connection: close\r\n\r\n"
 HASTY = {"head_seconds": 1, "body_seconds": 1}
 MB = 1_000_000
@@ -101,7 +101,7 @@ def test_so_many_bytes_of_headers_are_taken(server: Server, size: int, lines: in
 
 @pytest.mark.parametrize(("size", "status"), [(8_000, 200), (9_000, 414)])
 def test_so_many_bytes_of_a_url_are_taken(server: Server, size: int, status: int) -> None:
-    head = b"GET /v2/health/live?" + b"x" * size + b" HTTP/1.1\r\nHost: x\r\n" + CLOSE
+    head = b"GET /v2/health/live?" + b"x" * size + b" HTTP/1.1\r\nHost: localhost\r\n" + CLOSE
     assert exchange(server, head).startswith(b"HTTP/1.1 %d" % status)
 
 
@@ -113,7 +113,7 @@ def test_a_refusal_says_what_may_be_sent(server: Server) -> None:
 
 def test_a_body_behind_a_wish_for_http_2_is_refused_with_what_to_do(server: Server) -> None:
     upgrade = b"Connection: Upgrade\r\nUpgrade: h2c\r\n"
-    post = b"POST " + PREDICT.encode() + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n"
+    post = b"POST " + PREDICT.encode() + b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n"
     refused = exchange(server, post + upgrade + b"\r\n{}")
     assert refused.startswith(b"HTTP/1.1 400")
     assert b"send it without 'Upgrade'" in refused
@@ -162,7 +162,7 @@ def test_a_head_that_trickles_in_is_408(hasty: Server, start: bytes) -> None:
 
 
 def test_a_body_that_trickles_in_is_408(hasty: Server) -> None:
-    head = b"POST " + PREDICT.encode() + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+    head = b"POST " + PREDICT.encode() + b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n"
     for start, piece in ((head, b" "), (CHUNKED, b"1\r\n \r\n")):
         got = trickle(hasty, start, piece)
         assert got.startswith(b"HTTP/1.1 408")
@@ -172,8 +172,8 @@ def test_a_body_that_trickles_in_is_408(hasty: Server) -> None:
 @pytest.mark.parametrize("path", [PREDICT, "/registry/models"])
 def test_a_body_that_goes_on_after_its_refusal_ends_with_the_connection(hasty: Server, path: str) -> None:
     requests.get(hasty.url + "/registry/models", timeout=TIMEOUT)  # the first loads the control plane
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n".encode()
-    got = trickle(hasty, head + b" " * 6_000_001, b" ")
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n".encode()
+    got = trickle(hasty, head + b"Content-Length: 100000000\r\n\r\n" + b" " * 6_000_001, b" ")
     assert got.startswith(b"HTTP/1.1 413")
     assert got.count(b"HTTP/1.1") == 1
 
@@ -206,7 +206,7 @@ def test_a_connection_may_be_idle_between_requests(hasty: Server) -> None:
 
 def test_a_request_in_pieces_is_timed_by_its_own_beginning(hasty: Server) -> None:
     body = json.dumps(ROW).encode()
-    head = b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (PREDICT.encode(), len(body))
+    head = b"POST %b HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % (PREDICT.encode(), len(body))
     with socket.create_connection(hasty.address, TIMEOUT) as connection:
         for _ in range(8):
             for part in (head[:20], head[20:], body[:5], body[5:]):
@@ -225,7 +225,7 @@ def test_a_request_in_pieces_is_timed_by_its_own_beginning(hasty: Server) -> Non
 )
 def test_what_is_refused_does_not_cut_off_the_answer_before_it(hasty: Server, behind: bytes) -> None:
     body = json.dumps({"instances": [4000]}).encode()
-    slow = b"POST /v1/models/slow:predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    slow = b"POST /v1/models/slow:predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body
     got = exchange(hasty, slow + behind)
     head, answer, refusal = got.partition(b'{"predictions":[4000.0]}')
     assert head.startswith(b"HTTP/1.1 200")
@@ -235,9 +235,11 @@ def test_what_is_refused_does_not_cut_off_the_answer_before_it(hasty: Server, be
 
 def test_a_body_sent_ahead_is_not_late_because_of_the_answer_before_it(hasty: Server) -> None:
     body = json.dumps({"instances": [4000]}).encode()
-    slow = b"POST /v1/models/slow:predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+    slow = b"POST /v1/models/slow:predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body)
     large = b'{"instances": [1' + b" " * 1_000_000 + b"]}"
-    next_one = b"POST /v1/models/slow:predict HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+    next_one = (
+        b"POST /v1/models/slow:predict HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+    )
     got = exchange(hasty, slow + body + next_one % len(large) + large)
     assert got.count(b"HTTP/1.1 200") == 2
     assert got.endswith(b'{"predictions":[1.0]}')

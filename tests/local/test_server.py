@@ -103,7 +103,8 @@ def test_a_body_in_chunks_is_read_whole(server: Server) -> None:
 
 @pytest.mark.parametrize(("path", "member"), [(PREDICT, "error"), ("/registry/models", "error")])
 def test_a_body_over_the_limit_is_413(server: Server, path: str, member: str) -> None:
-    answer = requests.post(server.url + path, data=b" " * 6_000_001, timeout=TIMEOUT)
+    json_type = {"Content-Type": "application/json"}
+    answer = requests.post(server.url + path, data=b" " * 6_000_001, headers=json_type, timeout=TIMEOUT)
     assert answer.status_code == 413
     assert "6,000,000" in answer.json()[member]
 
@@ -111,19 +112,19 @@ def test_a_body_over_the_limit_is_413(server: Server, path: str, member: str) ->
 def test_a_client_that_leaves_in_the_middle_of_a_body_does_no_harm(server: Server) -> None:
     for path in (PREDICT, "/registry/models/tiny:rollback"):
         with socket.create_connection(server.address, TIMEOUT) as connection:
-            connection.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{{".encode())
+            connection.sendall(f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{{".encode())
     assert requests.get(server.url + "/v2/health/live", timeout=TIMEOUT).status_code == 200
 
 
 @pytest.mark.parametrize("length", [b"abc", b"-1", b"1, 2"])
 def test_a_bad_content_length_is_400(server: Server, length: bytes) -> None:
-    head = b"POST " + PREDICT.encode() + b" HTTP/1.1\r\nHost: x\r\nContent-Length: " + length + b"\r\n\r\n"
+    head = b"POST " + PREDICT.encode() + b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + length + b"\r\n\r\n"
     assert exchange(server, head).startswith(b"HTTP/1.1 400")
 
 
 @pytest.mark.parametrize("path", ["/v1/models/tiny", "/v2/health/live", "/metrics"])
 def test_head_answers_without_a_body(server: Server, path: str) -> None:
-    got = exchange(server, f"HEAD {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    got = exchange(server, f"HEAD {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
     assert got.startswith(b"HTTP/1.1 200")
     assert got.endswith(b"\r\n\r\n")
 
@@ -140,13 +141,13 @@ def test_head_answers_without_a_body(server: Server, path: str) -> None:
     ],
 )
 def test_percent_encoding_is_taken_off_once(server: Server, path: str, status: int) -> None:
-    got = exchange(server, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    got = exchange(server, f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
     assert got.startswith(f"HTTP/1.1 {status}".encode()), got
 
 
 def test_requests_sent_ahead_are_answered_in_order(server: Server) -> None:
-    live = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
-    last = b"GET /registry/models HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    live = b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    last = b"GET /registry/models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     got = exchange(server, live + live + last)
     assert got.count(b"HTTP/1.1 200") == 3
     assert got.endswith(b'{"models":["slow","tiny"]}')
@@ -170,7 +171,7 @@ def test_quick_predictions_are_counted_as_well(server: Server) -> None:
         return int(found[1]) if found else 0
 
     body = json.dumps(ROW).encode()
-    whole = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    whole = f"POST {PREDICT} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
     before = count()
     with socket.create_connection(server.address, TIMEOUT) as connection:
         for _ in range(20):
@@ -192,7 +193,8 @@ def test_clients_that_ask_at_the_same_time_get_each_their_own_answer(server: Ser
         for connection, (row, _) in zip(connections, asked, strict=True):
             body = json.dumps({"instances": [row]}).encode()
             connection.sendall(
-                b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (PREDICT.encode(), len(body)) + body
+                b"POST %b HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % (PREDICT.encode(), len(body))
+                + body
             )
         for connection, (_, expected) in zip(connections, asked, strict=True):
             with connection:
@@ -258,3 +260,10 @@ def test_a_registry_that_is_changed_by_others_is_seen(server: Server, served_fol
         time.sleep(0.1)
         status = requests.post(server.url + "/v1/models/late:predict", json=ROW, timeout=TIMEOUT).status_code
     assert status == 200
+
+
+def test_a_cache_that_others_can_write_is_refused_before_anything_is_served(tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache").chmod(0o777)
+    with pytest.raises(UnavailableError, match="chmod 700"):
+        serve(Settings(store="memory://cache", cache_dir=str(tmp_path / "cache")), port=0)

@@ -104,7 +104,7 @@ def test_every_worker_answers_before_the_address_is_told(server: Server) -> None
     before = {worker: len(sockets(worker)) for worker in workers_of(server)}
     connections = [socket.create_connection(server.address, TIMEOUT) for _ in range(64)]
     for connection in connections:
-        connection.sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
     for connection in connections:
         assert connection.recv(65536).startswith(b"HTTP/1.1 200")
     more = [len(sockets(worker)) - before[worker] for worker in before]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
 import textwrap
@@ -17,6 +18,7 @@ import pytest
 from faults import FragileStore
 from onnxlet.errors import DigestMismatchError, IntegrityError, StoreUnavailableError, UnavailableError
 from onnxlet.serving.artifact_cache import ArtifactCache
+from onnxlet.settings import Settings
 from onnxlet.store import Store, open_store
 from onnxlet.store.ranges import IN_FLIGHT, MAX_RANGE, MIN_RANGE, range_size
 from onnxlet.values.digests import digest
@@ -286,3 +288,81 @@ def test_a_folder_that_cannot_be_written_is_reported(store: Store, tmp_path: Pat
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(UnavailableError, match="Not a directory"):
         fetch(store, fill(store, {"model.onnx": b"graph"}), tmp_path / "file")
+
+
+# --- whose folder it is -----------------------------------------------------------------------------------------------
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_the_cache_is_made_for_its_user_alone(store: Store, tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        folder = fetch(store, fill(store, {"model.onnx": b"graph", "part/data": b"more"}), tmp_path / "a" / "cache")
+    finally:
+        os.umask(before)
+    assert [mode_of(path) for path in (tmp_path / "a" / "cache", folder, folder / "part")] == [0o700] * 3
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o1777, 0o720, 0o702])
+def test_a_cache_that_others_can_write_is_refused_with_what_to_do(store: Store, tmp_path: Path, mode: int) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    cache.chmod(mode)
+    manifest = fill(store, {"model.onnx": b"graph"})
+    with pytest.raises(UnavailableError, match=rf"mode {mode:o}\).*chmod 700 '{cache}'.*ONNXLET_CACHE_DIR"):
+        fetch(store, manifest, cache)
+    assert contents(cache) == {}
+    cache.chmod(0o700)
+    assert fetch(store, manifest, cache).parent == cache
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o750, 0o755])
+def test_a_cache_that_others_can_only_read_is_used(store: Store, tmp_path: Path, mode: int) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    cache.chmod(mode)
+    assert fetch(store, fill(store, {"model.onnx": b"graph"}), cache).parent == cache
+    assert mode_of(cache) == mode
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give folders to others")
+def test_a_cache_of_somebody_else_is_refused(store: Store, tmp_path: Path) -> None:
+    manifest = fill(store, {"model.onnx": b"graph"})
+    theirs, mine = tmp_path / "theirs", tmp_path / "mine"
+    theirs.mkdir(mode=0o700)
+    os.chown(theirs, 1234, 1234)
+    with pytest.raises(UnavailableError, match=r"the folder belongs to user 1234.*ONNXLET_CACHE_DIR"):
+        fetch(store, manifest, theirs)
+    mine.mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to(mine)
+    os.chown(tmp_path / "link", 1234, 1234, follow_symlinks=False)
+    with pytest.raises(UnavailableError, match="the link belongs to user 1234"):
+        fetch(store, manifest, tmp_path / "link")
+    assert contents(tmp_path) == {}
+
+
+def test_a_link_is_as_good_as_what_it_leads_to(store: Store, tmp_path: Path) -> None:
+    manifest = fill(store, {"model.onnx": b"graph"})
+    for name, mode in (("good", 0o700), ("bad", 0o777)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name).chmod(mode)
+        (tmp_path / f"to-{name}").symlink_to(tmp_path / name)
+    assert fetch(store, manifest, tmp_path / "to-good").parent == tmp_path / "to-good"
+    with pytest.raises(UnavailableError, match="others can write it"):
+        fetch(store, manifest, tmp_path / "to-bad")
+    (tmp_path / "to-nothing").symlink_to(tmp_path / "nothing")
+    with pytest.raises(UnavailableError, match="cannot be used"):
+        fetch(store, manifest, tmp_path / "to-nothing")
+
+
+def test_without_a_setting_the_cache_is_the_users_own_and_that_of_lambda_in_tmp(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Path(Settings().cache_folder).is_relative_to(tmp_path)
+    assert Settings(function_name="predict").cache_folder == "/tmp/onnxlet"  # noqa: S108 - Lambda's
+    assert Settings(cache_dir="/somewhere", function_name="predict").cache_folder == "/somewhere"

@@ -21,8 +21,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds that an alias's routes are kept before they are read again."""
     servable_days: float = SERVABLE_DAYS
     """Days that a version stays servable by number after the last alias left it."""
-    cache_dir: str = "/tmp/onnxlet"  # noqa: S108 - each file in it is hashed before it is used
-    """Where fetched artifacts are kept."""
+    cache_dir: str = ""
+    """Where fetched artifacts are kept; empty: the user's own cache folder, and /tmp/onnxlet on Lambda."""
     session_memory: int = 0
     """Bytes of loaded models kept at once; 0: 60 % of the function's memory, or 4 GiB elsewhere."""
     threads: int = 0
@@ -37,6 +37,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The HTTP API whose events the control plane answers; empty: whoever's."""
     rest_binary: bool = False
     """Whether the REST API in front declares the binary media type `*/*`: answers that are no text need that."""
+    token: str = ""
+    """The local server: the bearer token that it asks for; empty: none. Commands send it to servers."""
+    read_only: bool = False
+    """The local server: whether it refuses to change the registry."""
+    allowed_hosts: str = ""
+    """The local server: more names that it answers to, separated by commas; `*.example.com`, `*` for any."""
+    allowed_origins: str = ""
+    """The local server: origins whose pages may use it (CORS), separated by commas; `*`: any, but not to change."""
     function_memory: int = 0
     """MB of the Lambda function (AWS_LAMBDA_FUNCTION_MEMORY_SIZE); 0 elsewhere."""
     function_name: str = ""
@@ -51,6 +59,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             if text := environ.get(name):
                 values[field] = _convert(name, kind, text)
         return cls(**values)  # type: ignore[arg-type] # each value was converted to its field's type
+
+    def __repr__(self) -> str:
+        """As any dataclass, but for the token."""
+        values = {name: getattr(self, name) for name in self.__struct_fields__} | {"token": "…" if self.token else ""}
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in values.items())})"
+
+    @property
+    def cache_folder(self) -> str:
+        """Where fetched artifacts are kept."""
+        if self.cache_dir:
+            return self.cache_dir
+        if self.function_name:  # there nobody else is
+            return "/tmp/onnxlet"  # noqa: S108
+        from platformdirs import user_cache_dir
+
+        return user_cache_dir("onnxlet")
 
     @property
     def intra_op_threads(self) -> int:

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from onnxlet.settings import Settings
+
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
 
@@ -57,6 +59,7 @@ class LambdaFunction:
         self.request_id = str(uuid.uuid4())
         self._environment = {
             "ONNXLET_STORE": store,
+            "ONNXLET_CACHE_DIR": Settings.from_environ(os.environ).cache_folder,
             "ORT_DISABLE_TELEMETRY": "1",
             "AWS_LAMBDA_FUNCTION_NAME": path.parent.name,
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory),

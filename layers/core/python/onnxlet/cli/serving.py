@@ -22,26 +22,72 @@ from onnxlet.lifecycle.workspace import Workspace
 @click.option(
     "--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes, each with its own models."
 )
+@click.option(
+    "--token",
+    metavar="TOKEN",
+    help="Ask for this bearer token. Better from ONNXLET_TOKEN: others on the machine see how a command was called.",
+)
+@click.option("--read-only", is_flag=True, help="Refuse to change the registry. ONNXLET_READ_ONLY says so as well.")
+@click.option(
+    "--allowed-host",
+    "hosts",
+    multiple=True,
+    metavar="NAME",
+    help="Another name that the server is asked under; several are given by repeating it, or in ONNXLET_ALLOWED_HOSTS.",
+)
+@click.option(
+    "--allow-origin",
+    "origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="A site whose pages may use the server (CORS); may be repeated, or stand in ONNXLET_ALLOWED_ORIGINS.",
+)
 @json_option
 @pass_workspace
-def serve(workspace: Workspace, host: str, port: int, workers: int, output: Output) -> None:
+def serve(
+    workspace: Workspace,
+    *,
+    host: str,
+    port: int,
+    workers: int,
+    token: str | None,
+    read_only: bool,
+    hosts: tuple[str, ...],
+    origins: tuple[str, ...],
+    output: Output,
+) -> None:
     """Serve the store's models over HTTP, as the functions on Lambda do, until Ctrl-C; print the URL once it answers.
 
     One process answers on one core, models with several threads apart; --workers uses more cores.
+
+    It answers to addresses, to localhost, and to the names of --host and --allowed-host. Pages of other sites cannot
+    change the registry. Where other machines reach it (--host 0.0.0.0), it warns, and nobody changes the registry,
+    unless it asks for a token.
 
     \b
     Example:
       onnxlet serve
       onnxlet serve --workers 4
+      ONNXLET_TOKEN=$(openssl rand -hex 32) onnxlet serve --host 0.0.0.0 --allowed-host models.example.com
       curl http://127.0.0.1:8080/v1/models/diagnosis
     """
+    from msgspec.structs import replace
+
     from onnxlet.local import serve as run
 
     def ready(url: str) -> None:
         output.show({"url": url}, url)
         output.say(f"predictions below {url}/v1/models and /v2/models, the registry at {url}/docs; Ctrl-C ends it")
 
-    run(workspace.read_settings(), host, port, who=workspace.who, workers=workers, on_ready=ready)
+    settings = workspace.read_settings()
+    settings = replace(
+        settings,
+        token=settings.token if token is None else token,
+        read_only=read_only or settings.read_only,
+        allowed_hosts=",".join((settings.allowed_hosts, *hosts)),
+        allowed_origins=",".join((settings.allowed_origins, *origins)),
+    )
+    run(settings, host, port, who=workspace.who, workers=workers, on_ready=ready)
 
 
 @click.command(short_help="Run a function with a Lambda event.")

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from onnxlet.errors import AccessDeniedError, InvalidInputError, MissingExtraError
+from onnxlet.values.tokens import is_token
 
 IAM = "iam"
 
@@ -15,7 +16,6 @@ Authorization = Callable[[str, str, Mapping[str, str], bytes | None], Mapping[st
 
 _AWS_HOST = re.compile(r"\.(?P<kind>execute-api|lambda-url)\.(?P<region>[a-z0-9-]+)\.")
 _SERVICES = {"execute-api": "execute-api", "lambda-url": "lambda"}
-_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
 
 
 def make_authorization(auth: str | None, host: str) -> Authorization:
@@ -24,7 +24,7 @@ def make_authorization(auth: str | None, host: str) -> Authorization:
         return _nobody
     if auth == IAM:
         return Signer(host)
-    if isinstance(auth, str) and _TOKEN.fullmatch(auth):
+    if is_token(auth):
         headers = {"Authorization": f"Bearer {auth}"}
         return lambda *_: headers
     raise InvalidInputError("auth is None, 'iam', or a bearer token as it was issued, without 'Bearer ' or spaces")

@@ -8,4 +8,5 @@ caller      who calls, as API Gateway says
 gateway     what stands before it on Lambda: which API may hand events on
 problem     errors as problem documents
 openapi     the document that describes both planes
+docs_page   Swagger UI over it
 """

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request, R
 from fastapi.concurrency import run_in_threadpool
 from pydantic import AfterValidator, BeforeValidator
 
-from onnxlet.controlplane import openapi, problem
+from onnxlet.controlplane import docs_page, openapi, problem
 from onnxlet.controlplane import use_cases as control
 from onnxlet.controlplane.caller import caller
 from onnxlet.controlplane.etags import etag_matches, format_etag
@@ -88,11 +88,12 @@ Run = Annotated[Runner, Depends(_runner)]
 
 
 def create_app(settings: Settings, registry: Registry) -> FastAPI:
-    """The application over `registry`. Its /docs page takes its scripts from a CDN; /openapi.json needs nothing."""
+    """The application over `registry`."""
     app = ControlPlane(
         title="onnxlet",
         version=__version__,
         description=DESCRIPTION,
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
@@ -100,6 +101,7 @@ def create_app(settings: Settings, registry: Registry) -> FastAPI:
     app.state.settings = settings
     app.state.registry = registry
     problem.install(app)
+    docs_page.install(app)
     app.include_router(_routes)
     return app
 

@@ -50,7 +50,9 @@ def responses(document: type | None, *, status: int = 200, etag: bool = False) -
 
 
 def complete(document: Json) -> Json:
-    """Add to FastAPI's own `document` the schemas of what is read, and the data plane's protocols."""
+    """Add to FastAPI's own `document` the schemas of what is read, the data plane's protocols, and that there may be a
+    token to send.
+    """
     _, read = msgspec.json.schema_components(_READ, ref_template=_SCHEMA_REF + "{name}")
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas |= read
@@ -60,6 +62,8 @@ def complete(document: Json) -> Json:
         paths |= part.PATHS
         schemas |= part.SCHEMAS
     document["paths"] = paths | document["paths"]
+    document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    document["security"] = [{}, {"token": []}]
     return document
 
 

@@ -5,6 +5,9 @@ listening      its sockets
 supervisor     several workers: started, awaited, replaced, ended
 worker         one process that answers: uvicorn
 http_protocol  uvicorn's connections, held to limits and time-outs
+guard          who may ask, and for what
+hosts          the names that the server answers to
+origins        which sites' pages may read its answers
 dispatcher     one ASGI application: predictions go straight to the data plane, everything else to FastAPI
 latency        which predictions are quick enough to run on the event loop itself
 thread_pool    threads for the others

@@ -22,8 +22,10 @@ from onnxlet.local.asgi import (
     send_response,
     to_request,
 )
+from onnxlet.local.guard import Guard, split
 from onnxlet.local.latency import QUICK, Latencies
 from onnxlet.local.metrics import CONTENT_TYPE, Metrics
+from onnxlet.local.origins import share_with_origins
 from onnxlet.local.thread_pool import ThreadPool, Timed
 from onnxlet.serving.cancellation import Cancellation
 from onnxlet.serving.predictor import Predictor
@@ -34,19 +36,24 @@ SHORTEST_PAUSE = 0.1
 """Seconds between two looks at the aliases in use, at least."""
 
 
-def create_asgi(settings: Settings, *, who: str = "", metrics: Metrics | None = None) -> Dispatcher:
+def create_asgi(
+    settings: Settings, host: str = "", *, exposed: bool = False, who: str = "", metrics: Metrics | None = None
+) -> Application:
     """Data plane and control plane over the store of `settings`; `who` is written into the history of what it moves.
 
-    `metrics` may be shared with other workers; without them, this application counts alone.
-    Raises InvalidInputError if the store's URL is none.
+    `host` is a name that it answers to, `exposed` whether other machines reach it. `metrics` may be shared with other
+    workers; without them, this application counts alone.
+    Raises InvalidInputError if the store's URL is none, or a setting of who may ask.
     """
-    return Dispatcher(settings, open_store(settings.store), who, metrics or Metrics())
+    guard = Guard(settings, host, exposed=exposed)
+    dispatcher = Dispatcher(settings, open_store(settings.store), who, metrics or Metrics(), guard)
+    return share_with_origins(dispatcher, split(settings.allowed_origins))
 
 
 class Dispatcher:
     """Gives the data plane its paths and the control plane the rest."""
 
-    def __init__(self, settings: Settings, store: Store, who: str, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, store: Store, who: str, metrics: Metrics, guard: Guard) -> None:
         self._settings = settings
         self._store = store
         self._who = who
@@ -55,6 +62,7 @@ class Dispatcher:
         self._threads = ThreadPool(self._dataplane.answer)
         self._latencies = Latencies()
         self._metrics = metrics
+        self._guard = guard
         self._control: Awaitable[Application] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,10 +73,16 @@ class Dispatcher:
             await self._run_lifespan(receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        started = perf_counter()
+        refusal = self._guard.judge(scope)
+        if refusal is not None:
+            self._metrics.count("data" if owns_path(path) else "control", refusal.status, perf_counter() - started)
+            await send_response(send, receive, refusal.to_response(path), scope["method"])
+            return
         body = await read_body(receive, MAX_REQUEST)
         if body is None:
             return
-        path: str = scope["path"]
         started = perf_counter()
         if owns_path(path):
             response = await self._predict(to_request(scope, body), receive)

@@ -7,6 +7,7 @@ a message is unfinished, so that it costs a request that arrives whole next to n
 from __future__ import annotations
 
 import asyncio
+import re
 from email.utils import formatdate
 from enum import Enum
 from http import HTTPStatus
@@ -134,6 +135,7 @@ class LimitedProtocol(HttpToolsProtocol):
                 HTTPStatus.BAD_REQUEST,
                 "a request with a body cannot ask for another protocol: send it without 'Upgrade' (Java: HTTP_1_1)",
             )
+        self._take_host_of_url()
         super().on_headers_complete()
         self._unanswered += 1
         self._enter(_MessagePart.BODY)
@@ -159,6 +161,13 @@ class LimitedProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Refuse what the parser gave up on, or what this class rejected while it was parsed."""
         self._refuse(*(self._refusal or (HTTPStatus.BAD_REQUEST, msg)))
+
+    def _take_host_of_url(self) -> None:
+        """Let the host of a whole URL, as proxies get it, stand for the Host header (RFC 9112, section 3.2.2)."""
+        _, scheme_ends, rest = self.url.partition(b"://")
+        if scheme_ends and not self.url.startswith(b"/"):
+            host = re.split(rb"[/?#]", rest, maxsplit=1)[0]
+            self.headers[:] = [(name, value) for name, value in self.headers if name != b"host"] + [(b"host", host)]
 
     def _check_framing(self) -> None:
         """Refuse a line that does not end, of which the parser reports nothing until it does."""

@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from ipaddress import ip_address
 
 from onnxlet.errors import InvalidInputError, UnavailableError
 
@@ -35,6 +36,11 @@ def listen(host: str, port: int, workers: int) -> Iterator[list[socket.socket]]:
         port = first.getsockname()[1]
         more = [opened.enter_context(_open(host, port, shared=True)) for _ in range(workers - 1)]
         yield [first, *more]
+
+
+def is_exposed(listening: socket.socket) -> bool:
+    """Whether other machines can reach what listens there."""
+    return not ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback
 
 
 def url_of(host: str, listening: socket.socket) -> str:

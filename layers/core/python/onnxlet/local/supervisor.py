@@ -43,6 +43,8 @@ class WorkerSetup:
     """What every worker is started with."""
 
     settings: Settings
+    host: str
+    exposed: bool
     who: str
     limits: Limits
 
@@ -167,7 +169,7 @@ def _work(setup: WorkerSetup, listening: socket.socket, metrics: Metrics, link: 
     from onnxlet.local.dispatcher import create_asgi
     from onnxlet.local.worker import work
 
-    application = create_asgi(setup.settings, who=setup.who, metrics=metrics)
+    application = create_asgi(setup.settings, setup.host, exposed=setup.exposed, who=setup.who, metrics=metrics)
     work(application, listening, setup.limits, partial(link.send, True))
 
 

@@ -2,12 +2,16 @@
 
 A version's folder has the digest of its manifest for a name, so files of two versions never mix. A file gets its name
 only when its digest was checked. Files that an earlier process left are hashed again before they are used.
+
+Between that and their use nobody may change them: a cache that others can write is not used.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import stat
+import sys
 import threading
 from contextlib import suppress
 from functools import partial
@@ -23,6 +27,7 @@ from onnxlet.values.keys import version_prefix
 from onnxlet.values.manifest import Artifact, Manifest
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 class ArtifactCache:
@@ -43,6 +48,7 @@ class ArtifactCache:
         """
         folder = f"{self._directory}/{digest.removeprefix(digests.ALGORITHM)}"
         until = monotonic() + deadline
+        claim_directory(self._directory)
         for artifact in manifest.artifacts:
             if artifact.path == manifest.report:
                 continue
@@ -112,9 +118,41 @@ class ArtifactCache:
                 f"the disk of '{self._directory}' is too full for the {artifact.size} bytes of {key!r}: "
                 "give the function more ephemeral storage, or set ONNXLET_CACHE_DIR to a larger disk"
             )
-        return UnavailableError(
-            f"the cache folder '{self._directory}' cannot be used ({error.strerror}): set ONNXLET_CACHE_DIR"
+        return _unusable_error(self._directory, error)
+
+
+def claim_directory(directory: str) -> None:
+    """Make a directory that only the user can enter, if it is not there; leave it if it is the user's and only they
+    can write it. Raises UnavailableError, saying what to do, if not.
+    """
+    try:
+        with suppress(FileExistsError):
+            os.makedirs(directory, mode=0o700)
+        link, status = os.lstat(directory), os.stat(directory)
+        if not stat.S_ISDIR(status.st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    except OSError as error:
+        raise _unusable_error(directory, error) from error
+    if sys.platform == "win32":  # whose permissions are no bits
+        return
+    mine = os.geteuid()
+    advice = "set ONNXLET_CACHE_DIR to a folder of your own"
+    for it, what in ((status, "the folder"), (link, "the link")):
+        if it.st_uid != mine:
+            raise UnavailableError(
+                f"the cache folder '{directory}' is not used, because {what} belongs to user {it.st_uid}, who could "
+                f"change what is loaded from it: {advice}"
+            )
+    if status.st_mode & _OTHERS_WRITE:
+        raise UnavailableError(
+            f"the cache folder '{directory}' is not used, because others can write it (mode "
+            f"{stat.S_IMODE(status.st_mode):o}), and could change what is loaded from it: empty it and run "
+            f"`chmod 700 '{directory}'`, or {advice}"
         )
+
+
+def _unusable_error(directory: str, error: OSError) -> UnavailableError:
+    return UnavailableError(f"the cache folder '{directory}' cannot be used ({error.strerror}): set ONNXLET_CACHE_DIR")
 
 
 def _check_digest(key: str, actual: str, expected: str) -> None:

@@ -83,7 +83,7 @@ class Loader:
         self._metrics = metrics
         self._on_evict = on_evict
         self._clock = clock
-        self._cache = ArtifactCache(store, settings.cache_dir)
+        self._cache = ArtifactCache(store, settings.cache_folder)
         self._loaded: dict[PinnedVersion, LoadedModel] = {}
         self._failures: dict[PinnedVersion, _FailedLoad] = {}
         self._locks: dict[PinnedVersion, threading.Lock] = {}

@@ -8,4 +8,5 @@ contract, optimization          what a manifest holds of how a version was judge
 canonical, digests              the bytes of documents, and what pins bytes
 aliases                         the documents that route a name to versions, and the history of that
 timestamps                      moments as documents write them
+tokens                          bearer tokens
 """

@@ -16,19 +16,27 @@ import msgspec
 class ProtocolEntry(msgspec.Struct, frozen=True):
     """A protocol's package, and the paths that are its own: all that begin with a prefix, and single ones.
 
-    `immediate` are those of them whose answer waits neither for the store nor for a model.
+    `immediate` are those of them whose answer waits neither for the store nor for a model. Below `health` balancers and
+    watchdogs ask whether the server lives; they know its address alone.
     """
 
     package: str
     prefixes: tuple[str, ...]
     paths: frozenset[str] = frozenset()
     immediate: frozenset[str] = frozenset()
+    health: tuple[str, ...] = ()
 
 
 PROTOCOLS: list[ProtocolEntry] = [
     # TensorFlow Serving matches its paths without regard to case
     ProtocolEntry(f"{__name__}.tensorflow_serving", ("/v1/", "/V1/")),
-    ProtocolEntry(f"{__name__}.open_inference", ("/v2/",), frozenset({"/v2"}), frozenset({"/v2", "/v2/health/live"})),
+    ProtocolEntry(
+        f"{__name__}.open_inference",
+        ("/v2/",),
+        frozenset({"/v2"}),
+        immediate=frozenset({"/v2", "/v2/health/live"}),
+        health=("/v2/health/",),
+    ),
 ]
 """The first entry that owns a path answers it."""
 
@@ -56,3 +64,9 @@ def answers_immediately(path: str) -> bool:
     """Whether what is answered at `path` waits for nothing."""
     entry = entry_at(path)
     return entry is not None and path in entry.immediate
+
+
+def checks_health(path: str) -> bool:
+    """Whether what is asked at `path` is whether the server lives."""
+    entry = entry_at(path)
+    return entry is not None and path.startswith(entry.health)
