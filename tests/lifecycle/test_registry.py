@@ -11,7 +11,7 @@ import pytest
 import onnxlet
 from markup import paragraphs, tables
 from models import tiny
-from onnxlet.errors import ModelNotFoundError, VersionNotFoundError
+from onnxlet.errors import InvalidInputError, ModelNotFoundError, VersionNotFoundError
 from onnxlet.registry.registry import Registry
 from onnxlet.store import open_store
 from onnxlet.values.contract import Bounds, Contract, Estimate, Stage
@@ -62,6 +62,17 @@ def test_models_and_versions_are_listed(registry: onnxlet.Registry, directory_ur
     assert repr(registry) == f"<onnxlet registry in {directory_url}>"
     with pytest.raises(ModelNotFoundError):
         registry.list("nothing")
+
+
+def test_versions_are_listed_with_their_metrics_and_the_best_first_if_wished(registry: onnxlet.Registry) -> None:
+    assert [version.metrics.get("accuracy") for version in registry.list("diagnosis")] == [0.95, 0.96, 0.25]
+    best = registry.list("diagnosis", sort="accuracy")
+    assert [version.number for version in best] == [2, 1, 3]
+    assert list(best.to_frame()["accuracy"]) == ["0.96", "0.95", "0.25"]
+    with pytest.raises(InvalidInputError, match="no version has the metric 'rmse', only 'accuracy'"):
+        registry.list("diagnosis", sort="rmse")
+    with pytest.raises(InvalidInputError, match="nor any other"):
+        registry.list("sum", sort="rmse")
 
 
 def test_an_empty_store_has_an_empty_list(tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ for command in (
     require.require,
     listing.list_,
     listing.show,
+    listing.compare,
     export.export,
     publishing.delete,
     publishing.gc,

@@ -164,9 +164,20 @@ def describe_conversion(draft: Draft) -> list[Block]:
 
 
 def describe_versions(versions: Sequence[VersionSummary]) -> Table:
-    """The versions of a model, a row for each."""
-    rows = [(v.number, v.state, v.created[:19] + "Z", format_size(v.size), ", ".join(v.aliases)) for v in versions]
-    return Table(("version", "state", "created", "size", "aliases"), rows)
+    """The versions of a model, a row for each; with a column for each metric that any of them has."""
+    names = list(dict.fromkeys(name for version in versions for name in version.metrics))
+    rows = [
+        (
+            v.number,
+            v.state,
+            v.created[:19] + "Z",
+            format_size(v.size),
+            *(f"{v.metrics[name]:.4g}" if name in v.metrics else "" for name in names),
+            ", ".join(v.aliases),
+        )
+        for v in versions
+    ]
+    return Table(("version", "state", "created", "size", *names, "aliases"), rows)
 
 
 def describe_history(entries: Sequence[HistoryEntry]) -> Table:

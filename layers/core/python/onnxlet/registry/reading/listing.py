@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from onnxlet.registry.parallel import map_parallel
@@ -13,6 +14,7 @@ from onnxlet.registry.reading import lookup
 from onnxlet.store import Entry, Store
 from onnxlet.values import keys
 from onnxlet.values.aliases import Alias
+from onnxlet.values.metrics import served_metrics
 from onnxlet.values.refs import check_model_name
 from onnxlet.values.timestamps import format_epoch_seconds
 
@@ -49,13 +51,17 @@ class Contents:
 
 
 class VersionSummary(NamedTuple):
-    """A version in a list. `created` is RFC 3339, `size` in bytes; `aliases` are those that route to it now."""
+    """A version in a list. `created` is RFC 3339, `size` in bytes; `aliases` are those that route to it now.
+
+    `metrics` are those of the graph that is served; none of a version that is incomplete or was never judged.
+    """
 
     number: int
     created: str
     size: int
     state: Literal["published", "incomplete"]
     aliases: tuple[str, ...]
+    metrics: Mapping[str, float] = MappingProxyType({})
 
 
 def contents(store: Store, prefix: str = keys.MODELS) -> Iterator[Contents]:
@@ -111,5 +117,6 @@ def _summary(store: Store, version: Contents, names: tuple[str, ...]) -> Version
     number = version.number
     if version.published:
         manifest, _ = lookup.manifest(store, version.model, number)
-        return VersionSummary(number, manifest.created, manifest.size, "published", names)
+        metrics = served_metrics(manifest)
+        return VersionSummary(number, manifest.created, manifest.size, "published", names, metrics)
     return VersionSummary(number, format_epoch_seconds(version.touched), version.artifact_bytes, "incomplete", names)
