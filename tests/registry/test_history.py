@@ -12,7 +12,7 @@ import pytest
 
 from onnxlet.errors import HistoryBrokenError
 from onnxlet.registry.registry import Registry
-from onnxlet.store import Entry, Store
+from onnxlet.store import Blob, Entry, Store
 from onnxlet.store.memory import MemoryStore
 from onnxlet.values.aliases import decode_alias, decode_entry, encode
 from onnxlet.values.canonical import canonical
@@ -198,3 +198,26 @@ def test_a_long_history_reads_in_order(registry: Registry) -> None:
         registry.promote("m", 1 + number % 4, why=str(number))
     assert [entry.why for entry in registry.history("m")][MOVES:] == [str(number) for number in range(60)]
     assert registry.verify_history("m") == MOVES + 60
+
+
+def test_reads_that_go_wrong_break_no_history(registry: Registry) -> None:
+    for number in range(60):
+        registry.promote("m", 1 + number % 4, why=str(number))
+
+    class Noisy(MemoryStore):
+        reads = 0
+
+        def get(self, key: str) -> Blob:
+            blob = super().get(key)
+            self.reads += 1
+            if self.reads % 23:
+                return blob
+            return msgspec.structs.replace(blob, data=blob.data[:50] + b"x" + blob.data[51:])
+
+    noisy = Noisy(registry.store.url)
+    for _ in range(5):
+        assert Registry(noisy).verify_history("m") == MOVES + 60
+    forged = registry.store.get(key(30)).data.replace(b"ana", b"eva")
+    registry.store.put(key(30), forged)
+    with pytest.raises(HistoryBrokenError, match="breaks at entry 30"):
+        Registry(noisy).verify_history("m")

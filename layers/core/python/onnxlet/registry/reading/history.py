@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
 from onnxlet.errors import AliasNotFoundError, HistoryBrokenError, IntegrityError, ModelNotFoundError, OnnxletError
 from onnxlet.registry.parallel import map_parallel
 from onnxlet.registry.reading import lookup
@@ -10,6 +14,11 @@ from onnxlet.store import Store
 from onnxlet.values import keys
 from onnxlet.values.aliases import Alias, HistoryEntry, Routes, decode_entry, encode
 from onnxlet.values.digests import digest
+
+CAREFUL_READS = 3
+"""How often two reads may differ, or not be what they should, before one is taken as it is."""
+
+Read = TypeVar("Read")
 
 
 def entries(store: Store, model: str, alias: str) -> list[HistoryEntry]:
@@ -38,26 +47,35 @@ def verify(store: Store, model: str, alias: str) -> int:
 
 
 def verified_entries(store: Store, model: str, alias: str) -> list[HistoryEntry]:
-    """Every move of an alias, oldest first, once the chain is proven. Raises as `verify` does."""
-    chain = _Chain(store, model, alias)
-    # The list comes first: what it holds was archived before the alias, read after it, got to where it is.
-    listed = {entry.key for entry in store.list(keys.history_prefix(model, alias))}
-    document = chain.alias(listed)
-    chain.check_keys(listed, document)
-    return chain.check_links(document)
+    """Every move of an alias, oldest first, once the chain is proven. Raises as `verify` does.
+
+    What seems broken is read again carefully: nobody shall look for a forger where a read went wrong.
+    """
+    try:
+        return _Chain(store, model, alias).verified()
+    except HistoryBrokenError:
+        return _Chain(store, model, alias, carefully=True).verified()
 
 
 class _Chain:
-    """The entries of one alias, and the checks that they make one chain."""
+    """The entries of one alias, and the checks that they make one chain; `carefully` takes what two reads agree on."""
 
-    def __init__(self, store: Store, model: str, alias: str) -> None:
+    def __init__(self, store: Store, model: str, alias: str, *, carefully: bool = False) -> None:
         self._store = store
         self._model = model
         self._alias = alias
+        self._carefully = carefully
+
+    def verified(self) -> list[HistoryEntry]:
+        # The list comes first: what it holds was archived before the alias, read after it, got to where it is.
+        listed = {entry.key for entry in self._store.list(keys.history_prefix(self._model, self._alias))}
+        document = self.alias(listed)
+        self.check_keys(listed, document)
+        return self.check_links(document)
 
     def alias(self, listed: set[str]) -> Alias:
         try:
-            document, _ = lookup.alias(self._store, self._model, self._alias, retired=True)
+            document = self._read(lambda: lookup.alias(self._store, self._model, self._alias, retired=True)[0])
         except (AliasNotFoundError, ModelNotFoundError) as error:
             if listed:
                 raise self._broken_error(len(listed) + 1, "the alias document is gone", part="alias") from error
@@ -78,13 +96,13 @@ class _Chain:
         for key in sorted(listed - expected):
             if key != newest:
                 raise self._broken_error(document.sequence, f"{key!r} does not belong to it", part="stray", key=key)
-            if self._store.get(key).data != encode(document.entry):
+            if self._get(key) != encode(document.entry):
                 how = f"{key!r} does not belong to it: it is not the entry that the alias holds, which would be lost"
                 raise self._broken_error(document.sequence, how, part="stray", key=key)
 
     def check_links(self, document: Alias) -> list[HistoryEntry]:
         """Every entry was written after the one before it and goes on from there, up to what the alias is."""
-        archived = map_parallel(lambda sequence: self._store.get(self._key(sequence)).data, range(1, document.sequence))
+        archived = map_parallel(lambda sequence: self._get(self._key(sequence)), range(1, document.sequence))
         written = [*archived, encode(document.entry)]
         entries = [self._entry(sequence, data) for sequence, data in enumerate(written, start=1)]
         self._check_digests(entries, [digest(data) for data in written])
@@ -123,6 +141,17 @@ class _Chain:
                 sequence, f"entry {entry.sequence} of '{entry.model}@{entry.alias}' lies in its place"
             )
         return entry
+
+    def _get(self, key: str) -> bytes:
+        return self._read(lambda: self._store.get(key).data)
+
+    def _read(self, read: Callable[[], Read]) -> Read:
+        for _ in range(CAREFUL_READS if self._carefully else 0):
+            with suppress(IntegrityError):
+                first = read()
+                if read() == first:
+                    return first
+        return read()
 
     def _key(self, sequence: int) -> str:
         return keys.history_key(self._model, self._alias, sequence)
