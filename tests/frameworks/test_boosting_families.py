@@ -10,6 +10,7 @@ import lightgbm
 import numpy as np
 import pandas as pd
 import pytest
+import xgboost
 
 from onnxlet.errors import InvalidInputError
 from onnxlet.toolchain.convert import convert
@@ -46,12 +47,12 @@ def admissions(seed: int, *, unseen: bool = False) -> tuple[pd.DataFrame, Any]:
     illness = illness + (ward % 2) * 1.5
     frame["ward"] = np.array(WARDS, dtype=object)[ward]
     frame["code"] = random.integers(0, 6, len(frame)).astype(np.float64)
-    frame["grade"] = random.choice([10, 20, 50], len(frame)).astype(np.float64)
+    frame["grade"] = random.choice([10, 20, 50], len(frame))
     illness = illness + (frame["code"].to_numpy() % 3) + (frame["grade"].to_numpy() == 20)
     if unseen:
         frame.loc[random.random(len(frame)) < 0.1, "ward"] = "elsewhere"
         frame.loc[random.random(len(frame)) < 0.1, "code"] = 9.0
-        frame.loc[random.random(len(frame)) < 0.1, "grade"] = 11.0
+        frame.loc[random.random(len(frame)) < 0.1, "grade"] = 11
     frame.loc[random.random(len(frame)) < 0.05, "code"] = np.nan
     return frame, illness
 
@@ -114,3 +115,81 @@ def test_a_text_file_of_lightgbm_keeps_the_categories(tmp_path: Path) -> None:
     np.testing.assert_allclose(served, model.predict(typed(fresh, typed(known))), rtol=1e-5)
     with pytest.raises(InvalidInputError, match=r"texts as categories \('ward'\): give --data"):
         convert(tmp_path / "model.txt", tmp_path / "other")
+
+
+@pytest.mark.parametrize("onehot", [1, 100], ids=["by sets", "one by one"])
+@pytest.mark.parametrize("unseen", [False, True], ids=["seen", "unseen"])
+def test_xgboost_splits_by_the_categories_that_pandas_knew(unseen: bool, onehot: int, tmp_path: Path) -> None:
+    known, illness = admissions(9)
+    known = typed(known)
+    model = xgboost.XGBClassifier(n_estimators=8, enable_categorical=True, max_cat_to_onehot=onehot, n_jobs=1)
+    model.fit(known, np.digitize(illness, np.quantile(illness, [0.4, 0.8])))
+
+    draft = convert(model, tmp_path / "out", data=known)
+
+    assert {spec.name: spec.datatype for spec in draft.signature.inputs}["ward"] == "BYTES"
+    fresh, _ = admissions(10, unseen=unseen)
+    served = ask_served(tmp_path / "out", fresh)
+    assert served["label"].tolist() == model.predict(typed(fresh, known)).tolist()
+    np.testing.assert_allclose(served["probabilities"], model.predict_proba(typed(fresh, known)), atol=1e-6)
+
+
+@pytest.mark.parametrize("source", ["estimator", "its own file"])
+def test_xgboost_splits_by_codes(source: str, tmp_path: Path) -> None:
+    known, illness = admissions(11)
+    known = known.drop(columns="ward")
+    types = ["q", "q", "q", "q", "c", "c"]
+    model = xgboost.XGBRegressor(n_estimators=8, max_depth=4, feature_types=types, enable_categorical=True, n_jobs=1)
+    model.fit(known.to_numpy(), illness)
+    model.save_model(tmp_path / "model.ubj")
+
+    convert(model if source == "estimator" else tmp_path / "model.ubj", tmp_path / "out", data=known.to_numpy())
+    convert(model, tmp_path / "without data")
+
+    fresh, _ = admissions(12, unseen=True)
+    fresh = fresh.drop(columns="ward").astype(np.float32)
+    fresh.loc[:12, "code"] = [0.5, 1.99, 5.5, 6, 31, 32, 33, 63, 64, 1e6, 2, 3, 4]
+    fresh.columns = [f"x{index}" for index in range(6)]
+    for directory in ("out", "without data"):
+        served = ask_served(tmp_path / directory, fresh)["prediction"]
+        np.testing.assert_allclose(served, model.predict(fresh.to_numpy()), rtol=1e-5)
+
+
+LINEAR: dict[str, dict[str, Any]] = {
+    "numbers": {"objective": "reg:squarederror"},
+    "counts": {"objective": "count:poisson"},
+    "two classes": {"objective": "binary:logistic"},
+    "classes": {"objective": "multi:softprob"},
+}
+
+
+@pytest.mark.parametrize("parameters", LINEAR.values(), ids=LINEAR)
+def test_linear_boosters_of_xgboost_answer_as_they_do(parameters: dict[str, Any], tmp_path: Path) -> None:
+    known, illness = patients(13, missing=0.1)
+    known["count"] /= 100
+    stage = np.digitize(illness, np.quantile(illness, [0.4, 0.8]))
+    classifies = parameters["objective"].startswith(("binary", "multi"))
+    target = stage if parameters["objective"] != "binary:logistic" else (stage > 1).astype(int)
+    kind = xgboost.XGBClassifier if classifies else xgboost.XGBRegressor
+    model = kind(n_estimators=8, booster="gblinear", n_jobs=1, **parameters).fit(known, target)
+
+    convert(model, tmp_path / "out", data=known)
+
+    fresh, _ = patients(14, missing=0.1)
+    fresh["count"] /= 100
+    served = ask_served(tmp_path / "out", fresh)
+    if classifies:
+        assert served["label"].tolist() == model.predict(fresh).tolist()
+        np.testing.assert_allclose(served["probabilities"], model.predict_proba(fresh), atol=1e-5)
+    else:
+        np.testing.assert_allclose(served["prediction"], model.predict(fresh), rtol=1e-5)
+
+
+def test_several_quantiles_of_xgboost_are_served_side_by_side(tmp_path: Path) -> None:
+    known, illness = patients(15)
+    model = xgboost.XGBRegressor(
+        n_estimators=8, objective="reg:quantileerror", quantile_alpha=[0.1, 0.5, 0.9], n_jobs=1
+    ).fit(known, illness)
+    convert(model, tmp_path / "out", data=known)
+    fresh, _ = patients(16)
+    np.testing.assert_allclose(ask_served(tmp_path / "out", fresh)["prediction"], model.predict(fresh), rtol=1e-6)

@@ -198,18 +198,9 @@ def test_a_file_is_known_by_its_content(tmp_path: Path) -> None:
         assert convert(strange, tmp_path / kind).provenance.framework == "XGBoost"
 
 
-def test_categorical_features_are_refused_by_name(tmp_path: Path) -> None:
-    frame = pd.DataFrame({"age": np.arange(40.0), "ward": pd.Categorical(["a", "b"] * 20)})
-    model = xgboost.XGBClassifier(n_estimators=2, enable_categorical=True).fit(frame, np.arange(40) % 2)
-    with pytest.raises(ConversionError, match=r"categorical features \('ward'\).*one-hot"):
-        convert(saved(model, tmp_path), tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
 @pytest.mark.parametrize(
     ("parameters", "said"),
     [
-        ({"booster": "gblinear"}, "'gblinear' is not converted"),
         ({"objective": "binary:logitraw"}, "'binary:logitraw' has no ONNX form here"),
     ],
 )

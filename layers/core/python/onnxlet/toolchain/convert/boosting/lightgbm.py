@@ -25,7 +25,7 @@ from onnxlet.toolchain.convert.boosting.lightgbm_trees import (
 )
 from onnxlet.toolchain.convert.tabular import link_functions
 from onnxlet.toolchain.convert.tabular.category_columns import CategoryColumns
-from onnxlet.toolchain.convert.tabular.category_values import Categories, numeric_categories
+from onnxlet.toolchain.convert.tabular.category_values import Categories
 from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
 from onnxlet.toolchain.convert.tabular.matrix_model import MatrixModel
 from onnxlet.toolchain.workbench.extras import require, versions
@@ -105,7 +105,7 @@ class LightGBMModel:
         self._parameters = dict(parameter.partition(":")[::2] for parameter in parameters)
         self.classes = self._classes()
         self.categories = categories
-        self._columns = CategoryColumns(self.width, numeric_categories(self.categories), truncates=True)
+        self._columns = CategoryColumns(self.width, categories, truncates=True)
         trees = [parse_tree(block, number % self.outputs, self._columns) for number, block in enumerate(blocks)]
         rounds = len(trees) // self.outputs
         steep = self.classes is not None or self._objective == "binary"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,10 @@ import numpy as np
 from onnxlet.errors import ConversionError
 from onnxlet.toolchain.convert.boosting.estimators import ask, learned_classes, never_fitted
 from onnxlet.toolchain.convert.boosting.forest import LT, Forest
-from onnxlet.toolchain.convert.boosting.xgboost_trees import read_tree
+from onnxlet.toolchain.convert.boosting.xgboost_linear import write_linear
+from onnxlet.toolchain.convert.boosting.xgboost_trees import categories_of, read_tree
 from onnxlet.toolchain.convert.tabular import link_functions
+from onnxlet.toolchain.convert.tabular.category_columns import CategoryColumns
 from onnxlet.toolchain.convert.tabular.category_values import Categories
 from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
 from onnxlet.toolchain.convert.tabular.matrix_model import MatrixModel
@@ -25,7 +26,6 @@ from onnxlet.toolchain.workbench.extras import require, versions
 from onnxlet.toolchain.workbench.privacy import without_values
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.refusals import refused
-from onnxlet.toolchain.workbench.table import quoted
 from onnxlet.values.manifest import ReferenceKind
 from onnxlet.values.tensors import Tensor, Tensors
 
@@ -95,7 +95,6 @@ class XGBoostModel:
     framework = "XGBoost"
     reference: ReferenceKind = "file"
     exact_width = True
-    categories: Categories = MappingProxyType({})
     sparse_zeros_are_missing = True
     datatypes: tuple[str, ...] = ("FP32",)  # it turns every value into one
 
@@ -109,6 +108,9 @@ class XGBoostModel:
         self.names = tuple(learner.get("feature_names") or ()) or None
         self.outputs = max(int(parameters["num_class"]), int(parameters.get("num_target", 1)), 1)
         self.classes = self._classes()
+        self._is_linear = learner["gradient_booster"]["name"] == "gblinear"
+        self.categories: Categories = {} if self._is_linear else categories_of(self._gradient_booster["model"])
+        self._columns = CategoryColumns(self.width, self.categories)
         self._check_trees()
         self._rounds = self._rounds_used(progress)
 
@@ -118,14 +120,20 @@ class XGBoostModel:
 
     def sample_rows(self, count: int, width: int, random: np.random.Generator) -> Tensor:
         """Rows around the values that the trees split by."""
-        return self._forest().sample_rows(count, width, random)
+        if self._is_linear:
+            return random.standard_normal((count, width)).astype(np.float32).astype(np.float64)
+        rows = self._forest().sample_rows(count, width, random)
+        self._columns.fill_samples(rows, random)
+        return rows
 
     def predict(self, features: Any) -> Tensors:
         """What the scikit-learn wrapper's predict and predict_proba give. Raises InvalidInputError for infinities."""
         import xgboost
 
+        # a frame tells by itself
+        types = None if hasattr(features, "iloc") else self._learner.get("feature_types") or None
         try:
-            rows = xgboost.DMatrix(features)
+            rows = xgboost.DMatrix(features, enable_categorical=True, feature_types=types)
         except xgboost.core.XGBoostError as error:
             raise refused("XGBoost refuses the rows", _first_line(error), features) from without_values(error)
         if self._objective in _MULTICLASS:
@@ -141,7 +149,7 @@ class XGBoostModel:
 
     def write(self, graph: GraphWriter, features: str, width: int) -> link_functions.AnswerNames:  # noqa: ARG002 - trees do not mind
         """The forest with the objective's link."""
-        margins = self._forest().write(graph, features)
+        margins = self._write_margins(graph, features)
         if self.classes is None:
             return link_functions.regression(graph, margins, _LINKS.get(self._objective, "logistic"), self.outputs)
         if self._objective == "binary:logistic":
@@ -151,6 +159,16 @@ class XGBoostModel:
                 link_functions.label_where(graph, graph.add("Greater", margins, graph.constant([0.0])), self.classes)
             )
         return link_functions.multiclass(graph, margins, self.classes)
+
+    def _write_margins(self, graph: GraphWriter, features: str) -> str:
+        if self._is_linear:
+            return write_linear(graph, features, self._learner["gradient_booster"], self._intercept())
+        forest = self._forest()
+        if self._columns:
+            # it reads single numbers, and categories among them
+            single = graph.to_double(graph.to_float(features))
+            features = self._columns.append(graph, single, single)
+        return forest.write(graph, features)
 
     def _predict(self, rows: Any, **options: Any) -> Tensor:
         # the file may know its columns by name, the matrix does not
@@ -173,17 +191,10 @@ class XGBoostModel:
     def _check_trees(self) -> None:
         """Raise ConversionError for what the trees hold that is not converted."""
         kind = self._learner["gradient_booster"]["name"]
-        if kind not in ("gbtree", "dart"):
-            raise ConversionError(f"the booster {kind!r} is not converted, only trees are ('gbtree', 'dart')")
-        types = self._learner.get("feature_types") or ()
-        names = self.names or tuple(f"x{index}" for index in range(len(types)))
-        categorical = [name for name, kind in zip(names, types, strict=False) if kind == "c"]
-        if categorical or any(any(tree["split_type"]) for tree in self._trees):
-            raise ConversionError(
-                f"the XGBoost model splits by categorical features ({quoted(categorical)}), which are not converted: "
-                "train on one-hot or ordinal encoded columns",
-                features=categorical,
-            )
+        if kind not in ("gbtree", "dart", "gblinear"):
+            raise ConversionError(f"the booster {kind!r} is not converted, only gbtree, dart and gblinear are")
+        if self._is_linear:
+            return
         if any(int(tree["tree_param"]["size_leaf_vector"]) > 1 for tree in self._trees):
             raise ConversionError("leaves with several outputs are not converted: train with one_output_per_tree")
 
@@ -222,7 +233,7 @@ class XGBoostModel:
         ends = model["iteration_indptr"][self._rounds]
         weights = self._learner["gradient_booster"].get("weight_drop") or [1.0] * ends
         trees = [
-            read_tree(tree, target, weight)
+            read_tree(tree, target, weight, self._columns)
             for tree, target, weight in zip(self._trees[:ends], model["tree_info"], weights, strict=False)
         ]
         return Forest(trees, self.outputs, LT, self._intercept())

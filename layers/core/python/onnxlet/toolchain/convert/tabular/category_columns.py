@@ -6,42 +6,67 @@ are looked up by the category, so that trees of any kind compare them with one h
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 
+from onnxlet.toolchain.convert.tabular.category_values import Categories, numeric_categories
 from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
 from onnxlet.values.tensors import Tensor
 
 THRESHOLD = 0.5
-_Side = tuple[frozenset[int], bool, bool]
+
+
+class _Side(NamedTuple):
+    """Which codes of a feature go left: those of `left` among the first `known`."""
+
+    left: frozenset[int]
+    missing_left: bool
+    other_left: bool
+    known: int
+
+    def column(self, codes: int) -> Tensor:
+        """0 where a code goes left, else 1: for so many codes, for an unknown one, and for a missing value."""
+        column = np.full(codes + 2, 1.0 - self.other_left)
+        column[: self.known] = 1
+        column[sorted(self.left)] = 0
+        column[-1] = 1 - self.missing_left
+        return column
 
 
 class CategoryColumns:
     """The columns of one model, which grow while its trees are read.
 
-    `values` are the numbers that the codes 0, 1, 2 … of a feature stand for; without them the codes are what is sent.
+    `categories` are what the codes 0, 1, 2 … of a feature stand for; numbers are looked up among them, texts were. Of
+    other features codes are what is sent.
     `truncates`: whether a fraction above -1 is taken for 0.
     """
 
-    def __init__(
-        self, width: int, values: Mapping[int, Sequence[float]] | None = None, *, truncates: bool = False
-    ) -> None:
+    def __init__(self, width: int, categories: Categories = MappingProxyType({}), *, truncates: bool = False) -> None:
         self._width = width
-        self._values = dict(values or {})
+        self._categories = categories
+        self._values = numeric_categories(categories)
         self._truncates = truncates
         self._columns: dict[tuple[int, _Side], int] = {}
 
     def __bool__(self) -> bool:
         return bool(self._columns)
 
-    def column(self, feature: int, left: Collection[int], *, missing_left: bool, other_left: bool) -> int:
+    def column(
+        self, feature: int, left: Collection[int], *, missing_left: bool, other_left: bool, count: int = 0
+    ) -> int:
         """The number of the column for a split of `feature`, whose codes `left` go left.
 
-        So do missing values and codes that are in no set, if it says so.
+        So do missing values, and codes of which nothing is known, if it says so; known are `count` codes at least.
         """
-        side = (frozenset(left), missing_left, other_left)
+        side = _Side(frozenset(left), missing_left, other_left, max(count, max(left, default=-1) + 1))
         return self._width + self._columns.setdefault((feature, side), len(self._columns))
+
+    def known(self, feature: int) -> int:
+        """How many categories of a feature have a value; 0 where codes are what is sent."""
+        return len(self._categories.get(feature, ()))
 
     def append(self, graph: GraphWriter, features: str, plain: str) -> str:
         """Append the columns to `features` [N, width] of doubles; `plain` are these as they were sent."""
@@ -72,16 +97,12 @@ class CategoryColumns:
 
     def _count(self, feature: int, sides: Sequence[_Side]) -> int:
         """How many codes there are."""
-        largest = max((max(left, default=-1) for left, _, _ in sides), default=-1)
-        return max(largest + 1, len(self._values.get(feature, ())))
+        return max(self.known(feature), *(side.known for side in sides))
 
     def _look_up(self, graph: GraphWriter, features: str, feature: int, sides: Sequence[_Side]) -> str:
         """The columns [N, sides] of one feature."""
         count = self._count(feature, sides)
-        table = np.ones((count + 2, len(sides)))
-        for column, (left, missing_left, other_left) in enumerate(sides):
-            table[sorted(left), column] = 0
-            table[count, column], table[count + 1, column] = 1 - other_left, 1 - missing_left
+        table = np.stack([side.column(count) for side in sides], axis=1)
         value = graph.add("Gather", features, graph.constant(np.array([feature])), axis=1)
         code = self._code(graph, value, count, feature)
         index = graph.add("Where", graph.add("IsNaN", value), graph.constant(np.array([count + 1])), code)
