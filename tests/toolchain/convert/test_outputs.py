@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 import nets
 import trained
 from onnxlet.cli import cli
-from onnxlet.errors import InvalidInputError
+from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.serving.engine import load_engine
 from onnxlet.toolchain.convert import convert
 from onnxlet.toolchain.convert.networks.class_scores import IndependentScores, find_class_scores
@@ -148,6 +148,28 @@ def test_logits_of_labels_with_a_target_each_get_a_sigmoid_each(tmp_path: Path) 
     assert draft.outputs.are == "independent-logits"
     expected = share(rows() @ SLOPES[:, 2])
     np.testing.assert_allclose(served(tmp_path / "out", rows())["probabilities_nodule"][:, 1], expected, atol=1e-6)
+
+
+def test_expected_answers_name_each_label(tmp_path: Path) -> None:
+    data, marks = labelled(tmp_path)
+    shares = share(rows() @ SLOPES)
+    names = [f"{what}{name}{end}" for name in FINDINGS for what, end in (("label_", ""), ("", "_0"), ("", "_1"))]
+    lines = [
+        [cell for mark, one in zip(marks[row], shares[row], strict=True) for cell in (mark, 1 - one, one)]
+        for row in range(len(marks))
+    ]
+    expected = trained.write_csv(tmp_path / "expected.csv", names, lines)
+    options: dict[str, Any] = {"data": data, "target": list(FINDINGS), "labels": FINDINGS}
+
+    draft = convert(sigmoids(tmp_path), tmp_path / "out", **options, expected=expected)
+
+    assert draft.reference is not None
+    assert draft.reference.kind == "expected"
+    lines[0][2] = 0.3
+    lines[0][1] = 0.7
+    wrong = trained.write_csv(tmp_path / "wrong.csv", names, lines)
+    with pytest.raises(ConversionError, match="does not answer as the model does"):
+        convert(sigmoids(tmp_path), tmp_path / "out", **options, expected=wrong)
 
 
 def arrays(folder: Path, **tensors: Tensor) -> Path:

@@ -77,6 +77,17 @@ def test_a_small_class_that_vanishes_is_not_hidden_by_the_others() -> None:
     assert found(contract, "dice_loss").value == 1
 
 
+def test_what_a_net_gives_beside_its_masks_is_held_too() -> None:
+    scores, volume = logits(), np.random.default_rng(2).normal(size=(40, 1)).astype(np.float32)
+    answers = {"prediction": scores, "volume": volume}
+
+    assert judge(answers, answers, None, segmentation()).holds
+    contract = judge(answers, {"prediction": scores, "volume": volume * 2}, None, segmentation())
+
+    assert [str(finding) for finding in contract.findings if not finding.ok] == [contract.breaches]
+    assert contract.breaches.startswith("distance of volume")
+
+
 def test_a_slice_whose_masks_suffer_is_named() -> None:
     scores = logits()
     scanner = ["b" if index % 5 == 0 else "a" for index in range(40)]

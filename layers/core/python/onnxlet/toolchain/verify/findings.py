@@ -62,10 +62,20 @@ class AnswerPair:
         if self.task.segmentation is not None:
             changed, positions = self.task.segmentation.changed(self.reference, self.candidate, TIED)
             yield _within("label_change", changed, max(self.bounds.label_change, 1 / positions))
+            yield from _worst(self._others(self.task.segmentation.output))
         distance = scaled_distances(self.reference, self.candidate, self.task)
         if distance.size:
             yield _within("distance", float(distance.max()), self.bounds.distance)
             yield _within("mean_distance", float(distance.mean()), self.bounds.mean_distance)
+
+    def _others(self, judged: str) -> Iterator[Finding]:
+        """How far other outputs than the judged one moved: the mean distance in the row where it is largest."""
+        for name, tensor in self.reference.items():
+            if tensor.dtype.kind == "f" and name != judged:
+                moved = distances(tensor, self.candidate[name]) / _spread(tensor)
+                yield _within(
+                    "distance", float(moved.reshape(self.rows, -1).mean(axis=1).max()), self.bounds.distance, about=name
+                )
 
     def _changed(self) -> Iterator[Finding]:
         """The share of each target's labels that changed; tied rows of the reference do not count."""
