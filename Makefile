@@ -181,7 +181,7 @@ check-infra: $(VENV)/.dev .venv-checkov/.checkov-$(CHECKOV) ## checkov on the st
 	.venv-checkov/bin/checkov --config-file infra/checkov/default.yaml --directory build/stacks/default
 	.venv-checkov/bin/checkov --config-file infra/checkov/options.yaml --directory build/stacks/options
 
-docs: $(VENV)/.dev ## regenerate docs/cli.md, docs/errors.md and docs/settings.md
+docs: $(VENV)/.dev ## regenerate docs/cli.md, docs/errors.md, docs/registry.md and docs/settings.md
 	$(BIN)/python docs/generate.py
 
 .PHONY: help install demo test test-all test-representative test-toolchain test-lambda-python test-browser test-clients $(CLIENTS:%=test-client-%) check check-infra docs fault-run bench build pins e2e fidelity

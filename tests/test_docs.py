@@ -19,8 +19,11 @@ import pytest
 import yaml
 
 from models import tiny
+from onnxlet.controlplane.app import create_app
 from onnxlet.dataplane.dispatch import DataPlane
 from onnxlet.dataplane.messages import Request
+from onnxlet.dataplane.protocols import owns_path
+from onnxlet.registry.registry import Registry
 from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
 from onnxlet.store import open_store
@@ -115,6 +118,93 @@ def test_the_python_page_runs_and_prints_what_it_says(tmp_path: Path, shell: dic
     with serving(shell["ONNXLET_STORE"], tmp_path / "serving") as server:
         (tmp_path / "page.py").write_text((page + readme).replace("http://127.0.0.1:8080", server.url))
         assert run(f"{sys.executable} page.py", tmp_path, shell).splitlines() == promised
+
+
+@pytest.fixture
+def diagnosis(tmp_path: Path, shell: dict[str, str]) -> str:
+    """The shell's store, which has a model of two versions, `diagnosis`: production was promoted to the second."""
+    store = open_store(shell["ONNXLET_STORE"])
+    tiny.publish(store, "diagnosis", tiny.classifier_package(tmp_path / "one"))
+    tiny.publish(store, "diagnosis", tiny.classifier_package(tmp_path / "two", bias=3))
+    return shell["ONNXLET_STORE"]
+
+
+def test_the_commands_of_the_security_page_run(diagnosis: str, tmp_path: Path, shell: dict[str, str]) -> None:
+    store, served = open_store(diagnosis), 0
+    for command in commands(ROOT / "docs" / "security.md"):
+        if command.startswith("onnxlet serve"):
+            serve_until_it_answers(command, tmp_path, shell)
+            served += 1
+        else:
+            run(command, tmp_path, shell)
+    assert served == 2
+    left = {entry.key for entry in store.list("models/diagnosis/1/")}
+    assert left == {f"models/diagnosis/1/{name}.json" for name in ("claim", "deleted")}
+
+
+def test_the_registry_page_shows_requests_that_work(diagnosis: str, tmp_path: Path, shell: dict[str, str]) -> None:
+    asked = commands(ROOT / "docs" / "registry.md")
+    with serving(diagnosis, tmp_path / "serving") as server:
+        answers = [
+            run(it.replace("curl ", "curl -fsS ").replace("http://127.0.0.1:8080", server.url), tmp_path, shell)
+            for it in asked
+        ]
+    assert json.loads(answers[0]) == {"models": ["diagnosis"]}
+    assert json.loads(answers[2])["entry"]["action"] == "rollback"
+    assert [json.loads(answer)["routes"][0]["version"] for answer in answers[1:4]] == [2, 1, 1]
+    assert answers[4] == ""
+
+
+def test_the_registry_page_has_every_operation() -> None:
+    page = (ROOT / "docs" / "registry.md").read_text()
+    document = create_app(Settings(), Registry(open_store("memory://page"))).openapi()
+    own = {path: methods for path, methods in document["paths"].items() if not owns_path(path)}
+    assert len(own) >= 10
+    for path, methods in own.items():
+        for method in methods:
+            assert f"\n## {method.upper()} {path}\n" in page
+    for name in set(re.findall(r"\]\(#(\w+)\)", page)):
+        assert re.search(rf"^### {name}$", page, re.MULTILINE | re.IGNORECASE), name
+
+
+def test_every_metric_of_the_local_server_is_documented(diagnosis: str, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+    with serving(diagnosis, tmp_path / "serving") as server:
+        for path in ("/registry/models", "/v1/models/diagnosis"):
+            urllib.request.urlopen(server.url + path).close()
+        text = urllib.request.urlopen(server.url + "/metrics").read().decode()
+    samples = set(re.findall(r"^(\w+)\{(.*)\} ", text, re.MULTILINE))
+    assert len(samples) == 4
+    for name, labels in samples:
+        assert f"`{name}{{{', '.join(re.findall(r'([a-z]+)=', labels))}}}`" in page
+        for value in re.findall(r'plane="(\w+)"', labels):
+            assert f"`{value}`" in page
+
+
+def completion_lines() -> dict[str, str]:
+    """What the commands' page has a user write into a shell's file, by shell."""
+    page = (ROOT / "docs" / "cli.md").read_text()
+    return {
+        shell: line.replace("\\|", "|")
+        for shell, line in re.findall(r"^\| (bash|zsh|fish)\b.*\| `(.*)` \|$", page, re.MULTILINE)
+    }
+
+
+def test_bash_completes_as_the_commands_page_says(shell: dict[str, str], tmp_path: Path) -> None:
+    ask = "COMP_WORDS=(onnxlet ro); COMP_CWORD=1; _onnxlet_completion onnxlet; echo ${COMPREPLY[@]}"
+    script = tmp_path / "complete.bash"
+    script.write_text(f"{completion_lines()['bash']}\n{ask}\n")
+    assert run(f"bash {script}", tmp_path, shell).split() == ["rollback"]
+
+
+@pytest.mark.parametrize(("name", "words", "current"), [("zsh", "onnxlet ro", "1"), ("fish", "onnxlet ro", "ro")])
+def test_other_shells_are_told_how_to_complete(
+    shell: dict[str, str], tmp_path: Path, name: str, words: str, current: str
+) -> None:
+    (script,) = re.findall(r"_ONNXLET_COMPLETE=\w+ onnxlet", completion_lines()[name])
+    assert "onnxlet" in run(script, tmp_path, shell)
+    asked = shell | {"_ONNXLET_COMPLETE": f"{name}_complete", "COMP_WORDS": words, "COMP_CWORD": current}
+    assert "rollback" in run("onnxlet", tmp_path, asked)
 
 
 def test_requests_of_the_protocols_page_are_answered_as_it_says(tmp_path: Path) -> None:

@@ -161,6 +161,21 @@ def test_a_head_that_trickles_in_is_408(hasty: Server, start: bytes) -> None:
     assert b"headers did not arrive within 1 s" in got
 
 
+def test_a_head_of_which_half_was_sent_is_408_and_its_connection_closed(hasty: Server) -> None:
+    for sent in (LIVE, LIVE + b"X-Name", b"GET /v2/health/live HTTP/1.1"):
+        assert exchange(hasty, sent).startswith(b"HTTP/1.1 408")
+
+
+def test_a_megabyte_of_headers_is_431_however_it_is_sent(server: Server) -> None:
+    for more in (b"X-Long: " + b"y" * MB + b"\r\n", b"".join(b"X-%d: y\r\n" % number for number in range(MB // 9))):
+        with socket.create_connection(server.address, TIMEOUT) as connection:
+            try:
+                connection.sendall(LIVE + more + CLOSE)
+            except ConnectionError:  # it reads no more than it needs to say no
+                continue
+            assert connection.recv(65536).startswith(b"HTTP/1.1 431")
+
+
 def test_a_body_that_trickles_in_is_408(hasty: Server) -> None:
     head = b"POST " + PREDICT.encode() + b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n"
     for start, piece in ((head, b" "), (CHUNKED, b"1\r\n \r\n")):
