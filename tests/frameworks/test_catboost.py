@@ -13,9 +13,10 @@ import pytest
 
 from drafts import classification_of, tabular_of
 from frameworks.shipping import Shipped, complete, real_data
-from onnxlet.errors import ConversionError, InvalidInputError
+from onnxlet.errors import ConversionError, InvalidInputError, RejectedModelError
 from onnxlet.serving.engine import load_engine
 from onnxlet.toolchain.convert import convert
+from onnxlet.toolchain.prepare import prepare
 from onnxlet.values.signature import TensorSpec
 
 pytestmark = pytest.mark.boosting
@@ -154,6 +155,15 @@ def test_losses_without_an_onnx_form_and_fractions_as_classes_are_refused(tmp_pa
     fractions = classifier().fit(data.features, data.target * 1.5)
     with pytest.raises(ConversionError, match="class values must be whole numbers or texts"):
         convert(saved(fractions, tmp_path), tmp_path / "out")
+
+
+def test_what_catboost_itself_exports_is_refused_with_advice_that_helps(shipping: Ship, tmp_path: Path) -> None:
+    data = real_data("breast cancer", tmp_path)
+    model = classifier().fit(data.features, data.target)
+    model.save_model(str(tmp_path / "catboost.onnx"), format="onnx")
+    with pytest.raises(RejectedModelError, match=r"only tensors are served: .*save_model\('model\.cbm'\)"):
+        prepare(tmp_path / "catboost.onnx", tmp_path / "work")
+    assert shipping(saved(model, tmp_path), data).manifest.golden is not None
 
 
 @pytest.mark.parametrize("share", [0.001, 0.3, 0.95])

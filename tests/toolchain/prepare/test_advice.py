@@ -57,6 +57,15 @@ def test_a_sequence_that_no_zipmap_made_gets_other_advice(tmp_path: Path) -> Non
         prepare(tiny.save(model, tmp_path / "source")["model.onnx"], tmp_path / "work")
 
 
+def test_an_opset_that_the_runtime_does_not_know_any_more_is_named(tmp_path: Path) -> None:
+    model = tiny.two_inputs()
+    del model.opset_import[:]
+    model.opset_import.append(onnx.helper.make_opsetid("", 6))
+
+    with pytest.raises(RejectedModelError, match=r"Add\(6\).*uses opset 6, .* from 7: .* onnx\.version_converter"):
+        prepare(tiny.save(model, tmp_path / "source")["model.onnx"], tmp_path / "work")
+
+
 def test_a_joblib_is_to_be_shipped(tmp_path: Path) -> None:
     joblib.dump(ESTIMATOR, tmp_path / "model.joblib")
 

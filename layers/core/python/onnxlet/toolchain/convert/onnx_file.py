@@ -15,15 +15,12 @@ from onnxlet.toolchain.convert.networks.tensor_model import TensorModel
 from onnxlet.toolchain.convert.options import SourceOptions
 from onnxlet.toolchain.workbench.evaluation_data import open_graph
 from onnxlet.toolchain.workbench.extras import versions
-from onnxlet.toolchain.workbench.inspection import inspect
+from onnxlet.toolchain.workbench.inspection import OLDEST_OPSET, inspect
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.shapes import declare_shape, observed_outputs
 from onnxlet.values.manifest import ReferenceKind
 from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import Tensors
-
-OLDEST = 7
-"""The oldest opset that ONNX Runtime promises to run."""
 
 
 def open_model(path: Path, *, trust: bool, progress: Progress, options: SourceOptions) -> TensorModel:  # noqa: ARG001 - a graph is data
@@ -44,11 +41,11 @@ class OnnxFile:
 
     def __init__(self, path: Path) -> None:
         inspected = inspect(path)
-        opset = inspected.opset.get("ai.onnx", OLDEST)
-        if opset < OLDEST:
+        opset = inspected.opset.get("ai.onnx", OLDEST_OPSET)
+        if opset < OLDEST_OPSET:
             raise ConversionError(
-                f"{path.name!r} uses opset {opset}, ONNX Runtime promises to run those from {OLDEST}: export the model "
-                f"with a newer one, or use onnx.version_converter",
+                f"{path.name!r} uses opset {opset}, ONNX Runtime promises to run those from {OLDEST_OPSET}: export the "
+                "model with a newer one, or use onnx.version_converter",
                 opset=opset,
             )
         self.framework = inspected.producer or "onnx"

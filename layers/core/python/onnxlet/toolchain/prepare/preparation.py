@@ -17,7 +17,7 @@ from onnxlet.steps import Steps, decode_steps
 from onnxlet.toolchain.prepare.trial import REPORT, REQUEST, TrialReport, TrialRequest
 from onnxlet.toolchain.workbench.directory import asset_files, graph_digest, read_draft
 from onnxlet.toolchain.workbench.extras import versions
-from onnxlet.toolchain.workbench.inspection import GraphInspection, inspect
+from onnxlet.toolchain.workbench.inspection import OLDEST_OPSET, GraphInspection, inspect
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.values.canonical import canonical
 from onnxlet.values.digests import file_digest
@@ -82,7 +82,7 @@ class Preparation:
         )
         report = self._try_out(request, trial_deadline)
         if report.source is None or report.graph is None:
-            raise _error_of(report)
+            raise _error_of(report, inspected)
         if not (report.runs or force or self._draft):
             raise RejectedModelError(
                 f"{self._model.name!r} runs on none of the inputs that were tried ({report.detail}): give rows that "
@@ -177,9 +177,15 @@ def _check_contract(directory: Path, draft: Draft) -> None:
         )
 
 
-def _error_of(report: TrialReport) -> OnnxletError:
+def _error_of(report: TrialReport, inspected: GraphInspection) -> OnnxletError:
     kind = getattr(errors, report.error or "", RejectedModelError)
-    return kind(report.detail)
+    opset = inspected.opset.get("ai.onnx", OLDEST_OPSET)
+    if opset >= OLDEST_OPSET:
+        return kind(report.detail)
+    return kind(
+        f"{report.detail}; the file uses opset {opset}, ONNX Runtime promises to run those from {OLDEST_OPSET}: export "
+        "the model with a newer one, or use onnx.version_converter"
+    )
 
 
 def _how_it_ended(done: subprocess.CompletedProcess[bytes]) -> str:

@@ -32,6 +32,8 @@ ZIPMAP_ADVICE = {
     "CatBoost": "save the model as CatBoost's own file with save_model('model.cbm'), and `onnxlet ship` that",
 }
 """What to do about maps of probabilities, by the file's producer."""
+OLDEST_OPSET = 7
+"""The oldest opset that ONNX Runtime promises to run."""
 MOST_PROTOBUF = 2**31 - 1
 """The most bytes that protobuf reads."""
 
