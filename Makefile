@@ -21,7 +21,7 @@ $(VENV)/.demo: pyproject.toml
 		{ echo "Python 3.11 or newer is needed: make demo PYTHON=python3.13" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 	@test $(VENV)/.dev -nt pyproject.toml || { echo "installing into $(VENV) (about a minute, once)"; \
-		$(BIN)/python -m pip install --disable-pip-version-check --no-compile -e '.[sklearn]'; }
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -e '.[sklearn]'; }
 	@touch $@
 
 demo: $(VENV)/.demo ## a model's life from training to rollback, on this machine alone (KEEP=1: the server stays)
@@ -107,13 +107,16 @@ PIP_browser := playwright==1.65.2
 test-browser: .venv-browser/.dev ## a real browser at the local server: its page, and pages of other sites
 	.venv-browser/bin/python -m pytest -o addopts="--import-mode=importlib --strict-config --strict-markers -ra" tests/browser
 
+test-package: $(VENV)/.dev ## the wheel and the source archive, in empty environments
+	$(BIN)/python -m pytest -o addopts="--import-mode=importlib --strict-config --strict-markers -ra" tests/package
+
 # SECONDS and SEED choose how long and which.
 SECONDS ?= 600
 
 fault-run: $(VENV)/.dev ## everything at once over a failing S3, processes killed at random, for ten minutes (or SECONDS=60)
 	PYTHONPATH=tests $(BIN)/python -m fault_run --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
-test-all: test test-lambda-python test-toolchain test-clients test-browser e2e ## every test there is, and a minute of the fault run
+test-all: test test-lambda-python test-toolchain test-clients test-browser test-package e2e ## every test there is, and a minute of the fault run
 	$(MAKE) fault-run SECONDS=60
 
 fidelity: $(VENV)/.dev $(FRAMEWORKS:%=.venv-%/.dev) ## convert, optimize and verify every kind of model: docs/fidelity.md (a quarter of an hour)
@@ -184,4 +187,4 @@ check-infra: $(VENV)/.dev .venv-checkov/.checkov-$(CHECKOV) ## checkov on the st
 docs: $(VENV)/.dev ## regenerate docs/cli.md, docs/errors.md, docs/registry.md and docs/settings.md
 	$(BIN)/python docs/generate.py
 
-.PHONY: help install demo test test-all test-representative test-toolchain test-lambda-python test-browser test-clients $(CLIENTS:%=test-client-%) check check-infra docs fault-run bench build pins e2e fidelity
+.PHONY: help install demo test test-all test-representative test-toolchain test-lambda-python test-browser test-package test-clients $(CLIENTS:%=test-client-%) check check-infra docs fault-run bench build pins e2e fidelity

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +75,41 @@ def test_it_ships_a_model_and_prints_its_version_alone_on_stdout(run: Run, sourc
     assert manifest.labels == ("no", "yes")
     assert "report.html" in {artifact.path for artifact in manifest.artifacts}
     assert registry.alias("m")[0].entry.gates == {"accuracy-contract": "held", "reference": "object"}
+
+
+def test_it_reads_data_and_model_once_and_the_report_names_both(
+    source: Source, directory_url: str, tmp_path: Path
+) -> None:
+    script = tmp_path / "ship.py"
+    script.write_text(
+        """
+import collections, sys
+from onnxlet.cli import cli
+opened = collections.Counter()
+sys.addaudithook(lambda event, values: opened.update([str(values[0])]) if event == "open" else None)
+cli(sys.argv[1:], standalone_mode=False)
+print(opened[sys.argv[4]], opened[sys.argv[8]])
+"""
+    )
+    words = ["ship", str(source.model), "diagnosis", "--trust", "--data", str(source.data), "--target", "target"]
+
+    done = subprocess.run(
+        [sys.executable, script, "--store", directory_url, *words],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+
+    model_opens, data_opens = map(int, done.stdout.splitlines()[-1].split())
+    # each by what tells its kind, by who reads it and for its digest; the rows by pandas too, for the model itself
+    assert (model_opens, data_opens) == (3, 4)
+    report = (Path(directory_url.removeprefix("file://")) / "models/diagnosis/1/report.html").read_text()
+    digest = Registry(open_store(directory_url)).manifest("diagnosis", 1).contract
+    assert digest is not None
+    assert "<h1>Accuracy report: diagnosis</h1>" in report
+    for part in (str(dt.datetime.now(dt.UTC).date()), "target", str(digest.data_digest)):
+        assert part in report.partition("<h2>")[0]
 
 
 def test_without_a_target_it_says_what_is_not_judged(run: Run, source: Source, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+import onnxlet
 import trained
 from frameworks.keras_models import digits, digits_network, keras, saved, tf
 from onnxlet.cli import cli
@@ -373,3 +374,20 @@ def _plain(value: trained.Array) -> trained.Array:
     if value.dtype.kind != "O":
         return value
     return np.array([text.decode() for text in value.ravel()], dtype=object).reshape(value.shape)
+
+
+def test_python_exports_what_it_shipped_truth_values_included(tmp_path: Path) -> None:
+    features, target = trained.blobs(classes=2)
+    estimator = trained.fitted(LogisticRegression(), features, target.astype(bool))
+    store = tmp_path / "store"
+    onnxlet.ship(estimator, "ill", data=features, target=target.astype(bool), store=store)
+
+    exported = onnxlet.export("ill:1", tmp_path / "models", store=store)
+
+    assert exported.directory == tmp_path / "models/ill/1"
+    (name,) = declared(exported.directory)["serving_default"][0]
+    asks: dict[str, Any] = {name: features.astype(np.float32)}
+    answers = asked(exported.directory, **asks)
+    assert answers["label"].tolist() == estimator.predict(features).tolist()
+    assert {type(value) for value in answers["label"].tolist()} == {bool}
+    np.testing.assert_allclose(answers["probabilities"], estimator.predict_proba(features), atol=1e-5)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import numpy as np
 import pandas as pd
@@ -224,3 +226,23 @@ def test_numbers_beyond_the_datatype_are_refused_as_a_server_refuses_them(tmp_pa
     doubled = onnxlet.load("sum", store=directory_url)
     with pytest.raises(InvalidInputError, match="FP32"):
         doubled.predict(np.array([[1e39, 0.0]]))
+
+
+def test_truth_values_come_as_the_estimator_gives_them_here_and_over_http(url: str, folder: Path) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    rows = KNOWN[["age", "marker ß"]].to_numpy(np.float64)
+    fresh = FRESH[["age", "marker ß"]].to_numpy(np.float64)
+    model = LogisticRegression().fit(rows, KNOWN["diagnosis"] == "malignant")
+    onnxlet.ship(model, "ill", data=rows, target=KNOWN["diagnosis"] == "malignant", promote=True, store=url)
+
+    got = onnxlet.load("ill", store=url).predict(fresh)
+    with serving(url, folder / "cache of truth") as server:
+        over_http = onnxlet.connect(server.url).predict("ill", fresh)
+        body = json.dumps({"instances": fresh[:5].tolist()}).encode()
+        answer = urlopen(Request(f"{server.url}/v1/models/ill:predict", body), timeout=30).read()
+
+    expected = model.predict(fresh)
+    assert (got.dtype, got.tolist()) == (expected.dtype, expected.tolist())
+    assert (over_http.label.dtype, over_http.label.tolist()) == (expected.dtype, expected.tolist())
+    assert [row["label"] for row in json.loads(answer)["predictions"]] == expected[:5].tolist()

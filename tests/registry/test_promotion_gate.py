@@ -21,6 +21,7 @@ from onnxlet.errors import (
     IntegrityError,
     InvalidInputError,
     PreconditionFailedError,
+    ReferenceRefusedError,
 )
 from onnxlet.registry.reading.requirements import Requirements
 from onnxlet.registry.registry import Registry
@@ -218,7 +219,7 @@ def test_a_registry_can_require_a_better_reference(
         if kind in passing:
             registry.promote("m", version)
             continue
-        with pytest.raises(ContractMissingError, match=f"its reference is {kind or 'not known'}, and this registry"):
+        with pytest.raises(ReferenceRefusedError, match=f"its reference is {kind or 'not known'}, and this registry"):
             registry.promote("m", version)
         forced = registry.promote("m", version, force=True, why="there is no other").entry.gates
         assert forced[GATE] == "held"

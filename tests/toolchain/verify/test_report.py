@@ -13,7 +13,7 @@ import pytest
 
 from onnxlet.toolchain.verify.contract import judge
 from onnxlet.toolchain.verify.plots import decades, make_plots
-from onnxlet.toolchain.verify.report import render_report
+from onnxlet.toolchain.verify.report import Subject, render_report
 from onnxlet.toolchain.workbench.slices import make_slicing
 from onnxlet.toolchain.workbench.task import ClassificationTarget, Task
 from onnxlet.values.contract import Bounds
@@ -24,6 +24,7 @@ from registries import DRAFT
 
 EVIL = "<script>alert('x')</script>&\"'"
 OPEN = {"meta", "br", "hr"}
+SUBJECT = Subject(f"diagnosis {EVIL}", "2026-11-29T03:04:05.000Z", (f"stage {EVIL}", "grade"))
 
 
 class Balanced(HTMLParser):
@@ -83,7 +84,7 @@ def page() -> str:
         golden=Golden("golden.json", "synthetic", 4),
     )
     stages = {"source": reference, "onnx": onnx, "optimized": candidate}
-    return render_report(draft, contract, make_plots(task, stages, truth))
+    return render_report(SUBJECT, draft, contract, make_plots(task, stages, truth))
 
 
 def test_it_is_whole_html_with_a_language_and_a_heading(page: str) -> None:
@@ -94,6 +95,15 @@ def test_it_is_whole_html_with_a_language_and_a_heading(page: str) -> None:
     assert page.startswith('<!doctype html><html lang="en">')
     assert parser.seen.count("h1") == 1
     assert {"svg", "table", "figure"} <= set(parser.seen)
+
+
+def test_its_head_says_of_what_it_is_when_it_was_judged_and_on_what(page: str) -> None:
+    head = page.partition("<h2>")[0]
+
+    assert "<h1>Accuracy report: diagnosis &lt;script&gt;" in head
+    assert "2026-11-29T03:04:05.000Z" in head
+    assert re.search(r"target.*stage .*, grade", head)
+    assert re.search(r"evaluation data.*120 rows", head)
 
 
 def test_it_escapes_all_that_it_is_given(page: str) -> None:
@@ -165,7 +175,7 @@ def test_a_report_without_a_truth_has_no_metrics() -> None:
     task = Task("regression")
     contract = judge(predictions, predictions, None, task)
 
-    page = render_report(DRAFT, contract, make_plots(task, {"source": predictions, "onnx": predictions}, None))
+    page = render_report(SUBJECT, DRAFT, contract, make_plots(task, {"source": predictions, "onnx": predictions}, None))
 
     assert "<h2>Estimates</h2>" not in page
     assert "<h2>Optimization</h2>" not in page

@@ -22,7 +22,8 @@ OnnxletError
 │   ├── NothingToRollBackError
 │   ├── VersionInUseError        an alias routes to it, or did lately
 │   └── ContractFailedError      a version's accuracy contract does not hold
-│       └── ContractMissingError  it has none, and the registry requires one
+│       ├── ContractMissingError  it has none, and the registry requires one
+│       └── ReferenceRefusedError it is held to answers of a kind that the registry does not take
 ├── IntegrityError               bytes are not those that were promised
 │   ├── DigestMismatchError
 │   ├── GoldenMismatchError      the model no longer gives its golden answers on this machine
@@ -194,6 +195,12 @@ class ContractMissingError(ContractFailedError):
     """The version has no accuracy contract, and the registry requires one."""
 
     title = "Accuracy contract missing"
+
+
+class ReferenceRefusedError(ContractFailedError):
+    """The version is held to answers of a kind that the registry does not take."""
+
+    title = "Reference refused"
 
 
 class IntegrityError(OnnxletError):

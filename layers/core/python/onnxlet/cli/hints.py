@@ -15,6 +15,8 @@ HINTS: dict[type[errors.OnnxletError], str] = {
     errors.ContractFailedError: "`onnxlet verify DIRECTORY` shows what was lost; --force --reason WHY goes around it",
     errors.ContractMissingError: "`onnxlet ship MODEL_FILE NAME --data FILE` judges the model and publishes it anew; "
     "--force --reason WHY goes around it",
+    errors.ReferenceRefusedError: "`onnxlet ship` the model itself, a .joblib say, or give its answers, --expected "
+    "FILE; --force --reason WHY goes around it",
     errors.StoreUnavailableError: "check --store or ONNXLET_STORE, the network and your AWS credentials",
     errors.AccessDeniedError: "--auth iam signs with your AWS credentials; --token or ONNXLET_TOKEN is a bearer token",
     errors.MissingExtraError: "pip install 'onnxlet[sklearn]'",

@@ -92,7 +92,7 @@ def ship(
     from onnxlet.lifecycle.shipping import Shipment
 
     options = {name: value for name, value in choices.items() if value is not None}
-    shipment = Shipment(model_file, data, target, slices, bounds, options, judge)
+    shipment = Shipment(name, model_file, data, target, slices, bounds, options, judge)
     _ship(workspace, name, shipment, PromotionChoice(promoting, force, why), output)
 
 

@@ -190,5 +190,6 @@ def _class_values(target: Classification, labels: Tensor) -> Tensor:
     if not target.labels or target.labels == target.classes:
         return labels
     values = dict(zip(target.labels, target.classes, strict=True))
-    texts = any(isinstance(value, str) for value in target.classes)
-    return np.array([values[label] for label in labels.tolist()], dtype=object if texts else np.int64)
+    kinds = {type(value) for value in target.classes}
+    dtype: type = object if str in kinds else bool if kinds == {bool} else np.int64
+    return np.array([values[label] for label in labels.tolist()], dtype=dtype)

@@ -61,7 +61,7 @@ def ship(
     registry = workspace.open_registry()
     attempt, measurement = Attempt(registry, check_model_name(name)), FitMeasurement()
     shipment = Shipment(
-        as_path(model), as_path(data), target, tuple(slices), as_bounds(bounds), options, as_rows(judge)
+        name, as_path(model), as_path(data), target, tuple(slices), as_bounds(bounds), options, as_rows(judge)
     )
     with (
         showing_values(shown=show_values),
@@ -91,6 +91,7 @@ def _refuse_broken(contract: Contract, *, force: bool) -> None:
 class Shipment:
     """A model or its path, what it is judged on, and the options of `convert` and `optimize`."""
 
+    name: str
     model: Any
     data: Any
     target: Any
@@ -106,30 +107,30 @@ class Shipment:
         from onnxlet.toolchain.verify import verify
 
         converting, optimizing = split_options(self.options)
-        self._check_slices()
+        data, judge = self._read_rows()
         begin("converting")
-        rows = {"data": self.data, "target": self.target, "judge": self.judge}
+        rows = {"data": data, "target": self.target, "judge": judge}
         convert(self.model, directory, **rows, on_progress=begin, **converting)
         begin("optimizing")
-        judging: dict[str, Any] = {
-            "data": self.data,
-            "target": self.target,
-            "judge": self.judge,
-            "slices": self.slices,
-            "bounds": self.bounds,
-        }
+        judging: dict[str, Any] = {**rows, "slices": self.slices, "bounds": self.bounds}
         draft = optimize(directory, **judging, on_progress=begin, **optimizing)
         begin("verifying")
-        return draft, verify(directory, **judging, on_progress=begin)
+        return draft, verify(directory, **judging, model=self.name, on_progress=begin)
 
-    def _check_slices(self) -> None:
-        """Before any work. Raises InvalidInputError for slices by columns that the data lack."""
+    def _read_rows(self) -> tuple[Any, Any]:
+        """The rows of files, read once for all that follows, to judge by as well; others as they are.
+
+        Raises InvalidInputError for slices by columns that the data lack, before any work.
+        """
+        from onnxlet.toolchain.workbench.arrays import read_data
         from onnxlet.toolchain.workbench.data import open_data
 
+        data, judge = (read_data(rows) if isinstance(rows, Path) else rows for rows in (self.data, self.judge))
         if isinstance(self.data, Path) or hasattr(self.data, "columns"):
-            cells, _ = open_data(self.data, None)
+            cells, _ = open_data(data, None)
             for column in self.slices:
                 cells.column(column)
+        return data, judge
 
 
 class FitMeasurement:

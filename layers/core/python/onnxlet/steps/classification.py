@@ -34,14 +34,15 @@ class Classification(Step, frozen=True, tag="classification"):
 
     `label` names the graph's [N] output of class values, `probabilities` its [N, classes] output (None: it has none).
     `labels` are the names of the classes in the order of the probabilities' columns, `classes` the values that the
-    graph's label output gives for them, in the same order. Where a model tells several things there is a step for each,
-    and `target` names what it is about and ends the names of what is served: `label_stage`.
+    graph's label output gives for them, in the same order; False and True are its 0 and 1, and are served as BOOL.
+    Where a model tells several things there is a step for each, and `target` names what it is about and ends the names
+    of what is served: `label_stage`.
     """
 
     label: str
     probabilities: str | None
     labels: tuple[str, ...]
-    classes: tuple[int | str, ...]
+    classes: tuple[bool | int | str, ...]
     target: str = ""
 
     @property
@@ -52,6 +53,11 @@ class Classification(Step, frozen=True, tag="classification"):
     def targets(self) -> tuple[Classification, ...]:
         """Itself."""
         return (self,)
+
+    @property
+    def is_boolean(self) -> bool:
+        """Whether it answers true or false."""
+        return not self.labels and self.classes == (0, 1) and isinstance(self.classes[0], bool)
 
     def reads(self) -> tuple[str, ...]:
         """The label, and the probabilities where there are some."""
@@ -65,7 +71,8 @@ class Classification(Step, frozen=True, tag="classification"):
         if self.labels and len(self.labels) != len(self.classes):
             raise RejectedModelError("the manifest does not name as many labels as it lists classes")
         names, label = self.names, spec_named(self.label, given)
-        label_spec = TensorSpec(names.label, "BYTES" if self.labels else label.datatype, (VARIABLE,))
+        datatype = "BYTES" if self.labels else "BOOL" if self.is_boolean else label.datatype
+        label_spec = TensorSpec(names.label, datatype, (VARIABLE,))
         if self.probabilities is None:
             return (label_spec,)
         shares = spec_named(self.probabilities, given)
@@ -98,9 +105,11 @@ class Classifier:
             self._order = np.argsort(values)
             self._values = values[self._order]
         self._names = np.array(step.labels, dtype=object) if step.labels else None
+        if step.is_boolean:
+            self._names = np.array(step.classes)
         self._own = [(0, slice(position, position + 1)) for position in range(len(step.classes))]
         self._single = (
-            [_frozen(self._names[i : i + 1]) for i in range(len(step.labels))] if self._names is not None else []
+            [_frozen(self._names[i : i + 1]) for i in range(len(self._names))] if self._names is not None else []
         )
 
     def apply(self, outputs: Tensors) -> Tensors:

@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from onnxlet.errors import ContractFailedError, ContractMissingError, InvalidInputError, ObjectNotFoundError
+from onnxlet.errors import (
+    ContractFailedError,
+    ContractMissingError,
+    InvalidInputError,
+    ObjectNotFoundError,
+    ReferenceRefusedError,
+)
 from onnxlet.registry.reading.requirements import Requirements, read_requirements
 from onnxlet.registry.writing.writer import Writer
 from onnxlet.store import Store
@@ -39,7 +45,8 @@ def pass_gate(store: Store, manifest: Manifest, *, force: bool, why: str) -> Map
 
     The value is `held`, `none` for a version without a contract, or `forced: …` with what stood against it.
     Raises ContractFailedError for a contract that does not hold, ContractMissingError for none where the store requires
-    one; InvalidInputError if it is forced without a reason.
+    one, ReferenceRefusedError for a reference that it does not take; InvalidInputError if it is forced without a
+    reason.
     """
     if force and not why:
         raise InvalidInputError("forcing a version past its accuracy contract needs a reason, which the history keeps")
@@ -63,9 +70,9 @@ def _passed(manifest: Manifest) -> dict[str, str]:
     return passed if manifest.reference is None else {**passed, REFERENCE_GATE: manifest.reference.kind}
 
 
-def _refusal(manifest: Manifest, objections: Mapping[str, str]) -> ContractFailedError | ContractMissingError:
-    missing = manifest.contract is None or GATE not in objections
-    kind = ContractMissingError if missing else ContractFailedError
+def _refusal(manifest: Manifest, objections: Mapping[str, str]) -> ContractFailedError:
+    contract = ContractMissingError if manifest.contract is None else ContractFailedError
+    kind = contract if GATE in objections else ReferenceRefusedError
     return kind(
         f"'{manifest.model}:{manifest.version}' may not be promoted: {', and '.join(objections.values())}; to do so "
         "all the same, force it and give a reason",

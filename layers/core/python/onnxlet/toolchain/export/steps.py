@@ -86,8 +86,11 @@ def _columns_of(step: Tabular, inputs: tensors.Tensors) -> tensors.Tensors:
 def _classify(step: Classification, outputs: Tensors) -> Tensors:
     """What Classifier makes of the outputs."""
     values = tf.reshape(outputs[step.label], [-1])
-    position = tf.argmax(tf.cast(values[:, None] == tf.constant(list(step.classes), values.dtype), tf.int8), -1)
+    classes = [int(value) if isinstance(value, bool) else value for value in step.classes]
+    position = tf.argmax(tf.cast(values[:, None] == tf.constant(classes, values.dtype), tf.int8), -1)
     label = tf.gather(tf.constant(list(step.labels)), position) if step.labels else values
+    if step.is_boolean:
+        label = tf.cast(values, tf.bool)
     if step.probabilities is None:
         return {step.names.label: label}
     shares = outputs[step.probabilities]

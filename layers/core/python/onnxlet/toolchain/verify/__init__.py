@@ -32,6 +32,7 @@ def verify(
     slices: Sequence[str] = (),
     bounds: Bounds | None = None,
     report: Path | None = None,
+    model: str = "",
     on_progress: Progress | None = None,
 ) -> Contract:
     """Judge the converted model in `directory` by its own framework's answers to `data`, and write the contract there.
@@ -39,7 +40,8 @@ def verify(
     `data` is what it was converted with; `target` names the truth in it, or gives its values; `slices` columns whose
     values are looked at one by one. `judge` are rows that judge in place of the data, and were given to `convert` as
     such. Rows of the data that chose an optimized graph do not judge it. The directory's draft gets the contract,
-    whether it holds or not, and beside it lies `report.html`, of which `report` is a copy.
+    whether it holds or not, and beside it lies `report.html`, of which `report` is a copy; `model` is the name that it
+    has there, the directory's if empty.
     Raises InvalidInputError for no converted model, and for data that does not fit it or is not what it was converted
     with.
     """
@@ -50,5 +52,6 @@ def verify(
         data, target = open_judge(judge, target)
     if data is None:
         raise InvalidInputError("nothing was given to judge by: give the data that the model was converted with")
-    verification = Verification(directory, data, target, tuple(slices), bounds or Bounds(), on_progress or silent)
+    name, progress = model or directory.resolve().name, on_progress or silent
+    verification = Verification(directory, data, target, tuple(slices), bounds or Bounds(), progress, name)
     return verification.write(report)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from typing import NamedTuple
 
 from onnxlet.toolchain.verify.charts import bars, curve, whiskers
 from onnxlet.toolchain.verify.plots import Plots, decades
@@ -42,10 +43,18 @@ svg text{font-size:12px;fill:var(--ink)}svg text.faint{fill:var(--faint)}
 """
 
 
-def render_report(draft: Draft, contract: Contract, plots: Plots) -> str:
+class Subject(NamedTuple):
+    """What a report is of: the model's name, when it was judged (RFC 3339) and what it predicts."""
+
+    model: str
+    date: str
+    targets: Sequence[str] = ()
+
+
+def render_report(subject: Subject, draft: Draft, contract: Contract, plots: Plots) -> str:
     """The page for a judged draft."""
     sections = (
-        _head(draft, contract),
+        _head(subject, draft, contract),
         _findings(contract),
         _metrics(contract),
         _calibration(plots),
@@ -59,27 +68,34 @@ def render_report(draft: Draft, contract: Contract, plots: Plots) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>Accuracy report</title><style>{_STYLE}</style></head><body><main>"
+        f"<title>Accuracy report: {escape(subject.model)}</title><style>{_STYLE}</style></head><body><main>"
         + "\n".join(section for section in sections if section)
         + "</main></body></html>\n"
     )
 
 
-def _head(draft: Draft, contract: Contract) -> str:
+def _head(subject: Subject, draft: Draft, contract: Contract) -> str:
     stages = " → ".join(stage.stage for stage in contract.stages)
     verdict = '<span class="ok">✓ holds</span>' if contract.holds else '<span class="no">✗ does not hold</span>'
     notes = "".join(f"<li>{escape(note)}</li>" for note in contract.notes)
     odd = "".join(f'<li class="no">Odd: {escape(oddity)}.</li>' for oddity in contract.oddities)
     outputs = describe_outputs(draft.outputs)
     return (
-        f"<h1>Accuracy report</h1><p>The accuracy contract {verdict}.</p>"
-        f"<p>Reference: {escape(describe_reference(draft.reference))}.</p>"
+        f"<h1>Accuracy report: {escape(subject.model)}</h1><p>The accuracy contract {verdict}.</p>"
+        + _table(("", ""), _subject_rows(subject, contract))
+        + f"<p>Reference: {escape(describe_reference(draft.reference))}.</p>"
         + (f"<p>Outputs: {escape(outputs)}.</p>" if outputs else "")
         + (f"<ul>{odd}</ul>" if odd else "")
         + f"<p>{escape(draft.provenance.framework)}, {escape(contract.task)}: {escape(stages)} on {contract.rows} "
         "rows. Everything here is counted, averaged or the largest of its kind: the page holds no row of the data.</p>"
         + (f"<ul>{notes}</ul>" if notes else "")
     )
+
+
+def _subject_rows(subject: Subject, contract: Contract) -> list[tuple[str, str]]:
+    targets = ", ".join(subject.targets) or "not given: answers are judged by how far they moved alone"
+    data = f"{contract.rows} rows" + (f", <code>{escape(contract.data_digest)}</code>" if contract.data_digest else "")
+    return [("judged", escape(subject.date)), ("target", escape(targets)), ("evaluation data", data)]
 
 
 def _findings(contract: Contract) -> str:
@@ -243,7 +259,6 @@ def _origin(draft: Draft, contract: Contract) -> str:
     provenance, done = draft.provenance, draft.optimization
     rows = [
         ("source", f"<code>{escape(provenance.source_digest or '-')}</code>"),
-        ("evaluation data", f"<code>{escape(contract.data_digest or '-')}</code>"),
         ("graph", f"<code>{escape(contract.graph_digest or '-')}</code>"),
         ("made with", escape(", ".join(f"{name} {version}" for name, version in provenance.versions.items()))),
     ]

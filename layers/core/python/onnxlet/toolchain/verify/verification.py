@@ -13,7 +13,7 @@ from onnxlet.steps import decode_steps
 from onnxlet.store.files import replace_whole
 from onnxlet.toolchain.verify.contract import judge
 from onnxlet.toolchain.verify.plots import make_plots
-from onnxlet.toolchain.verify.report import REPORT, render_report
+from onnxlet.toolchain.verify.report import REPORT, Subject, render_report
 from onnxlet.toolchain.workbench.data import Data, Target
 from onnxlet.toolchain.workbench.directory import DRAFT, graph_digest, read_draft
 from onnxlet.toolchain.workbench.evaluation import run_graph
@@ -27,6 +27,7 @@ from onnxlet.values.contract import Bounds, Contract
 from onnxlet.values.keys import GRAPH
 from onnxlet.values.optimization import Split
 from onnxlet.values.tensors import Tensor
+from onnxlet.values.timestamps import format_timestamp, utc_now
 
 OPTIMIZED = "optimized"
 
@@ -41,6 +42,8 @@ class Verification:
     slices: Sequence[str]
     bounds: Bounds
     progress: Progress
+    model: str
+    """The name that the report has."""
 
     def write(self, copy: Path | None) -> Contract:
         """Judge, and write. Raises as `verify` does."""
@@ -83,7 +86,8 @@ class Verification:
             notes=(*_note_split(split, judging, own=own), *contract.notes),
         )
         drawn = make_plots(task, {SOURCE: stages[SOURCE], **between, name: candidate}, evaluation.truth)
-        page = render_report(draft, contract, drawn)
+        subject = Subject(self.model, format_timestamp(utc_now()), evaluation.targets)
+        page = render_report(subject, draft, contract, drawn)
         _write(self.directory / REPORT, page.encode())
         judged = msgspec.structs.replace(draft, contract=contract, report=REPORT)
         _write(self.directory / DRAFT, canonical(judged) + b"\n")

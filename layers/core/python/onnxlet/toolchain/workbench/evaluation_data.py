@@ -39,6 +39,8 @@ class EvaluationData:
     cells: Table | Arrays
     reference: Reference | None
     """None if the model was converted with other data, or with none."""
+    targets: tuple[str, ...] = ()
+    """What the truth is called in the data."""
 
     def take(self, rows: Tensor) -> EvaluationData:
         """The rows at these positions; the cells stay those of all rows."""
@@ -88,7 +90,7 @@ def read_evaluation_data(directory: Path, draft: Draft, engine: Engine, data: Da
     apart = [step.target for step in steps.targets if step.classes == (0, 1) and not step.labels]
     truth = truth_of(cells, targets, [(step.classes, step.labels) for step in steps.targets], apart)
     inputs = reference.inputs if reference and reference.inputs else _inputs(steps, engine, cells)
-    return EvaluationData(inputs, cells.rows, truth, cells.digest, cells, reference)
+    return EvaluationData(inputs, cells.rows, truth, cells.digest, cells, reference, targets)
 
 
 def unknown_answers(evaluation: EvaluationData, option: str = "--data") -> InvalidInputError:

@@ -134,7 +134,7 @@ def _truth(table: Cells, target: str, classes: Sequence[int | str] | None, label
         )
     values: dict[str, int | str] = {str(value): value for value in classes}
     if tuple(classes) == (0, 1):
-        values |= {"False": 0, "True": 1}
+        values |= {"0": 0, "1": 1, "False": 0, "True": 1}
     values |= dict(zip(labels, classes, strict=False))
     cells = [cell if cell in values else _as_class_value(cell) for cell in table.column(target)]
     unknown = sorted(set(cells) - values.keys())

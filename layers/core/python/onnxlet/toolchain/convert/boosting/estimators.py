@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from onnxlet.errors import ConversionError
-from onnxlet.toolchain.convert.tabular.class_values import class_values
+from onnxlet.toolchain.convert.tabular.class_values import class_tuple, class_values
 from onnxlet.toolchain.workbench.error_text import first_line
 from onnxlet.toolchain.workbench.privacy import without_values
 from onnxlet.toolchain.workbench.refusals import refused
@@ -27,7 +27,7 @@ def learned_classes(estimator: Any) -> tuple[int | str, ...] | None:
     classes = np.asarray(estimator.classes_)
     if classes.ndim != 1:
         raise ConversionError(f"the {type(estimator).__name__} predicts several targets: convert one model for each")
-    return tuple(class_values(classes).tolist())
+    return class_tuple(classes)
 
 
 def never_fitted(estimator: Any) -> ConversionError:

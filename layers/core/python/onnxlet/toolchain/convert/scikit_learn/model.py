@@ -26,7 +26,7 @@ from onnxlet.toolchain.convert.scikit_learn.missing_texts import mark_missing_te
 from onnxlet.toolchain.convert.scikit_learn.multi_output import split_targets
 from onnxlet.toolchain.convert.scikit_learn.vectorizers import check_vectorizers
 from onnxlet.toolchain.convert.scikit_learn.wrappers import move_inwards
-from onnxlet.toolchain.convert.tabular.class_values import class_values
+from onnxlet.toolchain.convert.tabular.class_values import class_tuple, class_values
 from onnxlet.toolchain.convert.tabular.own_rows import as_matrix, own_rows
 from onnxlet.toolchain.convert.trained_model import Export, ModelRows, columns_to_matrix
 from onnxlet.toolchain.workbench.error_text import first_line
@@ -77,7 +77,7 @@ class Estimator:
         self._exported = exported = move_inwards(estimator)
         self._parts = split_targets(exported) if classifies else (exported,)
         """One estimator for each target of a classifier."""
-        self.classes = tuple(tuple(class_values(part.classes_).tolist()) for part in self._parts if classifies)
+        self.classes = tuple(class_tuple(part.classes_) for part in self._parts if classifies)
         self.names = learned_names(estimator)
         self._targets = [f"y{index}" for index in range(len(self.classes))] if len(self.classes) > 1 else [""]
         self._layout: ColumnLayout | None = None

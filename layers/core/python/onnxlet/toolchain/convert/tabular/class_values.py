@@ -10,6 +10,14 @@ from onnxlet.errors import ConversionError
 from onnxlet.values.tensors import Tensor
 
 
+def class_tuple(classes: Any) -> tuple[int | str, ...]:
+    """A classifier's class values: truth values as such, others as `class_values` has them. Raises ConversionError."""
+    values = np.asarray(classes)
+    if values.dtype.kind == "b":
+        return tuple(values.tolist())
+    return tuple(class_values(values).tolist())
+
+
 def class_values(classes: Any) -> Tensor:
     """Class values, or labels that a model answered, as int64 or str objects. Raises ConversionError for fractions."""
     values = np.asarray(classes)
