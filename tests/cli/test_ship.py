@@ -22,8 +22,9 @@ import nets
 import trained
 from models import tiny
 from onnxlet.cli import cli
-from onnxlet.cli.ship import ship
+from onnxlet.cli.ship import CONVERTING, OPTIMIZING, ship
 from onnxlet.cli.toolchain import convert, optimize
+from onnxlet.lifecycle.options import ShipOptions
 from onnxlet.registry.registry import Registry
 from onnxlet.store import open_store
 
@@ -110,6 +111,20 @@ print(opened[sys.argv[4]], opened[sys.argv[8]])
     assert "<h1>Accuracy report: diagnosis</h1>" in report
     for part in (str(dt.datetime.now(dt.UTC).date()), "target", str(digest.data_digest)):
         assert part in report.partition("<h2>")[0]
+
+
+def test_it_takes_expected_answers_and_every_option_of_its_steps(run: Run, source: Source, tmp_path: Path) -> None:
+    import joblib
+
+    features, _ = trained.blobs(classes=2)
+    labels = joblib.load(source.model).predict(features)[:, None].tolist()
+    answers = trained.write_csv(tmp_path / "answers.csv", ["label"], labels)
+
+    result = run(*source.words, "--target", "target", "--expected", str(answers))
+
+    assert result.exit_code == 0, result.stderr
+    assert "expected" in result.stderr
+    assert {param.name for param in (*CONVERTING, *OPTIMIZING)} <= set(ShipOptions.__annotations__)
 
 
 def test_without_a_target_it_says_what_is_not_judged(run: Run, source: Source, tmp_path: Path) -> None:

@@ -109,8 +109,8 @@ def binaries(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (wheel,) = built.glob("*.whl")
     folder = tmp_path_factory.mktemp("installed")
     binaries = make_environment(folder)
-    install = [binaries / "pip", "install", "--quiet", "--disable-pip-version-check"]
-    run(*install, f"{wheel}[sklearn]", "pyarrow", cwd=folder)
+    words = ("install", "--quiet", "--disable-pip-version-check", f"{wheel}[sklearn]", "pyarrow")
+    run(binaries / "pip", *words, cwd=folder)
     return binaries
 
 

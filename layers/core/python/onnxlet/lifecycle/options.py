@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class ConvertOptions(TypedDict, total=False):
     """Options of `convert`.
 
+    expected         answers to `data` that were computed where the model was trained, which are the reference then: a
+                     path, a DataFrame, or arrays by name
     labels           names of the classes, in the model's order; a list of them for each of several targets
     weights          the file with the weights of a PyTorch factory's module
     inputs           inputs as specs, or as texts: `image=FP32[-1,3,224,224]`, where -1 is any size
@@ -34,6 +36,7 @@ class ConvertOptions(TypedDict, total=False):
     tolerance        how far an answer may be from the model's own: a share of it, plus a tenth of that
     """
 
+    expected: Any
     labels: Sequence[str] | Sequence[Sequence[str]]
     weights: str | PathLike[str]
     inputs: Sequence[TensorSpec | str]
@@ -128,6 +131,8 @@ def read_convert_options(options: Mapping[str, Any]) -> dict[str, Any]:
         read["tolerance"] = as_tolerance(read["tolerance"])
     if read.get("inputs"):
         read["inputs"] = tuple(parse_input(each) if isinstance(each, str) else each for each in read["inputs"])
+    if "expected" in read:
+        read["expected"] = as_path(read["expected"])
     if read.get("weights") is not None:
         read["weights"] = Path(read["weights"])
     return read
