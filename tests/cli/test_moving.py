@@ -86,6 +86,9 @@ def test_moves_over_a_broken_history_need_force_and_a_reason(run: Run, registry:
     key = "aliases/diagnosis/production.json"
     document = json.loads(registry.store.get(key).data)
     registry.store.put(key, json.dumps(document | {"routes": document["previous"][0]}).encode())
+    shown = run("history", diagnosis, "--verify")
+    assert shown.exit_code == 1
+    assert len(shown.stdout.splitlines()) == 3
     for words in (("promote", "diagnosis:1"), ("rollback", diagnosis)):
         assert "the alias does not route where its entry says" in run(*words).stderr
         assert run(*words, "--force").exit_code == 1

@@ -266,6 +266,8 @@ def test_an_alias_whose_routes_alone_were_changed_is_not_followed(world: World) 
     cold = Predictor(world.store, world.settings, clock=world.clock)
     with pytest.raises(IntegrityError, match="'diagnosis@production': the alias does not route where its entry says"):
         cold.served(parse_ref("diagnosis"))
+    with pytest.raises(IntegrityError, match=f"'{key}': the alias does not route where its entry says"):
+        cold.served(parse_ref("diagnosis:1"))
     world.registry.promote("diagnosis", 2, force=True, why="the alias was changed by hand")
     world.outlast_ttl()
     assert summary(world.served()) == (2, "production", False, False)

@@ -12,7 +12,7 @@ from onnxlet.registry.reading import lookup
 from onnxlet.registry.rollback_stack import Stack, next_stack
 from onnxlet.store import Store
 from onnxlet.values import keys
-from onnxlet.values.aliases import Alias, HistoryEntry, Routes, decode_entry, encode
+from onnxlet.values.aliases import Alias, HistoryEntry, Routes, decode_entry, decode_unchecked_alias, encode
 from onnxlet.values.digests import digest
 
 CAREFUL_READS = 3
@@ -24,12 +24,20 @@ Read = TypeVar("Read")
 def entries(store: Store, model: str, alias: str) -> list[HistoryEntry]:
     """Every move of an alias, oldest first, as it is written: `verify` proves it.
 
-    Raises ModelNotFoundError, AliasNotFoundError.
+    Also where the alias does not route as its newest move says. Raises ModelNotFoundError, AliasNotFoundError,
+    IntegrityError for what is no entry.
     """
-    document, _ = lookup.alias(store, model, alias, retired=True)
-    last = keys.history_key(model, alias, document.sequence)
+    newest = _newest(store, model, alias)
+    last = keys.history_key(model, alias, newest.sequence)
     past = [entry.key for entry in store.list(keys.history_prefix(model, alias)) if entry.key < last]
-    return [*map_parallel(lambda key: decode_entry(store.get(key).data), past), document.entry]
+    return [*map_parallel(lambda key: decode_entry(store.get(key).data), past), newest]
+
+
+def _newest(store: Store, model: str, alias: str) -> HistoryEntry:
+    try:
+        return lookup.alias(store, model, alias, retired=True)[0].entry
+    except IntegrityError:
+        return decode_unchecked_alias(store.get(keys.alias_key(model, alias)).data).entry
 
 
 def verify(store: Store, model: str, alias: str) -> int:

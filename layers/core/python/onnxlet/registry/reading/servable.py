@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from onnxlet.errors import ObjectNotFoundError
+from onnxlet.errors import IntegrityError, ObjectNotFoundError
 from onnxlet.registry.reading.lookup import object_exists
 from onnxlet.store import Store
 from onnxlet.values import keys
-from onnxlet.values.aliases import HistoryEntry, Route, decode_alias, decode_entry
+from onnxlet.values.aliases import Alias, HistoryEntry, Route, decode_alias, decode_entry
 
 MOST_MOVES = 100
 """Past moves of an alias that are read, so that one request for an old version cannot cause thousands of reads."""
@@ -42,12 +42,19 @@ def _routes(store: Store, model: str, since: datetime) -> Iterator[Route]:
     """Every route that an alias of the model has or had at any moment from `since` on; a route may come twice."""
     latest_entries = []
     for listed in store.list(keys.alias_prefix(model)):
-        alias = decode_alias(store.get(listed.key).data, retired=True)
+        alias = _read_alias(store, listed.key)
         yield from alias.routes
         latest_entries.append(alias.entry)
     for entry in latest_entries:
         for move in _moves(store, entry, since):
             yield from move.origin
+
+
+def _read_alias(store: Store, key: str) -> Alias:
+    try:
+        return decode_alias(store.get(key).data, retired=True)
+    except IntegrityError as error:
+        raise IntegrityError(f"{key!r}: {error.detail}", **error.context) from error
 
 
 def _moves(store: Store, entry: HistoryEntry, since: datetime) -> Iterator[HistoryEntry]:
