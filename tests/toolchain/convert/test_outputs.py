@@ -272,6 +272,18 @@ def test_what_is_said_of_a_net_without_labels_is_tried_too(tmp_path: Path) -> No
     assert [spec.name for spec in draft.signature.outputs] == ["y"]
 
 
+def test_a_score_that_leaves_zero_to_one_on_rows_that_judge_is_no_probability(tmp_path: Path) -> None:
+    first = np.array([[1], [0], [0]], dtype=np.float32)
+    line = graph([helper.make_node("MatMul", ["features", "w"], ["y"])], 1, {"w": first}, tmp_path)
+    near, far = (
+        trained.npz_of(tmp_path / f"{name}.npz", {"features": features, "ill": features[:, 0] > 0.5})
+        for name, features in (("near", np.abs(np.sin(rows()))), ("far", rows()))
+    )
+
+    with pytest.raises(InvalidInputError, match="to other rows, so these are no probabilities: say --outputs-are"):
+        convert(line, tmp_path / "out", data=near, judge=far, target="ill", labels=["well", "ill"])
+
+
 def test_a_target_that_is_no_class_stops(tmp_path: Path) -> None:
     marks = (rows() @ SLOPES > 0).astype(np.int64)
     marks[7, 1] = 2

@@ -46,6 +46,16 @@ def tell_outputs(scores: Tensor, name: str, said: OutputsAre | None, *, by_label
     return "logits"
 
 
+def check_shares(scores: Tensor, name: str) -> None:
+    """Raise InvalidInputError where other rows' scores are no probabilities, which those of the data were."""
+    numbers = scores[np.isfinite(scores).all(axis=1)]
+    if not _are_shares(numbers):
+        raise InvalidInputError(
+            f"{name!r} gives numbers from 0 to 1 to the data, and from {numbers.min():.4g} to {numbers.max():.4g} to "
+            f"other rows, so these are no probabilities: say {OPTION} logits, or independent-logits"
+        )
+
+
 def _check_said(numbers: Tensor, name: str, said: OutputsAre) -> None:
     """Raise InvalidInputError where no such output gives these numbers."""
     shares = _are_shares(numbers)

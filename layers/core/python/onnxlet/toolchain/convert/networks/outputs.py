@@ -9,7 +9,7 @@ from onnxlet.errors import InvalidInputError
 from onnxlet.steps import Steps
 from onnxlet.toolchain.convert.impossible import describe_doubled_link
 from onnxlet.toolchain.convert.networks.class_scores import ClassScores, ExclusiveScores, find_class_scores
-from onnxlet.toolchain.convert.networks.output_kinds import OPTION, tell_outputs
+from onnxlet.toolchain.convert.networks.output_kinds import OPTION, check_shares, tell_outputs
 from onnxlet.toolchain.workbench.evaluation import name_answers
 from onnxlet.toolchain.workbench.output_meaning import Hints, class_axis_of, flatten_positions
 from onnxlet.toolchain.workbench.table import quoted
@@ -77,6 +77,13 @@ def read_outputs(outputs: Tensors, hints: OutputHints) -> Outputs:
     return Outputs(
         OutputMeaning(are=are, said_by=told, task="segmentation", output=name, class_axis=axis, labels=hints.labels)
     )
+
+
+def check_outputs(outputs: Tensors, known: Outputs) -> None:
+    """Raise InvalidInputError for answers that are not what others told that they are."""
+    if known.scores is not None and known.scores.are in ("probabilities", "independent"):
+        scores = outputs[known.scores.output]
+        check_shares(scores.reshape(len(scores), -1), known.scores.output)
 
 
 def _doubled_link(scores: ClassScores, outputs: Tensors, hints: OutputHints) -> str:

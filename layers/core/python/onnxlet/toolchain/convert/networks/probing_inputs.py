@@ -15,7 +15,7 @@ from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import VARIABLE, Tensors
 
 if TYPE_CHECKING:
-    from onnxlet.toolchain.convert.networks.tensor_model import Network
+    from onnxlet.toolchain.convert.networks.network import Network
 
 RANDOM_ROWS = 8
 BATCHES = (1, 3)

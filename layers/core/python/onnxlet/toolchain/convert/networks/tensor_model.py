@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import onnx
@@ -13,7 +12,8 @@ from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.steps import Steps, Tabular
 from onnxlet.toolchain.convert import graph_edits
 from onnxlet.toolchain.convert.networks.class_scores import ClassScores, IndependentScores
-from onnxlet.toolchain.convert.networks.outputs import OutputHints, Outputs, read_outputs
+from onnxlet.toolchain.convert.networks.network import Network, ReadsTexts
+from onnxlet.toolchain.convert.networks.outputs import Outputs, check_outputs, read_outputs
 from onnxlet.toolchain.convert.networks.probing_inputs import BATCHES, find_random_inputs, vary_sizes
 from onnxlet.toolchain.convert.options import SourceOptions
 from onnxlet.toolchain.convert.synthetic_rows import synthetic_tensors
@@ -23,7 +23,7 @@ from onnxlet.toolchain.workbench.evaluation import name_answers, run_in_batches
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.table import Table, count_of, lacking_columns, quoted
 from onnxlet.toolchain.workbench.truth import is_one_hot
-from onnxlet.values.manifest import OutputMeaning, ReferenceKind
+from onnxlet.values.manifest import OutputMeaning
 from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import VARIABLE, Tensor, Tensors
 
@@ -35,45 +35,6 @@ ADVICE = (
     "export it in evaluation mode with float32 weights, and let no shape or value of the example inputs become a "
     "constant of the program"
 )
-
-
-class Network(Protocol):
-    """A framework's model of tensors."""
-
-    framework: str
-    versions: dict[str, str]
-    reference: ReferenceKind | None
-    labels: tuple[str, ...]
-    """The names of the classes that the model itself has."""
-    assets: Mapping[str, bytes]
-    """Further files of the version, by name."""
-    names: tuple[str, ...]
-    """The names of its inputs, in its own order."""
-    hints: OutputHints
-    """What the model itself tells of its outputs."""
-
-    def input_specs(self, example: Tensors | None) -> tuple[TensorSpec, ...]:
-        """Its inputs; where the model leaves them open, like the `example`'s. -1 is a dimension of any size.
-
-        Raises InvalidInputError if neither says what the inputs are.
-        """
-
-    def random_inputs(self, shapes: Mapping[str, tuple[int, ...]], *, seed: int) -> Tensors:
-        """Draw random inputs of these shapes, with values that the model could meet."""
-
-    def run(self, inputs: Tensors) -> Tensors:
-        """Its answers by the names of the graph's outputs. Raises InvalidInputError for inputs that it refuses."""
-
-    def export_graph(self) -> onnx.ModelProto:
-        """The model as a graph. Raises ConversionError naming what has no ONNX form."""
-
-
-@runtime_checkable
-class ReadsTexts(Protocol):
-    """A network that brings its tokenizer."""
-
-    def tokens(self, texts: list[str]) -> Tensors:
-        """The texts as inputs, padded to the longest of them."""
 
 
 class TensorModel:
@@ -156,10 +117,15 @@ class TensorModel:
         return self._rows_of_tensors({name: arrays.columns[name] for name in self._network.names}, seed)
 
     def predict(self, rows: ModelRows) -> Tensors:
-        """The network's own answers, by the names of the graph's outputs."""
+        """The network's own answers, by the names of the graph's outputs.
+
+        The first ones tell what the outputs are. Raises InvalidInputError where they leave it open, and where later
+        ones contradict that.
+        """
         outputs = run_in_batches(self._network.run, self._inputs(rows))
         if self._outputs is None:
             self._outputs = read_outputs(outputs, self._hints)
+        check_outputs(outputs, self._outputs)
         return self._scores.label_and_probabilities(outputs) if self._scores else name_answers(Steps(), outputs)
 
     def export(self, rows: ModelRows, labels: Sequence[tuple[str, ...]]) -> Iterator[Export]:

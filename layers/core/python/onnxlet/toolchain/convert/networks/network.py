@@ -1,0 +1,52 @@
+"""What is used of a framework's network: inputs, answers, and the graph that it exports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
+
+import onnx
+
+from onnxlet.toolchain.convert.networks.outputs import OutputHints
+from onnxlet.values.manifest import ReferenceKind
+from onnxlet.values.signature import TensorSpec
+from onnxlet.values.tensors import Tensors
+
+
+class Network(Protocol):
+    """A framework's model of tensors."""
+
+    framework: str
+    versions: dict[str, str]
+    reference: ReferenceKind | None
+    labels: tuple[str, ...]
+    """The names of the classes that the model itself has."""
+    assets: Mapping[str, bytes]
+    """Further files of the version, by name."""
+    names: tuple[str, ...]
+    """The names of its inputs, in its own order."""
+    hints: OutputHints
+    """What the model itself tells of its outputs."""
+
+    def input_specs(self, example: Tensors | None) -> tuple[TensorSpec, ...]:
+        """Its inputs; where the model leaves them open, like the `example`'s. -1 is a dimension of any size.
+
+        Raises InvalidInputError if neither says what the inputs are.
+        """
+
+    def random_inputs(self, shapes: Mapping[str, tuple[int, ...]], *, seed: int) -> Tensors:
+        """Draw random inputs of these shapes, with values that the model could meet."""
+
+    def run(self, inputs: Tensors) -> Tensors:
+        """Its answers by the names of the graph's outputs. Raises InvalidInputError for inputs that it refuses."""
+
+    def export_graph(self) -> onnx.ModelProto:
+        """The model as a graph. Raises ConversionError naming what has no ONNX form."""
+
+
+@runtime_checkable
+class ReadsTexts(Protocol):
+    """A network that brings its tokenizer."""
+
+    def tokens(self, texts: list[str]) -> Tensors:
+        """The texts as inputs, padded to the longest of them."""
