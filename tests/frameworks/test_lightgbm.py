@@ -62,8 +62,9 @@ def test_classifiers_answer_as_the_booster_does(
 ) -> None:
     data = real_data(name, tmp_path, rows=300, holes=holes)
     source = saved(classifier(**parameters).fit(data.features, data.target), tmp_path)
-    for known in ({"data": data.path, "target": "target"}, {}):
-        metrics = convert(source, tmp_path / "out", **known).evaluations[-1].metrics  # type: ignore[arg-type]
+    labels = tuple(map(str, np.unique(data.target)))
+    for known in ({"data": data.path, "target": "target"}, {"labels": labels}):
+        metrics = convert(source, tmp_path / "out", **known).evaluations[-1].metrics
         assert metrics["label_agreement"] == 1
         assert metrics["largest_relative_distance"] <= 1e-6
 
@@ -119,7 +120,7 @@ def test_rounded_inputs_are_compared_with_the_file_s_own_thresholds(tmp_path: Pa
     single = float(np.float32(0.1))
     features = np.repeat([0.1, single, 0.2], 40)[:, None]
     model = classifier(min_child_samples=5).fit(features, np.repeat([0, 1, 1], 40))
-    convert(saved(model, tmp_path), tmp_path / "out")
+    convert(saved(model, tmp_path), tmp_path / "out", labels=("0", "1"))
     engine = load_engine(tmp_path / "out" / "model.onnx", threads=1, optimized=False, run_deadline=10)
     answers = engine.run({"features": np.array([[0.1], [0.2]], dtype=np.float32)})
     np.testing.assert_allclose(answers["probabilities"], model.predict_proba([[single], [0.2]]), rtol=1e-6)
@@ -140,7 +141,7 @@ def test_values_as_good_as_zero_go_the_way_of_zero(tiny: float, tmp_path: Path) 
 def test_a_file_is_known_by_its_content(tmp_path: Path) -> None:
     data = real_data("iris", tmp_path)
     source = saved(classifier().fit(data.features, data.target), tmp_path, "model.model")
-    assert convert(source, tmp_path / "out").provenance.framework == "LightGBM"
+    assert convert(source, tmp_path / "out", labels=("0", "1", "2")).provenance.framework == "LightGBM"
 
 
 def test_linear_leaves_and_unknown_objectives_are_refused(tmp_path: Path) -> None:

@@ -65,7 +65,8 @@ def _parse_inputs(_ctx: click.Context, _param: click.Parameter, values: tuple[st
     multiple=True,
     callback=_split_targets,
     metavar="A,B",
-    help="Names of the classes, in the order of the model's own; once for each target where it has several.",
+    help="Names of the classes, in the order of the model's own; once for each target where it has several. Numbers "
+    "are the values of the classes where a LightGBM file does not say them.",
 )
 @click.option(
     "--weights",
@@ -89,6 +90,12 @@ def _parse_inputs(_ctx: click.Context, _param: click.Parameter, values: tuple[st
     type=click.Choice(("probabilities", "logits", "independent", "independent-logits", "values")),
     help="What a network scores classes by: probabilities, or logits, of classes that exclude each other; a "
     "probability, or a logit, for each label by itself; or nothing such. Default: as its answers to --data tell.",
+)
+@click.option(
+    "--missing-value",
+    metavar="NUMBER",
+    help="The number that stood for a missing value where an XGBoost file was trained, which the file does not say; "
+    "none: only empty cells did.",
 )
 @click.option(
     "--task",

@@ -29,6 +29,7 @@ class ConvertOptions(TypedDict, total=False):
     outputs_are      what a network scores classes by, where its answers leave it open: "probabilities" or "logits" of
                      classes that exclude each other, "independent" probabilities or "independent-logits" of labels, or
                      "values"
+    missing_value    the number that stands for a missing value to an XGBoost file, which does not say so; "none"
     task             how a network's other answers are judged: "regression", "embedding", "segmentation", "tensors"
     trust            run the code that a file carries
     golden_from      rows of the golden cases: made up, or real ones that then travel with the model
@@ -43,6 +44,7 @@ class ConvertOptions(TypedDict, total=False):
     outputs: Sequence[str]
     signature: str | None
     outputs_are: OutputsAre | None
+    missing_value: float | str | None
     task: TaskKind | None
     trust: bool
     golden_from: Literal["synthetic", "data"]

@@ -23,6 +23,7 @@ from onnxlet.toolchain.workbench.extras import versions
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.reference import JUDGE_REFERENCE, ONNX, SOURCE, Reference, write_reference
 from onnxlet.toolchain.workbench.table import Table, count_of, quoted
+from onnxlet.toolchain.workbench.task import columns_of
 from onnxlet.toolchain.workbench.truth import truth_of
 from onnxlet.values.keys import GRAPH
 from onnxlet.values.manifest import (
@@ -39,6 +40,8 @@ from onnxlet.values.tensors import Tensor, Tensors
 
 SEED = 0
 BINARY = (0, 1)
+MOST_DIMENSIONS = 2
+"""Truth of more, [rows, …], is of images, not of rows."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ class Conversion:
         labels = self._class_labels()
         classes = list(zip(self.model.classes, labels, strict=True))
         truth = truth_of(table, targets, classes, self._own_targets) if table else None
+        self._name_absent_classes(truth)
         reference, answers = self._reference(expected, own, rows.count, self._known_targets(targets, labels))
         self._check_possible(own, answers, reference, rows)
         search = ExportSearch(self.model, rows, answers, labels, self.tolerance, self.progress, truth, self._outputs)
@@ -138,6 +142,16 @@ class Conversion:
         for labels, values in zip(self.labels, classes, strict=bool(self.labels)):
             _check_labels(labels, values)
         return list(self.labels) or [()] * len(classes)
+
+    def _name_absent_classes(self, truth: Tensor | None) -> None:
+        """Say which of the classes that the caller named no row of the data is of: may be they were misnamed."""
+        if truth is None or not self.labels or truth.ndim > MOST_DIMENSIONS:
+            return
+        for labels, classes, column in zip(self.labels, self.model.classes, columns_of(truth), strict=False):
+            known = set(column.tolist())
+            absent = [label for label, value in zip(labels, classes, strict=True) if value not in known]
+            if absent:
+                self.progress(f"no row of the data is labelled {quoted(absent)}")
 
     def _known_targets(
         self, targets: Sequence[str], labels: Sequence[tuple[str, ...]]

@@ -50,7 +50,7 @@ FRAMEWORKS: tuple[Framework, ...] = (
         "mlflow.model",
         contains=("MLmodel",),
         source_pattern=r"(models|runs|mlflow-artifacts):/.+",
-        options=("labels", "weights", "inputs", "outputs", "signature"),
+        options=("labels", "weights", "inputs", "outputs", "signature", "missing_value"),
     ),
     Framework("scikit_learn.estimator_files", (".joblib", ".pkl", ".pickle", ".skops"), restores=True),
     Framework("scikit_learn.model", classes=("sklearn.base.BaseEstimator",), holds=True),
@@ -61,6 +61,7 @@ FRAMEWORKS: tuple[Framework, ...] = (
         rb'\{(L.{8}|\s*")(learner|version)\b',
         classes=("xgboost.sklearn.XGBModel", "xgboost.core.Booster"),
         nests=True,
+        options=("missing_value",),
     ),
     Framework(
         "boosting.lightgbm",
@@ -68,6 +69,7 @@ FRAMEWORKS: tuple[Framework, ...] = (
         rb"tree\r?\nversion=",
         classes=("lightgbm.sklearn.LGBMModel", "lightgbm.basic.Booster"),
         nests=True,
+        options=("labels",),
     ),
     Framework(
         "boosting.catboost", (".cbm",), rb'CBM1|\{\s*"features_info"', classes=("catboost.core.CatBoost",), nests=True

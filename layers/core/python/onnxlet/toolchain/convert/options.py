@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields
+from math import nan
 from pathlib import Path
 
 from onnxlet.errors import InvalidInputError
@@ -32,12 +33,27 @@ class SourceOptions:
     """The name of the signature to convert, of a model that has several."""
     outputs_are: OutputsAre | None = None
     """What scores of classes are, where the answers do not tell."""
+    missing_value: float | None = None
+    """The number that stands for a missing value beside NaN; NaN where none does."""
     task: TaskKind | None = None
     """How answers are judged, where they do not tell."""
 
     def given_fields(self) -> set[str]:
         """The names of the fields that are set."""
-        return {field.name for field in fields(self) if getattr(self, field.name)}
+        return {field.name for field in fields(self) if getattr(self, field.name) not in (None, "", ())}
+
+
+NOTHING_SAID = SourceOptions()
+
+
+def parse_missing_value(given: float | str | None) -> float | None:
+    """A number, or `none` where only NaN stands for a missing value. Raises InvalidInputError for another text."""
+    if given is None or isinstance(given, int | float):
+        return given
+    try:
+        return nan if given.lower() == "none" else float(given)
+    except ValueError:
+        raise InvalidInputError(f"a missing value is a number, or 'none', not {given!r}") from None
 
 
 def parse_input(text: str) -> TensorSpec:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -61,7 +61,12 @@ def open_model(path: Path, *, trust: bool, progress: Progress) -> MatrixModel:  
             path=str(path),
         ) from error
     _check_features(model)
-    return MatrixModel(CatBoostModel(model, _read_json(model)))
+    document = _read_json(model)
+    # as what it was trained by, whose predict is what users call
+    classifies = document["model_info"]["params"]["loss_function"]["type"] in (*_BINARY, *_MULTICLASS)
+    estimator = catboost.CatBoostClassifier() if classifies else catboost.CatBoostRegressor()
+    estimator.load_model(str(path), format=kind)
+    return MatrixModel(CatBoostEstimator(estimator, document))
 
 
 def open_object(model: Any, *, progress: Progress) -> MatrixModel:  # noqa: ARG001
@@ -87,6 +92,8 @@ class CatBoostModel:
     exact_width = True
     categories: Categories = MappingProxyType({})
     sparse_zeros_are_missing = False
+    forgets_classes = False
+    forgets_missing: Collection[int] = ()
     datatypes: tuple[str, ...] = ("FP32",)  # it turns every value into one
 
     def __init__(self, model: Any, document: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ The format is what LightGBM's src/io/gbdt_model_text.cpp and src/io/tree.cpp wri
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,9 +24,11 @@ from onnxlet.toolchain.convert.boosting.lightgbm_trees import (
     parse_tree,
     zero_is_missing,
 )
+from onnxlet.toolchain.convert.options import NOTHING_SAID, SourceOptions
 from onnxlet.toolchain.convert.tabular import link_functions
 from onnxlet.toolchain.convert.tabular.category_columns import CategoryColumns
 from onnxlet.toolchain.convert.tabular.category_values import Categories
+from onnxlet.toolchain.convert.tabular.forgotten import whole_numbers
 from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
 from onnxlet.toolchain.convert.tabular.matrix_model import MatrixModel
 from onnxlet.toolchain.workbench.extras import require, versions
@@ -45,7 +48,7 @@ _LINKS = {
 _MULTICLASS = ("multiclass", "multiclassova")
 
 
-def open_model(path: Path, *, trust: bool, progress: Progress) -> MatrixModel:  # noqa: ARG001
+def open_model(path: Path, *, trust: bool, progress: Progress, options: SourceOptions) -> MatrixModel:  # noqa: ARG001
     """The model in a file. Raises ConversionError for what is none or has no ONNX form, MissingExtraError."""
     require("boosting", "lightgbm")
     import lightgbm
@@ -53,18 +56,18 @@ def open_model(path: Path, *, trust: bool, progress: Progress) -> MatrixModel:  
     try:
         text = path.read_text(encoding="utf-8")
         # LightGBM ends the process over some damaged files, so they are read here first
-        model = LightGBMModel(*parse(text), pandas_categories(text))
-        model.booster = lightgbm.Booster(model_str=text)
+        model = LightGBMModel(*parse(text), pandas_categories(text), options.labels)
+        model.use(lightgbm.Booster(model_str=text))
     except (lightgbm.basic.LightGBMError, KeyError, ValueError, IndexError) as error:
         raise ConversionError(
             f"{path.name!r} is no LightGBM model, or not all of it ({type(error).__name__}: {error}): write it with "
             "Booster.save_model('model.txt')",
             path=str(path),
         ) from error
-    return MatrixModel(model)
+    return MatrixModel(model, options.labels)
 
 
-def open_object(model: Any, *, progress: Progress) -> MatrixModel:  # noqa: ARG001
+def open_object(model: Any, *, progress: Progress, options: SourceOptions = NOTHING_SAID) -> MatrixModel:  # noqa: ARG001
     """A Booster, or an estimator such as LGBMClassifier. Raises ConversionError for what has no ONNX form."""
     require("boosting", "lightgbm")
     import lightgbm
@@ -76,26 +79,32 @@ def open_object(model: Any, *, progress: Progress) -> MatrixModel:  # noqa: ARG0
     # with the best rounds where it stopped early, as its predict takes them
     text = booster.model_to_string()
     header, blocks, categories = *parse(text), pandas_categories(text)
-    if estimator is None:
-        native = LightGBMModel(header, blocks, categories)
-    else:
-        native = LightGBMEstimator(estimator, header, blocks, categories)
-    native.booster = booster
+    if estimator is not None:
+        return MatrixModel(LightGBMEstimator(estimator, header, blocks, categories))
+    native = LightGBMModel(header, blocks, categories, options.labels)
+    native.use(booster)
     native.reference = "object"
-    return MatrixModel(native)
+    return MatrixModel(native, options.labels)
 
 
 class LightGBMModel:
-    """A booster of trees."""
+    """A booster of trees, which knows that there are classes, but not their values."""
 
     framework = "LightGBM"
     reference: ReferenceKind = "file"
     exact_width = True
     sparse_zeros_are_missing = False
+    forgets_missing: Collection[int] = ()
     datatypes: tuple[str, ...] = ("FP32", "FP64")  # it compares doubles
-    booster: Any
 
-    def __init__(self, header: dict[str, str], blocks: list[dict[str, str]], categories: Categories) -> None:
+    def __init__(
+        self,
+        header: dict[str, str],
+        blocks: list[dict[str, str]],
+        categories: Categories,
+        labels: Sequence[str] = (),
+    ) -> None:
+        self._labels = labels
         self.versions = versions("lightgbm", "onnx")
         self.width = int(header["max_feature_idx"]) + 1
         names = tuple(header["feature_names"].split())
@@ -104,6 +113,7 @@ class LightGBMModel:
         self._objective, *parameters = header.get("objective", "none").split()
         self._parameters = dict(parameter.partition(":")[::2] for parameter in parameters)
         self.classes = self._classes()
+        self.forgets_classes = self.classes is not None and self._named_values() is None
         self.categories = categories
         self._columns = CategoryColumns(self.width, categories, truncates=True)
         trees = [parse_tree(block, number % self.outputs, self._columns) for number, block in enumerate(blocks)]
@@ -124,14 +134,15 @@ class LightGBMModel:
         self._columns.fill_samples(rows, random)
         return rows
 
+    def use(self, booster: Any) -> None:
+        """Have rows predicted by LightGBM's estimator around this booster."""
+        self._estimator = _estimator_around(booster, self._objective, self.classes)
+
     def predict(self, features: Any) -> Tensors:
-        """What the booster predicts; the label is the first class of the largest probability."""
-        predicted = np.asarray(self.booster.predict(features))
-        if self.classes is None:
-            return {"prediction": predicted}
-        if predicted.ndim == 1:
-            predicted = np.stack([1 - predicted, predicted], axis=1)
-        return {"label": predicted.argmax(axis=1), "probabilities": predicted}
+        """What an estimator's predict and predict_proba give. Raises InvalidInputError for rows that it refuses."""
+        import lightgbm
+
+        return ask(self._estimator, features, self.classes, refusal=lightgbm.basic.LightGBMError)
 
     def write(self, graph: GraphWriter, features: str, width: int) -> link_functions.AnswerNames:  # noqa: ARG002 - it has its own
         """The forest with the objective's link."""
@@ -155,11 +166,13 @@ class LightGBMModel:
         scores = graph.add("Div", margins, graph.constant([self._steepness]))
         return scores if self.outputs > 1 else graph.add("Concat", graph.add("Neg", scores), scores, axis=1)
 
+    def _named_values(self) -> tuple[int, ...] | None:
+        """Its class values as labels said them, if they did."""
+        return whole_numbers(self._labels, max(self.outputs, 2))
+
     def _classes(self) -> tuple[int | str, ...] | None:
-        if self._objective == "binary":
-            return (0, 1)
-        if self._objective in _MULTICLASS:
-            return tuple(range(self.outputs))
+        if self._objective in ("binary", *_MULTICLASS):
+            return self._named_values() or tuple(range(max(self.outputs, 2)))
         if self._objective not in _LINKS:
             raise link_functions.unsupported("objective", self._objective, ("binary", *_MULTICLASS, *_LINKS))
         return None
@@ -168,17 +181,14 @@ class LightGBMModel:
 class LightGBMEstimator(LightGBMModel):
     """An estimator like scikit-learn's, which knows its classes."""
 
+    reference: ReferenceKind = "object"
+
     def __init__(
         self, estimator: Any, header: dict[str, str], blocks: list[dict[str, str]], categories: Categories
     ) -> None:
         self._estimator = estimator
         super().__init__(header, blocks, categories)
-
-    def predict(self, features: Any) -> Tensors:
-        """What its predict and predict_proba give. Raises InvalidInputError for rows that it refuses."""
-        import lightgbm
-
-        return ask(self._estimator, features, self.classes, refusal=lightgbm.basic.LightGBMError)
+        self.forgets_classes = False
 
     def _classes(self) -> tuple[int | str, ...] | None:
         classes = learned_classes(self._estimator)
@@ -188,3 +198,21 @@ class LightGBMEstimator(LightGBMModel):
         if self._objective not in (*_LINKS, "binary"):
             raise link_functions.unsupported("objective", self._objective, (*_LINKS, "binary"))
         return None
+
+
+def _estimator_around(booster: Any, objective: str, classes: tuple[int | str, ...] | None) -> Any:
+    """LightGBM's own estimator with this booster, as if it had been fitted by it: there is no public way."""
+    import lightgbm
+    from sklearn.preprocessing import LabelEncoder
+
+    kind = lightgbm.LGBMRegressor if classes is None else lightgbm.LGBMClassifier
+    estimator = kind(objective=objective, verbose=-1)
+    width = booster.num_feature()
+    vars(estimator).update(_Booster=booster, fitted_=True, _n_features=width, _n_features_in=width)
+    if classes is not None:
+        values = np.array(classes)
+        encoder = LabelEncoder()
+        # not fitted, which would sort them: they are in the order of the booster's outputs
+        encoder.classes_ = values
+        vars(estimator).update(_classes=values, _n_classes=len(values), _le=encoder)
+    return estimator

@@ -1,8 +1,4 @@
-"""XGBoost models: estimators and Boosters, or files in UBJSON or JSON as they save them, which run no code.
-
-The trees are read from the JSON that XGBoost itself writes of a loaded model (its schema:
-https://xgboost.readthedocs.io/en/stable/tutorials/saving_model.html).
-"""
+"""XGBoost models: estimators and Boosters, or files in UBJSON or JSON as they save them, which run no code."""
 
 from __future__ import annotations
 
@@ -10,242 +6,84 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from onnxlet.errors import ConversionError
+from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.toolchain.convert.boosting.estimators import ask, learned_classes, never_fitted
-from onnxlet.toolchain.convert.boosting.forest import LT, Forest
-from onnxlet.toolchain.convert.boosting.xgboost_linear import write_linear
-from onnxlet.toolchain.convert.boosting.xgboost_trees import categories_of, read_tree
+from onnxlet.toolchain.convert.boosting.xgboost_booster import (
+    LINKS,
+    XGBoostModel,
+    message_of,
+    number_of_missing,
+    read_learner,
+)
+from onnxlet.toolchain.convert.options import NOTHING_SAID, SourceOptions
 from onnxlet.toolchain.convert.tabular import link_functions
-from onnxlet.toolchain.convert.tabular.category_columns import CategoryColumns
-from onnxlet.toolchain.convert.tabular.category_values import Categories
-from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
 from onnxlet.toolchain.convert.tabular.matrix_model import MatrixModel
-from onnxlet.toolchain.workbench.extras import require, versions
-from onnxlet.toolchain.workbench.privacy import without_values
+from onnxlet.toolchain.convert.tabular.own_rows import as_frame
+from onnxlet.toolchain.workbench.extras import require
 from onnxlet.toolchain.workbench.progress import Progress
-from onnxlet.toolchain.workbench.refusals import refused
 from onnxlet.values.manifest import ReferenceKind
-from onnxlet.values.tensors import Tensor, Tensors
-
-_LINKS = {
-    **dict.fromkeys(
-        (
-            "reg:squarederror",
-            "reg:squaredlogerror",
-            "reg:absoluteerror",
-            "reg:quantileerror",
-            "reg:pseudohubererror",
-            "rank:pairwise",
-            "rank:ndcg",
-            "rank:map",
-        ),
-        "identity",
-    ),
-    **dict.fromkeys(("count:poisson", "reg:gamma", "reg:tweedie", "survival:cox", "survival:aft"), "exponential"),
-    "reg:logistic": "logistic",
-}
-"""Objectives of regressors, and how their predictions come from margins."""
-_BINARY = ("binary:logistic", "binary:hinge")
-_MULTICLASS = ("multi:softprob", "multi:softmax")
+from onnxlet.values.tensors import Tensors
 
 
-def open_model(path: Path, *, trust: bool, progress: Progress) -> MatrixModel:  # noqa: ARG001 - it runs no code
+def open_model(path: Path, *, trust: bool, progress: Progress, options: SourceOptions) -> MatrixModel:  # noqa: ARG001 - it runs no code
     """The model in a file. Raises ConversionError for what is none or has no ONNX form, MissingExtraError."""
     require("boosting", "xgboost")
     import xgboost
 
     try:
         # from bytes: of a file it would judge the format by the name
-        booster = xgboost.Booster(model_file=bytearray(path.read_bytes()))
-        document = json.loads(bytes(booster.save_raw("json")))
+        contents = bytearray(path.read_bytes())
+        booster = xgboost.Booster(model_file=contents)
+        learner = read_learner(booster)
     except (xgboost.core.XGBoostError, ValueError) as error:
         raise ConversionError(
-            f"{path.name!r} is no XGBoost model, or not all of it ({_first_line(error)}): write it with "
+            f"{path.name!r} is no XGBoost model, or not all of it ({message_of(error)}): write it with "
             "save_model('model.ubj'); dump_model writes texts for people",
             path=str(path),
         ) from error
-    return MatrixModel(XGBoostModel(booster, document["learner"], progress))
+    return MatrixModel(_read_native(contents, booster, learner, progress, options.missing_value))
 
 
-def open_object(model: Any, *, progress: Progress) -> MatrixModel:
-    """A Booster, or an estimator such as XGBClassifier. Raises ConversionError for what has no ONNX form."""
+def open_object(model: Any, *, progress: Progress, options: SourceOptions = NOTHING_SAID) -> MatrixModel:
+    """A Booster, or an estimator such as XGBClassifier.
+
+    Raises ConversionError for what has no ONNX form, InvalidInputError for another missing value than its own.
+    """
     require("boosting", "xgboost")
     import xgboost
 
     if not isinstance(model, xgboost.XGBModel):
-        native = XGBoostModel(model, _learner(model), progress)
+        native = XGBoostModel(model, read_learner(model), progress, options.missing_value)
         native.reference = "object"
         return MatrixModel(native)
     if not model.__sklearn_is_fitted__():
         raise never_fitted(model)
-    return MatrixModel(XGBoostEstimator(model, _learner(model.get_booster()), progress))
-
-
-def _learner(booster: Any) -> dict[str, Any]:
-    """What XGBoost writes of a model."""
-    learner: dict[str, Any] = json.loads(bytes(booster.save_raw("json")))["learner"]
-    return learner
-
-
-class XGBoostModel:
-    """A booster of trees."""
-
-    framework = "XGBoost"
-    reference: ReferenceKind = "file"
-    exact_width = True
-    sparse_zeros_are_missing = True
-    datatypes: tuple[str, ...] = ("FP32",)  # it turns every value into one
-
-    def __init__(self, booster: Any, learner: dict[str, Any], progress: Progress) -> None:
-        self.versions = versions("xgboost", "xgboost-cpu", "onnx")
-        self._booster = booster
-        self._learner = learner
-        self._objective = learner["objective"]["name"]
-        parameters = learner["learner_model_param"]
-        self.width = int(parameters["num_feature"])
-        self.names = tuple(learner.get("feature_names") or ()) or None
-        self.outputs = max(int(parameters["num_class"]), int(parameters.get("num_target", 1)), 1)
-        self.classes = self._classes()
-        self._is_linear = learner["gradient_booster"]["name"] == "gblinear"
-        self.categories: Categories = {} if self._is_linear else categories_of(self._gradient_booster["model"])
-        self._columns = CategoryColumns(self.width, self.categories)
-        self._check_trees()
-        self._rounds = self._rounds_used(progress)
-
-    def spell(self, name: str) -> str:
-        """As the column is called."""
-        return name
-
-    def sample_rows(self, count: int, width: int, random: np.random.Generator) -> Tensor:
-        """Rows around the values that the trees split by."""
-        if self._is_linear:
-            return random.standard_normal((count, width)).astype(np.float32).astype(np.float64)
-        rows = self._forest().sample_rows(count, width, random)
-        self._columns.fill_samples(rows, random)
-        return rows
-
-    def predict(self, features: Any) -> Tensors:
-        """What the scikit-learn wrapper's predict and predict_proba give. Raises InvalidInputError for infinities."""
-        import xgboost
-
-        # a frame tells by itself
-        types = None if hasattr(features, "iloc") else self._learner.get("feature_types") or None
-        try:
-            rows = xgboost.DMatrix(features, enable_categorical=True, feature_types=types)
-        except xgboost.core.XGBoostError as error:
-            raise refused("XGBoost refuses the rows", _first_line(error), features) from without_values(error)
-        if self._objective in _MULTICLASS:
-            margins = self._predict(rows, output_margin=True)
-            return {"label": margins.argmax(axis=1), "probabilities": _softmax(margins)}
-        predicted = self._predict(rows)
-        if self.classes is None:
-            return {"prediction": predicted}
-        label = (predicted > 0.5).astype(np.int64)  # noqa: PLR2004 - one half
-        if self._objective == "binary:hinge":
-            return {"label": label}
-        return {"label": label, "probabilities": np.stack([1 - predicted, predicted], axis=1)}
-
-    def write(self, graph: GraphWriter, features: str, width: int) -> link_functions.AnswerNames:  # noqa: ARG002 - trees do not mind
-        """The forest with the objective's link."""
-        margins = self._write_margins(graph, features)
-        if self.classes is None:
-            return link_functions.regression(graph, margins, _LINKS.get(self._objective, "logistic"), self.outputs)
-        if self._objective == "binary:logistic":
-            return link_functions.binary_float32(graph, margins, self.classes)
-        if self._objective == "binary:hinge":
-            return link_functions.AnswerNames(
-                link_functions.label_where(graph, graph.add("Greater", margins, graph.constant([0.0])), self.classes)
-            )
-        return link_functions.multiclass(graph, margins, self.classes)
-
-    def _write_margins(self, graph: GraphWriter, features: str) -> str:
-        if self._is_linear:
-            return write_linear(graph, features, self._learner["gradient_booster"], self._intercept())
-        forest = self._forest()
-        if self._columns:
-            # it reads single numbers, and categories among them
-            single = graph.to_double(graph.to_float(features))
-            features = self._columns.append(graph, single, single)
-        return forest.write(graph, features)
-
-    def _predict(self, rows: Any, **options: Any) -> Tensor:
-        # the file may know its columns by name, the matrix does not
-        predicted: Tensor = self._booster.predict(
-            rows, iteration_range=(0, self._rounds), validate_features=False, **options
+    estimator = XGBoostEstimator(model, read_learner(model.get_booster()), progress)
+    said = options.missing_value
+    if said is not None and number_of_missing(said) != number_of_missing(model.missing):
+        raise InvalidInputError(
+            f"the {type(model).__name__} was fitted with missing={model.missing}: leave missing_value out"
         )
-        return predicted
+    return MatrixModel(estimator)
 
-    def _classes(self) -> tuple[int | str, ...] | None:
-        if self._objective in _BINARY:
-            if self.outputs > 1:
-                raise ConversionError("the XGBoost model predicts several labels per row: convert one model per label")
-            return (0, 1)
-        if self._objective in _MULTICLASS:
-            return tuple(range(self.outputs))
-        if self._objective not in _LINKS:
-            raise link_functions.unsupported("objective", self._objective, (*_BINARY, *_MULTICLASS, *_LINKS))
-        return None
 
-    def _check_trees(self) -> None:
-        """Raise ConversionError for what the trees hold that is not converted."""
-        kind = self._learner["gradient_booster"]["name"]
-        if kind not in ("gbtree", "dart", "gblinear"):
-            raise ConversionError(f"the booster {kind!r} is not converted, only gbtree, dart and gblinear are")
-        if self._is_linear:
-            return
-        if any(int(tree["tree_param"]["size_leaf_vector"]) > 1 for tree in self._trees):
-            raise ConversionError("leaves with several outputs are not converted: train with one_output_per_tree")
+def _read_native(
+    contents: bytearray, booster: Any, learner: dict[str, Any], progress: Progress, missing: float | None
+) -> XGBoostModel:
+    """What answers as the API that wrote the file: the estimator read from it, or the Booster."""
+    import xgboost
 
-    def _rounds_used(self, progress: Progress) -> int:
-        """How many boosting rounds the API that wrote the file predicts with."""
-        attributes = self._learner.get("attributes", {})
-        rounds: int = self._booster.num_boosted_rounds()
-        if "best_iteration" not in attributes:
-            return rounds
-        best = int(attributes["best_iteration"]) + 1
-        if "scikit_learn" in attributes:
-            if best < rounds:
-                progress(f"early stopping found {best} of {rounds} rounds best: these are taken, as its predict does")
-            return best
-        if best < rounds:
-            progress(
-                f"early stopping found {best} of {rounds} rounds best, but Booster.predict takes all, and so does the "
-                f"graph; save booster[:{best}] for these alone"
-            )
-        return rounds
-
-    @property
-    def _gradient_booster(self) -> dict[str, Any]:
-        booster: dict[str, Any] = self._learner["gradient_booster"]
-        # dart keeps its trees one level deeper
-        inner: dict[str, Any] = booster.get("gbtree", booster)
-        return inner
-
-    @property
-    def _trees(self) -> list[dict[str, Any]]:
-        trees: list[dict[str, Any]] = self._gradient_booster["model"]["trees"]
-        return trees
-
-    def _forest(self) -> Forest:
-        model = self._gradient_booster["model"]
-        ends = model["iteration_indptr"][self._rounds]
-        weights = self._learner["gradient_booster"].get("weight_drop") or [1.0] * ends
-        trees = [
-            read_tree(tree, target, weight, self._columns)
-            for tree, target, weight in zip(self._trees[:ends], model["tree_info"], weights, strict=False)
-        ]
-        return Forest(trees, self.outputs, LT, self._intercept())
-
-    def _intercept(self) -> Tensor:
-        """The intercept as margins; the file has it as predictions."""
-        score = np.atleast_1d(json.loads(self._learner["learner_model_param"]["base_score"])).astype(np.float32)
-        if self._objective in ("binary:logistic", "reg:logistic"):
-            score = -np.log(1 / score - 1)
-        elif _LINKS.get(self._objective) == "exponential":
-            score = np.log(score)
-        return np.broadcast_to(score, self.outputs)
+    written = learner.get("attributes", {}).get("scikit_learn")
+    # of rows without a type it would not know which columns are categories
+    if written is None or "c" in (learner.get("feature_types") or ()):
+        return XGBoostModel(booster, learner, progress, missing)
+    kinds = {"classifier": xgboost.XGBClassifier, "ranker": xgboost.XGBRanker}
+    kind = kinds.get(json.loads(written).get("_estimator_type"), xgboost.XGBRegressor)
+    estimator = kind() if missing is None else kind(missing=missing)
+    estimator.load_model(contents)
+    native = XGBoostEstimator(estimator, learner, progress)
+    native.reference, native.forgets_missing = "file", range(native.width) if missing is None else ()
+    return native
 
 
 class XGBoostEstimator(XGBoostModel):
@@ -255,37 +93,22 @@ class XGBoostEstimator(XGBoostModel):
 
     def __init__(self, estimator: Any, learner: dict[str, Any], progress: Progress) -> None:
         self._estimator = estimator
-        missing = estimator.missing
-        self._missing = None if missing is None or np.isnan(missing) else np.float32(missing)
-        """The number that stands for a missing value beside NaN; None where only NaN does."""
-        super().__init__(estimator.get_booster(), learner, progress)
-
-    def sample_rows(self, count: int, width: int, random: np.random.Generator) -> Tensor:
-        """Rows around the values that the trees split by; of those that miss a value, half have its number."""
-        rows = super().sample_rows(count, width, random)
-        if self._missing is not None:
-            rows[np.isnan(rows) & (random.random(rows.shape) < 0.5)] = self._missing  # noqa: PLR2004 - a half
-        return rows
+        super().__init__(estimator.get_booster(), learner, progress, estimator.missing)
+        self.forgets_missing = ()
 
     def predict(self, features: Any) -> Tensors:
         """What its predict and predict_proba give. Raises InvalidInputError for rows that it refuses."""
+        if self.reference == "file" and self.names is not None:
+            features = as_frame(dict(zip(self.names, features.T, strict=True)))
         return ask(self._estimator, features, self.classes, probabilities=self._objective != "binary:hinge")
-
-    def write(self, graph: GraphWriter, features: str, width: int) -> link_functions.AnswerNames:
-        """The forest with the objective's link, behind what makes NaN of the number for missing values."""
-        if self._missing is not None:
-            features = graph.to_float(features)
-            missing = graph.add("Equal", features, graph.constant(np.array([self._missing])))
-            features = graph.add("Where", missing, graph.constant(np.array([np.nan], dtype=np.float32)), features)
-        return super().write(graph, features, width)
 
     def _classes(self) -> tuple[int | str, ...] | None:
         classes = learned_classes(self._estimator)
         if classes is not None:
             super()._classes()
             return classes
-        if self._objective not in (*_LINKS, "binary:logistic"):
-            raise link_functions.unsupported("objective", self._objective, (*_LINKS, "binary:logistic"))
+        if self._objective not in (*LINKS, "binary:logistic"):
+            raise link_functions.unsupported("objective", self._objective, (*LINKS, "binary:logistic"))
         return None
 
     def _rounds_used(self, progress: Progress) -> int:
@@ -295,13 +118,3 @@ class XGBoostEstimator(XGBoostModel):
         if best < rounds:
             progress(f"early stopping found {best} of {rounds} rounds best: these are taken, as its predict does")
         return best
-
-
-def _softmax(margins: Tensor) -> Tensor:
-    powers = np.exp(margins - margins.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
-
-
-def _first_line(error: Exception) -> str:
-    line = str(error).strip().splitlines()[0]
-    return line.rpartition("] ")[2][:200]

@@ -6,6 +6,7 @@ three and more; the graph written here is made of plain operators, in double pre
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -53,6 +54,8 @@ class LibsvmModel:
     exact_width = False
     categories: Categories = MappingProxyType({})
     sparse_zeros_are_missing = False
+    forgets_classes = False
+    forgets_missing: Collection[int] = ()
     outputs = 1
 
     def __init__(self, native: Any, vectors: SupportVectors) -> None:

@@ -18,6 +18,7 @@ from onnxlet.toolchain.convert.tabular.category_values import (
     write_inputs,
 )
 from onnxlet.toolchain.convert.tabular.feature_names import feature_names
+from onnxlet.toolchain.convert.tabular.forgotten import check_class_values, check_sentinels
 from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
 from onnxlet.toolchain.convert.tabular.link_functions import AnswerNames
 from onnxlet.toolchain.convert.tabular.own_rows import as_frame, as_matrix, own_rows
@@ -51,6 +52,10 @@ class NativeModel(Protocol):
     """What pandas' categories were where it was trained, by the position of the feature."""
     sparse_zeros_are_missing: bool
     """Whether it takes what a sparse matrix leaves out for missing values, not for zeros."""
+    forgets_classes: bool
+    """Whether nothing says which values its classes have."""
+    forgets_missing: Collection[int]
+    """Positions of features in which a number may have stood for a missing value, and nothing says which."""
 
     def spell(self, name: str) -> str:
         """How the framework would have spelled a column's name."""
@@ -68,8 +73,9 @@ class NativeModel(Protocol):
 class MatrixModel:
     """A TrainedModel around a framework's own model."""
 
-    def __init__(self, native: NativeModel) -> None:
+    def __init__(self, native: NativeModel, labels: Sequence[str] = ()) -> None:
         self.native = self._native = native
+        self._labels = labels
         self.framework = native.framework
         self.versions = native.versions
         self.reference = native.reference
@@ -91,9 +97,13 @@ class MatrixModel:
             targets=targets,
             spell=native.spell,
         )
+        if native.forgets_classes and native.classes is not None:
+            check_class_values(f"the {native.framework} file", table, targets, len(native.classes), self._labels)
         texts = {names[at] for at in text_features(native.categories)}
         if table is not None:
             columns = {name: table.tensor(name, "BYTES" if name in texts else "FP64") for name in names}
+            asked = {name: columns[name] for at, name in enumerate(names) if at in native.forgets_missing}
+            check_sentinels(f"the {native.framework} file", asked)
             booleans = table.booleans(name for name in names if name not in texts)
             return ModelRows(columns, booleans=booleans, own=self._own_rows(table, names, texts))
         if texts:
@@ -168,7 +178,10 @@ class MatrixModel:
             Classification(
                 label="label",
                 probabilities="probabilities" if predict.probabilities is not None else None,
-                labels=labels or tuple(value for value in classes if isinstance(value, str)),
+                # labels that are the values themselves are no names for them
+                labels=()
+                if self._labels == tuple(map(str, classes))
+                else labels or tuple(value for value in classes if isinstance(value, str)),
                 classes=classes,
             )
             for classes in self.classes
