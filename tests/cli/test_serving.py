@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 
 from command_line import ONNXLET, Run, environment
+from onnxlet.cli.demo.local_server import LocalServer
 from onnxlet.store import open_store
 
 CSV = "radius,texture,id\n1,2,a\n2,2,b\n"
@@ -170,3 +173,22 @@ def test_serve_refuses_what_it_cannot_be_told(run: Run) -> None:
         done = run("serve", "--port", "0", *options)
         assert (done.exit_code, told in done.stderr) == (1, True), done.stderr
         assert "two words" not in done.stderr
+
+
+def test_serve_says_that_it_asks_for_a_token_and_not_which(directory_url: str, tmp_path: Path) -> None:
+    with served(directory_url, tmp_path, ONNXLET_TOKEN="c0ffee"):  # noqa: S106 - no secret at all
+        give_up = time.monotonic() + 30
+        while "token" not in (said := (tmp_path / "serve.log").read_text()) and time.monotonic() < give_up:
+            time.sleep(0.05)
+    assert "clients need its token" in said
+    assert "c0ffee" not in said
+
+
+def test_the_demo_asks_its_own_server_whatever_the_environment_says(
+    diagnosis: str, directory_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONNXLET_TOKEN", "of-a-deployed-api")
+    monkeypatch.setenv("ONNXLET_CACHE_DIR", str(tmp_path / "cache"))
+    with LocalServer(directory_url, tmp_path / "demo.log", alias_ttl=0.1) as server:
+        _, answer, _ = server.ask(f"/v1/models/{diagnosis}:predict", {"instances": [[1, 2, 3]]})
+    assert len(answer["predictions"]) == 1

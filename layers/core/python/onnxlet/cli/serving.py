@@ -78,6 +78,8 @@ def serve(
     def ready(url: str) -> None:
         output.show({"url": url}, url)
         output.say(f"predictions below {url}/v1/models and /v2/models, the registry at {url}/docs; Ctrl-C ends it")
+        if settings.token:
+            output.say("clients need its token: --token or ONNXLET_TOKEN of commands, connect(auth=…) of Python")
 
     settings = workspace.read_settings()
     settings = replace(

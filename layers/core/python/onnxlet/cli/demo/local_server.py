@@ -29,7 +29,8 @@ class LocalServer:
 
     def __init__(self, store: str, log: Path, *, alias_ttl: float) -> None:
         self._log = log
-        self._environment = {**os.environ, "ONNXLET_STORE": store, "ONNXLET_ALIAS_TTL": str(alias_ttl)}
+        ours = {"ONNXLET_STORE": store, "ONNXLET_ALIAS_TTL": str(alias_ttl), "ONNXLET_TOKEN": ""}  # it is asked without
+        self._environment = os.environ | ours
 
     def __enter__(self) -> Self:
         """Start it and wait until it answers. Raises UnavailableError if it does not."""
