@@ -28,6 +28,7 @@ CUSTOM = b"x-requested-with"
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OPEN = ("/docs", "/openapi.json", "/problems")
 """What describes the API, the same for everybody. A browser opens a page without a token."""
+_BELOW_OPEN = tuple(f"{page}/" for page in _OPEN)
 _OWN_SITE = frozenset({b"same-origin", b"none"})
 _ORIGIN_SCHEMES = (b"http://", b"https://")
 
@@ -162,7 +163,7 @@ def check_origin(origin: str) -> str:
 
 
 def _is_open(path: str) -> bool:
-    return path in _OPEN or path.startswith(tuple(f"{page}/" for page in _OPEN))
+    return path in _OPEN or path.startswith(_BELOW_OPEN)
 
 
 def _is_json(content_type: bytes) -> bool:
