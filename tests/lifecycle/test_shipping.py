@@ -212,6 +212,11 @@ class ReadOnlyAlias(MemoryStore):
         return super().create(key, data)
 
 
+def test_a_model_that_is_not_converted_is_to_be_shipped(model: Any) -> None:  # noqa: ANN401
+    with pytest.raises(InvalidInputError, match=r"not a Pipeline: onnxlet\.ship\(model, name, data=…\) converts"):
+        onnxlet.publish(model, "diagnosis")
+
+
 def publishing(store: MemoryStore, folder: Path) -> Attempt:
     """An attempt that has published a version."""
     (folder / "model.onnx").write_bytes(b"graph")

@@ -30,6 +30,11 @@ def publish(
     Raises RejectedModelError for a file that cannot be served, InvalidInputError, InvalidNameError,
     StoreUnavailableError; an error after the version exists says so.
     """
+    if not isinstance(model, str | PathLike):
+        raise InvalidInputError(
+            f"publish takes a converted model or a path, not a {type(model).__name__}: "
+            "onnxlet.ship(model, name, data=…) converts and publishes one"
+        )
     registry = open_workspace(store).open_registry()
     attempt = Attempt(registry, check_model_name(name))
     with attempt.explaining(), showing_stages("publishing") as begin:

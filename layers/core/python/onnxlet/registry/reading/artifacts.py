@@ -19,7 +19,7 @@ def check_artifacts(store: Store, manifest: Manifest) -> None:
     Raises IntegrityError, which names each that is gone, has another size than the manifest says, or if it is small
     another digest.
     """
-    faults = find_faults(store, manifest)
+    faults = _find_faults(store, manifest)
     if faults:
         raise IntegrityError(
             f"'{manifest.model}:{manifest.version}' is damaged: {'; '.join(faults)}: publish the model again",
@@ -28,7 +28,7 @@ def check_artifacts(store: Store, manifest: Manifest) -> None:
         )
 
 
-def find_faults(store: Store, manifest: Manifest) -> list[str]:
+def _find_faults(store: Store, manifest: Manifest) -> list[str]:
     """What is wrong with the artifacts, one by one; empty if nothing is."""
     prefix = version_prefix(manifest.model, manifest.version)
     sizes = {entry.key: entry.size for entry in store.list(prefix)}
