@@ -390,15 +390,3 @@ def test_a_number_may_stand_for_missing_ones(tmp_path: Path, mark: float) -> Non
     )
 
     assert draft.evaluations[-1].metrics["largest_distance"] < 1e-5
-
-
-def test_splits_by_categories_are_named(tmp_path: Path) -> None:
-    features, target = trained.blobs(classes=2)
-    features[:, 2] = np.arange(len(features)) % 6
-    target = (np.isin(features[:, 2], [0, 3, 5])).astype(int)
-    boosted = HistGradientBoostingClassifier(max_iter=5, categorical_features=[2])
-    path = trained.saved(trained.fitted(boosted, features, target), tmp_path)
-    data = trained.csv_of(tmp_path / "data.csv", features, target)
-
-    with pytest.raises(ConversionError, match=r"splits by categories, .* encode them"):
-        convert(path, tmp_path / "out", data=data, target="target", trust=True)

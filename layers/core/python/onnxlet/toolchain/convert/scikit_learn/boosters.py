@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from onnxlet.errors import ConversionError
+from onnxlet.toolchain.convert.scikit_learn.nodes import move_graph
 from onnxlet.toolchain.convert.scikit_learn.parts import all_parts
 from onnxlet.toolchain.convert.tabular.graph_writer import OPSET, GraphWriter
 from onnxlet.toolchain.convert.tabular.link_functions import AnswerNames
@@ -101,7 +102,7 @@ class _BoosterWriter:
         if wants_scores and answers.write_scores and hasattr(operator.raw_operator, "decision_function"):
             answers = replace(answers, probabilities=answers.write_scores())
         _declare_outputs(graph, answers, operator, native)
-        _move(graph.graph(), container)
+        move_graph(graph.graph(), container)
 
     def _native(self, estimator: Any) -> NativeModel:
         if id(estimator) not in self._natives:
@@ -145,12 +146,3 @@ def _declare_outputs(graph: GraphWriter, answers: AnswerNames, operator: Any, na
     texts = any(isinstance(value, str) for value in classes)
     graph.output(answers.label, names[0], "BYTES" if texts else "INT64", (-1,))
     graph.output(answers.probabilities, names[1], datatype, (-1, len(classes)))
-
-
-def _move(graph: Any, container: Any) -> None:
-    """Put the nodes and weights into skl2onnx's graph, as they are."""
-    container.initializers.extend(graph.initializer)
-    container.nodes.extend(graph.node)
-    container.node_domain_version_pair_sets |= {
-        (domain, container.target_opset_any_domain(domain)) for domain in {node.domain for node in graph.node}
-    }

@@ -46,3 +46,12 @@ class Nodes:
     def _add(self, operator_type: str, inputs: Sequence[str], outputs: list[str], attributes: dict[str, Any]) -> None:
         name = self._scope.get_unique_operator_name(operator_type)
         self._container.add_node(operator_type, list(inputs), outputs, name=name, **attributes)
+
+
+def move_graph(graph: Any, container: Any) -> None:
+    """Put the nodes and weights into skl2onnx's graph, as they are."""
+    container.initializers.extend(graph.initializer)
+    container.nodes.extend(graph.node)
+    container.node_domain_version_pair_sets |= {
+        (domain, container.target_opset_any_domain(domain)) for domain in {node.domain for node in graph.node}
+    }

@@ -10,11 +10,11 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from onnxlet.errors import ConversionError
 from onnxlet.toolchain.convert.scikit_learn.category_encoders import (
     one_hot_encoder_converter,
     ordinal_encoder_converter,
 )
+from onnxlet.toolchain.convert.scikit_learn.converters import histogram_boosting
 from onnxlet.toolchain.convert.scikit_learn.converters.table import register_converters
 from onnxlet.toolchain.convert.scikit_learn.internals import check_internals, registered_converter
 from onnxlet.toolchain.convert.scikit_learn.knn_imputer import knn_imputer_converter, patch_knn_imputer_shape
@@ -139,7 +139,9 @@ def _gradient_boosting_converter(convert: Callable[..., None]) -> Converter:
     def write_operator(scope: Any, operator: Any, container: Any) -> None:
         from skl2onnx.common.data_types import DoubleTensorType
 
-        _refuse_categories(operator.raw_operator)
+        if histogram_boosting.needs_own_converter(operator.raw_operator):
+            histogram_boosting.convert(scope, operator, container)
+            return
         add_node = container.add_node
         doubled = isinstance(operator.inputs[0].type, DoubleTensorType)
 
@@ -164,16 +166,6 @@ def _gradient_boosting_converter(convert: Callable[..., None]) -> Converter:
             del container.add_node
 
     return write_operator
-
-
-def _refuse_categories(boosted: Any) -> None:
-    """Raises ConversionError where a tree splits by sets of categories, which would be taken for thresholds."""
-    trees = [tree for each in boosted._predictors for tree in each]  # noqa: SLF001 - there is no public way
-    if any(tree.nodes["is_categorical"].any() for tree in trees):
-        raise ConversionError(
-            f"the {type(boosted).__name__} splits by categories, which has no ONNX form here: leave "
-            "categorical_features out, and encode them with a OneHotEncoder or an OrdinalEncoder"
-        )
 
 
 def _with_double_tensors(attributes: dict[str, Any]) -> dict[str, Any]:

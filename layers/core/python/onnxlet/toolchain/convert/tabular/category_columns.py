@@ -61,7 +61,8 @@ class CategoryColumns:
 
         So do missing values, and codes of which nothing is known, if it says so; known are `count` codes at least.
         """
-        side = _Side(frozenset(left), missing_left, other_left, max(count, max(left, default=-1) + 1))
+        known = max(count, self.known(feature), max(left, default=-1) + 1)
+        side = _Side(frozenset(left), missing_left, other_left, known)
         return self._width + self._columns.setdefault((feature, side), len(self._columns))
 
     def known(self, feature: int) -> int:
