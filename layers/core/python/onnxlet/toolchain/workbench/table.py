@@ -139,10 +139,12 @@ def describe_columns(columns: Iterable[str], known: Iterable[str]) -> str:
     return count_of(len(names), "column")
 
 
-def lacking_columns(table: Table, missing: Sequence[str], wanted: Iterable[str]) -> InvalidInputError:
+def lacking_columns(
+    table: Table, missing: Sequence[str], wanted: Iterable[str], whose: str = "the model"
+) -> InvalidInputError:
     """The error for a table that lacks the columns `missing` of all that are `wanted`."""
     return InvalidInputError(
-        f"{table.name!r} lacks the columns {quoted(missing)} of the model; it has "
+        f"{table.name!r} lacks the columns {quoted(missing)} of {whose}; it has "
         f"{describe_columns(table.columns, wanted)}{did_you_mean_each(missing, table.columns)}",
         missing=list(missing),
         withheld=not values_are_shown(),

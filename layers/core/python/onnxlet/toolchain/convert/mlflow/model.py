@@ -16,7 +16,7 @@ from onnxlet.toolchain.convert.trained_model import Export, ModelRows, TakesTens
 from onnxlet.toolchain.workbench.data import open_data
 from onnxlet.toolchain.workbench.extras import require
 from onnxlet.toolchain.workbench.progress import Progress
-from onnxlet.toolchain.workbench.table import Table, quoted
+from onnxlet.toolchain.workbench.table import Table, lacking_columns, quoted
 from onnxlet.values.tensors import Tensors
 
 
@@ -100,10 +100,7 @@ class SignedModel:
             return table
         missing = [name for name in self._signed if name not in table.columns]
         if missing:
-            raise InvalidInputError(
-                f"{table.name!r} lacks the columns {quoted(missing)} of the signature; it has {quoted(table.columns)}",
-                missing=missing,
-            )
+            raise lacking_columns(table, missing, self._signed, whose="the signature")
         names = [*self._signed, *(name for name in targets if name in table.columns and name not in self._signed)]
         held = list(table.columns)
         positions = [held.index(name) for name in self._signed]
