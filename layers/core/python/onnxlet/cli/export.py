@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,7 +11,9 @@ from onnxlet.cli.options import json_option, ref_argument
 from onnxlet.cli.output import Output
 from onnxlet.cli.workspace import pass_workspace
 from onnxlet.lifecycle.workspace import Workspace
-from onnxlet.values.refs import Ref
+
+if TYPE_CHECKING:
+    from onnxlet.values.refs import Ref
 
 
 @click.command(short_help="Write a version for another server.")

@@ -12,11 +12,11 @@ from onnxlet.cli.output import Output
 from onnxlet.cli.workspace import pass_workspace
 from onnxlet.lifecycle.tables import format_facts, format_size, format_table
 from onnxlet.lifecycle.workspace import Workspace
-from onnxlet.values.refs import Ref
 
 if TYPE_CHECKING:
     from onnxlet.toolchain.fit.limits import Architecture
     from onnxlet.toolchain.fit.report import Measured, Report, Size
+    from onnxlet.values.refs import Ref
 
 
 def _write_prices(ctx: click.Context, _param: click.Parameter, path: Path | None) -> None:

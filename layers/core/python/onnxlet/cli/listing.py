@@ -12,10 +12,10 @@ from onnxlet.cli.workspace import pass_workspace
 from onnxlet.lifecycle.summaries import describe_models, describe_version, describe_versions, summarize_models
 from onnxlet.lifecycle.tables import format_blocks
 from onnxlet.lifecycle.workspace import Workspace
-from onnxlet.values.refs import Ref
 
 if TYPE_CHECKING:
     from onnxlet.registry.registry import Registry
+    from onnxlet.values.refs import Ref
 
 
 @click.command("list", short_help="List models, or a model's versions.")

@@ -12,10 +12,10 @@ from onnxlet.cli.output import Output
 from onnxlet.cli.workspace import pass_workspace
 from onnxlet.lifecycle.summaries import describe_history, format_move, gate_warning
 from onnxlet.lifecycle.workspace import Workspace
-from onnxlet.values.refs import Ref
 
 if TYPE_CHECKING:
     from onnxlet.values.aliases import Alias
+    from onnxlet.values.refs import Ref
 
 
 @click.command()

@@ -6,19 +6,22 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from onnxlet.cli.output import Output
 from onnxlet.errors import InvalidNameError
-from onnxlet.values.refs import PRODUCTION, Ref, check_alias_name, check_model_name, parse_ref
+from onnxlet.values.keys import PRODUCTION
+
+if TYPE_CHECKING:
+    from onnxlet.values.refs import Ref
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 Option = Callable[[Decorated], Decorated]
 
 
-class RefType(click.ParamType[Ref]):
+class RefType(click.ParamType["Ref"]):
     """`NAME`, `NAME:VERSION` or `NAME@ALIAS`; with `versioned` the second alone."""
 
     name = "ref"
@@ -28,6 +31,8 @@ class RefType(click.ParamType[Ref]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Ref:  # noqa: ANN401 - click's signature
         """Read a ref; a usage error if it is none."""
+        from onnxlet.values.refs import Ref, parse_ref
+
         if isinstance(value, Ref):
             return value
         try:
@@ -70,8 +75,20 @@ class DurationType(click.ParamType[timedelta]):
         return timedelta(**{self._units[match[2]]: int(match[1])})
 
 
-MODEL = NameType("name", check_model_name)
-ALIAS = NameType("alias", check_alias_name)
+def _check_model(name: str) -> str:
+    from onnxlet.values.refs import check_model_name
+
+    return check_model_name(name)
+
+
+def _check_alias(name: str) -> str:
+    from onnxlet.values.refs import check_alias_name
+
+    return check_alias_name(name)
+
+
+MODEL = NameType("name", _check_model)
+ALIAS = NameType("alias", _check_alias)
 
 
 def _output(_ctx: click.Context, _param: click.Parameter, as_json: bool) -> Output:

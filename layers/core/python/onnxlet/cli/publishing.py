@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,7 +14,9 @@ from onnxlet.cli.output import Output
 from onnxlet.cli.publish_attempt import PublishAttempt
 from onnxlet.cli.workspace import pass_workspace
 from onnxlet.lifecycle.workspace import Workspace
-from onnxlet.values.refs import Ref
+
+if TYPE_CHECKING:
+    from onnxlet.values.refs import Ref
 
 
 @click.command(short_help="Publish a model as a new version.")

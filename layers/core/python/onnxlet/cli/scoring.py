@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -13,7 +13,9 @@ from onnxlet.cli.output import Output
 from onnxlet.cli.workspace import pass_workspace
 from onnxlet.lifecycle.tables import format_table
 from onnxlet.lifecycle.workspace import Workspace
-from onnxlet.values.refs import Ref
+
+if TYPE_CHECKING:
+    from onnxlet.values.refs import Ref
 
 
 @click.command(short_help="Print predictions for a file.")

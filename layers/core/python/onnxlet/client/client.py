@@ -13,7 +13,8 @@ from onnxlet.client.transport import Transport
 from onnxlet.errors import InvalidInputError, UnavailableError
 from onnxlet.values.aliases import Alias, HistoryEntry
 from onnxlet.values.headers import ALIAS, FALLBACK, MODEL_VERSION, ROUTING_KEY, STALE
-from onnxlet.values.refs import PRODUCTION, Ref, check_alias_name, check_model_name, parse_ref
+from onnxlet.values.keys import PRODUCTION
+from onnxlet.values.refs import Ref, check_alias_name, check_model_name, parse_ref
 
 if TYPE_CHECKING:
     from onnxlet.client.predictions import Predictions

@@ -32,8 +32,9 @@ from onnxlet.registry.registry import Registry
 from onnxlet.settings import Settings
 from onnxlet.values.aliases import Alias, encode
 from onnxlet.values.digests import digest
+from onnxlet.values.keys import PRODUCTION
 from onnxlet.values.manifest import Manifest
-from onnxlet.values.refs import PRODUCTION, check_alias_name, check_model_name, check_version
+from onnxlet.values.refs import check_alias_name, check_model_name, check_version
 from onnxlet.version import __version__
 
 DESCRIPTION = """\

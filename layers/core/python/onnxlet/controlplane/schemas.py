@@ -14,7 +14,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from onnxlet.values.aliases import Alias, HistoryEntry
 from onnxlet.values.canonical import canonical
-from onnxlet.values.refs import MAX_VERSION, PRODUCTION, check_alias_name
+from onnxlet.values.keys import PRODUCTION
+from onnxlet.values.refs import MAX_VERSION, check_alias_name
 
 Why = Annotated[str, Field(max_length=2000, description="Why, in a sentence; it is kept in the alias's history.")]
 

@@ -21,7 +21,8 @@ from onnxlet.lifecycle.workspace import open_workspace
 from onnxlet.registry.fsck.versions import OLDER_THAN
 from onnxlet.registry.reading.listing import VersionSummary
 from onnxlet.values.aliases import HistoryEntry
-from onnxlet.values.refs import PRODUCTION, Ref, parse_ref
+from onnxlet.values.keys import PRODUCTION
+from onnxlet.values.refs import Ref, parse_ref
 
 if TYPE_CHECKING:
     from onnxlet.lifecycle.fsck import StoreCheck

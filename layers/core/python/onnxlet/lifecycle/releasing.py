@@ -12,7 +12,8 @@ from onnxlet.lifecycle.attempt import Attempt
 from onnxlet.lifecycle.progress import showing_stages
 from onnxlet.lifecycle.results import ConvertedModel, Move, Version
 from onnxlet.lifecycle.workspace import open_workspace
-from onnxlet.values.refs import PRODUCTION, Ref, check_model_name, parse_ref
+from onnxlet.values.keys import PRODUCTION
+from onnxlet.values.refs import Ref, check_model_name, parse_ref
 
 if TYPE_CHECKING:
     from onnxlet.registry.registry import Registry

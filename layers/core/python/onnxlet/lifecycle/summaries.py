@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from onnxlet.lifecycle.tables import Block, Facts, Table, format_size
+from onnxlet.values.keys import PRODUCTION
 from onnxlet.values.plain_text import escape
-from onnxlet.values.refs import PRODUCTION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

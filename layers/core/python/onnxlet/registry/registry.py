@@ -15,8 +15,9 @@ from onnxlet.registry.writing.writer import Writer
 from onnxlet.settings import SERVABLE_DAYS
 from onnxlet.store import Store
 from onnxlet.values.aliases import Alias, HistoryEntry
+from onnxlet.values.keys import PRODUCTION
 from onnxlet.values.manifest import Draft, Manifest
-from onnxlet.values.refs import PRODUCTION, Ref
+from onnxlet.values.refs import Ref
 from onnxlet.values.timestamps import utc_now
 
 NOBODY = "unknown"

@@ -41,7 +41,8 @@ from onnxlet.store.rereading import read_sound
 from onnxlet.telemetry import Telemetry
 from onnxlet.values import keys
 from onnxlet.values.aliases import Alias, Route
-from onnxlet.values.refs import PRODUCTION, Ref, parse_ref
+from onnxlet.values.keys import PRODUCTION
+from onnxlet.values.refs import Ref, parse_ref
 from onnxlet.values.timestamps import utc_now
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+PRODUCTION = "production"
+"""The alias that a bare model name means."""
 MODELS = "models/"
 ALIASES = "aliases/"
 HISTORY = "history/"

@@ -4,9 +4,6 @@ import msgspec
 
 from onnxlet.errors import InvalidNameError
 
-PRODUCTION = "production"
-"""The alias that a bare model name means."""
-
 MAX_VERSION = 2**63 - 1
 
 _MAX_NAME = 128

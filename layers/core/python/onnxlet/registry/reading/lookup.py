@@ -18,8 +18,9 @@ from onnxlet.store import Blob, Store
 from onnxlet.values import keys
 from onnxlet.values.aliases import Alias, decode_alias
 from onnxlet.values.digests import digest
+from onnxlet.values.keys import PRODUCTION
 from onnxlet.values.manifest import Manifest, decode_manifest
-from onnxlet.values.refs import PRODUCTION, Ref, check_alias_name, check_model_name
+from onnxlet.values.refs import Ref, check_alias_name, check_model_name
 
 
 def manifest(store: Store, model: str, version: int) -> tuple[Manifest, str]:
