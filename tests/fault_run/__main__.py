@@ -44,7 +44,8 @@ def format_outcome(outcome: Outcome) -> str:
         "lost, mixed or wrong": str(len(outcome.complaints)),
     }
     table = ["| what | how many |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]
-    return "\n".join([*table, *outcome.findings, *outcome.complaints])
+    undone = [f"nothing was {what}: run longer" for what in outcome.undone]
+    return "\n".join([*table, *outcome.findings, *outcome.complaints, *undone])
 
 
 def _list(counted: dict[str, int]) -> str:

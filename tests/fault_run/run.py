@@ -59,10 +59,14 @@ class Outcome:
     complaints: list[str] = field(default_factory=list)
 
     @property
+    def undone(self) -> list[str]:
+        """What never happened, so that the run says nothing of it."""
+        return [what for what in ("published", "moved", "deleted", "scored", "predictions") if not self.counts[what]]
+
+    @property
     def good(self) -> bool:
-        """Whether nothing was lost, mixed or left over, and something was done at all."""
-        done = all(self.counts[what] for what in ("published", "moved", "deleted", "scored", "predictions"))
-        return done and not self.findings and not self.complaints
+        """Whether nothing was lost, mixed or left over, and everything was done at all."""
+        return not (self.undone or self.findings or self.complaints)
 
 
 def run(seconds: float, seed: int, folder: Path) -> Outcome:

@@ -33,7 +33,7 @@ from onnxlet.values.tensors import Tensors
 MODEL = "m"
 FILES = 6
 """Files that are uploaded and scored; each has one uploader, and every scorer scores all of them."""
-KEPT = 8
+KEPT = 5
 """Versions that are not deleted."""
 GC_AGE = timedelta(seconds=20)
 STEPS = Steps((Tabular(columns=(Column("x0", "FP32"), Column("x1", "FP32")), input="input"),))
@@ -136,7 +136,7 @@ def promoter(job: Job, registry: Registry, journal: Journal, dice: random.Random
         if dice.random() < 0.25:
             moved = registry.rollback(MODEL, why=why)
         else:
-            moved = registry.promote(MODEL, dice.choice(published[-5:]), why=why)
+            moved = registry.promote(MODEL, dice.choice(published[-3:]), why=why)
         if moved.entry.why == why:  # else it was routed there already
             journal.write("moved", why=why, sequence=moved.sequence, version=moved.routes[0].version)
 
