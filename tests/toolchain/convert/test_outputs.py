@@ -272,16 +272,54 @@ def test_what_is_said_of_a_net_without_labels_is_tried_too(tmp_path: Path) -> No
     assert [spec.name for spec in draft.signature.outputs] == ["y"]
 
 
-def test_a_score_that_leaves_zero_to_one_on_rows_that_judge_is_no_probability(tmp_path: Path) -> None:
-    first = np.array([[1], [0], [0]], dtype=np.float32)
-    line = graph([helper.make_node("MatMul", ["features", "w"], ["y"])], 1, {"w": first}, tmp_path)
-    near, far = (
-        trained.npz_of(tmp_path / f"{name}.npz", {"features": features, "ill": features[:, 0] > 0.5})
-        for name, features in (("near", np.abs(np.sin(rows()))), ("far", rows()))
+def line(folder: Path, steps: float) -> Path:
+    """The first feature, and where it is far off what `steps` make of it."""
+    weights = {"w": np.array([[1], [0], [0]], np.float32), "low": np.float32(-steps), "high": np.float32(steps)}
+    return graph(
+        [
+            helper.make_node("MatMul", ["features", "w"], ["first"]),
+            helper.make_node("Clip", ["first", "low", "high"], ["y"]),
+        ],
+        1,
+        {name: np.array(weight) for name, weight in weights.items()},
+        folder,
     )
 
-    with pytest.raises(InvalidInputError, match="to other rows, so these are no probabilities: say --outputs-are"):
-        convert(line, tmp_path / "out", data=near, judge=far, target="ill", labels=["well", "ill"])
+
+def within(folder: Path, name: str, features: Tensor) -> Path:
+    return trained.npz_of(folder / f"{name}.npz", {"features": features, "ill": features[:, 0] > 0.5})
+
+
+def test_a_score_that_random_rows_drive_out_of_zero_to_one_is_asked_about(tmp_path: Path) -> None:
+    data = within(tmp_path, "near", np.abs(np.sin(rows())))
+    options: dict[str, Any] = {"data": data, "target": "ill", "labels": ["well", "ill"]}
+
+    with pytest.raises(InvalidInputError, match="to other rows, so these may be no probabilities: say --outputs-are"):
+        convert(line(tmp_path, 50), tmp_path / "out", **options)
+
+    draft = convert(line(tmp_path, 50), tmp_path / "out", **options, outputs_are="probabilities")
+    assert draft.evaluations[-1].metrics["accuracy"] == 1
+
+
+def test_so_is_one_that_the_rows_that_judge_do(tmp_path: Path) -> None:
+    near, far = (within(tmp_path, name, each) for name, each in (("near", np.abs(np.sin(rows()))), ("far", rows())))
+
+    with pytest.raises(InvalidInputError, match="to other rows, so these may be no probabilities"):
+        convert(
+            line(tmp_path, 1.5),
+            tmp_path / "out",
+            data=near,
+            judge=far,
+            target="ill",
+            labels=["well", "ill"],
+            outputs_are="probabilities",
+        )
+
+
+@pytest.mark.parametrize("options", [{"outputs_are": "sigmoid"}, {"task": "classification"}])
+def test_words_that_mean_nothing_are_refused(tmp_path: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInputError, match=r"(outputs_are|task) is one of .*, not '(sigmoid|classification)'"):
+        convert(sigmoids(tmp_path), tmp_path / "out", data=arrays(tmp_path), **options)
 
 
 def test_a_target_that_is_no_class_stops(tmp_path: Path) -> None:

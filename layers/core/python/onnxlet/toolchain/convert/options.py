@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, fields
 from math import nan
 from pathlib import Path
+from typing import get_args
 
 from onnxlet.errors import InvalidInputError
 from onnxlet.values.contract import TaskKind
@@ -15,6 +16,9 @@ from onnxlet.values.signature import TensorSpec
 
 _SIZE = r"(?:-1|[1-9][0-9]{0,8})"
 _INPUT = re.compile(rf"(?P<name>[^=]+)=(?P<datatype>[A-Z0-9]+)\[(?P<shape>{_SIZE}(?:,{_SIZE})*)\]")
+KINDS: tuple[str, ...] = get_args(OutputsAre)
+TASKS = ("regression", "embedding", "segmentation", "tensors")
+"""How answers are judged where no labels name classes of rows."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,12 @@ class SourceOptions:
     """The number that stands for a missing value beside NaN; NaN where none does."""
     task: TaskKind | None = None
     """How answers are judged, where they do not tell."""
+
+    def __post_init__(self) -> None:
+        """Raise InvalidInputError for words that mean nothing here."""
+        for option, said, known in (("outputs_are", self.outputs_are, KINDS), ("task", self.task, TASKS)):
+            if said is not None and said not in known:
+                raise InvalidInputError(f"{option} is one of {', '.join(known)}, not {said!r}")
 
     def given_fields(self) -> set[str]:
         """The names of the fields that are set."""

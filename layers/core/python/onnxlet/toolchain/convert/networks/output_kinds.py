@@ -52,7 +52,7 @@ def check_shares(scores: Tensor, name: str) -> None:
     if not _are_shares(numbers):
         raise InvalidInputError(
             f"{name!r} gives numbers from 0 to 1 to the data, and from {numbers.min():.4g} to {numbers.max():.4g} to "
-            f"other rows, so these are no probabilities: say {OPTION} logits, or independent-logits"
+            f"other rows, so these may be no probabilities: say {OPTION} logits, or probabilities"
         )
 
 

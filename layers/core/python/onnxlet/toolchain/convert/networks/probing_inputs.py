@@ -25,6 +25,8 @@ SKEWS = (8, 0)
 """What is added to an image's width, so that width and height are not taken for each other."""
 WIDTH = 3
 """The axis of an image's width."""
+FAR = (1, 100)
+"""By what random numbers are multiplied: a sigmoid gives probabilities of any, and a sum soon leaves 0 to 1."""
 INTEGERS = 2
 """Random integers are smaller, unless the network knows their range."""
 
@@ -57,6 +59,22 @@ def vary_sizes(network: Network, specs: tuple[TensorSpec, ...], inputs: Tensors,
         known = {name: tensor.shape[1:] for name, tensor in inputs.items()}
         variations += _rows_of_another_size(network, specs, known, seed)
     return tuple(variations)
+
+
+def answer_far_inputs(network: Network, inputs: Tensors) -> Iterator[Tensors]:
+    """The answers to random inputs of the same shapes, and to such that are far off; to none that it refuses."""
+    shapes = {name: (RANDOM_ROWS, *tensor.shape[1:]) for name, tensor in inputs.items()}
+    drawn = network.random_inputs(shapes, seed=0)
+    for scale in FAR:
+        far = {
+            name: tensor * tensor.dtype.type(scale) if tensor.dtype.kind == "f" else tensor
+            for name, tensor in drawn.items()
+        }
+        try:
+            yield network.run(far)
+        except InvalidInputError:
+            # a network may take fewer rows, or fewer values, than it declares
+            return
 
 
 def fill_free_dimensions(

@@ -14,7 +14,12 @@ from onnxlet.toolchain.convert import graph_edits
 from onnxlet.toolchain.convert.networks.class_scores import ClassScores, IndependentScores
 from onnxlet.toolchain.convert.networks.network import Network, ReadsTexts
 from onnxlet.toolchain.convert.networks.outputs import Outputs, check_outputs, read_outputs
-from onnxlet.toolchain.convert.networks.probing_inputs import BATCHES, find_random_inputs, vary_sizes
+from onnxlet.toolchain.convert.networks.probing_inputs import (
+    BATCHES,
+    answer_far_inputs,
+    find_random_inputs,
+    vary_sizes,
+)
 from onnxlet.toolchain.convert.options import SourceOptions
 from onnxlet.toolchain.convert.synthetic_rows import synthetic_tensors
 from onnxlet.toolchain.convert.trained_model import Export, ModelRows, columns_to_matrix
@@ -122,9 +127,13 @@ class TensorModel:
         The first ones tell what the outputs are. Raises InvalidInputError where they leave it open, and where later
         ones contradict that.
         """
-        outputs = run_in_batches(self._network.run, self._inputs(rows))
+        inputs = self._inputs(rows)
+        outputs = run_in_batches(self._network.run, inputs)
         if self._outputs is None:
             self._outputs = read_outputs(outputs, self._hints)
+            if self._hints.are is None:
+                for answers in answer_far_inputs(self._network, inputs):
+                    check_outputs(answers, self._outputs)
         check_outputs(outputs, self._outputs)
         return self._scores.label_and_probabilities(outputs) if self._scores else name_answers(Steps(), outputs)
 
