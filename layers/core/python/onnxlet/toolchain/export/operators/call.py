@@ -56,6 +56,16 @@ class NodeCall:
             raise self.refuse(f"computes its input {index} from the data, which TensorFlow wants to know beforehand")
         return np.asarray(known)
 
+    def numbers(self, index: int, count: int) -> list[Any]:
+        """The `count` numbers of an input: as Python's where they are known, as scalar tensors where they are not."""
+        value = self.inputs[index]
+        known = value if isinstance(value, np.ndarray) else tf.get_static_value(value)
+        if known is not None:
+            return list(np.asarray(known).tolist())
+        # TensorFlow knows sizes in part only where they are a shape
+        sizes = tf.zeros(value).shape.as_list() if value.dtype.is_integer else [None] * count
+        return [one if size is None else size for one, size in zip(tf.unstack(value, count), sizes, strict=True)]
+
     def integers(self, index: int, attribute: str) -> list[int] | None:
         """Integers that are an attribute in older operator sets and an input in newer ones."""
         if self.has(index):

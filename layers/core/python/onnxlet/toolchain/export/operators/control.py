@@ -57,8 +57,11 @@ def _repeat(
 
 @operator("If")
 def branch(call: NodeCall) -> Any:
-    """One of two bodies."""
+    """One of two bodies; that alone where the condition does not depend on the data."""
     condition = tf.reshape(call[0], [])
+    known = tf.get_static_value(condition)
+    if known is not None:
+        return call.run_subgraph(call.attribute("then_branch" if known else "else_branch"), {})
     return tf.cond(
         condition,
         lambda: call.run_subgraph(call.attribute("then_branch"), {}),

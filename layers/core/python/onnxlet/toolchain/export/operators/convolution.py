@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,15 @@ def channels_first(x: Any) -> Any:
     return tf.transpose(x, [0, rank - 1, *range(1, rank - 1)])
 
 
+def _divided_up(size: Any, step: int) -> Any:
+    return -(-size // step)
+
+
+def _at_least(least: Any, size: Any) -> Any:
+    """The larger of two sizes, which are numbers, or tensors where they depend on the data."""
+    return max(least, size) if isinstance(least, int) and isinstance(size, int) else tf.maximum(least, size)
+
+
 class Window:
     """A kernel's size, how it moves, and what stands around the image: [before, after] per spatial dimension."""
 
@@ -33,26 +41,24 @@ class Window:
         self.dilations: list[int] = call.attribute("dilations", [1] * count)
         mode = call.attribute("auto_pad", "NOTSET")
         if mode.startswith("SAME") and call.node.op_type != "ConvTranspose":
-            self.pads = self._same_padding(call, image, lower=mode == "SAME_LOWER")
+            self.pads: list[list[Any]] = self._same_padding(image, lower=mode == "SAME_LOWER")
         else:
             pads = call.attribute("pads", [0] * 2 * count) if mode == "NOTSET" else [0] * 2 * count
             self.pads = [[pads[axis], pads[axis + count]] for axis in range(count)]
 
-    def _same_padding(self, call: NodeCall, image: Any, *, lower: bool) -> list[list[int]]:
+    def _same_padding(self, image: Any, *, lower: bool) -> list[list[Any]]:
         pads = []
-        for axis, size in enumerate(image.shape[2:]):
-            if size is None:
-                raise call.refuse("pads an image of unknown size (auto_pad); convert it with a fixed size")
+        for axis, size in enumerate(shape_of(image)[2:]):
             span = (self.kernel[axis] - 1) * self.dilations[axis] + 1
             step = self.strides[axis]
-            total = max((math.ceil(size / step) - 1) * step + span - size, 0)
+            total = _at_least(0, (_divided_up(size, step) - 1) * step + span - size)
             pads.append([total - total // 2, total // 2] if lower else [total // 2, total - total // 2])
         return pads
 
     def pad_image(self, image: Any, value: float) -> Any:
         """The image with channels last and with the value around it."""
         last = channels_last(image)
-        if not any(map(any, self.pads)):
+        if all(isinstance(size, int) and not size for pair in self.pads for size in pair):
             return last
         return tf.pad(last, [[0, 0], *self.pads, [0, 0]], constant_values=tf.cast(value, last.dtype))
 
@@ -62,13 +68,14 @@ def convolution(call: NodeCall) -> Any:
     """A convolution, in groups or depthwise too."""
     answer = convolve(call, tf.convert_to_tensor(call[0]), tf.convert_to_tensor(call[1]))
     if call.has(2):
-        answer += tf.reshape(call[2], [1, -1] + [1] * (call.rank() - 2))
+        answer += tf.reshape(call[2], [1, -1] + [1] * (call.rank(1) - 2))
     return answer
 
 
 def convolve(call: NodeCall, x: Any, weights: Any) -> Any:
     """The convolution without its bias."""
-    spatial = x.shape.rank - 2
+    spatial = weights.shape.rank - 2
+    x = tf.ensure_shape(x, [None] * (spatial + 2))  # a branch may have left open how many dimensions there are
     window = Window(call, x, weights.shape[2:].as_list())
     image = window.pad_image(x, 0.0)
     kernel = tf.transpose(weights, [*range(2, spatial + 2), 1, 0])
@@ -134,7 +141,8 @@ def pool(call: NodeCall) -> Any:
     window = Window(call, x, call.attribute("kernel_shape"))
     counted = [list(pair) for pair in window.pads]
     if call.attribute("ceil_mode", 0):
-        _pad_for_ceil_mode(call, window, x)
+        _pad_for_ceil_mode(window, x)
+    _pad_to_window(window, x)
     if call.node.op_type == "MaxPool":
         if len(call.node.output) > 1 and call.node.output[1]:
             raise call.refuse("tells where the largest values are, which is not translated")
@@ -153,17 +161,23 @@ def _pooled(image: Any, window: Window, kind: str) -> Any:
     return tf.nn.pool(image, window.kernel, kind, strides=window.strides, padding="VALID", dilations=window.dilations)
 
 
-def _pad_for_ceil_mode(call: NodeCall, window: Window, x: Any) -> None:
+def _pad_for_ceil_mode(window: Window, x: Any) -> None:
     """Pad such that a last window that only begins within the image counts too."""
-    for axis, size in enumerate(x.shape[2:]):
-        if size is None:
-            raise call.refuse("rounds the size of an image up that is not known; convert it with a fixed size")
+    for axis, size in enumerate(shape_of(x)[2:]):
         before, after = window.pads[axis]
         step, span = window.strides[axis], (window.kernel[axis] - 1) * window.dilations[axis] + 1
-        steps = math.ceil((size + before + after - span) / step)
-        if steps * step >= size + before:
-            steps -= 1
-        window.pads[axis] = [before, max(steps * step + span - size - before, after)]
+        steps = _divided_up(size + before + after - span, step)
+        beyond = steps * step >= size + before
+        steps -= int(beyond) if isinstance(beyond, bool) else tf.cast(beyond, tf.int32)
+        window.pads[axis] = [before, _at_least(after, steps * step + span - size - before)]
+
+
+def _pad_to_window(window: Window, x: Any) -> None:
+    """Pad what is smaller than one window, as ONNX Runtime sees it in a part of one."""
+    for axis, size in enumerate(shape_of(x)[2:]):
+        before, after = window.pads[axis]
+        span = (window.kernel[axis] - 1) * window.dilations[axis] + 1
+        window.pads[axis] = [before, _at_least(after, span - size - before)]
 
 
 @operator("GlobalAveragePool", "GlobalMaxPool")

@@ -11,6 +11,8 @@ from onnxlet.toolchain.export.operators.call import NodeCall, operator
 
 _ACTIVATIONS: dict[str, Callable[[Any], Any]] = {"Sigmoid": tf.sigmoid, "Tanh": tf.tanh, "Relu": tf.nn.relu}
 _Step = Callable[[list[Any], Any], list[Any]]
+_LENGTHS = 4
+"""The input that says how many steps each row has."""
 
 
 @operator("LSTM")
@@ -29,7 +31,7 @@ def lstm(call: NodeCall) -> Any:
 
         start = [_initial(call, index, number) for index in (5, 6)]
         directions.append(_scan(call, step, start, reverse=reverse))
-    return tuple(_stack_directions(call, directions))
+    return tuple(_stack_directions(directions))
 
 
 @operator("GRU")
@@ -52,13 +54,13 @@ def gru(call: NodeCall) -> Any:
             return [(1 - z) * out(xh + inner) + z * h]  # noqa: B023 - called before the next turn
 
         directions.append(_scan(call, step, [_initial(call, 5, number)], reverse=reverse))
-    return tuple(_stack_directions(call, directions))
+    return tuple(_stack_directions(directions))
 
 
 def _check(call: NodeCall, flag: str, last: int) -> None:
     unusual = (flag and call.attribute(flag, 0)) or call.attribute("clip") or call.attribute("layout", 0)
-    if unusual or call.has(4) or call.has(last):
-        raise call.refuse("has peepholes, lengths per row, a clip or another layout, which are not translated")
+    if unusual or call.has(last):
+        raise call.refuse("has peepholes, a clip or another layout, which are not translated")
 
 
 def _directions(call: NodeCall, count: int) -> list[tuple[bool, list[Callable[[Any], Any]]]]:
@@ -81,24 +83,38 @@ def _weights(call: NodeCall, number: int, *, gates: int) -> tuple[Any, Any, Any]
 
 
 def _initial(call: NodeCall, index: int, number: int) -> Any:
-    if call.has(index):
-        return call[index][number]
-    x = tf.convert_to_tensor(call[0])
-    return tf.zeros(tf.stack([tf.shape(x)[1], call.attribute("hidden_size")]), x.dtype)
+    x = tf.ensure_shape(call[0], [None, None, None])
+    shape = tf.stack([tf.shape(x)[1], call.attribute("hidden_size")])
+    # a state for one row, in a graph that knew no others, is that of any number
+    return tf.broadcast_to(call[index][number], shape) if call.has(index) else tf.zeros(shape, x.dtype)
 
 
-def _scan(call: NodeCall, step: _Step, start: list[Any], *, reverse: bool) -> list[Any]:
-    """The states after every step, each [steps, N, hidden], in the order of the input's steps."""
-    x = tf.reverse(call[0], [0]) if reverse else call[0]
-    states = tf.scan(step, x, start)
-    return [tf.reverse(state, [0]) for state in states] if reverse else list(states)
+def _scan(call: NodeCall, step: _Step, start: list[Any], *, reverse: bool) -> tuple[Any, list[Any]]:
+    """The hidden state after every step [steps, N, hidden], in the order of the input's, and each state's last.
+
+    Rows may end before the last step: their states stay as they are then, and the hidden ones told are zero.
+    """
+    x = tf.ensure_shape(call[0], [None, None, None])  # a branch may have left open how many dimensions there are
+    if not call.has(_LENGTHS):
+        states = tf.scan(step, tf.reverse(x, [0]) if reverse else x, start)
+        hidden = tf.reverse(states[0], [0]) if reverse else states[0]
+        return hidden, [state[-1] for state in states]
+    lengths = tf.cast(call[_LENGTHS], tf.int32)
+    going = tf.transpose(tf.sequence_mask(lengths, tf.shape(x)[0]))[..., None]
+
+    def step_or_stay(state: list[Any], now: tuple[Any, Any]) -> list[Any]:
+        return [tf.where(now[1], after, before) for after, before in zip(step(state, now[0]), state, strict=True)]
+
+    states = tf.scan(step_or_stay, (_reverse_rows(x, lengths) if reverse else x, going), start)
+    hidden = tf.where(going, states[0], tf.zeros_like(states[0]))
+    return _reverse_rows(hidden, lengths) if reverse else hidden, [state[-1] for state in states]
 
 
-def _stack_directions(call: NodeCall, directions: list[list[Any]]) -> list[Any]:
+def _reverse_rows(x: Any, lengths: Any) -> Any:
+    return tf.reverse_sequence(x, lengths, seq_axis=0, batch_axis=1)
+
+
+def _stack_directions(directions: list[tuple[Any, list[Any]]]) -> list[Any]:
     """All hidden states [steps, directions, N, hidden], and each state's last [directions, N, hidden]."""
-    backwards = [reverse for reverse, _ in _directions(call, len(directions[0]) + 1)]
-    finals = [
-        tf.stack([states[index][0 if reverse else -1] for states, reverse in zip(directions, backwards, strict=True)])
-        for index in range(len(directions[0]))
-    ]
-    return [tf.stack([states[0] for states in directions], 1), *finals]
+    finals = [tf.stack(states) for states in zip(*(last for _, last in directions), strict=True)]
+    return [tf.stack([hidden for hidden, _ in directions], 1), *finals]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from onnxlet.toolchain.export.operators.call import NodeCall, operator
+from onnxlet.toolchain.export.operators.call import NodeCall, operator, shape_of
 
 _PLACING: dict[str, Callable[..., Any]] = {
     "none": tf.tensor_scatter_nd_update,
@@ -58,6 +58,20 @@ def scatter_nd(call: NodeCall) -> Any:
     if reduction not in _PLACING:
         raise call.refuse(f"combines what it places by {reduction!r}, which is not translated")
     return _PLACING[reduction](call[0], call[1], call[2])
+
+
+@operator("ScatterElements", "Scatter")
+def scatter_elements(call: NodeCall) -> Any:
+    """A tensor with some values replaced, along an axis and at other positions in every row."""
+    reduction = call.attribute("reduction", "none")
+    if reduction not in _PLACING:
+        raise call.refuse(f"combines what it places by {reduction!r}, which is not translated")
+    x, rank = tf.convert_to_tensor(call[0]), call.rank()
+    axis = call.attribute("axis", 0) % rank
+    chosen = tf.convert_to_tensor(positions(call, call[1], axis))
+    grid = tf.meshgrid(*(tf.range(size) for size in shape_of(chosen)), indexing="ij")
+    grid[axis] = tf.cast(chosen, tf.int32)
+    return _PLACING[reduction](x, tf.stack(grid, -1), call[2])
 
 
 @operator("OneHot")

@@ -44,8 +44,9 @@ def shape(call: NodeCall) -> Any:
 
 @operator("Size")
 def size(call: NodeCall) -> Any:
-    """How many values there are."""
-    return tf.size(call[0], tf.int64)
+    """How many values there are; a constant where that is known."""
+    count = tf.convert_to_tensor(call[0]).shape.num_elements()
+    return tf.size(call[0], tf.int64) if count is None else np.array(count, dtype=np.int64)
 
 
 @operator("Reshape")
@@ -53,10 +54,12 @@ def reshape(call: NodeCall) -> Any:
     """Other sizes; 0 keeps one, -1 takes what is left."""
     x, wanted = call[0], call.inputs[1]
     known = wanted if isinstance(wanted, np.ndarray) else tf.get_static_value(wanted)
-    if known is None:
-        return tf.reshape(x, wanted)
     if call.attribute("allowzero", 0):
-        return tf.reshape(x, known)
+        return tf.reshape(x, wanted)
+    if known is None:
+        sizes, count = tf.shape(x, tf.int64), tf.size(wanted)
+        kept = tf.pad(sizes, [[0, tf.maximum(count - tf.size(sizes), 0)]])[:count]
+        return tf.reshape(x, tf.where(wanted == 0, kept, wanted))
     sizes = shape_of(x)
     return tf.reshape(x, [sizes[axis] if size == 0 else int(size) for axis, size in enumerate(known)])
 
@@ -82,11 +85,23 @@ def squeeze(call: NodeCall) -> Any:
 @operator("Unsqueeze")
 def unsqueeze(call: NodeCall) -> Any:
     """With further dimensions of one."""
-    x, axes = call[0], call.integers(1, "axes") or []
+    x, axes = tf.convert_to_tensor(call[0]), call.integers(1, "axes") or []
+    if x.shape.rank is None:
+        return _unsqueeze_any(x, axes)
     rank = call.rank() + len(axes)
     for axis in sorted(axis % rank for axis in axes):
         x = tf.expand_dims(x, axis)
     return x
+
+
+def _unsqueeze_any(x: Any, axes: list[int]) -> Any:
+    """The same where the rank depends on the data, as that of a branch does whose other side has another one."""
+    sizes = tf.shape(x)
+    rank = tf.size(sizes) + len(axes)
+    places = tf.sort(tf.stack([tf.constant(axis) if axis >= 0 else rank + axis for axis in axes]))
+    for place in tf.unstack(places, len(axes)):
+        sizes = tf.concat([sizes[:place], [1], sizes[place:]], 0)
+    return tf.reshape(x, sizes)
 
 
 @operator("Transpose")
@@ -155,19 +170,39 @@ def tile(call: NodeCall) -> Any:
 @operator("Pad")
 def pad(call: NodeCall) -> Any:
     """With something around it."""
-    pads = call.integers(1, "pads") or []
     rank, mode = call.rank(), call.attribute("mode", "constant")
     axes = [axis % rank for axis in (call.integers(3, "axes") or range(rank))]
-    around = [[0, 0] for _ in range(rank)]
+    pads = call.numbers(1, 2 * len(axes)) if call.has(1) else call.attribute("pads", [])
+    around: list[list[Any]] = [[0, 0] for _ in range(rank)]
     for position, axis in enumerate(axes):
         around[axis] = [pads[position], pads[position + len(axes)]]
-    if mode not in {"constant", "reflect"} or min(pads, default=0) < 0:
-        raise call.refuse(f"pads in a way ({mode}, {pads}) that is not translated")
+    known = [size for size in pads if isinstance(size, int)]
     x = tf.convert_to_tensor(call[0])
+    if mode in {"edge", "wrap"}:
+        return _pad_from_within(x, around, wrap=mode == "wrap")
+    if min(known, default=0) < 0:
+        raise call.refuse(f"pads by a negative size ({mode}, {known}), which is not translated")
+    if len(known) < len(pads):
+        around = tf.cast(tf.stack([tf.stack(list(map(_as_int64, pair))) for pair in around]), tf.int32)
     if mode == "reflect":
         return tf.pad(x, around, "REFLECT")
     value = tf.cast(call.optional(2, call.attribute("value", 0)), x.dtype)
     return tf.pad(x, around, constant_values=tf.reshape(value, []))
+
+
+def _pad_from_within(x: Any, around: list[list[Any]], *, wrap: bool) -> Any:
+    """With its first and last values around it, or what stands at its other end."""
+    for axis, (before, after) in enumerate(around):
+        if isinstance(before, int) and isinstance(after, int) and not before and not after:
+            continue
+        size = tf.shape(x, tf.int64)[axis]
+        places = tf.range(-_as_int64(before), size + _as_int64(after))
+        x = tf.gather(x, places % size if wrap else tf.clip_by_value(places, 0, size - 1), axis=axis)
+    return x
+
+
+def _as_int64(size: Any) -> Any:
+    return tf.cast(size, tf.int64)
 
 
 @operator("Range")
