@@ -16,7 +16,7 @@ import trained
 pytest.importorskip("sklearn")
 pytest.importorskip("skl2onnx")
 
-from sklearn.cluster import KMeans
+from sklearn.cluster import DBSCAN
 from sklearn.ensemble import (
     RandomForestClassifier,
 )
@@ -157,7 +157,7 @@ def test_a_failed_conversion_leaves_the_one_before(tmp_path: Path) -> None:
     before = {file.name: file.read_bytes() for file in (tmp_path / "out").iterdir()}
 
     with pytest.raises(ConversionError):
-        trained.converted(tmp_path, KMeans(2, n_init=1), features, target)
+        trained.converted(tmp_path, DBSCAN(), features, target)
 
     assert {file.name: file.read_bytes() for file in (tmp_path / "out").iterdir()} == before
     assert {file.name for file in tmp_path.iterdir()} == {"model.joblib", "data.csv", "out"}
