@@ -137,6 +137,23 @@ def test_independent_sigmoids_are_served_label_by_label(tmp_path: Path) -> None:
     assert contract.stages[0].metrics["accuracy_effusion"].value == 1
 
 
+def test_a_label_that_no_row_has_is_named(tmp_path: Path) -> None:
+    marks = (rows() @ SLOPES > 0).astype(np.int64)
+    marks[:, 1] = 0
+    said: list[str] = []
+
+    convert(
+        sigmoids(tmp_path),
+        tmp_path / "out",
+        data=arrays(tmp_path, y=marks),
+        target="y",
+        labels=FINDINGS,
+        on_progress=said.append,
+    )
+
+    assert "no row of the data is labelled 'effusion'" in said
+
+
 def test_logits_of_labels_with_a_target_each_get_a_sigmoid_each(tmp_path: Path) -> None:
     data, _ = labelled(tmp_path)
 

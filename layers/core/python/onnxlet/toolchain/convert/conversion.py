@@ -147,11 +147,17 @@ class Conversion:
         """Say which of the classes that the caller named no row of the data is of: may be they were misnamed."""
         if truth is None or not self.labels or truth.ndim > MOST_DIMENSIONS:
             return
+        if self._own_targets:
+            named = zip(self._own_targets, columns_of(truth), strict=True)
+            self._tell_absent([label for label, column in named if 1 not in column])
+            return
         for labels, classes, column in zip(self.labels, self.model.classes, columns_of(truth), strict=False):
             known = set(column.tolist())
-            absent = [label for label, value in zip(labels, classes, strict=True) if value not in known]
-            if absent:
-                self.progress(f"no row of the data is labelled {quoted(absent)}")
+            self._tell_absent([label for label, value in zip(labels, classes, strict=True) if value not in known])
+
+    def _tell_absent(self, labels: Sequence[str]) -> None:
+        if labels:
+            self.progress(f"no row of the data is labelled {quoted(labels)}")
 
     def _known_targets(
         self, targets: Sequence[str], labels: Sequence[tuple[str, ...]]
