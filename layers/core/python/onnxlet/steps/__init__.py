@@ -2,6 +2,7 @@
 
 base             what a step is: what it takes, what it makes, what it tells
 tabular          named columns become the graph's inputs
+finite           numbers that the model refuses are refused
 classification   class values and probabilities become labels
 pipeline         the steps of one manifest, taken together
 table            the kinds there are, by the `kind` of their documents
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 from onnxlet.steps.base import Column, Postprocessor, Step
 from onnxlet.steps.classification import Classification, Names, names_of
+from onnxlet.steps.finite import Finite
 from onnxlet.steps.pipeline import Steps
 from onnxlet.steps.table import add_kind, decode_steps
 from onnxlet.steps.tabular import Tabular
@@ -18,6 +20,7 @@ from onnxlet.steps.tabular import Tabular
 __all__ = [
     "Classification",
     "Column",
+    "Finite",
     "Names",
     "Postprocessor",
     "Step",

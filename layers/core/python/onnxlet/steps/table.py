@@ -10,10 +10,11 @@ import msgspec
 from onnxlet.errors import InvalidInputError, UnknownStepError
 from onnxlet.steps.base import Step, kind_of
 from onnxlet.steps.classification import Classification
+from onnxlet.steps.finite import Finite
 from onnxlet.steps.pipeline import Steps
 from onnxlet.steps.tabular import Tabular
 
-KINDS: dict[str, type[Step]] = {kind_of(step): step for step in (Tabular, Classification)}
+KINDS: dict[str, type[Step]] = {kind_of(step): step for step in (Tabular, Finite, Classification)}
 
 
 def add_kind(kind: type[Step]) -> None:

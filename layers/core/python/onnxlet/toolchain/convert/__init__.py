@@ -4,6 +4,7 @@ frameworks      which module reads which source
 conversion      one conversion: reads the model, proves the graph, writes a converted directory
 export_search   the ways to write the graph, tried until one answers as the model does
 impossible      what no classifier answers
+accepted_values whether the model takes missing values and infinities
 expected        answers that the user computed where the model was trained
 golden_cases    rows whose answers travel with the version; synthetic_rows makes them without anybody's data
 trained_model   what every framework's module gives: a model that predicts, and exports itself

@@ -9,6 +9,7 @@ from typing import Literal
 
 from onnxlet.errors import InvalidInputError
 from onnxlet.steps.classification import PROBABILITIES
+from onnxlet.toolchain.convert.accepted_values import ask_accepted
 from onnxlet.toolchain.convert.expected import read_expected
 from onnxlet.toolchain.convert.export_search import ExportSearch, VerifiedExport
 from onnxlet.toolchain.convert.golden_cases import choose_golden_rows, make_golden_cases
@@ -74,6 +75,8 @@ class Conversion:
         rows = self._read_rows(table, targets)
         # what a network's outputs are is told by all of its answers, and so are its classes
         own = self.model.predict(rows)
+        if not isinstance(self.model, TakesTensors):
+            rows = ask_accepted(self.model, rows)
         labels = self._class_labels()
         classes = list(zip(self.model.classes, labels, strict=True))
         truth = truth_of(table, targets, classes, self._own_targets) if table else None

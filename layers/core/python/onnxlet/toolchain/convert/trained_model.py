@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from onnxlet.steps import Classification, Column, Steps, Tabular
+from onnxlet.steps import Classification, Column, Finite, Steps, Tabular
 from onnxlet.toolchain.workbench.arrays import Arrays
 from onnxlet.toolchain.workbench.table import Table
 from onnxlet.values.manifest import OutputMeaning, ReferenceKind
@@ -28,6 +28,8 @@ class Export:
     opset: dict[str, int]
     assets: Mapping[str, bytes] = field(default_factory=dict)
     """Further files of the version, by name."""
+    finite: Finite | None = None
+    """What refuses the numbers that the model refuses."""
     advice: str = (
         "scale features that are orders of magnitude apart, fit on float32 values so that no split lies between two of "
         "them, or try another estimator"
@@ -37,7 +39,8 @@ class Export:
     @property
     def steps(self) -> Steps:
         """The steps to declare around the graph."""
-        return Steps((*([] if self.tabular is None else [self.tabular]), *self.classifications))
+        before = [step for step in (self.tabular, self.finite) if step is not None]
+        return Steps((*before, *self.classifications))
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,10 @@ class ModelRows:
     """Rows to make golden cases of; None for columns, which are drawn from their statistics then."""
     booleans: frozenset[str] = frozenset()
     """Columns of True and False, which are served as BOOL."""
+    missing: frozenset[str] | None = None
+    """Columns in which the model takes NaN; None if it was not asked: then those in which some value is missing."""
+    infinite: frozenset[str] | None = None
+    """Columns in which it takes infinities; None if it was not asked."""
     own: Any = None
     """The same rows as users hand them to the model: a DataFrame or an array in their own types; None for columns."""
     count: int = field(init=False)
@@ -70,16 +77,31 @@ class ModelRows:
         }
 
     def column(self, name: str, datatype: str) -> Column:
-        """The column to declare where the graph wants `datatype`; values may be missing if they are in these rows."""
+        """The column to declare where the graph wants `datatype`; missing values may be sent where they are taken."""
         if name in self.booleans:
             return Column(name, "BOOL")
-        return Column(name, datatype, missing=DATATYPES[datatype].kind in "fs" and _some_missing(self.columns[name]))
+        return Column(name, datatype, missing=DATATYPES[datatype].kind in "fs" and self._takes_missing(name))
+
+    def finite(self, tabular: Tabular) -> Finite | None:
+        """What refuses the numbers that the model refuses; None if it takes them all, or was not asked."""
+        if self.missing is None or self.infinite is None:
+            return None
+        of_matrix = tabular.input is not None
+        names = tuple(column.name for column in tabular.columns if of_matrix or DATATYPES[column.datatype].kind == "f")
+        missing = tuple(name for name in names if self._takes_missing(name))
+        infinite = tuple(name for name in names if name in self.infinite)
+        return None if missing == infinite == names else Finite(names, missing, infinite, tabular.input)
+
+    def _takes_missing(self, name: str) -> bool:
+        """NaN, or the empty text."""
+        column = self.columns[name]
+        return (self.missing is not None and name in self.missing) or _some_missing(column)
 
     def take(self, indices: Tensor) -> ModelRows:
         """The rows at these positions."""
         columns = {name: column[indices] for name, column in self.columns.items()}
         own = self.own if self.own is None else getattr(self.own, "iloc", self.own)[indices]
-        return ModelRows(columns, self.source, booleans=self.booleans, own=own)
+        return replace(self, columns=columns, own=own, variations=(), golden_candidates=None)
 
 
 def _some_missing(column: Tensor) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from onnxlet.errors import ConversionError
-from onnxlet.steps import Classification, Step, Steps, Tabular
+from onnxlet.steps import Classification, Finite, Step, Steps, Tabular
 from onnxlet.steps.base import Specs, kind_of, spec_named
 from onnxlet.values import tensors
 from onnxlet.values.datatypes import DATATYPES
@@ -98,6 +98,24 @@ def _classify(step: Classification, outputs: Tensors) -> Tensors:
     return {step.names.label: label, step.names.probability: probability, step.names.probabilities: shares}
 
 
-_BEFORE: dict[type[Step], Callable[[Any, Specs, Tensors], Tensors]] = {Tabular: _fill}
+def _refuse(step: Finite, wanted: Specs, inputs: Tensors) -> Tensors:  # noqa: ARG001 - it changes nothing
+    """The same tensors, behind what fails for a number that FiniteChecker refuses."""
+    checked = dict(inputs)
+    for name, columns in (
+        [(name, (name,)) for name in step.columns] if step.input is None else [(step.input, step.columns)]
+    ):
+        value = inputs[name]
+        missing, infinite = ([each in taken for each in columns] for taken in (step.missing, step.infinite))
+        rows = tf.reshape(value, [-1, len(columns)])
+        refused = (tf.math.is_nan(rows) & ~tf.constant(missing)) | (tf.math.is_inf(rows) & ~tf.constant(infinite))
+        fails = tf.debugging.Assert(
+            ~tf.reduce_any(refused), [f"{name} holds NaN or infinities, which the model refuses"]
+        )
+        with tf.control_dependencies([fails]):
+            checked[name] = tf.identity(value)
+    return checked
+
+
+_BEFORE: dict[type[Step], Callable[[Any, Specs, Tensors], Tensors]] = {Tabular: _fill, Finite: _refuse}
 _BEHIND: dict[type[Step], Callable[[Any, Tensors], Tensors]] = {Classification: _classify}
 _BACK: dict[type[Step], Callable[[Any, tensors.Tensors], tensors.Tensors]] = {Tabular: _columns_of}

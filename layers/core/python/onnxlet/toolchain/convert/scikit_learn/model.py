@@ -188,7 +188,9 @@ class Estimator:
             columns=tuple(rows.column(name, datatypes[name]) for name in layout.names),
             input=None if layout.input_per_column else SINGLE_INPUT,
         )
-        return Export(variant, model.SerializeToString(), tabular, classifications, graph_edits.opsets(model))
+        finite = rows.finite(tabular)
+        opset = graph_edits.opsets(model)
+        return Export(variant, model.SerializeToString(), tabular, classifications, opset, finite=finite)
 
     def _graph(
         self, part: Any, layout: ColumnLayout, datatypes: dict[str, str], datatype: str, sparse: Collection[int]

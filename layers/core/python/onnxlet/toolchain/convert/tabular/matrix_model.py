@@ -149,13 +149,15 @@ class MatrixModel:
         predict = self._native.write(graph, features, width)
         self._declare_outputs(graph, predict, datatype)
         model = graph.model()
+        tabular = Tabular(
+            tuple(rows.column(name, "BYTES" if at in texts else datatype) for at, name in enumerate(names)),
+            None if texts else FEATURES,
+        )
         return Export(
             variant=str(DATATYPES[datatype].numpy),
             graph=model.SerializeToString(),
-            tabular=Tabular(
-                tuple(rows.column(name, "BYTES" if at in texts else datatype) for at, name in enumerate(names)),
-                None if texts else FEATURES,
-            ),
+            tabular=tabular,
+            finite=rows.finite(tabular),
             classifications=self._classifications(predict, labels),
             opset=graph_edits.opsets(model),
         )
