@@ -116,8 +116,8 @@ def test_thresholds_of_histogram_gradient_boosting_stay_double(tmp_path: Path) -
 @pytest.mark.parametrize("classes", [2, 3])
 def test_thresholds_of_boosted_classifiers_stay_double_too(tmp_path: Path, classes: int) -> None:
     random = np.random.default_rng(0)
-    features = random.normal(1e4, 1e-3, size=(200, 4))
-    target = np.digitize(features[:, 0] - 1e4, np.linspace(-5e-4, 5e-4, classes - 1))
+    features = random.normal(1e4, 1e-4, size=(200, 4))
+    target = np.digitize(features[:, 0] - 1e4, np.linspace(-5e-5, 5e-5, classes - 1))
     estimator = trained.fitted(HistGradientBoostingClassifier(max_iter=10, random_state=0), features, target)
     data = trained.csv_of(tmp_path / "data.csv", features, target)
 

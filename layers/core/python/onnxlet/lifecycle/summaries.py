@@ -52,7 +52,7 @@ def describe_models(models: Sequence[ModelSummary]) -> Table:
 
 def describe_version(manifest: Manifest, digest: str) -> list[Block]:
     """A version: its signature, where it comes from, how well it does, its artifacts."""
-    from onnxlet.values.manifest import describe_outputs, describe_reference
+    from onnxlet.values.manifest import describe_outputs, describe_probing, describe_reference
 
     came = manifest.provenance
     optimization = manifest.optimization
@@ -64,6 +64,7 @@ def describe_version(manifest: Manifest, digest: str) -> list[Block]:
         ("framework", came.framework),
         ("made with", ", ".join(f"{name} {number}" for name, number in came.versions.items())),
         ("reference", describe_reference(manifest.reference)),
+        ("probing rows", describe_probing(manifest.probing)),
         ("outputs are", describe_outputs(manifest.outputs)),
         ("training commit", came.training_commit),
         ("labels", ", ".join(manifest.labels)),
@@ -137,12 +138,13 @@ def describe_contract(contract: Contract) -> list[Block]:
 
 def describe_outcome(draft: Draft, contract: Contract) -> list[Block]:
     """What became of a model that was converted, optimized and judged."""
-    from onnxlet.values.manifest import describe_outputs, describe_reference
+    from onnxlet.values.manifest import describe_outputs, describe_probing, describe_reference
 
     done = draft.optimization
     facts = (
         ("model", draft.provenance.framework),
         ("reference", describe_reference(draft.reference)),
+        ("probing rows", describe_probing(draft.probing)),
         ("outputs are", describe_outputs(draft.outputs)),
         ("size", f"{format_size(done.bytes_before)} -> {format_size(done.bytes_after)}" if done else None),
         ("optimization", f"{done.method}: {done.reason}" if done else None),
@@ -152,9 +154,13 @@ def describe_outcome(draft: Draft, contract: Contract) -> list[Block]:
 
 def describe_conversion(draft: Draft) -> list[Block]:
     """What became of a model that was converted, and maybe optimized."""
-    from onnxlet.values.manifest import describe_outputs, describe_reference
+    from onnxlet.values.manifest import describe_outputs, describe_probing, describe_reference
 
-    facts = (("reference", describe_reference(draft.reference)), ("outputs are", describe_outputs(draft.outputs)))
+    facts = (
+        ("reference", describe_reference(draft.reference)),
+        ("outputs are", describe_outputs(draft.outputs)),
+        ("probing rows", describe_probing(draft.probing)),
+    )
     blocks: list[Block] = [describe_evaluations(draft.evaluations), Facts(facts)]
     done = draft.optimization
     if done is not None:

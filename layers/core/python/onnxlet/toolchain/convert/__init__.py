@@ -5,6 +5,7 @@ conversion      one conversion: reads the model, proves the graph, writes a conv
 export_search   the ways to write the graph, tried until one answers as the model does
 impossible      what no classifier answers
 accepted_values whether the model takes missing values and infinities
+probing         the comparison on rows made of what the model itself knows
 expected        answers that the user computed where the model was trained
 golden_cases    rows whose answers travel with the version; synthetic_rows makes them without anybody's data
 trained_model   what every framework's module gives: a model that predicts, and exports itself

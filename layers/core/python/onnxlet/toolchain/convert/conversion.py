@@ -22,7 +22,14 @@ from onnxlet.toolchain.workbench.evaluation import measure, run_columns
 from onnxlet.toolchain.workbench.evaluation_data import open_graph
 from onnxlet.toolchain.workbench.extras import versions
 from onnxlet.toolchain.workbench.progress import Progress
-from onnxlet.toolchain.workbench.reference import JUDGE_REFERENCE, ONNX, SOURCE, Reference, write_reference
+from onnxlet.toolchain.workbench.reference import (
+    JUDGE_REFERENCE,
+    ONNX,
+    PROBING_REFERENCE,
+    SOURCE,
+    Reference,
+    write_reference,
+)
 from onnxlet.toolchain.workbench.table import Table, count_of, quoted
 from onnxlet.toolchain.workbench.task import columns_of
 from onnxlet.toolchain.workbench.truth import truth_of
@@ -102,6 +109,9 @@ class Conversion:
             write_draft(directory, draft, cases)
             if table is not None:
                 write_reference(directory, _make_reference(table.digest, verified, rows, answers, verified.answers))
+            probed = verified.probed.reference()
+            if probed is not None:
+                write_reference(directory, probed, PROBING_REFERENCE)
             if judged is not None:
                 write_reference(directory, judged, JUDGE_REFERENCE)
             for name, contents in export.assets.items():
@@ -229,6 +239,7 @@ class Conversion:
             reference=reference,
             outputs=self._outputs,
             evaluations=evaluations,
+            probing=verified.probed.counts if verified.probed.counts.rows else None,
             golden=golden,
             assets=tuple(sorted(export.assets)),
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 from onnxlet.errors import ConversionError, ExecutionError, InvalidInputError, RejectedModelError
 from onnxlet.serving.engine import OnnxEngine
 from onnxlet.steps import Steps
+from onnxlet.toolchain.convert.probing import Prober, ProbingResult
 from onnxlet.toolchain.convert.trained_model import Export, ModelRows, TrainedModel
 from onnxlet.toolchain.verify.contract import judge
 from onnxlet.toolchain.verify.findings import scaled_distances
@@ -34,22 +35,37 @@ class VerifiedExport:
     comparison: Comparison
     distance: float
     """The largest distance from the model's answers, on their scale."""
+    probed: ProbingResult
+    """How it did on rows made of what the model knows."""
     breaches: str
     """What the accuracy contract would find, where the truth is known: saturated probabilities lose their order."""
 
     @property
     def is_close(self) -> bool:
         """Whether no better variant need be tried."""
-        return self.distance <= CLOSE and not self.breaches
+        return self.distance <= CLOSE and not self.breaches and not self.beyond
+
+    @property
+    def beyond(self) -> int:
+        """Rows far beyond what the model was fitted for to which it answers otherwise."""
+        return self.probed.counts.beyond
 
     def keep_better(self, other: VerifiedExport) -> VerifiedExport:
-        """Return this one, unless only the other keeps the contract; close the engine of the one that is dropped."""
-        best, rejected = (other, self) if self.breaches and not other.breaches else (self, other)
+        """Return this one, or the other that comes after it in a finer datatype; close the one that is dropped.
+
+        The other is better if only it keeps the contract, or if it is no worse far beyond what the model was fitted
+        for, where this one is wrong.
+        """
+        is_better = bool(self.breaches) and not other.breaches
+        is_no_worse = 0 < self.beyond >= other.beyond and (not other.breaches or bool(self.breaches))
+        best, rejected = (other, self) if is_better or is_no_worse else (self, other)
         rejected.engine.close()
         return best
 
     def __str__(self) -> str:
         off = f"in {self.export.variant} answers are {self.distance:.1g} off"
+        if self.beyond:
+            off += f", and others far beyond what the model was fitted for ({self.beyond} probing rows)"
         return f"{off}, and the accuracy contract would not hold: {self.breaches}" if self.breaches else off
 
 
@@ -76,13 +92,14 @@ class ExportSearch:
         advice = ""
         best: VerifiedExport | None = None
         other_rows = [(other, self.model.predict(other)) for other in self.rows.variations]
+        prober = Prober(self.model, self.rows, self.tolerance)
         for export in self._exports(failures):
             advice = export.advice
             self.progress(
                 f"comparing the graph in {export.variant} with the {self.model.framework} model "
                 f"on {self.rows.count} rows"
             )
-            candidate = self._try(path, export, other_rows, failures)
+            candidate = self._try(path, export, other_rows, prober, failures)
             if candidate is None:
                 continue
             if candidate.is_close:
@@ -102,7 +119,12 @@ class ExportSearch:
         return best
 
     def _try(
-        self, path: Path, export: Export, other_rows: list[tuple[ModelRows, Tensors]], failures: list[str]
+        self,
+        path: Path,
+        export: Export,
+        other_rows: list[tuple[ModelRows, Tensors]],
+        prober: Prober,
+        failures: list[str],
     ) -> VerifiedExport | None:
         """The export if it answers within the tolerance; else None, with a line for `failures`."""
         path.write_bytes(export.graph)
@@ -120,6 +142,10 @@ class ExportSearch:
             engine.close()
             failures.append(f"in {export.variant} {difference}")
             return None
+        probed = self._probe(engine, export, prober, failures)
+        if probed is None:
+            engine.close()
+            return None
         distances = scaled_distances(self.expected, answers, task_of(export.steps, self.expected, None, self.outputs))
         return VerifiedExport(
             export,
@@ -127,8 +153,24 @@ class ExportSearch:
             answers,
             comparison,
             float(distances.max(initial=0.0)),
+            probed,
             self._breaches(export.steps, answers),
         )
+
+    def _probe(self, engine: OnnxEngine, export: Export, prober: Prober, failures: list[str]) -> ProbingResult | None:
+        """How it does on probing rows; None, with a line for `failures`, where its answers are wrong."""
+        try:
+            probed = prober.compare(export, engine)
+        except (ExecutionError, InvalidInputError) as error:
+            failures.append(f"in {export.variant} it does not answer rows that the model answers ({error.detail})")
+            return None
+        if probed.near:
+            failures.append(
+                f"in {export.variant} it answers otherwise to {probed.near} of {probed.counts.rows} rows made of what "
+                f"the model knows, first to {probed.example}"
+            )
+            return None
+        return probed
 
     def _breaches(self, steps: Steps, answers: Tensors) -> str:
         if self.truth is None:

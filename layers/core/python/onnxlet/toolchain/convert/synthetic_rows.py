@@ -38,6 +38,12 @@ def synthetic_rows(columns: Tensors, count: int, *, seed: int, known: Collection
     return {name: column[is_new] for name, column in drawn.items()}
 
 
+def synthetic_columns(columns: Tensors, count: int, *, seed: int) -> Tensors:
+    """Draw `count` rows from the columns' binned statistics. Where columns have few values they may equal others."""
+    random = np.random.default_rng(seed)
+    return {name: _draw_column(column, count, random) for name, column in columns.items()}
+
+
 def synthetic_tensors(tensors: Tensors, count: int, *, seed: int) -> Tensors:
     """Draw `count` rows of tensors [rows, ...]: each element by itself, from the statistics of its whole tensor."""
     random = np.random.default_rng(seed)

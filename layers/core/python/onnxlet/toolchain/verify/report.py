@@ -13,7 +13,7 @@ from onnxlet.toolchain.verify.charts import bars, curve, whiskers
 from onnxlet.toolchain.verify.plots import Plots, decades
 from onnxlet.toolchain.workbench.slices import describe_worst_slice, loss_of
 from onnxlet.values.contract import Contract, Estimate
-from onnxlet.values.manifest import Draft, describe_outputs, describe_reference
+from onnxlet.values.manifest import Draft, describe_outputs, describe_probing, describe_reference
 
 REPORT = "report.html"
 WIDE = 330
@@ -262,6 +262,8 @@ def _origin(draft: Draft, contract: Contract) -> str:
         ("graph", f"<code>{escape(contract.graph_digest or '-')}</code>"),
         ("made with", escape(", ".join(f"{name} {version}" for name, version in provenance.versions.items()))),
     ]
+    if draft.probing is not None:
+        rows.append(("probing rows", escape(describe_probing(draft.probing))))
     if done is not None:
         rows.append(("optimization", escape(f"{done.method}: {done.reason}")))
         rows.append(("bytes", f"{done.bytes_before} → {done.bytes_after}"))

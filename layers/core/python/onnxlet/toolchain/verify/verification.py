@@ -8,23 +8,26 @@ from pathlib import Path
 
 import msgspec
 
-from onnxlet.errors import InvalidInputError
+from onnxlet.errors import ExecutionError, InvalidInputError
+from onnxlet.serving.engine import Engine
 from onnxlet.steps import decode_steps
 from onnxlet.store.files import replace_whole
 from onnxlet.toolchain.verify.contract import judge
 from onnxlet.toolchain.verify.plots import make_plots
 from onnxlet.toolchain.verify.report import REPORT, Subject, render_report
+from onnxlet.toolchain.workbench.agreement import compare_rows
 from onnxlet.toolchain.workbench.data import Data, Target
 from onnxlet.toolchain.workbench.directory import DRAFT, graph_digest, read_draft
-from onnxlet.toolchain.workbench.evaluation import run_graph
+from onnxlet.toolchain.workbench.evaluation import run_columns, run_graph
 from onnxlet.toolchain.workbench.evaluation_data import open_graph, read_evaluation_data, unknown_answers
 from onnxlet.toolchain.workbench.judging_rows import read_judging_rows
 from onnxlet.toolchain.workbench.progress import Progress
-from onnxlet.toolchain.workbench.reference import ONNX, SOURCE
+from onnxlet.toolchain.workbench.reference import ONNX, PROBING_REFERENCE, SOURCE, read_reference
 from onnxlet.toolchain.workbench.task import task_of
 from onnxlet.values.canonical import canonical
-from onnxlet.values.contract import Bounds, Contract
+from onnxlet.values.contract import Bounds, Contract, Finding
 from onnxlet.values.keys import GRAPH
+from onnxlet.values.manifest import Draft, Tolerance
 from onnxlet.values.optimization import Split
 from onnxlet.values.tensors import Tensor
 from onnxlet.values.timestamps import format_timestamp, utc_now
@@ -58,6 +61,8 @@ class Verification:
             judging = read_judging_rows(self.directory, draft.optimization, evaluation.digest, evaluation.cells.name)
             if judging is not None:
                 evaluation, slicings = evaluation.take(judging), [each.take(judging) for each in slicings]
+            optimized = draft.optimization is not None and draft.optimization.method != "none"
+            probed = None if optimized else self._probe(engine, draft)
             self.progress(f"running the model on {evaluation.rows} rows")
             candidate = run_graph(engine, steps, evaluation.inputs)
         finally:
@@ -78,6 +83,9 @@ class Verification:
             slicings=slicings,
             data_digest=evaluation.digest,
         )
+        if probed is not None:
+            findings = (*contract.findings, probed)
+            contract = msgspec.structs.replace(contract, findings=findings, holds=all(each.ok for each in findings))
         split = draft.optimization.split if draft.optimization is not None and name == OPTIMIZED else None
         own = split is not None and split.judge_digest == evaluation.digest
         contract = msgspec.structs.replace(
@@ -94,6 +102,25 @@ class Verification:
         if copy is not None:
             _write(copy, page.encode())
         return contract
+
+    def _probe(self, engine: Engine, draft: Draft) -> Finding | None:
+        """To how many rows made of what the model knows the graph answers otherwise; None if there are none.
+
+        Conversion compared these. A graph that was optimized is another, and is not held to them.
+        """
+        kept = read_reference(self.directory, PROBING_REFERENCE)
+        if kept is None:
+            return None
+        self.progress("running the model on rows made of what it knows")
+        steps, expected = decode_steps(draft.steps), kept.stages[SOURCE]
+        tolerance = draft.golden.tolerance if draft.golden is not None else Tolerance()
+        names = [step.names for step in steps.targets]
+        try:
+            answers = run_columns(engine, steps, kept.inputs)
+            wrong = int(compare_rows(expected, answers, names, tolerance).differ.sum())
+        except (ExecutionError, InvalidInputError):
+            wrong = len(next(iter(expected.values())))
+        return Finding("wrong_probing_rows", wrong, 0, wrong == 0)
 
 
 def _note_split(split: Split | None, judging: Tensor | None, *, own: bool) -> tuple[str, ...]:

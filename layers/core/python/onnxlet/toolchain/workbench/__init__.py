@@ -9,6 +9,7 @@ splitting        rows cut into parts that are alike; judging_rows: which rows of
 reference        what the model itself answered to these rows when it was converted
 task, metrics    what a model's answers are, and how good they are
 slices           groups of rows that are measured by themselves
+probing_rows     rows made of what a model knows, to compare its graph with it; agreement: of answers, row by row
 comparison       how far two graphs' answers are apart
 stable_cases     inputs whose answers hold on other machines
 random_inputs    inputs for graphs of which nothing more is known

@@ -22,6 +22,8 @@ from onnxlet.values.tensors import Tensor, Tensors
 REFERENCE = "reference.npz"
 JUDGE_REFERENCE = "judge-reference.npz"
 """The answers to rows that only judge, if there are any."""
+PROBING_REFERENCE = "probing-reference.npz"
+"""Rows made of what the model knows, with its answers to them."""
 SOURCE = "source"
 ONNX = "onnx"
 LARGEST = 2**30
@@ -77,7 +79,7 @@ def read_reference(directory: Path, name: str = REFERENCE) -> Reference | None:
 
 def copy_references(directory: Path, output: Path) -> None:
     """Copy the reference answers into a directory that was made from `directory`."""
-    for name in (REFERENCE, JUDGE_REFERENCE):
+    for name in (REFERENCE, JUDGE_REFERENCE, PROBING_REFERENCE):
         if (directory / name).is_file():
             shutil.copyfile(directory / name, output / name)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -26,6 +26,7 @@ from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
 from onnxlet.toolchain.convert.tabular.matrix_model import MatrixModel
 from onnxlet.toolchain.workbench.extras import require, versions
 from onnxlet.toolchain.workbench.privacy import without_values
+from onnxlet.toolchain.workbench.probing_rows import Knowledge
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.refusals import refused
 from onnxlet.toolchain.workbench.table import quoted
@@ -112,6 +113,10 @@ class CatBoostModel:
     def spell(self, name: str) -> str:
         """As the column is called."""
         return name
+
+    def known_columns(self, names: Sequence[str]) -> Knowledge:
+        """The thresholds of its trees."""
+        return self._forest.known_columns(names)
 
     def sample_rows(self, count: int, width: int, random: np.random.Generator) -> Tensor:
         """Rows around the values that the trees split by."""

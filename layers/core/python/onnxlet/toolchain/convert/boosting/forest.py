@@ -14,6 +14,7 @@ from onnx import numpy_helper
 
 from onnxlet.errors import ConversionError
 from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
+from onnxlet.toolchain.workbench.probing_rows import Interval, Knowledge, Threshold
 from onnxlet.values.tensors import Tensor
 
 LEQ, LT = 0, 1
@@ -21,6 +22,8 @@ LEQ, LT = 0, 1
 
 SENTINEL_THRESHOLD = 1e30
 """Thresholds beyond it only separate missing values from others."""
+MOST_SPLITS = 20_000
+"""So many splits are looked at to make probing rows."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,26 @@ class Forest:
             rows[:, feature] = np.where(at, random.choice(known, count), near)
         rows[random.random(rows.shape) < 0.02] = np.nan  # noqa: PLR2004 - a share
         return rows.astype(np.float32).astype(np.float64)
+
+    def known_columns(self, names: Sequence[str]) -> Knowledge:
+        """The thresholds of its splits, with the intervals of columns that lead to each."""
+        thresholds: list[Threshold] = []
+        for tree in self.trees:
+            waiting: list[tuple[int, dict[str, Interval]]] = [(0, {})] if len(tree.features) else []
+            while waiting and len(thresholds) < MOST_SPLITS:
+                split, within = waiting.pop()
+                feature, value = int(tree.features[split]), float(tree.thresholds[split])
+                below, above = within, within
+                # further features are categories
+                if feature < len(names) and abs(value) < SENTINEL_THRESHOLD:
+                    name = names[feature]
+                    thresholds.append(Threshold(name, value, within))
+                    low, high = within.get(name, (-np.inf, np.inf))
+                    below = {**within, name: (low, min(high, value))}
+                    above = {**within, name: (max(low, value), high)}
+                children = ((int(tree.left[split]), below), (int(tree.right[split]), above))
+                waiting += [(child, reach) for child, reach in children if child >= 0]
+        return Knowledge(thresholds)
 
     def _thresholds(self) -> Iterator[tuple[int, Tensor]]:
         features = np.concatenate([tree.features for tree in self.trees])

@@ -32,6 +32,7 @@ from onnxlet.toolchain.convert.tabular.forgotten import whole_numbers
 from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
 from onnxlet.toolchain.convert.tabular.matrix_model import MatrixModel
 from onnxlet.toolchain.workbench.extras import require, versions
+from onnxlet.toolchain.workbench.probing_rows import Knowledge
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.values.manifest import ReferenceKind
 from onnxlet.values.tensors import Tensor, Tensors
@@ -127,6 +128,10 @@ class LightGBMModel:
     def spell(self, name: str) -> str:
         """It puts underscores for white space."""
         return "_".join(name.split(" "))
+
+    def known_columns(self, names: Sequence[str]) -> Knowledge:
+        """The thresholds of its trees."""
+        return self._forest.known_columns(names)
 
     def sample_rows(self, count: int, width: int, random: np.random.Generator) -> Tensor:
         """Rows around the values that the trees split by."""

@@ -7,7 +7,7 @@ https://xgboost.readthedocs.io/en/stable/tutorials/saving_model.html).
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from onnxlet.toolchain.convert.tabular.category_values import Categories
 from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
 from onnxlet.toolchain.workbench.extras import versions
 from onnxlet.toolchain.workbench.privacy import without_values
+from onnxlet.toolchain.workbench.probing_rows import Knowledge
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.refusals import refused
 from onnxlet.values.manifest import ReferenceKind
@@ -83,6 +84,10 @@ class XGBoostModel:
     def spell(self, name: str) -> str:
         """As the column is called."""
         return name
+
+    def known_columns(self, names: Sequence[str]) -> Knowledge:
+        """The thresholds of its trees."""
+        return Knowledge() if self._is_linear else self._forest().known_columns(names)
 
     def sample_rows(self, count: int, width: int, random: np.random.Generator) -> Tensor:
         """Rows around the values that the trees split by; of those that miss a value, half have its number."""

@@ -6,7 +6,7 @@ three and more; the graph written here is made of plain operators, in double pre
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -21,6 +21,7 @@ from onnxlet.toolchain.convert.tabular.category_values import Categories
 from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
 from onnxlet.toolchain.convert.tabular.matrix_model import MatrixModel
 from onnxlet.toolchain.workbench.extras import require, versions
+from onnxlet.toolchain.workbench.probing_rows import Knowledge
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.values.manifest import ReferenceKind
 from onnxlet.values.tensors import Tensor, Tensors
@@ -69,6 +70,10 @@ class LibsvmModel:
     def spell(self, name: str) -> str:
         """As the column is called."""
         return name
+
+    def known_columns(self, names: Sequence[str]) -> Knowledge:  # noqa: ARG002 - it compares with no number
+        """Nothing."""
+        return Knowledge()
 
     def sample_rows(self, count: int, width: int, random: np.random.Generator) -> Tensor:
         """Rows near the support vectors."""

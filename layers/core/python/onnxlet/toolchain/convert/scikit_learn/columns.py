@@ -104,7 +104,7 @@ def parts_with_columns(estimator: Any, names: tuple[str, ...]) -> Iterator[tuple
     for part in _nested_estimators(estimator):
         if hasattr(part, "transformers_"):
             for _, transformer, columns in part.transformers_:
-                part_columns = _resolve_columns(columns, names)
+                part_columns = resolve_columns(columns, names)
                 for inner in _nested_estimators(transformer):
                     yield part_columns, inner
         else:
@@ -132,7 +132,7 @@ def _selected_columns(selector: Any) -> list[Any]:
     return picked
 
 
-def _resolve_columns(columns: Any, names: tuple[str, ...]) -> tuple[str, ...]:
+def resolve_columns(columns: Any, names: tuple[str, ...]) -> tuple[str, ...]:
     """Column names for the names, positions, mask or slice that a ColumnTransformer picks by."""
     if isinstance(columns, str):
         return (columns,)

@@ -21,6 +21,7 @@ from onnxlet.toolchain.convert.scikit_learn.exporter import (
     names_have_no_form,
     to_onnx,
 )
+from onnxlet.toolchain.convert.scikit_learn.known_columns import known_columns
 from onnxlet.toolchain.convert.scikit_learn.merging import merge_models
 from onnxlet.toolchain.convert.scikit_learn.missing_texts import mark_missing_texts, missing_markers
 from onnxlet.toolchain.convert.scikit_learn.multi_output import split_targets
@@ -32,6 +33,7 @@ from onnxlet.toolchain.convert.trained_model import Export, ModelRows, columns_t
 from onnxlet.toolchain.workbench.error_text import first_line
 from onnxlet.toolchain.workbench.extras import require, versions
 from onnxlet.toolchain.workbench.privacy import describe_cell, values_are_shown, without_values
+from onnxlet.toolchain.workbench.probing_rows import Knowledge
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.refusals import refused
 from onnxlet.toolchain.workbench.shapes import declare_shape
@@ -114,6 +116,10 @@ class Estimator:
             if "only supported for dataframes" in str(error):
                 raise names_have_no_form(self._name) from error
             raise self._refusal(error, rows) from without_values(error)
+
+    def known_columns(self, rows: ModelRows) -> Knowledge:
+        """What it learned of the columns: thresholds, categories, words."""
+        return known_columns(self._estimator, tuple(rows.columns))
 
     def export(self, rows: ModelRows, labels: Sequence[tuple[str, ...]]) -> Iterator[Export]:
         """In single precision, then in double up to the last step (trees compare in single), then in double throughout.

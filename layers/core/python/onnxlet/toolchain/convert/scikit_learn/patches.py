@@ -16,6 +16,7 @@ from onnxlet.toolchain.convert.scikit_learn.category_encoders import (
 )
 from onnxlet.toolchain.convert.scikit_learn.converters import histogram_boosting
 from onnxlet.toolchain.convert.scikit_learn.converters.table import register_converters
+from onnxlet.toolchain.convert.scikit_learn.discretizers import binarizer_converter, discretizer_converter
 from onnxlet.toolchain.convert.scikit_learn.internals import check_internals, registered_converter
 from onnxlet.toolchain.convert.scikit_learn.knn_imputer import knn_imputer_converter, patch_knn_imputer_shape
 from onnxlet.toolchain.convert.scikit_learn.missing_texts import empty_text_converter
@@ -24,6 +25,7 @@ from onnxlet.toolchain.convert.scikit_learn.power_transformer import (
     patch_power_transformer_shape,
     power_transformer_converter,
 )
+from onnxlet.toolchain.convert.scikit_learn.rounding import round_down
 from onnxlet.toolchain.convert.scikit_learn.simple_imputer import patch_imputer_shape, simple_imputer_converter
 from onnxlet.toolchain.convert.scikit_learn.trees import patch_trees
 
@@ -55,6 +57,8 @@ def patch_converters() -> None:
     _patch_converter("SklearnOrdinalEncoder", ordinal_encoder_converter)
     _patch_converter("SklearnKNNImputer", knn_imputer_converter)
     _patch_converter("SklearnPowerTransformer", power_transformer_converter)
+    _patch_converter("SklearnKBinsDiscretizer", discretizer_converter)
+    _patch_converter("SklearnBinarizer", binarizer_converter)
     patch_imputer_shape()
     patch_knn_imputer_shape()
     patch_power_transformer_shape()
@@ -132,8 +136,9 @@ def _raw_scores_converter(convert: Converter) -> Converter:
 
 
 def _gradient_boosting_converter(convert: Callable[..., None]) -> Converter:
-    """A converter whose tree nodes get integers for booleans, which protobuf 6 and later refuse; and double thresholds
-    for double inputs, where rounded ones would send rows the other way. The probabilities are single even then.
+    """A converter whose tree nodes get integers for booleans, which protobuf 6 and later refuse; and thresholds that
+    are double for double inputs, and rounded down for single ones, as others would send rows the other way. The
+    probabilities are single even then.
     """
 
     def write_operator(scope: Any, operator: Any, container: Any) -> None:
@@ -144,6 +149,8 @@ def _gradient_boosting_converter(convert: Callable[..., None]) -> Converter:
             return
         add_node = container.add_node
         doubled = isinstance(operator.inputs[0].type, DoubleTensorType)
+        if not doubled:
+            operator.raw_operator = _with_single_thresholds(operator.raw_operator)
 
         def add(kind: str, inputs: Any, outputs: Any, **attributes: Any) -> None:
             flags = attributes.get("nodes_missing_value_tracks_true")
@@ -176,6 +183,17 @@ def _with_double_tensors(attributes: dict[str, Any]) -> dict[str, Any]:
         if values.size:
             tensors[f"{name}_as_tensor"] = numpy_helper.from_array(values, f"{name}_as_tensor")
     return {**tensors, "op_version": 3}
+
+
+def _with_single_thresholds(boosted: Any) -> Any:
+    """The estimator with thresholds that singles pass as they pass the double ones."""
+    own = copy.copy(boosted)
+    own._predictors = [[copy.copy(tree) for tree in stage] for stage in boosted._predictors]  # noqa: SLF001 - there is no public way
+    for stage in own._predictors:  # noqa: SLF001
+        for tree in stage:
+            tree.nodes = tree.nodes.copy()
+            tree.nodes["num_threshold"] = round_down(tree.nodes["num_threshold"])
+    return own
 
 
 def _voting_converter(convert: Converter) -> Converter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,6 +24,7 @@ from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
 from onnxlet.toolchain.convert.tabular.link_functions import AnswerNames
 from onnxlet.toolchain.convert.tabular.own_rows import as_frame, as_matrix, own_rows
 from onnxlet.toolchain.convert.trained_model import Export, ModelRows, columns_to_matrix
+from onnxlet.toolchain.workbench.probing_rows import Knowledge
 from onnxlet.toolchain.workbench.table import Table, quoted
 from onnxlet.values.manifest import ReferenceKind
 from onnxlet.values.tensors import DATATYPES, VARIABLE, Tensor, Tensors
@@ -62,6 +64,9 @@ class NativeModel(Protocol):
 
     def sample_rows(self, count: int, width: int, random: np.random.Generator) -> Tensor:
         """Draw `count` rows [count, width] like those that it was trained on."""
+
+    def known_columns(self, names: Sequence[str]) -> Knowledge:
+        """What it knows of the columns of these names: the thresholds of its trees."""
 
     def predict(self, features: Any) -> Tensors:
         """Its `label` and `probabilities`, or `prediction`. Raises InvalidInputError for rows that it refuses."""
@@ -131,6 +136,12 @@ class MatrixModel:
         own = own_rows(table, names, list(texts))
         from_file = own is not None and table.path is not None
         return as_matrix(own) if from_file and self._native.names is None and not self._native.categories else own
+
+    def known_columns(self, rows: ModelRows) -> Knowledge:
+        """What the framework's model knows of the columns."""
+        names = tuple(rows.columns)
+        categories = {names[at]: list(values) for at, values in self._native.categories.items()}
+        return replace(self._native.known_columns(names), categories=categories)
 
     def export(self, rows: ModelRows, labels: Sequence[tuple[str, ...]]) -> Iterator[Export]:
         """The graph for each of the framework's datatypes."""
