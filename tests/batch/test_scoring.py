@@ -221,7 +221,7 @@ def test_json_lines_of_columns_set_bad_rows_aside(score: Score, tmp_path: Path) 
         {"row": 2, "error": "not a number", "column": "radius"},
         {"row": 3, "error": "not JSON in UTF-8"},
         {"row": 4, "error": "not an object of the model's columns"},
-        {"row": 5, "error": "missing value", "column": "radius"},
+        {"row": 5, "error": "the column is not there", "column": "radius"},
         {"row": 6, "error": "not JSON in UTF-8"},
     ]
 

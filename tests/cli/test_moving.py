@@ -90,12 +90,23 @@ def test_moves_over_a_broken_history_need_force_and_a_reason(run: Run, registry:
     assert shown.exit_code == 1
     assert len(shown.stdout.splitlines()) == 3
     for words in (("promote", "diagnosis:1"), ("rollback", diagnosis)):
-        assert "the alias does not route where its entry says" in run(*words).stderr
+        refused = run(*words).stderr
+        assert "the alias does not route where its entry says, so somebody changed it by hand: find out who" in refused
+        assert "promote a version again" not in refused
         assert run(*words, "--force").exit_code == 1
     result = run("rollback", diagnosis, "--force", "--reason", "edited by hand")
     assert (result.exit_code, result.stdout) == (0, "diagnosis@production: 2 -> 1\n")
     assert result.stderr.startswith("warning: diagnosis:1 was forced: the history of 'diagnosis@production' breaks")
     assert "edited by hand; forced: the history" in run("history", diagnosis, "--verify").stdout
+
+
+def test_no_name_is_suggested_where_the_name_is_right(run: Run, registry: Registry, diagnosis: str) -> None:
+    run("promote", "diagnosis:2")
+    (entry,) = registry.store.list("history/")
+    registry.store.delete(entry.key)
+    for words in (("history", diagnosis, "--verify"), ("rollback", diagnosis)):
+        result = run(*words)
+        assert (result.exit_code, "did you mean" in result.stderr) == (1, False)
 
 
 def test_a_broken_history_fails_verification(run: Run, registry: Registry, diagnosis: str) -> None:

@@ -308,6 +308,28 @@ def test_a_body_that_does_not_fit_is_400_and_says_where(client: TestClient, body
         assert problem["faults"][0]["at"] == at
 
 
+def test_a_body_of_many_faults_names_the_first_ones(client: TestClient) -> None:
+    body = {f"x{number}": 1 for number in range(1000)}
+    answer = client.post("/registry/models/m:rollback", json=body)
+    assert answer.status_code == 400
+    assert answer.json()["detail"].endswith("; and 990 more")
+    assert len(answer.json()["faults"]) == 10
+
+
+@pytest.mark.parametrize("path", ["/registry/models/m:rollback", "/registry/models/m/aliases/production"])
+def test_a_body_that_no_registry_needs_is_not_read(client: TestClient, path: str) -> None:
+    method = "PUT" if path == ALIAS else "POST"
+    answer = client.request(method, path, json={f"key {number}": number for number in range(50_000)})
+    assert answer.status_code == 413
+    assert "the registry reads at most 65,536" in answer.json()["detail"]
+
+
+def test_a_body_nested_too_deeply_is_a_problem_of_its_own_kind(client: TestClient) -> None:
+    deep = b"[" * 30_000 + b"]" * 30_000
+    answer = client.post("/registry/models/m:rollback", content=deep, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["type"]) == (400, "/problems/invalid-input")
+
+
 def test_a_body_that_does_not_say_it_is_json_is_told_to(client: TestClient) -> None:
     answer = client.put(ALIAS, content=b'{"version": 1}', headers={"Content-Type": "text/plain"})
     assert answer.status_code == 400

@@ -102,7 +102,7 @@ def test_a_missing_cell_takes_the_default() -> None:
 @pytest.mark.parametrize(
     ("missing", "absent", "reason"),
     [
-        (None, None, "missing value"),
+        (None, None, "the column is not there"),
         (7.0, None, "the column is not there; null is a missing value"),
         (7.0, 7.0, None),
     ],

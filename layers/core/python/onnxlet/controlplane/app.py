@@ -6,11 +6,12 @@ On Lambda an environment answers one request at a time, so store calls run right
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from fastapi.routing import APIRoute
 from pydantic import AfterValidator, BeforeValidator
 
 from onnxlet.controlplane import docs_page, openapi, problem
@@ -28,6 +29,7 @@ from onnxlet.controlplane.schemas import (
     VersionList,
     answer,
 )
+from onnxlet.errors import RequestTooLargeError
 from onnxlet.registry.registry import Registry
 from onnxlet.settings import Settings
 from onnxlet.values.aliases import Alias, encode
@@ -50,6 +52,26 @@ VersionNumber = Annotated[int, Path(description="The version's number."), Before
 AliasName = Annotated[str, AfterValidator(check_alias_name)]
 IfMatch = Annotated[str | None, Header(description="The ETag of the alias as the caller knows it.")]
 IfNoneMatch = Annotated[str | None, Header(description="ETags that the caller has already; `*` for any.")]
+
+
+MAX_BODY = 64 * 1024
+"""Bytes of a body: what the registry is asked takes less than a hundredth of it."""
+
+
+class SmallBodyRoute(APIRoute):
+    """A route that reads no body over MAX_BODY as JSON."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """What answers a request. Raises RequestTooLargeError."""
+        handle = super().get_route_handler()
+
+        async def handle_small(request: Request) -> Response:
+            size = len(await request.body())
+            if size > MAX_BODY:
+                raise RequestTooLargeError(f"the body has {size:,} bytes: the registry reads at most {MAX_BODY:,}")
+            return await handle(request)
+
+        return handle_small
 
 
 class ControlPlane(FastAPI):
@@ -107,7 +129,7 @@ def create_app(settings: Settings, registry: Registry) -> FastAPI:
     return app
 
 
-_routes = APIRouter(prefix="/registry/models", tags=["registry"])
+_routes = APIRouter(prefix="/registry/models", tags=["registry"], route_class=SmallBodyRoute)
 
 
 @_routes.get("", summary="All models", responses=responses(ModelList))

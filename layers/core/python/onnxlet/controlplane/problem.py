@@ -46,6 +46,8 @@ STATUS: dict[type[OnnxletError], HTTPStatus] = {
 _OWN_MEMBERS = frozenset({"type", "title", "status", "detail", "instance", "error"})
 
 _logger = logging.getLogger(__name__)
+MOST_FAULTS = 10
+"""Faults of a body that are told one by one."""
 
 
 def status_of(kind: type[OnnxletError]) -> HTTPStatus:
@@ -130,6 +132,8 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     path = _instance(request)
     if error.status_code == HTTPStatus.NOT_FOUND:
         document = describe(RouteNotFoundError(f"nothing answers at {path!r}: /docs lists what does"), path)
+    elif error.status_code == HTTPStatus.BAD_REQUEST:  # a body nested too deeply, say
+        document = describe(InvalidInputError("the body cannot be read as JSON"), path)
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         document = describe(MethodNotAllowedError(f"{path!r} does not answer {request.method}"), path)
     else:
@@ -142,10 +146,13 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 async def _on_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - it is registered for this class
     faults = [{"at": ".".join(map(str, fault["loc"])), "message": fault["msg"]} for fault in error.errors()]
-    detail = "; ".join(f"{fault['at']}: {fault['message']}" for fault in faults)
+    listed = faults[:MOST_FAULTS]
+    detail = "; ".join(f"{fault['at']}: {fault['message']}" for fault in listed)
+    if len(faults) > MOST_FAULTS:
+        detail += f"; and {len(faults) - MOST_FAULTS:,} more"
     if any(fault["at"] == "body" for fault in faults) and "json" not in request.headers.get("content-type", ""):
         detail = "the body must be JSON: send it with Content-Type: application/json"
-    return respond(InvalidInputError(detail, faults=faults), _instance(request))
+    return respond(InvalidInputError(detail, faults=listed), _instance(request))
 
 
 async def _on_bug(request: Request, _: Exception) -> Response:

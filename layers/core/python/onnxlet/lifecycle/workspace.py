@@ -77,7 +77,7 @@ class Workspace:
         with suppress(OnnxletError):
             if isinstance(error, ModelNotFoundError):
                 _extend(error, did_you_mean(model, self._model_names()))
-            elif isinstance(alias, str):
+            elif isinstance(error, AliasNotFoundError) and isinstance(alias, str):
                 others = sorted(self.open_registry().aliases(model))
                 # who only reads is not advised to promote
                 error.detail = error.detail.partition(": promote")[0]

@@ -63,9 +63,9 @@ def read_column(
 
 def _read_cell(cell: object, datatype: Datatype, parse: Parse, missing: object, absent: object) -> object:
     if cell is Empty.ABSENT:
-        if absent is None and missing is not None:
+        if absent is None:
             # a misspelt name must not pass for a missing value
-            raise BadCellError("the column is not there; null is a missing value")
+            raise BadCellError("the column is not there" + ("; null is a missing value" if missing is not None else ""))
         value = absent
     else:
         value = parse(cell, datatype)

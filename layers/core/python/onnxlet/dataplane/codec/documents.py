@@ -117,8 +117,9 @@ def parse_exact(body: bytes, *, alone: bool = False, in_range: bool = False) -> 
     except json.JSONDecodeError as error:
         reason = error.msg[:1].lower() + error.msg[1:]
         raise InvalidInputError(f"the body is not JSON: {reason} at character {error.pos}") from None
-    except ValueError as error:
-        raise InvalidInputError(f"the JSON has a number that cannot be read: {error}") from None
+    except ValueError as error:  # Python's own words on digits are for those who may change its settings
+        reason = "it has too many digits" if "digits" in str(error) else str(error)
+        raise InvalidInputError(f"the JSON has a number that cannot be read: {reason}") from None
     if alone and text[end:].strip():
         raise InvalidInputError(f"the body goes on behind its JSON document, at character {end}")
     return document

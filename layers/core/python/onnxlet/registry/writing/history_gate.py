@@ -39,10 +39,11 @@ def pass_history_gate(store: Store, model: str, alias: str, *, force: bool, why:
     except HistoryBrokenError as error:
         if "schema" in error.context:
             raise
+        reason = error.detail.partition(": promote")[0]
         if not force:
-            detail = f"{error.detail}; find out who did it, and restore the document, or force the move with a reason"
+            detail = f"{reason}: find out who did it, and restore the document, or force the move with a reason"
             raise HistoryBrokenError(detail, **error.context) from error
-        return {HISTORY_GATE: f"forced: {error.detail}"}, error.context["part"] != "entry"
+        return {HISTORY_GATE: f"forced: {reason}"}, error.context["part"] != "entry"
     return {}, False
 
 
