@@ -18,7 +18,7 @@ from onnxlet.dataplane.codec.documents import parse_exact
 from onnxlet.dataplane.protocols.tensorflow_serving.body import read_body, read_document
 from onnxlet.errors import InvalidInputError
 from onnxlet.serving.model import Model
-from onnxlet.steps import Column, Steps, Tabular
+from onnxlet.steps import Column, Finite, Steps, Tabular
 from onnxlet.store import Store
 from onnxlet.values.refs import Ref
 
@@ -110,6 +110,24 @@ def test_nan_and_infinity_are_tokens_both_ways(shop: Shop) -> None:
     assert shop.predict("echo", '{"instances": [NaN, Infinity, -Infinity, 1]} more').body == (
         b'{"predictions":[NaN,Infinity,-Infinity,1.0]}'
     )
+
+
+@pytest.mark.parametrize("rows", [1, 3, 5_000])
+@pytest.mark.parametrize("token", ["NaN", "Infinity", "-Infinity"])
+def test_what_a_model_refuses_is_refused_in_bodies_of_all_sizes(shop: Shop, rows: int, token: str) -> None:
+    shop.publish(
+        "strict",
+        [spec("x", "FP32", -1, 2)],
+        [spec("y", "FP32", -1, 2)],
+        [helper.make_node("Identity", ["x"], ["y"])],
+        steps=Steps((Finite(("age", "dose"), input="x"),)),
+    )
+    good = ",".join(["[1, 2.5]"] * rows)
+    assert shop.predict("strict", f'{{"instances": [{good}]}}').status == 200
+    for last in (f"[{token}, 1]", f"[1, {token}]"):
+        body = f'{{"instances": [{good}, {last}]}}' if rows > 1 else f'{{"instances": [{last}]}}'
+        answer = shop.predict("strict", body)
+        assert (answer.status, b"the model takes no such value" in answer.body) == (400, True)
 
 
 def test_a_scalar_output_has_no_rows(shop: Shop) -> None:

@@ -102,3 +102,11 @@ def test_what_passes_is_just_what_it_says(rows: list[tuple[float, float, float]]
     else:
         with pytest.raises(InvalidInputError):
             prepare({"x": matrix})
+
+
+def test_inputs_that_are_known_to_be_finite_are_not_looked_at() -> None:
+    assert STEPS.preprocessor(SERVING_DEFAULT, MATRIX, finite=True) is None
+    prepare = STEPS.preprocessor(COLUMNS, MATRIX, finite=True)
+    assert prepare is not None
+    columns = {name: np.array([1.0, 2.0], np.float32) for name in NAMES}
+    np.testing.assert_array_equal(prepare(columns)["x"], [[1, 1, 1], [2, 2, 2]])

@@ -42,6 +42,7 @@ class Model:
     __slots__ = (
         "_all",
         "_engine",
+        "_finite_preprocessors",
         "_postprocessors",
         "_preprocessors",
         "columns",
@@ -68,6 +69,9 @@ class Model:
         self._engine = engine
         self._postprocessors = steps.postprocessors()
         self._preprocessors = {name: steps.preprocessor(name, graph) for name in steps.signature_names}
+        self._finite_preprocessors = {
+            name: steps.preprocessor(name, graph, finite=True) for name in steps.signature_names
+        }
         self.signatures: dict[str, Signature] = {
             name: manifest.signature
             if preprocessor is None
@@ -85,17 +89,19 @@ class Model:
         signature_name: str = SERVING_DEFAULT,
         outputs: Sequence[str] | None = None,
         *,
+        finite: bool = False,
         due: float | None = None,
         cancellation: Cancellation | None = None,
     ) -> Tensors:
         """The served outputs, or those named, for inputs of one of the signatures.
 
+        `finite`: the caller knows that no input is NaN or infinite.
         `due` and `cancellation` are the engine's: when the run is stopped, and what ends it sooner.
         Raises InvalidInputError for another signature, output or tensor than the model has, ExecutionError if the model
         fails on these inputs, DeadlineExceededError if it runs too long.
         """
         try:
-            preprocessor = self._preprocessors[signature_name]
+            preprocessor = (self._finite_preprocessors if finite else self._preprocessors)[signature_name]
         except KeyError:
             raise InvalidInputError(
                 f"the model has no signature {signature_name!r}, only {', '.join(map(repr, self.signatures))}"

@@ -87,6 +87,10 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="k
         """What makes `wanted` of what is sent; None: it is passed on as it is."""
         return None
 
+    def passes_finite(self) -> bool:
+        """Whether its preprocessor leaves tensors alone that hold neither NaN nor infinities."""
+        return False
+
     def outputs(self, given: Specs) -> Specs:  # noqa: ARG002 - same
         """The outputs that it makes of those `given`. Raises RejectedModelError if it contradicts itself."""
         return ()

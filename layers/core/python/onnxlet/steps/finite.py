@@ -29,6 +29,10 @@ class Finite(Step, frozen=True, tag="finite"):
         """What it looks at."""
         return tuple(self.columns_by_input())
 
+    def passes_finite(self) -> bool:
+        """It looks for the others alone."""
+        return True
+
     def preprocessor(self, wanted: Specs) -> Preprocessor:  # noqa: ARG002 - it changes nothing
         """What raises InvalidInputError for a number that is refused."""
         return FiniteChecker(self).apply

@@ -106,12 +106,16 @@ class Steps(msgspec.Struct, frozen=True):
             specs = step.inputs(specs)
         return set()
 
-    def preprocessor(self, signature_name: str, graph: Signature) -> Preprocessor | None:
-        """What makes the graph's inputs of what is sent to a signature; None: they are the same."""
+    def preprocessor(self, signature_name: str, graph: Signature, *, finite: bool = False) -> Preprocessor | None:
+        """What makes the graph's inputs of what is sent to a signature; None: they are the same.
+
+        `finite`: nothing sent is NaN or infinite.
+        """
         planned: list[Preprocessor] = []
         specs = graph.inputs
         for step in reversed(self.through(signature_name)):
-            if (preprocessor := step.preprocessor(specs)) is not None:
+            unasked = finite and step.passes_finite()
+            if not unasked and (preprocessor := step.preprocessor(specs)) is not None:
                 planned.insert(0, preprocessor)
             specs = step.inputs(specs)
         return planned[0] if len(planned) == 1 else _chained(planned) if planned else None

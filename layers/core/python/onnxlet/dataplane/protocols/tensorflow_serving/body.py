@@ -61,6 +61,8 @@ class Call(msgspec.Struct):
     rows: bool
     lists: int
     """How many lists the inputs were written with."""
+    finite: bool = False
+    """Whether the reading excludes that a number is NaN or infinite."""
 
 
 def read_body(body: bytes, model: Model) -> Call:
@@ -114,7 +116,7 @@ def _read_plain(body: bytes, model: Model) -> Call | None:
     if alone and len(inputs) == 1:
         tensor = list_matrix(rows, inputs[0])
         if tensor is not None:
-            return Call(SERVING_DEFAULT, {inputs[0].name: tensor}, rows=True, lists=1 + len(rows))
+            return Call(SERVING_DEFAULT, {inputs[0].name: tensor}, rows=True, lists=1 + len(rows), finite=True)
     call = _read(document, model, exact=True)
     keys = sum(map(len, rows)) if type(rows[0]) is dict else 0
     values = sum(tensor.size for tensor in call.inputs.values() if tensor.dtype.kind == "O")
@@ -127,7 +129,7 @@ def _read_matrix(document: Any, model: Model) -> Call | None:  # noqa: ANN401 - 
     if len(inputs) == 1:
         tensor = copy_matrix(sole_member(document, "instances"), inputs[0])
         if tensor is not None:
-            return Call(SERVING_DEFAULT, {inputs[0].name: tensor}, rows=True, lists=1 + len(tensor))
+            return Call(SERVING_DEFAULT, {inputs[0].name: tensor}, rows=True, lists=1 + len(tensor), finite=True)
     return None
 
 

@@ -112,7 +112,7 @@ def _predict(predictor: Predictor, request: Request, target: Ref, headers: dict[
     due = monotonic() + model.run_deadline
     call = read_body(request.body, model)
     before = 0.0 if loaded is None else monotonic()
-    outputs = model.predict(call.inputs, call.signature, due=due, cancellation=request.cancellation)
+    outputs = model.predict(call.inputs, call.signature, finite=call.finite, due=due, cancellation=request.cancellation)
     run = 0.0 if loaded is None else monotonic() - before
     body = write_answer(outputs, rows=call.rows)
     now = monotonic()
