@@ -16,6 +16,7 @@ from row import Row
 from stage import Stage
 
 from bodies import OPEN_INFERENCE, TENSORFLOW_SERVING, Form
+from onnxlet.dataplane.dispatch import DataPlane
 from onnxlet.dataplane.protocols.open_inference.body import read_body as read_open_inference
 from onnxlet.dataplane.protocols.tensorflow_serving.body import read_body as read_tensorflow_serving
 from onnxlet.errors import InvalidInputError
@@ -64,6 +65,7 @@ class _Reading:
 def reading_rows(stage: Stage) -> list[Row]:
     """The longest reading of 6 MB of any form, and the most that twice the bytes cost, over models of all kinds."""
     predictor = Predictor(open_store(stage.store), Settings(cache_dir=str(stage.directory / "cache-reading")))
+    DataPlane(predictor)  # it sets the allocator up as serving does
     models = [predictor.load(Ref(name)).model for name in ("diagnosis", "identity", "encoder", "pair", "text")]
     readings = [
         _Reading(f"{protocol}: {name} ({model.manifest.model})", form, read, model)
