@@ -49,6 +49,8 @@ _LONG = 256
 """Bytes a list, above which simdjson is better at its numbers."""
 _SMALL = 4096
 """Bytes up to which orjson beats simdjson at numbers too."""
+_U, _F = b"uf"
+"""As integers, for which `in` is ten times as fast."""
 _ONLY_KEY = len('"instances"') - 1
 """From the first to the last quote of a body whose only string this is."""
 
@@ -110,9 +112,8 @@ def _read_plain(body: bytes, model: Model) -> Call | None:
     if type(rows) is not list:
         return None
     inputs = model.signatures[SERVING_DEFAULT].inputs
-    # neither true nor false nor null is left when "instances" is the only string; and `in` is ten times as fast with
-    # an integer
-    alone = body.rfind(b'"') - body.find(b'"') == _ONLY_KEY and ord("u") not in body and ord("f") not in body
+    # neither true nor false nor null is left when "instances" is the only string
+    alone = body.rfind(b'"') - body.find(b'"') == _ONLY_KEY and _U not in body and _F not in body
     if alone and len(inputs) == 1:
         tensor = list_matrix(rows, inputs[0])
         if tensor is not None:
@@ -309,9 +310,11 @@ def _write_only_row(outputs: Tensors) -> bytes | None:
     row = {}
     try:
         for name, tensor in outputs.items():
-            if len(tensor) != 1 or name.endswith(BYTES_SUFFIX):
+            if len(tensor) != 1:
                 return None
-            row[name] = tensor[0]
+            row[name] = value = tensor[0]
+            if isinstance(value, str) and name.endswith(BYTES_SUFFIX):
+                return None
         predictions = [row] if len(row) > 1 else [*row.values()]
         written = orjson.dumps({"predictions": predictions}, option=orjson.OPT_SERIALIZE_NUMPY)
     except TypeError:  # no rows at all, strings in more than one dimension, rows that are not contiguous
