@@ -40,13 +40,16 @@ def publish_once(url: str, environment: Environment, folder: Path, who: str, sta
 
 def publish_until_killed(url: str, environment: Environment, folder: Path, ready: Connection) -> None:
     registry = open_registry(url, "killed", environment)
+    artifacts = {"model.onnx": folder / "model.onnx", "model.onnx.data": folder / "data"}
+    registry.publish("m", DRAFT, artifacts)  # the first one imports and connects; the killed ones do not
     ready.send(None)
     while True:
-        registry.publish("m", DRAFT, {"model.onnx": folder / "model.onnx", "model.onnx.data": folder / "data"})
+        registry.publish("m", DRAFT, artifacts)
 
 
 def promote_until_killed(url: str, environment: Environment, _: Path, ready: Connection) -> None:
     registry = open_registry(url, "killed", environment)
+    registry.promote("m", 2)  # the first one imports and connects; the killed ones do not
     ready.send(None)
     for number in range(1_000_000):
         registry.promote("m", 1 + number % 2)

@@ -69,7 +69,7 @@ def kill_often(
     """
     started = time.perf_counter()
     check()
-    longest = min(3 * (time.perf_counter() - started), LONGEST_LIFE)
+    longest = min(5 * (time.perf_counter() - started), LONGEST_LIFE)
     for number in range(1, KILLS + 1):
         ours, theirs = _PROCESSES.Pipe(duplex=False)
         process = _PROCESSES.Process(target=target, args=(url, aws_environment(), folder, theirs))
@@ -191,5 +191,5 @@ def test_kills_during_promote_leave_alias_and_history_whole(registry: Registry, 
 
     kill_often(promote_until_killed, store_url, tmp_path, check)
     history = registry.history("m")
-    assert len(history) > len(ours)
+    assert len(history) > 2 * len(ours)  # beside those that follow each of ours
     assert [entry.sequence for entry in history if entry.why == "ours"] == ours
