@@ -46,15 +46,26 @@ def test_metrics_of_classes_are_scikit_learns(classes: int, ties: bool) -> None:
     measured = point_estimates(ClassificationMeasures(truth, label, probabilities, classes), len(truth))
 
     average = "binary" if classes == 2 else "macro"
-    scaled = probabilities / probabilities.sum(axis=1, keepdims=True)
-    area = (
-        metrics.roc_auc_score(truth, probabilities[:, 1])
-        if classes == 2
-        else metrics.roc_auc_score(truth, scaled, multi_class="ovr")
-    )
+    curves = [metrics.roc_auc_score(truth == each, probabilities[:, each]) for each in range(classes)]
+    area = curves[1] if classes == 2 else np.mean(curves)
     assert measured["accuracy"] == pytest.approx(metrics.accuracy_score(truth, label))
     assert measured["f1"] == pytest.approx(metrics.f1_score(truth, label, average=average))
     assert measured["auc"] == pytest.approx(area)
+
+
+@pytest.mark.toolchain
+@pytest.mark.parametrize("datatype", [np.float64, np.float32])
+def test_tied_probabilities_that_sum_to_almost_one_are_ties(datatype: type) -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    random = np.random.default_rng(0)
+    truth = random.integers(0, 5, 600)
+    votes = random.multinomial(9, np.full(5, 0.1) + 0.5 * np.eye(5)[truth])
+    probabilities: Array = (votes / 9).astype(datatype)
+
+    measured = point_estimates(ClassificationMeasures(truth, probabilities.argmax(axis=1), probabilities, 5), 600)
+
+    expected = metrics.roc_auc_score(truth, votes / 9, multi_class="ovr")
+    assert measured["auc"] == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.toolchain

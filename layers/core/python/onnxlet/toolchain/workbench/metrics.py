@@ -218,8 +218,7 @@ def _areas_of(truth: Tensor, scores: Tensor) -> list[_Area]:
         return []
     if classes == 2:  # noqa: PLR2004
         return [_Area(truth == 1, scores[:, 1])]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        scores = scores / scores.sum(axis=1, keepdims=True)
+    # as they are: scaled to a sum of 1, equal scores would differ by a rounding, and be ranked
     return [_Area(truth == each, scores[:, each]) for each in range(classes)]
 
 
