@@ -1,1 +1,1 @@
-"""Hugging Face: encoders in directories of transformers and sentence-transformers."""
+"""Hugging Face: encoders of texts and models of images, in directories of transformers and sentence-transformers."""

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import inspect
-import re
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 from transformers import (
-    AutoConfig,
     AutoModel,
     AutoModelForQuestionAnswering,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
 )
-from transformers.utils import logging
 
 from onnxlet.errors import ConversionError
+from onnxlet.toolchain.convert.huggingface.pretrained import (
+    check_weights,
+    labels_of,
+    load_pretrained,
+    missing_weights,
+    read_config,
+    run_module,
+)
 from onnxlet.toolchain.convert.huggingface.sentence_transformers import Dense, EncoderLayout
 from onnxlet.toolchain.convert.networks.model_errors import MODEL_ERRORS
 from onnxlet.toolchain.convert.networks.outputs import OutputHints
-from onnxlet.toolchain.convert.torch.exporter import arrays_of, silence_torch
-from onnxlet.toolchain.workbench.error_text import first_line
-from onnxlet.toolchain.workbench.privacy import without_values
-from onnxlet.toolchain.workbench.refusals import refused
 from onnxlet.toolchain.workbench.table import quoted
 from onnxlet.values.tensors import Tensors
 
@@ -41,7 +41,6 @@ _BARE = ("Model", "ForMaskedLM", "ForPreTraining")
 """Architectures whose body is used, without their heads."""
 _ACTIVATIONS = ("GELU", "Identity", "ReLU", "Sigmoid", "Tanh")
 _SMALLEST = 1e-9
-_UNNAMED = re.compile(r"LABEL_\d+")
 
 
 @dataclass(frozen=True)
@@ -58,52 +57,23 @@ class Encoder:
 
     def run(self, inputs: Tensors) -> Tensors:
         """Its answers by name. Raises InvalidInputError where it fails."""
-        tensors = {name: torch.from_numpy(np.ascontiguousarray(tensor)) for name, tensor in inputs.items()}
-        try:
-            with torch.no_grad(), silence_torch():
-                return arrays_of(self.module(**tensors))
-        except MODEL_ERRORS as error:
-            raise refused("the encoder does not take these tokens", first_line(error), inputs) from without_values(
-                error
-            )
+        return run_module(self.module, inputs, "the encoder does not take these tokens")
 
 
 def load_encoder(layout: EncoderLayout) -> Encoder:
     """Read architecture and weights. Raises ConversionError for what is no encoder, or lacks weights."""
     directory = layout.transformer
-    if not any((directory / name).is_file() for name in ("model.safetensors", "model.safetensors.index.json")):
-        raise ConversionError(
-            f"{directory.name!r} has no model.safetensors, and pickled weights are not read: load it with transformers "
-            "and save it with save_pretrained",
-            path=str(directory),
-        )
-    logging.disable_progress_bar()
-    try:
-        with silence_torch():
-            config = AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
-            model_class, outputs = _choose_head(config, pooled=bool(layout.pooling))
-            body, loading_info = model_class.from_pretrained(
-                directory,
-                config=config,
-                local_files_only=True,
-                trust_remote_code=False,
-                use_safetensors=True,
-                output_loading_info=True,
-                dtype=torch.float32,
-                attn_implementation="eager",
-            )
-    except MODEL_ERRORS as error:
-        raise ConversionError(
-            f"transformers cannot read {directory.name!r}: {first_line(error)}", path=str(directory)
-        ) from error
-    if _missing_weights(loading_info, pooler=True):
+    config = read_config(directory)
+    model_class, outputs = _choose_head(config, pooled=bool(layout.pooling))
+    body, lacking = load_pretrained(model_class, directory, config)
+    if missing_weights(lacking, pooler=True):
         outputs = tuple(name for name in outputs if name != "pooler_output")
-    _check_weights(directory.name, _missing_weights(loading_info, pooler=False))
+    check_weights(directory.name, missing_weights(lacking, pooler=False))
     module: nn.Module = _SentenceEmbedding(body, layout) if layout.pooling else _TransformerModule(body, outputs)
     return Encoder(
         module.eval().requires_grad_(requires_grad=False),
         _inputs(body, config),
-        _labels(config) if outputs == ("logits",) else (),
+        labels_of(config) if outputs == ("logits",) else (),
         _hints(config, model_class, outputs),
         int(config.vocab_size),
         int(getattr(config, "pad_token_id", None) or 0),
@@ -129,34 +99,10 @@ def _choose_head(config: Any, *, pooled: bool) -> tuple[Any, tuple[str, ...]]:
     return head
 
 
-def _missing_weights(loading_info: Any, *, pooler: bool) -> list[str]:
-    """Weights of the architecture that the files do not have; those of the pooler, or the others."""
-    names = [str(name) for name in (*loading_info["missing_keys"], *loading_info.get("mismatched_keys", ()))]
-    return sorted(name for name in names if ("pooler." in name) is pooler)
-
-
-def _check_weights(name: str, lacking: list[str]) -> None:
-    if lacking:
-        raise ConversionError(
-            f"the weights in {name!r} lack {quoted(lacking)}, for which transformers would take random numbers: save "
-            "the whole model with save_pretrained",
-            missing=lacking,
-        )
-
-
 def _inputs(body: Any, config: Any) -> tuple[str, ...]:
     taken = inspect.signature(body.forward).parameters
     typed = "token_type_ids" in taken and getattr(config, "type_vocab_size", 0) > 1
     return ("input_ids", "attention_mask", *(("token_type_ids",) if typed else ()))
-
-
-def _labels(config: Any) -> tuple[str, ...]:
-    """The classes' names, if the model was given any."""
-    label_of = getattr(config, "id2label", None) or {}
-    labels = tuple(str(label_of[key]) for key in sorted(label_of))
-    if getattr(config, "problem_type", None) == "regression" or len(labels) < 2:  # noqa: PLR2004
-        return ()
-    return () if all(_UNNAMED.fullmatch(label) for label in labels) else labels
 
 
 def _hints(config: Any, model_class: Any, outputs: tuple[str, ...]) -> OutputHints:

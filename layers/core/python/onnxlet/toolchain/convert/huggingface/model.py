@@ -1,4 +1,4 @@
-"""Hugging Face encoders: directories as transformers or sentence-transformers saves them, and models in memory.
+"""Hugging Face models: directories as transformers or sentence-transformers saves them, and models in memory.
 
 Nothing is downloaded and no code of the directory is run: weights come from safetensors files alone, architectures from
 the installed transformers.
@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 
 from onnxlet.errors import ConversionError, InvalidInputError
+from onnxlet.toolchain.convert.networks.network import Network
 from onnxlet.toolchain.convert.networks.probing_inputs import find_random_inputs
 from onnxlet.toolchain.convert.networks.tensor_model import TensorModel
 from onnxlet.toolchain.convert.options import SourceOptions
@@ -29,18 +30,28 @@ TOKENIZER = "tokenizer.json"
 
 
 def open_model(path: Path, *, trust: bool, progress: Progress, options: SourceOptions) -> TensorModel:  # noqa: ARG001 - nothing is run
-    """The encoder in a directory. Raises ConversionError for other models, and for weights in pickles."""
+    """The encoder or image model in a directory. Raises ConversionError for others, and for weights in pickles."""
     require("huggingface", "torch", "onnxscript", "safetensors", "transformers", "tokenizers")
-    return TensorModel(EncoderNetwork(path, progress), options, progress)
+    return TensorModel(_open_network(path, progress), options, progress)
 
 
 def open_object(model: Any, *, progress: Progress, options: SourceOptions) -> TensorModel:
-    """An encoder in memory, by way of what its save_pretrained writes. Raises ConversionError for other models."""
+    """A model in memory, by way of what its save_pretrained writes. Raises ConversionError for those not known here."""
     require("huggingface", "torch", "onnxscript", "safetensors", "transformers", "tokenizers")
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder, type(model).__name__)
         model.save_pretrained(str(directory))
-        return TensorModel(EncoderNetwork(directory, progress), options, progress)
+        return TensorModel(_open_network(directory, progress), options, progress)
+
+
+def _open_network(directory: Path, progress: Progress) -> Network:
+    from onnxlet.toolchain.convert.huggingface.images import ImageNetwork, is_image_model
+    from onnxlet.toolchain.convert.huggingface.sentence_transformers import read_json
+
+    architecture = next(iter(read_json(directory / "config.json").get("architectures") or []), "")
+    if is_image_model(architecture) and not (directory / "modules.json").is_file():
+        return ImageNetwork(directory, architecture)
+    return EncoderNetwork(directory, progress)
 
 
 class EncoderNetwork:
