@@ -51,6 +51,8 @@ def ask(
         with warnings.catch_warnings():
             # the columns have the model's order; an array just does not say so
             warnings.filterwarnings("ignore", message=r"X (does not have valid|has) feature names")
+            # what LightGBM says of an objective that is a function, which was said before
+            warnings.filterwarnings("ignore", message="Cannot compute class probabilities or labels")
             predicted = np.asarray(estimator.predict(rows))
             if classes is None:
                 return {"prediction": predicted}

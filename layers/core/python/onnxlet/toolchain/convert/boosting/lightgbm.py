@@ -17,6 +17,7 @@ import numpy as np
 from onnxlet.errors import ConversionError
 from onnxlet.toolchain.convert.boosting.estimators import ask, learned_classes, never_fitted
 from onnxlet.toolchain.convert.boosting.forest import LEQ, Forest
+from onnxlet.toolchain.convert.boosting.lightgbm_linear import LinearLeaves
 from onnxlet.toolchain.convert.boosting.lightgbm_trees import (
     ZERO,
     pandas_categories,
@@ -37,9 +38,22 @@ from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.values.manifest import ReferenceKind
 from onnxlet.values.tensors import Tensor, Tensors
 
+_OF_THE_USER = "none"
+"""What LightGBM calls an objective that is a function of the user's."""
 _LINKS = {
     **dict.fromkeys(
-        ("regression", "regression_l1", "huber", "fair", "quantile", "mape", "lambdarank", "rank_xendcg"), "identity"
+        (
+            "regression",
+            "regression_l1",
+            "huber",
+            "fair",
+            "quantile",
+            "mape",
+            "lambdarank",
+            "rank_xendcg",
+            _OF_THE_USER,
+        ),
+        "identity",
     ),
     **dict.fromkeys(("poisson", "gamma", "tweedie"), "exponential"),
     "cross_entropy": "logistic",
@@ -49,7 +63,7 @@ _LINKS = {
 _MULTICLASS = ("multiclass", "multiclassova")
 
 
-def open_model(path: Path, *, trust: bool, progress: Progress, options: SourceOptions) -> MatrixModel:  # noqa: ARG001
+def open_model(path: Path, *, trust: bool, progress: Progress, options: SourceOptions) -> MatrixModel:  # noqa: ARG001 - it runs no code
     """The model in a file. Raises ConversionError for what is none or has no ONNX form, MissingExtraError."""
     require("boosting", "lightgbm")
     import lightgbm
@@ -65,10 +79,11 @@ def open_model(path: Path, *, trust: bool, progress: Progress, options: SourceOp
             "Booster.save_model('model.txt')",
             path=str(path),
         ) from error
+    model.tell(progress)
     return MatrixModel(model, options.labels)
 
 
-def open_object(model: Any, *, progress: Progress, options: SourceOptions = NOTHING_SAID) -> MatrixModel:  # noqa: ARG001
+def open_object(model: Any, *, progress: Progress, options: SourceOptions = NOTHING_SAID) -> MatrixModel:
     """A Booster, or an estimator such as LGBMClassifier. Raises ConversionError for what has no ONNX form."""
     require("boosting", "lightgbm")
     import lightgbm
@@ -81,9 +96,13 @@ def open_object(model: Any, *, progress: Progress, options: SourceOptions = NOTH
     text = booster.model_to_string()
     header, blocks, categories = *parse(text), pandas_categories(text)
     if estimator is not None:
-        return MatrixModel(LightGBMEstimator(estimator, header, blocks, categories))
+        _check_early_stop(estimator)
+        known = LightGBMEstimator(estimator, header, blocks, categories)
+        known.tell(progress)
+        return MatrixModel(known)
     native = LightGBMModel(header, blocks, categories, options.labels)
     native.use(booster)
+    native.tell(progress)
     native.reference = "object"
     return MatrixModel(native, options.labels)
 
@@ -108,7 +127,8 @@ class LightGBMModel:
         self._labels = labels
         self.versions = versions("lightgbm", "onnx")
         self.width = int(header["max_feature_idx"]) + 1
-        names = tuple(header["feature_names"].split())
+        # names may hold other white space than blanks
+        names = tuple(header["feature_names"].split(" "))
         self.names = None if names == tuple(f"Column_{index}" for index in range(len(names))) else names
         self.outputs = int(header["num_tree_per_iteration"])
         self._objective, *parameters = header.get("objective", "none").split()
@@ -123,7 +143,13 @@ class LightGBMModel:
         self._steepness = float(self._parameters.get("sigmoid", 1)) if steep else 1.0
         scale = (1 / rounds if "average_output" in header else 1.0) * self._steepness
         self._forest = Forest(trees, self.outputs, LEQ, np.zeros(self.outputs), scale)
+        self._linear_leaves = LinearLeaves.read(blocks, self.width)
         self._zero_is_missing = zero_is_missing(blocks, self.width)
+
+    def tell(self, progress: Progress) -> None:
+        """Say what may surprise who knows the model by its name alone."""
+        if self._objective == _OF_THE_USER:
+            progress("the objective is a function of yours, or not known: raw scores are served, as its predict does")
 
     def spell(self, name: str) -> str:
         """It puts underscores for white space."""
@@ -156,7 +182,7 @@ class LightGBMModel:
             small = graph.add("LessOrEqual", graph.add("Abs", features), graph.constant([ZERO]))
             small = graph.add("And", small, graph.constant(self._zero_is_missing))
             features = graph.add("Where", small, graph.constant([math.nan]), features)
-        margins = self._forest.write(graph, self._columns.append(graph, features, plain))
+        margins = self._write_margins(graph, self._columns.append(graph, features, plain), plain)
         if self.classes is None:
             link = "square" if "sqrt" in self._parameters else _LINKS.get(self._objective, "logistic")
             return link_functions.regression(graph, margins, link, self.outputs)
@@ -166,6 +192,11 @@ class LightGBMModel:
             exclusive = self._objective == "multiclass"
             answers = link_functions.multiclass(graph, margins, self.classes, exclusive=exclusive)
         return replace(answers, write_scores=partial(self._write_scores, graph, margins))
+
+    def _write_margins(self, graph: GraphWriter, features: str, plain: str) -> str:
+        if self._linear_leaves is None:
+            return self._forest.write(graph, features)
+        return self._linear_leaves.write(graph, self._forest, features, plain)
 
     def _write_scores(self, graph: GraphWriter, margins: str) -> str:
         scores = graph.add("Div", margins, graph.constant([self._steepness]))
@@ -196,13 +227,23 @@ class LightGBMEstimator(LightGBMModel):
         self.forgets_classes = False
 
     def _classes(self) -> tuple[int | str, ...] | None:
-        classes = learned_classes(self._estimator)
+        # with an objective of the user's, its predict gives scores
+        classes = None if self._objective == _OF_THE_USER else learned_classes(self._estimator)
         if classes is not None:
             super()._classes()
             return classes
         if self._objective not in (*_LINKS, "binary"):
             raise link_functions.unsupported("objective", self._objective, (*_LINKS, "binary"))
         return None
+
+
+def _check_early_stop(estimator: Any) -> None:
+    """Raise ConversionError where predict takes only as many trees as each row seems to need."""
+    if estimator.get_params().get("pred_early_stop"):
+        raise ConversionError(
+            f"the {type(estimator).__name__} stops predicting early (pred_early_stop), which has no ONNX form: "
+            "set_params(pred_early_stop=False) takes all trees"
+        )
 
 
 def _estimator_around(booster: Any, objective: str, classes: tuple[int | str, ...] | None) -> Any:

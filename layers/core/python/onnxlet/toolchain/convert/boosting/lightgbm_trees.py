@@ -36,7 +36,8 @@ def parse(text: str) -> tuple[dict[str, str], list[dict[str, str]]]:
 
 
 def _parse_lines(block: str) -> dict[str, str]:
-    return dict(line.partition("=")[::2] for line in block.splitlines() if line)
+    # names may hold what splitlines() would split by
+    return dict(line.partition("=")[::2] for line in block.split("\n") if line)
 
 
 def pandas_categories(text: str) -> dict[int, Sequence[Any]]:
@@ -56,26 +57,21 @@ def pandas_categories(text: str) -> dict[int, Sequence[Any]]:
 
 
 def parse_tree(block: dict[str, str], target: int, categories: CategoryColumns) -> Tree:
-    """A tree of numbers; splits by category are those of columns of `categories`.
-
-    Raises ConversionError for leaves with linear models.
-    """
-    if int(block.get("is_linear", "0")):
-        raise ConversionError("leaves with linear models are not converted: train with linear_tree=False")
-    leaves = _parse_numbers(block, "leaf_value", int(block["num_leaves"]))
+    """A tree of numbers; splits by category are those of columns of `categories`."""
+    leaves = parse_numbers(block, "leaf_value", int(block["num_leaves"]))
     splits = len(leaves) - 1
-    decisions = _parse_numbers(block, "decision_type", splits).astype(np.int64)
-    thresholds = _parse_numbers(block, "threshold", splits)
+    decisions = parse_numbers(block, "decision_type", splits).astype(np.int64)
+    thresholds = parse_numbers(block, "threshold", splits)
     # values that are as good as 0 go the way of 0
     thresholds = np.where(np.abs(thresholds) <= ZERO, np.where(thresholds >= 0, ZERO, _BELOW_ZERO), thresholds)
     default_left = (decisions & _DEFAULT_LEFT) > 0
     # a feature that was never missing has its missing values read as 0
     missing = decisions >> _MISSING_SHIFT
-    features = _parse_numbers(block, "split_feature", splits).astype(np.int64)
+    features = parse_numbers(block, "split_feature", splits).astype(np.int64)
     missing_left = np.where(missing == 0, thresholds >= 0, default_left)
     sets = _category_sets(block)
     for split in np.flatnonzero(decisions & _CATEGORICAL):
-        left = sets[int(_parse_numbers(block, "threshold", splits)[split])]
+        left = sets[int(parse_numbers(block, "threshold", splits)[split])]
         # what is missing, negative or in no set goes right
         features[split] = categories.column(int(features[split]), left, missing_left=False, other_left=False)
         thresholds[split] = THRESHOLD
@@ -83,8 +79,8 @@ def parse_tree(block: dict[str, str], target: int, categories: CategoryColumns) 
         features=features,
         thresholds=thresholds,
         missing_left=missing_left,
-        left=_parse_numbers(block, "left_child", splits).astype(np.int64),
-        right=_parse_numbers(block, "right_child", splits).astype(np.int64),
+        left=parse_numbers(block, "left_child", splits).astype(np.int64),
+        right=parse_numbers(block, "right_child", splits).astype(np.int64),
         leaves=leaves[:, None],
         target=target,
     )
@@ -95,13 +91,13 @@ def _category_sets(block: dict[str, str]) -> list[list[int]]:
     count = int(block["num_cat"])
     if not count:
         return []
-    bounds = _parse_numbers(block, "cat_boundaries", count + 1).astype(np.int64)
-    words = _parse_numbers(block, "cat_threshold", int(bounds[-1])).astype(np.int64)
+    bounds = parse_numbers(block, "cat_boundaries", count + 1).astype(np.int64)
+    words = parse_numbers(block, "cat_threshold", int(bounds[-1])).astype(np.int64)
     bits = [np.flatnonzero((words[start:end, None] >> np.arange(32)) & 1) for start, end in pairwise(bounds.tolist())]
     return [each.tolist() for each in bits]
 
 
-def _parse_numbers(block: dict[str, str], key: str, count: int) -> Tensor:
+def parse_numbers(block: dict[str, str], key: str, count: int) -> Tensor:
     """A list of `count` numbers. Raises ValueError for another count."""
     values = np.array(block.get(key, "").split(), dtype=np.float64)
     if len(values) != count:
@@ -114,7 +110,7 @@ def zero_is_missing(blocks: list[dict[str, str]], width: int) -> Tensor:
     flags = np.zeros(width, dtype=bool)
     for block in blocks:
         splits = int(block["num_leaves"]) - 1
-        missing = _parse_numbers(block, "decision_type", splits).astype(np.int64) >> _MISSING_SHIFT
-        missing[_parse_numbers(block, "decision_type", splits).astype(np.int64) & _CATEGORICAL > 0] = 0
-        flags[_parse_numbers(block, "split_feature", splits).astype(np.int64)[missing == _MISSING_IS_ZERO]] = True
+        missing = parse_numbers(block, "decision_type", splits).astype(np.int64) >> _MISSING_SHIFT
+        missing[parse_numbers(block, "decision_type", splits).astype(np.int64) & _CATEGORICAL > 0] = 0
+        flags[parse_numbers(block, "split_feature", splits).astype(np.int64)[missing == _MISSING_IS_ZERO]] = True
     return flags
