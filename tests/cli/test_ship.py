@@ -17,6 +17,7 @@ import numpy as np
 import onnx
 import pytest
 from click.testing import CliRunner, Result
+from onnxruntime import InferenceSession
 
 import nets
 import trained
@@ -255,9 +256,28 @@ def test_a_bare_graph_ships_with_arrays_too(
     }
     np.savez(tmp_path / "rows.npz", truth=np.arange(40.0), sign=np.arange(40) % 2, **arrays)
 
-    result = run("ship", str(file), "net", "--data", str(tmp_path / "rows.npz"), *more, "--json")
+    words = ("ship", str(file), "net", "--data", str(tmp_path / "rows.npz"), *more, "--json")
+    np.savez(tmp_path / "expected.npz", **witnessed(file, arrays))
 
-    assert result.exit_code == 0, result.stderr
-    contract = json.loads(result.stdout)["version"]["contract"]
-    assert contract["holds"]
-    assert contract["task"] == task
+    alone, held = run(*words, "--promote"), run(*words, "--expected", str(tmp_path / "expected.npz"))
+
+    assert alone.exit_code == 0, alone.stderr
+    assert {json.loads(alone.stdout)["version"].get(name) for name in ("contract", "reference")} == {None}
+    (line,) = (line for line in alone.stderr.splitlines() if line.startswith("reference"))
+    assert "none, nothing but the graph is known, and there is no contract: --expected FILE" in line
+    assert "warning: net:1 has no accuracy contract" in alone.stderr
+    assert held.exit_code == 0, held.stderr
+    version = json.loads(held.stdout)["version"]
+    assert version["reference"]["kind"] == "expected"
+    assert version["contract"]["holds"]
+    assert version["contract"]["task"] == task
+
+
+def witnessed(graph: Path, arrays: dict[str, Any]) -> dict[str, Any]:
+    """What ONNX Runtime itself answers, under the names that `--expected` has."""
+    session = InferenceSession(graph)
+    names = [output.name for output in session.get_outputs()]
+    answers = dict(zip(names, session.run(None, arrays), strict=True))
+    if "probabilities" in answers:
+        return {"label": np.array(["no", "yes"])[answers["label"]], "probabilities": answers["probabilities"]}
+    return answers if len(answers) > 1 else {"prediction": next(iter(answers.values()))}

@@ -245,4 +245,5 @@ def _graph(estimator: Estimator, folder: Path) -> Trained:
     trained = _fitted(estimator, "digits", folder)
     convert(trained.source, folder / "graph", trust=True)
     rows = data.npz(folder, features=data.test.astype(np.float32))
-    return Trained(folder / "graph" / "model.onnx", rows, None, trained.alone)
+    answers = {"label": estimator.predict(data.test), "probabilities": estimator.predict_proba(data.test)}
+    return Trained(folder / "graph" / "model.onnx", rows, None, trained.alone, {"expected": answers})

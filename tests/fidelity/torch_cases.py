@@ -154,7 +154,11 @@ def _graph(folder: Path) -> Trained:
         verbose=False,
         dynamic_shapes=({0: torch.export.Dim("rows")},),
     )
-    return Trained(path, data.npz(folder, image=pictures), TARGET, _asked(module, pictures), {"labels": DIGITS})
+    with torch.no_grad():
+        shares = module(torch.from_numpy(pictures)).softmax(dim=1).numpy()
+    expected = {"label": np.array(DIGITS)[shares.argmax(axis=1)], "probabilities": shares}
+    options = {"labels": DIGITS, "expected": expected}
+    return Trained(path, data.npz(folder, image=pictures), TARGET, _asked(module, pictures), options)
 
 
 def _tokenizer(lines: tuple[str, ...], folder: Path) -> tokenizers.Tokenizer:

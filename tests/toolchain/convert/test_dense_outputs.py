@@ -13,6 +13,7 @@ from sklearn.metrics import f1_score, jaccard_score, mean_squared_error, r2_scor
 
 import nets
 import trained
+from drafts import hold_to_own_answers
 from onnxlet.errors import InvalidInputError
 from onnxlet.serving.engine import load_engine
 from onnxlet.toolchain.convert import convert
@@ -75,6 +76,7 @@ def test_masks_are_judged_by_class_as_scikit_learn_would(tmp_path: Path, channel
     data, masks = data_of(tmp_path, model, axis)
 
     draft = convert(model, tmp_path / "out", data=data, target="mask", labels=TISSUES)
+    hold_to_own_answers(tmp_path / "out")
     contract = verify(tmp_path / "out", data=data, target="mask")
 
     assert draft.outputs == OutputMeaning(
@@ -106,6 +108,7 @@ def test_a_graph_with_channels_scaled_apart_is_not_published(tmp_path: Path) -> 
     written.graph.node.append(helper.make_node("Mul", ["scores", "scale"], ["y"]))
     onnx.save_model(written, tmp_path / "out/model.onnx")
 
+    hold_to_own_answers(tmp_path / "out")
     contract = verify(tmp_path / "out", data=data)
 
     assert not contract.holds
@@ -118,6 +121,7 @@ def test_the_ladder_judges_masks(tmp_path: Path) -> None:
     data, _ = data_of(tmp_path, model, 1)
     options: dict[str, Any] = {"data": data, "target": "mask"}
     convert(model, tmp_path / "out", **options, labels=TISSUES)
+    hold_to_own_answers(tmp_path / "out")
 
     draft: Draft = optimize(tmp_path / "out", **options, method="static-int8")
 
@@ -158,6 +162,7 @@ def test_values_at_positions_are_no_classes(tmp_path: Path) -> None:
     draft = convert(net(tmp_path), tmp_path / "out", data=data, outputs_are="values")
 
     assert draft.outputs == OutputMeaning(are="values", said_by="user")
+    hold_to_own_answers(tmp_path / "out")
     assert verify(tmp_path / "out", data=data).task == "tensors"
 
 
@@ -168,6 +173,7 @@ def test_what_is_no_segmentation_is_said(tmp_path: Path) -> None:
     draft = convert(model, tmp_path / "out", data=data, task="tensors")
 
     assert draft.outputs == OutputMeaning(task="tensors", said_by="user")
+    hold_to_own_answers(tmp_path / "out")
     assert verify(tmp_path / "out", data=data).task == "tensors"
 
 
@@ -181,6 +187,7 @@ def test_images_of_numbers_are_held_to_the_scale_of_each_pixel(tmp_path: Path, n
     said: dict[str, Any] = {} if noise == "fractions" else {"task": "regression"}
 
     draft = convert(model, tmp_path / "out", data=data, target="truth", **said)
+    hold_to_own_answers(tmp_path / "out")
     contract = verify(tmp_path / "out", data=data, target="truth")
 
     assert contract.task == "regression"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
+from onnxruntime import InferenceSession
 
 import trained
 from drafts import tabular_of
@@ -22,7 +24,7 @@ from onnxlet.toolchain.convert import convert
 from onnxlet.toolchain.prepare import prepare
 from onnxlet.toolchain.verify import verify
 from onnxlet.toolchain.workbench.directory import read_draft
-from onnxlet.values.manifest import Draft
+from onnxlet.values.manifest import Draft, ReferenceOrigin
 from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import Tensor
 
@@ -115,17 +117,66 @@ def with_sites(folder: Path, features: Tensor, target: Tensor) -> Path:
     return trained.write_csv(folder / "data.csv", names, rows)
 
 
+def answers(model: Path, features: Tensor) -> dict[str, Tensor]:
+    """What ONNX Runtime itself answers, as a user would keep it."""
+    (output,) = InferenceSession(model).run(None, {"features": features.astype(np.float32)})
+    return {"prediction": output}
+
+
+def test_a_graph_alone_has_neither_reference_nor_contract(tmp_path: Path) -> None:
+    features = np.random.default_rng(0).standard_normal((60, 3))
+    truth = np.where(features @ np.array([1.0, -2.0, 0.5]) > 0, "sick", "well")
+    data = trained.csv_of(tmp_path / "data.csv", features, truth)
+    model = saved(linear(np.array([[1.0], [-2.0], [0.5]]), "Sigmoid"), tmp_path)
+    options: dict[str, Any] = {"data": data, "target": "target", "labels": ("well", "sick")}
+
+    draft = convert(model, tmp_path / "out", **options)
+
+    assert draft.reference is None
+    assert [(each.stage, *each.metrics) for each in draft.evaluations] == [("onnx", "accuracy", "f1", "auc")]
+    with pytest.raises(InvalidInputError, match=r"a graph does not know the model .* convert it with --expected"):
+        verify(tmp_path / "out", data=data, target="target")
+    assert read_draft(tmp_path / "out")[0].contract is None
+
+
+def test_what_is_odd_about_a_graph_alone_is_noted(tmp_path: Path) -> None:
+    features = np.random.default_rng(0).standard_normal((60, 3))
+    truth = np.where(features @ np.array([1.0, -2.0, 0.5]) > 0, "sick", "well")
+    data = trained.csv_of(tmp_path / "data.csv", features, truth)
+    model = linear(np.array([[1.0], [-2.0], [0.5]]), "Sigmoid")
+    model.graph.initializer.append(numpy_helper.from_array(np.array([9.0], dtype=np.float32), "bias"))
+    model.graph.node[0].op_type = "Gemm"
+    model.graph.node[0].input.append("bias")
+
+    draft = convert(saved(model, tmp_path), tmp_path / "out", data=data, target="target", labels=("well", "sick"))
+
+    assert len(draft.notes) == 2
+    assert "no better than always answering the most frequent class" in draft.notes[0]
+    assert draft.notes[1] == "the class 'well' is never predicted"
+
+
+def test_what_its_model_answered_gives_a_graph_both(tmp_path: Path) -> None:
+    features = np.random.default_rng(0).standard_normal((60, 3))
+    data = trained.csv_of(tmp_path / "data.csv", features, None)
+    model = saved(linear(np.array([[1.0], [-2.0], [0.5]])), tmp_path)
+    own = answers(model, features)
+
+    draft = convert(model, tmp_path / "out", data=data, expected=own)
+
+    assert draft.reference == ReferenceOrigin("expected", "onnx")
+    assert verify(tmp_path / "out", data=data).holds
+    with pytest.raises(ConversionError, match="does not answer as the model does"):
+        convert(model, tmp_path / "other", data=data, expected={"prediction": own["prediction"] + 0.1})
+
+
 def test_a_column_of_texts_beside_a_graphs_numbers_can_be_sliced_by(tmp_path: Path) -> None:
     features = np.random.default_rng(0).standard_normal((60, 3))
     data = with_sites(tmp_path, features, features @ np.array([1.0, -2.0, 0.5]))
     said: list[str] = []
 
+    model = saved(linear(np.array([[1.0], [-2.0], [0.5]])), tmp_path)
     draft = convert(
-        saved(linear(np.array([[1.0], [-2.0], [0.5]])), tmp_path),
-        tmp_path / "out",
-        data=data,
-        target="target",
-        on_progress=said.append,
+        model, tmp_path / "out", data=data, target="target", expected=answers(model, features), on_progress=said.append
     )
     contract = verify(tmp_path / "out", data=data, target="target", slices=["site"])
 

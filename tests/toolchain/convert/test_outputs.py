@@ -14,6 +14,7 @@ from onnx import TensorProto, helper
 
 import nets
 import trained
+from drafts import hold_to_own_answers
 from onnxlet.cli import cli
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.serving.engine import load_engine
@@ -122,6 +123,7 @@ def test_independent_sigmoids_are_served_label_by_label(tmp_path: Path) -> None:
     data, marks = labelled(tmp_path)
 
     draft = convert(sigmoids(tmp_path), tmp_path / "out", data=data, target=list(FINDINGS), labels=FINDINGS)
+    hold_to_own_answers(tmp_path / "out")
     contract = verify(tmp_path / "out", data=data, target=list(FINDINGS))
 
     assert draft.outputs == OutputMeaning(are="independent", said_by="answers")
@@ -231,6 +233,7 @@ def test_one_hot_columns_do_so_too(tmp_path: Path) -> None:
     assert draft.outputs is not None
     assert draft.outputs.are == "logits"
     assert draft.evaluations[-1].metrics["accuracy"] == 1
+    hold_to_own_answers(tmp_path / "out")
     assert verify(tmp_path / "out", data=data, target=list(FINDINGS)).holds
 
 
@@ -248,6 +251,7 @@ def test_sigmoids_beside_one_target_are_asked_about(tmp_path: Path) -> None:
     assert draft.outputs == OutputMeaning(are="logits", said_by="user")
     assert draft.evaluations[-1].metrics["accuracy"] == 1
     assert apart.outputs == OutputMeaning(are="independent", said_by="user")
+    hold_to_own_answers(tmp_path / "apart")
     metrics = verify(tmp_path / "apart", data=data, target="target").stages[0].metrics
     for column, name in enumerate(FINDINGS):
         right = (features @ SLOPES[:, column] > 0) == (truth == name)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import nets
+from drafts import hold_to_own_answers
 from onnxlet.errors import InvalidInputError
 from onnxlet.serving.engine import load_engine
 from onnxlet.toolchain.convert import convert
@@ -53,6 +54,7 @@ def faint(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     data = folder / "rows.npz"
     np.savez(data, allow_pickle=False, x=inputs, truth=truth, site=site)
     convert(folder / "net.onnx", folder / "net", data=data, target="truth", labels=("no", "yes"))
+    hold_to_own_answers(folder / "net")
     return folder / "net", data
 
 
@@ -81,7 +83,10 @@ def test_rungs_are_judged_by_what_the_model_itself_answered(tmp_path: Path) -> N
         "objective": "size",
         "bounds": Bounds(distance=0.01),
     }
-    assert done(optimize(directory, tmp_path / "near", **given)).method == "weight-only"
+    near = done(optimize(directory, tmp_path / "near", **given))
+    assert near.method == "weight-only"
+    assert "answers stay within bounds of the float graph's on " in near.reason
+    hold_to_own_answers(directory)
     engine = load_engine(directory / "model.onnx", threads=1, optimized=False, run_deadline=60)
     graph = {PREDICTION: engine.run({"x": nets.rows()})["y"]}
     model = {PREDICTION: graph[PREDICTION] + 0.2 * nets.rows(64, 32, seed=1)}

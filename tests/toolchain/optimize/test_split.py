@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import nets
+from drafts import hold_to_own_answers
 from onnxlet.errors import InvalidInputError
 from onnxlet.steps import Steps, decode_steps
 from onnxlet.toolchain.convert import convert
@@ -142,6 +143,7 @@ def shipped_net(folder: Path, count: int, **more: Any) -> tuple[Path, Path]:  # 
     patient = np.array([f"p{row % 50}" for row in range(count)])
     np.savez(folder / "rows.npz", allow_pickle=False, x=nets.rows(count), patient=patient)
     convert(folder / "net.onnx", folder / "out", data=folder / "rows.npz", **more)
+    hold_to_own_answers(folder / "out")
     return folder / "out", folder / "rows.npz"
 
 

@@ -76,7 +76,7 @@ def ship(
     not a .joblib of their scikit-learn wrappers. The options are its own and those of optimize and verify. All of it is
     judged on --data, rows that the model was not trained on: with --target by the truth, without it only by how far
     answers moved. A version whose accuracy contract does not hold is not published, unless --force says so and
-    --reason why.
+    --reason why. A bare graph has no contract but with --expected.
 
     \b
     Example:
@@ -125,8 +125,8 @@ def _ship(workspace: Workspace, name: str, shipment: Shipment, promotion: Promot
         output.say(format_facts(_suggest_next(manifest, measurement.report, promotion)))
 
 
-def _refuse_broken(contract: Contract, *, force: bool) -> None:
-    if not contract.holds and not force:
+def _refuse_broken(contract: Contract | None, *, force: bool) -> None:
+    if contract is not None and not contract.holds and not force:
         raise CommandError(
             ContractFailedError(
                 f"nothing was published: the accuracy contract {format_verdict(contract)}; loosen it with --bound, or "

@@ -181,8 +181,7 @@ class Shipped(Version):
         facts = Facts(
             (("version", str(self)), ("promoted", repr(self.move) if self.move else ""), ("on Lambda", on_lambda))
         )
-        judged = describe_outcome(self.manifest, self.contract) if self.contract else describe_conversion(self.manifest)
-        return [facts, *judged]
+        return [facts, *describe_outcome(self.manifest, self.contract)]
 
 
 class Move(Shown):

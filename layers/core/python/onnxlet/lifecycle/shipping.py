@@ -78,8 +78,8 @@ def ship(
     return Shipped(version, move, measurement.report, measurement.failed)
 
 
-def _refuse_broken(contract: Contract, *, force: bool) -> None:
-    if not contract.holds and not force:
+def _refuse_broken(contract: Contract | None, *, force: bool) -> None:
+    if contract is not None and not contract.holds and not force:
         raise ContractFailedError(
             f"nothing was published: the accuracy contract {format_verdict(contract)}; loosen it with bounds=…, or "
             "publish all the same with force=True and why=…; `convert`, `optimize` and `verify` one by one leave a "
@@ -100,8 +100,11 @@ class Shipment:
     options: Mapping[str, Any] = field(default_factory=dict)
     judge: Any = None
 
-    def build(self, directory: Path, begin: Progress) -> tuple[Draft, Contract]:
-        """Convert, optimize and verify into a directory. Raises as these do."""
+    def build(self, directory: Path, begin: Progress) -> tuple[Draft, Contract | None]:
+        """Convert, optimize and verify into a directory; a graph that has no reference gets no contract.
+
+        Raises as these do.
+        """
         from onnxlet.toolchain.convert import convert
         from onnxlet.toolchain.optimize import optimize
         from onnxlet.toolchain.verify import verify
@@ -114,6 +117,8 @@ class Shipment:
         begin("optimizing")
         judging: dict[str, Any] = {**rows, "slices": self.slices, "bounds": self.bounds}
         draft = optimize(directory, **judging, on_progress=begin, **optimizing)
+        if draft.reference is None:
+            return draft, None
         begin("verifying")
         return draft, verify(directory, **judging, model=self.name, on_progress=begin)
 

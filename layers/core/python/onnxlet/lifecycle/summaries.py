@@ -136,14 +136,16 @@ def describe_contract(contract: Contract) -> list[Block]:
     return [Table(("stage", *(name.replace("_", " ") for name in names)), rows), Facts(facts)]
 
 
-def describe_outcome(draft: Draft, contract: Contract) -> list[Block]:
-    """What became of a model that was converted, optimized and judged."""
-    from onnxlet.values.manifest import describe_outputs, describe_probing, describe_reference
+def describe_outcome(draft: Draft, contract: Contract | None) -> list[Block]:
+    """What became of a model that was converted, optimized and, where it has a reference, judged."""
+    from onnxlet.values.manifest import describe_outputs, describe_probing
 
+    if contract is None:
+        return [describe_rungs(draft), *describe_conversion(draft)]
     done = draft.optimization
     facts = (
         ("model", draft.provenance.framework),
-        ("reference", describe_reference(draft.reference)),
+        ("reference", _reference(draft)),
         ("probing rows", describe_probing(draft.probing)),
         ("outputs are", describe_outputs(draft.outputs)),
         ("size", f"{format_size(done.bytes_before)} -> {format_size(done.bytes_after)}" if done else None),
@@ -154,12 +156,13 @@ def describe_outcome(draft: Draft, contract: Contract) -> list[Block]:
 
 def describe_conversion(draft: Draft) -> list[Block]:
     """What became of a model that was converted, and maybe optimized."""
-    from onnxlet.values.manifest import describe_outputs, describe_probing, describe_reference
+    from onnxlet.values.manifest import describe_outputs, describe_probing
 
     facts = (
-        ("reference", describe_reference(draft.reference)),
+        ("reference", _reference(draft)),
         ("outputs are", describe_outputs(draft.outputs)),
         ("probing rows", describe_probing(draft.probing)),
+        *(("note", note) for note in draft.notes),
     )
     blocks: list[Block] = [describe_evaluations(draft.evaluations), Facts(facts)]
     done = draft.optimization
@@ -167,6 +170,14 @@ def describe_conversion(draft: Draft) -> list[Block]:
         size = f"{format_size(done.bytes_before)} -> {format_size(done.bytes_after)}"
         blocks.append(Facts((("optimization", done.method), ("why", done.reason), ("size", size))))
     return blocks
+
+
+def _reference(draft: Draft) -> str:
+    """Whose answers it is held to; where it is nobody's, how that is changed."""
+    from onnxlet.values.manifest import describe_reference
+
+    way_out = ", and there is no contract: --expected FILE, its model's own answers to the data, gives both"
+    return describe_reference(draft.reference) + (way_out if draft.reference is None else "")
 
 
 def describe_versions(versions: Sequence[VersionSummary]) -> Table:

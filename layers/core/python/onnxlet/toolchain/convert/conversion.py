@@ -15,6 +15,7 @@ from onnxlet.toolchain.convert.export_search import ExportSearch, VerifiedExport
 from onnxlet.toolchain.convert.golden_cases import choose_golden_rows, make_golden_cases
 from onnxlet.toolchain.convert.impossible import check_link, check_sums, describe_doubled_link
 from onnxlet.toolchain.convert.trained_model import ModelRows, TakesTensors, TrainedModel
+from onnxlet.toolchain.verify.contract import judge as judge_answers
 from onnxlet.toolchain.workbench.arrays import Arrays
 from onnxlet.toolchain.workbench.data import Data, Judge, Target, open_data, open_judge
 from onnxlet.toolchain.workbench.directory import explain_full_disk, new_directory, source_digest, write_draft
@@ -31,7 +32,7 @@ from onnxlet.toolchain.workbench.reference import (
     write_reference,
 )
 from onnxlet.toolchain.workbench.table import Table, count_of, quoted
-from onnxlet.toolchain.workbench.task import columns_of
+from onnxlet.toolchain.workbench.task import columns_of, task_of
 from onnxlet.toolchain.workbench.truth import truth_of
 from onnxlet.values.keys import GRAPH
 from onnxlet.values.manifest import (
@@ -102,7 +103,9 @@ class Conversion:
                 self.progress(
                     "there will be no golden cases: answers change, or are refused, with the last digits of numbers"
                 )
-            draft = self._make_draft(verified, golden, reference, self._evaluate(verified, truth, answers))
+            evaluations = self._evaluate(verified, truth, None if reference is None else answers)
+            notes = self._odd(verified, truth) if reference is None else ()
+            draft = self._make_draft(verified, golden, reference, evaluations, notes)
             judged = None if judge is None or table is None else self._answer(judge, target, verified, table)
             for engine in engines:
                 engine.close()
@@ -206,14 +209,31 @@ class Conversion:
         for shares in (own[name] for name in own if name.startswith(PROBABILITIES) and not tensors):
             check_link(describe_doubled_link(shares[:, 1:] if shares.shape[1] == len(BINARY) else shares))
 
-    def _evaluate(self, verified: VerifiedExport, truth: Tensor | None, expected: Tensors) -> tuple[Evaluation, ...]:
+    def _evaluate(
+        self, verified: VerifiedExport, truth: Tensor | None, expected: Tensors | None
+    ) -> tuple[Evaluation, ...]:
+        """The metrics of model and graph, and how far they are apart; of a graph alone, its own."""
         steps, rows = verified.export.steps, verified.comparison.rows
-        source = measure(truth, expected, steps, self._outputs)
         onnx = measure(truth, verified.answers, steps, self._outputs)
+        if expected is None:
+            return (Evaluation("onnx", rows, onnx),)
+        source = measure(truth, expected, steps, self._outputs)
         return (
             *([Evaluation("source", rows, source)] if source else []),
             Evaluation("onnx", rows, {**onnx, **verified.comparison.metrics()}),
         )
+
+    def _odd(self, verified: VerifiedExport, truth: Tensor | None) -> tuple[str, ...]:
+        """What is odd about the answers of a graph that gets no contract, which would say it."""
+        if truth is None:
+            return ()
+        answers = verified.answers
+        task = task_of(verified.export.steps, answers, truth, self._outputs)
+        try:
+            return judge_answers(answers, answers, truth, task, resamples=0).oddities
+        except InvalidInputError:
+            # answers that cannot be compared with the truth are told when they are measured
+            return ()
 
     def _make_draft(
         self,
@@ -221,6 +241,7 @@ class Conversion:
         golden: Golden | None,
         reference: ReferenceOrigin | None,
         evaluations: tuple[Evaluation, ...],
+        notes: tuple[str, ...],
     ) -> Draft:
         export, graph = verified.export, verified.engine.signature
         steps = export.steps
@@ -242,6 +263,7 @@ class Conversion:
             probing=verified.probed.counts if verified.probed.counts.rows else None,
             golden=golden,
             assets=tuple(sorted(export.assets)),
+            notes=notes,
         )
 
     def _reference(

@@ -196,6 +196,11 @@ class Judge:
             self._reference = GraphAnswers(self.rows.source, self._rows_alone.source)
         self._task = task_of(bench.steps, self._reference.batch, self.rows.truth, outputs)
 
+    @property
+    def knows_model(self) -> bool:
+        """Whether the reference is the model's own answers."""
+        return self._reference is not self.before
+
     def judge(self, measurement: Measurement) -> Judgement:
         """What was measured, under the contract."""
         return self._judge(self._join(measurement.answers))

@@ -54,7 +54,8 @@ def explain_choice(selection: Selection, choice: Choice, rows: str) -> str:
     if chosen is None:
         return "; ".join(f"{each.name}: {selection.reason_against(each)}" for each in choice.candidates)
     moved = "" if chosen.judgement is None else f", answers move by up to {chosen.judgement.distance:.2g}"
-    return f"{chosen.name}: {selection.describe_gain(chosen)}; the contract holds on {rows}{moved}"
+    held = "the contract holds" if choice.judge.knows_model else "answers stay within bounds of the float graph's"
+    return f"{chosen.name}: {selection.describe_gain(chosen)}; {held} on {rows}{moved}"
 
 
 def explain_disagreement(choices: Sequence[Choice]) -> str:

@@ -110,7 +110,8 @@ def choose_rows(
     """
     if data is not None:
         evaluation = read_evaluation_data(directory, draft, engine, data, target)
-        source = evaluation.reference.stages.get(SOURCE) if evaluation.reference else None
+        known = None if draft.reference is None else evaluation.reference
+        source = None if known is None else known.stages.get(SOURCE)
         return EvaluationRows(
             evaluation.inputs,
             evaluation.rows,

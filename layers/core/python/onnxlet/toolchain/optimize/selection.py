@@ -73,7 +73,8 @@ def record_rungs(
         min([bench.latency.before, *(each.latency.before for each in candidates if each.latency)]),
         min([bench.latency_32.before, *(each.latency_32.before for each in candidates if each.latency_32)]),
     )
-    better = f"{chosen.name!r} is better" if chosen else "nothing better holds the contract"
+    kept = "holds the contract" if judge.knows_model else "stays within bounds of it"
+    better = f"{chosen.name!r} is better" if chosen else f"nothing better {kept}"
     plain = Rung(
         name="float, optimized offline",
         method="none",

@@ -42,8 +42,8 @@ def verify(
     such. Rows of the data that chose an optimized graph do not judge it. The directory's draft gets the contract,
     whether it holds or not, and beside it lies `report.html`, of which `report` is a copy; `model` is the name that it
     has there, the directory's if empty.
-    Raises InvalidInputError for no converted model, and for data that does not fit it or is not what it was converted
-    with.
+    Raises InvalidInputError for no converted model, for a graph that has no reference, and for data that does not fit
+    it or is not what it was converted with.
     """
     from onnxlet.toolchain.verify.verification import Verification
     from onnxlet.toolchain.workbench.data import open_judge

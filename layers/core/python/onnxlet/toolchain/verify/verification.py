@@ -51,6 +51,11 @@ class Verification:
     def write(self, copy: Path | None) -> Contract:
         """Judge, and write. Raises as `verify` does."""
         draft, _ = read_draft(self.directory)
+        if draft.reference is None:
+            raise InvalidInputError(
+                f"there is nothing to judge {str(self.directory)!r} by: a graph does not know the model that it was "
+                "made of; convert it with --expected, what that model answers to the data"
+            )
         steps = decode_steps(draft.steps)
         engine = open_graph(self.directory / GRAPH)
         try:
