@@ -148,6 +148,7 @@ def describe_outcome(draft: Draft, contract: Contract | None) -> list[Block]:
         ("reference", _reference(draft)),
         ("probing rows", describe_probing(draft.probing)),
         ("outputs are", describe_outputs(draft.outputs)),
+        *(("note", note) for note in draft.notes),
         ("size", f"{format_size(done.bytes_before)} -> {format_size(done.bytes_after)}" if done else None),
         ("optimization", f"{done.method}: {done.reason}" if done else None),
     )

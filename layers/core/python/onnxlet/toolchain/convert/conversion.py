@@ -263,7 +263,7 @@ class Conversion:
             probing=verified.probed.counts if verified.probed.counts.rows else None,
             golden=golden,
             assets=tuple(sorted(export.assets)),
-            notes=notes,
+            notes=(*notes, *export.notes),
         )
 
     def _reference(

@@ -144,13 +144,20 @@ class Prober:
         missing = frozenset(column.name for column in tabular.columns if column.missing)
         maker = RowMaker(served, model.known_columns(self.rows), missing, seed=SEED)
         for rows in maker.make():
-            answers = self._predict(rows.columns)
-            parts = [rows] if answers is not None else list(rows.by_column())
-            for part in parts:
-                own = answers if answers is not None else self._predict(part.columns)
-                finite = None if own is None else _finite_rows(own)
-                if own is not None and finite is not None and len(finite):
-                    yield part.take(finite), _take(own, finite)
+            for part, answers in self._answered(rows):
+                finite = _finite_rows(answers)
+                if len(finite):
+                    yield part.take(finite), _take(answers, finite)
+
+    def _answered(self, rows: ProbingRows) -> Iterator[tuple[ProbingRows, Tensors]]:
+        """The rows that the model answers, with its answers: of those that it refuses, each half by itself."""
+        answers = self._predict(rows.columns)
+        if answers is not None:
+            yield rows, answers
+        elif len(rows.far) > 1:
+            half = len(rows.far) // 2
+            for part in (np.arange(half), np.arange(half, len(rows.far))):
+                yield from self._answered(rows.take(part))
 
     @cached_property
     def _is_answered_alike(self) -> bool:

@@ -35,6 +35,8 @@ class Export:
         "them, or try another estimator"
     )
     """What to try where the graph does not answer as the model does."""
+    notes: tuple[str, ...] = ()
+    """What to mind of the graph: how near to the model what is approximated comes."""
 
     @property
     def steps(self) -> Steps:

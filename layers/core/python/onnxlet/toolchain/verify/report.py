@@ -77,7 +77,7 @@ def render_report(subject: Subject, draft: Draft, contract: Contract, plots: Plo
 def _head(subject: Subject, draft: Draft, contract: Contract) -> str:
     stages = " → ".join(stage.stage for stage in contract.stages)
     verdict = '<span class="ok">✓ holds</span>' if contract.holds else '<span class="no">✗ does not hold</span>'
-    notes = "".join(f"<li>{escape(note)}</li>" for note in contract.notes)
+    notes = "".join(f"<li>{escape(note)}</li>" for note in (*draft.notes, *contract.notes))
     odd = "".join(f'<li class="no">Odd: {escape(oddity)}.</li>' for oddity in contract.oddities)
     outputs = describe_outputs(draft.outputs)
     return (

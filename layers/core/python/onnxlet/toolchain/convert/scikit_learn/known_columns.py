@@ -145,7 +145,7 @@ def _imputed(known: KnownColumns, estimator: Any, features: Features) -> Feature
 
 
 def _function(known: KnownColumns, estimator: Any, features: Features) -> Features | None:  # noqa: ARG001 - a reader
-    return features if estimator.func is None else None
+    return features if estimator.func is None else [None] * len(features)
 
 
 def _selected(known: KnownColumns, estimator: Any, features: Features) -> Features:  # noqa: ARG001 - a reader
@@ -163,6 +163,13 @@ def _bins(known: KnownColumns, estimator: Any, features: Features) -> Features:
         for edge in np.asarray(edges, dtype=np.float64).tolist():
             known.add_threshold(feature, edge)
     return [None] * len(estimator.get_feature_names_out())
+
+
+def _quantiles(known: KnownColumns, estimator: Any, features: Features) -> Features:
+    for feature, quantiles in zip(features, estimator.quantiles_.T, strict=True):
+        for quantile in np.unique(quantiles).tolist():
+            known.add_threshold(feature, quantile)
+    return [None] * len(features)
 
 
 def _binarizer(known: KnownColumns, estimator: Any, features: Features) -> Features:
@@ -266,6 +273,7 @@ READERS: Mapping[str, Reader] = {
     "FunctionTransformer": _function,
     "SelectorMixin": _selected,
     "KBinsDiscretizer": _bins,
+    "QuantileTransformer": _quantiles,
     "Binarizer": _binarizer,
     **dict.fromkeys(("CountVectorizer", "TfidfVectorizer"), _vectorizer),
     "BaseDecisionTree": _tree,

@@ -12,8 +12,10 @@ from onnxlet.errors import ConversionError, InvalidInputError, MissingExtraError
 from onnxlet.steps import Classification, Tabular, names_of
 from onnxlet.toolchain.convert import graph_edits
 from onnxlet.toolchain.convert.scikit_learn.answers import answers_of, cluster_count, last_step
+from onnxlet.toolchain.convert.scikit_learn.approximations import describe_bounds
 from onnxlet.toolchain.convert.scikit_learn.boosters import OpenerOf, boosters_of_sparse_rows, register_boosters
 from onnxlet.toolchain.convert.scikit_learn.columns import ColumnLayout, column_layout, learned_names, sample_rows
+from onnxlet.toolchain.convert.scikit_learn.converters.function_transformer import function_options
 from onnxlet.toolchain.convert.scikit_learn.exporter import (
     SINGLE_INPUT,
     cast_before_last,
@@ -196,14 +198,17 @@ class Estimator:
         )
         finite = rows.finite(tabular)
         opset = graph_edits.opsets(model)
-        return Export(variant, model.SerializeToString(), tabular, classifications, opset, finite=finite)
+        notes = describe_bounds(self._exported)
+        return Export(variant, model.SerializeToString(), tabular, classifications, opset, finite=finite, notes=notes)
 
     def _graph(
         self, part: Any, layout: ColumnLayout, datatypes: dict[str, str], datatype: str, sparse: Collection[int]
     ) -> Any:
         """What skl2onnx makes of one part, with inputs that have the columns' names."""
         register_boosters(part, self._opener_of, sparse)
-        options = {} if self._answers is None else {id(last_step(part)): self._answers.options}
+        options: dict[int, Any] = dict(function_options(part))
+        if self._answers is not None:
+            options[id(last_step(part))] = self._answers.options
         model = to_onnx(part, layout, datatypes, datatype, probabilities=self._gives_probabilities, options=options)
         names = list(layout.names) if layout.input_per_column else [SINGLE_INPUT]
         for value, name in zip(list(model.graph.input), names, strict=True):

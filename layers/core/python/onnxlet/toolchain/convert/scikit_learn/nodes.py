@@ -25,6 +25,27 @@ class Nodes:
         self._container.add_initializer(name, datatype, shape, np.ravel(values).tolist())
         return name
 
+    def doubles(self, values: Any) -> str:
+        """The name of a new constant of doubles, of the values' own shape."""
+        return self.constant(TensorProto.DOUBLE, list(np.shape(values)), np.asarray(values, dtype=np.float64))
+
+    def rows(self, operator: Any) -> str:
+        """All inputs of an operator side by side [N, columns], as doubles."""
+        columns = [self.add("Cast", each.full_name, to=TensorProto.DOUBLE) for each in operator.inputs]
+        return columns[0] if len(columns) == 1 else self.add("Concat", *columns, axis=1)
+
+    def write_rows(self, values: str, variable: Any) -> None:
+        """Let these doubles be an operator's output; ONNX Runtime refuses rows with one too large for its datatype."""
+        from skl2onnx.common.data_types import guess_proto_type
+
+        datatype = guess_proto_type(variable.type)
+        if datatype != TensorProto.DOUBLE:
+            largest = self.doubles([float(np.finfo(np.float32).max)])
+            kept = self.add("LessOrEqual", self.add("Abs", values), largest)
+            given = self.add("Or", self.add("IsNaN", values), self.add("IsInf", values))
+            values = self.refuse_unless(self.add("Or", kept, given), values)
+        self.add("Cast", values, to=datatype, output=variable.full_name)
+
     def add(self, operator_type: str, *inputs: str, output: str = "", **attributes: Any) -> str:
         """The name of a new node's output."""
         output = output or self._scope.get_unique_variable_name(operator_type.lower())

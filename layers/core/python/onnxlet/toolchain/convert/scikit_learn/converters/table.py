@@ -7,7 +7,14 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from onnxlet.toolchain.convert.scikit_learn.converters import isolation_forest, local_outlier_factor, thresholds
+from onnxlet.toolchain.convert.scikit_learn.converters import (
+    function_transformer,
+    isolation_forest,
+    local_outlier_factor,
+    quantile_transformer,
+    thresholds,
+)
+from onnxlet.toolchain.convert.scikit_learn.converters.shapes import declare_columns
 from onnxlet.toolchain.convert.scikit_learn.nodes import Converter
 
 CLASSIFIER = MappingProxyType(
@@ -48,6 +55,14 @@ REGISTRATIONS = (
         local_outlier_factor.convert,
         isolation_forest.OPTIONS,
     ),
+    Registration(
+        "sklearn.preprocessing",
+        "FunctionTransformer",
+        function_transformer.declare,
+        function_transformer.convert,
+        function_transformer.OPTIONS,
+    ),
+    Registration("sklearn.preprocessing", "QuantileTransformer", declare_columns, quantile_transformer.convert),
 )
 
 
