@@ -10,11 +10,13 @@ from typing import Any
 
 import catboost
 import lightgbm
+import numpy as np
 import xgboost
 from libsvm import svm, svmutil
 
-from fidelity.case import SEED, Case, Trained
+from fidelity.case import SEED, Case, Fresh, Trained
 from fidelity.data import TARGET, real
+from fidelity.estimators import asked
 
 ROUNDS = 60
 Booster = Any
@@ -96,7 +98,7 @@ def _fitted(model: Booster, name: str, file: str, folder: Path, *, holes: float 
     saved: Any = getattr(model, "booster_", model)
     saved.save_model(str(path))
     answer = getattr(model, "predict_proba", model.predict)
-    return Trained(path, data.csv(folder), TARGET, partial(answer, data.test[:1]))
+    return Trained(path, data.csv(folder), TARGET, partial(answer, data.test[:1]), asked(model, data.fresh))
 
 
 def _svm(name: str, options: str, folder: Path) -> Trained:
@@ -106,14 +108,20 @@ def _svm(name: str, options: str, folder: Path) -> Trained:
     svmutil.svm_save_model(str(path), model)
     # the trained model borrows the rows' memory, one that was read has its own
     model = svmutil.svm_load_model(str(path))
-    alone = partial(_svm_answer, model, data.test[0].tolist(), probable="-b 1" in options)
-    return Trained(path, data.csv(folder), TARGET, alone)
+    # support vectors for numbers (-s 3 and -s 4) have probabilities of another kind
+    numbers = options.startswith(("-s 3", "-s 4"))
+    ask = partial(_svm_answer, model, probable="-b 1" in options and not numbers)
+    answers = [ask(row) for row in data.fresh.tolist()]
+    labels = np.array([label for label, _ in answers])
+    shares = np.array([share for _, share in answers])[:, np.argsort(model.get_labels())] if answers[0][1] else None
+    fresh = Fresh(data.fresh, numbers=labels) if numbers else Fresh(data.fresh, labels, shares)
+    return Trained(path, data.csv(folder), TARGET, partial(ask, data.test[0].tolist()), fresh)
 
 
-def _svm_answer(model: Any, row: list[float], *, probable: bool) -> float:  # noqa: ANN401 - LIBSVM has no types
+def _svm_answer(model: Any, row: list[float], *, probable: bool) -> tuple[float, list[float]]:  # noqa: ANN401 - LIBSVM has no types
     """As svm_predict of its package asks, which writes beyond its buffer for a nu-SVC of several classes."""
     nodes, _ = svm.gen_svm_nodearray(row)
-    if probable:
-        probabilities = (ctypes.c_double * model.get_nr_class())()
-        return float(svm.libsvm.svm_predict_probability(model, nodes, probabilities))
-    return float(svm.libsvm.svm_predict(model, nodes))
+    if not probable:
+        return float(svm.libsvm.svm_predict(model, nodes)), []
+    probabilities = (ctypes.c_double * model.get_nr_class())()
+    return float(svm.libsvm.svm_predict_probability(model, nodes, probabilities)), list(probabilities)

@@ -1,4 +1,4 @@
-"""Cases: a model that a framework trains, saves and answers with, and the rows that it was not trained on."""
+"""Cases: a model that a framework trains, saves and answers with, and rows that it was not trained on."""
 
 from __future__ import annotations
 
@@ -11,13 +11,27 @@ SEED = 0
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A model as its framework saved it. `alone` lets the framework answer one row."""
+class Fresh:
+    """Rows that nobody chose, converted or judged by, and what the framework's own public call answers to them.
 
-    source: Path
-    data: Path
-    target: str | tuple[str, ...] | None
+    `labels` are what a classifier predicts; `numbers` its probabilities [rows, classes], else what it predicts. Where a
+    version gives several outputs, `numbers` name them.
+    """
+
+    rows: Any
+    labels: Any = None
+    numbers: Any = None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model in memory, or as its framework saved it. `alone` lets the framework answer one row."""
+
+    source: Any
+    data: Any
+    target: Any
     alone: Callable[[], object]
+    fresh: Fresh | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     """What `onnxlet.toolchain.convert.convert` is told besides."""
 

@@ -48,7 +48,8 @@ def measure(environment: str, only: Sequence[str]) -> None:
 def _say(row: Row) -> None:
     """Talk on stderr."""
     far = "" if row.relative is None else f" {row.relative:.1e}"
-    said = f"{row.framework}: {row.name} ({row.data}): {row.outcome}{far} {row.method} {row.reason}"
+    agreed = "" if row.fresh_agreement is None else f" {row.fresh_agreement:.2%} of {row.fresh}"
+    said = f"{row.framework}: {row.name} ({row.data}): {row.outcome}{far}{agreed} {row.method} {row.reason}"
     print(f"{said.rstrip()}, {row.seconds:.1f} s", file=sys.stderr, flush=True)  # noqa: T201 - a command's own talk
 
 

@@ -1,11 +1,11 @@
-"""One case through convert, optimize and verify, as `onnxlet ship` goes, and what came of it."""
+"""One case through convert, optimize, verify and publish, as `onnxlet ship` goes, and what came of it."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -13,8 +13,10 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from fidelity.case import Case, Trained
+import onnxlet
+from fidelity.case import Case, Fresh, Trained
 from fidelity.row import Row, Speed
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.steps import decode_steps
@@ -32,6 +34,7 @@ from onnxlet.values.contract import Contract
 from onnxlet.values.keys import GRAPH
 from onnxlet.values.manifest import Draft
 
+Array = npt.NDArray[Any]
 FEWEST_ANSWERS = 5
 ANSWERING = 0.2
 """Seconds that the framework is asked for."""
@@ -74,6 +77,10 @@ def _measured(trained: Trained, folder: Path) -> dict[str, Any]:
         "method": done.method,
         "why": done.reason,
         **_kept(contract),
+        "reference": draft.reference.kind if draft.reference else "",
+        "probing": draft.probing.rows if draft.probing else 0,
+        "tied": draft.probing.tied if draft.probing else 0,
+        **(_ask_fresh(trained.fresh, optimized, folder) if trained.fresh else {}),
         "speed": _speed(trained, converted, optimized, draft, folder),
     }
 
@@ -117,6 +124,43 @@ def _kept(contract: Contract) -> dict[str, Any]:
         "holds": contract.holds,
         "breaches": contract.breaches,
     }
+
+
+def _ask_fresh(fresh: Fresh, optimized: Path, folder: Path) -> dict[str, Any]:
+    """How the published version, asked as a model is asked, agrees with the framework on fresh rows."""
+    store, rows = folder / "store", fresh.rows
+    onnxlet.publish(optimized, "model", store=store)
+    version = onnxlet.load("model:1", store=store)
+    served = version.predict(rows)
+    found: dict[str, Any] = {"fresh": len(next(iter(rows.values())) if isinstance(rows, dict) else rows)}
+    if fresh.labels is not None:
+        labels = served["label"] if isinstance(served, dict) else served
+        found["fresh_agreement"] = _agreement(np.asarray(fresh.labels), np.asarray(labels))
+    if fresh.numbers is not None:
+        probable = fresh.labels is not None and not isinstance(served, dict)
+        numbers = _named(version.predict_proba(rows) if probable else served)
+        scaled = [_distance(own, numbers[name], probable=probable) for name, own in _named(fresh.numbers).items()]
+        found["fresh_distance"] = max(scaled)
+    return found
+
+
+def _named(answers: Any) -> Mapping[Any, Array]:  # noqa: ANN401 - an array, several, or some by name
+    if isinstance(answers, Mapping):
+        return answers
+    return dict(enumerate(map(np.asarray, answers if isinstance(answers, list) else [answers])))
+
+
+def _agreement(own: Array, served: Array) -> float:
+    """The share of rows whose labels, of all targets, are equal."""
+    same = own.astype(object).reshape(len(own), -1) == served.astype(object).reshape(len(served), -1)
+    return float(same.all(axis=1).mean())
+
+
+def _distance(own: Array, served: Array, *, probable: bool) -> float:
+    """The largest distance, on the scale of the answers where they are no probabilities."""
+    numbers = np.asarray(own, dtype=np.float64).reshape(served.shape)
+    spread = 1.0 if probable else float(numbers.std()) or float(np.abs(numbers).max()) or 1.0
+    return float(np.abs(numbers - served).max() / spread)
 
 
 def _speed(trained: Trained, converted: Path, optimized: Path, draft: Draft, folder: Path) -> Speed:

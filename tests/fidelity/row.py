@@ -47,6 +47,15 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     moved: float | None = None
     holds: bool = False
     breaches: str = ""
+    reference: str = ""
+    """Whose answers the version is held to; empty for a graph that came alone."""
+    probing: int = 0
+    """Rows made of what the model knows, to which the graph answers as the model does; of these `tied`."""
+    tied: int = 0
+    fresh: int = 0
+    """Fresh rows that the published version was asked, and the public call of the framework."""
+    fresh_agreement: float | None = None
+    fresh_distance: float | None = None
     speed: Speed | None = None
 
 

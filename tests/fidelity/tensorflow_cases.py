@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from fidelity.case import SEED, Case, Trained
+from fidelity.case import SEED, Case, Fresh, Trained
 from fidelity.data import TARGET, Array, Data, images, real
 
 DIGITS = tuple(map(str, range(10)))
@@ -98,6 +98,24 @@ def _asked(network: Network, inputs: Array) -> Callable[[], object]:
     return partial(traced, tf.constant(inputs[:1]))
 
 
+def _answers(network: Network, inputs: Array) -> Array:
+    """The network's own predict."""
+    answers: Array = network.predict(inputs, verbose=0)
+    return answers
+
+
+def _classes(network: Network, inputs: Array) -> Fresh:
+    """Fresh rows, to which the network answers with probabilities of classes."""
+    shares = _answers(network, inputs)
+    return Fresh(inputs, shares.argmax(axis=1), shares)
+
+
+def _one_or_other(network: Network, inputs: Array) -> Fresh:
+    """Fresh rows, to which the network answers with the probability of the second of two classes."""
+    share = _answers(network, inputs).ravel()
+    return Fresh(inputs, (share > 0.5).astype(int), np.stack([1 - share, share], axis=1))
+
+
 def _written(network: Network, folder: Path, kind: str) -> Path:
     if kind == "keras":
         path = folder / "model.keras"
@@ -114,7 +132,9 @@ def _of_pictures(make: Callable[[], Network], kind: str, folder: Path) -> Traine
     network = _trained(make(), images(data.train).reshape(-1, *PICTURE), data.train_target)
     pictures = images(data.test).reshape(-1, *PICTURE)
     path = _written(network, folder, kind)
-    return Trained(path, data.npz(folder, image=pictures), TARGET, _asked(network, pictures), {"labels": DIGITS})
+    fresh = _classes(network, images(data.fresh).reshape(-1, *PICTURE))
+    told = {"labels": DIGITS}
+    return Trained(path, data.npz(folder, image=pictures), TARGET, _asked(network, pictures), fresh, told)
 
 
 def _of_lines(make: Callable[[], Network], folder: Path) -> Trained:
@@ -123,7 +143,9 @@ def _of_lines(make: Callable[[], Network], folder: Path) -> Trained:
     network = _trained(make(), images(data.train), data.train_target)
     lines = images(data.test)
     path = _written(network, folder, "keras")
-    return Trained(path, data.npz(folder, lines=lines), TARGET, _asked(network, lines), {"labels": DIGITS})
+    fresh = _classes(network, images(data.fresh))
+    told = {"labels": DIGITS}
+    return Trained(path, data.npz(folder, lines=lines), TARGET, _asked(network, lines), fresh, told)
 
 
 def _columns(folder: Path) -> Trained:
@@ -142,7 +164,8 @@ def _columns(folder: Path) -> Trained:
     _trained(network, data.train, data.train_target, "binary_crossentropy")
     told = {"labels": ("malignant", "benign")}
     row = data.test.astype(np.float32)
-    return Trained(_written(network, folder, "keras"), data.csv(folder), TARGET, _asked(network, row), told)
+    path, fresh = _written(network, folder, "keras"), _one_or_other(network, data.fresh.astype(np.float32))
+    return Trained(path, data.csv(folder), TARGET, _asked(network, row), fresh, told)
 
 
 def _wide_columns(folder: Path) -> Trained:
@@ -160,19 +183,21 @@ def _wide_columns(folder: Path) -> Trained:
     _trained(network, data.train, data.train_target)
     row = data.test.astype(np.float32)
     path = _written(network, folder, "keras")
-    return Trained(path, data.csv(folder), TARGET, _asked(network, row), {"labels": DIGITS})
+    fresh = _classes(network, data.fresh.astype(np.float32))
+    return Trained(path, data.csv(folder), TARGET, _asked(network, row), fresh, {"labels": DIGITS})
 
 
 def _regression(folder: Path) -> Trained:
     keras.utils.set_random_seed(SEED)
     data = real("diabetes")
-    scaled = Data(data.names, data.train * 20, data.train_target, data.test * 20, data.test_target)
+    scaled = Data(data.names, data.train * 20, data.train_target, data.test * 20, data.test_target, data.fresh * 20)
     network = keras.Sequential(
         [keras.Input((10,), name="features"), layers.Dense(32, activation="tanh"), layers.Dense(1)]
     )
     _trained(network, scaled.train, scaled.train_target, "mean_squared_error")
-    row = scaled.test.astype(np.float32)
-    return Trained(_written(network, folder, "keras"), scaled.csv(folder), TARGET, _asked(network, row))
+    row, fresh = scaled.test.astype(np.float32), scaled.fresh.astype(np.float32)
+    answers = Fresh(fresh, numbers=_answers(network, fresh))
+    return Trained(_written(network, folder, "keras"), scaled.csv(folder), TARGET, _asked(network, row), answers)
 
 
 class Halves(tf.Module):  # type: ignore[misc]
@@ -203,4 +228,5 @@ def _two_signatures(folder: Path) -> Trained:
     tf.saved_model.save(module, str(path), signatures=signatures)
     pictures = images(data.test).reshape(-1, *PICTURE)
     told = {"labels": DIGITS, "signature": "classify"}
-    return Trained(path, data.npz(folder, image=pictures), TARGET, _asked(network, pictures), told)
+    fresh = _classes(network, images(data.fresh).reshape(-1, *PICTURE))
+    return Trained(path, data.npz(folder, image=pictures), TARGET, _asked(network, pictures), fresh, told)

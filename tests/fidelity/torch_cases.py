@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from fidelity import networks
-from fidelity.case import SEED, Case, Trained
+from fidelity.case import SEED, Case, Fresh, Trained
 from fidelity.data import TARGET, Array, Data, Texts, images, real, texts, write_csv
 
 torch.set_num_threads(1)
@@ -69,11 +69,12 @@ def _made(factory: str) -> nn.Module:
     return module
 
 
-def _of_digits(factory: str, shape: tuple[int, ...]) -> tuple[Data, nn.Module, Array]:
+def _of_digits(factory: str, shape: tuple[int, ...]) -> tuple[Data, nn.Module, Array, Fresh]:
     """A network for pictures, and those that it was not trained on."""
     data = real("digits")
     module = _trained(_made(factory), images(data.train).reshape(-1, *shape), data.train_target)
-    return data, module, images(data.test).reshape(-1, *shape)
+    fresh = _classes(module, images(data.fresh).reshape(-1, *shape))
+    return data, module, images(data.test).reshape(-1, *shape), fresh
 
 
 def _saved_program(module: nn.Module, inputs: Array, folder: Path) -> Path:
@@ -95,16 +96,29 @@ def _asked(module: nn.Module, inputs: Array) -> Callable[[], object]:
     return ask
 
 
+def _answers(module: nn.Module, inputs: Array) -> Array:
+    """The module's own call."""
+    with torch.inference_mode():
+        answers: Array = module(torch.from_numpy(inputs)).numpy()
+    return answers
+
+
+def _classes(module: nn.Module, inputs: Array) -> Fresh:
+    """Fresh rows, to which the module answers with logits of classes."""
+    logits = torch.from_numpy(_answers(module, inputs))
+    return Fresh(inputs, logits.argmax(dim=1).numpy(), logits.softmax(dim=1).numpy())
+
+
 def _program(factory: str, shape: tuple[int, ...], folder: Path) -> Trained:
-    data, module, pictures = _of_digits(factory, shape)
+    data, module, pictures, fresh = _of_digits(factory, shape)
     path = _saved_program(module, pictures, folder)
     name = "image" if factory.endswith("convolutions") else "lines"
     rows = data.npz(folder, **{name: pictures})
-    return Trained(path, rows, TARGET, _asked(module, pictures), {"trust": True, "labels": DIGITS})
+    return Trained(path, rows, TARGET, _asked(module, pictures), fresh, {"trust": True, "labels": DIGITS})
 
 
 def _module(factory: str, folder: Path) -> Trained:
-    data, module, pictures = _of_digits(factory, (1, 8, 8))
+    data, module, pictures, fresh = _of_digits(factory, (1, 8, 8))
     if factory.startswith("wide"):
         weights = folder / "weights.pt"
         torch.save(module.state_dict(), weights)
@@ -113,38 +127,53 @@ def _module(factory: str, folder: Path) -> Trained:
         save_file(module.state_dict(), weights)
     told = {"trust": True, "labels": DIGITS, "weights": weights}
     source = Path(f"{networks.__name__}:{factory}")
-    return Trained(source, data.npz(folder, image=pictures), TARGET, _asked(module, pictures), told)
+    return Trained(source, data.npz(folder, image=pictures), TARGET, _asked(module, pictures), fresh, told)
 
 
 def _columns(folder: Path) -> Trained:
     data = real("breast cancer")
-    train, test = data.train.astype(np.float32), data.test.astype(np.float32)
+    train, test, fresh = (rows.astype(np.float32) for rows in (data.train, data.test, data.fresh))
     module = _trained(_made("perceptron"), train, data.train_target)
     told = {"trust": True, "labels": ("malignant", "benign")}
-    return Trained(_saved_program(module, test, folder), data.csv(folder), TARGET, _asked(module, test), told)
+    return Trained(
+        _saved_program(module, test, folder),
+        data.csv(folder),
+        TARGET,
+        _asked(module, test),
+        _classes(module, fresh),
+        told,
+    )
 
 
 def _wide_columns(folder: Path) -> Trained:
     data = real("digits")
-    train, test = data.train.astype(np.float32), data.test.astype(np.float32)
+    train, test, fresh = (rows.astype(np.float32) for rows in (data.train, data.test, data.fresh))
     module = _trained(_made("wide_perceptron"), train, data.train_target)
     told = {"trust": True, "labels": DIGITS}
-    return Trained(_saved_program(module, test, folder), data.csv(folder), TARGET, _asked(module, test), told)
+    return Trained(
+        _saved_program(module, test, folder),
+        data.csv(folder),
+        TARGET,
+        _asked(module, test),
+        _classes(module, fresh),
+        told,
+    )
 
 
 def _regression(folder: Path) -> Trained:
     data = real("diabetes")
-    train, test = data.train.astype(np.float32) * 20, data.test.astype(np.float32) * 20
-    scaled = Data(data.names, train, data.train_target, test, data.test_target)
+    train, test, fresh = (rows.astype(np.float32) * 20 for rows in (data.train, data.test, data.fresh))
+    scaled = Data(data.names, train, data.train_target, test, data.test_target, fresh)
     torch.manual_seed(SEED)
     module = _trained(networks.Regression(), train, data.train_target.astype(np.float32), nn.functional.mse_loss)
     path = _saved_program(module, test, folder)
-    return Trained(path, scaled.csv(folder), TARGET, _asked(module, test), {"trust": True})
+    answers = Fresh(fresh, numbers=_answers(module, fresh))
+    return Trained(path, scaled.csv(folder), TARGET, _asked(module, test), answers, {"trust": True})
 
 
 def _graph(folder: Path) -> Trained:
     """What a user's own call of the exporter wrote."""
-    data, module, pictures = _of_digits("convolutions", (1, 8, 8))
+    data, module, pictures, fresh = _of_digits("convolutions", (1, 8, 8))
     path = folder / "model.onnx"
     torch.onnx.export(
         module,
@@ -154,11 +183,10 @@ def _graph(folder: Path) -> Trained:
         verbose=False,
         dynamic_shapes=({0: torch.export.Dim("rows")},),
     )
-    with torch.no_grad():
-        shares = module(torch.from_numpy(pictures)).softmax(dim=1).numpy()
+    shares = torch.from_numpy(_answers(module, pictures)).softmax(dim=1).numpy()
     expected = {"label": np.array(DIGITS)[shares.argmax(axis=1)], "probabilities": shares}
-    options = {"labels": DIGITS, "expected": expected}
-    return Trained(path, data.npz(folder, image=pictures), TARGET, _asked(module, pictures), options)
+    told = {"labels": DIGITS, "expected": expected}
+    return Trained(path, data.npz(folder, image=pictures), TARGET, _asked(module, pictures), fresh, told)
 
 
 def _tokenizer(lines: tuple[str, ...], folder: Path) -> tokenizers.Tokenizer:
@@ -205,7 +233,10 @@ def _small_bert(folder: Path) -> Trained:
             optimizer.step()
     model.eval().save_pretrained(place)
     rows = write_csv(folder / "held-out.csv", ("text",), np.array(found.test, dtype=object)[:, None], found.test_target)
-    return Trained(place, rows, TARGET, _embedding(model, tokenizer, found.test))
+    fresh = _tokens(tokenizer, found.fresh)
+    logits = _answered(model, fresh).logits
+    asked = Fresh(_arrays(fresh), logits.argmax(dim=1).numpy(), logits.softmax(dim=1).numpy())
+    return Trained(place, rows, TARGET, _embedding(model, tokenizer, found.test), asked)
 
 
 def _minilm(folder: Path) -> Trained:
@@ -231,12 +262,16 @@ def _tokens(tokenizer: tokenizers.Tokenizer, lines: tuple[str, ...]) -> dict[str
     }
 
 
+def _arrays(tokens: dict[str, torch.Tensor]) -> dict[str, Array]:
+    return {name: tensor.numpy() for name, tensor in tokens.items()}
+
+
+def _answered(model: Any, tokens: dict[str, torch.Tensor]) -> Any:  # noqa: ANN401 - transformers has no types
+    with torch.inference_mode():
+        return model(**tokens)
+
+
 def _embedding(model: Any, tokenizer: tokenizers.Tokenizer, lines: tuple[str, ...]) -> Callable[[], object]:  # noqa: ANN401 - transformers has no types
     """The first of the lines, padded to the longest of them, as the graph reads it."""
     row = {name: tensor[:1] for name, tensor in _tokens(tokenizer, lines).items()}
-
-    def ask() -> object:
-        with torch.inference_mode():
-            return model(**row)
-
-    return ask
+    return partial(_answered, model, row)

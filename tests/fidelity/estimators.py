@@ -1,0 +1,81 @@
+"""Estimators, which are fitted, saved and asked in the way of scikit-learn, be they its own or a booster's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import joblib
+import skops.io
+
+from fidelity.case import Fresh, Trained
+from fidelity.data import TARGET, Data, real
+
+Estimator = Any
+Save = Callable[[Estimator, Path], Path]
+
+
+def fitted(estimator: Estimator, name: str, folder: Path, *, holes: float = 0) -> Trained:
+    """Fitted on one of the real data sets and saved."""
+    data = real(name, holes=holes)
+    return saved(estimator.fit(data.train, data.train_target), data, folder)
+
+
+def saved(
+    estimator: Estimator,
+    data: Data,
+    folder: Path,
+    save: Save | None = None,
+    *,
+    fresh: Fresh | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Trained:
+    """A fitted estimator in a file, by joblib unless it is told how to `save`."""
+    path = (save or in_joblib)(estimator, folder)
+    told = {"trust": True, **(options or {})}
+    return Trained(path, data.csv(folder), TARGET, alone(estimator, data), fresh or asked(estimator, data.fresh), told)
+
+
+def in_memory(estimator: Estimator, data: Data, fresh: Fresh | None = None) -> Trained:
+    """A fitted estimator as it is, with the rows as they are."""
+    return Trained(
+        estimator, data.test, data.test_target, alone(estimator, data), fresh or asked(estimator, data.fresh)
+    )
+
+
+def in_joblib(estimator: Estimator, folder: Path) -> Path:
+    """Saved by joblib."""
+    path = folder / "model.joblib"
+    joblib.dump(estimator, path)
+    return path
+
+
+def in_skops(estimator: Estimator, folder: Path) -> Path:
+    """Saved by skops."""
+    path = folder / "model.skops"
+    skops.io.dump(estimator, path)
+    return path
+
+
+def alone(estimator: Estimator, data: Data) -> Callable[[], object]:
+    """Asks the estimator for one row."""
+    answer = estimator.predict_proba if hasattr(estimator, "predict_proba") else estimator.predict
+    return partial(answer, data.test[:1])
+
+
+def asked(estimator: Estimator, rows: Any) -> Fresh:  # noqa: ANN401 - an array or a frame
+    """What the estimator itself predicts."""
+    predicted = estimator.predict(rows)
+    if not len(getattr(estimator, "classes_", ())):
+        return Fresh(rows, numbers=predicted)
+    numbers = estimator.predict_proba(rows) if hasattr(estimator, "predict_proba") else None
+    return Fresh(rows, predicted, numbers)
+
+
+def asked_for(estimator: Estimator, rows: Any, **outputs: str) -> Fresh:  # noqa: ANN401 - an array or a frame
+    """What an estimator without a target predicts, and by the names of outputs what methods of it give."""
+    return Fresh(
+        rows, estimator.predict(rows), {name: getattr(estimator, method)(rows) for name, method in outputs.items()}
+    )
