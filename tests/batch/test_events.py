@@ -56,8 +56,9 @@ def test_eventbridge_events_have_raw_keys(answer: Handle, s3_store: Store) -> No
     assert report["rows"] == {"read": 3, "scored": 2, "errors": 1}
     assert report["source"]["etag"] == s3_store.get(f"batch/in/diagnosis/{PATH}").etag
     scored = s3_store.get(f"batch/out/diagnosis/{PATH}").data.decode().splitlines()
-    assert scored[0] == "row,label,probability,probabilities.benign,probabilities.malignant"
-    assert [line.split(",")[:2] for line in scored[1:]] == [["1", "malignant"], ["3", "malignant"]]
+    added = "row,label,probability,probability_benign,probability_malignant,model_version"
+    assert scored[0] == f"radius,texture,{added}"
+    assert [line.split(",")[2:4] for line in scored[1:]] == [["1", "malignant"], ["3", "malignant"]]
     errors = s3_store.get(f"batch/out/diagnosis/{PATH}.errors.jsonl").data
     assert json.loads(errors) == {"row": 2, "error": "missing value", "column": "radius"}
     manifest = decode_book(s3_store.get(f"batch/out/diagnosis/{PATH}.book.json").data)

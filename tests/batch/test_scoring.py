@@ -87,15 +87,16 @@ def test_every_kind_of_bad_row_is_set_aside_alone_and_counts_add_up(score: Score
     assert _counts(report) == (12, 3, 9)
     rows = _csv(tmp_path / "scored-in.csv")
     assert list(rows[0]) == [
-        *("row", "patient", "note", "label", "probability"),
-        *("probabilities.benign", "probabilities.malignant"),
+        *("patient", "radius", "texture", "area", "note", "row", "label", "probability"),
+        *("probability_benign", "probability_malignant", "model_version"),
     ]
+    assert {row["model_version"] for row in rows} == {"1"}
     assert [(row["row"], row["patient"], row["note"], row["label"]) for row in rows] == [
         ("1", "p1", "carried, with a comma", "benign"),
         ("10", "p10", "default", "malignant"),
         ("12", "p12", "Jürgen", "malignant"),
     ]
-    assert float(rows[1]["probability"]) == float(rows[1]["probabilities.malignant"]) > 0.99
+    assert float(rows[1]["probability"]) == float(rows[1]["probability_malignant"]) > 0.99
     errors = _lines(tmp_path / "scored-in.csv.errors.jsonl")
     assert errors == [
         {"row": 2, "error": "missing value", "column": "radius"},
@@ -228,12 +229,13 @@ def test_json_lines_of_columns_set_bad_rows_aside(score: Score, tmp_path: Path) 
 
 def test_csv_of_a_model_without_columns_gives_them_in_order(score: Score, tmp_path: Path) -> None:
     score("in.csv", "b,a\n1,2\n3,4\n", tiny.package(tiny.regressor(), tmp_path / "model"))
-    assert (tmp_path / "scored-in.csv").read_text() == "row,prediction\n1,6.0\n2,14.0\n"
+    assert (tmp_path / "scored-in.csv").read_text() == "b,a,row,prediction,model_version\n1,2,1,6.0,1\n3,4,2,14.0,1\n"
 
 
 def test_csv_of_a_model_with_one_input_per_column(score: Score, tmp_path: Path) -> None:
     score("in.csv", "sex,id,age\nmale,x,40\n,y,50\n", tiny.package(tiny.column_inputs(), tmp_path / "model"))
-    assert (tmp_path / "scored-in.csv").read_text() == "row,id,prediction\n1,x,42.0\n"
+    written = (tmp_path / "scored-in.csv").read_text()
+    assert written == "sex,id,age,row,prediction,model_version\nmale,x,40,1,42.0,1\n"
 
 
 def test_instances_of_several_shapes_come_back_in_order(score: Score, tmp_path: Path) -> None:
@@ -281,7 +283,9 @@ def test_several_inputs_come_as_objects(score: Score, tmp_path: Path) -> None:
 def test_a_model_of_one_row_at_a_time_scores_row_by_row(score: Score, tmp_path: Path) -> None:
     contents = tiny.package(tiny.identity(TensorProto.FLOAT, (1, 2)), tmp_path / "model")
     assert _counts(score("in.csv", "a,b\n1,2\n3,4\n", contents)) == (2, 2, 0)
-    assert (tmp_path / "scored-in.csv").read_text() == "row,y.0,y.1\n1,1.0,2.0\n2,3.0,4.0\n"
+    assert (
+        tmp_path / "scored-in.csv"
+    ).read_text() == "a,b,row,y.0,y.1,model_version\n1,2,1,1.0,2.0,1\n3,4,2,3.0,4.0,1\n"
 
 
 @pytest.mark.parametrize(
@@ -326,7 +330,8 @@ def test_a_file_that_cannot_be_scored_says_so_in_its_manifest(
 def test_a_file_of_no_rows_gets_a_header_and_counts_of_zero(score: Score, tmp_path: Path) -> None:
     assert _counts(score("in.csv", "id,radius,texture\n", tiny.classifier_package(tmp_path / "m"))) == (0, 0, 0)
     header = (tmp_path / "scored-in.csv").read_text()
-    assert header == "row,id,label,probability,probabilities.benign,probabilities.malignant\n"
+    added = "row,label,probability,probability_benign,probability_malignant,model_version"
+    assert header == f"id,radius,texture,{added}\n"
     assert _counts(score("in.jsonl", "")) == (0, 0, 0)
 
 

@@ -238,5 +238,5 @@ def test_they_ship_answer_over_http_and_score_files(tmp_path: Path, directory_ur
     with (tmp_path / "scored.csv").open() as file:
         scored = list(csv.DictReader(file))
     assert len(scored) == len(features)
-    assert {"label_stage", "probabilities_stage.yes", "probabilities_tumour type.no"} <= scored[0].keys()
+    assert {"label_stage", "probability_stage_yes", "probability_tumour type_no"} <= scored[0].keys()
     assert prediction["label_stage"] == scored[0]["label_stage"]

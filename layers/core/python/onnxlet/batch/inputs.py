@@ -2,33 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from onnxlet.errors import InvalidInputError
 from onnxlet.steps import Column
 from onnxlet.values.signature import TensorSpec
+from onnxlet.values.spelling import did_you_mean_each
 
 if TYPE_CHECKING:
     from onnxlet.serving.model import Model
 
 ROW = "row"
 """The output column that holds a row's number."""
+MODEL_VERSION = "model_version"
+"""The output column that says which version of the model answered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """A model seen from its rows: the signature that is called, its inputs and outputs, the named columns if any,
-    the names of its classes, and how many rows it takes at once (None: any).
+    the titles of its classes' probabilities, and how many rows it takes at once (None: any).
+
+    `version` is told beside its outputs; of a file's columns those to `keep` are written again (None: all).
     """
 
     signature_name: str
     specs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     columns: tuple[Column, ...] | None
-    labels: Mapping[str, tuple[str, ...]]
+    titles: Mapping[str, tuple[str, ...]]
     rows_at_once: int | None
+    version: int | None = None
+    keep: tuple[str, ...] | None = None
+
+    def find_kept(self, header: Sequence[str]) -> list[int]:
+        """The places of the columns to keep. Raises InvalidInputError for one that is not there."""
+        if self.keep is None:
+            return list(range(len(header)))
+        missing = [name for name in self.keep if name not in header]
+        if missing:
+            listed = ", ".join(map(repr, missing))
+            raise InvalidInputError(f"the file has no columns {listed} to keep{did_you_mean_each(missing, header)}")
+        return [place for place, name in enumerate(header) if name in self.keep]
 
 
 def inputs_of(model: Model) -> Inputs:
@@ -45,9 +63,24 @@ def inputs_of(model: Model) -> Inputs:
         specs=signature.inputs,
         outputs=signature.outputs,
         columns=model.steps.columns,
-        labels={step.names.probabilities: step.labels for step in model.steps.targets},
+        titles=_title_classes(model, [spec.name for spec in signature.outputs]),
         rows_at_once=None if all(spec.batched for spec in signature.inputs) else 1,
+        version=model.manifest.version,
     )
+
+
+def _title_classes(model: Model, outputs: list[str]) -> dict[str, tuple[str, ...]]:
+    """`probability_malignant` for a class of `probabilities`, unless something else is called so."""
+    targets = [(step.names, step.labels) for step in model.steps.targets]
+    titles = {
+        names.probabilities: tuple(f"{names.probability}_{label}" for label in labels) for names, labels in targets
+    }
+    every = [*outputs, *chain.from_iterable(titles.values())]
+    if len(set(every)) == len(every):
+        return titles
+    return {
+        names.probabilities: tuple(f"{names.probabilities}.{label}" for label in labels) for names, labels in targets
+    }
 
 
 def free_name(name: str, taken: set[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import msgspec
@@ -31,11 +31,11 @@ def score_rows(model: Model, inputs: Inputs, file: RowFile, errors: BinaryIO) ->
     Raises InvalidInputError if the file as a whole cannot be scored, DeadlineExceededError if the model is too slow.
     """
     read = scored = 0
-    for chunk in file.chunks(inputs.rows_at_once or CHUNK_ROWS):
+    for chunk in file.chunks(CHUNK_ROWS):
         parsed = file.parse(chunk)
         bad = [*chunk.bad, *parsed.bad]
         runs: list[ScoredRows] = []
-        for batch in parsed.batches:
+        for batch in _cut(parsed.batches, inputs.rows_at_once):
             done, failed = _run(model, inputs, batch)
             runs += done
             # the model's own words may quote the row, which is nobody's business here
@@ -46,6 +46,15 @@ def score_rows(model: Model, inputs: Inputs, file: RowFile, errors: BinaryIO) ->
         errors.writelines(msgspec.json.encode(row) + b"\n" for row in sorted(bad, key=lambda row: row.row))
         read += len(chunk.rows) + len(chunk.bad)
     return RowCounts(read, scored, read - scored)
+
+
+def _cut(batches: list[Batch], rows_at_once: int | None) -> Iterator[Batch]:
+    """Batches of as many rows as the model takes at once."""
+    for batch in batches:
+        rows = rows_at_once or len(batch.positions)
+        for first in range(0, len(batch.positions), rows):
+            inputs = {name: tensor[first : first + rows] for name, tensor in batch.inputs.items()}
+            yield Batch(batch.positions[first : first + rows], inputs)
 
 
 def _run(model: Model, inputs: Inputs, batch: Batch) -> tuple[list[ScoredRows], list[int]]:

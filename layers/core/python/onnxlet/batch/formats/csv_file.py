@@ -1,31 +1,34 @@
 """CSV (RFC 4180, UTF-8 with or without a byte order mark, commas, a header line): rows in, rows and predictions out.
 
-The output has the columns `row`, then every input column that the model does not use, in their order, then the model's
-outputs; an output of several numbers becomes several columns (`probabilities.malignant`, `embedding.0`). An input
-column that is called like an output or `row` is carried over as `input_<name>`. Blank lines are no rows.
+The output has the input's columns, all or those to keep, as their bytes were; then `row`, the model's outputs and
+`model_version`. An output of several numbers becomes several columns (`probability_malignant`, `embedding.0`). An input
+column that is called like one of these is kept as `input_<name>`. Blank lines are no rows.
 """
 
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
+from onnxlet.batch.formats.blocks import LineBlocks
 from onnxlet.batch.formats.cells import Empty, parse_text
 from onnxlet.batch.formats.chunks import BadRow, Batch, Chunk, ParsedRows
-from onnxlet.batch.formats.columns import parse_columns
+from onnxlet.batch.formats.columns import ParsedColumns, parse_columns
+from onnxlet.batch.formats.csv_blocks import cut_rows
+from onnxlet.batch.formats.csv_numbers import FEW_ROWS, CsvNumbers, Places
+from onnxlet.batch.formats.csv_output import CsvOutput
+from onnxlet.batch.formats.csv_rows import find_fault, read_row, read_rows
 from onnxlet.batch.formats.ports import Sink, Source
 from onnxlet.batch.formats.sniffing import sniff_encoding, sniff_separator
-from onnxlet.batch.formats.streams import read_lines
-from onnxlet.batch.inputs import ROW, Inputs, free_name
+from onnxlet.batch.inputs import Inputs
 from onnxlet.errors import InvalidInputError
 from onnxlet.steps import Column
 from onnxlet.values.datatypes import VARIABLE
 from onnxlet.values.spelling import did_you_mean_each
-from onnxlet.values.tensors import Tensor, Tensors
+from onnxlet.values.tensors import Tensors
 
 MOST_NAMES = 100
 """At most so many missing columns are named."""
@@ -36,129 +39,142 @@ def open_file(source: Source, sink: Sink, inputs: Inputs) -> CsvFile:
     return CsvFile(source, sink, inputs)
 
 
+@dataclass(slots=True)
+class CsvChunk(Chunk):
+    """Rows as their bytes; `regular` if quotes are where they belong."""
+
+    regular: bool = True
+
+
 class CsvFile:
     """A CSV file opened for a model. Raises InvalidInputError if its header lacks what the model needs."""
 
     def __init__(self, source: Source, sink: Sink, inputs: Inputs) -> None:
-        self._sink = sink
         self._inputs = inputs
-        self._opening = b""
-        self._reader = csv.reader(self._decode_lines(source), strict=True)
-        self._header = self._read_header()
+        self._lines = LineBlocks(source)
+        self._header = _read_header(self._lines)
         self._columns = _choose_columns(self._header, inputs)
-        used = {column.name for column in self._columns}
         self._places = {name: place for place, name in enumerate(self._header)}
-        self._carried = [place for place, name in enumerate(self._header) if name not in used]
-        self._titles: list[str] | None = None
-
-    def _decode_lines(self, source: Source) -> Iterator[str]:
-        for line in read_lines(source):
-            self._opening = self._opening or line
-            yield line.decode("utf-8", "surrogateescape")
-
-    def _read_header(self) -> list[str]:
-        try:
-            header = [name.strip() for name in next(self._reader, [])]
-        except csv.Error as error:
-            raise InvalidInputError("the file's first line is no CSV header in UTF-8") from error
-        if other := sniff_encoding(self._opening):
-            raise InvalidInputError(f"the file's first line is no CSV header in UTF-8: {other}")
-        if not header:
-            raise InvalidInputError("the file is empty: its first line must name the columns")
-        for place, name in enumerate(header):
-            if name in header[:place]:
-                # by their places: where the header is missing, names are somebody's values
-                raise InvalidInputError(f"columns {header.index(name) + 1} and {place + 1} have the same name")
-        return header
+        self._numbers = CsvNumbers(self._columns, self._places, len(self._header))
+        self._output = CsvOutput(sink, self._header, inputs)
 
     def chunks(self, rows: int) -> Iterator[Chunk]:
-        """All rows, at most `rows` at a time; those that are no CSV, no UTF-8 or of another width are bad."""
-        chunk = Chunk()
-        for number, cells in self._read_rows():
-            reason = cells if isinstance(cells, str) else self._find_fault(cells)
-            if reason is None:
-                chunk.numbers.append(number)
-                chunk.rows.append(cells)
-            else:
-                chunk.bad.append(BadRow(number, reason))
-            if len(chunk.rows) + len(chunk.bad) >= rows:
+        """All rows, at most `rows` at a time; those that are no CSV are bad."""
+        first = 1
+        while block := self._lines.look():
+            found, size = cut_rows(block)
+            self._lines.take(size)
+            # in equal parts: a few rows cost as much as many
+            parts = -(-len(found) // rows)
+            for part in range(parts):
+                cut = found[part * len(found) // parts : (part + 1) * len(found) // parts]
+                yield CsvChunk(list(range(first, first + len(cut))), cut)
+                first += len(cut)
+            if not size:
+                chunk = self._judge_lines(first, rows)
+                first += len(chunk.rows) + len(chunk.bad)
                 yield chunk
-                chunk = Chunk()
-        if chunk.rows or chunk.bad:
-            yield chunk
 
-    def _read_rows(self) -> Iterator[tuple[int, list[str] | str]]:
-        """Numbers and cells, or why the cells could not be read."""
-        number = 0
-        while True:
-            try:
-                cells: list[str] | str | None = next(self._reader, None)
-            except csv.Error as error:
-                cells = f"not CSV: {error}"
-            if cells is None:
-                return
-            if cells:
-                number += 1
-                yield number, cells
-
-    def _find_fault(self, cells: list[str]) -> str | None:
-        if len(cells) != len(self._header):
-            return f"has {len(cells)} cells where the header has {len(self._header)}"
-        text = "".join(cells)
-        if not text.isascii():
-            try:
-                text.encode()
-            except UnicodeEncodeError:
-                return "not UTF-8"
-        return None
+    def _judge_lines(self, first: int, rows: int) -> CsvChunk:
+        """The next few rows, wherever quotes are in them."""
+        chunk = CsvChunk(regular=False)
+        few = zip(range(min(rows, FEW_ROWS)), read_rows(self._lines.take_line), strict=False)
+        for place, row in few:
+            if isinstance(row.cells, str):
+                chunk.bad.append(BadRow(first + place, row.cells))
+            else:
+                chunk.numbers.append(first + place)
+                chunk.rows.append(row.raw)
+        return chunk
 
     def parse(self, chunk: Chunk) -> ParsedRows:
         """One tensor per column, without the rows in which a cell is bad."""
-        cells = list(zip(*chunk.rows, strict=True)) or [()] * len(self._header)
-        absent = [Empty.ABSENT] * len(chunk.rows)
+        everything = np.arange(len(chunk.rows))
+        regular = isinstance(chunk, CsvChunk) and chunk.regular
+        readings = self._numbers.read(chunk.rows) if regular else []
+        doubtful = np.sort(np.concatenate([each.doubtful for each in readings])) if regular else everything
+        pieces = [(reading.positions, reading.tensors) for reading in readings if len(reading.positions)]
+        bad: list[BadRow] = []
+        if len(doubtful):
+            judged = self._judge(chunk, doubtful)
+            bad = judged.bad
+            if judged.positions:
+                pieces.append((doubtful[judged.positions], judged.tensors))
+        if not pieces:
+            return ParsedRows([], bad)
+        positions, tensors = _merge(pieces)
+        whole = len(positions) == len(everything)
+        inputs = _assemble(tensors, self._inputs)
+        return ParsedRows([Batch(range(len(positions)) if whole else positions.tolist(), inputs)], bad)
+
+    def _judge(self, chunk: Chunk, doubtful: Places) -> ParsedColumns:
+        """Rows one by one; the positions are those among the doubtful ones."""
+        width = len(self._header)
+        bad: list[BadRow] = []
+        rows: list[list[str]] = []
+        places: list[int] = []
+        for place, position in enumerate(doubtful.tolist()):
+            cells = read_row(chunk.rows[position])
+            fault = find_fault(cells, width)
+            if fault is None and not isinstance(cells, str):
+                places.append(place)
+                rows.append(cells)
+            else:
+                bad.append(BadRow(chunk.numbers[position], str(fault)))
+        columns = list(zip(*rows, strict=True)) or [()] * width
+        absent = [Empty.ABSENT] * len(rows)
 
         def cells_of(name: str) -> Sequence[str | Empty]:
-            return cells[self._places[name]] if name in self._places else absent
+            return columns[self._places[name]] if name in self._places else absent
 
-        tensors, positions, bad = parse_columns(chunk, self._columns, cells_of, parse_text)
-        return ParsedRows([Batch(positions, _assemble(tensors, self._inputs))] if positions else [], bad)
+        numbers = [chunk.numbers[position] for position in doubtful[places].tolist()]
+        parsed = parse_columns(Chunk(numbers, rows), self._columns, cells_of, parse_text)
+        return ParsedColumns(parsed.tensors, [places[position] for position in parsed.positions], [*bad, *parsed.bad])
 
     def write(self, chunk: Chunk, positions: Sequence[int], outputs: Tensors) -> None:
         """Append the rows at `positions`. Raises InvalidInputError if outputs vary in width."""
-        titles = [title for name, tensor in outputs.items() for title in self._name_columns(name, tensor.shape)]
-        if self._titles is None:
-            self._write_header(titles)
-        elif titles != self._titles:
-            raise InvalidInputError("the model's outputs vary in size from row to row: score JSON Lines instead of CSV")
-        columns = [column for tensor in outputs.values() for column in _format_cells(tensor)]
-        answers = zip(*columns, strict=True)
-        self._append(
-            [chunk.numbers[position], *(chunk.rows[position][place] for place in self._carried), *answer]
-            for position, answer in zip(positions, answers, strict=True)
-        )
+        if len(positions) == len(chunk.rows):
+            self._output.write(chunk.rows, chunk.numbers, outputs)
+        else:
+            rows = [chunk.rows[position] for position in positions]
+            self._output.write(rows, [chunk.numbers[position] for position in positions], outputs)
 
     def close(self) -> None:
         """A file without a scored row still gets its header."""
-        if self._titles is None:
-            self._write_header([t for spec in self._inputs.outputs for t in self._name_columns(spec.name, spec.shape)])
+        self._output.close()
 
-    def _write_header(self, titles: list[str]) -> None:
-        self._titles = titles
-        taken = {ROW, *titles}
-        self._append([[ROW, *(free_name(self._header[place], taken) for place in self._carried), *titles]])
 
-    def _append(self, rows: Any) -> None:  # noqa: ANN401 - what csv takes
-        text = io.StringIO(newline="")
-        csv.writer(text, lineterminator="\n").writerows(rows)
-        self._sink.write(text.getvalue().encode())
+def _read_header(lines: LineBlocks) -> list[str]:
+    opening = lines.look()
+    try:
+        row = next(csv.reader(_decode_lines(lines), strict=True), [])
+    except csv.Error as error:
+        raise InvalidInputError("the file's first line is no CSV header in UTF-8") from error
+    if other := sniff_encoding(opening[: opening.find(b"\n") + 1] or opening):
+        raise InvalidInputError(f"the file's first line is no CSV header in UTF-8: {other}")
+    if not row:
+        raise InvalidInputError("the file is empty: its first line must name the columns")
+    header = [name.strip() for name in row]
+    for place, name in enumerate(header):
+        if name in header[:place]:
+            # by their places: where the header is missing, names are somebody's values
+            raise InvalidInputError(f"columns {header.index(name) + 1} and {place + 1} have the same name")
+    return header
 
-    def _name_columns(self, name: str, shape: tuple[int, ...]) -> list[str]:
-        width = int(np.prod(shape[1:], dtype=int))
-        if width == 1 or VARIABLE in shape[1:]:
-            return [name]
-        labels = self._inputs.labels.get(name, ())
-        suffixes = labels if len(labels) == width else map(str, range(width))
-        return [f"{name}.{suffix}" for suffix in suffixes]
+
+def _decode_lines(lines: LineBlocks) -> Iterator[str]:
+    while line := lines.take_line():
+        yield line.decode("utf-8", "surrogateescape")
+
+
+def _merge(pieces: list[tuple[Places, Tensors]]) -> tuple[Places, Tensors]:
+    """Rows that were read apart, in their file's order again."""
+    if len(pieces) == 1:
+        return pieces[0]
+    positions = np.concatenate([piece[0] for piece in pieces])
+    order = np.argsort(positions)
+    names = pieces[0][1]
+    return positions[order], {name: np.concatenate([tensors[name] for _, tensors in pieces])[order] for name in names}
 
 
 def _choose_columns(header: list[str], inputs: Inputs) -> tuple[Column, ...]:
@@ -198,14 +214,3 @@ def _assemble(columns: Tensors, inputs: Inputs) -> Tensors:
     if inputs.columns is None and set(columns) != {spec.name for spec in inputs.specs}:
         return {inputs.specs[0].name: np.stack(list(columns.values()), axis=1)}
     return {spec.name: columns[spec.name].reshape(-1, *spec.shape[1:]) for spec in inputs.specs}
-
-
-def _format_cells(tensor: Tensor) -> list[list[str]]:
-    """The cells of an output, column by column; floats as short as they can be read back."""
-    flat = tensor.reshape(len(tensor), -1)
-    if flat.dtype.kind == "b":
-        flat = np.where(flat, "true", "false")
-    elif flat.dtype.kind == "O":
-        return [[str(cell) for cell in column] for column in flat.T.tolist()]
-    texts: list[list[str]] = flat.T.astype(str).tolist()
-    return texts

@@ -23,6 +23,9 @@ LINE_BYTES = 32 * 2**20
 """The longest line that is read; a file with a longer one is no file of rows."""
 
 
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
 class GunzippedSource:
     """What a gzipped source holds. Reading in order is quick; each step back begins again at the first byte.
 
@@ -64,10 +67,15 @@ def read_lines(source: Source) -> Iterator[bytes]:
     stream = open_stream(source)
     first = True
     while line := stream.readline(LINE_BYTES + 1):
-        if len(line) > LINE_BYTES:
-            raise InvalidInputError(f"a line is longer than {LINE_BYTES // 2**20} MiB: this is no file of rows")
-        yield line.removeprefix(b"\xef\xbb\xbf") if first else line
+        check_line(len(line))
+        yield line.removeprefix(BYTE_ORDER_MARK) if first else line
         first = False
+
+
+def check_line(size: int) -> None:
+    """Raises InvalidInputError for a line of more bytes than any has."""
+    if size > LINE_BYTES:
+        raise InvalidInputError(f"a line is longer than {LINE_BYTES // 2**20} MiB: this is no file of rows")
 
 
 class _SourceStream(io.RawIOBase):

@@ -1,0 +1,57 @@
+"""Blocks of CSV → whole rows, as bytes, at once: up to the first quote that does not stand where quotes belong."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+
+from onnxlet.batch.formats.csv_numbers import CARRIAGE_RETURN, COMMA, LINE_FEED, QUOTE, Octets, Places
+
+_SEPARATORS = np.array([COMMA, LINE_FEED], np.uint8)
+
+
+def cut_rows(block: bytes) -> tuple[list[bytes], int]:
+    """The rows of whole lines, without their ends and without blank ones, and how many bytes they are.
+
+    Fewer than there are where a quote opens within a cell, a cell goes on behind its quotes, or the block ends within
+    quotes; what the rows are from there, a parser must tell.
+    """
+    size = len(block)
+    if b'"' not in block:
+        rows = block.split(b"\n")
+    else:
+        ends = _find_row_ends(block)
+        size = int(ends[-1]) + 1 if len(ends) else 0
+        rows = [block[start : end - 1] for start, end in pairwise([0, *(ends + 1).tolist()])]
+    if b"\r" in block:
+        rows = [row.rstrip(b"\r") for row in rows]
+    if b"" in rows:
+        rows = [row for row in rows if row]
+    return rows, min(size, len(block))
+
+
+def _find_row_ends(block: bytes) -> Places:
+    """Where rows end, as far as quotes are where they belong."""
+    octets: Octets = np.frombuffer(block if block.endswith(b"\n") else block + b"\n", np.uint8)
+    quotes = np.flatnonzero(octets == QUOTE)
+    line_ends = np.flatnonzero(octets == LINE_FEED)
+    row_ends: Places = line_ends[np.searchsorted(quotes, line_ends) & 1 == 0]
+    wrong = _find_wrong_quotes(octets, quotes)
+    return row_ends if wrong is None else row_ends[row_ends < wrong]
+
+
+def _find_wrong_quotes(octets: Octets, quotes: Places) -> int | None:
+    """Where the first quote is that neither opens nor closes a cell nor is one of two within it, if there is one."""
+    opening, closing = quotes[::2], quotes[1::2]
+    # two in a row within quotes close and open again
+    twice = opening[1:] == closing[: len(opening) - 1] + 1
+    opens = np.isin(octets[opening - 1], _SEPARATORS)
+    opens[1:] |= twice
+    behind = octets[closing + 1]
+    closes = np.isin(behind, _SEPARATORS)
+    closes |= (behind == CARRIAGE_RETURN) & (octets[np.minimum(closing + 2, len(octets) - 1)] == LINE_FEED)
+    closes[: len(twice)] |= twice
+    # those without a fellow are not closed
+    wrong = [*opening[~opens][:1], *closing[~closes][:1], *opening[len(closing) :]]
+    return int(min(wrong)) if wrong else None

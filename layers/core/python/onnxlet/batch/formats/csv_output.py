@@ -1,0 +1,80 @@
+"""The CSV that is written: rows with what the model says of them behind their own cells."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from onnxlet.batch.formats.texts import interleave, write_cells, write_integers
+from onnxlet.batch.inputs import MODEL_VERSION, ROW, Inputs, free_name
+from onnxlet.errors import InvalidInputError
+from onnxlet.values.datatypes import VARIABLE
+from onnxlet.values.tensors import Tensors
+
+if TYPE_CHECKING:
+    from onnxlet.batch.formats.ports import Sink
+
+_CELL = re.compile(rb'(?:^|,)("(?:[^"]|"")*"|[^,]*)')
+
+
+class CsvOutput:
+    """Rows of a file with this header, and outputs of a model, written to a sink.
+
+    Raises InvalidInputError for columns to keep that the file has not.
+    """
+
+    def __init__(self, sink: Sink, header: list[str], inputs: Inputs) -> None:
+        self._sink = sink
+        self._inputs = inputs
+        self._header = header
+        self._kept = inputs.find_kept(header)
+        self._whole = len(self._kept) == len(header)
+        self._titles: list[str] | None = None
+        version = inputs.version
+        self._end = b"\n" if version is None else b",%d\n" % version
+
+    def write(self, rows: Sequence[bytes], numbers: Sequence[int], outputs: Tensors) -> None:
+        """Append rows by their own bytes, with their numbers. Raises InvalidInputError if outputs vary in width."""
+        titles = [title for name, tensor in outputs.items() for title in self._name_columns(name, tensor.shape)]
+        if self._titles is None:
+            self._write_header(titles)
+        elif titles != self._titles:
+            raise InvalidInputError("the model's outputs vary in size from row to row: score JSON Lines instead of CSV")
+        answers = [write_cells(tensor) for tensor in outputs.values() if tensor.size]
+        columns = [*self._keep(rows), write_integers(numbers), *answers]
+        self._sink.write(interleave(columns, b",", self._end, len(rows)))
+
+    def close(self) -> None:
+        """Write the header if no row was written."""
+        if self._titles is None:
+            self._write_header([t for spec in self._inputs.outputs for t in self._name_columns(spec.name, spec.shape)])
+
+    def _keep(self, rows: Sequence[bytes]) -> list[Sequence[bytes]]:
+        if self._whole or not self._kept:
+            return [rows] if self._kept else []
+        return [[b",".join([cells[place] for place in self._kept]) for cells in map(_cut_cells, rows)]]
+
+    def _write_header(self, titles: list[str]) -> None:
+        self._titles = titles
+        added = [ROW, *titles, *([] if self._inputs.version is None else [MODEL_VERSION])]
+        kept = [free_name(self._header[place], set(added)) for place in self._kept]
+        text = io.StringIO(newline="")
+        csv.writer(text, lineterminator="\n").writerow([*kept, *added])
+        self._sink.write(text.getvalue().encode())
+
+    def _name_columns(self, name: str, shape: tuple[int, ...]) -> list[str]:
+        width = int(np.prod(shape[1:], dtype=int))
+        if width == 1 or VARIABLE in shape[1:]:
+            return [name]
+        titles = self._inputs.titles.get(name, ())
+        return list(titles) if len(titles) == width else [f"{name}.{place}" for place in range(width)]
+
+
+def _cut_cells(row: bytes) -> list[bytes]:
+    """The cells of a row, as their bytes."""
+    return _CELL.findall(row) if b'"' in row else row.split(b",")

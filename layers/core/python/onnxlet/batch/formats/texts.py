@@ -1,0 +1,80 @@
+"""Outputs of a model → what is written of them: the cells of CSV, the values of JSON, one text for each row.
+
+Floats are as short as they can be read back in their own datatype. NaN and infinities are `nan`, `inf` and `-inf` in
+CSV and null in JSON, which has no word for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import orjson
+
+from onnxlet.values.tensors import Tensor
+
+_NUMPY = orjson.OPT_SERIALIZE_NUMPY
+
+
+def write_cells(tensor: Tensor) -> list[bytes]:
+    """Each row's elements, between commas."""
+    flat = tensor.reshape(len(tensor), -1)
+    if flat.dtype.kind == "O":
+        return [b",".join(map(_quote, row)) for row in flat.tolist()]
+    texts = _write_numbers(flat)
+    if flat.dtype.kind == "f":
+        finite = np.isfinite(flat)
+        for row in np.flatnonzero(~finite.all(axis=1)).tolist():
+            cells = texts[row].split(b",")
+            for place in np.flatnonzero(~finite[row]).tolist():
+                cells[place] = str(flat[row, place]).encode()
+            texts[row] = b",".join(cells)
+    return texts
+
+
+def write_values(tensor: Tensor) -> list[bytes]:
+    """Each row's element as JSON: a value, or lists of them."""
+    if tensor.dtype.kind == "O":
+        return [orjson.dumps(element) for element in tensor.tolist()]
+    if tensor.ndim == 1:
+        return _write_numbers(tensor.reshape(-1, 1))
+    if tensor.ndim == 2:  # noqa: PLR2004 - a list for each row
+        return [b"[" + text + b"]" for text in _write_numbers(tensor)]
+    return [orjson.dumps(_plain(element), option=_NUMPY) for element in tensor]
+
+
+def write_integers(numbers: Sequence[int]) -> list[bytes]:
+    """Each number."""
+    return orjson.dumps(np.fromiter(numbers, np.int64, len(numbers)), option=_NUMPY)[1:-1].split(b",")
+
+
+def interleave(columns: Sequence[Iterable[bytes]], between: bytes, end: bytes, rows: int) -> bytes:
+    """Rows, each with its texts of all columns one after the other, and an end."""
+    step = 2 * len(columns)
+    parts = [between] * (step * rows)
+    for place, column in enumerate(columns):
+        parts[2 * place :: step] = column
+    parts[step - 1 :: step] = [end] * rows
+    return b"".join(parts)
+
+
+def _write_numbers(matrix: Tensor) -> list[bytes]:
+    if not matrix.size:
+        return [b""] * len(matrix)
+    return orjson.dumps(_plain(matrix), option=_NUMPY)[2:-2].split(b"],[")
+
+
+def _plain(array: Any) -> Tensor:  # noqa: ANN401 - an array of any type
+    """Contiguous, and of the type that orjson knows of two that are the same, as `long` and `long long` are."""
+    return np.ascontiguousarray(array, dtype=f"{array.dtype.kind}{array.dtype.itemsize}")
+
+
+@lru_cache(maxsize=1024)
+def _quote(cell: str) -> bytes:
+    """A text as a cell of CSV."""
+    text = str(cell)
+    if any(mark in text for mark in ',"\r\n'):
+        text = '"' + text.replace('"', '""') + '"'
+    return text.encode()
