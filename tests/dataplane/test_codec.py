@@ -241,7 +241,7 @@ def test_bytes_after_the_first_document_are_ignored() -> None:
 
 
 def test_nesting_bombs_are_refused_by_both_readings() -> None:
-    for bomb in (b"[" * 100_000, b"[" * 100_000 + b"]" * 100_000, b'{"a":' * 100_000):
+    for bomb in (b"[" * 60_000, b"[" * 60_000 + b"]" * 60_000, b'{"a":' * 100_000):
         assert parse_fast(bomb) is None
         with pytest.raises(InvalidInputError, match="nested too deeply"):
             parse_exact(bomb)
@@ -306,11 +306,11 @@ def test_large_numbers_in_long_lists_are_found() -> None:
 
 def test_a_parser_in_use_is_replaced() -> None:
     first = parse_fast(b'{"a": [1]}')
-    assert parse_fast(b"[2]") is None
-    second = parse_fast(b"[3]")
+    second, third = parse_fast(b"[2]"), parse_fast(b"[3]")
     assert first is not None
     assert second is not None
-    assert (first["a"][0], second[0]) == (1, 3)
+    assert third is not None
+    assert (first["a"][0], second[0], third[0]) == (1, 2, 3)
 
 
 def test_uncertainty_is_an_invalid_input_to_whoever_does_not_know_it() -> None:

@@ -20,13 +20,13 @@ _KEPT = 2**20
 """Bytes of a body up to which its parser is kept: it holds on to a dozen times as many."""
 _INFINITE = (float("inf"), float("-inf"))
 
-MAX_OBJECTS = 2**18
+MAX_OBJECTS = 2**17
 """Objects that a body may have: each costs the exact reading as much as a hundred bytes of numbers."""
-MAX_LISTS = 2**20
-"""Lists that a body may have."""
-MAX_MEMBERS = 2**16
+MAX_LISTS = 2**16
+"""Lists that a body may have which is read exactly."""
+MAX_MEMBERS = 2**14
 """Members that an object may have: more than any model has columns."""
-MAX_DIAGNOSED = 2**20
+MAX_DIAGNOSED = 2**17
 """Bytes of a wrong body up to which it is read once more, exactly, to say what a person would call its first fault."""
 LARGE = 2**16
 """Bytes from which a body is read by `read_large`."""
@@ -77,14 +77,18 @@ _thread = threading.local()
 
 def parse_fast(body: bytes) -> Any | None:  # noqa: ANN401 - a JSON value or simdjson's proxy of one
     """The document as simdjson reads it, or None if it will not: NaN, numbers out of range, more than one document."""
-    parser = _kept_parser() if len(body) <= _KEPT else proxies.parser()
+    if len(body) <= _KEPT:
+        try:
+            return _kept_parser().parse(body)
+        except ValueError:
+            return None
+        except RuntimeError:
+            # it is nested too deeply, or a proxy of the last document still lives, in an error's traceback say: that
+            # keeps the old parser
+            _thread.parser = proxies.parser()
     try:
-        return parser.parse(body)
-    except ValueError:
-        return None
-    except RuntimeError:
-        # a proxy of the last document still lives, in an error's traceback say: it keeps the old parser
-        _thread.parser = proxies.parser()
+        return proxies.parser().parse(body)
+    except (ValueError, RuntimeError):
         return None
 
 

@@ -95,6 +95,8 @@ def _has_small_objects(body: bytes) -> bool:
     start = body.find(b"{", 1, _HEAD)
     if start < 0 or body.find(b"[", 1, start) < 0:
         return False
+    if len(body) > LARGE and body.find(b"{", start + 1, LARGE) < 0:  # one large object: it may have too many members
+        return False
     lists = brackets(body)
     return lists == 1 or lists * _LONG > len(body)
 
