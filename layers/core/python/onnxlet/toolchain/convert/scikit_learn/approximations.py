@@ -34,7 +34,7 @@ def _approximated(part: Any) -> Iterator[str]:
 def _functions(part: Any) -> Iterator[str]:
     for function in (part.func, part.inverse_func):
         if is_composed(function):
-            yield function.__name__
+            yield str(function.__name__)
 
 
 def _quantiles(part: Any) -> Iterator[str]:

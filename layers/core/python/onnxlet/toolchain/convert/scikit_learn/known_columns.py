@@ -118,7 +118,7 @@ def _union(known: KnownColumns, estimator: Any, features: Features) -> Features 
 def _scaled(known: KnownColumns, estimator: Any, features: Features) -> Features:  # noqa: ARG001 - a reader
     """Of a scaler whose feature is (column - shift) / spread."""
     spread = getattr(estimator, "scale_", None)
-    shift = getattr(estimator, "mean_", getattr(estimator, "center_", None))
+    shift = estimator.mean_ if getattr(estimator, "with_mean", False) else getattr(estimator, "center_", None)
     spreads = np.ones(len(features)) if spread is None else spread
     shifts = np.zeros(len(features)) if shift is None else shift
     return [_affine(feature, 1 / each, -at / each) for feature, each, at in zip(features, spreads, shifts, strict=True)]
@@ -162,6 +162,13 @@ def _bins(known: KnownColumns, estimator: Any, features: Features) -> Features:
     for feature, edges in zip(features, estimator.bin_edges_, strict=True):
         for edge in np.asarray(edges, dtype=np.float64).tolist():
             known.add_threshold(feature, edge)
+    return [None] * len(estimator.get_feature_names_out())
+
+
+def _splines(known: KnownColumns, estimator: Any, features: Features) -> Features:
+    for feature, spline in zip(features, estimator.bsplines_, strict=True):
+        for knot in spline.t[spline.k : len(spline.t) - spline.k].tolist():
+            known.add_threshold(feature, knot)
     return [None] * len(estimator.get_feature_names_out())
 
 
@@ -274,6 +281,7 @@ READERS: Mapping[str, Reader] = {
     "SelectorMixin": _selected,
     "KBinsDiscretizer": _bins,
     "QuantileTransformer": _quantiles,
+    "SplineTransformer": _splines,
     "Binarizer": _binarizer,
     **dict.fromkeys(("CountVectorizer", "TfidfVectorizer"), _vectorizer),
     "BaseDecisionTree": _tree,

@@ -16,6 +16,7 @@ from onnxlet.toolchain.convert.scikit_learn.category_encoders import (
 )
 from onnxlet.toolchain.convert.scikit_learn.converters import histogram_boosting
 from onnxlet.toolchain.convert.scikit_learn.converters.table import register_converters
+from onnxlet.toolchain.convert.scikit_learn.converters.voting import bagging_converter
 from onnxlet.toolchain.convert.scikit_learn.discretizers import binarizer_converter, discretizer_converter
 from onnxlet.toolchain.convert.scikit_learn.internals import check_internals, registered_converter
 from onnxlet.toolchain.convert.scikit_learn.knn_imputer import knn_imputer_converter, patch_knn_imputer_shape
@@ -46,6 +47,7 @@ def patch_converters() -> None:
     for name in _GRADIENT_BOOSTING:
         _patch_converter(name, _gradient_boosting_converter)
     _patch_converter("SklearnVotingClassifier", _voting_converter)
+    _patch_converter("SklearnBaggingClassifier", bagging_converter)
     # pipelines tell their last step about zipmap, which a linear SVC does not know of
     _patch_converter("SklearnLinearSVC", _unchanged, _ZIPMAP)
     _patch_converter("SklearnPipeline", _raw_scores_converter)

@@ -11,6 +11,7 @@ from typing import Any
 INNER = {
     "FixedThresholdClassifier": ("estimator_", "estimator"),
     "TunedThresholdClassifierCV": ("estimator_",),
+    "TransformedTargetRegressor": ("regressor_",),
 }
 """Wrappers by class, and the attributes that hold the fitted estimator."""
 

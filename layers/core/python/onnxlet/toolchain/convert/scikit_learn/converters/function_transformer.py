@@ -37,7 +37,12 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
         columns = [variable.full_name for variable in operator.inputs]
         nodes.add("Concat", *columns, axis=1, output=operator.outputs[0].full_name)
         return
-    write = writer_of(transformer.func, transformer.kw_args, "FunctionTransformer")
+    write = writer_of(
+        transformer.func,
+        transformer.kw_args,
+        "FunctionTransformer",
+        "compute it before the model, in the data",
+    )
     rows = nodes.rows(operator)
     values = write(nodes, rows)
     options = container.get_options(transformer, {"takes_missing": True, "takes_infinite": True})
@@ -48,15 +53,15 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
     nodes.write_rows(values, operator.outputs[0])
 
 
-def writer_of(function: Any, arguments: Any, estimator: str) -> Writer:
-    """What writes the function. Raises ConversionError for one that is not known, or with arguments of its own."""
+def writer_of(function: Any, arguments: Any, estimator: str, advice: str) -> Writer:
+    """What writes the function. Raises ConversionError for one that is not known, or has arguments, with advice."""
     write = known_function(function)
     if write is None or arguments:
         name = getattr(function, "__name__", type(function).__name__)
         how = " with arguments of its own" if write is not None else ""
         raise ConversionError(
-            f"the {estimator} calls {name}{how}, which has no ONNX form here: compute it before the model, in "
-            f"the data, or use a function of numpy's or scipy.special's: {KNOWN}",
+            f"the {estimator} calls {name}{how}, which has no ONNX form here: {advice}, or use "
+            f"a function of numpy's or scipy.special's: {KNOWN}",
             estimator=estimator,
         )
     return write

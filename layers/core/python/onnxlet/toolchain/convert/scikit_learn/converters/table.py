@@ -10,9 +10,12 @@ from typing import Any, NamedTuple
 from onnxlet.toolchain.convert.scikit_learn.converters import (
     function_transformer,
     isolation_forest,
+    iterative_imputer,
     local_outlier_factor,
     quantile_transformer,
+    spline_transformer,
     thresholds,
+    transformed_target,
 )
 from onnxlet.toolchain.convert.scikit_learn.converters.shapes import declare_columns
 from onnxlet.toolchain.convert.scikit_learn.nodes import Converter
@@ -55,6 +58,9 @@ REGISTRATIONS = (
         local_outlier_factor.convert,
         isolation_forest.OPTIONS,
     ),
+    Registration("sklearn.preprocessing", "SplineTransformer", declare_columns, spline_transformer.convert),
+    Registration("sklearn.compose", transformed_target.NAME, transformed_target.declare, transformed_target.convert),
+    Registration("sklearn.impute", "IterativeImputer", iterative_imputer.declare, iterative_imputer.convert),
     Registration(
         "sklearn.preprocessing",
         "FunctionTransformer",
@@ -70,6 +76,8 @@ def register_converters() -> None:
     """Let skl2onnx know all of them."""
     from skl2onnx import update_registered_converter
 
+    # what it brings is in scikit-learn only where somebody asked for it
+    import_module("sklearn.experimental.enable_iterative_imputer")
     for module, name, declare, convert, options in REGISTRATIONS:
         estimator = getattr(import_module(module), name)
         known = None if options is None else dict(options)
