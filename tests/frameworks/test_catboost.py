@@ -138,20 +138,8 @@ def test_a_json_file_is_read_as_well(tmp_path: Path) -> None:
     assert convert(path, tmp_path / "out").provenance.framework == "CatBoost"
 
 
-def test_categorical_and_text_features_are_refused_by_name(tmp_path: Path) -> None:
-    rows = [[float(number), "ab"[number % 2], "long text of words"] for number in range(40)]
-    target = [number % 2 for number in range(40)]
-    names = ["age", "ward", "note"]
-    pool = catboost.Pool(rows, target, cat_features=[1, 2], feature_names=names)
-    with pytest.raises(ConversionError, match=r"categorical features \('ward', 'note'\), which have no ONNX form"):
-        convert(saved(classifier().fit(pool), tmp_path), tmp_path / "out")
-
-
-def test_losses_without_an_onnx_form_and_fractions_as_classes_are_refused(tmp_path: Path) -> None:
+def test_fractions_as_classes_are_refused(tmp_path: Path) -> None:
     data = real_data("breast cancer", tmp_path)
-    uncertain = regressor(loss_function="RMSEWithUncertainty").fit(data.features, data.target)
-    with pytest.raises(ConversionError, match="'RMSEWithUncertainty' has no ONNX form here"):
-        convert(saved(uncertain, tmp_path), tmp_path / "out")
     fractions = classifier().fit(data.features, data.target * 1.5)
     with pytest.raises(ConversionError, match="class values must be whole numbers or texts"):
         convert(saved(fractions, tmp_path), tmp_path / "out")

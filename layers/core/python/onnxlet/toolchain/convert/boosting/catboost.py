@@ -18,10 +18,13 @@ from typing import Any
 import numpy as np
 
 from onnxlet.errors import ConversionError
+from onnxlet.toolchain.convert.boosting.catboost_trees import TreeReader, category_hashes, statistics_of_target
 from onnxlet.toolchain.convert.boosting.estimators import never_fitted
-from onnxlet.toolchain.convert.boosting.forest import LEQ, Forest, Tree
+from onnxlet.toolchain.convert.boosting.forest import LEQ, Forest
+from onnxlet.toolchain.convert.boosting.hashed_categories import find_categories
 from onnxlet.toolchain.convert.tabular import link_functions
-from onnxlet.toolchain.convert.tabular.category_values import Categories
+from onnxlet.toolchain.convert.tabular.category_columns import CategoryColumns
+from onnxlet.toolchain.convert.tabular.category_values import Categories, text_features
 from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
 from onnxlet.toolchain.convert.tabular.matrix_model import MatrixModel
 from onnxlet.toolchain.workbench.extras import require, versions
@@ -29,23 +32,22 @@ from onnxlet.toolchain.workbench.privacy import without_values
 from onnxlet.toolchain.workbench.probing_rows import Knowledge
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.refusals import refused
-from onnxlet.toolchain.workbench.table import quoted
+from onnxlet.toolchain.workbench.table import Table, quoted
 from onnxlet.values.manifest import ReferenceKind
 from onnxlet.values.tensors import Tensor, Tensors
 
 _LINKS = {
-    **dict.fromkeys(
-        ("RMSE", "MAE", "Quantile", "MultiQuantile", "Expectile", "MAPE", "Huber", "LogLinQuantile", "MultiRMSE"),
-        "identity",
-    ),
     **dict.fromkeys(("Poisson", "Tweedie"), "exponential"),
+    "RMSEWithUncertainty": "mean and variance",
 }
-"""Losses of regressors, and how their predictions come from margins."""
-_BINARY = ("Logloss", "CrossEntropy")
+"""Losses of regressors and rankers whose predictions are not the margins themselves."""
 _MULTICLASS = ("MultiClass", "MultiClassOneVsAll")
+_MULTILABEL = ("MultiLogloss", "MultiCrossEntropy")
+_OF_THE_USER = "PythonUserDefined"
+"""What the names of losses begin with that are objects of the user's."""
 
 
-def open_model(path: Path, *, trust: bool, progress: Progress) -> MatrixModel:  # noqa: ARG001
+def open_model(path: Path, *, trust: bool, progress: Progress) -> MatrixModel:  # noqa: ARG001 - it runs no code
     """The model in a file. Raises ConversionError for what is none or has no ONNX form, MissingExtraError."""
     require("boosting", "catboost")
     import catboost
@@ -61,26 +63,21 @@ def open_model(path: Path, *, trust: bool, progress: Progress) -> MatrixModel:  
             "save_model('model.cbm')",
             path=str(path),
         ) from error
-    _check_features(model)
-    document = _read_json(model)
     # as what it was trained by, whose predict is what users call
-    classifies = document["model_info"]["params"]["loss_function"]["type"] in (*_BINARY, *_MULTICLASS)
-    estimator = catboost.CatBoostClassifier() if classifies else catboost.CatBoostRegressor()
+    estimator = catboost.CatBoostClassifier() if len(model.classes_) else catboost.CatBoostRegressor()
     estimator.load_model(str(path), format=kind)
-    return MatrixModel(CatBoostEstimator(estimator, document))
+    return MatrixModel(CatBoostEstimator(estimator, _read(estimator, progress)))
 
 
-def open_object(model: Any, *, progress: Progress) -> MatrixModel:  # noqa: ARG001
+def open_object(model: Any, *, progress: Progress) -> MatrixModel:
     """A CatBoost, or an estimator such as CatBoostClassifier. Raises ConversionError for what has no ONNX form."""
     require("boosting", "catboost")
     import catboost
 
     if not model.is_fitted():
         raise never_fitted(model)
-    _check_features(model)
-    document = _read_json(model)
-    estimator = isinstance(model, catboost.CatBoostClassifier | catboost.CatBoostRegressor)
-    native = CatBoostEstimator(model, document) if estimator else CatBoostModel(model, document)
+    kinds = (catboost.CatBoostClassifier, catboost.CatBoostRegressor, catboost.CatBoostRanker)
+    native = (CatBoostEstimator if isinstance(model, kinds) else CatBoostModel)(model, _read(model, progress))
     native.reference = "object"
     return MatrixModel(native)
 
@@ -100,7 +97,7 @@ class CatBoostModel:
     def __init__(self, model: Any, document: dict[str, Any]) -> None:
         self.versions = versions("catboost", "onnx")
         self._model = model
-        self._loss = document["model_info"]["params"]["loss_function"]["type"]
+        self._loss = _loss_of(document)
         self._probability_threshold = float(document["model_info"].get("binclass_probability_threshold", 0.5))
         names = tuple(model.feature_names_)
         self.width = len(names)
@@ -108,11 +105,22 @@ class CatBoostModel:
         scale, base = document["scale_and_bias"]
         self.outputs = len(base)
         self.classes = self._classes()
-        self._forest = Forest(_read_trees(document), self.outputs, LEQ, np.array(base, dtype=np.float64), float(scale))
+        self.whole_numbers: Collection[int] = ()
+        self._hashes = category_hashes(document)
+        self._columns = CategoryColumns(self.width)
+        trees = TreeReader(document, self._columns).read()
+        self._forest = Forest(trees, self.outputs, LEQ, np.array(base, dtype=np.float64), float(scale))
 
     def spell(self, name: str) -> str:
         """As the column is called."""
         return name
+
+    def learn_categories(self, names: Sequence[str], table: Table | None) -> None:
+        """Find in the data what its hashes of categories stand for. Raises InvalidInputError where some are not."""
+        if self._hashes:
+            self.categories = find_categories(type(self._model).__name__, self._hashes, names, table)
+            texts = text_features(self.categories)
+            self.whole_numbers = frozenset(self.categories) - texts
 
     def known_columns(self, names: Sequence[str]) -> Knowledge:
         """The thresholds of its trees."""
@@ -125,8 +133,8 @@ class CatBoostModel:
     def predict(self, features: Any) -> Tensors:
         """What CatBoostClassifier's predict and predict_proba give, or CatBoostRegressor's predict."""
         if self.classes is None:
-            kind = "Exponent" if _LINKS[self._loss] == "exponential" else "RawFormulaVal"
-            return {"prediction": self._predict(features, kind)}
+            kinds = {"exponential": "Exponent", "mean and variance": "RMSEWithUncertainty"}
+            return {"prediction": self._predict(features, kinds.get(self._link, "RawFormulaVal"))}
         return {
             "label": self._labels(self._predict(features, "Class")),
             "probabilities": self._predict(features, "Probability"),
@@ -143,12 +151,22 @@ class CatBoostModel:
 
     def write(self, graph: GraphWriter, features: str, width: int) -> link_functions.AnswerNames:  # noqa: ARG002 - it has its own
         """The forest with the loss's link."""
-        margins = self._forest.write(graph, features)
+        if self._hashes and not self.categories:
+            raise ConversionError(
+                f"the {type(self._model).__name__} reads categories, which have no ONNX form within another "
+                "estimator: convert it by itself, or encode them in the pipeline and train without cat_features"
+            )
+        single = graph.to_double(graph.to_float(features))
+        margins = self._forest.write(graph, self._columns.append(graph, single, single))
         if self.classes is None:
-            return link_functions.regression(graph, margins, _LINKS[self._loss], self.outputs)
+            return link_functions.regression(graph, margins, self._link, self.outputs)
         if self.outputs == 1:
             return link_functions.binary(graph, margins, self.classes, threshold=self._threshold())
-        return link_functions.multiclass(graph, margins, self.classes, exclusive=self._loss == "MultiClass")
+        return link_functions.multiclass(graph, margins, self.classes, exclusive=self._loss != "MultiClassOneVsAll")
+
+    @property
+    def _link(self) -> str:
+        return _LINKS.get(self._loss, "identity")
 
     def _threshold(self) -> float:
         """The margin above which it chooses the second class: 0, unless a probability was set."""
@@ -160,21 +178,34 @@ class CatBoostModel:
     def _predict(self, features: Any, kind: str) -> Tensor:
         return self._ask(self._model.predict, features, prediction_type=kind)
 
-    @staticmethod
-    def _ask(method: Callable[..., Any], features: Any, **options: str) -> Tensor:
+    def _ask(self, method: Callable[..., Any], features: Any, **options: str) -> Tensor:
         import catboost
 
         try:
-            return np.asarray(method(features, **options))
-        except catboost.CatBoostError as error:
+            return np.asarray(method(self._typed(features), **options))
+        except (catboost.CatBoostError, TypeError, ValueError) as error:
             raise refused("CatBoost refuses the rows", _last_line(error), features) from without_values(error)
 
+    def _typed(self, features: Any) -> Any:
+        """The rows with categories that are whole numbers as such: as doubles they are none to CatBoost."""
+        if not self.categories:
+            return features
+        frame = features.copy()
+        for at in self.whole_numbers:
+            column = frame.iloc[:, at]
+            if column.dtype.kind == "f" and np.isfinite(column).all() and (column == np.floor(column)).all():
+                frame.isetitem(at, column.astype(np.int64))
+        return frame if self.names is not None else frame.to_numpy(dtype=object)
+
     def _classes(self) -> tuple[int | str, ...] | None:
-        if self._loss in (*_BINARY, *_MULTICLASS):
-            return tuple(_class_value(value) for value in self._model.classes_.tolist())
-        if self._loss not in _LINKS:
-            raise link_functions.unsupported("loss", self._loss, (*_BINARY, *_MULTICLASS, *_LINKS))
-        return None
+        known = self._model.classes_
+        if not len(known):
+            return None
+        if self._loss in _MULTILABEL:
+            raise ConversionError(
+                f"the {type(self._model).__name__} predicts several labels per row: convert one model per label"
+            )
+        return tuple(_class_value(value) for value in known.tolist())
 
 
 class CatBoostEstimator(CatBoostModel):
@@ -190,19 +221,44 @@ class CatBoostEstimator(CatBoostModel):
 
 
 def _check_features(model: Any) -> None:
-    """Raise ConversionError for features that are no numbers."""
+    """Raise ConversionError for features that are neither numbers nor categories."""
     for kind, indices in (
-        ("categorical", model.get_cat_feature_indices()),
         ("text", model.get_text_feature_indices()),
         ("embedding", model.get_embedding_feature_indices()),
     ):
         names = [model.feature_names_[index] for index in indices]
         if names:
             raise ConversionError(
-                f"the CatBoost model has {kind} features ({quoted(names)}), which have no ONNX form: train on one-hot "
-                "or ordinal encoded columns, without cat_features, text_features and embedding_features",
+                f"the {type(model).__name__} has {kind} features ({quoted(names)}), which have no ONNX form: make "
+                f"columns of numbers of them, and train without {kind}_features",
                 features=names,
             )
+
+
+def _check_categories(model: Any, document: dict[str, Any]) -> None:
+    """Raise ConversionError for categories that stand for statistics of the target."""
+    names = [model.feature_names_[at] for at in statistics_of_target(document)]
+    if names:
+        raise ConversionError(
+            f"the {type(model).__name__} replaces the categories of {quoted(names)} by statistics of the target "
+            "(CTRs), which have no ONNX form: train with a one_hot_max_size of at least the number of their "
+            "categories, or encode them in a pipeline, say by a TargetEncoder, and train without cat_features",
+            features=names,
+        )
+
+
+def _read(model: Any, progress: Progress) -> dict[str, Any]:
+    """The model as CatBoost's JSON. Raises ConversionError for what has no ONNX form."""
+    _check_features(model)
+    document = _read_json(model)
+    _check_categories(model, document)
+    if _loss_of(document).startswith(_OF_THE_USER) and not len(model.classes_):
+        progress("the loss is a function of yours: raw scores are served, as its predict does")
+    return document
+
+
+def _loss_of(document: dict[str, Any]) -> str:
+    return str(document["model_info"]["params"]["loss_function"]["type"])
 
 
 def _read_json(model: Any) -> dict[str, Any]:
@@ -212,64 +268,6 @@ def _read_json(model: Any) -> dict[str, Any]:
         model.save_model(str(file), format="json")
         document: dict[str, Any] = json.loads(file.read_bytes())
     return document
-
-
-def _read_trees(document: dict[str, Any]) -> list[Tree]:
-    features = document["features_info"].get("float_features", [])
-    position = {feature["feature_index"]: feature["flat_feature_index"] for feature in features}
-    # a missing value is no greater than any border, unless it counts as greater than all
-    right = {feature["feature_index"] for feature in features if feature["nan_value_treatment"] == "AsTrue"}
-    if "oblivious_trees" in document:
-        return [_symmetric_tree(tree, position, right) for tree in document["oblivious_trees"]]
-    return [_nested_tree(tree, position, right) for tree in document["trees"]]
-
-
-def _symmetric_tree(tree: dict[str, Any], position: dict[int, int], right: set[int]) -> Tree:
-    """All splits of a level are the same; the last listed is the root's, and bit i of a leaf's number is split i's."""
-    splits = tree["splits"][::-1]
-    levels = np.repeat(np.arange(len(splits)), 1 << np.arange(len(splits)))
-    count = len(levels)
-    children = np.arange(2 * count).reshape(-1, 2) + 1
-    numbers = np.where(children < count, children, ~(children - count))
-    features = np.array([split["float_feature_index"] for split in splits], dtype=np.int64)[levels]
-    return Tree(
-        features=np.array([position[feature] for feature in features.tolist()], dtype=np.int64),
-        thresholds=np.array([split["border"] for split in splits], dtype=np.float64)[levels],
-        missing_left=np.array([feature not in right for feature in features.tolist()], dtype=bool),
-        left=numbers[:, 0],
-        right=numbers[:, 1],
-        leaves=np.array(tree["leaf_values"], dtype=np.float64).reshape(1 << len(splits), -1),
-    )
-
-
-def _nested_tree(tree: dict[str, Any], position: dict[int, int], right: set[int]) -> Tree:
-    """A tree of nested nodes, flattened."""
-    splits: list[tuple[int, float, bool]] = []
-    children: list[list[int]] = []
-    leaves: list[list[float]] = []
-    pending: list[tuple[dict[str, Any], int, int]] = [(tree, -1, 0)]
-    while pending:
-        node, parent, side = pending.pop()
-        if "split" in node:
-            feature = node["split"]["float_feature_index"]
-            number = len(splits)
-            splits.append((position[feature], node["split"]["border"], feature not in right))
-            children.append([0, 0])
-            pending += [(node["left"], number, 0), (node["right"], number, 1)]
-        else:
-            number = ~len(leaves)
-            leaves.append(np.atleast_1d(node["value"]).tolist())
-        if parent >= 0:
-            children[parent][side] = number
-    numbers = np.array(children, dtype=np.int64).reshape(-1, 2)
-    return Tree(
-        features=np.array([feature for feature, _, _ in splits], dtype=np.int64),
-        thresholds=np.array([np.float32(border) for _, border, _ in splits], dtype=np.float64),
-        missing_left=np.array([missing_left for _, _, missing_left in splits], dtype=bool),
-        left=numbers[:, 0],
-        right=numbers[:, 1],
-        leaves=np.array(leaves, dtype=np.float64),
-    )
 
 
 def _class_value(value: Any) -> int | str:

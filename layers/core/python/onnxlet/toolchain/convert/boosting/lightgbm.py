@@ -28,7 +28,7 @@ from onnxlet.toolchain.convert.boosting.lightgbm_trees import (
 from onnxlet.toolchain.convert.options import NOTHING_SAID, SourceOptions
 from onnxlet.toolchain.convert.tabular import link_functions
 from onnxlet.toolchain.convert.tabular.category_columns import CategoryColumns
-from onnxlet.toolchain.convert.tabular.category_values import Categories
+from onnxlet.toolchain.convert.tabular.category_values import Categories, as_categories
 from onnxlet.toolchain.convert.tabular.forgotten import whole_numbers
 from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
 from onnxlet.toolchain.convert.tabular.matrix_model import MatrixModel
@@ -115,6 +115,7 @@ class LightGBMModel:
     exact_width = True
     sparse_zeros_are_missing = False
     forgets_missing: Collection[int] = ()
+    whole_numbers: Collection[int] = ()
     datatypes: tuple[str, ...] = ("FP32", "FP64")  # it compares doubles
 
     def __init__(
@@ -173,7 +174,8 @@ class LightGBMModel:
         """What an estimator's predict and predict_proba give. Raises InvalidInputError for rows that it refuses."""
         import lightgbm
 
-        return ask(self._estimator, features, self.classes, refusal=lightgbm.basic.LightGBMError)
+        rows = as_categories(features, self.categories)
+        return ask(self._estimator, rows, self.classes, refusal=lightgbm.basic.LightGBMError)
 
     def write(self, graph: GraphWriter, features: str, width: int) -> link_functions.AnswerNames:  # noqa: ARG002 - it has its own
         """The forest with the objective's link."""

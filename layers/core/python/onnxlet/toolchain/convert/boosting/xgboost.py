@@ -17,6 +17,7 @@ from onnxlet.toolchain.convert.boosting.xgboost_booster import (
 )
 from onnxlet.toolchain.convert.options import NOTHING_SAID, SourceOptions
 from onnxlet.toolchain.convert.tabular import link_functions
+from onnxlet.toolchain.convert.tabular.category_values import as_categories
 from onnxlet.toolchain.convert.tabular.matrix_model import MatrixModel
 from onnxlet.toolchain.convert.tabular.own_rows import as_frame
 from onnxlet.toolchain.workbench.extras import require
@@ -100,7 +101,8 @@ class XGBoostEstimator(XGBoostModel):
         """What its predict and predict_proba give. Raises InvalidInputError for rows that it refuses."""
         if self.reference == "file" and self.names is not None:
             features = as_frame(dict(zip(self.names, features.T, strict=True)))
-        return ask(self._estimator, features, self.classes, probabilities=self._objective != "binary:hinge")
+        rows = as_categories(features, self.categories)
+        return ask(self._estimator, rows, self.classes, probabilities=self._objective != "binary:hinge")
 
     def _classes(self) -> tuple[int | str, ...] | None:
         classes = learned_classes(self._estimator)

@@ -18,7 +18,7 @@ from onnxlet.toolchain.convert.boosting.xgboost_linear import write_linear
 from onnxlet.toolchain.convert.boosting.xgboost_trees import categories_of, read_tree
 from onnxlet.toolchain.convert.tabular import link_functions
 from onnxlet.toolchain.convert.tabular.category_columns import CategoryColumns
-from onnxlet.toolchain.convert.tabular.category_values import Categories
+from onnxlet.toolchain.convert.tabular.category_values import Categories, as_categories
 from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
 from onnxlet.toolchain.workbench.extras import versions
 from onnxlet.toolchain.workbench.privacy import without_values
@@ -58,6 +58,7 @@ class XGBoostModel:
     exact_width = True
     sparse_zeros_are_missing = True
     forgets_classes = False
+    whole_numbers: Collection[int] = ()
     datatypes: tuple[str, ...] = ("FP32",)  # it turns every value into one
 
     def __init__(self, booster: Any, learner: dict[str, Any], progress: Progress, missing: float | None = None) -> None:
@@ -103,6 +104,7 @@ class XGBoostModel:
         """What the scikit-learn wrapper's predict and predict_proba give. Raises InvalidInputError for infinities."""
         import xgboost
 
+        features = as_categories(features, self.categories)
         # a frame tells by itself
         types = None if hasattr(features, "iloc") else self._learner.get("feature_types") or None
         try:

@@ -56,6 +56,7 @@ class LibsvmModel:
     categories: Categories = MappingProxyType({})
     sparse_zeros_are_missing = False
     forgets_classes = False
+    whole_numbers: Collection[int] = ()
     forgets_missing: Collection[int] = ()
     outputs = 1
 

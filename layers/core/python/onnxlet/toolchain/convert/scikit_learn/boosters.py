@@ -21,6 +21,8 @@ from onnxlet.toolchain.convert.tabular.matrix_model import MatrixModel, NativeMo
 
 OpenerOf = Callable[[Any], Callable[[], MatrixModel] | None]
 """What reads an estimator of a boosting library; None for any other."""
+REFUSALS = ("CatBoostError", "LightGBMError")
+"""Classes of errors for rows that a booster refuses, which derive from none of Python's."""
 _ML = "ai.onnx.ml"
 _OPTIONS = {"zipmap": [True, False, "columns"], "raw_scores": [True, False], "nocl": [True, False]}
 

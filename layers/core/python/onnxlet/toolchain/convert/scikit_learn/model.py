@@ -13,7 +13,12 @@ from onnxlet.steps import Classification, Tabular, names_of
 from onnxlet.toolchain.convert import graph_edits
 from onnxlet.toolchain.convert.scikit_learn.answers import answers_of, cluster_count, last_step
 from onnxlet.toolchain.convert.scikit_learn.approximations import describe_bounds
-from onnxlet.toolchain.convert.scikit_learn.boosters import OpenerOf, boosters_of_sparse_rows, register_boosters
+from onnxlet.toolchain.convert.scikit_learn.boosters import (
+    REFUSALS,
+    OpenerOf,
+    boosters_of_sparse_rows,
+    register_boosters,
+)
 from onnxlet.toolchain.convert.scikit_learn.columns import ColumnLayout, column_layout, learned_names, sample_rows
 from onnxlet.toolchain.convert.scikit_learn.converters.function_transformer import function_options
 from onnxlet.toolchain.convert.scikit_learn.exporter import (
@@ -44,6 +49,8 @@ from onnxlet.values.manifest import ReferenceKind
 from onnxlet.values.tensors import Tensor, Tensors
 
 RANDOM_ROWS = 256
+_REFUSALS = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
+"""What scikit-learn raises for rows that it refuses."""
 
 
 def open_object(model: Any, *, progress: Progress, opener_of: OpenerOf) -> Estimator:  # noqa: ARG001 - it is at hand
@@ -114,7 +121,9 @@ class Estimator:
         try:
             with ignore_known_warnings():
                 return self._predict(self._estimator_input(rows) if rows.own is None else rows.own)
-        except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
+        except Exception as error:
+            if not isinstance(error, _REFUSALS) and type(error).__name__ not in REFUSALS:
+                raise
             if "only supported for dataframes" in str(error):
                 raise names_have_no_form(self._name) from error
             raise self._refusal(error, rows) from without_values(error)

@@ -8,12 +8,14 @@ from typing import Any
 
 from onnxlet.errors import MissingExtraError
 from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
-from onnxlet.values.tensors import VARIABLE, Tensors
+from onnxlet.values.tensors import VARIABLE
 
 Categories = Mapping[int, Sequence[Any]]
 """The values of the codes 0, 1, 2 … by the position of the feature."""
+_KEYS = {"BYTES": "keys_strings", "INT64": "keys_int64s"}
+"""What categories are looked up by, of the datatypes that are."""
 UNKNOWN = -1.0
-"""The code of a text that is no category."""
+"""The code of what is no category."""
 
 
 def text_features(categories: Categories) -> frozenset[int]:
@@ -27,48 +29,56 @@ def numeric_categories(categories: Categories) -> dict[int, Sequence[float]]:
     return {at: [float(value) for value in values] for at, values in categories.items() if at not in texts}
 
 
-def as_categories(rows: Any, names: Sequence[str], categories: Categories) -> Any:
-    """The rows as a DataFrame whose columns have pandas' category type where the model was fitted on such.
+def as_categories(rows: Any, categories: Categories) -> Any:
+    """A DataFrame with columns of pandas' category type where the model was fitted on such; other rows as they are."""
+    if not categories:
+        return rows
+    import pandas as pd
+
+    typed = {}
+    for at, values in categories.items():
+        column = rows.iloc[:, at]
+        if column.dtype.name != "category":
+            typed[rows.columns[at]] = pd.Categorical(column.where(column.isin(values)), categories=list(values))
+    return rows.assign(**typed) if typed else rows
+
+
+def frame_of(rows: Any, names: Sequence[str]) -> Any:
+    """The rows as a DataFrame: such a one, an array, or columns by name, each in its own type.
 
     Raises MissingExtraError without pandas.
     """
+    if hasattr(rows, "iloc"):
+        return rows
     try:
         import pandas as pd
     except ImportError as error:
         raise MissingExtraError("a model with categories is asked with a DataFrame: pip install pandas") from error
-    frame = rows if hasattr(rows, "iloc") else pd.DataFrame(rows, columns=list(names))
-    typed = {}
-    for at, values in categories.items():
-        column = frame.iloc[:, at]
-        if column.dtype.name != "category":
-            typed[frame.columns[at]] = pd.Categorical(column.where(column.isin(values)), categories=list(values))
-    return frame.assign(**typed) if typed else frame
+    return pd.DataFrame(rows, columns=list(names))
 
 
-def frame_of(columns: Tensors) -> Any:
-    """The columns as a DataFrame, each in its own type. Raises MissingExtraError without pandas."""
-    try:
-        import pandas as pd
-    except ImportError as error:
-        raise MissingExtraError("a model with categories is asked with a DataFrame: pip install pandas") from error
-    return pd.DataFrame(dict(columns))
+def write_inputs(
+    graph: GraphWriter, names: Sequence[str], datatypes: Sequence[str], categories: Categories, wanted: str
+) -> str:
+    """Declare an input [N, 1] of its datatype for each column; returns the features [N, columns] as `wanted`.
 
-
-def write_inputs(graph: GraphWriter, names: Sequence[str], datatype: str, categories: Categories) -> str:
-    """Declare an input [N, 1] for each column, texts among them; returns the features [N, columns] with their codes."""
-    texts = text_features(categories)
+    Of texts and whole numbers they are the codes.
+    """
     parts = []
-    for at, name in enumerate(names):
-        column = graph.input(name, "BYTES" if at in texts else datatype, (VARIABLE, 1))
-        if at in texts:
-            known = {str(value): float(code) for code, value in enumerate(categories[at])}
+    for at, (name, datatype) in enumerate(zip(names, datatypes, strict=True)):
+        column = graph.input(name, datatype, (VARIABLE, 1))
+        if datatype in _KEYS:
+            codes: dict[Any, float] = {value: float(code) for code, value in enumerate(categories[at])}
+            if datatype == "BYTES":
+                # the empty text is a missing value, unless it is a category itself
+                codes = {"": nan} | {str(value): code for value, code in codes.items()}
             column = graph.add(
                 "LabelEncoder",
                 column,
                 domain="ai.onnx.ml",
-                keys_strings=[*known, ""],
-                values_floats=[*known.values(), nan],
+                **{_KEYS[datatype]: list(codes)},
+                values_floats=list(codes.values()),
                 default_float=UNKNOWN,
             )
-        parts.append(graph.to_double(column) if datatype == "FP64" else graph.to_float(column))
+        parts.append(graph.to_double(column) if wanted == "FP64" else graph.to_float(column))
     return graph.add("Concat", *parts, axis=1)

@@ -10,6 +10,14 @@ import numpy as np
 from onnxlet.errors import ConversionError
 from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
 
+
+def _mean_and_variance(graph: GraphWriter, margins: str) -> str:
+    """Of margins [N, 2] the second is the logarithm of the standard deviation."""
+    mean, deviation = (graph.add("Gather", margins, graph.constant(np.array([at])), axis=1) for at in (0, 1))
+    variance = graph.add("Exp", graph.add("Mul", deviation, graph.constant([2.0])))
+    return graph.add("Concat", mean, variance, axis=1)
+
+
 REGRESSION: dict[str, Callable[[GraphWriter, str], str]] = {
     "identity": lambda _, margins: margins,
     "exponential": lambda graph, margins: graph.add("Exp", margins),
@@ -19,6 +27,7 @@ REGRESSION: dict[str, Callable[[GraphWriter, str], str]] = {
     "log1p-exponential": lambda graph, margins: graph.add(
         "Log", graph.add("Add", graph.add("Exp", margins), graph.constant([1.0]))
     ),
+    "mean and variance": _mean_and_variance,
 }
 """Link functions of regressors by name; each takes and returns the name of a value [N, outputs]."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -13,7 +13,6 @@ from onnxlet.steps import Classification, Tabular
 from onnxlet.toolchain.convert import graph_edits
 from onnxlet.toolchain.convert.tabular.category_values import (
     Categories,
-    as_categories,
     frame_of,
     text_features,
     write_inputs,
@@ -52,6 +51,8 @@ class NativeModel(Protocol):
     """Numbers per row that a regressor predicts."""
     categories: Categories
     """What pandas' categories were where it was trained, by the position of the feature."""
+    whole_numbers: Collection[int]
+    """Positions of features whose categories are whole numbers and nothing else, as texts are texts."""
     sparse_zeros_are_missing: bool
     """Whether it takes what a sparse matrix leaves out for missing values, not for zeros."""
     forgets_classes: bool
@@ -73,6 +74,14 @@ class NativeModel(Protocol):
 
     def write(self, graph: GraphWriter, features: str, width: int) -> AnswerNames:
         """Append itself to a graph with `features` [N, width]. Raises ConversionError for what has no ONNX form."""
+
+
+@runtime_checkable
+class LearnsCategories(Protocol):
+    """A framework's model that cannot say by itself what its categories are."""
+
+    def learn_categories(self, names: Sequence[str], table: Table | None) -> None:
+        """Find them in the data, whose columns have these names. Raises InvalidInputError where they are not there."""
 
 
 class MatrixModel:
@@ -104,6 +113,8 @@ class MatrixModel:
         )
         if native.forgets_classes and native.classes is not None:
             check_class_values(f"the {native.framework} file", table, targets, len(native.classes), self._labels)
+        if isinstance(native, LearnsCategories):
+            native.learn_categories(names, table)
         texts = {names[at] for at in text_features(native.categories)}
         if table is not None:
             columns = {name: table.tensor(name, "BYTES" if name in texts else "FP64") for name in names}
@@ -123,11 +134,10 @@ class MatrixModel:
 
     def predict(self, rows: ModelRows) -> Tensors:
         """The model's own answers, by the names of the graph's outputs."""
-        categories = self._native.categories
-        if not categories:
+        if not self._native.categories:
             return self._native.predict(columns_to_matrix(rows.columns) if rows.own is None else rows.own)
-        own = frame_of(rows.columns) if rows.own is None else rows.own
-        return self._native.predict(as_categories(own, list(rows.columns), categories))
+        names = list(rows.columns)
+        return self._native.predict(frame_of(rows.columns if rows.own is None else rows.own, names))
 
     def _own_rows(self, table: Table, names: Sequence[str], texts: Collection[str]) -> Any:
         """The rows as users hand them to a model that is at hand; None for one that was read from a file."""
@@ -150,19 +160,20 @@ class MatrixModel:
 
     def _export(self, datatype: str, rows: ModelRows, labels: tuple[str, ...]) -> Export:
         names, width = tuple(rows.columns), len(rows.columns)
-        texts = text_features(self._native.categories)
+        datatypes = [self._datatype(at, datatype) for at in range(width)]
+        apart = any(each != datatype for each in datatypes)
         # names of columns must not be those of nodes
-        graph = GraphWriter("onnxlet_" if texts else "")
-        if texts:
-            features = write_inputs(graph, names, datatype, self._native.categories)
+        graph = GraphWriter("onnxlet_" if apart else "")
+        if apart:
+            features = write_inputs(graph, names, datatypes, self._native.categories, datatype)
         else:
             features = graph.input(FEATURES, datatype, (VARIABLE, width))
         predict = self._native.write(graph, features, width)
         self._declare_outputs(graph, predict, datatype)
         model = graph.model()
         tabular = Tabular(
-            tuple(rows.column(name, "BYTES" if at in texts else datatype) for at, name in enumerate(names)),
-            None if texts else FEATURES,
+            tuple(rows.column(*each) for each in zip(names, datatypes, strict=True)),
+            None if apart else FEATURES,
         )
         return Export(
             variant=str(DATATYPES[datatype].numpy),
@@ -172,6 +183,11 @@ class MatrixModel:
             classifications=self._classifications(predict, labels),
             opset=graph_edits.opsets(model),
         )
+
+    def _datatype(self, at: int, datatype: str) -> str:
+        if at in text_features(self._native.categories):
+            return "BYTES"
+        return "INT64" if at in self._native.whole_numbers else datatype
 
     def _declare_outputs(self, graph: GraphWriter, predict: AnswerNames, datatype: str) -> None:
         classes = self._native.classes or ()
