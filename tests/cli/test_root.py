@@ -62,6 +62,22 @@ def test_a_store_of_no_known_kind_is_our_error() -> None:
     assert "is no store" in result.stderr
 
 
+def test_commands_take_the_store_too_and_the_last_one_named_is_meant(run: Run, diagnosis: str, tmp_path: Path) -> None:
+    elsewhere = str(tmp_path / "elsewhere")
+    assert run("list").exit_code == 0
+    assert diagnosis in CliRunner().invoke(cli, ["list", "--store", "store"]).stdout
+    assert diagnosis in CliRunner().invoke(cli, ["--store", elsewhere, "list", "--store", "store"]).stdout
+    assert "no models" in CliRunner().invoke(cli, ["--store", "store", "list", "--store", elsewhere]).stderr
+    result = CliRunner().invoke(cli, ["list", "--store", "ftp://somewhere"])
+    assert (result.exit_code, "is no store" in result.stderr) == (1, True)
+
+
+def test_a_blank_store_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setenv("ONNXLET_STORE", " ")
+    assert f"no models in {(tmp_path / 'onnxlet' / 'store').as_uri()}" in CliRunner().invoke(cli, ["list"]).stderr
+
+
 def test_a_plain_path_is_a_store_and_the_environment_names_the_default(
     run: Run, directory_url: str, diagnosis: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ from onnxlet.errors import AliasNotFoundError, IntegrityError
 from onnxlet.registry.reading.artifacts import SMALL
 from onnxlet.registry.registry import Registry
 from onnxlet.store import Store
-from registries import DRAFT, routed
+from registries import DRAFT, publish, routed
 
 GRAPH, WEIGHTS = "models/m/2/model.onnx", "models/m/2/model.onnx.data"
 
@@ -63,6 +63,18 @@ def test_all_that_is_damaged_is_named(registry: Registry) -> None:
         registry.promote("m", 2, alias="candidate")
     with pytest.raises(AliasNotFoundError):
         registry.alias("m", "candidate")
+
+
+@pytest.mark.parametrize("damage", [None, b"grapf"])
+def test_rollback_passes_over_a_damaged_version(registry: Registry, damage: bytes | None, tmp_path: Path) -> None:
+    registry.promote("m", 2)
+    third = publish(registry, tmp_path).version
+    registry.promote("m", third)
+    registry.store.delete(GRAPH)
+    if damage is not None:
+        registry.store.put(GRAPH, damage)
+
+    assert routed(registry.rollback("m")) == [1]
 
 
 def test_large_artifacts_are_not_read(registry: Registry) -> None:

@@ -18,10 +18,21 @@ from onnxlet.cli import (
     toolchain,
     verify,
 )
-from onnxlet.cli.command_group import CommandGroup
+from onnxlet.cli.command_group import CommandError, CommandGroup
 from onnxlet.cli.demo import commands as demo
+from onnxlet.errors import InvalidInputError
 from onnxlet.lifecycle.workspace import Workspace, resolve_url
 from onnxlet.version import __version__
+
+
+def _choose_store(ctx: click.Context, _: click.Parameter, url: str | None) -> None:
+    """Work on the store that is named last; on the default one before any is."""
+    if url is None and ctx.obj is not None:
+        return
+    try:
+        ctx.obj = ctx.find_root().obj = Workspace(resolve_url(url))
+    except InvalidInputError as error:
+        raise CommandError(error) from error
 
 
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -29,12 +40,14 @@ from onnxlet.version import __version__
     "--store",
     envvar="ONNXLET_STORE",
     metavar="URL",
+    is_eager=True,
+    expose_value=False,
+    callback=_choose_store,
     help="Where models lie: s3://bucket/prefix, file:///directory or a path. "
-    "Default: ONNXLET_STORE, else a directory in your own data folder.",
+    "Default: ONNXLET_STORE, else a directory in your own data folder. Each command takes it too.",
 )
 @click.version_option(__version__, prog_name="onnxlet")
-@click.pass_context
-def cli(ctx: click.Context, store: str | None) -> None:
+def cli() -> None:
     """Turn a trained model into a prediction service.
 
     \b
@@ -43,7 +56,6 @@ def cli(ctx: click.Context, store: str | None) -> None:
       onnxlet promote diagnosis:1
       onnxlet serve
     """
-    ctx.obj = Workspace(resolve_url(store))
 
 
 for command in (
@@ -71,6 +83,9 @@ for command in (
     demo.demo,
     demo.demo_models,
 ):
+    command.params.append(
+        click.Option(["--store"], is_eager=True, expose_value=False, callback=_choose_store, hidden=True)
+    )
     cli.add_command(command)
 
 

@@ -117,7 +117,7 @@ def resolve_url(store: str | Path | None) -> str:
     """
     if isinstance(store, str) and store.startswith(tuple(f"{scheme}://" for scheme in _SCHEMES)):
         return store
-    if store:
+    if store is not None and str(store).strip():
         _check_path(str(store))
         return Path(store).expanduser().absolute().as_uri()
     from platformdirs import user_data_path

@@ -8,6 +8,7 @@ from dataclasses import replace
 from onnxlet.errors import (
     AliasNotFoundError,
     IntegrityError,
+    NotFoundError,
     NothingToRollBackError,
     ObjectNotFoundError,
     VersionNotFoundError,
@@ -70,7 +71,8 @@ def promote(
 
 
 def rollback(mover: Mover, why: str, *, force: bool = False) -> Alias:
-    """Route the alias to where it was before, passing over versions that are gone; what it leaves is forgotten.
+    """Route the alias to where it was before, passing over versions that are gone or damaged; what it leaves is
+    forgotten.
 
     With `force` also where its history is broken. Raises ModelNotFoundError, AliasNotFoundError,
     NothingToRollBackError, HistoryBrokenError, PreconditionFailedError.
@@ -85,7 +87,7 @@ def rollback(mover: Mover, why: str, *, force: bool = False) -> Alias:
         if current is None:
             raise AliasNotFoundError(f"model {mover.model!r} has no alias {mover.alias!r}", alias=mover.alias)
         for routes in current.previous:
-            if routes != current.routes and are_published(mover.store, mover.model, routes):
+            if routes != current.routes and are_sound(mover.store, mover.model, routes):
                 return Move("rollback", routes, why, gates)
         raise _nothing_to_roll_back_error(current)
 
@@ -106,7 +108,7 @@ def take_aliases_off(writer: Writer, model: str, version: int) -> None:
         if current is None or not _route_to(current.routes, version):
             return None
         for routes in current.previous:
-            if not _route_to(routes, version) and are_published(writer.store, model, routes):
+            if not _route_to(routes, version) and are_sound(writer.store, model, routes):
                 return Move("rollback", routes, why)
         return Move("retire", (), why)
 
@@ -122,6 +124,19 @@ def are_published(store: Store, model: str, routes: Routes) -> bool:
         return False
 
 
+def are_sound(store: Store, model: str, routes: Routes) -> bool:
+    """Whether the versions that `routes` lead to exist, with artifacts that are what their manifests promise."""
+    try:
+        for route in routes:
+            manifest, manifest_digest = lookup.manifest(store, model, route.version)
+            if manifest_digest != route.digest:
+                return False
+            check_artifacts(store, manifest)
+    except (IntegrityError, NotFoundError):
+        return False
+    return True
+
+
 def _route_to(routes: Routes, version: int) -> bool:
     return any(route.version == version for route in routes)
 
@@ -131,7 +146,7 @@ def _nothing_to_roll_back_error(current: Alias) -> NothingToRollBackError:
     where = ", ".join(f"version {route.version}" for route in current.routes) or "nothing"
     return NothingToRollBackError(
         f"'{entry.model}@{entry.alias}' has nothing to roll back to: it routes to {where} since {entry.when} and no "
-        "version before it is left; promote one",
+        "version before it is whole; promote one",
         model=entry.model,
         alias=entry.alias,
         since=entry.when,
