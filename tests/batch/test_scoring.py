@@ -201,7 +201,70 @@ def test_input_columns_named_like_outputs_are_carried_over_under_another_name(sc
     assert (row["row"], row["input_label"], row["input_row"]) == ("1", "M", "r1")
     score("in.jsonl", '{"label": "M", "radius": 1, "texture": 2}\n')
     (line,) = _lines(tmp_path / "scored-in.jsonl")
-    assert (line["input_label"], line["label"]) == ("M", "malignant")
+    assert (line["input_label"], line["label"], line["radius"]) == ("M", "malignant", 1)
+
+
+def test_rows_are_written_as_their_bytes_were(score: Score, tmp_path: Path) -> None:
+    contents = tiny.classifier_package(tmp_path / "model")
+    rows = [b"1.50,+2,007", b' 1e0,2.,"a ""b"", c"', b'"1",2,"two\r\nlines"', "1,2,ünï".encode()]
+    score("in.csv", b"\xef\xbb\xbfradius,texture, note \r\n" + b"\r\n".join(rows), contents)
+    header, _, text = (tmp_path / "scored-in.csv").read_bytes().partition(b"\n")
+    assert header.startswith(b"radius,texture,note,row,label,")
+    for number, row in enumerate(rows, start=1):
+        assert text.startswith(row + b",%d,malignant," % number)
+        text = text[text.index(b",1\n", len(row)) + 3 :]
+    assert not text
+    lines = [
+        b'{"radius":1.50,"texture" : 2}',
+        b'{ "texture":2e0, "radius":1, "id":"\\u00e4" }',
+        b'{"radius":1,"radius":3,"texture":1}',
+    ]
+    score("in.jsonl", b"\r\n".join(lines))
+    for number, (line, written) in enumerate(
+        zip(lines, (tmp_path / "scored-in.jsonl").read_bytes().splitlines(), strict=True), start=1
+    ):
+        assert written.startswith(b"{" + line[1:-1].strip() + b',"row":%d,"label":"malignant",' % number)
+        assert written.endswith(b',"model_version":1}')
+
+
+@pytest.mark.parametrize("keep", [(), ("id",), ("note", "id"), ("label", "texture")])
+def test_columns_to_keep_are_written_and_no_others(
+    store: Store, predictor: Predictor, tmp_path: Path, keep: tuple[str, ...]
+) -> None:
+    tiny.publish(store, "m", tiny.classifier_package(tmp_path / "model"))
+    (tmp_path / "in.csv").write_text('id,radius,texture,label,note\n007,1,2,M,"a, ""b"""\n008,3,4,B,\n')
+    rows = [
+        {"id": "007", "radius": 1, "texture": 2, "label": "M", "note": 'a, "b"'},
+        {"id": "008", "radius": 3, "texture": 4},
+    ]
+    (tmp_path / "in.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    kept = {"input_label" if name == "label" else name for name in keep}
+    for name in ("in.csv", "in.jsonl"):
+        book = score_path(predictor, parse_ref("m"), tmp_path / name, tmp_path / f"out-{name}", keep=keep)
+        assert _counts(book) == (2, 2, 0)
+    written = _csv(tmp_path / "out-in.csv")
+    assert set(written[0]) == kept | {
+        *("row", "label", "probability", "probability_benign", "probability_malignant", "model_version")
+    }
+    line = _lines(tmp_path / "out-in.jsonl")[0]
+    assert set(line) == kept | {"row", "label", "probability", "probabilities", "model_version"}
+    for name in kept:
+        assert str(line[name]) == written[0][name] == str(rows[0][name.removeprefix("input_")])
+
+
+def test_a_column_to_keep_that_a_table_has_not_is_named(store: Store, predictor: Predictor, tmp_path: Path) -> None:
+    tiny.publish(store, "m", tiny.classifier_package(tmp_path / "model"))
+    (tmp_path / "in.csv").write_text("id,radius,texture\n1,1,2\n")
+    with pytest.raises(InvalidInputError, match="no column 'ids' to keep"):
+        score_path(predictor, parse_ref("m"), tmp_path / "in.csv", tmp_path / "out.csv", keep=("ids",))
+
+
+def test_answers_that_are_no_numbers_are_words_in_csv_and_null_in_json(score: Score, tmp_path: Path) -> None:
+    contents = tiny.package(tiny.regressor(3e38), tmp_path / "model")
+    assert _counts(score("in.csv", "a,b\n1,0\n1,1\n-2,0\n0.1,0\n", contents)) == (4, 4, 0)
+    assert [row["prediction"] for row in _csv(tmp_path / "scored-in.csv")] == ["3e+38", "inf", "-inf", "3e+37"]
+    score("in.jsonl", "[1,0]\n[1,1]\n")
+    assert [line["prediction"] for line in _lines(tmp_path / "scored-in.jsonl")] == [3e38, None]
 
 
 def test_json_lines_of_columns_set_bad_rows_aside(score: Score, tmp_path: Path) -> None:
@@ -243,10 +306,10 @@ def test_instances_of_several_shapes_come_back_in_order(score: Score, tmp_path: 
     report = score("in.jsonl", text, tiny.package(tiny.embedder(), tmp_path / "model"))
     assert _counts(report) == (7, 4, 3)
     assert _lines(tmp_path / "scored-in.jsonl") == [
-        {"row": 1, "vectors": [[0.0, 1.0]]},
-        {"row": 2, "vectors": [[2.0, 3.0], [4.0, 5.0]]},
-        {"row": 3, "vectors": [[6.0, 7.0]]},
-        {"row": 7, "vectors": []},
+        {"row": 1, "vectors": [[0.0, 1.0]], "model_version": 1},
+        {"row": 2, "vectors": [[2.0, 3.0], [4.0, 5.0]], "model_version": 1},
+        {"row": 3, "vectors": [[6.0, 7.0]], "model_version": 1},
+        {"row": 7, "vectors": [], "model_version": 1},
     ]
     # the id 9 is beyond the vocabulary: ONNX Runtime's message would quote it
     assert _lines(tmp_path / "scored-in.jsonl.errors.jsonl") == [
@@ -260,7 +323,8 @@ def test_ragged_and_wrongly_nested_instances_are_bad(score: Score, tmp_path: Pat
     text = '[[1, 2], [3, 4]]\n[[1, 2], [3]]\n[[1, 2], [3, [4]]]\n[[1, 2], 3]\n{"x": [[5, 6]], "id": 1}\n'
     contents = tiny.package(tiny.identity(TensorProto.FLOAT, ("N", "A", "B")), tmp_path / "model")
     assert _counts(score("in.jsonl", text, contents)) == (5, 2, 3)
-    assert _lines(tmp_path / "scored-in.jsonl")[1] == {"row": 5, "id": 1, "y": [[5.0, 6.0]]}
+    whole = {"x": [[5, 6]], "id": 1, "row": 5, "y": [[5.0, 6.0]], "model_version": 1}
+    assert _lines(tmp_path / "scored-in.jsonl")[1] == whole
 
 
 @pytest.mark.parametrize("integer", [TensorProto.INT8, TensorProto.INT32, TensorProto.INT64, TensorProto.UINT64])
@@ -269,7 +333,7 @@ def test_integers_come_back_as_they_are(
     score: Score, tmp_path: Path, integer: int, shape: tuple[str, ...], written: str
 ) -> None:
     score("in.jsonl", written, tiny.package(tiny.identity(integer, shape), tmp_path / "model"))
-    assert _lines(tmp_path / "scored-in.jsonl") == [{"row": 1, "y": json.loads(written)}]
+    assert _lines(tmp_path / "scored-in.jsonl") == [{"row": 1, "y": json.loads(written), "model_version": 1}]
 
 
 def test_several_inputs_come_as_objects(score: Score, tmp_path: Path) -> None:

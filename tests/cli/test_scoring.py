@@ -69,6 +69,9 @@ def test_score_writes_files_and_prints_where(run: Run, diagnosis: str, tmp_path:
     assert "diagnosis:1 scored 2 of 3 rows, 1 set aside in scored.csv.errors.jsonl" in result.stderr
     report = read_json(run("score", "patients.csv", "--model", diagnosis, "-o", "scored.csv", "--json"))
     assert report["rows"] == {"read": 3, "scored": 2, "errors": 1}
+    for keep, header in ((("--keep", "radius"), "radius,row,label"), (("--keep", "-"), "row,label")):
+        run("score", "patients.csv", "--model", diagnosis, *keep, "-o", "scored.csv")
+        assert Path("scored.csv").read_text().startswith(header)
     result = run("score", "patients.csv", "--model", diagnosis, "-o", "elsewhere/scored.csv")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "error: 'elsewhere/scored.csv' cannot be written: there is no folder 'elsewhere'" in result.stderr

@@ -44,8 +44,8 @@ class Inputs:
             return list(range(len(header)))
         missing = [name for name in self.keep if name not in header]
         if missing:
-            listed = ", ".join(map(repr, missing))
-            raise InvalidInputError(f"the file has no columns {listed} to keep{did_you_mean_each(missing, header)}")
+            listed, columns = ", ".join(map(repr, missing)), "column" if len(missing) == 1 else "columns"
+            raise InvalidInputError(f"the file has no {columns} {listed} to keep{did_you_mean_each(missing, header)}")
         return [place for place, name in enumerate(header) if name in self.keep]
 
 

@@ -25,9 +25,18 @@ if TYPE_CHECKING:
 
 
 def score_path(
-    predictor: Predictor, ref: Ref, source: Path, output: Path, *, on_progress: Progress | None = None
+    predictor: Predictor,
+    ref: Ref,
+    source: Path,
+    output: Path,
+    *,
+    keep: tuple[str, ...] | None = None,
+    on_progress: Progress | None = None,
 ) -> Book:
-    """Score a local file into another. Raises InvalidInputError if it cannot be scored, or `output` not written."""
+    """Score a local file into another, with those of its columns to `keep` (None: all).
+
+    Raises InvalidInputError if it cannot be scored, or `output` not written.
+    """
     if find_type(source.name).format != find_type(output.name).format:
         raise InvalidInputError(f"{output.name!r} must have the format of {source.name!r}")
     if output.resolve() == source.resolve():
@@ -40,7 +49,7 @@ def score_path(
         return served.model, describe(served)
 
     with closing(LocalSource(source)) as opened, _scratch_beside(output) as folder:
-        outcome = score_source(OpenBook(ref), opened, load, Outputs(output.name, folder), on_progress)
+        outcome = score_source(OpenBook(ref), opened, load, Outputs(output.name, folder, keep), on_progress)
         opened.check_unchanged()
         with _write_errors_explained(output):
             book = _hand_over(outcome, output, folder)

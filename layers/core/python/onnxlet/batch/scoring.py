@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,7 +18,7 @@ from onnxlet.batch.formats import FileType, find_type
 from onnxlet.batch.formats.chunks import BadRow
 from onnxlet.batch.formats.ports import Sink, Source
 from onnxlet.batch.formats.streams import GunzippedSource, gzip_sink
-from onnxlet.batch.inputs import inputs_of
+from onnxlet.batch.inputs import Inputs, inputs_of
 from onnxlet.batch.rows import score_rows
 from onnxlet.batch.sources import MeteredSource, Progress, RecordedSource
 from onnxlet.errors import InvalidInputError, OnnxletError, UnavailableError
@@ -35,10 +35,11 @@ SUFFIXES = ("", ERRORS)
 
 
 class Outputs(NamedTuple):
-    """Where outputs are made: `name` ends as theirs will."""
+    """Where outputs are made: `name` ends as theirs will. `keep` are the input's columns to write again, None: all."""
 
     name: str
     folder: Path
+    keep: tuple[str, ...] | None = None
 
 
 @dataclass(slots=True)
@@ -79,7 +80,7 @@ def score_source(
         types = find_type(source.record.key), find_type(outputs.name)
         model, book.scorer = load()
         metered = source if on_progress is None else MeteredSource(source, on_progress)
-        rows = _write_rows(model, metered, types, outputs.folder)
+        rows = _write_rows(replace(inputs_of(model), keep=outputs.keep), model, metered, types, outputs.folder)
     except UnavailableError:
         raise
     except OnnxletError as error:
@@ -121,9 +122,10 @@ def describe(served: Served) -> Scorer:
     )
 
 
-def _write_rows(model: Model, source: Source, types: tuple[FileType, FileType], folder: Path) -> RowCounts:
+def _write_rows(
+    inputs: Inputs, model: Model, source: Source, types: tuple[FileType, FileType], folder: Path
+) -> RowCounts:
     """Score a source into the files `output` and `errors` of a folder; `types` are the source's and the output's."""
-    inputs = inputs_of(model)
     with ExitStack() as stack:
         output, errors = (stack.enter_context((folder / name).open("wb")) for name in ("output", "errors"))
         sink: Sink = stack.enter_context(gzip_sink(output)) if types[1].gzipped else output

@@ -17,6 +17,9 @@ from onnxlet.lifecycle.workspace import Workspace
 if TYPE_CHECKING:
     from onnxlet.values.refs import Ref
 
+NO_COLUMN = "-"
+"""Said to `--keep`: none."""
+
 
 @click.command(short_help="Print predictions for a file.")
 @ref_argument
@@ -81,22 +84,31 @@ def predict(
     required=True,
     help="The file to write, of INPUT's format; its .book.json appears beside it, and .errors.jsonl if rows are bad.",
 )
+@click.option(
+    "--keep",
+    multiple=True,
+    metavar="COLUMN",
+    help="A column of INPUT to write again, for each of them once; `-` for none. Default: all columns.",
+)
 @json_option
 @pass_workspace
-def score(workspace: Workspace, source: Path, ref: Ref, target: Path, output: Output) -> None:
+def score(workspace: Workspace, *, source: Path, ref: Ref, target: Path, keep: tuple[str, ...], output: Output) -> None:
     """Score a file of rows: CSV with a header or JSON Lines (.csv, .jsonl, .ndjson; gzipped with .gz).
 
-    Columns that the model does not use are carried over. A row that cannot be scored goes to OUTPUT.errors.jsonl with
-    the reason, and never stops the others; OUTPUT.book.json counts them. A file without a row that can be scored fails.
+    OUTPUT has the columns of INPUT as they were written, then the row's number, what the model says, and its version. A
+    row that cannot be scored goes to OUTPUT.errors.jsonl with the reason, and never stops the others; OUTPUT.book.json
+    counts them. A file without a row that can be scored fails.
 
     \b
     Example:
       onnxlet score patients.csv --model diagnosis -o scored.csv
+      onnxlet score patients.csv --model diagnosis --keep patient -o scored.csv
     """
     from onnxlet.batch.local_files import score_path
 
     with output.progress(f"scoring {source.name}", "B") as advance:
-        book = score_path(workspace.make_predictor(), ref, source, target, on_progress=advance)
+        kept = tuple(name for name in keep if name != NO_COLUMN) if keep else None
+        book = score_path(workspace.make_predictor(), ref, source, target, keep=kept, on_progress=advance)
     output.show(book, str(target))
     rows, scorer = book.rows, book.scorer
     assert rows is not None  # noqa: S101 - a scored file has both

@@ -62,6 +62,6 @@ class LineBlocks:
 
     def _read(self) -> bytes:
         first = self._position == 0
-        data = bytes(self._source.read(self._position, max(BLOCK_BYTES, len(BYTE_ORDER_MARK))))
+        data = bytes(self._source.read(self._position, max(BLOCK_BYTES, 1 + len(BYTE_ORDER_MARK))))
         self._position += len(data)
         return data.removeprefix(BYTE_ORDER_MARK) if first else data

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from onnxlet.batch.formats.cells import Parse, read_column
 from onnxlet.batch.formats.chunks import BadRow, Chunk
 from onnxlet.steps import Column
@@ -43,3 +45,14 @@ def parse_columns(
     if bad:
         tensors = {name: tensor[positions] for name, tensor in tensors.items()}
     return ParsedColumns(tensors, positions, list(bad.values()))
+
+
+def merge_columns(pieces: Sequence[tuple[Sequence[int], Tensors]]) -> tuple[Sequence[int], Tensors]:
+    """Columns of rows that were read apart, in their chunk's order again."""
+    if len(pieces) < 2:  # noqa: PLR2004 - there is nothing to sort
+        return pieces[0] if pieces else ([], {})
+    positions = np.concatenate([np.asarray(piece[0]) for piece in pieces])
+    order = np.argsort(positions)
+    names = pieces[0][1]
+    tensors = {name: np.concatenate([tensors[name] for _, tensors in pieces])[order] for name in names}
+    return positions[order].tolist(), tensors

@@ -16,7 +16,7 @@ import numpy as np
 from onnxlet.batch.formats.blocks import LineBlocks
 from onnxlet.batch.formats.cells import Empty, parse_text
 from onnxlet.batch.formats.chunks import BadRow, Batch, Chunk, ParsedRows
-from onnxlet.batch.formats.columns import ParsedColumns, parse_columns
+from onnxlet.batch.formats.columns import ParsedColumns, merge_columns, parse_columns
 from onnxlet.batch.formats.csv_blocks import cut_rows
 from onnxlet.batch.formats.csv_numbers import FEW_ROWS, CsvNumbers, Places
 from onnxlet.batch.formats.csv_output import CsvOutput
@@ -93,19 +93,15 @@ class CsvFile:
         regular = isinstance(chunk, CsvChunk) and chunk.regular
         readings = self._numbers.read(chunk.rows) if regular else []
         doubtful = np.sort(np.concatenate([each.doubtful for each in readings])) if regular else everything
-        pieces = [(reading.positions, reading.tensors) for reading in readings if len(reading.positions)]
+        pieces = [(reading.positions.tolist(), reading.tensors) for reading in readings if len(reading.positions)]
         bad: list[BadRow] = []
         if len(doubtful):
             judged = self._judge(chunk, doubtful)
             bad = judged.bad
             if judged.positions:
-                pieces.append((doubtful[judged.positions], judged.tensors))
-        if not pieces:
-            return ParsedRows([], bad)
-        positions, tensors = _merge(pieces)
-        whole = len(positions) == len(everything)
-        inputs = _assemble(tensors, self._inputs)
-        return ParsedRows([Batch(range(len(positions)) if whole else positions.tolist(), inputs)], bad)
+                pieces.append((doubtful[judged.positions].tolist(), judged.tensors))
+        positions, tensors = merge_columns(pieces)
+        return ParsedRows([Batch(positions, _assemble(tensors, self._inputs))] if positions else [], bad)
 
     def _judge(self, chunk: Chunk, doubtful: Places) -> ParsedColumns:
         """Rows one by one; the positions are those among the doubtful ones."""
@@ -165,16 +161,6 @@ def _read_header(lines: LineBlocks) -> list[str]:
 def _decode_lines(lines: LineBlocks) -> Iterator[str]:
     while line := lines.take_line():
         yield line.decode("utf-8", "surrogateescape")
-
-
-def _merge(pieces: list[tuple[Places, Tensors]]) -> tuple[Places, Tensors]:
-    """Rows that were read apart, in their file's order again."""
-    if len(pieces) == 1:
-        return pieces[0]
-    positions = np.concatenate([piece[0] for piece in pieces])
-    order = np.argsort(positions)
-    names = pieces[0][1]
-    return positions[order], {name: np.concatenate([tensors[name] for _, tensors in pieces])[order] for name in names}
 
 
 def _choose_columns(header: list[str], inputs: Inputs) -> tuple[Column, ...]:

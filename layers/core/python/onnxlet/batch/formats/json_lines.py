@@ -2,9 +2,10 @@
 
 For a model with named columns a line is an object of them; for any other it is an instance as TensorFlow Serving's
 REST API takes it: the bare value of the only input, or an object of the inputs' values. The output is one object a
-line: `row`, then every member that the model does not use, then its outputs. A member that is called like an output
-or `row` is carried over as `input_<name>`. Blank lines are no rows. Null is a missing value to a model that can do
-with one; a column without a default that is not there at all is none.
+line: the members of the input's, all or those to keep, as their bytes were, then `row`, the outputs and
+`model_version`. A member that is called like one of these is kept as `input_<name>`; a bare value has no name and is
+not kept. Blank lines are no rows. Null is a missing value to a model that can do with one; a column without a default
+that is not there at all is none.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from typing import Any
 import numpy as np
 import orjson
 
+from onnxlet.batch.formats.blocks import LineBlocks
 from onnxlet.batch.formats.cells import BadCellError, Empty, parse_json, read_column
-from onnxlet.batch.formats.chunks import CHUNK_BYTES, BadRow, Batch, Chunk, ParsedRows
-from onnxlet.batch.formats.columns import parse_columns
+from onnxlet.batch.formats.chunks import BadRow, Batch, Chunk, ParsedRows
+from onnxlet.batch.formats.columns import merge_columns, parse_columns
+from onnxlet.batch.formats.json_output import JsonOutput
+from onnxlet.batch.formats.json_rows import JsonColumns, JsonInstances, Reading
 from onnxlet.batch.formats.ports import Sink, Source
-from onnxlet.batch.formats.streams import read_lines
-from onnxlet.batch.inputs import ROW, Inputs, free_name
-from onnxlet.steps import Column
+from onnxlet.batch.inputs import Inputs
 from onnxlet.values.datatypes import VARIABLE
 from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import Tensor, Tensors
@@ -37,34 +39,97 @@ class JsonLinesFile:
     """A JSON Lines file opened for a model."""
 
     def __init__(self, source: Source, sink: Sink, inputs: Inputs) -> None:
-        self._source = source
-        self._sink = sink
+        self._lines = LineBlocks(source)
         self._inputs = inputs
-        self._used = {column.name for column in inputs.columns or ()} or {spec.name for spec in inputs.specs}
-        self._taken = {ROW, *(spec.name for spec in inputs.outputs)}
+        self._columns = None if inputs.columns is None else JsonColumns(inputs.columns)
+        self._instances = JsonInstances(inputs.specs[0]) if self._columns is None and len(inputs.specs) == 1 else None
+        self._members = {spec.name for spec in inputs.specs}
+        self._output = JsonOutput(sink, inputs)
 
     def chunks(self, rows: int) -> Iterator[Chunk]:
-        """All rows, at most `rows` and some megabytes at a time; lines that are no JSON, or no row, are bad."""
-        chunk, size, number = Chunk(), 0, 0
-        for line in read_lines(self._source):
-            if line.isspace():
-                continue
-            number += 1
-            size += len(line)
-            try:
-                row = self._read_row(orjson.loads(line))
-            except orjson.JSONDecodeError:
-                chunk.bad.append(BadRow(number, "not JSON in UTF-8"))
-            except BadCellError as error:
-                chunk.bad.append(BadRow(number, str(error)))
+        """All lines, at most `rows` at a time."""
+        first = 1
+        while block := self._lines.look():
+            self._lines.take(len(block))
+            lines = [
+                line for line in (line.strip(b" \t\r") for line in block.split(b"\n")) if line and not line.isspace()
+            ]
+            # in equal parts: a few lines cost as much as many
+            parts = -(-len(lines) // rows)
+            for part in range(parts):
+                cut = lines[part * len(lines) // parts : (part + 1) * len(lines) // parts]
+                yield Chunk(list(range(first, first + len(cut))), cut)
+                first += len(cut)
+
+    def parse(self, chunk: Chunk) -> ParsedRows:
+        """The tensors of a chunk's rows: columns if the model has them, instances otherwise."""
+        if self._columns is not None:
+            return self._parse_columns(chunk, self._columns)
+        reading = Reading([], {}, list(range(len(chunk.rows))))
+        if self._instances is not None:
+            reading = self._instances.read(chunk.rows)
+        judged = self._judge_instances(chunk, reading.doubtful)
+        quick = [Batch(reading.positions, reading.tensors)] if reading.positions else []
+        return ParsedRows([*quick, *judged.batches], judged.bad)
+
+    def _parse_columns(self, chunk: Chunk, columns: JsonColumns) -> ParsedRows:
+        reading = columns.read(chunk.rows)
+        pieces: list[tuple[Sequence[int], Tensors]] = [(reading.positions, reading.tensors)]
+        bad: list[BadRow] = []
+        if reading.doubtful:
+            judged, tensors, bad = self._judge_columns(chunk, reading.doubtful, columns)
+            pieces.append((judged, tensors))
+        positions, tensors = merge_columns([piece for piece in pieces if piece[0]])
+        if not positions:
+            return ParsedRows([], bad)
+        inputs = {spec.name: tensors[spec.name].reshape(-1, *spec.shape[1:]) for spec in self._inputs.specs}
+        return ParsedRows([Batch(positions, inputs)], bad)
+
+    def _judge_columns(
+        self, chunk: Chunk, doubtful: Sequence[int], columns: JsonColumns
+    ) -> tuple[list[int], Tensors, list[BadRow]]:
+        """Lines one by one: positions and columns of the good ones, and the others."""
+        rows, positions, bad = self._read_rows(chunk, doubtful)
+        numbers = [chunk.numbers[position] for position in positions]
+
+        def cells_of(name: str) -> list[Any]:
+            return [row.get(name, Empty.ABSENT) for row in rows]
+
+        parsed = parse_columns(Chunk(numbers, rows), self._inputs.columns or (), cells_of, parse_json)
+        for place in parsed.positions:
+            columns.learn(rows[place])
+        return [positions[place] for place in parsed.positions], parsed.tensors, [*bad, *parsed.bad]
+
+    def _judge_instances(self, chunk: Chunk, doubtful: Sequence[int]) -> ParsedRows:
+        """Rows whose tensors have the same shapes form a batch: inputs may have free dimensions besides the first."""
+        groups: dict[tuple[tuple[int, ...], ...], list[tuple[int, list[Tensor]]]] = {}
+        rows, positions, bad = self._read_rows(chunk, doubtful)
+        for position, row in zip(positions, rows, strict=True):
+            tensors: list[Tensor] = []
+            for spec in self._inputs.specs:
+                try:
+                    tensors.append(_read_element(row.get(spec.name, Empty.ABSENT), spec))
+                except BadCellError as error:
+                    bad.append(BadRow(chunk.numbers[position], str(error), spec.name))
+                    break
             else:
-                chunk.numbers.append(number)
-                chunk.rows.append(row)
-            if len(chunk.rows) + len(chunk.bad) >= rows or size >= CHUNK_BYTES:
-                yield chunk
-                chunk, size = Chunk(), 0
-        if chunk.rows or chunk.bad:
-            yield chunk
+                self._members |= row.keys()
+                groups.setdefault(tuple(tensor.shape for tensor in tensors), []).append((position, tensors))
+        return ParsedRows([self._stack(members) for members in groups.values()], bad)
+
+    def _read_rows(self, chunk: Chunk, doubtful: Iterable[int]) -> tuple[list[dict[str, Any]], list[int], list[BadRow]]:
+        """Lines as members, with their positions, and those that are no JSON, or no row."""
+        rows, positions, bad = [], [], []
+        for position in doubtful:
+            try:
+                rows.append(self._read_row(orjson.loads(chunk.rows[position])))
+            except orjson.JSONDecodeError:
+                bad.append(BadRow(chunk.numbers[position], "not JSON in UTF-8"))
+            except BadCellError as error:
+                bad.append(BadRow(chunk.numbers[position], str(error)))
+            else:
+                positions.append(position)
+        return rows, positions, bad
 
     def _read_row(self, value: object) -> dict[str, Any]:
         if isinstance(value, dict):
@@ -75,35 +140,6 @@ class JsonLinesFile:
             raise BadCellError("not an object of the model's inputs")
         return {self._inputs.specs[0].name: value}
 
-    def parse(self, chunk: Chunk) -> ParsedRows:
-        """The tensors of a chunk's rows: columns if the model has them, instances otherwise."""
-        columns = self._inputs.columns
-        return self._parse_instances(chunk) if columns is None else self._parse_columns(chunk, columns)
-
-    def _parse_columns(self, chunk: Chunk, columns: Iterable[Column]) -> ParsedRows:
-        def cells_of(name: str) -> list[Any]:
-            return [row.get(name, Empty.ABSENT) for row in chunk.rows]
-
-        tensors, positions, bad = parse_columns(chunk, columns, cells_of, parse_json)
-        inputs = {spec.name: tensors[spec.name].reshape(-1, *spec.shape[1:]) for spec in self._inputs.specs}
-        return ParsedRows([Batch(positions, inputs)] if positions else [], bad)
-
-    def _parse_instances(self, chunk: Chunk) -> ParsedRows:
-        """Rows whose tensors have the same shapes form a batch: inputs may have free dimensions besides the first."""
-        groups: dict[tuple[tuple[int, ...], ...], list[tuple[int, list[Tensor]]]] = {}
-        bad: list[BadRow] = []
-        for position, row in enumerate(chunk.rows):
-            tensors: list[Tensor] = []
-            for spec in self._inputs.specs:
-                try:
-                    tensors.append(_read_element(row.get(spec.name, Empty.ABSENT), spec))
-                except BadCellError as error:
-                    bad.append(BadRow(chunk.numbers[position], str(error), spec.name))
-                    break
-            else:
-                groups.setdefault(tuple(tensor.shape for tensor in tensors), []).append((position, tensors))
-        return ParsedRows([self._stack(members) for members in groups.values()], bad)
-
     def _stack(self, members: list[tuple[int, list[Tensor]]]) -> Batch:
         stacked = {
             spec.name: np.stack([tensors[place] for _, tensors in members])
@@ -113,16 +149,9 @@ class JsonLinesFile:
 
     def write(self, chunk: Chunk, positions: Sequence[int], outputs: Tensors) -> None:
         """Append the rows at `positions`."""
-        contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in outputs.items()}
-        for place, position in enumerate(positions):
-            carried = {
-                free_name(name, self._taken): value
-                for name, value in chunk.rows[position].items()
-                if name not in self._used
-            }
-            answers = {name: _as_json(tensor[place]) for name, tensor in contiguous.items()}
-            line = {ROW: chunk.numbers[position], **carried, **answers}
-            self._sink.write(orjson.dumps(line, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE))
+        members = self._members if self._columns is None else self._columns.members
+        lines = [chunk.rows[position] for position in positions]
+        self._output.write(lines, [chunk.numbers[position] for position in positions], outputs, members)
 
     def close(self) -> None:
         """Nothing stands at the end of JSON Lines."""
@@ -166,10 +195,3 @@ def _flatten(value: object, shape: tuple[int, ...]) -> list[Any]:
             raise BadCellError("ragged: its lists differ in length")
         level = list(chain.from_iterable(level))
     return level
-
-
-def _as_json(element: Any) -> object:  # noqa: ANN401 - an array's element or a smaller array
-    if isinstance(element, np.ndarray):
-        return element.tolist() if element.dtype == object else element
-    # ONNX Runtime's 64-bit integers are C's long long, of which orjson knows arrays only
-    return element.item() if isinstance(element, np.integer) else element
