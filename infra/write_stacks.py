@@ -31,6 +31,7 @@ OPTIONS: Document = {
     "ReservedConcurrency": 10,
     "ApiReservedConcurrency": 5,
     "Preload": "diagnosis",
+    "Media": "true",
     "EncryptLogsAndQueues": "true",
     "LogDays": 365,
     "AlarmTopicArn": TOPIC,

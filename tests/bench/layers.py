@@ -8,7 +8,7 @@ from cold import BUILD
 from row import Row
 
 FUNCTIONS = {
-    "Predict": ("CoreLayer", "EngineLayer"),
+    "Predict": ("CoreLayer", "EngineLayer", "MediaLayer"),
     "Api": ("CoreLayer", "WebLayer"),
     "Score": ("CoreLayer", "EngineLayer"),
 }
@@ -30,5 +30,6 @@ def layer_rows() -> list[Row]:
     }
     return [
         Row(12, "core + engine layers", parts["CoreLayer"] + parts["EngineLayer"], 116, "MB", parts={**parts}),
+        Row(12, "media layer", parts["MediaLayer"], 31, "MB"),
         Row(12, "largest function with its layers", max(functions.values()), 180, "MB", parts={**functions}),
     ]

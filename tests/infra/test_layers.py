@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 
 REPOSITORY = Path(__file__).parents[2]
 LAYERS = REPOSITORY / "layers"
-PINNED = ("engine", "web")
+PINNED = ("engine", "web", "media")
 BUILT = [LAYERS / "core", *(LAYERS / name for name in PINNED), *sorted((REPOSITORY / "functions").glob("*/"))]
 
 
@@ -57,7 +57,8 @@ def test_layers_agree_on_what_they_share() -> None:
 @pytest.mark.parametrize("layer", PINNED)
 def test_pins_are_within_what_the_package_asks_for(layer: str) -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    asked = {canonicalize_name(it.name): it.specifier for it in map(Requirement, project["dependencies"])}
+    named = [*project["dependencies"], *project["optional-dependencies"]["image"]]
+    asked = {canonicalize_name(it.name): it.specifier for it in map(Requirement, named)}
     for name, version in _pins(layer, "x86_64").items():
         assert name not in asked or version in asked[canonicalize_name(name)], name
 
@@ -70,6 +71,10 @@ def test_a_layer_names_no_place_to_get_wheels_from(layer: str) -> None:
 
 def test_the_engine_layer_holds_what_the_data_plane_may_import_and_no_more() -> None:
     assert _pins("engine", "x86_64").keys() == {"msgspec", "numpy", "obstore", "onnxruntime", "orjson", "pysimdjson"}
+
+
+def test_the_media_layer_holds_pillow_alone() -> None:
+    assert _pins("media", "x86_64").keys() == {"pillow"}
 
 
 @pytest.mark.parametrize("directory", BUILT, ids=lambda path: f"{path.parent.name}/{path.name}")
@@ -148,9 +153,14 @@ def test_functions_are_weighed_with_their_layers(tmp_path: Path) -> None:
     for name, size in (("CoreLayer", 1_000_000), ("EngineLayer", 2_000_000), ("Predict", 500_000)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "content").write_bytes(bytes(size))
-    layers = [{"Ref": "CoreLayer"}, {"Ref": "EngineLayer"}]
+    (tmp_path / "MediaLayer").mkdir()
+    layers = [
+        {"Ref": "CoreLayer"},
+        {"Ref": "EngineLayer"},
+        {"Fn::If": ["ReadsPictures", {"Ref": "MediaLayer"}, {"Ref": "AWS::NoValue"}]},
+    ]
     resources = {"Predict": {"Type": "AWS::Serverless::Function", "Properties": {"Layers": layers}}}
     assert weigh.weights(resources, tmp_path) == [
         ("CoreLayer + EngineLayer", 3.0, 116.0),
-        ("Predict + CoreLayer + EngineLayer", 3.5, 180.0),
+        ("Predict + CoreLayer + EngineLayer + MediaLayer", 3.5, 180.0),
     ]

@@ -130,12 +130,19 @@ def test_a_function_has_room_for_one_more_layer(function: str) -> None:
     assert 2 <= len(layers) <= 4
 
 
+def test_predict_gets_the_media_layer_only_if_told() -> None:
+    layers = [list(stack(Media=media)["Predict"]["Properties"]["Layers"]) for media in ("false", "true")]
+    assert [len(each) for each in layers] == [2, 3]
+    assert len(of_type(stack(Media="true"), "AWS::Lambda::LayerVersion")) == 4
+    assert len(of_type(stack(), "AWS::Lambda::LayerVersion")) == 3
+
+
 @pytest.mark.parametrize("architecture", ["x86_64", "arm64"])
 def test_the_architecture_is_a_parameter(architecture: str) -> None:
     built = stack(Architecture=architecture)
     assert all(built[function]["Properties"]["Architectures"] == [architecture] for function in FUNCTIONS)
-    source = resources(yaml_parse((REPOSITORY / "template.yaml").read_text()), Architecture=architecture)
-    for layer in ("EngineLayer", "WebLayer"):
+    source = resources(yaml_parse((REPOSITORY / "template.yaml").read_text()), Architecture=architecture, Media="true")
+    for layer in ("EngineLayer", "WebLayer", "MediaLayer"):
         assert source[layer]["Metadata"]["BuildArchitecture"] == architecture
         assert source[layer]["Metadata"]["WorkingDirectory"]["Fn::Sub"].endswith("/${Architecture}")
 

@@ -27,7 +27,7 @@ from onnxlet.serving.model import Model
 from onnxlet.serving.predictor import Predictor, Served
 from onnxlet.values.headers import ALIAS, FALLBACK, MODEL_VERSION, ROUTING_KEY, STALE
 from onnxlet.values.refs import Ref
-from onnxlet.values.signature import COLUMNS, SERVING_DEFAULT
+from onnxlet.values.signature import SERVING_DEFAULT
 
 RETRY_AFTER = "1"
 """Seconds after which trying again may work."""
@@ -74,11 +74,13 @@ def resolve(predictor: Predictor, request: Request, ref: Ref, headers: dict[str,
 
 
 def choose_signature(model: Model, names: Container[str]) -> str:
-    """The signature that inputs of these names are for: the columns', unless they name the graph's own tensors."""
-    if COLUMNS in model.signatures:
+    """The signature that inputs of these names are for: that which steps open, be it of columns or of pictures, unless
+    they name the graph's own tensors.
+    """
+    if len(model.signatures) > 1:
         inputs = model.signatures[SERVING_DEFAULT].inputs
         if not any(spec.name in names for spec in inputs):
-            return COLUMNS
+            return next(name for name in model.signatures if name != SERVING_DEFAULT)
     return SERVING_DEFAULT
 
 

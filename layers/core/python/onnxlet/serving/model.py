@@ -36,7 +36,7 @@ class Model:
     """A version in memory. It never changes, and may be used from several threads at once.
 
     `signatures` are its ways in: `serving_default`, and those that its steps open, `columns` say. `columns` are the
-    named columns that some of them take, by signature.
+    named columns that some of them take, by signature. `encoded` are names of inputs that are bytes, text or not.
     """
 
     __slots__ = (
@@ -46,6 +46,7 @@ class Model:
         "_postprocessors",
         "_preprocessors",
         "columns",
+        "encoded",
         "manifest",
         "nbytes",
         "run_deadline",
@@ -81,6 +82,7 @@ class Model:
         self.columns = {
             name: Columns(columns) for name in self.signatures if (columns := steps.columns_of(name)) is not None
         }
+        self.encoded = steps.encoded
         self._all = self._plan([spec.name for spec in manifest.signature.outputs])
 
     def predict(

@@ -2,6 +2,7 @@
 
 base             what a step is: what it takes, what it makes, what it tells
 tabular          named columns become the graph's inputs
+image            encoded pictures become tensors; pictures decodes them, picture_formats tells what they are
 finite           numbers that the model refuses are refused
 classification   class values and probabilities become labels
 pipeline         the steps of one manifest, taken together

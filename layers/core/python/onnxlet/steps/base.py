@@ -67,6 +67,10 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="k
         """The columns that it takes, [N] values each; None if it takes no named columns."""
         return None
 
+    def encoded(self) -> tuple[str, ...]:
+        """Names of the inputs that it takes as bytes, be they text or not: `bytes`, or a `str` in base64."""
+        return ()
+
     def targets(self) -> tuple[Classification, ...]:
         """What it tells classes of, for those who measure a classifier."""
         return ()

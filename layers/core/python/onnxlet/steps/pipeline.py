@@ -41,6 +41,11 @@ class Steps(msgspec.Struct, frozen=True):
         return tuple(dict.fromkeys((SERVING_DEFAULT, *opened)))
 
     @property
+    def encoded(self) -> frozenset[str]:
+        """Names of the inputs that are bytes, be they text or not."""
+        return frozenset(chain.from_iterable(step.encoded() for step in self.each))
+
+    @property
     def row_signature(self) -> str:
         """The signature that rows of a table are sent to."""
         return COLUMNS if COLUMNS in self.signature_names else SERVING_DEFAULT

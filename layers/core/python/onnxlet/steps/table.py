@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from importlib import import_module
 from typing import Any
 
 import msgspec
@@ -15,6 +16,8 @@ from onnxlet.steps.pipeline import Steps
 from onnxlet.steps.tabular import Tabular
 
 KINDS: dict[str, type[Step]] = {kind_of(step): step for step in (Tabular, Finite, Classification)}
+LATER = {"image": ("onnxlet.steps.image", "Image")}
+"""Kinds that are imported by the first version which has such a step: no other's cold start waits for them."""
 
 
 def add_kind(kind: type[Step]) -> None:
@@ -29,12 +32,19 @@ def decode_steps(documents: Iterable[Mapping[str, Any]]) -> Steps:
     return Steps(tuple(_decoded(document) for document in documents))
 
 
+def _known_kind(kind: str) -> type[Step] | None:
+    if kind in LATER and kind not in KINDS:
+        module, name = LATER[kind]
+        add_kind(getattr(import_module(module), name))
+    return KINDS.get(kind)
+
+
 def _decoded(document: Mapping[str, Any]) -> Step:
     kind = document.get("kind")
-    known = KINDS.get(kind) if isinstance(kind, str) else None
+    known = _known_kind(kind) if isinstance(kind, str) else None
     if known is None:
         raise UnknownStepError(
-            f"the manifest has a step of kind {kind!r}, this onnxlet knows {', '.join(map(repr, KINDS))}: "
+            f"the manifest has a step of kind {kind!r}, this onnxlet knows {', '.join(map(repr, {**KINDS, **LATER}))}: "
             "upgrade onnxlet",
             kind=str(kind),
         )

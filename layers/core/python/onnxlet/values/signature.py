@@ -8,6 +8,8 @@ SERVING_DEFAULT = "serving_default"
 """The signature that every model has, as TensorFlow Serving calls it."""
 COLUMNS = "columns"
 """The signature of named columns, which some models have as well."""
+IMAGES = "images"
+"""The signature of encoded pictures, which some models have as well."""
 
 
 class TensorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from itertools import chain
 from math import prod
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
@@ -29,6 +29,13 @@ _LEAVES: dict[str, tuple[frozenset[type], str]] = {
 }
 
 
+class Decoder(Protocol):
+    """`decode_tensor`, or `decode_encoded` for inputs that are bytes."""
+
+    def __call__(self, value: Any, spec: TensorSpec, place: Place, *, exact: bool) -> Tensor:  # noqa: ANN401
+        """A JSON value as the tensor that `spec` declares."""
+
+
 def lists_in(shape: Sequence[int]) -> int:
     """How many lists JSON needs for a tensor of this shape."""
     lists, width = 0, 1
@@ -36,6 +43,23 @@ def lists_in(shape: Sequence[int]) -> int:
         lists += width
         width *= dimension
     return lists
+
+
+def decode_encoded(value: Any, spec: TensorSpec, place: Place, *, exact: bool) -> Tensor:  # noqa: ANN401 - a JSON value
+    """Bytes, bare or as {"b64": …}, as texts in base64 of the shape that `spec` declares: whoever takes them decodes.
+
+    Raises InvalidInputError as `decode_tensor` does.
+    """
+    if not exact:
+        # objects may have had keys twice
+        raise UncertainError("bytes")
+    shape, flat = _flattened(value, place)
+    tensor = np.empty(len(flat), dtype=object)
+    for at, leaf in enumerate(flat):
+        tensor[at] = leaf if type(leaf) is str else _base64_of(leaf, partial(_placed, place, at, shape))
+    tensor = tensor.reshape(shape)
+    check_shape(tensor, spec)
+    return tensor
 
 
 def decode_tensor(value: Any, spec: TensorSpec, place: Place, *, exact: bool) -> Tensor:  # noqa: ANN401 - a JSON value
@@ -316,11 +340,7 @@ def _texts(flat: list[Any], shape: Sequence[int], place: Place) -> list[str]:
 def _text(leaf: Any, where: Callable[[], str]) -> str:  # noqa: ANN401 - a JSON value
     if type(leaf) is str:
         return leaf
-    if not isinstance(leaf, dict):
-        _refuse(f"{where()} must be {_LEAVES['s'][1]}, not {json_name(leaf)}")
-    encoded = members(leaf, where()).get("b64")
-    if len(leaf) != 1 or not isinstance(encoded, str):
-        _refuse(f'{where()} must have one member, "b64", a string')
+    encoded = _base64_of(leaf, where)
     import binascii
 
     try:
@@ -330,6 +350,15 @@ def _text(leaf: Any, where: Callable[[], str]) -> str:  # noqa: ANN401 - a JSON 
         _refuse(f"{where()} is not UTF-8: strings in ONNX are text")
     except ValueError as error:
         _refuse(f"{where()} is not base64: {str(error).lower()}")
+
+
+def _base64_of(leaf: Any, where: Callable[[], str]) -> str:  # noqa: ANN401 - a JSON value
+    if not isinstance(leaf, dict):
+        _refuse(f"{where()} must be {_LEAVES['s'][1]}, not {json_name(leaf)}")
+    encoded = members(leaf, where()).get("b64")
+    if len(leaf) != 1 or not isinstance(encoded, str):
+        _refuse(f'{where()} must have one member, "b64", a string')
+    return encoded
 
 
 def _refuse(detail: str) -> NoReturn:

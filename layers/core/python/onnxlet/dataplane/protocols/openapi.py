@@ -47,9 +47,10 @@ def operation(identifier: str, summary: str, parameters: list[Json], answer: str
     }
 
 
-def post_json(schema: str, described: Json) -> Json:
-    """A path that takes the schema by POST."""
-    return {"post": {**described, "requestBody": {"required": True, "content": json_content(ref(schema))}}}
+def post_json(schema: str, described: Json, **others: Json) -> Json:
+    """A path that takes the schema by POST, and bodies of other media types."""
+    content = json_content(ref(schema)) | others
+    return {"post": {**described, "requestBody": {"required": True, "content": content}}}
 
 
 MODEL = path_parameter("model", "The model's name.", {"type": "string", "example": "diagnosis"})

@@ -15,7 +15,16 @@ import msgspec
 import orjson
 
 from onnxlet.dataplane.answering import choose_signature
-from onnxlet.dataplane.codec.decoding import MAX_RANK, check_shape, decode_tensor, encodable, lists_in, outline_of
+from onnxlet.dataplane.codec.decoding import (
+    MAX_RANK,
+    Decoder,
+    check_shape,
+    decode_encoded,
+    decode_tensor,
+    encodable,
+    lists_in,
+    outline_of,
+)
 from onnxlet.dataplane.codec.documents import (
     LARGE,
     as_list,
@@ -178,7 +187,8 @@ def _decode_inputs(given: dict[str, _Input], model: Model, signature: str, *, ex
     inputs: Tensors = {}
     lists = 0
     for name, one in given.items():
-        tensor, written = _decode_input(one, specs[name], column=columns is not None, exact=exact)
+        decode = decode_encoded if name in model.encoded else decode_tensor
+        tensor, written = _decode_input(one, specs[name], decode, column=columns is not None, exact=exact)
         inputs[name] = tensor
         lists += 1 + written
     return inputs, lists
@@ -193,7 +203,7 @@ def _check_names(given: Iterable[str], wanted: Mapping[str, TensorSpec], default
         raise InvalidInputError(f"the inputs {name_some(missing)} are missing")
 
 
-def _decode_input(one: _Input, spec: TensorSpec, *, column: bool, exact: bool) -> tuple[Tensor, int]:
+def _decode_input(one: _Input, spec: TensorSpec, decode: Decoder, *, column: bool, exact: bool) -> tuple[Tensor, int]:
     """An input as the model's tensor, and how many lists its data was written with."""
     if one.datatype != spec.datatype:
         known = "" if one.datatype in DATATYPES else ", which is no datatype here"
@@ -205,7 +215,7 @@ def _decode_input(one: _Input, spec: TensorSpec, *, column: bool, exact: bool) -
     if len(outline) > max(len(one.shape), 1):
         raise _outline_error(one, outline)
     any_shape = TensorSpec(spec.name, spec.datatype, ())
-    tensor = decode_tensor(one.data, any_shape, place_in(f"{one.place}.data"), exact=exact)
+    tensor = decode(one.data, any_shape, place_in(f"{one.place}.data"), exact=exact)
     lists = lists_in(tensor.shape)
     if list(tensor.shape) != one.shape:
         # sizes are compared before anything is made of them: a shape may claim more than there is memory

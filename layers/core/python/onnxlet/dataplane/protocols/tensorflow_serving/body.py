@@ -12,10 +12,19 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+import numpy as np
 import orjson
 
 from onnxlet.dataplane.answering import choose_signature
-from onnxlet.dataplane.codec.decoding import copy_matrix, decode_columns, decode_tensor, list_matrix, lists_in
+from onnxlet.dataplane.codec.decoding import (
+    Decoder,
+    copy_matrix,
+    decode_columns,
+    decode_encoded,
+    decode_tensor,
+    list_matrix,
+    lists_in,
+)
 from onnxlet.dataplane.codec.documents import (
     LARGE,
     brackets,
@@ -37,7 +46,7 @@ from onnxlet.dataplane.codec.encoding import encode_records, encode_rows, encode
 from onnxlet.dataplane.codec.proxies import proxies
 from onnxlet.errors import InvalidInputError
 from onnxlet.serving.model import Model
-from onnxlet.values.signature import SERVING_DEFAULT, Signature, TensorSpec
+from onnxlet.values.signature import IMAGES, SERVING_DEFAULT, Signature, TensorSpec
 from onnxlet.values.tensors import Tensor, Tensors
 
 BYTES_SUFFIX = "_bytes"
@@ -141,6 +150,16 @@ def read_document(document: Mapping[str, Any], model: Model) -> Call:
     return _read(document, model, exact=True)
 
 
+def call_of_pictures(pictures: list[bytes], model: Model) -> Call:
+    """What a body of pictures asks for, a row each. Raises InvalidInputError where the model takes more than these."""
+    specs = model.signatures[IMAGES].inputs
+    if len(specs) != 1:
+        raise InvalidInputError(f"pictures alone are not enough: the model has the inputs {name_some(_names(specs))}")
+    tensor = np.empty(len(pictures), dtype=object)
+    tensor[:] = pictures
+    return Call(IMAGES, {specs[0].name: tensor}, rows=True, lists=0)
+
+
 def _read(document: Any, model: Model, *, exact: bool) -> Call:  # noqa: ANN401 - a JSON value
     top = members(document, "the body")
     name = top.get("signature_name", "")
@@ -157,6 +176,17 @@ def _read(document: Any, model: Model, *, exact: bool) -> Call:  # noqa: ANN401 
     raise InvalidInputError("the body must have 'instances' or 'inputs'")
 
 
+def _signature_of(rows: Any, model: Model) -> str:  # noqa: ANN401 - a JSON value
+    """The signature that rows without names are for: bytes are pictures, where the model takes such."""
+    if IMAGES in model.signatures and is_list(rows) and len(rows) and isinstance(rows[0], (dict, proxies.Object)):
+        return IMAGES
+    return SERVING_DEFAULT
+
+
+def _decoder(spec: TensorSpec, model: Model) -> Decoder:
+    return decode_encoded if spec.name in model.encoded else decode_tensor
+
+
 # --- instances: a list of rows ----------------------------------------------------------------------------------------
 
 
@@ -167,13 +197,13 @@ def _read_rows(rows: Any, model: Model, name: str, *, exact: bool) -> Call:  # n
         raise InvalidInputError("'instances' is empty: send at least one row")
     if is_object(rows[0]):
         return _read_objects(rows, model, name, exact=exact)
-    name = name or SERVING_DEFAULT
+    name = name or _signature_of(rows, model)
     inputs = model.signatures[name].inputs
     if len(inputs) != 1:
         raise InvalidInputError(
             f"'instances' must be a list of objects: the model has {len(inputs)} inputs, {name_some(_names(inputs))}"
         )
-    tensor = decode_tensor(rows, inputs[0], place_in("instances"), exact=exact)
+    tensor = _decoder(inputs[0], model)(rows, inputs[0], place_in("instances"), exact=exact)
     return Call(name, {inputs[0].name: tensor}, rows=True, lists=lists_in(tensor.shape))
 
 
@@ -187,7 +217,7 @@ def _read_objects(rows: Any, model: Model, name: str, *, exact: bool) -> Call:  
     if named is None:
         _check_rows(table, signature, {})
         tensors = {
-            spec.name: decode_tensor(
+            spec.name: _decoder(spec, model)(
                 [row[spec.name] for row in table], spec, place_in_rows("instances", spec.name), exact=exact
             )
             for spec in signature.inputs
@@ -254,13 +284,13 @@ def _names(inputs: tuple[TensorSpec, ...]) -> list[str]:
 
 def _read_inputs(value: Any, model: Model, name: str, *, exact: bool) -> Call:  # noqa: ANN401 - a JSON value
     if not is_object(value):
-        name = name or SERVING_DEFAULT
+        name = name or _signature_of(value, model)
         inputs = model.signatures[name].inputs
         if len(inputs) != 1:
             raise InvalidInputError(
                 f"'inputs' must be an object: the model has {len(inputs)} inputs, {name_some(_names(inputs))}"
             )
-        tensor = decode_tensor(value, inputs[0], place_in("inputs"), exact=exact)
+        tensor = _decoder(inputs[0], model)(value, inputs[0], place_in("inputs"), exact=exact)
         return Call(name, {inputs[0].name: tensor}, rows=False, lists=lists_in(tensor.shape))
     given = members(value, "'inputs'")
     name = name or choose_signature(model, given)
@@ -273,7 +303,7 @@ def _read_inputs(value: Any, model: Model, name: str, *, exact: bool) -> Call:  
     if missing or unknown:
         raise InvalidInputError(f"'inputs' {_wrong_names(missing, unknown)}")
     tensors = {
-        spec.name: decode_tensor(given[spec.name], spec, place_in(f"inputs.{spec.name}"), exact=exact)
+        spec.name: _decoder(spec, model)(given[spec.name], spec, place_in(f"inputs.{spec.name}"), exact=exact)
         for spec in signature.inputs
         if spec.name in given
     }

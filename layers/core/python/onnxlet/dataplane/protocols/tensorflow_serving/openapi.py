@@ -19,6 +19,7 @@ from onnxlet.dataplane.protocols.openapi import (
     post_json,
 )
 
+_FILE: Json = {"type": "string", "format": "binary"}
 _LABEL = path_parameter("label", "The alias.", {"type": "string", "example": "candidate"})
 _TARGETS: tuple[tuple[str, str, str, list[Json]], ...] = (
     ("", "", "the alias `production`", [MODEL]),
@@ -26,6 +27,13 @@ _TARGETS: tuple[tuple[str, str, str, list[Json]], ...] = (
     ("Label", "/labels/{label}", "an alias, which TensorFlow Serving calls a label", [MODEL, _LABEL]),
 )
 """How a path names what shall answer: suffix of the operation's id, part of the path, words, parameters."""
+
+
+_PICTURES: Json = {
+    "image/*": {"schema": _FILE},
+    "multipart/form-data": {"schema": {"type": "object", "additionalProperties": _FILE}},
+}
+"""Other bodies, which models that read pictures take."""
 
 
 def _paths() -> Json:
@@ -39,7 +47,7 @@ def _paths() -> Json:
             "PredictResponse",
             ANSWER_HEADERS,
         )
-        paths[base + ":predict"] = post_json("PredictRequest", predict)
+        paths[base + ":predict"] = post_json("PredictRequest", predict, **_PICTURES)
         paths[base] = {"get": operation("status" + suffix, f"Status of {words}", parameters, "ModelStatus")}
         paths[base + "/metadata"] = {
             "get": operation("metadata" + suffix, f"Signatures of {words}", parameters, "ModelMetadata")

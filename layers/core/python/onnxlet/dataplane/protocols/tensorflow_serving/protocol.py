@@ -16,7 +16,7 @@ import orjson
 
 from onnxlet.dataplane import answering
 from onnxlet.dataplane.messages import JSON, Request, Response
-from onnxlet.dataplane.protocols.tensorflow_serving.body import read_body, write_answer
+from onnxlet.dataplane.protocols.tensorflow_serving.body import Call, call_of_pictures, read_body, write_answer
 from onnxlet.errors import (
     AliasNotFoundError,
     InvalidInputError,
@@ -25,6 +25,7 @@ from onnxlet.errors import (
     UnknownLabelError,
     VersionNotFoundError,
 )
+from onnxlet.serving.model import Model
 from onnxlet.serving.predictor import Predictor
 from onnxlet.values.refs import MAX_VERSION, Ref, check_alias_name, check_model_name
 from onnxlet.values.signature import Signature, TensorSpec
@@ -110,7 +111,7 @@ def _predict(predictor: Predictor, request: Request, target: Ref, headers: dict[
     served = answering.resolve(predictor, request, target, headers)
     model, loaded = served.model, served.timings
     due = monotonic() + model.run_deadline
-    call = read_body(request.body, model)
+    call = _read_pictures(request, model) if model.encoded else read_body(request.body, model)
     before = 0.0 if loaded is None else monotonic()
     outputs = model.predict(call.inputs, call.signature, finite=call.finite, due=due, cancellation=request.cancellation)
     run = 0.0 if loaded is None else monotonic() - before
@@ -121,6 +122,14 @@ def _predict(predictor: Predictor, request: Request, target: Ref, headers: dict[
     if loaded is not None:
         answering.write_timings(headers, loaded, run=run, total=now - began)
     return body
+
+
+def _read_pictures(request: Request, model: Model) -> Call:
+    """Read a body of pictures as it is, or one in JSON."""
+    from onnxlet.dataplane.codec.pictures import pictures_in
+
+    pictures = pictures_in(request)
+    return read_body(request.body, model) if pictures is None else call_of_pictures(pictures, model)
 
 
 # --- status and metadata ----------------------------------------------------------------------------------------------
