@@ -232,10 +232,3 @@ def test_rows_that_the_model_refuses_are_refused_with_its_words(make: Callable[[
     model = make().fit(known, stage)
     with pytest.raises(InvalidInputError):
         convert(model, tmp_path / "out", data=known.assign(count="many"), target=stage)
-
-
-def test_several_targets_of_one_estimator_are_refused(tmp_path: Path) -> None:
-    known, stage = patients(18)
-    model = xgboost.XGBClassifier(n_estimators=3, n_jobs=1).fit(known, np.stack([stage > 1, stage > 2], axis=1))
-    with pytest.raises(ConversionError, match="several"):
-        convert(model, tmp_path / "out", data=known)

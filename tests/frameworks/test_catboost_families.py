@@ -212,3 +212,18 @@ def test_focal_loss_gives_classes_and_probabilities(tmp_path: Path) -> None:
         served = ask_served(tmp_path / "out", fresh)
         assert served["label"].tolist() == model.predict(fresh).tolist()
         np.testing.assert_allclose(served["probabilities"], model.predict_proba(fresh), atol=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["MultiLogloss", "MultiCrossEntropy"])
+def test_labels_that_do_not_exclude_each_other_are_served_one_by_one(loss: str, tmp_path: Path) -> None:
+    known, illness = patients(17, missing=0.1)
+    marks = np.stack([illness > 2, known["age"] > 60, illness > 3], axis=1).astype(int)
+    model = catboost.CatBoostClassifier(loss_function=loss, **OPTIONS).fit(known, marks)
+    fresh, _ = patients(18, missing=0.1)
+    predicted, probabilities = model.predict(fresh), model.predict_proba(fresh)
+    for source in (model, saved(model, tmp_path)):
+        convert(source, tmp_path / "out", data=known)
+        served = ask_served(tmp_path / "out", fresh)
+        for at in range(3):
+            assert served[f"label_y{at}"].tolist() == predicted[:, at].tolist()
+            np.testing.assert_allclose(served[f"probabilities_y{at}"][:, 1], probabilities[:, at], atol=1e-6)

@@ -198,29 +198,6 @@ def test_a_file_is_known_by_its_content(tmp_path: Path) -> None:
         assert convert(strange, tmp_path / kind).provenance.framework == "XGBoost"
 
 
-@pytest.mark.parametrize(
-    ("parameters", "said"),
-    [
-        ({"objective": "binary:logitraw"}, "'binary:logitraw' has no ONNX form here"),
-    ],
-)
-def test_what_has_no_onnx_form_is_refused(parameters: dict[str, Any], said: str, tmp_path: Path) -> None:
-    data = real_data("breast cancer", tmp_path)
-    with pytest.raises(ConversionError, match=said):
-        convert(saved(booster_of(parameters, data.features, data.target), tmp_path), tmp_path / "out")
-
-
-def test_several_labels_and_leaves_of_several_numbers_are_refused(tmp_path: Path) -> None:
-    data = real_data("breast cancer", tmp_path)
-    both = np.stack([data.target, 1 - data.target], axis=1)
-    model = xgboost.XGBClassifier(n_estimators=2).fit(data.features, both)
-    with pytest.raises(ConversionError, match="one model per label"):
-        convert(saved(model, tmp_path), tmp_path / "out")
-    parameters = {"multi_strategy": "multi_output_tree", "tree_method": "hist"}
-    with pytest.raises(ConversionError, match="one_output_per_tree"):
-        convert(saved(booster_of(parameters, data.features, both), tmp_path), tmp_path / "out")
-
-
 @pytest.mark.parametrize("name", ["model.ubj", "model.json"])
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.95])
 def test_a_damaged_file_is_refused(name: str, share: float, tmp_path: Path) -> None:

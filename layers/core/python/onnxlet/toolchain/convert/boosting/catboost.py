@@ -11,6 +11,7 @@ import json
 import math
 import tempfile
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -105,6 +106,7 @@ class CatBoostModel:
         scale, base = document["scale_and_bias"]
         self.outputs = len(base)
         self.classes = self._classes()
+        self.marks = self.outputs if self._loss in _MULTILABEL else 0
         self.whole_numbers: Collection[int] = ()
         self._hashes = category_hashes(document)
         self._columns = CategoryColumns(self.width)
@@ -141,8 +143,8 @@ class CatBoostModel:
         }
 
     def _labels(self, chosen: Tensor) -> Tensor:
-        """Predicted classes [rows] or [rows, 1] as the graph gives them."""
-        chosen = chosen.reshape(-1)
+        """Predicted classes [rows] or [rows, 1] as the graph gives them; of several labels [rows, labels]."""
+        chosen = chosen if self.marks else chosen.reshape(-1)
         if self.classes is not None and not isinstance(self.classes[0], str):
             # booleans come as the texts "True" and "False"
             chosen = chosen == "True" if chosen.dtype.kind in "OSU" else chosen
@@ -160,8 +162,11 @@ class CatBoostModel:
         margins = self._forest.write(graph, self._columns.append(graph, single, single))
         if self.classes is None:
             return link_functions.regression(graph, margins, self._link, self.outputs)
+        write = partial(link_functions.binary, classes=self.classes, threshold=self._threshold())
+        if self.marks:
+            return link_functions.apart(graph, margins, self.marks, write)
         if self.outputs == 1:
-            return link_functions.binary(graph, margins, self.classes, threshold=self._threshold())
+            return write(graph, margins)
         return link_functions.multiclass(graph, margins, self.classes, exclusive=self._loss != "MultiClassOneVsAll")
 
     @property
@@ -202,9 +207,7 @@ class CatBoostModel:
         if not len(known):
             return None
         if self._loss in _MULTILABEL:
-            raise ConversionError(
-                f"the {type(self._model).__name__} predicts several labels per row: convert one model per label"
-            )
+            return (0, 1)
         return tuple(_class_value(value) for value in known.tolist())
 
 
@@ -272,7 +275,7 @@ def _read_json(model: Any) -> dict[str, Any]:
 
 def _class_value(value: Any) -> int | str:
     """A class value as the graph gives it. Raises ConversionError for fractions."""
-    if isinstance(value, str):
+    if isinstance(value, str | bool):
         return value
     if isinstance(value, float) and not value.is_integer():
         raise ConversionError(

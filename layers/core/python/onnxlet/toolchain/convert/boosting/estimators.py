@@ -43,8 +43,9 @@ def ask(
     probabilities: bool = True,
     refusal: type[Exception] = ValueError,
 ) -> Tensors:
-    """What its predict and predict_proba give; `refusal` is what the library raises for rows that it refuses.
+    """What its predict [rows], of several labels [rows, labels], and predict_proba give.
 
+    `refusal` is what the library raises for rows that it refuses.
     Raises InvalidInputError for these.
     """
     try:
@@ -56,7 +57,8 @@ def ask(
             predicted = np.asarray(estimator.predict(rows))
             if classes is None:
                 return {"prediction": predicted}
-            answers = {"label": class_values(predicted.reshape(len(predicted)))}
+            of_one_target = predicted.size == len(predicted)
+            answers = {"label": class_values(predicted.reshape(-1) if of_one_target else predicted)}
             if probabilities:
                 answers["probabilities"] = np.asarray(estimator.predict_proba(rows))
             return answers

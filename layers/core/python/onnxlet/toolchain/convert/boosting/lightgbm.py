@@ -116,6 +116,7 @@ class LightGBMModel:
     sparse_zeros_are_missing = False
     forgets_missing: Collection[int] = ()
     whole_numbers: Collection[int] = ()
+    marks = 0
     datatypes: tuple[str, ...] = ("FP32", "FP64")  # it compares doubles
 
     def __init__(

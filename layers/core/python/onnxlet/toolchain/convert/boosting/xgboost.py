@@ -60,6 +60,8 @@ def open_object(model: Any, *, progress: Progress, options: SourceOptions = NOTH
     if not model.__sklearn_is_fitted__():
         raise never_fitted(model)
     estimator = XGBoostEstimator(model, read_learner(model.get_booster()), progress)
+    if callable(model.objective) and estimator.classes is None:
+        progress("the objective is a function of yours: raw scores are served, as its predict does")
     said = options.missing_value
     if said is not None and number_of_missing(said) != number_of_missing(model.missing):
         raise InvalidInputError(
@@ -107,7 +109,11 @@ class XGBoostEstimator(XGBoostModel):
     def _classes(self) -> tuple[int | str, ...] | None:
         classes = learned_classes(self._estimator)
         if classes is not None:
-            super()._classes()
+            if super()._classes() is None:
+                raise ConversionError(
+                    f"the {type(self._estimator).__name__} was trained for {self._objective!r}, of which its "
+                    "predict_proba makes no probabilities: train it for binary:logistic or multi:softprob"
+                )
             return classes
         if self._objective not in (*LINKS, "binary:logistic"):
             raise link_functions.unsupported("objective", self._objective, (*LINKS, "binary:logistic"))

@@ -39,6 +39,7 @@ LINKS = {
             "rank:pairwise",
             "rank:ndcg",
             "rank:map",
+            "binary:logitraw",
         ),
         "identity",
     ),
@@ -76,6 +77,7 @@ class XGBoostModel:
         self.forgets_missing: Collection[int] = set(range(self.width)) - categorical if missing is None else ()
         self.outputs = max(int(parameters["num_class"]), int(parameters.get("num_target", 1)), 1)
         self.classes = self._classes()
+        self.marks = self.outputs if self._objective in _BINARY and self.outputs > 1 else 0
         self._is_linear = learner["gradient_booster"]["name"] == "gblinear"
         self.categories: Categories = {} if self._is_linear else categories_of(self._gradient_booster["model"])
         self._columns = CategoryColumns(self.width, self.categories)
@@ -121,6 +123,8 @@ class XGBoostModel:
         label = (predicted > 0.5).astype(np.int64)  # noqa: PLR2004 - one half
         if self._objective == "binary:hinge":
             return {"label": label}
+        if self.marks:
+            return {"label": label, "probabilities": predicted}
         return {"label": label, "probabilities": np.stack([1 - predicted, predicted], axis=1)}
 
     def write(self, graph: GraphWriter, features: str, width: int) -> link_functions.AnswerNames:  # noqa: ARG002 - trees do not mind
@@ -132,13 +136,19 @@ class XGBoostModel:
         margins = self._write_margins(graph, features)
         if self.classes is None:
             return link_functions.regression(graph, margins, LINKS.get(self._objective, "logistic"), self.outputs)
-        if self._objective == "binary:logistic":
-            return link_functions.binary_float32(graph, margins, self.classes)
-        if self._objective == "binary:hinge":
-            return link_functions.AnswerNames(
-                link_functions.label_where(graph, graph.add("Greater", margins, graph.constant([0.0])), self.classes)
-            )
+        if self.marks:
+            return link_functions.apart(graph, margins, self.marks, self._write_binary)
+        if self._objective in _BINARY:
+            return self._write_binary(graph, margins)
         return link_functions.multiclass(graph, margins, self.classes)
+
+    def _write_binary(self, graph: GraphWriter, margins: str) -> link_functions.AnswerNames:
+        """Two classes by margins [N, 1]."""
+        classes = self.classes or (0, 1)
+        if self._objective == "binary:logistic":
+            return link_functions.binary_float32(graph, margins, classes)
+        positive = graph.add("Greater", margins, graph.constant([0.0]))
+        return link_functions.AnswerNames(link_functions.label_where(graph, positive, classes))
 
     def _write_margins(self, graph: GraphWriter, features: str) -> str:
         if self._is_linear:
@@ -159,8 +169,6 @@ class XGBoostModel:
 
     def _classes(self) -> tuple[int | str, ...] | None:
         if self._objective in _BINARY:
-            if self.outputs > 1:
-                raise ConversionError("the XGBoost model predicts several labels per row: convert one model per label")
             return (0, 1)
         if self._objective in _MULTICLASS:
             return tuple(range(self.outputs))
@@ -175,8 +183,8 @@ class XGBoostModel:
             raise ConversionError(f"the booster {kind!r} is not converted, only gbtree, dart and gblinear are")
         if self._is_linear:
             return
-        if any(int(tree["tree_param"]["size_leaf_vector"]) > 1 for tree in self._trees):
-            raise ConversionError("leaves with several outputs are not converted: train with one_output_per_tree")
+        if any(int(tree["tree_param"]["size_leaf_vector"]) > 1 and "leaf_weights" not in tree for tree in self._trees):
+            raise ConversionError("leaves with several outputs are read from XGBoost 3.2 on: install that")
 
     def _rounds_used(self, progress: Progress) -> int:
         """How many boosting rounds the API that wrote the file predicts with."""

@@ -9,13 +9,14 @@ import numpy as np
 
 from onnxlet.toolchain.convert.boosting.forest import Tree
 from onnxlet.toolchain.convert.tabular.category_columns import THRESHOLD, CategoryColumns
+from onnxlet.values.tensors import Tensor
 
 
 def read_tree(tree: dict[str, Any], target: int, weight: float, categories: CategoryColumns) -> Tree:
-    """One tree, whose leaves count `weight` times for the output `target`.
+    """One tree, whose leaves count `weight` times for the output `target`; with several numbers each, for all outputs.
 
-    Its nodes are splits and leaves in one; a leaf's condition is its value. Splits by category are those of columns of
-    `categories`.
+    Its nodes are splits and leaves in one; a leaf's condition is its value, or its right child the number of its
+    values. Splits by category are those of columns of `categories`.
     """
     left, right = np.array(tree["left_children"]), np.array(tree["right_children"])
     conditions = np.array(tree["split_conditions"], dtype=np.float32).astype(np.float64)
@@ -33,9 +34,18 @@ def read_tree(tree: dict[str, Any], target: int, weight: float, categories: Cate
         missing_left=np.array(tree["default_left"])[split].astype(bool),
         left=number[left[split]],
         right=number[right[split]],
-        leaves=conditions[leaf, None] * weight,
+        leaves=_leaves(tree, leaf, right, conditions) * weight,
         target=target,
     )
+
+
+def _leaves(tree: dict[str, Any], leaf: Tensor, right: Tensor, conditions: Tensor) -> Tensor:
+    """The values of the leaves [leaves, outputs]."""
+    size = int(tree["tree_param"]["size_leaf_vector"])
+    if size <= 1:
+        return np.asarray(conditions[leaf, None])
+    values = np.array(tree["leaf_weights"], dtype=np.float32).astype(np.float64).reshape(-1, size)
+    return np.asarray(values[right[leaf]])
 
 
 def categories_of(model: dict[str, Any]) -> dict[int, list[Any]]:

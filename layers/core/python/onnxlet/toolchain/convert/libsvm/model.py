@@ -57,6 +57,7 @@ class LibsvmModel:
     sparse_zeros_are_missing = False
     forgets_classes = False
     whole_numbers: Collection[int] = ()
+    marks = 0
     forgets_missing: Collection[int] = ()
     outputs = 1
 

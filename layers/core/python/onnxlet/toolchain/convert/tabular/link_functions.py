@@ -41,6 +41,8 @@ class AnswerNames:
     prediction: str | None = None
     write_scores: Callable[[], str] | None = None
     """Writes what a classifier's `decision_function` gives, as [N, classes], where it has one."""
+    marks: tuple[AnswerNames, ...] = ()
+    """In place of all these, where a row has several labels or has them not: the answer of each."""
 
 
 def binary(graph: GraphWriter, margins: str, classes: Sequence[int | str], *, threshold: float = 0.0) -> AnswerNames:
@@ -49,6 +51,14 @@ def binary(graph: GraphWriter, margins: str, classes: Sequence[int | str], *, th
     # 1 - p would lose the digits of a small remainder
     other = graph.add("Sigmoid", graph.add("Neg", margins))
     return AnswerNames(label, graph.add("Concat", other, graph.add("Sigmoid", margins), axis=1))
+
+
+def apart(
+    graph: GraphWriter, margins: str, count: int, write: Callable[[GraphWriter, str], AnswerNames]
+) -> AnswerNames:
+    """Labels that do not exclude each other: `write` is given the margins [N, 1] of each of `count`."""
+    columns = [graph.add("Gather", margins, graph.constant(np.array([at])), axis=1) for at in range(count)]
+    return AnswerNames(marks=tuple(write(graph, column) for column in columns))
 
 
 def binary_float32(graph: GraphWriter, margins: str, classes: Sequence[int | str]) -> AnswerNames:

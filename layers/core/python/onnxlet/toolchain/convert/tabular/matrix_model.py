@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from onnxlet.errors import InvalidInputError
-from onnxlet.steps import Classification, Tabular
+from onnxlet.steps import Classification, Tabular, names_of
 from onnxlet.toolchain.convert import graph_edits
 from onnxlet.toolchain.convert.tabular.category_values import (
     Categories,
@@ -49,6 +49,8 @@ class NativeModel(Protocol):
     """Datatypes of the graph's input, in the order to try: FP32 and, if it compares doubles, FP64."""
     outputs: int
     """Numbers per row that a regressor predicts."""
+    marks: int
+    """Labels that a row has or has not, each by itself: so many, where it is not one of several classes."""
     categories: Categories
     """What pandas' categories were where it was trained, by the position of the feature."""
     whole_numbers: Collection[int]
@@ -70,7 +72,10 @@ class NativeModel(Protocol):
         """What it knows of the columns of these names: the thresholds of its trees."""
 
     def predict(self, features: Any) -> Tensors:
-        """Its `label` and `probabilities`, or `prediction`. Raises InvalidInputError for rows that it refuses."""
+        """Its `label` and `probabilities`, or `prediction`. Raises InvalidInputError for rows that it refuses.
+
+        Where a row has several labels, or has them not: [rows, labels] of 0 and 1, and of probabilities.
+        """
 
     def write(self, graph: GraphWriter, features: str, width: int) -> AnswerNames:
         """Append itself to a graph with `features` [N, width]. Raises ConversionError for what has no ONNX form."""
@@ -94,7 +99,8 @@ class MatrixModel:
         self.versions = native.versions
         self.reference = native.reference
         self.names = native.names
-        self.classes = () if native.classes is None else (native.classes,)
+        self.classes = () if native.classes is None else (native.classes,) * max(native.marks, 1)
+        self._targets = [f"y{index}" for index in range(native.marks)] or [""]
 
     def read_rows(self, table: Table | None, targets: Sequence[str], *, seed: int) -> ModelRows:
         """The rows that the data holds, or random ones where there is none.
@@ -102,6 +108,8 @@ class MatrixModel:
         Raises InvalidInputError if the data lacks a column or holds texts.
         """
         native = self._native
+        if targets and native.marks:
+            self._targets = list(targets)
         names = feature_names(
             f"the {native.framework} model",
             learned=native.names,
@@ -135,9 +143,22 @@ class MatrixModel:
     def predict(self, rows: ModelRows) -> Tensors:
         """The model's own answers, by the names of the graph's outputs."""
         if not self._native.categories:
-            return self._native.predict(columns_to_matrix(rows.columns) if rows.own is None else rows.own)
-        names = list(rows.columns)
-        return self._native.predict(frame_of(rows.columns if rows.own is None else rows.own, names))
+            rows_as_given = columns_to_matrix(rows.columns) if rows.own is None else rows.own
+        else:
+            rows_as_given = frame_of(rows.columns if rows.own is None else rows.own, list(rows.columns))
+        answers = self._native.predict(rows_as_given)
+        return self._by_target(answers) if self._native.marks else answers
+
+    def _by_target(self, answers: Tensors) -> Tensors:
+        """The answers [rows, labels] as those of classifiers, one for each label."""
+        apart: Tensors = {}
+        for at, target in enumerate(self._targets):
+            names = names_of(target)
+            apart[names.label] = answers["label"][:, at].astype(np.int64)
+            if "probabilities" in answers:
+                second = answers["probabilities"][:, at]
+                apart[names.probabilities] = np.stack([1 - second, second], axis=1)
+        return apart
 
     def _own_rows(self, table: Table, names: Sequence[str], texts: Collection[str]) -> Any:
         """The rows as users hand them to a model that is at hand; None for one that was read from a file."""
@@ -156,9 +177,9 @@ class MatrixModel:
     def export(self, rows: ModelRows, labels: Sequence[tuple[str, ...]]) -> Iterator[Export]:
         """The graph for each of the framework's datatypes."""
         for datatype in self._native.datatypes:
-            yield self._export(datatype, rows, labels[0] if labels else ())
+            yield self._export(datatype, rows, labels)
 
-    def _export(self, datatype: str, rows: ModelRows, labels: tuple[str, ...]) -> Export:
+    def _export(self, datatype: str, rows: ModelRows, labels: Sequence[tuple[str, ...]]) -> Export:
         names, width = tuple(rows.columns), len(rows.columns)
         datatypes = [self._datatype(at, datatype) for at in range(width)]
         apart = any(each != datatype for each in datatypes)
@@ -191,27 +212,35 @@ class MatrixModel:
 
     def _declare_outputs(self, graph: GraphWriter, predict: AnswerNames, datatype: str) -> None:
         classes = self._native.classes or ()
-        if predict.label is not None:
-            texts = any(isinstance(value, str) for value in classes)
-            graph.output(predict.label, "label", "BYTES" if texts else "INT64", (VARIABLE,))
-        if predict.probabilities is not None:
-            graph.output(predict.probabilities, "probabilities", datatype, (VARIABLE, len(classes)))
+        for target, answer in self._answers_by_target(predict):
+            names = names_of(target)
+            if answer.label is not None:
+                texts = any(isinstance(value, str) for value in classes)
+                graph.output(answer.label, names.label, "BYTES" if texts else "INT64", (VARIABLE,))
+            if answer.probabilities is not None:
+                graph.output(answer.probabilities, names.probabilities, datatype, (VARIABLE, len(classes)))
         if predict.prediction is not None:
             outputs = self._native.outputs
             graph.output(
                 predict.prediction, "prediction", datatype, (VARIABLE, outputs) if outputs > 1 else (VARIABLE,)
             )
 
-    def _classifications(self, predict: AnswerNames, labels: tuple[str, ...]) -> tuple[Classification, ...]:
+    def _answers_by_target(self, predict: AnswerNames) -> Iterator[tuple[str, AnswerNames]]:
+        return zip(self._targets, predict.marks or (predict,), strict=True)
+
+    def _classifications(self, predict: AnswerNames, labels: Sequence[tuple[str, ...]]) -> tuple[Classification, ...]:
         return tuple(
             Classification(
-                label="label",
-                probabilities="probabilities" if predict.probabilities is not None else None,
+                label=names_of(target).label,
+                probabilities=names_of(target).probabilities if answer.probabilities is not None else None,
                 # labels that are the values themselves are no names for them
                 labels=()
                 if self._labels == tuple(map(str, classes))
-                else labels or tuple(value for value in classes if isinstance(value, str)),
+                else named or tuple(value for value in classes if isinstance(value, str)),
                 classes=classes,
+                target=target,
             )
-            for classes in self.classes
+            for classes, named, (target, answer) in zip(
+                self.classes, labels, self._answers_by_target(predict), strict=False
+            )
         )
