@@ -5,11 +5,11 @@ The bounds are those that tests hold the graphs to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from types import MappingProxyType
+from collections.abc import Iterator
 from typing import Any
 
 from onnxlet.toolchain.convert.scikit_learn.converters.known_functions import is_composed
+from onnxlet.toolchain.convert.scikit_learn.converters.transformed_target import NAME as TARGET
 from onnxlet.toolchain.convert.scikit_learn.parts import all_parts
 
 BOUND = 1e-14
@@ -18,34 +18,35 @@ BOUND = 1e-14
 
 def describe_bounds(estimator: Any) -> tuple[str, ...]:
     """What is approximated in an estimator, and how near it comes, for people."""
-    found = [
-        f"the {type(part).__name__} computes {what} in double precision, within {BOUND:g} of scipy's, relative to it"
-        for part in all_parts(estimator)
-        for what in _approximated(part)
+    parts = list(all_parts(estimator))
+    targets = [part for part in parts if type(part).__name__ == TARGET]
+    # these are only ever inverted
+    inverted = {
+        id(part): part
+        for each in targets
+        for kept in (each.transformer, getattr(each, "transformer_", None))
+        for part in all_parts(kept)
+    }
+    found = [(type(part).__name__, what) for part in parts if id(part) not in inverted for what in _forwards(part)]
+    found += [(TARGET, what) for part in inverted.values() for what in _backwards(part)]
+    said = [
+        f"the {name} computes {what} in double precision, within {BOUND:g} of scipy's, relative to it"
+        for name, what in found
     ]
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(said))
 
 
-def _approximated(part: Any) -> Iterator[str]:
-    reader = _READERS.get(type(part).__name__)
-    return iter(()) if reader is None else reader(part)
-
-
-def _functions(part: Any) -> Iterator[str]:
-    for function in (part.func, part.inverse_func):
-        if is_composed(function):
-            yield str(function.__name__)
-
-
-def _quantiles(part: Any) -> Iterator[str]:
-    if part.output_distribution == "normal":
+def _forwards(part: Any) -> Iterator[str]:
+    kind = type(part).__name__
+    if kind == "FunctionTransformer" and is_composed(part.func):
+        yield str(part.func.__name__)
+    elif kind == "QuantileTransformer" and part.output_distribution == "normal":
         yield "normal quantiles"
 
 
-_READERS: Mapping[str, Callable[[Any], Iterator[str]]] = MappingProxyType(
-    {
-        "FunctionTransformer": _functions,
-        "QuantileTransformer": _quantiles,
-    }
-)
-"""By class of scikit-learn's: what it computes otherwise than scikit-learn."""
+def _backwards(part: Any) -> Iterator[str]:
+    kind = type(part).__name__
+    if kind == "FunctionTransformer" and is_composed(part.inverse_func):
+        yield str(part.inverse_func.__name__)
+    elif kind == "QuantileTransformer" and part.output_distribution == "normal":
+        yield "the normal distribution"

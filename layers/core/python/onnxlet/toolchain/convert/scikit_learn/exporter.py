@@ -59,10 +59,10 @@ def to_onnx(
     except (RuntimeError, NotImplementedError, NameError, ValueError, TypeError, AttributeError, KeyError) as error:
         if "Unable to find column name" in str(error):
             raise names_have_no_form(type(estimator).__name__) from error
+        part = _failed_class(error) or type(estimator).__name__
         raise ConversionError(
-            f"skl2onnx cannot convert the {type(estimator).__name__}: {first_line(error)}; try other parameters, or "
-            "another estimator",
-            estimator=type(estimator).__name__,
+            f"skl2onnx cannot convert the {part}: {first_line(error)}; try other parameters, or another estimator",
+            estimator=part,
         ) from error
     fix_neighbour_weights(model.graph)
     raise_opset(model)
@@ -114,6 +114,17 @@ def ignore_known_warnings() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=r"X does not have valid feature names", category=UserWarning)
         warnings.filterwarnings("ignore", message=r"X has feature names, but", category=UserWarning)
         yield
+
+
+def _failed_class(error: Exception) -> str:
+    """The class of the estimator that skl2onnx was busy with when it failed; empty if it was with none."""
+    busy = ""
+    trace = error.__traceback__
+    while trace is not None:
+        estimator = getattr(trace.tb_frame.f_locals.get("operator"), "raw_operator", None)
+        busy = busy if estimator is None else type(estimator).__name__
+        trace = trace.tb_next
+    return busy
 
 
 def _unconverted_class(error: Exception) -> str:

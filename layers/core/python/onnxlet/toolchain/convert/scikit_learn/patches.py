@@ -16,7 +16,7 @@ from onnxlet.toolchain.convert.scikit_learn.category_encoders import (
 )
 from onnxlet.toolchain.convert.scikit_learn.converters import histogram_boosting
 from onnxlet.toolchain.convert.scikit_learn.converters.table import register_converters
-from onnxlet.toolchain.convert.scikit_learn.converters.voting import bagging_converter
+from onnxlet.toolchain.convert.scikit_learn.converters.voting import bagging_converter, one_vs_one_converter
 from onnxlet.toolchain.convert.scikit_learn.discretizers import binarizer_converter, discretizer_converter
 from onnxlet.toolchain.convert.scikit_learn.internals import check_internals, registered_converter
 from onnxlet.toolchain.convert.scikit_learn.knn_imputer import knn_imputer_converter, patch_knn_imputer_shape
@@ -48,6 +48,8 @@ def patch_converters() -> None:
         _patch_converter(name, _gradient_boosting_converter)
     _patch_converter("SklearnVotingClassifier", _voting_converter)
     _patch_converter("SklearnBaggingClassifier", bagging_converter)
+    _patch_converter("SklearnLinearClassifier", _linear_converter)
+    _patch_converter("SklearnOneVsOneClassifier", one_vs_one_converter)
     # pipelines tell their last step about zipmap, which a linear SVC does not know of
     _patch_converter("SklearnLinearSVC", _unchanged, _ZIPMAP)
     _patch_converter("SklearnPipeline", _raw_scores_converter)
@@ -102,6 +104,29 @@ class _PatchedConverter:
 
     def __call__(self, scope: Any, operator: Any, container: Any) -> None:
         self._convert(scope, operator, container)
+
+
+def _linear_converter(convert: Converter) -> Converter:
+    """A converter of linear classifiers that links the scores of two classes once, not twice as those of
+    LinearDiscriminantAnalysis are.
+    """
+
+    def write_operator(scope: Any, operator: Any, container: Any) -> None:
+        given = operator.raw_operator
+        if type(given).__name__ == "LinearDiscriminantAnalysis" and len(given.classes_) == 2:  # noqa: PLR2004
+            from sklearn.linear_model import LogisticRegression
+
+            # the solver tells skl2onnx that it is a logistic function
+            operator.raw_operator = logistic = LogisticRegression(solver="liblinear")
+            logistic.coef_, logistic.intercept_, logistic.classes_ = given.coef_, given.intercept_, given.classes_
+            options = container.get_options(given, {"raw_scores": False})
+            for each in (scope, container):
+                each.add_options(id(logistic), options)
+            # options go by the object's id, which must not be another's meanwhile
+            operator.linear_copy = logistic
+        convert(scope, operator, container)
+
+    return write_operator
 
 
 def _unchanged(convert: Converter) -> Converter:
@@ -159,6 +184,11 @@ def _gradient_boosting_converter(convert: Callable[..., None]) -> Converter:
             if flags is not None:
                 attributes["nodes_missing_value_tracks_true"] = [int(flag) for flag in flags]
                 attributes = _with_double_tensors(attributes) if doubled else attributes
+            if kind == "TreeEnsembleRegressor" and doubled:
+                (wanted,) = outputs if isinstance(outputs, list) else [outputs]
+                outputs = scope.get_unique_variable_name("single_values")
+                cast = scope.get_unique_operator_name("Cast")
+                add_node("Cast", outputs, wanted, name=cast, to=onnx.TensorProto.DOUBLE)
             if kind == "TreeEnsembleClassifier" and doubled:
                 label, wanted = outputs
                 single = scope.get_unique_variable_name("single_probabilities")

@@ -24,9 +24,11 @@ def move_inwards(estimator: Any) -> Any:
     if delegate is not None:
         return move_inwards(delegate)
     if isinstance(estimator, Pipeline) and estimator.steps:
-        *before, (name, last) = estimator.steps
+        *given, (name, last) = estimator.steps
+        before = [(each, _transformer(step)) for each, step in given]
         moved = move_inwards(last)
-        return estimator if moved is last else _flat_pipeline(before, name, moved)
+        same = moved is last and all(own is step for (_, own), (_, step) in zip(before, given, strict=True))
+        return estimator if same else _flat_pipeline(before, name, moved)
     attributes = INNER.get(type(estimator).__name__, ())
     fitted = next((getattr(estimator, each) for each in attributes if hasattr(estimator, each)), None)
     if fitted is None:
@@ -39,9 +41,35 @@ def move_inwards(estimator: Any) -> Any:
 
 
 def _delegate(estimator: Any) -> Any:
-    """The estimator that answers in its place: a search's best one, or one that was frozen."""
-    frozen = type(estimator).__name__ == "FrozenEstimator"
-    return estimator.estimator if frozen else getattr(estimator, "best_estimator_", None)
+    """The estimator that answers in its place: a search's best one, one that was frozen, or behind a selection."""
+    from sklearn.pipeline import Pipeline
+
+    kind = type(estimator).__name__
+    if kind == "FrozenEstimator":
+        return estimator.estimator
+    if kind == "SelfTrainingClassifier":
+        return estimator.estimator_
+    if kind in {"RFE", "RFECV"}:
+        return Pipeline([("selection", _as_selection(estimator)), ("estimator", estimator.estimator_)])
+    return getattr(estimator, "best_estimator_", None)
+
+
+def _as_selection(estimator: Any) -> Any:
+    """The same selection of columns, which predicts nothing."""
+    from sklearn.feature_selection import RFE
+
+    selection = RFE(estimator.estimator)
+    selection.support_, selection.n_features_in_ = estimator.support_, estimator.n_features_in_
+    return selection
+
+
+def _transformer(step: Any) -> Any:
+    """What gives a step's features to the next."""
+    if step is None or isinstance(step, str):
+        return step
+    from onnxlet.toolchain.convert.scikit_learn.substitutes import substitute
+
+    return substitute(step)
 
 
 def _flat_pipeline(before: list[Any], name: str, last: Any) -> Any:

@@ -10,8 +10,11 @@ from typing import Any, NamedTuple
 from onnxlet.toolchain.convert.scikit_learn.converters import (
     function_transformer,
     isolation_forest,
+    isotonic,
     iterative_imputer,
+    kernels,
     local_outlier_factor,
+    projections,
     quantile_transformer,
     spline_transformer,
     thresholds,
@@ -37,6 +40,8 @@ class Registration(NamedTuple):
     options: Mapping[str, Any] | None = None
 
 
+_SUBSTITUTES = "onnxlet.toolchain.convert.scikit_learn.substitutes"
+
 REGISTRATIONS = (
     Registration(
         "sklearn.model_selection", "FixedThresholdClassifier", thresholds.declare, thresholds.convert, CLASSIFIER
@@ -59,6 +64,15 @@ REGISTRATIONS = (
         isolation_forest.OPTIONS,
     ),
     Registration("sklearn.preprocessing", "SplineTransformer", declare_columns, spline_transformer.convert),
+    Registration("sklearn.isotonic", "IsotonicRegression", isotonic.declare, isotonic.convert),
+    Registration("sklearn.kernel_ridge", "KernelRidge", kernels.declare_ridge, kernels.convert_ridge),
+    Registration("sklearn.kernel_approximation", "Nystroem", declare_columns, kernels.convert_nystroem),
+    Registration("sklearn.kernel_approximation", "RBFSampler", declare_columns, kernels.convert_sampler),
+    Registration("sklearn.decomposition", "FastICA", declare_columns, projections.convert),
+    Registration("sklearn.decomposition", "FactorAnalysis", declare_columns, projections.convert),
+    Registration("sklearn.random_projection", "SparseRandomProjection", declare_columns, projections.convert),
+    Registration(_SUBSTITUTES, "LinearProjection", declare_columns, projections.convert),
+    Registration(_SUBSTITUTES, "CentreDistances", declare_columns, kernels.convert_distances),
     Registration("sklearn.compose", transformed_target.NAME, transformed_target.declare, transformed_target.convert),
     Registration("sklearn.impute", "IterativeImputer", iterative_imputer.declare, iterative_imputer.convert),
     Registration(

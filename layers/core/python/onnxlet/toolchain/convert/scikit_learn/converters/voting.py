@@ -1,6 +1,6 @@
-"""BaggingClassifier of estimators without probabilities: each votes for a class, and the shares of votes count.
+"""Votes: BaggingClassifier of estimators without probabilities, whose shares of votes count, and OneVsOneClassifier.
 
-skl2onnx 1.20 adds the votes up along the wrong axis.
+skl2onnx 1.20 adds the votes of the first up along the wrong axis, and gives the numbers of classes for the second.
 """
 
 from __future__ import annotations
@@ -23,6 +23,30 @@ def bagging_converter(convert: Converter) -> Converter:
             convert(scope, operator, container)
         else:
             _write_votes(scope, operator, container)
+
+    return write_operator
+
+
+def one_vs_one_converter(convert: Converter) -> Converter:
+    """A converter that gives the class which most pairs chose, not its number."""
+
+    def write_operator(scope: Any, operator: Any, container: Any) -> None:
+        nodes, add_node = Nodes(scope, container), container.add_node
+        wanted = operator.outputs[0].full_name
+
+        def add(kind: str, inputs: Any, outputs: Any, **attributes: Any) -> None:
+            if kind == "ArgMax":
+                chosen = scope.get_unique_variable_name("chosen")
+                add_node(kind, [operator.outputs[1].full_name], chosen, **{**attributes, "keepdims": 0})
+                add_node("Gather", [_labels(nodes, operator.raw_operator.classes_), chosen], wanted)
+            else:
+                add_node(kind, inputs, outputs, **attributes)
+
+        container.add_node = add
+        try:
+            convert(scope, operator, container)
+        finally:
+            del container.add_node
 
     return write_operator
 
