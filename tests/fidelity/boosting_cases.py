@@ -14,6 +14,7 @@ import numpy as np
 import xgboost
 from libsvm import svm, svmutil
 
+from fidelity import boosting_tables
 from fidelity.case import SEED, Case, Fresh, Trained
 from fidelity.data import TARGET, real
 from fidelity.estimators import asked
@@ -37,6 +38,7 @@ def cases() -> Iterator[Case]:
         ("CatBoost", _catboost_model(catboost.CatBoostClassifier), "model.cbm"),
     ):
         yield Case("two classes", framework, missing, partial(_fitted, model, "breast cancer", file, holes=0.05))
+    yield from boosting_tables.cases()
     for name, data, options in _libsvm():
         yield Case(name, "LIBSVM", data, partial(_svm, data, options))
 

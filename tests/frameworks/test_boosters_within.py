@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -223,3 +224,13 @@ def test_steps_that_need_double_precision_come_before_a_booster(tmp_path: Path) 
     draft = convert(model, tmp_path / "out", data=known, target=stage > 1)
     assert draft.evaluations[-1].metrics["label_agreement"] == 1
     assert_served_alike(tmp_path / "out", model, patients(19)[0])
+
+
+def test_an_ensemble_of_arrays_whose_first_member_forgot_their_width_converts(tmp_path: Path) -> None:
+    features = np.random.default_rng(0).normal(size=(200, 3))
+    booster = catboost_model(catboost.CatBoostClassifier)
+    model = StackingClassifier([("one", booster)], cv=2).fit(features, features[:, 0] > 0)
+    restored = pickle.loads(pickle.dumps(model))  # noqa: S301 - its own
+    assert restored.n_features_in_ == 0
+    convert(restored, tmp_path / "out", data=features)
+    assert_served_alike(tmp_path / "out", restored, pd.DataFrame(features, columns=["x0", "x1", "x2"]))

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import xgboost
 
-from onnxlet.errors import InvalidInputError
+from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.toolchain.convert import convert
 from toolchain.convert.scikit_learn.patients import ask_served, patients
 
@@ -132,6 +132,17 @@ def test_xgboost_splits_by_the_categories_that_pandas_knew(unseen: bool, onehot:
     served = ask_served(tmp_path / "out", fresh)
     assert served["label"].tolist() == model.predict(typed(fresh, known)).tolist()
     np.testing.assert_allclose(served["probabilities"], model.predict_proba(typed(fresh, known)), atol=1e-6)
+
+
+@pytest.mark.parametrize("source", ["estimator", "its own file"])
+def test_categories_that_xgboost_cuts_off_are_refused(source: str, tmp_path: Path) -> None:
+    known, illness = admissions(9)
+    known = typed(known.assign(ward=known["ward"].replace({"A1": "Ärzte", "B2": "外科"})))
+    model = xgboost.XGBRegressor(n_estimators=3, enable_categorical=True, n_jobs=1).fit(known, illness)
+    model.save_model(tmp_path / "model.json")
+
+    with pytest.raises(ConversionError, match=r"categories that are not ASCII.*give them names in ASCII"):
+        convert(model if source == "estimator" else tmp_path / "model.json", tmp_path / "out", data=known)
 
 
 @pytest.mark.parametrize("source", ["estimator", "its own file"])

@@ -17,6 +17,7 @@ from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.serving.engine import load_engine
 from onnxlet.toolchain.convert import convert
 from onnxlet.values.signature import TensorSpec
+from toolchain.convert.scikit_learn.patients import ask_served
 
 pytestmark = pytest.mark.boosting
 
@@ -76,7 +77,7 @@ def test_regressors_answer_as_the_booster_does(parameters: dict[str, Any], tmp_p
     for known in ({"data": data.path, "target": "target"}, {}):
         draft = convert(source, tmp_path / "out", **known)  # type: ignore[arg-type]
         assert draft.evaluations[-1].metrics["largest_relative_distance"] <= 1e-6
-        assert draft.signature.outputs == (TensorSpec("prediction", "FP32", (-1,)),)
+        assert draft.signature.outputs == (TensorSpec("prediction", "FP64", (-1,)),)
 
 
 @pytest.mark.representative
@@ -115,15 +116,22 @@ def test_values_that_only_doubles_tell_apart_get_double_inputs(shipping: Ship, t
     assert shipped.predict(data, rows=400)["label"].tolist() == model.predict(data.features).tolist()
 
 
-def test_rounded_inputs_are_compared_with_the_file_s_own_thresholds(tmp_path: Path) -> None:
+def test_what_rounding_takes_across_a_threshold_gets_double_inputs(tmp_path: Path) -> None:
     # 0.1 in single precision is greater than 0.1 in double precision
     single = float(np.float32(0.1))
     features = np.repeat([0.1, single, 0.2], 40)[:, None]
     model = classifier(min_child_samples=5).fit(features, np.repeat([0, 1, 1], 40))
     convert(saved(model, tmp_path), tmp_path / "out", labels=("0", "1"))
     engine = load_engine(tmp_path / "out" / "model.onnx", threads=1, optimized=False, run_deadline=10)
-    answers = engine.run({"features": np.array([[0.1], [0.2]], dtype=np.float32)})
-    np.testing.assert_allclose(answers["probabilities"], model.predict_proba([[single], [0.2]]), rtol=1e-6)
+    rows = np.array([[0.1], [single], [0.2]])
+    np.testing.assert_allclose(engine.run({"features": rows})["probabilities"], model.predict_proba(rows), rtol=1e-6)
+
+
+def test_whole_numbers_and_halves_between_them_stay_in_single_precision(tmp_path: Path) -> None:
+    features = np.random.default_rng(0).integers(0, 50, (300, 3)).astype(np.float64)
+    model = regressor().fit(features, features @ [1, -2, 3])
+    draft = convert(saved(model, tmp_path), tmp_path / "out")
+    assert tabular_of(draft).columns[0].datatype == "FP32"
 
 
 @pytest.mark.parametrize("tiny", [-1e-30, -1e-35, -1e-40, 0, 1e-40, 1e-35, 1e-30])
@@ -134,7 +142,7 @@ def test_values_as_good_as_zero_go_the_way_of_zero(tiny: float, tmp_path: Path) 
         model = regressor(min_child_samples=5, **missing).fit(features, target)
         convert(saved(model, tmp_path), tmp_path / "out")
         engine = load_engine(tmp_path / "out" / "model.onnx", threads=1, optimized=False, run_deadline=10)
-        rows = np.array([[tiny], [-1.0], [1.0]], dtype=np.float32)
+        rows = np.array([[tiny], [-1.0], [1.0]], dtype=engine.signature.inputs[0].type.numpy)
         np.testing.assert_allclose(engine.run({"features": rows})["prediction"], model.predict(rows), rtol=1e-6)
 
 
@@ -179,3 +187,21 @@ def test_columns_that_do_not_match_are_named(tmp_path: Path) -> None:
     source = saved(classifier().fit(data.features, data.target), tmp_path)
     with pytest.raises(InvalidInputError, match="has 4 columns of features, the LightGBM model wants 13"):
         convert(source, tmp_path / "out", data=other.path, target="target")
+
+
+def test_decimals_halfway_between_those_that_it_was_fitted_on_fall_on_the_side_that_they_did(tmp_path: Path) -> None:
+    def readings(seed: int, scale: Any) -> pd.DataFrame:
+        random = np.random.default_rng(seed)
+        return pd.DataFrame({name: random.choice(scale, 500) for name in ("fever", "pulse")})
+
+    # 39.01 lies between 39 and 39.02, and so does a threshold: single precision rounds it to another side
+    scale = np.round(39 + np.arange(100) / 100, 2)
+    known = readings(1, scale[::2])
+    model = lightgbm.LGBMRegressor(n_estimators=20, n_jobs=1, verbose=-1).fit(
+        known, known["fever"] + known["pulse"] % 0.4
+    )
+
+    convert(model, tmp_path / "out", data=readings(2, scale[::2]))
+
+    fresh = readings(3, scale)
+    np.testing.assert_allclose(ask_served(tmp_path / "out", fresh)["prediction"], model.predict(fresh), rtol=1e-6)

@@ -53,6 +53,27 @@ def test_a_threshold_is_approached_from_both_sides_by_the_smallest_step(dtype: A
     assert set(rows.columns["y"].tolist()) <= {3, 4}
 
 
+@pytest.mark.parametrize("threshold", [39.330000000000005, 0.1, 1719720123.5])
+def test_a_short_decimal_that_rounding_takes_across_a_threshold_is_asked_for_as_it_is_written(threshold: float) -> None:
+    columns = {"x": np.array([1, 2], dtype=np.float32), "y": np.array([3, 4], dtype=np.float32)}
+
+    rows = rows_of(Knowledge([Threshold("x", threshold)]), frozenset(), **columns)["decimal at a threshold"]
+
+    (written,), (served,) = rows.written["x"].tolist(), rows.columns["x"].tolist()
+    assert len(f"{written:.10g}") <= 11
+    assert float(np.float32(written)) == served
+    assert (written <= threshold) != (served <= threshold) or (written < threshold) != (served < threshold)
+    assert rows.take(np.array([0])).written["x"].tolist() == [written]
+
+
+def test_what_no_rounding_takes_across_a_threshold_is_asked_for_once() -> None:
+    halves = Knowledge([Threshold("age", 20.5), Threshold("age", 2.0000000000000004)])
+
+    assert "decimal at a threshold" not in rows_of(halves)
+    in_double = rows_of(Knowledge([Threshold("x", 39.330000000000005)]), x=np.array([39.0, 40.0]))
+    assert "decimal at a threshold" not in in_double
+
+
 def test_other_columns_are_moved_to_where_the_threshold_is_reached() -> None:
     reached = Knowledge([Threshold("age", 50, {"dose": (2.0, 3.0), "age": (45, 70)})])
 

@@ -97,3 +97,22 @@ def test_texts_as_categories_are_refused_with_what_to_do(tmp_path: Path) -> None
     model = HistGradientBoostingRegressor(max_iter=8).fit(known, illness)
     with pytest.raises(ConversionError, match=r"HistGradientBoostingRegressor reads texts .* put an OrdinalEncoder"):
         convert(model, tmp_path / "out", data=known)
+
+
+def test_decimals_halfway_between_those_that_it_was_fitted_on_fall_on_the_side_that_they_did(tmp_path: Path) -> None:
+    import pandas as pd
+
+    def readings(seed: int, scale: Any) -> Any:  # noqa: ANN401
+        random = np.random.default_rng(seed)
+        return pd.DataFrame({name: random.choice(scale, 500) for name in ("fever", "pulse")})
+
+    # 39.01 lies between 39 and 39.02, and so does a threshold: single precision rounds it to another side
+    scale = np.round(39 + np.arange(100) / 100, 2)
+    known = readings(1, scale[::2])
+    model = HistGradientBoostingClassifier(max_iter=20).fit(known, known["fever"] + known["pulse"] % 0.4 > 39.7)
+
+    convert(model, tmp_path / "out", data=readings(2, scale[::2]))
+
+    fresh = readings(3, scale)
+    served = ask_served(tmp_path / "out", fresh)
+    np.testing.assert_allclose(served["probabilities"], model.predict_proba(fresh), atol=1e-6)

@@ -185,7 +185,7 @@ def test_booleans_with_gaps_stay_numbers(tmp_path: Path) -> None:
 
     draft = convert(trained.saved(estimator, tmp_path), tmp_path / "out", data=data, trust=True)
 
-    assert [column.datatype for column in tabular_of(draft).columns] == ["FP32", "FP32"]
+    assert [column.datatype for column in tabular_of(draft).columns] == ["FP64", "FP64"]
 
 
 @pytest.mark.parametrize("columns", [None, [2]], ids=["matrix", "by position"])

@@ -151,7 +151,7 @@ class Prober:
 
     def _answered(self, rows: ProbingRows) -> Iterator[tuple[ProbingRows, Tensors]]:
         """The rows that the model answers, with its answers: of those that it refuses, each half by itself."""
-        answers = self._predict(rows.columns)
+        answers = self._predict(rows.written)
         if answers is not None:
             yield rows, answers
         elif len(rows.far) > 1:

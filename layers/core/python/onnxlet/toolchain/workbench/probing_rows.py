@@ -2,7 +2,8 @@
 
 Each is an ordinary row with one column changed: to a value on either side of a threshold, a category, words, nothing
 at all, or a number of another size. A row for a threshold is moved so that it gets to the threshold. Numbers are made
-in the datatype that is served, so thresholds are approached by the smallest step of it.
+in the datatype that is served, so thresholds are approached by the smallest step of it; and as people write them, where
+rounding to that datatype takes a short decimal to the other side of a threshold.
 """
 
 from __future__ import annotations
@@ -24,8 +25,12 @@ WORDS = 4
 """Words in a row."""
 SIZES = (0.0, -1.0, 1e-6, 10.0, 1e15)
 """Numbers are tried that are so many times as large as a column's largest."""
+DIGITS = 10
+"""So many are those of a short decimal: enough for seconds since 1970."""
 FAR = 10.0
 """What is farther than so many times the column's range from it lies beyond what the model was fitted for."""
+DECIMAL = "decimal at a threshold"
+"""The kind of rows that the model is asked before they are rounded to what is served."""
 UNKNOWN = "a category that nobody knows"
 
 Interval = tuple[float, float]
@@ -61,11 +66,15 @@ class ProbingRows:
     """The name of the column that was changed, row by row."""
     far: Tensor
     """Whether it was changed to a number far outside of the column's range."""
+    written: Tensors
+    """What the model is asked: the same, or decimals that rounding made these of."""
 
     def take(self, rows: Tensor) -> ProbingRows:
         """The rows at these positions."""
-        columns = {name: column[rows] for name, column in self.columns.items()}
-        return ProbingRows(self.kind, columns, self.changed[rows], self.far[rows])
+        columns, written = (
+            {name: column[rows] for name, column in all_.items()} for all_ in (self.columns, self.written)
+        )
+        return ProbingRows(self.kind, columns, self.changed[rows], self.far[rows], written)
 
     def by_column(self) -> Iterator[ProbingRows]:
         """The rows that one column was changed in, column by column."""
@@ -87,6 +96,7 @@ class RowMaker:
         """The rows, kind by kind."""
         changes = {
             "number at a threshold": self._at_thresholds(),
+            DECIMAL: self._rounded_across(),
             "known category": self._known_categories(),
             "unknown category": self._unknown_categories(),
             "missing value": ((name, _missing_of(self._columns[name]), {}) for name in sorted(self._missing)),
@@ -127,6 +137,16 @@ class RowMaker:
                 yield each.column, value, each.within
             if each.column in self._missing:
                 yield each.column, np.nan, each.within
+
+    def _rounded_across(self) -> Iterator[tuple[str, Any, Mapping[str, Interval]]]:
+        """Short decimals beside thresholds that the served datatype rounds to another side of them."""
+        tried = self._sample([t for t in self._knowledge.thresholds if t.column in self._ranges], MOST_THRESHOLDS)
+        for each in tried:
+            dtype = self._columns[each.column].dtype.type
+            decimals = (float(f"{each.value:.{digits}g}") for digits in range(1, DIGITS + 1))
+            crossing = next((value for value in decimals if _crosses(value, float(dtype(value)), each.value)), None)
+            if crossing is not None:
+                yield each.column, crossing, each.within
 
     def _known_categories(self) -> Iterator[tuple[str, Any, Mapping[str, Interval]]]:
         knowledge = self._knowledge
@@ -176,12 +196,27 @@ class RowMaker:
                     columns[other][row] = _move_into(columns[other][row], interval, self._ranges[other])
             columns[name][row] = value
             far[row] = name in self._ranges and self._is_far(name, columns[name][row])
-        return ProbingRows(kind, columns, np.array([change[0] for change in changes], dtype=object), far)
+        changed = np.array([change[0] for change in changes], dtype=object)
+        written = columns
+        if kind == DECIMAL:
+            decimals = np.array([change[1] for change in changes])
+            written = {name: _unrounded(column, decimals, changed == name) for name, column in columns.items()}
+        return ProbingRows(kind, columns, changed, far, written)
 
     def _is_far(self, name: str, value: Any) -> bool:
         low, high = self._ranges[name]
         reach = FAR * max(high - low, abs(low), abs(high))
         return bool(np.isfinite(value) and not low - reach <= value <= high + reach)
+
+
+def _crosses(value: float, rounded: float, threshold: float) -> bool:
+    """Whether rounding takes a value to another side of the threshold, whichever side the threshold itself is on."""
+    return (value <= threshold) != (rounded <= threshold) or (value < threshold) != (rounded < threshold)
+
+
+def _unrounded(column: Tensor, decimals: Tensor, changed: Tensor) -> Tensor:
+    """The column with the decimals that it was changed to, before rounding."""
+    return np.where(changed, decimals, column.astype(np.float64)) if changed.any() else column
 
 
 def _missing_of(column: Tensor) -> Any:

@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from onnxlet.errors import ConversionError
 from onnxlet.toolchain.convert.boosting.forest import Tree
 from onnxlet.toolchain.convert.tabular.category_columns import THRESHOLD, CategoryColumns
 from onnxlet.values.tensors import Tensor
+
+ASCII = 128
 
 
 def read_tree(tree: dict[str, Any], target: int, weight: float, categories: CategoryColumns) -> Tree:
@@ -49,17 +52,26 @@ def _leaves(tree: dict[str, Any], leaf: Tensor, right: Tensor, conditions: Tenso
 
 
 def categories_of(model: dict[str, Any]) -> dict[int, list[Any]]:
-    """The values of pandas' categories, by the position of the feature, where the model keeps them."""
+    """The values of pandas' categories, by the position of the feature, where the model keeps them.
+
+    Raises ConversionError for texts that are not ASCII.
+    """
     encoded = model.get("cats", {}).get("enc", [])
     known = {at: _decode(each) for at, each in enumerate(encoded)}
     return {at: values for at, values in known.items() if values}
 
 
 def _decode(encoded: dict[str, list[Any]]) -> list[Any]:
-    """Numbers, or texts whose bytes stand one after the other."""
+    """Numbers, or texts whose bytes stand one after the other. Raises ConversionError for texts that were cut off."""
     values, offsets = encoded["values"], encoded.get("offsets")
     if offsets is None:
         return list(values)
+    if not all(0 <= value < ASCII for value in values):
+        raise ConversionError(
+            "the XGBoost model has categories that are not ASCII, of which XGBoost keeps as many bytes as they have "
+            "letters, and then takes one for another: give them names in ASCII, or train on their codes, with "
+            'feature_types "c"'
+        )
     return [bytes(values[start:end]).decode() for start, end in pairwise(offsets)]
 
 

@@ -71,7 +71,8 @@ def _names(estimator: Any, table: Table | None, targets: Sequence[str]) -> tuple
     return feature_names(
         "the estimator",
         learned=learned_names(estimator),
-        expected=getattr(estimator, "n_features_in_", None),
+        # CatBoost forgets it when it is pickled, and an ensemble asks its first member
+        expected=getattr(estimator, "n_features_in_", None) or None,
         table=table,
         targets=targets,
     )
