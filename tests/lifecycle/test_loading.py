@@ -246,3 +246,106 @@ def test_truth_values_come_as_the_estimator_gives_them_here_and_over_http(url: s
     assert (got.dtype, got.tolist()) == (expected.dtype, expected.tolist())
     assert (over_http.label.dtype, over_http.label.tolist()) == (expected.dtype, expected.tolist())
     assert [row["label"] for row in json.loads(answer)["predictions"]] == expected[:5].tolist()
+
+
+def own_answers(model: Any, rows: Any) -> dict[str, Any]:  # noqa: ANN401
+    """What the estimator's own public methods give, but for a classifier's scores beside its probabilities."""
+    names = ["predict", "predict_proba", "decision_function"]
+    given = [name for name in names if hasattr(model, name)]
+    if "predict_proba" in given:
+        given = given[:2]
+    return {name: getattr(model, name)(rows) for name in given}
+
+
+def estimators() -> dict[str, tuple[Any, str]]:
+    """Estimators by name, with the target that they are fitted to."""
+    from sklearn.cluster import KMeans
+    from sklearn.cross_decomposition import PLSRegression
+    from sklearn.ensemble import HistGradientBoostingRegressor, IsolationForest, RandomForestClassifier
+    from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
+    from sklearn.mixture import GaussianMixture
+    from sklearn.model_selection import FixedThresholdClassifier
+    from sklearn.multiclass import OneVsRestClassifier
+    from sklearn.multioutput import MultiOutputClassifier
+    from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, LocalOutlierFactor
+    from sklearn.neural_network import MLPClassifier
+    from sklearn.svm import SVC, LinearSVC, OneClassSVM
+
+    forest = RandomForestClassifier(10, max_depth=3, random_state=0)
+    return {
+        "mixture": (GaussianMixture(3, random_state=0), ""),
+        "clusters": (KMeans(4, n_init=1, random_state=0), ""),
+        "isolation": (IsolationForest(n_estimators=20, random_state=0), ""),
+        "one-class": (OneClassSVM(), ""),
+        "outlier-factor": (LocalOutlierFactor(novelty=True), ""),
+        "vectors": (SVC(), "text"),
+        "linear-vectors": (LinearSVC(random_state=0), "sign"),
+        "ridge": (RidgeClassifier(), "text"),
+        "boolean": (LogisticRegression(), "boolean"),
+        "threshold": (FixedThresholdClassifier(LogisticRegression(), threshold=0.3), "sign"),
+        "labels-of-forest": (forest, "labels"),
+        "labels-of-net": (MLPClassifier((8,), max_iter=100, random_state=0), "labels"),
+        "labels-one-by-one": (OneVsRestClassifier(LogisticRegression()), "labels"),
+        "labels-of-neighbours": (KNeighborsClassifier(), "labels"),
+        "several-vectors": (MultiOutputClassifier(LinearSVC(random_state=0)), "labels"),
+        "line": (LinearRegression(), "number"),
+        "line-of-one-column": (LinearRegression(), "column"),
+        "neighbours-of-one-column": (KNeighborsRegressor(), "column"),
+        "lines": (LinearRegression(), "numbers"),
+        "least-squares": (PLSRegression(2), "numbers"),
+        "boosted": (HistGradientBoostingRegressor(max_iter=10), "number"),
+    }
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("name", estimators())
+def test_estimators_of_all_kinds_answer_as_their_own_methods(name: str, url: str, folder: Path) -> None:
+    random = np.random.default_rng(0)
+    rows, fresh = random.normal(size=(300, 4)), random.normal(size=(90, 4))
+    score = rows @ np.array([1.0, 0.5, -1.0, 2.0])
+    numbers = np.stack([score, rows[:, 1] - score], axis=1)
+    targets = {
+        "text": np.array(["low", "middle", "high"])[np.digitize(score, [-1, 1])],
+        "sign": np.where(score > 0, 1, -1),
+        "boolean": score > 0,
+        "labels": (rows[:, :3] > 0).astype(int),
+        "number": score,
+        "column": score[:, None],
+        "numbers": numbers,
+    }
+    estimator, target = estimators()[name]
+    model = estimator.fit(rows, targets[target]) if target else estimator.fit(rows)
+    publish(url, folder / name, name, model, data=fresh)
+    loaded = onnxlet.load(name, store=url)
+
+    expected = own_answers(model, fresh)
+    for method, own in expected.items():
+        got = getattr(loaded, method)(fresh)
+        pairs = list(zip(own, got, strict=True)) if isinstance(own, list) else [(own, got)]
+        assert isinstance(got, list) == isinstance(own, list)
+        for theirs, ours in pairs:
+            assert ours.shape == theirs.shape
+            if theirs.dtype.kind == "f":
+                np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
+            else:
+                assert ours.tolist() == theirs.tolist()
+    for method in {"predict_proba", "decision_function"} - expected.keys():
+        with pytest.raises(InvalidInputError, match=f"'{name}:1' gives no "):
+            getattr(loaded, method)(fresh)
+
+
+def test_clusters_and_mixtures_tell_how_near_rows_are(url: str, folder: Path) -> None:
+    from sklearn.cluster import KMeans
+    from sklearn.mixture import GaussianMixture
+
+    rows, fresh = np.random.default_rng(0).normal(size=(2, 200, 3))
+    clusters, mixture = KMeans(4, n_init=1, random_state=0).fit(rows), GaussianMixture(2, random_state=0).fit(rows)
+    for name, model in {"centres": clusters, "density": mixture}.items():
+        publish(url, folder / name, name, model, data=rows)
+
+    distances = onnxlet.load("centres", store=url).transform(fresh)
+    np.testing.assert_allclose(distances, clusters.transform(fresh), rtol=1e-4)
+    likelihood = onnxlet.load("density", store=url).score_samples(fresh)
+    np.testing.assert_allclose(likelihood, mixture.score_samples(fresh), rtol=1e-6)
+    with pytest.raises(InvalidInputError, match="'centres:1' gives no score_samples, only 'label', 'distances'"):
+        onnxlet.load("centres", store=url).score_samples(fresh)

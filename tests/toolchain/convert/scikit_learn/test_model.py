@@ -105,8 +105,8 @@ def test_classifiers_without_probabilities_have_none(tmp_path: Path, estimator: 
 
     draft = trained.converted(tmp_path, estimator, features, target)
 
-    assert draft.signature.outputs == (TensorSpec("label", "INT64", (-1,)),)
-    assert draft.graph.outputs == (TensorSpec("label", "INT64", (-1,)),)
+    outputs = (TensorSpec("label", "INT64", (-1,)), TensorSpec("decision", "FP32", (-1,)))
+    assert draft.signature.outputs == draft.graph.outputs == outputs
     assert classification_of(draft).probabilities is None
 
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from onnxlet.serving.predictor import Served
     from onnxlet.values.manifest import Manifest
 
-COLUMN = 2
-"""Dimensions of an output [N, 1]."""
+INDEPENDENT = ("independent", "independent-logits")
+"""What outputs are that tell labels one by one."""
 
 
 def load(ref: str | Ref, *, store: str | Path | None = None) -> LoadedVersion:
@@ -72,7 +72,8 @@ class LoadedVersion:
         return self._model.signatures[self._model.steps.row_signature]
 
     def predict(self, X: Any) -> Any:  # noqa: N803 - scikit-learn's own name
-        """What the model's own `predict` gives: [N] class values or numbers, [N, targets] of several targets.
+        """What the model's own `predict` gives: [N] class values or numbers, [N, targets] of several targets; [N] the
+        number of a cluster or component, or 1 and -1 of an outlier detector.
 
         `X` is a DataFrame or a dict of columns, by name; an array or a list of rows, in the model's own order; a list
         of records; a dict of a model's tensors. None, NaN and pandas' NA are missing values. A network of several
@@ -81,25 +82,49 @@ class LoadedVersion:
         Raises InvalidInputError for rows that the model does not take, ExecutionError if it fails on them.
         """
         targets = self._model.steps.targets
+        if not targets and "predict" in self._model.steps.methods:
+            return self._ask("predict", X)
         if not targets:
-            return self._tidy(self._run(X, None))
+            outputs = self._run(X, None)
+            return outputs if len(outputs) > 1 else next(iter(outputs.values()))
         outputs = self._run(X, [target.names.label for target in targets])
         values = [_class_values(target, outputs[target.names.label]) for target in targets]
         return values[0] if len(values) == 1 else np.stack(values, axis=1)
 
     def predict_proba(self, X: Any) -> Any:  # noqa: N803 - scikit-learn's own name
-        """The probabilities of a classifier's classes [N, classes], in the order of its labels; of several targets a
-        list of them.
+        """The probabilities of a classifier's classes, or of a mixture's components [N, classes], in the order of its
+        labels. Of several targets a list of them; of labels by themselves, as some models and networks tell them, the
+        probabilities that they are [N, labels].
 
         Raises InvalidInputError if the model gives none, and as `predict`.
         """
+        if "predict_proba" in self._model.steps.methods:
+            return self._ask("predict_proba", X)
         targets = self._model.steps.targets
         names = [target.names.probabilities for target in targets if target.probabilities is not None]
         if not names or len(names) < len(targets):
-            served = ", ".join(repr(spec.name) for spec in self.signature.outputs)
-            raise InvalidInputError(f"{self._ref!r} gives no probabilities, only {served}")
+            raise self._lacking("probabilities")
         outputs = self._run(X, names)
+        meaning = self.manifest.outputs
+        if meaning is not None and meaning.are in INDEPENDENT:
+            return np.stack([outputs[name][:, 1] for name in names], axis=1)
         return outputs[names[0]] if len(names) == 1 else [outputs[name] for name in names]
+
+    def decision_function(self, X: Any) -> Tensor:  # noqa: N803 - scikit-learn's own name
+        """What a classifier without probabilities, or an outlier detector, decides by: [N], or of more than two classes
+        [N, classes], as the model's own `decision_function`. Raises InvalidInputError if it has none, and as `predict`.
+        """
+        return self._ask("decision_function", X)
+
+    def score_samples(self, X: Any) -> Tensor:  # noqa: N803 - same
+        """The log-likelihood [N] of rows under a mixture. Raises InvalidInputError for others, and as `predict`."""
+        return self._ask("score_samples", X)
+
+    def transform(self, X: Any) -> Tensor:  # noqa: N803 - same
+        """The distances [N, clusters] from the centres of clusters. Raises InvalidInputError if there are none, and as
+        `predict`.
+        """
+        return self._ask("transform", X)
 
     def __repr__(self) -> str:
         return f"<{self._ref}: {self.signature}>"
@@ -111,6 +136,17 @@ class LoadedVersion:
     @property
     def _ref(self) -> str:
         return f"{self.manifest.model}:{self.manifest.version}"
+
+    def _ask(self, method: str, X: Any) -> Tensor:  # noqa: N803
+        """The output that gives what a method of the model gives."""
+        output = self._model.steps.methods.get(method)
+        if output is None:
+            raise self._lacking(method)
+        return self._run(X, [output])[output]
+
+    def _lacking(self, what: str) -> InvalidInputError:
+        served = ", ".join(repr(spec.name) for spec in self.signature.outputs)
+        return InvalidInputError(f"{self._ref!r} gives no {what}, only {served}")
 
     def _run(self, X: Any, outputs: Sequence[str] | None) -> Tensors:  # noqa: N803
         rows = read_rows(X, self._metadata)
@@ -131,14 +167,6 @@ class LoadedVersion:
         if uneven and stop - start < rows.count:
             raise InvalidInputError(f"output {uneven[0]!r} does not have one entry per row: predict fewer rows at once")
         return answers
-
-    def _tidy(self, outputs: Tensors) -> Tensor | Tensors:
-        """The only output as it is; [N, 1] as [N] of a model of columns, as estimators have it."""
-        if len(outputs) > 1:
-            return outputs
-        (answer,) = outputs.values()
-        tabular = self._model.steps.columns is not None
-        return answer[:, 0] if tabular and answer.ndim == COLUMN and answer.shape[1] == 1 else answer
 
 
 def _parts(rows: Rows, name: str) -> Iterator[tuple[int, int]]:

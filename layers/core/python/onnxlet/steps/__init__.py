@@ -5,6 +5,7 @@ tabular          named columns become the graph's inputs
 image            encoded pictures become tensors; pictures decodes them, picture_formats tells what they are
 finite           numbers that the model refuses are refused
 classification   class values and probabilities become labels
+method           outputs of the graph are served as they are, each by a method of the model that it stands for
 pipeline         the steps of one manifest, taken together
 table            the kinds there are, by the `kind` of their documents
 """

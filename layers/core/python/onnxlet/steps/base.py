@@ -75,6 +75,10 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="k
         """What it tells classes of, for those who measure a classifier."""
         return ()
 
+    def methods(self) -> dict[str, str]:
+        """Methods of the model's own, by name, and the served output that gives what each gives."""
+        return {}
+
     def fills(self) -> tuple[str, ...]:
         """Names of the inputs, of the graph or of the step that comes next, that it fills."""
         return ()

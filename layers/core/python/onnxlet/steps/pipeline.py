@@ -35,6 +35,11 @@ class Steps(msgspec.Struct, frozen=True):
         return tuple(chain.from_iterable(step.targets() for step in self.each))
 
     @property
+    def methods(self) -> dict[str, str]:
+        """Methods of the model's own, by name, and the outputs that are served as they are and give the same."""
+        return dict(chain.from_iterable(step.methods().items() for step in self.each))
+
+    @property
     def signature_names(self) -> tuple[str, ...]:
         """The ways in, `serving_default` first."""
         opened = chain.from_iterable(step.signatures() or () for step in self.each)

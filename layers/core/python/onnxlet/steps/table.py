@@ -16,7 +16,7 @@ from onnxlet.steps.pipeline import Steps
 from onnxlet.steps.tabular import Tabular
 
 KINDS: dict[str, type[Step]] = {kind_of(step): step for step in (Tabular, Finite, Classification)}
-LATER = {"image": ("onnxlet.steps.image", "Image")}
+LATER = {"image": ("onnxlet.steps.image", "Image"), "method": ("onnxlet.steps.method", "Method")}
 """Kinds that are imported by the first version which has such a step: no other's cold start waits for them."""
 
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from onnxlet.errors import InvalidInputError
+from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.steps.classification import PROBABILITIES
 from onnxlet.toolchain.convert.accepted_values import ask_accepted
 from onnxlet.toolchain.convert.expected import read_expected
 from onnxlet.toolchain.convert.export_search import ExportSearch, VerifiedExport
 from onnxlet.toolchain.convert.golden_cases import choose_golden_rows, make_golden_cases
 from onnxlet.toolchain.convert.impossible import check_link, check_sums, describe_doubled_link
-from onnxlet.toolchain.convert.trained_model import ModelRows, TakesTensors, TrainedModel
+from onnxlet.toolchain.convert.trained_model import LeavesOut, ModelRows, TakesTensors, TellsOutputs, TrainedModel
 from onnxlet.toolchain.verify.contract import judge as judge_answers
 from onnxlet.toolchain.workbench.arrays import Arrays
 from onnxlet.toolchain.workbench.data import Data, Judge, Target, open_data, open_judge
@@ -91,9 +91,12 @@ class Conversion:
         self._name_absent_classes(truth)
         reference, answers = self._reference(expected, own, rows.count, self._known_targets(targets, labels))
         self._check_possible(own, answers, reference, rows)
+        if not own.keys() <= answers.keys() and isinstance(self.model, LeavesOut):
+            # nobody told what to expect of them
+            self.model.leave_out()
         search = ExportSearch(self.model, rows, answers, labels, self.tolerance, self.progress, truth, self._outputs)
         with explain_full_disk(output), new_directory(output) as directory:
-            verified = search.find_best(directory / GRAPH)
+            verified, answers = self._find_best(search, directory / GRAPH)
             self.progress("making golden cases")
             export = verified.export
             columns, source = choose_golden_rows(rows, export, golden_from)
@@ -120,6 +123,18 @@ class Conversion:
             for name, contents in export.assets.items():
                 (directory / name).write_bytes(contents)
         return draft
+
+    def _find_best(self, search: ExportSearch, path: Path) -> tuple[VerifiedExport, Tensors]:
+        """The graph, and the answers that it is held to: without those that no graph gives, if they may be left out."""
+        try:
+            return search.find_best(path), search.expected
+        except ConversionError as error:
+            names = self.model.leave_out() if isinstance(self.model, LeavesOut) else ()
+            if not names:
+                raise
+            self.progress(f"leaving out {quoted(names)}: {error.detail}")
+            answers = {name: tensor for name, tensor in search.expected.items() if name not in names}
+            return replace(search, expected=answers).find_best(path), answers
 
     def _open_data(self, data: Data, target: Target) -> tuple[Table | Arrays, tuple[str, ...]]:
         return open_data(data, target, self.model.names or (), tensors=isinstance(self.model, TakesTensors))
@@ -190,7 +205,7 @@ class Conversion:
 
     @property
     def _outputs(self) -> OutputMeaning | None:
-        return self.model.outputs if isinstance(self.model, TakesTensors) else None
+        return self.model.outputs if isinstance(self.model, TellsOutputs) else None
 
     def _check_possible(
         self, own: Tensors, answers: Tensors, reference: ReferenceOrigin | None, rows: ModelRows

@@ -82,7 +82,9 @@ def _classifier_answers(
             if missing:
                 raise InvalidInputError(f"{cells.name!r} lacks the probabilities of the classes {quoted(missing)}")
             answers[names.probabilities] = np.stack([cells.numbers(column) for column in columns if column], axis=1)
-    _refuse_others(cells, known)
+    others = {name: tensor for name, tensor in own.items() if name in cells.columns and name not in known}
+    answers |= _read_named(cells, others)
+    _refuse_others(cells, known | others.keys())
     if not answers.keys() <= own.keys():
         raise InvalidInputError(f"{cells.name!r} expects probabilities, and the model has none: leave them out")
     return answers
@@ -102,6 +104,11 @@ def _named_answers(cells: Table | Arrays, own: Tensors) -> dict[str, Tensor]:
             missing=missing,
         )
     _refuse_others(cells, set(own))
+    return _read_named(cells, own)
+
+
+def _read_named(cells: Table | Arrays, own: Tensors) -> dict[str, Tensor]:
+    """The answers of these names, in the shapes of the model's `own`."""
     read = {name: cells.numbers(name) if isinstance(cells, Table) else cells.columns[name] for name in own}
     # a column is one number per row
     return {

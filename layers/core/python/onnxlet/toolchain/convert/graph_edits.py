@@ -76,6 +76,17 @@ def flatten_output(graph: onnx.GraphProto, name: str) -> None:
     declare_shape(output, [-1])
 
 
+def keep_last_column(graph: onnx.GraphProto, name: str) -> None:
+    """Make the output `name` [N, columns] its last column [N, 1]."""
+    columns, last = free_name(graph, f"{name}_columns"), free_name(graph, f"{name}_last")
+    rename_value(graph, name, columns)
+    graph.initializer.append(helper.make_tensor(last, onnx.TensorProto.INT64, [1], [-1]))
+    graph.node.append(helper.make_node("Gather", [columns, last], [name], name=f"{name}_gather", axis=1))
+    (output,) = (value for value in graph.output if value.name == columns)
+    output.name = name
+    declare_shape(output, [-1, 1])
+
+
 def opsets(model: onnx.ModelProto) -> dict[str, int]:
     """The operator sets that the model imports, by domain; the default one is `ai.onnx`."""
     return {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}

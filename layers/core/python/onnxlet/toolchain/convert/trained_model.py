@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 
 from onnxlet.steps import Classification, Column, Finite, Steps, Tabular
+from onnxlet.steps.method import Method
 from onnxlet.toolchain.workbench.arrays import Arrays
 from onnxlet.toolchain.workbench.table import Table
 from onnxlet.values.manifest import OutputMeaning, ReferenceKind
@@ -30,6 +31,8 @@ class Export:
     """Further files of the version, by name."""
     finite: Finite | None = None
     """What refuses the numbers that the model refuses."""
+    methods: tuple[Method, ...] = ()
+    """What is served as the graph gives it, by methods of the model."""
     advice: str = (
         "scale features that are orders of magnitude apart, fit on float32 values so that no split lies between two of "
         "them, or try another estimator"
@@ -42,7 +45,7 @@ class Export:
     def steps(self) -> Steps:
         """The steps to declare around the graph."""
         before = [step for step in (self.tabular, self.finite) if step is not None]
-        return Steps((*before, *self.classifications))
+        return Steps((*before, *self.classifications, *self.methods))
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,24 @@ class TrainedModel(Protocol):
 
 
 @runtime_checkable
-class TakesTensors(Protocol):
+class TellsOutputs(Protocol):
+    """A trained model that says what its answers are."""
+
+    @property
+    def outputs(self) -> OutputMeaning | None:
+        """What they are, once it has predicted; None where that goes without saying."""
+
+
+@runtime_checkable
+class LeavesOut(Protocol):
+    """A trained model some of whose answers need not be served."""
+
+    def leave_out(self) -> tuple[str, ...]:
+        """Leave them out of what it predicts and exports from now on; their names."""
+
+
+@runtime_checkable
+class TakesTensors(TellsOutputs, Protocol):
     """A trained model that also reads tensors of any rank."""
 
     @property
@@ -151,10 +171,6 @@ class TakesTensors(Protocol):
     @property
     def target_names(self) -> tuple[str, ...]:
         """The names of several targets, where it has them itself."""
-
-    @property
-    def outputs(self) -> OutputMeaning | None:
-        """What its outputs are, once it has predicted."""
 
     @property
     def doubled_link(self) -> str:

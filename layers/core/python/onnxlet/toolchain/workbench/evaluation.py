@@ -61,8 +61,8 @@ def run_in_batches(run: Callable[[Tensors], Tensors], inputs: Tensors, size: int
 
 
 def name_answers(steps: Steps, outputs: Tensors) -> Tensors:
-    """A classifier's outputs, and a single other one, under common names; several others as they are."""
-    if not steps.targets:
+    """A classifier's outputs, and a single other one, under common names; several, and of methods, as they are."""
+    if not steps.targets and not steps.methods:
         return {PREDICTION: next(iter(outputs.values()))} if len(outputs) == 1 else outputs
     answers = {}
     for step in steps.targets:
@@ -70,7 +70,7 @@ def name_answers(steps: Steps, outputs: Tensors) -> Tensors:
         answers[names.label] = outputs[step.label]
         if step.probabilities is not None:
             answers[names.probabilities] = outputs[step.probabilities]
-    return answers
+    return answers | {name: outputs[name] for name in steps.methods.values()}
 
 
 def measure(

@@ -12,11 +12,21 @@ from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.toolchain.convert import frameworks
 from onnxlet.toolchain.convert.mlflow.mlmodel import MLmodel, read_mlmodel
 from onnxlet.toolchain.convert.options import SourceOptions
-from onnxlet.toolchain.convert.trained_model import Export, ModelRows, TakesTensors, TrainedModel
+from onnxlet.toolchain.convert.probing import KnowsColumns
+from onnxlet.toolchain.convert.trained_model import (
+    Export,
+    LeavesOut,
+    ModelRows,
+    TakesTensors,
+    TellsOutputs,
+    TrainedModel,
+)
 from onnxlet.toolchain.workbench.data import open_data
 from onnxlet.toolchain.workbench.extras import require
+from onnxlet.toolchain.workbench.probing_rows import Knowledge
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.table import Table, lacking_columns, quoted
+from onnxlet.values.manifest import OutputMeaning
 from onnxlet.values.tensors import Tensors
 
 
@@ -93,6 +103,19 @@ class SignedModel:
     def predict(self, rows: ModelRows) -> Tensors:
         """The model's own answers."""
         return self._model.predict(rows)
+
+    def known_columns(self, rows: ModelRows) -> Knowledge:
+        """What the model knows of the columns, if it tells."""
+        return self._model.known_columns(rows) if isinstance(self._model, KnowsColumns) else Knowledge()
+
+    def leave_out(self) -> tuple[str, ...]:
+        """Leave out what need not be served."""
+        return self._model.leave_out() if isinstance(self._model, LeavesOut) else ()
+
+    @property
+    def outputs(self) -> OutputMeaning | None:
+        """What its answers are, if it says so."""
+        return self._model.outputs if isinstance(self._model, TellsOutputs) else None
 
     def _signed_columns(self, table: Table, targets: Sequence[str]) -> Table:
         """The columns of the signature, in its order, and the targets."""

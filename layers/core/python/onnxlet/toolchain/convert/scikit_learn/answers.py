@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from onnxlet.errors import ConversionError
+from onnxlet.steps.method import Method
 from onnxlet.toolchain.convert import graph_edits
 from onnxlet.toolchain.workbench.shapes import declare_shape
 from onnxlet.values.tensors import Tensors
@@ -31,18 +32,21 @@ class Answers:
         answers = {name: np.asarray(getattr(estimator, method)(rows)) for name, method in self.methods.items()}
         return {name: values.astype(np.int64 if name == LABEL else np.float64) for name, values in answers.items()}
 
-    def finish(self, graph: Any, classes: int) -> None:
+    def finish(self, graph: Any, classes: int) -> tuple[Method, ...]:
         """Name and shape the graph's outputs: [N], or [N, classes] where there is one for each cluster."""
+        methods = []
         outputs = [value.name for value in graph.output][: len(self.methods)]
         graph_edits.keep_outputs(graph, outputs)
         for current, wanted in zip(outputs, self.methods, strict=True):
             name = graph_edits.output_name(graph, wanted)
             graph_edits.rename_value(graph, current, name)
+            methods.append(Method(self.methods[wanted], name))
             if wanted in ("probabilities", "distances"):
                 (value,) = (each for each in graph.output if each.name == name)
                 declare_shape(value, [-1, classes])
             else:
                 graph_edits.flatten_output(graph, name)
+        return tuple(methods)
 
 
 _OUTLIERS = Answers({LABEL: "predict", "score": "decision_function"})

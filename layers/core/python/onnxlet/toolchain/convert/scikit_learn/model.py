@@ -10,6 +10,7 @@ import numpy as np
 
 from onnxlet.errors import ConversionError, InvalidInputError, MissingExtraError
 from onnxlet.steps import Classification, Tabular, names_of
+from onnxlet.steps.method import Method
 from onnxlet.toolchain.convert import graph_edits
 from onnxlet.toolchain.convert.scikit_learn.answers import answers_of, cluster_count, last_step
 from onnxlet.toolchain.convert.scikit_learn.approximations import describe_bounds
@@ -21,6 +22,13 @@ from onnxlet.toolchain.convert.scikit_learn.boosters import (
 )
 from onnxlet.toolchain.convert.scikit_learn.columns import ColumnLayout, column_layout, learned_names, sample_rows
 from onnxlet.toolchain.convert.scikit_learn.converters.function_transformer import function_options
+from onnxlet.toolchain.convert.scikit_learn.decisions import (
+    DECISION,
+    decision_of,
+    finish_decision,
+    has_decision,
+    options_of,
+)
 from onnxlet.toolchain.convert.scikit_learn.exporter import (
     SINGLE_INPUT,
     cast_before_last,
@@ -45,7 +53,7 @@ from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.refusals import refused
 from onnxlet.toolchain.workbench.shapes import declare_shape
 from onnxlet.toolchain.workbench.table import Table, quoted
-from onnxlet.values.manifest import ReferenceKind
+from onnxlet.values.manifest import OutputMeaning, ReferenceKind
 from onnxlet.values.tensors import Tensor, Tensors
 
 RANDOM_ROWS = 256
@@ -89,6 +97,9 @@ class Estimator:
         self._parts = split_targets(exported) if classifies else (exported,)
         """One estimator for each target of a classifier."""
         self.classes = tuple(class_tuple(part.classes_) for part in self._parts if classifies)
+        self._decides = len(self.classes) == 1 and has_decision(estimator)
+        self.outputs: OutputMeaning | None = None
+        """What its probabilities are, where they are of several labels in one array."""
         self.names = learned_names(estimator)
         self._targets = [f"y{index}" for index in range(len(self.classes))] if len(self.classes) > 1 else [""]
         self._layout: ColumnLayout | None = None
@@ -128,6 +139,11 @@ class Estimator:
                 raise names_have_no_form(self._name) from error
             raise self._refusal(error, rows) from without_values(error)
 
+    def leave_out(self) -> tuple[str, ...]:
+        """Leave out the decision function."""
+        left, self._decides = (DECISION,) if self._decides else (), False
+        return left
+
     def known_columns(self, rows: ModelRows) -> Knowledge:
         """What it learned of the columns: thresholds, categories, words."""
         return known_columns(self._estimator, tuple(rows.columns))
@@ -163,8 +179,13 @@ class Estimator:
         columns = predicted.T if len(names) > 1 else [predicted.reshape(len(predicted))]
         predict = {name.label: class_values(column) for name, column in zip(names, columns, strict=True)}
         if self._gives_probabilities:
-            probabilities = _probabilities_by_target(self._estimator.predict_proba(inputs), len(names))
+            own = self._estimator.predict_proba(inputs)
+            if len(names) > 1 and not isinstance(own, list):
+                self.outputs = OutputMeaning(are="independent", said_by="model")
+            probabilities = _probabilities_by_target(own, len(names))
             predict |= {name.probabilities: each for name, each in zip(names, probabilities, strict=True)}
+        if self._decides:
+            predict[DECISION] = decision_of(self._estimator, inputs)
         return predict
 
     def _estimator_input(self, rows: ModelRows) -> Any:
@@ -196,10 +217,7 @@ class Estimator:
             self._finish_classifier(model.graph, classes, names, target)
             for model, classes, names, target in zip(models, self.classes, labels, self._targets, strict=False)
         )
-        if self._answers is not None:
-            self._answers.finish(models[0].graph, cluster_count(self._exported))
-        elif not self.classes:
-            self._finish_regressor(models[0].graph, self.predict(rows.take(np.arange(1)))["prediction"].shape)
+        methods = self._finish_answers(models[0].graph, first_row)
         model = models[0] if len(models) == 1 else merge_models(models)
         tabular = Tabular(
             columns=tuple(rows.column(name, datatypes[name]) for name in layout.names),
@@ -207,8 +225,18 @@ class Estimator:
         )
         finite = rows.finite(tabular)
         opset = graph_edits.opsets(model)
-        notes = describe_bounds(self._exported)
-        return Export(variant, model.SerializeToString(), tabular, classifications, opset, finite=finite, notes=notes)
+        graph, notes = model.SerializeToString(), describe_bounds(self._exported)
+        return Export(variant, graph, tabular, classifications, opset, finite=finite, methods=methods, notes=notes)
+
+    def _finish_answers(self, graph: Any, first_row: ModelRows) -> tuple[Method, ...]:
+        """Name and shape what the graph gives beside classes: methods of the estimator that are served as they are."""
+        if self._answers is not None:
+            return self._answers.finish(graph, cluster_count(self._exported))
+        if self._decides:
+            return (finish_decision(graph, self.predict(first_row)[DECISION].shape),)
+        if not self.classes:
+            self._finish_regressor(graph, self.predict(first_row)["prediction"].shape)
+        return ()
 
     def _graph(
         self, part: Any, layout: ColumnLayout, datatypes: dict[str, str], datatype: str, sparse: Collection[int]
@@ -218,6 +246,8 @@ class Estimator:
         options: dict[int, Any] = dict(function_options(part))
         if self._answers is not None:
             options[id(last_step(part))] = self._answers.options
+        if self._decides:
+            options[id(last_step(part))] = options_of(part)
         model = to_onnx(part, layout, datatypes, datatype, probabilities=self._gives_probabilities, options=options)
         names = list(layout.names) if layout.input_per_column else [SINGLE_INPUT]
         for value, name in zip(list(model.graph.input), names, strict=True):
@@ -235,10 +265,12 @@ class Estimator:
         labels: tuple[str, ...],
         target: str,
     ) -> Classification:
-        outputs = [value.name for value in graph.output][: 2 if self._gives_probabilities else 1]
+        scored = self._gives_probabilities or self._decides
+        outputs = [value.name for value in graph.output][: 2 if scored else 1]
         graph_edits.keep_outputs(graph, outputs)
         served_names = names_of(target)
-        names = [graph_edits.output_name(graph, name) for name in (served_names.label, served_names.probabilities)]
+        wanted = (served_names.label, *([served_names.probabilities] if self._gives_probabilities else []))
+        names = [graph_edits.output_name(graph, name) for name in wanted]
         for value, name, shape in zip(list(graph.output), names, ([-1], [-1, len(classes)]), strict=False):
             graph_edits.rename_value(graph, value.name, name)
             declare_shape(value, shape)
