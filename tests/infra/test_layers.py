@@ -164,3 +164,23 @@ def test_functions_are_weighed_with_their_layers(tmp_path: Path) -> None:
         ("CoreLayer + EngineLayer", 3.0, 116.0),
         ("Predict + CoreLayer + EngineLayer + MediaLayer", 3.5, 180.0),
     ]
+
+
+def test_the_functions_import_nothing_that_the_engine_layer_leaves_out() -> None:
+    dropped = re.findall(r"(?<= )\w+/\w+(?=[ \n])", (LAYERS / "engine" / "Makefile").read_text())
+    assert "numpy/typing" in dropped
+    code = """
+import importlib, pkgutil, sys
+for name in sys.argv[1:]:
+    sys.modules[name] = None
+for plane in ("dataplane", "batch", "serving", "steps", "store", "registry"):
+    package = importlib.import_module(f"onnxlet.{plane}")
+    for module in pkgutil.walk_packages(package.__path__, f"onnxlet.{plane}."):
+        try:
+            importlib.import_module(module.name)
+        except ModuleNotFoundError as error:
+            if error.name in sys.argv:
+                raise
+"""
+    names = [path.replace("/", ".") for path in dropped]
+    subprocess.run([sys.executable, "-c", code, *names], check=True, timeout=120)

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from onnxlet.batch.formats.cells import EXACT_FLOAT, parse_text, read_column
 from onnxlet.batch.formats.csv_rows import FIELD_BYTES
@@ -20,10 +19,10 @@ from onnxlet.steps import Column
 from onnxlet.values.datatypes import DATATYPES
 from onnxlet.values.tensors import Tensors
 
-Flags = npt.NDArray[np.bool_]
-Places = npt.NDArray[np.intp]
-Octets = npt.NDArray[np.uint8]
-Matrix = npt.NDArray[np.float64]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
+Places = np.ndarray[Any, np.dtype[np.intp]]
+Octets = np.ndarray[Any, np.dtype[np.uint8]]
+Matrix = np.ndarray[Any, np.dtype[np.float64]]
 
 ROW_END, ROW_END_VALUE = b",1e308,", 1e308
 EMPTY, EMPTY_VALUE = b",1e307,", 1e307
@@ -227,7 +226,7 @@ class _Limits:
         self._high = np.array([high for _, high in bounds])
         self._needed = np.array([column.filler() is None for column in columns], np.bool_)
         single = all(datatype.name == "FP32" for datatype in datatypes)
-        self.dtype: npt.DTypeLike = np.float32 if single else np.float64
+        self.dtype: type[np.floating[Any]] = np.float32 if single else np.float64
         """Of a matrix that holds all of the numbers that are within them."""
 
     def find_beyond(self, numbers: Matrix, gaps: Flags | None) -> Flags:

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from onnxlet.batch.formats.cells import Empty, parse_json, read_column
 from onnxlet.steps import Column
@@ -180,14 +179,14 @@ class JsonInstances:
             positions, {self._spec.name: tensor}, [place for place in range(len(lines)) if place not in certain]
         )
 
-    def _find_within(self, numbers: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    def _find_within(self, numbers: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Flags of the rows whose numbers the input's datatype holds."""
         if self._spec.type.kind == "f":
             flags = np.abs(numbers) <= float(np.finfo(self._spec.type.numpy).max)
         else:
             limits = np.iinfo(self._spec.type.numpy)
             flags = (numbers >= limits.min) & (numbers <= min(limits.max, _LARGEST_INTEGER - 1))
-        within: npt.NDArray[np.bool_] = flags.all(axis=1)
+        within: np.ndarray[Any, np.dtype[np.bool_]] = flags.all(axis=1)
         return within
 
 
@@ -208,7 +207,7 @@ def _decode_all(decode: Callable[[bytes], Any], lines: Sequence[bytes]) -> tuple
     return values, doubtful
 
 
-def _to_numbers(records: Iterable[tuple[Any, ...]], rows: int, width: int) -> npt.NDArray[np.float64]:
+def _to_numbers(records: Iterable[tuple[Any, ...]], rows: int, width: int) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Records of numbers as a matrix, NaN for null."""
     if not width:
         return np.empty((rows, 0))
