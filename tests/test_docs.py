@@ -3,6 +3,7 @@
 Blocks marked `sh` are run; those marked `text` need an AWS account or show what is seen.
 """
 
+import csv
 import json
 import os
 import re
@@ -118,6 +119,25 @@ def test_the_python_page_runs_and_prints_what_it_says(tmp_path: Path, shell: dic
     with serving(shell["ONNXLET_STORE"], tmp_path / "serving") as server:
         (tmp_path / "page.py").write_text((page + readme).replace("http://127.0.0.1:8080", server.url))
         assert run(f"{sys.executable} page.py", tmp_path, shell).splitlines() == promised
+
+
+@pytest.mark.slow
+@pytest.mark.toolchain
+def test_the_page_of_texts_runs_and_answers_as_it_says(tmp_path: Path, shell: dict[str, str]) -> None:
+    page = ROOT / "docs" / "texts.md"
+    code = "\n".join(blocks(page, "python"))
+    promised = re.findall(r"^print\(.*\)  # (.*)$", code, re.MULTILINE)
+    (tmp_path / "page.py").write_text(code)
+    assert run(f"{sys.executable} page.py", tmp_path, shell).splitlines() == promised
+    with serving(shell["ONNXLET_STORE"], tmp_path / "serving") as server:
+        asked = [it.replace("http://127.0.0.1:8080", server.url) for it in commands(page) if it.startswith("curl ")]
+        told = [run(it.replace("curl ", "curl -fsS "), tmp_path, shell) for it in asked]
+    labels = [re.findall(r"urgent|routine", answer) for answer in told]
+    assert [each[0] for each in labels] == ["urgent", "routine", "routine", "routine"]
+    for command in commands(page)[len(asked) :]:
+        run(command, tmp_path, shell)
+    with (tmp_path / "scored.csv").open() as scored:
+        assert [row["label"] for row in csv.DictReader(scored)] == ["urgent", "routine"]
 
 
 @pytest.fixture

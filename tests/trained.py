@@ -93,4 +93,5 @@ def served_model(folder: Path) -> Model:
     draft, _ = read_draft(folder)
     engine = load_engine(folder / "model.onnx", threads=1, optimized=False, run_deadline=10)
     fields = {field: getattr(draft, field) for field in draft.__struct_fields__}
-    return Model(Manifest(**fields, model="m", version=1, created="", publisher="", artifacts=()), engine)
+    manifest = Manifest(**fields, model="m", version=1, created="", publisher="", artifacts=())
+    return Model(manifest, engine, lambda path: (folder / path).read_bytes())

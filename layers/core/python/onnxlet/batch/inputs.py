@@ -24,7 +24,7 @@ MODEL_VERSION = "model_version"
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """A model seen from its rows: the signature that is called, its inputs and outputs, the named columns if any,
-    the titles of its classes' probabilities, and how many rows it takes at once (None: any).
+    the titles of its classes' probabilities, and how many rows to send at once (None: any).
 
     `version` is told beside its outputs; of a file's columns those to `keep` are written again (None: all).
     """
@@ -64,7 +64,7 @@ def inputs_of(model: Model) -> Inputs:
         outputs=signature.outputs,
         columns=model.steps.columns,
         titles=_title_classes(model, [spec.name for spec in signature.outputs]),
-        rows_at_once=None if all(spec.batched for spec in signature.inputs) else 1,
+        rows_at_once=model.steps.most_rows if all(spec.batched for spec in signature.inputs) else 1,
         version=model.manifest.version,
     )
 

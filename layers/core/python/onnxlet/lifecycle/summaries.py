@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from onnxlet.registry.reading.listing import VersionSummary
     from onnxlet.registry.registry import Registry
+    from onnxlet.steps import Steps
     from onnxlet.values.aliases import Alias, HistoryEntry, Routes
     from onnxlet.values.contract import Contract, Estimate
     from onnxlet.values.manifest import Draft, Evaluation, Manifest
@@ -69,6 +70,7 @@ def describe_version(manifest: Manifest, digest: str) -> list[Block]:
         ("training commit", came.training_commit),
         ("labels", ", ".join(manifest.labels)),
         ("columns", ", ".join(_column_names(manifest))),
+        *(("step", told) for told in _described_steps(manifest)),
         ("inputs", ", ".join(map(str, manifest.signature.inputs))),
         ("outputs", ", ".join(map(str, manifest.signature.outputs))),
         ("golden cases", f"{manifest.golden.cases} ({manifest.golden.source})" if manifest.golden else "none"),
@@ -280,11 +282,21 @@ def _format_reason(entry: HistoryEntry) -> str:
 
 
 def _column_names(manifest: Manifest) -> list[str]:
-    """The columns of a row; none either of a version that a newer onnxlet published."""
+    """The columns of a row."""
+    return [column.name for column in _steps(manifest).columns or ()]
+
+
+def _described_steps(manifest: Manifest) -> list[str]:
+    """What its steps do, of those that say so."""
+    return [told for step in _steps(manifest).each if (told := step.describe())]
+
+
+def _steps(manifest: Manifest) -> Steps:
+    """The steps; none of a version that a newer onnxlet published."""
     from onnxlet.errors import UnknownStepError
-    from onnxlet.steps import decode_steps
+    from onnxlet.steps import Steps, decode_steps
 
     try:
-        return [column.name for column in decode_steps(manifest.steps).columns or ()]
+        return decode_steps(manifest.steps)
     except UnknownStepError:
-        return []
+        return Steps()

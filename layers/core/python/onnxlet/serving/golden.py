@@ -1,7 +1,8 @@
 """Golden cases: graph inputs with the outputs they gave when the version was published.
 
 They travel as one artifact, `golden.json`: `{"cases": [{"inputs": {name: {"datatype", "shape", "data"}}, "outputs":
-…}]}`, where `data` is the base64 of the tensor's little-endian bytes, and BYTES tensors have `strings` instead.
+…}]}`, where `data` is the base64 of the tensor's little-endian bytes, and BYTES tensors have `strings` instead. Where
+steps compute the inputs, a case also has what is `sent` to them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 
 from onnxlet.errors import DeadlineExceededError, ExecutionError, GoldenMismatchError, IntegrityError, InvalidInputError
 from onnxlet.serving.engine import Engine
+from onnxlet.steps.base import Preprocessor
 from onnxlet.values.canonical import canonical
 from onnxlet.values.manifest import Golden, Tolerance
 from onnxlet.values.tensors import DATATYPES, Tensor, Tensors
@@ -30,10 +32,14 @@ ARCHITECTURES = {"x86_64": "x86-64", "AMD64": "x86-64", "aarch64": "arm64", "arm
 
 
 class GoldenCase(msgspec.Struct, frozen=True, eq=False):
-    """One run of the graph: tensors in, tensors out, as the graph has them."""
+    """One run of the graph: tensors in, tensors out, as the graph has them.
+
+    `sent` is what the steps made the inputs of, where these compute something: one row of the row signature.
+    """
 
     inputs: Tensors
     outputs: Tensors
+    sent: Tensors | None = None
 
 
 class _EncodedTensor(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -43,9 +49,10 @@ class _EncodedTensor(msgspec.Struct, frozen=True, omit_defaults=True):
     strings: tuple[str, ...] = ()
 
 
-class _Case(msgspec.Struct, frozen=True):
+class _Case(msgspec.Struct, frozen=True, omit_defaults=True):
     inputs: dict[str, _EncodedTensor]
     outputs: dict[str, _EncodedTensor]
+    sent: dict[str, _EncodedTensor] | None = None
 
 
 class _Cases(msgspec.Struct, frozen=True):
@@ -56,14 +63,14 @@ def encode_cases(cases: Sequence[GoldenCase]) -> bytes:
     """The cases as `golden.json`. Raises InvalidInputError for more than four, or a tensor of no known datatype."""
     if len(cases) > MOST_CASES:
         raise InvalidInputError(f"a version has at most {MOST_CASES} golden cases, not {len(cases)}")
-    return canonical(_Cases(tuple(_Case(_packed(case.inputs), _packed(case.outputs)) for case in cases)))
+    return canonical(_Cases(tuple(map(_packed_case, cases))))
 
 
 def decode_cases(data: bytes) -> tuple[GoldenCase, ...]:
     """Read `golden.json`. Raises IntegrityError if it is none."""
     try:
         document = msgspec.json.decode(data, type=_Cases)
-        return tuple(GoldenCase(_unpacked(case.inputs), _unpacked(case.outputs)) for case in document.cases)
+        return tuple(map(_unpacked_case, document.cases))
     except (msgspec.MsgspecError, ValueError, KeyError) as error:
         raise IntegrityError(f"these are not golden cases: {error}") from error
 
@@ -79,17 +86,27 @@ def tolerance_here(golden: Golden) -> Tolerance:
     return golden.tolerances.get(architecture(), golden.tolerance)
 
 
-def check(engine: Engine, cases: Sequence[GoldenCase], tolerance: Tolerance) -> None:
+def with_sent(cases: Sequence[GoldenCase], known: Sequence[GoldenCase]) -> tuple[GoldenCase, ...]:
+    """The cases with what was sent to make the very inputs of those that are `known`."""
+    sent = {id(case.inputs): case.sent for case in known}
+    return tuple(msgspec.structs.replace(case, sent=sent.get(id(case.inputs))) for case in cases)
+
+
+def check(
+    engine: Engine, cases: Sequence[GoldenCase], tolerance: Tolerance, prepare: Preprocessor | None = None
+) -> None:
     """Run the cases and compare. Raises GoldenMismatchError for the first that fails or gives another answer.
 
-    Floats may differ by the tolerance, NaN equals NaN; everything else must be equal. No case is started after 50 ms.
+    `prepare` are the steps before the graph: a case that was sent through them is sent through them here. Floats may
+    differ by the tolerance, NaN equals NaN; everything else must be equal. No case is started after 50 ms.
     """
     started = perf_counter()
     for number, case in enumerate(cases, 1):
         if number > 1 and perf_counter() - started > MOST_SECONDS:
             return
         try:
-            outputs = engine.run(case.inputs, list(case.outputs))
+            inputs = case.inputs if case.sent is None or prepare is None else prepare(case.sent)
+            outputs = engine.run(inputs, list(case.outputs))
         except (ExecutionError, InvalidInputError, DeadlineExceededError) as error:
             raise GoldenMismatchError(f"golden case {number} of {len(cases)} does not run: {error.detail}") from error
         for name, expected in case.outputs.items():
@@ -119,6 +136,15 @@ def _difference(got: Tensor, expected: Tensor, tolerance: Tolerance) -> str:
     worst = distance[~near].max()
     by = f"by up to {worst:.3g}" if math.isfinite(worst) else "(an infinity or no number)"
     return f"has {int((~near).sum())} of {got.size} elements outside the tolerance, {by}"
+
+
+def _packed_case(case: GoldenCase) -> _Case:
+    return _Case(_packed(case.inputs), _packed(case.outputs), None if case.sent is None else _packed(case.sent))
+
+
+def _unpacked_case(case: _Case) -> GoldenCase:
+    sent = None if case.sent is None else _unpacked(case.sent)
+    return GoldenCase(_unpacked(case.inputs), _unpacked(case.outputs), sent)
 
 
 def _packed(tensors: Tensors) -> dict[str, _EncodedTensor]:

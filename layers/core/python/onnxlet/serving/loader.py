@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from functools import partial
 from time import perf_counter
 
 import msgspec
@@ -28,6 +29,7 @@ from onnxlet.serving.model import Model
 from onnxlet.serving.ttl_cache import RETRY_INTERVAL, copy_error
 from onnxlet.settings import Settings
 from onnxlet.steps import decode_steps
+from onnxlet.steps.base import no_artifacts
 from onnxlet.store import Store
 from onnxlet.store.rereading import read_sound
 from onnxlet.telemetry import Telemetry
@@ -178,14 +180,14 @@ class Loader:
             run_deadline=self._settings.run_deadline,
             load_deadline=seconds_left,
         )
-        model = Model(manifest, engine)
+        model = Model(manifest, engine, partial(_read_artifact, folder, {each.path for each in manifest.artifacts}))
         golden = manifest.golden
         if golden is not None:
             if golden.path not in {artifact.path for artifact in manifest.artifacts}:
                 raise IntegrityError(f"the manifest lists no {golden.path!r}, which shall hold its golden cases")
             with open(f"{folder}/{golden.path}", "rb") as file:
                 cases = decode_cases(file.read())
-            check(engine, cases, tolerance_here(golden))
+            check(engine, cases, tolerance_here(golden), model.prepare)
         return model
 
     def _refuse(self, pinned: PinnedVersion, manifest: Manifest | None, error: OnnxletError) -> None:
@@ -215,6 +217,14 @@ class Loader:
                     del self._loaded[loaded.pinned]
                     self._on_evict(loaded)
                     self._metrics.record({telemetry.EVICTION: 1}, **_named(loaded.pinned))
+
+
+def _read_artifact(folder: str, paths: Collection[str], path: str) -> bytes:
+    """An artifact that was fetched, whose digest was checked then."""
+    if path not in paths:
+        return no_artifacts(path)
+    with open(f"{folder}/{path}", "rb") as file:
+        return file.read()
 
 
 def _named(pinned: PinnedVersion) -> dict[str, str | int | None]:

@@ -10,6 +10,8 @@ from onnxlet.errors import DeadlineExceededError, InvalidInputError, RejectedMod
 from onnxlet.serving.cancellation import Cancellation
 from onnxlet.serving.engine import Engine
 from onnxlet.steps import Column, Postprocessor, decode_steps
+from onnxlet.steps.base import Read, no_artifacts
+from onnxlet.steps.pipeline import Plans
 from onnxlet.values.manifest import Manifest
 from onnxlet.values.signature import SERVING_DEFAULT, Signature
 from onnxlet.values.tensors import Tensors
@@ -54,14 +56,15 @@ class Model:
         "steps",
     )
 
-    def __init__(self, manifest: Manifest, engine: Engine) -> None:
+    def __init__(self, manifest: Manifest, engine: Engine, read: Read = no_artifacts) -> None:
+        """`read` gives the steps the version's artifacts. Raises RejectedModelError for what does not fit together."""
         graph = manifest.graph
         if not engine.signature.agrees(graph):
             raise RejectedModelError(
                 f"the graph of {manifest.model}:{manifest.version} has another signature than its manifest says: "
                 f"{engine.signature} instead of {graph}"
             )
-        steps = decode_steps(manifest.steps)
+        steps = decode_steps(manifest.steps, read)
         steps.check(graph, manifest.signature)
         self.manifest = manifest
         self.steps = steps
@@ -69,9 +72,10 @@ class Model:
         self.run_deadline = engine.run_deadline
         self._engine = engine
         self._postprocessors = steps.postprocessors()
-        self._preprocessors = {name: steps.preprocessor(name, graph) for name in steps.signature_names}
+        plans: Plans = {}
+        self._preprocessors = {name: steps.preprocessor(name, graph, plans=plans) for name in steps.signature_names}
         self._finite_preprocessors = {
-            name: steps.preprocessor(name, graph, finite=True) for name in steps.signature_names
+            name: steps.preprocessor(name, graph, finite=True, plans=plans) for name in steps.signature_names
         }
         self.signatures: dict[str, Signature] = {
             name: manifest.signature
@@ -116,6 +120,11 @@ class Model:
             cancellation=cancellation,
         )
         return answers if plan.finish is None else plan.finish(answers)
+
+    def prepare(self, rows: Tensors) -> Tensors:
+        """The graph's inputs for what is sent to the row signature. Raises InvalidInputError for other tensors."""
+        preprocessor = self._preprocessors[self.steps.row_signature]
+        return rows if preprocessor is None else preprocessor(rows)
 
     def overdue(self) -> DeadlineExceededError:
         """The error for an answer that took longer than `run_deadline`, in seconds, from reading to writing."""

@@ -3,6 +3,7 @@
 base             what a step is: what it takes, what it makes, what it tells
 tabular          named columns become the graph's inputs
 image            encoded pictures become tensors; pictures decodes them, picture_formats tells what they are
+vectorizer       a column of texts becomes weights of its words; texts says how
 finite           numbers that the model refuses are refused
 classification   class values and probabilities become labels
 method           outputs of the graph are served as they are, each by a method of the model that it stands for

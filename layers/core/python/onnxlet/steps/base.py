@@ -20,8 +20,15 @@ if TYPE_CHECKING:
     from onnxlet.steps.classification import Classification
 
 Specs = tuple[TensorSpec, ...]
+Read = Callable[[str], bytes]
+"""Reads an artifact of the version, by its path. Raises RejectedModelError if the version has none."""
 Preprocessor = Callable[[Tensors], Tensors]
 """Makes the tensors that come next of those that were sent. Raises InvalidInputError where they do not fit."""
+
+
+def no_artifacts(path: str) -> bytes:
+    """Raises RejectedModelError: nothing that can be read belongs to the steps."""
+    raise RejectedModelError(f"the manifest speaks of the artifact {path!r}, which the version lacks")
 
 
 class Postprocessor(Protocol):
@@ -94,6 +101,26 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="k
     def preprocessor(self, wanted: Specs) -> Preprocessor | None:  # noqa: ARG002 - for those who override it
         """What makes `wanted` of what is sent; None: it is passed on as it is."""
         return None
+
+    def artifacts(self) -> tuple[str, ...]:
+        """Paths of the version's artifacts that it cannot do without."""
+        return ()
+
+    def plan(self, wanted: Specs, read: Read) -> Preprocessor | None:  # noqa: ARG002 - for those with artifacts
+        """The preprocessor of a step that may `read` artifacts. Raises RejectedModelError if they do not fit."""
+        return self.preprocessor(wanted)
+
+    def computes(self) -> bool:
+        """Whether its preprocessor does more than to put values in their places, so that golden cases try it too."""
+        return False
+
+    def most_rows(self) -> int | None:
+        """How many rows to send at once, where that is anybody's choice; None: any."""
+        return None
+
+    def describe(self) -> str:
+        """What it does, for people; empty if other facts of the version say so."""
+        return ""
 
     def passes_finite(self) -> bool:
         """Whether its preprocessor leaves tensors alone that hold neither NaN nor infinities."""

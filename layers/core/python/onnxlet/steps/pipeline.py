@@ -9,10 +9,13 @@ from typing import Any
 import msgspec
 
 from onnxlet.errors import RejectedModelError
-from onnxlet.steps.base import Column, Postprocessor, Preprocessor, Specs, Step
+from onnxlet.steps.base import Column, Postprocessor, Preprocessor, Read, Specs, Step, no_artifacts
 from onnxlet.steps.classification import Classification
 from onnxlet.values.signature import COLUMNS, SERVING_DEFAULT, Signature, TensorSpec
 from onnxlet.values.tensors import Tensors
+
+Plans = dict[tuple[Step, Specs], Preprocessor | None]
+"""What steps planned for what comes next."""
 
 
 class Steps(msgspec.Struct, frozen=True):
@@ -23,6 +26,7 @@ class Steps(msgspec.Struct, frozen=True):
     """
 
     each: tuple[Step, ...] = ()
+    read: Read = no_artifacts
 
     @property
     def documents(self) -> tuple[dict[str, Any], ...]:
@@ -59,6 +63,21 @@ class Steps(msgspec.Struct, frozen=True):
     def columns(self) -> tuple[Column, ...] | None:
         """The named columns of a row; None if rows are tensors."""
         return self.columns_of(self.row_signature)
+
+    @property
+    def artifacts(self) -> tuple[str, ...]:
+        """Paths of the version's artifacts that they read."""
+        return tuple(dict.fromkeys(chain.from_iterable(step.artifacts() for step in self.each)))
+
+    @property
+    def compute(self) -> bool:
+        """Whether one before the graph does more than to put values in their places."""
+        return any(step.computes() for step in self.each)
+
+    @property
+    def most_rows(self) -> int | None:
+        """How many rows to send at once, where that is anybody's choice; None: any."""
+        return min((most for step in self.each if (most := step.most_rows()) is not None), default=None)
 
     def through(self, signature_name: str) -> list[Step]:
         """The steps that the inputs of a signature pass through."""
@@ -116,16 +135,22 @@ class Steps(msgspec.Struct, frozen=True):
             specs = step.inputs(specs)
         return set()
 
-    def preprocessor(self, signature_name: str, graph: Signature, *, finite: bool = False) -> Preprocessor | None:
+    def preprocessor(
+        self, signature_name: str, graph: Signature, *, finite: bool = False, plans: Plans | None = None
+    ) -> Preprocessor | None:
         """What makes the graph's inputs of what is sent to a signature; None: they are the same.
 
-        `finite`: nothing sent is NaN or infinite.
+        `finite`: nothing sent is NaN or infinite. `plans` keeps what steps planned, for other calls to share. Raises
+        RejectedModelError for artifacts that do not fit.
         """
+        plans = {} if plans is None else plans
         planned: list[Preprocessor] = []
         specs = graph.inputs
         for step in reversed(self.through(signature_name)):
+            if (step, specs) not in plans:
+                plans[step, specs] = step.plan(specs, self.read)
             unasked = finite and step.passes_finite()
-            if not unasked and (preprocessor := step.preprocessor(specs)) is not None:
+            if not unasked and (preprocessor := plans[step, specs]) is not None:
                 planned.insert(0, preprocessor)
             specs = step.inputs(specs)
         return planned[0] if len(planned) == 1 else _chained(planned) if planned else None

@@ -9,14 +9,18 @@ from typing import Any
 import msgspec
 
 from onnxlet.errors import InvalidInputError, UnknownStepError
-from onnxlet.steps.base import Step, kind_of
+from onnxlet.steps.base import Read, Step, kind_of, no_artifacts
 from onnxlet.steps.classification import Classification
 from onnxlet.steps.finite import Finite
 from onnxlet.steps.pipeline import Steps
 from onnxlet.steps.tabular import Tabular
 
 KINDS: dict[str, type[Step]] = {kind_of(step): step for step in (Tabular, Finite, Classification)}
-LATER = {"image": ("onnxlet.steps.image", "Image"), "method": ("onnxlet.steps.method", "Method")}
+LATER = {
+    "image": ("onnxlet.steps.image", "Image"),
+    "method": ("onnxlet.steps.method", "Method"),
+    "vectorizer": ("onnxlet.steps.vectorizer", "Vectorizer"),
+}
 """Kinds that are imported by the first version which has such a step: no other's cold start waits for them."""
 
 
@@ -27,9 +31,12 @@ def add_kind(kind: type[Step]) -> None:
         raise InvalidInputError(f"steps of kind {kind_of(kind)!r} are {known.__qualname__}'s: choose another tag")
 
 
-def decode_steps(documents: Iterable[Mapping[str, Any]]) -> Steps:
-    """A manifest's steps. Raises UnknownStepError for one that this onnxlet does not know, or cannot read."""
-    return Steps(tuple(_decoded(document) for document in documents))
+def decode_steps(documents: Iterable[Mapping[str, Any]], read: Read = no_artifacts) -> Steps:
+    """A manifest's steps, which `read` their artifacts when they are planned.
+
+    Raises UnknownStepError for one that this onnxlet does not know, or cannot read.
+    """
+    return Steps(tuple(_decoded(document) for document in documents), read)
 
 
 def _known_kind(kind: str) -> type[Step] | None:

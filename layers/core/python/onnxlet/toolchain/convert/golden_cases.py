@@ -10,12 +10,19 @@ import numpy as np
 
 from onnxlet.errors import ExecutionError
 from onnxlet.serving.engine import Engine
-from onnxlet.serving.golden import MOST_CASES, GoldenCase
+from onnxlet.serving.golden import MOST_CASES, GoldenCase, with_sent
 from onnxlet.steps import Steps
+from onnxlet.steps.texts.wordlist import decode_word_list
 from onnxlet.toolchain.convert import graph_edits
-from onnxlet.toolchain.convert.synthetic_rows import arbitrary_rows, move_off_integers, synthetic_rows
+from onnxlet.toolchain.convert.synthetic_rows import (
+    arbitrary_rows,
+    move_off_integers,
+    synthetic_columns,
+    synthetic_rows,
+)
 from onnxlet.toolchain.convert.trained_model import Export, ModelRows
 from onnxlet.toolchain.workbench.evaluation import PREDICTION, graph_inputs, name_answers
+from onnxlet.toolchain.workbench.probing_rows import ANY_WORDS
 from onnxlet.toolchain.workbench.stable_cases import choose_stable_cases, find_clear_rows
 from onnxlet.values.keys import GOLDEN
 from onnxlet.values.manifest import Golden, Tolerance
@@ -23,6 +30,8 @@ from onnxlet.values.tensors import Tensor, Tensors
 
 SYNTHETIC_ROWS = 512
 SEED = 0
+MOST_WORDS = 30
+"""Words of a text that is made up."""
 
 GoldenSource = Literal["synthetic", "data", "random"]
 
@@ -40,6 +49,10 @@ def choose_golden_rows(
     if rows.golden_candidates is not None:
         return rows.golden_candidates.served(tabular), rows.golden_candidates.source
     columns = rows.served(tabular)
+    if export.vectorizers:
+        rest = {name: column for name, column in columns.items() if name not in {v.column for v in export.vectorizers}}
+        drawn = synthetic_columns(rest, SYNTHETIC_ROWS, seed=SEED)
+        return {**drawn, **_texts(export)}, "synthetic"
     texts = any(column.dtype.kind == "O" for column in columns.values())
     known = graph_edits.texts_of(export.graph) if texts else frozenset()
     synthetic = synthetic_rows(columns, SYNTHETIC_ROWS, seed=SEED, known=known)
@@ -75,10 +88,16 @@ def _cases(engines: Sequence[Engine], steps: Steps, columns: Tensors, tolerance:
     answers = name_answers(steps, outputs)
     if steps.targets:
         clear = find_clear_rows(outputs, steps, tolerance)
-        inputs, answers = _take_rows(inputs, clear), _take_rows(answers, clear)
+        inputs, answers, columns = (_take_rows(each, clear) for each in (inputs, answers, columns))
     rows = range(len(next(iter(inputs.values()))))
     order = _informative_order(steps, answers) or rows
-    return choose_stable_cases(engines, single_rows(inputs, order), tolerance, steps)
+    if not steps.compute:
+        return choose_stable_cases(engines, single_rows(inputs, order), tolerance, steps)
+    known = [
+        GoldenCase(row, {}, sent)
+        for row, sent in zip(single_rows(inputs, order), single_rows(columns, order), strict=True)
+    ]
+    return with_sent(choose_stable_cases(engines, (case.inputs for case in known), tolerance, steps), known)
 
 
 def order_by_information(label: Tensor | None, scores: Tensor | None) -> list[int]:
@@ -104,6 +123,20 @@ def single_rows(inputs: Tensors, order: Sequence[int]) -> Iterator[Tensors]:
     """Each row of the graph inputs by itself, in this order."""
     for index in order:
         yield {name: tensor[index : index + 1] for name, tensor in inputs.items()}
+
+
+def _texts(export: Export) -> Tensors:
+    """Texts of words that the vectorizers know, or of any where they know none."""
+    random = np.random.default_rng(SEED)
+    words: dict[str, list[str]] = {}
+    for step in export.vectorizers:
+        listed = decode_word_list(export.assets[step.artifact], step.artifact).words if step.artifact else ()
+        words.setdefault(step.column, []).extend(listed or ANY_WORDS)
+    counts = random.integers(1, MOST_WORDS, SYNTHETIC_ROWS)
+    return {
+        name: np.array([" ".join(random.choice(known, count)) for count in counts], dtype=object)
+        for name, known in words.items()
+    }
 
 
 def _take_rows(tensors: Tensors, rows: Tensor) -> Tensors:

@@ -10,6 +10,7 @@ import numpy as np
 
 from onnxlet.steps import Classification, Column, Finite, Steps, Tabular
 from onnxlet.steps.method import Method
+from onnxlet.steps.vectorizer import Vectorizer
 from onnxlet.toolchain.workbench.arrays import Arrays
 from onnxlet.toolchain.workbench.table import Table
 from onnxlet.values.manifest import OutputMeaning, ReferenceKind
@@ -33,6 +34,8 @@ class Export:
     """What refuses the numbers that the model refuses."""
     methods: tuple[Method, ...] = ()
     """What is served as the graph gives it, by methods of the model."""
+    vectorizers: tuple[Vectorizer, ...] = ()
+    """What makes numbers of columns of texts; the assets hold their words."""
     advice: str = (
         "scale features that are orders of magnitude apart, fit on float32 values so that no split lies between two of "
         "them, or try another estimator"
@@ -44,8 +47,8 @@ class Export:
     @property
     def steps(self) -> Steps:
         """The steps to declare around the graph."""
-        before = [step for step in (self.tabular, self.finite) if step is not None]
-        return Steps((*before, *self.classifications, *self.methods))
+        before = [step for step in (self.tabular, *self.vectorizers, self.finite) if step is not None]
+        return Steps((*before, *self.classifications, *self.methods), self.assets.__getitem__)
 
 
 @dataclass(frozen=True)

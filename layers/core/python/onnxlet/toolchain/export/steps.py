@@ -27,7 +27,7 @@ def tensorflow_datatype(spec: TensorSpec) -> Any:
 def check_exportable(steps: Steps, graph: Signature) -> None:
     """Raises ConversionError for a step of a kind that has no form in TensorFlow."""
     for step in steps.each:
-        before = type(step) in _BEFORE or step.preprocessor(graph.inputs) is None
+        before = type(step) in _BEFORE or (not step.artifacts() and step.preprocessor(graph.inputs) is None)
         if not before or not (type(step) in _BEHIND or step.postprocessor() is None):
             raise ConversionError(f"steps of kind {kind_of(step)!r} cannot be written as a SavedModel")
 

@@ -94,7 +94,7 @@ def _load(place: Path, manifest: Manifest, threads: int) -> OnnxEngine:
         run_deadline=RUN_SECONDS,
         load_deadline=LOAD_SECONDS,
     )
-    Model(manifest, engine)
+    Model(manifest, engine, lambda path: (place / path).read_bytes())
     return engine
 
 

@@ -11,8 +11,7 @@ from pathlib import Path
 import msgspec
 
 from onnxlet.errors import InvalidInputError
-from onnxlet.serving.golden import GoldenCase, architecture
-from onnxlet.steps import decode_steps
+from onnxlet.serving.golden import GoldenCase, architecture, with_sent
 from onnxlet.toolchain.optimize.calibration import FEWEST_ROWS, choose_sample
 from onnxlet.toolchain.optimize.candidates import Bench, Candidate, Judge
 from onnxlet.toolchain.optimize.choice import Agreement, Choice, explain_choice, explain_disagreement, find_agreement
@@ -25,7 +24,14 @@ from onnxlet.toolchain.optimize.selection import Objective, Selection, record_ru
 from onnxlet.toolchain.optimize.split import RowSplit, cut, keep_whole
 from onnxlet.toolchain.workbench.comparison import compare
 from onnxlet.toolchain.workbench.data import Data, Target
-from onnxlet.toolchain.workbench.directory import asset_files, explain_full_disk, new_directory, read_draft, write_draft
+from onnxlet.toolchain.workbench.directory import (
+    asset_files,
+    explain_full_disk,
+    new_directory,
+    read_draft,
+    read_steps,
+    write_draft,
+)
 from onnxlet.toolchain.workbench.evaluation_data import Group, open_graph, read_evaluation_data, unknown_answers
 from onnxlet.toolchain.workbench.judging_rows import write_judging_rows
 from onnxlet.toolchain.workbench.progress import Progress
@@ -80,7 +86,7 @@ class OptimizationRun:
         if options.method not in (None, *METHODS):
             raise InvalidInputError(f"there is no method {options.method!r}; there are {quoted(METHODS)}")
         self._draft, self._cases = read_draft(directory)
-        self._steps = decode_steps(self._draft.steps)
+        self._steps = read_steps(directory, self._draft)
         done = self._draft.optimization
         if done is not None and done.method != "none":
             raise InvalidInputError(
@@ -267,7 +273,7 @@ class OptimizationRun:
         if not cases:
             self._progress("there will be no golden cases, as quantization moves answers by as much as labels hang on")
         kept = msgspec.structs.replace(golden, cases=len(cases), tolerance=tolerance) if cases else None
-        return msgspec.structs.replace(draft, golden=kept), cases
+        return msgspec.structs.replace(draft, golden=kept), with_sent(cases, self._cases)
 
 
 def _bytes(directory: Path) -> int:

@@ -13,9 +13,9 @@ import msgspec
 from onnxlet import errors
 from onnxlet.errors import DeadlineExceededError, InvalidInputError, OnnxletError, RejectedModelError
 from onnxlet.serving.golden import ARCHITECTURES, architecture
-from onnxlet.steps import Steps, decode_steps
+from onnxlet.steps import Steps
 from onnxlet.toolchain.prepare.trial import REPORT, REQUEST, TrialReport, TrialRequest
-from onnxlet.toolchain.workbench.directory import asset_files, graph_digest, read_draft
+from onnxlet.toolchain.workbench.directory import asset_files, graph_digest, read_draft, read_steps
 from onnxlet.toolchain.workbench.extras import versions
 from onnxlet.toolchain.workbench.inspection import OLDEST_OPSET, GraphInspection, inspect
 from onnxlet.toolchain.workbench.progress import Progress
@@ -51,7 +51,7 @@ class Preparation:
         self._assets: dict[str, Path] = {}
         if path.is_dir():
             self._draft, cases = read_draft(path)
-            self._steps = decode_steps(self._draft.steps)
+            self._steps = read_steps(path, self._draft)
             self._assets = asset_files(path, self._draft)
             _check_contract(path, self._draft)
             self._model = path / GRAPH
@@ -123,6 +123,11 @@ class Preparation:
         elif not draft.graph.agrees(source):
             raise RejectedModelError(f"the graph takes {source}, its draft says {draft.graph}: convert the model again")
         self._steps.check(graph, draft.signature)
+        lacking = set(self._steps.artifacts) - self._assets.keys()
+        if lacking:
+            raise RejectedModelError(f"the steps read {', '.join(map(repr, sorted(lacking)))}, which are no assets")
+        for name in self._steps.signature_names:
+            self._steps.preprocessor(name, graph)
         origin = draft.golden.source if draft.golden and self._golden else "random"
         golden = Golden(
             path=GOLDEN,

@@ -17,7 +17,15 @@ import msgspec
 
 from onnxlet.errors import ExecutionError, GoldenMismatchError, InvalidInputError, OnnxletError, RejectedModelError
 from onnxlet.serving.engine import OnnxEngine, load_engine
-from onnxlet.serving.golden import MOST_CASES, MOST_SECONDS, GoldenCase, check, decode_cases, encode_cases
+from onnxlet.serving.golden import (
+    MOST_CASES,
+    MOST_SECONDS,
+    GoldenCase,
+    check,
+    decode_cases,
+    encode_cases,
+    with_sent,
+)
 from onnxlet.steps import Classification, Column, Steps, Tabular
 from onnxlet.toolchain.prepare.parity import agrees, repeatable_cases, seeded_twins_agree
 from onnxlet.toolchain.workbench.offline import DATA_SUFFIX, save_frozen, save_optimized
@@ -79,7 +87,8 @@ def try_out(folder: Path, request: TrialRequest) -> TrialReport:
     Raises RejectedModelError for what fails or changes, DeadlineExceededError for what runs too long.
     """
     plain, plain_two_threads = _load_on_one_and_two_threads(Path(request.model), request)
-    inputs, detail = _inputs(plain, request)
+    known, detail = _known_cases(plain, request)
+    inputs = [case.inputs for case in known]
     stable = choose_stable_cases((plain, plain_two_threads), inputs, request.tolerance, _steps(request))
     if inputs and not stable:
         detail = "its answers change from run to run, with the number of threads, or by rounding errors"
@@ -97,7 +106,7 @@ def try_out(folder: Path, request: TrialRequest) -> TrialReport:
             check(each, (case,), request.tolerance)
     except GoldenMismatchError as error:
         raise RejectedModelError(f"the graph answers otherwise once it is optimized: {error.detail}") from error
-    cases = _keep_quick_cases(engine, stable)
+    cases = with_sent(_keep_quick_cases(engine, stable), known)
     if cases:
         (folder / GOLDEN).write_bytes(encode_cases(cases))
     return TrialReport(
@@ -150,17 +159,17 @@ def _steps(request: TrialRequest) -> Steps:
     return Steps((*([] if request.columns is None else [Tabular(request.columns)]), *request.targets))
 
 
-def _inputs(plain: OnnxEngine, request: TrialRequest) -> tuple[list[Tensors], str]:
-    """The golden cases' inputs, after the graph gave their answers; or random ones; or none, and why."""
+def _known_cases(plain: OnnxEngine, request: TrialRequest) -> tuple[Sequence[GoldenCase], str]:
+    """The golden cases, after the graph gave their answers; or random inputs; or none, and why."""
     if request.golden:
         cases = decode_cases(Path(request.golden).read_bytes())
         try:
             check(plain, cases, request.tolerance)
         except GoldenMismatchError as error:
             raise RejectedModelError(f"the graph does not give its golden answers: {error.detail}") from error
-        return [case.inputs for case in cases], ""
+        return cases, ""
     try:
-        return [random_inputs(plain, seed=seed) for seed in range(MOST_CASES)], ""
+        return [GoldenCase(random_inputs(plain, seed=seed), {}) for seed in range(MOST_CASES)], ""
     except RejectedModelError as error:
         if "alloc" in error.detail:
             raise RejectedModelError(f"the model wants more memory than it may have: {error.detail}") from error

@@ -10,14 +10,13 @@ import msgspec
 
 from onnxlet.errors import ExecutionError, InvalidInputError
 from onnxlet.serving.engine import Engine
-from onnxlet.steps import decode_steps
 from onnxlet.store.files import replace_whole
 from onnxlet.toolchain.verify.contract import judge
 from onnxlet.toolchain.verify.plots import make_plots
 from onnxlet.toolchain.verify.report import REPORT, Subject, render_report
 from onnxlet.toolchain.workbench.agreement import compare_rows
 from onnxlet.toolchain.workbench.data import Data, Target
-from onnxlet.toolchain.workbench.directory import DRAFT, graph_digest, read_draft
+from onnxlet.toolchain.workbench.directory import DRAFT, graph_digest, read_draft, read_steps
 from onnxlet.toolchain.workbench.evaluation import run_columns, run_graph
 from onnxlet.toolchain.workbench.evaluation_data import open_graph, read_evaluation_data, unknown_answers
 from onnxlet.toolchain.workbench.judging_rows import read_judging_rows
@@ -56,7 +55,7 @@ class Verification:
                 f"there is nothing to judge {str(self.directory)!r} by: a graph does not know the model that it was "
                 "made of; convert it with --expected, what that model answers to the data"
             )
-        steps = decode_steps(draft.steps)
+        steps = read_steps(self.directory, draft)
         engine = open_graph(self.directory / GRAPH)
         try:
             evaluation = read_evaluation_data(self.directory, draft, engine, self.data, self.target)
@@ -117,7 +116,7 @@ class Verification:
         if kept is None:
             return None
         self.progress("running the model on rows made of what it knows")
-        steps, expected = decode_steps(draft.steps), kept.stages[SOURCE]
+        steps, expected = read_steps(self.directory, draft), kept.stages[SOURCE]
         tolerance = draft.golden.tolerance if draft.golden is not None else Tolerance()
         names = [step.names for step in steps.targets]
         try:

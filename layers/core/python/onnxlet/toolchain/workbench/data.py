@@ -19,6 +19,8 @@ HELD = "the data"
 """What data in memory are called in messages."""
 TARGET = "target"
 """The name of a target that was given as values without a name."""
+TEXT = "text"
+"""The name of a column of texts that was given without one."""
 MATRIX = 2
 
 
@@ -32,8 +34,8 @@ class DataFrame(Protocol):
         """The values [rows, columns]."""
 
 
-Data = Path | Table | Arrays | DataFrame | Tensor | Mapping[str, Any]
-"""A CSV or .npz file, a DataFrame, an array [rows, columns], or arrays by name."""
+Data = Path | Table | Arrays | DataFrame | Tensor | Mapping[str, Any] | Sequence[str]
+"""A CSV or .npz file, a DataFrame, an array [rows, columns], arrays by name, or texts."""
 Target = Any
 """Names of columns, or values: an array [rows] or [rows, targets], a pandas Series or DataFrame."""
 Judge = Data | tuple[Data, Target]
@@ -57,6 +59,9 @@ def open_data(
         return cells, targets_of(target)
     if tensors and not _is_frame(data):
         return _open_arrays(data, target, names)
+    if _holds_texts(data):
+        names = names or (str(getattr(data, "name", None) or TEXT),)
+        data = np.asarray(data, dtype=object)[:, None]
     frame = _own_frame(data, names)
     columns = dict(zip(_column_names(frame, names), _columns_of(frame), strict=True))
     values = _named_values(target, columns) if given else {}
@@ -85,6 +90,12 @@ def _is_values(target: Target) -> bool:
 
 def _is_frame(data: Any) -> bool:
     return hasattr(data, "columns") and hasattr(data, "iloc")
+
+
+def _holds_texts(data: Any) -> bool:
+    """Whether these are texts, one a row, be it in a list, an array or a pandas Series."""
+    listed = not _is_frame(data) and not isinstance(data, Mapping | str)
+    return listed and len(data) > 0 and all(isinstance(text, str) for text in data)
 
 
 def _own_frame(data: Any, names: Sequence[str]) -> Any:

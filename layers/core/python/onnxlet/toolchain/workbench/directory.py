@@ -11,6 +11,7 @@ from pathlib import Path
 
 from onnxlet.errors import ExecutionError, IntegrityError, InvalidInputError, RejectedModelError, UnavailableError
 from onnxlet.serving.golden import GoldenCase, decode_cases, encode_cases
+from onnxlet.steps import Steps, decode_steps
 from onnxlet.values.canonical import canonical
 from onnxlet.values.digests import digest, file_digest
 from onnxlet.values.keys import GOLDEN, GRAPH, GRAPH_DATA
@@ -101,6 +102,20 @@ def asset_files(directory: Path, draft: Draft) -> dict[str, Path]:
         if Path(name).name != name or not file.is_file():
             raise InvalidInputError(f"{str(directory)!r} has no file {name!r}: convert the model again", asset=name)
     return files
+
+
+def read_steps(directory: Path, draft: Draft) -> Steps:
+    """The steps of a converted directory, which read its assets. Raises UnknownStepError."""
+
+    def read(name: str) -> bytes:
+        try:
+            return (directory / Path(name).name).read_bytes()
+        except OSError as error:
+            raise InvalidInputError(
+                f"{str(directory)!r} has no file {name!r}: convert the model again", asset=name
+            ) from error
+
+    return decode_steps(draft.steps, read)
 
 
 def read_draft(directory: Path) -> tuple[Draft, tuple[GoldenCase, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -23,9 +23,17 @@ COLUMN_BATCH = 4096
 
 
 def graph_inputs(engine: Engine, steps: Steps, columns: Tensors) -> Tensors:
-    """Columns of served datatypes as the graph's inputs. Raises InvalidInputError if they are not the model's."""
+    """Columns of served datatypes as the graph's inputs, of equal widths where these differ from text to text.
+
+    Raises InvalidInputError if they are not the model's.
+    """
     preprocessor = steps.preprocessor(steps.row_signature, engine.signature)
-    return columns if preprocessor is None else preprocessor(columns)
+    if preprocessor is None:
+        return columns
+    if steps.most_rows is None:
+        return preprocessor(columns)
+    parts = [preprocessor(part) for part in _batches(columns, steps.most_rows)]
+    return {name: _stack_padded([part[name] for part in parts]) for name in parts[0]}
 
 
 def run_columns(engine: Engine, steps: Steps, columns: Tensors) -> Tensors:
@@ -34,12 +42,16 @@ def run_columns(engine: Engine, steps: Steps, columns: Tensors) -> Tensors:
 
     Raises ExecutionError, InvalidInputError as the engine does.
     """
-    return run_graph(engine, steps, graph_inputs(engine, steps, columns))
+    if steps.most_rows is None:
+        return run_graph(engine, steps, graph_inputs(engine, steps, columns))
+    # all at once would be as wide as the widest
+    parts = [run_graph(engine, steps, graph_inputs(engine, steps, part)) for part in _batches(columns, steps.most_rows)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def run_graph(engine: Engine, steps: Steps, inputs: Tensors) -> Tensors:
     """The graph's own outputs for its own inputs, named by `name_answers`. Raises as the engine does."""
-    size = BATCH if steps.columns is None else COLUMN_BATCH
+    size = BATCH if steps.columns is None else steps.most_rows or COLUMN_BATCH
     return name_answers(steps, run_in_batches(engine.run, inputs, size))
 
 
@@ -58,6 +70,23 @@ def run_in_batches(run: Callable[[Tensors], Tensors], inputs: Tensors, size: int
         if any(tensor.shape[:1] != (min(size, rows - start),) for tensor in parts[-1].values()):
             return run(inputs)
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _batches(tensors: Tensors, size: int) -> Iterator[Tensors]:
+    rows = len(next(iter(tensors.values())))
+    for start in range(0, rows, size):
+        yield {name: tensor[start : start + size] for name, tensor in tensors.items()}
+
+
+def _stack_padded(parts: Sequence[Tensor]) -> Tensor:
+    """The tensors one below the other; those that are narrower are filled up with 0."""
+    widest = max(part.shape[1:] for part in parts)
+    stacked = np.zeros((sum(map(len, parts)), *widest), dtype=parts[0].dtype)
+    start = 0
+    for part in parts:
+        stacked[(slice(start, start + len(part)), *map(slice, part.shape[1:]))] = part
+        start += len(part)
+    return stacked
 
 
 def name_answers(steps: Steps, outputs: Tensors) -> Tensors:

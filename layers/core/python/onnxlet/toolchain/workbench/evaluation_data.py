@@ -10,9 +10,10 @@ import numpy as np
 
 from onnxlet.errors import InvalidInputError
 from onnxlet.serving.engine import Engine, OnnxEngine, load_engine
-from onnxlet.steps import Steps, decode_steps
+from onnxlet.steps import Steps
 from onnxlet.toolchain.workbench.arrays import Arrays
 from onnxlet.toolchain.workbench.data import Data, Target, open_data
+from onnxlet.toolchain.workbench.directory import read_steps
 from onnxlet.toolchain.workbench.evaluation import graph_inputs
 from onnxlet.toolchain.workbench.reference import Reference, find_reference
 from onnxlet.toolchain.workbench.slices import Slicing, make_slicing
@@ -83,7 +84,7 @@ def read_evaluation_data(directory: Path, draft: Draft, engine: Engine, data: Da
     Raises InvalidInputError for columns that do not fit the model, a target that holds no truth, and data that only the
     framework can read and did not read at conversion.
     """
-    steps = decode_steps(draft.steps)
+    steps = read_steps(directory, draft)
     names = tuple(spec.name for spec in (engine.signature.inputs if steps.columns is None else steps.columns))
     cells, targets = open_data(data, target, names, tensors=steps.columns is None)
     reference = find_reference(directory, cells.digest)

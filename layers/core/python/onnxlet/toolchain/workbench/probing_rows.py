@@ -32,6 +32,10 @@ FAR = 10.0
 DECIMAL = "decimal at a threshold"
 """The kind of rows that the model is asked before they are rounded to what is served."""
 UNKNOWN = "a category that nobody knows"
+ANY_WORDS = ("pain", "Überweisung", "naïve", "ЁЛКА", "東京", "ไทย", "x1", "12.5", "İstanbul", "e\u0301te\u0301", "😀")
+"""Words of several scripts, in large and small letters, with accents of their own and composed ones."""
+ODD_TEXTS = (UNKNOWN, "", " \n\u3000", " ".join(ANY_WORDS), "pain" * 1000)
+"""Texts that are tried where words are known."""
 
 Interval = tuple[float, float]
 MISSING: Interval = (float("nan"), float("nan"))
@@ -167,7 +171,8 @@ class RowMaker:
                 numbers = [value for value in values if isinstance(value, int | float) and np.isfinite(value)]
                 yield name, max(numbers, default=0) + 1, {}
         for name in self._knowledge.words:
-            yield name, UNKNOWN, {}
+            for text in ODD_TEXTS:
+                yield name, text, {}
 
     def _other_sizes(self) -> Iterator[tuple[str, Any, Mapping[str, Interval]]]:
         changes: list[tuple[str, Any, Mapping[str, Interval]]] = []

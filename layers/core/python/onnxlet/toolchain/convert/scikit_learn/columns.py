@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from onnxlet.errors import InvalidInputError
+from onnxlet.toolchain.convert.scikit_learn.vectorizers import takes_texts
 from onnxlet.toolchain.convert.tabular.feature_names import feature_names
 from onnxlet.toolchain.workbench.table import Table
 from onnxlet.values.tensors import Tensors
@@ -85,9 +86,11 @@ def learned_names(estimator: Any) -> tuple[str, ...] | None:
 
 
 def _learned_types(estimator: Any, names: tuple[str, ...]) -> dict[str, str]:
-    """BYTES and INT64 for the columns whose categories an encoder learned as such."""
+    """BYTES for the columns that a vectorizer reads, BYTES and INT64 for those whose categories an encoder learned."""
     types: dict[str, str] = {}
     for columns, part in parts_with_columns(estimator, names):
+        if takes_texts(part):
+            types |= dict.fromkeys(columns, "BYTES")
         categories = getattr(part, "categories_", None)
         if categories is None or len(categories) != len(columns):
             continue

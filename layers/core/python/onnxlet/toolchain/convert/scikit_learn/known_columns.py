@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from onnxlet.toolchain.convert.scikit_learn.columns import resolve_columns
-from onnxlet.toolchain.workbench.probing_rows import MISSING, Interval, Knowledge, Threshold
+from onnxlet.toolchain.convert.scikit_learn.vectorizers import takes_texts
+from onnxlet.toolchain.workbench.probing_rows import ANY_WORDS, MISSING, Interval, Knowledge, Threshold
 from onnxlet.values.tensors import Tensor
 
 MOST_NODES = 20_000
@@ -191,6 +192,13 @@ def _vectorizer(known: KnownColumns, estimator: Any, features: Features) -> Feat
     return [None] * len(estimator.vocabulary_)
 
 
+def _hashing_vectorizer(known: KnownColumns, estimator: Any, features: Features) -> Features:
+    """It knows no word, and has a column for any."""
+    if len(features) == 1 and features[0] is not None:
+        known.words.setdefault(features[0].column, []).extend(ANY_WORDS)
+    return [None] * int(estimator.n_features)
+
+
 def _tree(known: KnownColumns, estimator: Any, features: Features) -> None:
     tree = estimator.tree_
     _read_tree(
@@ -261,7 +269,7 @@ def _inner_estimators(estimator: Any) -> Iterator[Any]:
             yield inner
     parts = getattr(estimator, "estimators_", None)
     for inner in np.ravel(np.array(parts, dtype=object)).tolist() if parts is not None else ():
-        if hasattr(inner, "n_features_in_"):
+        if hasattr(inner, "n_features_in_") or takes_texts(inner):
             yield inner
     for inner in getattr(estimator, "calibrated_classifiers_", ()):
         yield inner.estimator
@@ -284,6 +292,7 @@ READERS: Mapping[str, Reader] = {
     "SplineTransformer": _splines,
     "Binarizer": _binarizer,
     **dict.fromkeys(("CountVectorizer", "TfidfVectorizer"), _vectorizer),
+    "HashingVectorizer": _hashing_vectorizer,
     "BaseDecisionTree": _tree,
     "BaseHistGradientBoosting": _histogram_boosting,
 }

@@ -40,7 +40,12 @@ from onnxlet.toolchain.convert.scikit_learn.known_columns import known_columns
 from onnxlet.toolchain.convert.scikit_learn.merging import merge_models
 from onnxlet.toolchain.convert.scikit_learn.missing_texts import mark_missing_texts, missing_markers
 from onnxlet.toolchain.convert.scikit_learn.multi_output import split_targets
-from onnxlet.toolchain.convert.scikit_learn.vectorizers import check_vectorizers
+from onnxlet.toolchain.convert.scikit_learn.text_inputs import open_text_inputs
+from onnxlet.toolchain.convert.scikit_learn.vectorizers import (
+    fitted_vectorizers,
+    read_vectorizer,
+    takes_texts,
+)
 from onnxlet.toolchain.convert.scikit_learn.wrappers import move_inwards
 from onnxlet.toolchain.convert.tabular.class_values import class_tuple, class_values
 from onnxlet.toolchain.convert.tabular.own_rows import as_matrix, own_rows
@@ -92,8 +97,12 @@ class Estimator:
         classifies = bool(is_classifier(estimator))
         self._answers = None if classifies or is_regressor(estimator) else answers_of(estimator)
         """What it answers where it is neither a classifier nor a regressor."""
-        check_vectorizers(estimator)
         self._exported = exported = move_inwards(estimator)
+        self._vectorizers = fitted_vectorizers(exported)
+        for vectorizer in self._vectorizers:
+            # refused before any row is read
+            read_vectorizer(vectorizer)
+        self._takes_texts = takes_texts(exported)
         self._parts = split_targets(exported) if classifies else (exported,)
         """One estimator for each target of a classifier."""
         self.classes = tuple(class_tuple(part.classes_) for part in self._parts if classifies)
@@ -112,6 +121,11 @@ class Estimator:
         if targets and len(self.classes) > 1:
             self._targets = list(targets)
         self._layout = layout = column_layout(self._exported, table, targets)
+        if self._takes_texts and len(layout.names) != 1:
+            raise InvalidInputError(
+                f"the {self._name} reads one column of texts, the data have {quoted(layout.names)}: leave the others "
+                "out, or name them as targets"
+            )
         if table is None:
             return ModelRows(sample_rows(self._exported, layout.names, RANDOM_ROWS, seed), source="random")
         columns = {
@@ -122,6 +136,8 @@ class Estimator:
         own = own_rows(table, layout.names, texts, missing_markers(self._exported, layout))
         if own is not None and table.path is not None and self.names is None and not layout.needs_dataframe:
             own = as_matrix(own)
+        if own is not None and self._takes_texts:
+            own = own.iloc[:, 0] if hasattr(own, "iloc") else own[:, 0]
         return ModelRows(columns, booleans=booleans, own=own)
 
     def predict(self, rows: ModelRows) -> Tensors:
@@ -191,6 +207,8 @@ class Estimator:
     def _estimator_input(self, rows: ModelRows) -> Any:
         markers = missing_markers(self._exported, self._layout) if self._layout is not None else {}
         columns = mark_missing_texts(rows.columns, markers)
+        if self._takes_texts:
+            return next(iter(columns.values()))
         if self._layout is not None and self._layout.needs_dataframe:
             try:
                 import pandas as pd
@@ -219,14 +237,25 @@ class Estimator:
         )
         methods = self._finish_answers(models[0].graph, first_row)
         model = models[0] if len(models) == 1 else merge_models(models)
+        texts = open_text_inputs(model)
         tabular = Tabular(
             columns=tuple(rows.column(name, datatypes[name]) for name in layout.names),
             input=None if layout.input_per_column else SINGLE_INPUT,
         )
         finite = rows.finite(tabular)
         opset = graph_edits.opsets(model)
-        graph, notes = model.SerializeToString(), describe_bounds(self._exported)
-        return Export(variant, graph, tabular, classifications, opset, finite=finite, methods=methods, notes=notes)
+        return Export(
+            variant,
+            model.SerializeToString(),
+            tabular,
+            classifications,
+            opset,
+            assets=texts.assets,
+            finite=finite,
+            vectorizers=texts.steps,
+            methods=methods,
+            notes=describe_bounds(self._exported),
+        )
 
     def _finish_answers(self, graph: Any, first_row: ModelRows) -> tuple[Method, ...]:
         """Name and shape what the graph gives beside classes: methods of the estimator that are served as they are."""
@@ -244,6 +273,7 @@ class Estimator:
         """What skl2onnx makes of one part, with inputs that have the columns' names."""
         register_boosters(part, self._opener_of, sparse)
         options: dict[int, Any] = dict(function_options(part))
+        options |= {id(each): {"datatype": datatype} for each in self._vectorizers}
         if self._answers is not None:
             options[id(last_step(part))] = self._answers.options
         if self._decides:

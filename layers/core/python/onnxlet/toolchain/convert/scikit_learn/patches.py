@@ -16,6 +16,7 @@ from onnxlet.toolchain.convert.scikit_learn.category_encoders import (
 )
 from onnxlet.toolchain.convert.scikit_learn.converters import histogram_boosting
 from onnxlet.toolchain.convert.scikit_learn.converters.table import register_converters
+from onnxlet.toolchain.convert.scikit_learn.converters.text_vectorizers import weighing_converter
 from onnxlet.toolchain.convert.scikit_learn.converters.voting import bagging_converter, one_vs_one_converter
 from onnxlet.toolchain.convert.scikit_learn.discretizers import binarizer_converter, discretizer_converter
 from onnxlet.toolchain.convert.scikit_learn.internals import check_internals, registered_converter
@@ -63,6 +64,7 @@ def patch_converters() -> None:
     _patch_converter("SklearnPowerTransformer", power_transformer_converter)
     _patch_converter("SklearnKBinsDiscretizer", discretizer_converter)
     _patch_converter("SklearnBinarizer", binarizer_converter)
+    _patch_converter("SklearnTfidfTransformer", weighing_converter)
     patch_imputer_shape()
     patch_knn_imputer_shape()
     patch_power_transformer_shape()

@@ -17,6 +17,7 @@ from onnxlet.toolchain.convert.scikit_learn.converters import (
     projections,
     quantile_transformer,
     spline_transformer,
+    text_vectorizers,
     thresholds,
     transformed_target,
 )
@@ -83,6 +84,16 @@ REGISTRATIONS = (
         function_transformer.OPTIONS,
     ),
     Registration("sklearn.preprocessing", "QuantileTransformer", declare_columns, quantile_transformer.convert),
+    *(
+        Registration(
+            "sklearn.feature_extraction.text",
+            name,
+            text_vectorizers.declare,
+            text_vectorizers.convert,
+            text_vectorizers.OPTIONS,
+        )
+        for name in ("CountVectorizer", "TfidfVectorizer", "HashingVectorizer")
+    ),
 )
 
 
