@@ -106,3 +106,89 @@ class Recurrent(nn.Module):  # type: ignore[misc]
 def recurrent() -> nn.Module:
     """The recurrent network."""
     return Recurrent()
+
+
+class Clamped(nn.Module):  # type: ignore[misc]
+    """The probability of one of two classes, clamped so that no logarithm of it is infinite."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(30, 16), nn.Tanh(), nn.Linear(16, 1))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Of shape [rows, 1]."""
+        return torch.clamp(torch.sigmoid(self.layers(features)), 1e-6, 1 - 1e-6)
+
+
+class Members(nn.Module):  # type: ignore[misc]
+    """The mean of what three networks give for a probability."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(Clamped() for _ in range(3))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Of shape [rows, 1]."""
+        return torch.stack([member(features) for member in self.members]).mean(dim=0)
+
+
+class Twice(Clamped):
+    """A sigmoid of a sigmoid."""
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Of shape [rows, 1]."""
+        return torch.sigmoid(super().forward(features))
+
+
+class Findings(nn.Module):  # type: ignore[misc]
+    """Three sigmoids, each for a label of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(30, 16), nn.Tanh(), nn.Linear(16, 3))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Of shape [rows, 3]."""
+        return torch.sigmoid(self.layers(features))
+
+
+class Masks(nn.Module):  # type: ignore[misc]
+    """Logits of three classes at each position of a picture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 3, 3, padding=1))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """[rows, 3, height, width] of images [rows, 1, height, width]."""
+        scores: torch.Tensor = self.layers(image)
+        return scores
+
+
+class Forecast(nn.Module):  # type: ignore[misc]
+    """The ink of the last two lines of a picture, from those before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.GRU(8, WIDTH, batch_first=True)
+        self.last = nn.Linear(WIDTH, 2)
+
+    def forward(self, lines: torch.Tensor) -> torch.Tensor:
+        """[rows, 2] of lines [rows, 6, 8]."""
+        read, _ = self.layers(lines)
+        ink: torch.Tensor = self.last(read[:, -1])
+        return ink
+
+
+class PictureAndColumns(nn.Module):  # type: ignore[misc]
+    """A picture, and numbers about it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maps = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten())
+        self.scores = nn.Linear(8 * 16 + 8, 10)
+
+    def forward(self, image: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+        """Logits of images [rows, 1, 8, 8] with eight numbers each."""
+        scores: torch.Tensor = self.scores(torch.cat([self.maps(image), numbers], dim=1))
+        return scores
