@@ -15,13 +15,13 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from fidelity import tensorflow_outputs
 from fidelity.case import SEED, Case, Fresh, Trained
-from fidelity.data import TARGET, Array, Data, images, real
+from fidelity.data import TARGET, Data, images, real
+from fidelity.tensorflow_training import Network, answers_of, asked, classes_of, one_or_other, trained, written
 
 DIGITS = tuple(map(str, range(10)))
-EPOCHS = 15
 PICTURE = (8, 8, 1)
-Network = Any
 
 
 def cases() -> Iterator[Case]:
@@ -42,6 +42,7 @@ def cases() -> Iterator[Case]:
         "two wide convolutions", "SavedModel", "digits", partial(_of_pictures, partial(_convolutions, 32, 256), "saved")
     )
     yield Case("one of two signatures", "SavedModel", "digits", _two_signatures)
+    yield from tensorflow_outputs.cases()
 
 
 def _convolutions(channels: int = 8, hidden: int = 32) -> Network:
@@ -86,66 +87,26 @@ def _attentive() -> Network:
     return keras.Model(lines, layers.Dense(10, activation="softmax")(read))
 
 
-def _trained(network: Network, inputs: Array, target: Array, loss: str = "sparse_categorical_crossentropy") -> Network:
-    network.compile(optimizer=keras.optimizers.Adam(3e-3), loss=loss)
-    network.fit(inputs, target, batch_size=64, epochs=EPOCHS, verbose=0)
-    return network
-
-
-def _asked(network: Network, inputs: Array) -> Callable[[], object]:
-    """As fast as TensorFlow answers: a traced function, called with a tensor."""
-    traced = tf.function(lambda row: network(row, training=False))
-    return partial(traced, tf.constant(inputs[:1]))
-
-
-def _answers(network: Network, inputs: Array) -> Array:
-    """The network's own predict."""
-    answers: Array = network.predict(inputs, verbose=0)
-    return answers
-
-
-def _classes(network: Network, inputs: Array) -> Fresh:
-    """Fresh rows, to which the network answers with probabilities of classes."""
-    shares = _answers(network, inputs)
-    return Fresh(inputs, shares.argmax(axis=1), shares)
-
-
-def _one_or_other(network: Network, inputs: Array) -> Fresh:
-    """Fresh rows, to which the network answers with the probability of the second of two classes."""
-    share = _answers(network, inputs).ravel()
-    return Fresh(inputs, (share > 0.5).astype(int), np.stack([1 - share, share], axis=1))
-
-
-def _written(network: Network, folder: Path, kind: str) -> Path:
-    if kind == "keras":
-        path = folder / "model.keras"
-        network.save(path)
-        return path
-    path = folder / "saved"
-    network.export(path, verbose=False)
-    return path
-
-
 def _of_pictures(make: Callable[[], Network], kind: str, folder: Path) -> Trained:
     keras.utils.set_random_seed(SEED)
     data = real("digits")
-    network = _trained(make(), images(data.train).reshape(-1, *PICTURE), data.train_target)
+    network = trained(make(), images(data.train).reshape(-1, *PICTURE), data.train_target)
     pictures = images(data.test).reshape(-1, *PICTURE)
-    path = _written(network, folder, kind)
-    fresh = _classes(network, images(data.fresh).reshape(-1, *PICTURE))
+    path = written(network, folder, kind)
+    fresh = classes_of(network, images(data.fresh).reshape(-1, *PICTURE))
     told = {"labels": DIGITS}
-    return Trained(path, data.npz(folder, image=pictures), TARGET, _asked(network, pictures), fresh, told)
+    return Trained(path, data.npz(folder, image=pictures), TARGET, asked(network, pictures), fresh, told)
 
 
 def _of_lines(make: Callable[[], Network], folder: Path) -> Trained:
     keras.utils.set_random_seed(SEED)
     data = real("digits")
-    network = _trained(make(), images(data.train), data.train_target)
+    network = trained(make(), images(data.train), data.train_target)
     lines = images(data.test)
-    path = _written(network, folder, "keras")
-    fresh = _classes(network, images(data.fresh))
+    path = written(network, folder, "keras")
+    fresh = classes_of(network, images(data.fresh))
     told = {"labels": DIGITS}
-    return Trained(path, data.npz(folder, lines=lines), TARGET, _asked(network, lines), fresh, told)
+    return Trained(path, data.npz(folder, lines=lines), TARGET, asked(network, lines), fresh, told)
 
 
 def _columns(folder: Path) -> Trained:
@@ -161,11 +122,11 @@ def _columns(folder: Path) -> Trained:
             layers.Dense(1, activation="sigmoid"),
         ]
     )
-    _trained(network, data.train, data.train_target, "binary_crossentropy")
+    trained(network, data.train, data.train_target, "binary_crossentropy")
     told = {"labels": ("malignant", "benign")}
     row = data.test.astype(np.float32)
-    path, fresh = _written(network, folder, "keras"), _one_or_other(network, data.fresh.astype(np.float32))
-    return Trained(path, data.csv(folder), TARGET, _asked(network, row), fresh, told)
+    path, fresh = written(network, folder, "keras"), one_or_other(network, data.fresh.astype(np.float32))
+    return Trained(path, data.csv(folder), TARGET, asked(network, row), fresh, told)
 
 
 def _wide_columns(folder: Path) -> Trained:
@@ -180,11 +141,11 @@ def _wide_columns(folder: Path) -> Trained:
             layers.Dense(10, activation="softmax"),
         ]
     )
-    _trained(network, data.train, data.train_target)
+    trained(network, data.train, data.train_target)
     row = data.test.astype(np.float32)
-    path = _written(network, folder, "keras")
-    fresh = _classes(network, data.fresh.astype(np.float32))
-    return Trained(path, data.csv(folder), TARGET, _asked(network, row), fresh, {"labels": DIGITS})
+    path = written(network, folder, "keras")
+    fresh = classes_of(network, data.fresh.astype(np.float32))
+    return Trained(path, data.csv(folder), TARGET, asked(network, row), fresh, {"labels": DIGITS})
 
 
 def _regression(folder: Path) -> Trained:
@@ -194,10 +155,10 @@ def _regression(folder: Path) -> Trained:
     network = keras.Sequential(
         [keras.Input((10,), name="features"), layers.Dense(32, activation="tanh"), layers.Dense(1)]
     )
-    _trained(network, scaled.train, scaled.train_target, "mean_squared_error")
+    trained(network, scaled.train, scaled.train_target, "mean_squared_error")
     row, fresh = scaled.test.astype(np.float32), scaled.fresh.astype(np.float32)
-    answers = Fresh(fresh, numbers=_answers(network, fresh))
-    return Trained(_written(network, folder, "keras"), scaled.csv(folder), TARGET, _asked(network, row), answers)
+    answers = Fresh(fresh, numbers=answers_of(network, fresh))
+    return Trained(written(network, folder, "keras"), scaled.csv(folder), TARGET, asked(network, row), answers)
 
 
 class Halves(tf.Module):  # type: ignore[misc]
@@ -221,12 +182,12 @@ class Halves(tf.Module):  # type: ignore[misc]
 def _two_signatures(folder: Path) -> Trained:
     keras.utils.set_random_seed(SEED)
     data = real("digits")
-    network = _trained(_convolutions(), images(data.train).reshape(-1, *PICTURE), data.train_target)
+    network = trained(_convolutions(), images(data.train).reshape(-1, *PICTURE), data.train_target)
     module = Halves(network)
     path = folder / "saved"
     signatures = {"serving_default": module.surprise, "classify": module.probabilities}
     tf.saved_model.save(module, str(path), signatures=signatures)
     pictures = images(data.test).reshape(-1, *PICTURE)
     told = {"labels": DIGITS, "signature": "classify"}
-    fresh = _classes(network, images(data.fresh).reshape(-1, *PICTURE))
-    return Trained(path, data.npz(folder, image=pictures), TARGET, _asked(network, pictures), fresh, told)
+    fresh = classes_of(network, images(data.fresh).reshape(-1, *PICTURE))
+    return Trained(path, data.npz(folder, image=pictures), TARGET, asked(network, pictures), fresh, told)
