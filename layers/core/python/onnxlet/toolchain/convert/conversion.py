@@ -313,5 +313,6 @@ def _make_reference(
     data_digest: str, verified: VerifiedExport, rows: ModelRows, expected: Tensors, answers: Tensors
 ) -> Reference:
     """The answers to the data, to compare with later."""
-    inputs = rows.columns if verified.export.tabular is None else {}
+    # pictures are read again, by the step
+    inputs = rows.columns if verified.export.tabular is None and verified.export.image is None else {}
     return Reference(data_digest, {SOURCE: expected, ONNX: {name: answers[name] for name in expected}}, inputs)

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 
 from onnxlet.steps import Classification, Column, Finite, Steps, Tabular
+from onnxlet.steps.image import Image
 from onnxlet.steps.method import Method
 from onnxlet.steps.vectorizer import Vectorizer
 from onnxlet.toolchain.workbench.arrays import Arrays
@@ -30,6 +31,8 @@ class Export:
     opset: dict[str, int]
     assets: Mapping[str, bytes] = field(default_factory=dict)
     """Further files of the version, by name."""
+    image: Image | None = None
+    """What makes a tensor of pictures."""
     finite: Finite | None = None
     """What refuses the numbers that the model refuses."""
     methods: tuple[Method, ...] = ()
@@ -47,7 +50,7 @@ class Export:
     @property
     def steps(self) -> Steps:
         """The steps to declare around the graph."""
-        before = [step for step in (self.tabular, *self.vectorizers, self.finite) if step is not None]
+        before = [step for step in (self.tabular, *self.vectorizers, self.image, self.finite) if step is not None]
         return Steps((*before, *self.classifications, *self.methods), self.assets.__getitem__)
 
 

@@ -15,6 +15,7 @@ from onnxlet.toolchain.workbench.arrays import Arrays
 from onnxlet.toolchain.workbench.data import Data, Target, open_data
 from onnxlet.toolchain.workbench.directory import read_steps
 from onnxlet.toolchain.workbench.evaluation import graph_inputs
+from onnxlet.toolchain.workbench.pictures import read_pictures
 from onnxlet.toolchain.workbench.reference import Reference, find_reference
 from onnxlet.toolchain.workbench.slices import Slicing, make_slicing
 from onnxlet.toolchain.workbench.table import Table, lacking_columns, quoted
@@ -90,7 +91,10 @@ def read_evaluation_data(directory: Path, draft: Draft, engine: Engine, data: Da
     reference = find_reference(directory, cells.digest)
     apart = [step.target for step in steps.targets if step.classes == (0, 1) and not step.labels]
     truth = truth_of(cells, targets, [(step.classes, step.labels) for step in steps.targets], apart)
-    inputs = reference.inputs if reference and reference.inputs else _inputs(steps, engine, cells)
+    if steps.encoded and isinstance(cells, Table):
+        inputs = read_pictures(cells, targets, steps, engine.signature)
+    else:
+        inputs = reference.inputs if reference and reference.inputs else _inputs(steps, engine, cells)
     return EvaluationData(inputs, cells.rows, truth, cells.digest, cells, reference, targets)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ import torch
 import transformers
 from torch import nn
 
-from onnxlet.errors import ConversionError
+from onnxlet.errors import ConversionError, InvalidInputError
+from onnxlet.toolchain.convert.huggingface.image_processor import FILE, load_processor
 from onnxlet.toolchain.convert.huggingface.pretrained import (
     check_weights,
     labels_of,
@@ -24,6 +25,7 @@ from onnxlet.toolchain.convert.networks.outputs import OutputHints
 from onnxlet.toolchain.convert.networks.probing_inputs import find_random_inputs, random_tensors
 from onnxlet.toolchain.convert.torch.exporter import export, to_onnx
 from onnxlet.toolchain.workbench.extras import versions
+from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.table import quoted
 from onnxlet.values.manifest import ReferenceKind
 from onnxlet.values.signature import TensorSpec
@@ -55,7 +57,7 @@ class ImageNetwork:
     reference: ReferenceKind | None = "object"
     names: tuple[str, ...] = (PIXELS,)
 
-    def __init__(self, directory: Path, architecture: str) -> None:
+    def __init__(self, directory: Path, architecture: str, progress: Progress) -> None:
         self.versions = versions("transformers", "torch", "onnxscript", "onnx")
         self.assets: Mapping[str, bytes] = {}
         config = read_config(directory)
@@ -66,15 +68,33 @@ class ImageNetwork:
         check_weights(directory.name, missing_weights(lacking, pooler=False))
         self._module = _ImageModule(model, outputs).eval().requires_grad_(requires_grad=False)
         self._channels = int(getattr(config, "num_channels", 3))
-        self._size = _size_of(config)
+        self._processor = load_processor(directory, PIXELS)
+        if self._processor is None and (directory / FILE).is_file():
+            progress(f"{FILE!r} asks for what no step does, so the version will take tensors and no pictures")
+        self.image = None if self._processor is None else self._processor.step
+        self._size = (self.image.size if self.image else None) or _size_of(config)
         self.labels = labels_of(config) if outputs == ("logits",) else ()
         self.hints = _hints(config, outputs)
 
     def input_specs(self, example: Tensors | None) -> tuple[TensorSpec, ...]:
-        """Pictures of the example's size, or of the configuration's; of any where that names none."""
-        if example is not None and VARIABLE not in self._size and example[PIXELS].ndim == 2 + len(self._size):
+        """Pictures of the size that the processor makes, else the example's, or the configuration's; else of any."""
+        if (
+            self.image is None
+            and example is not None
+            and VARIABLE not in self._size
+            and example[PIXELS].ndim == 2 + len(self._size)
+        ):
             self._size = tuple(example[PIXELS].shape[2:])
         return (TensorSpec(PIXELS, "FP32", (VARIABLE, self._channels, *self._size)),)
+
+    def read_pictures(self, files: Sequence[Path]) -> Tensors:
+        """What the directory's own processor makes of pictures. Raises InvalidInputError without one."""
+        if self._processor is None:
+            raise InvalidInputError(
+                f"the model has no {FILE} that pictures could be read by: save its processor beside it, or give "
+                f"{PIXELS} in a .npz file"
+            )
+        return {PIXELS: self._processor.read(files)}
 
     def random_inputs(self, shapes: Mapping[str, tuple[int, ...]], *, seed: int) -> Tensors:
         """Normal numbers, as scaled pixels are."""

@@ -50,7 +50,7 @@ def _open_network(directory: Path, progress: Progress) -> Network:
 
     architecture = next(iter(read_json(directory / "config.json").get("architectures") or []), "")
     if is_image_model(architecture) and not (directory / "modules.json").is_file():
-        return ImageNetwork(directory, architecture)
+        return ImageNetwork(directory, architecture, progress)
     return EncoderNetwork(directory, progress)
 
 

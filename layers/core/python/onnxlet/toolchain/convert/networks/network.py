@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import onnx
 
+from onnxlet.steps.image import Image
 from onnxlet.toolchain.convert.networks.outputs import OutputHints
 from onnxlet.values.manifest import ReferenceKind
 from onnxlet.values.signature import TensorSpec
@@ -42,6 +44,17 @@ class Network(Protocol):
 
     def export_graph(self) -> onnx.ModelProto:
         """The model as a graph. Raises ConversionError naming what has no ONNX form."""
+
+
+@runtime_checkable
+class ReadsPictures(Protocol):
+    """A network of images, which may bring what makes its input of pictures."""
+
+    image: Image | None
+    """The step that does the same; None if there is none."""
+
+    def read_pictures(self, files: Sequence[Path]) -> Tensors:
+        """What the framework makes of the pictures. Raises InvalidInputError where it cannot, or the step differs."""
 
 
 @runtime_checkable

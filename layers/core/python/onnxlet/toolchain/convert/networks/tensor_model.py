@@ -12,7 +12,7 @@ from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.steps import Steps, Tabular
 from onnxlet.toolchain.convert import graph_edits
 from onnxlet.toolchain.convert.networks.class_scores import ClassScores, IndependentScores
-from onnxlet.toolchain.convert.networks.network import Network, ReadsTexts
+from onnxlet.toolchain.convert.networks.network import Network, ReadsPictures, ReadsTexts
 from onnxlet.toolchain.convert.networks.outputs import Outputs, check_outputs, read_outputs
 from onnxlet.toolchain.convert.networks.probing_inputs import (
     BATCHES,
@@ -25,6 +25,7 @@ from onnxlet.toolchain.convert.synthetic_rows import synthetic_tensors
 from onnxlet.toolchain.convert.trained_model import Export, ModelRows, columns_to_matrix
 from onnxlet.toolchain.workbench.arrays import Arrays
 from onnxlet.toolchain.workbench.evaluation import name_answers, run_in_batches
+from onnxlet.toolchain.workbench.pictures import picture_files
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.table import Table, count_of, lacking_columns, quoted
 from onnxlet.toolchain.workbench.truth import is_one_hot
@@ -99,6 +100,8 @@ class TensorModel:
         numbers = [table.numbers(name) for name in targets if table.is_numeric(name)]
         one_hot = len(numbers) == len(targets) > 1 and is_one_hot(np.stack(numbers, axis=1))
         self._expect_targets([(table.rows,)] * (1 if one_hot else len(targets)))
+        if isinstance(self._network, ReadsPictures):
+            return self._rows_of_tensors(self._network.read_pictures(picture_files(table, targets)), seed)
         columns = [name for name in table.columns if name not in targets]
         if isinstance(self._network, ReadsTexts):
             if len(columns) != 1:
@@ -156,6 +159,7 @@ class TensorModel:
             classifications=self._scores.classification_steps() if self._scores else (),
             opset=graph_edits.opsets(model),
             assets=self._network.assets,
+            image=self._network.image if isinstance(self._network, ReadsPictures) else None,
             advice=ADVICE,
         )
 
