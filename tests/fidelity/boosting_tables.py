@@ -73,7 +73,9 @@ def _of_categories() -> Iterator[Case]:
     yield Case("categories beyond ASCII", "XGBoost", CLINIC, refused, refused="categories that are not ASCII")
     model = _lgb(min_data_per_group=5, cat_smooth=1)
     yield Case("categories beyond ASCII", "LightGBM", CLINIC, partial(_of_clinic, model, {}))
-    yield Case("categories", "CatBoost", CLINIC, _catboost_of_clinic, refused="have no ONNX form")
+    yield Case("categories, one by one", "CatBoost", CLINIC, partial(_catboost_of_clinic, 255))
+    statistics = partial(_catboost_of_clinic, 2)
+    yield Case("categories by statistics of the target", "CatBoost", CLINIC, statistics, refused="one_hot_max_size")
 
 
 def _of_targets() -> Iterator[Case]:
@@ -92,6 +94,8 @@ def _of_targets() -> Iterator[Case]:
     yield Case(
         "an objective of the user's", "LightGBM", "diabetes", partial(_fitted, _own_objective(), real("diabetes"))
     )
+    several = partial(_several_labels, _xgb())
+    yield Case("two labels by themselves, in memory", "XGBoost", "wine", several)
     threshold = partial(_fitted, _cat(), real("breast cancer"), save=_in_cbm, before=_set_threshold)
     yield Case("probability threshold", "CatBoost", "breast cancer", threshold)
     counts = _cat(catboost.CatBoostRegressor, loss_function="Poisson")
@@ -150,6 +154,18 @@ def _without_truth(estimator: Estimator, folder: Path) -> Trained:  # noqa: ARG0
     return Trained(estimator, data.test, None, alone(estimator, data), asked(estimator, data.fresh))
 
 
+def _several_labels(estimator: Estimator, folder: Path) -> Trained:  # noqa: ARG001 - nothing is saved
+    data = real("wine")
+
+    def marks(known: Array) -> Array:
+        return np.stack([known > 0, known == 1], axis=1).astype(int)
+
+    estimator.fit(data.train, marks(data.train_target))
+    own = Data(data.names, data.train, data.train_target, data.test, marks(data.test_target), data.fresh)
+    fresh = Fresh(data.fresh, estimator.predict(data.fresh))
+    return in_memory(estimator, own, fresh)
+
+
 def _scaled(name: str) -> Data:
     """Numbers of one magnitude, as linear models want them."""
     data = real(name)
@@ -181,9 +197,10 @@ def _of_clinic(estimator: Estimator, spelled: dict[str, str], folder: Path) -> T
     return Trained(path, own.csv(folder), TARGET, row, asked_as_sent, {"trust": True})
 
 
-def _catboost_of_clinic(folder: Path) -> Trained:
+def _catboost_of_clinic(one_by_one: int, folder: Path) -> Trained:
+    """Words are categories where there are no more of them than that."""
     data = clinic(holes=0)
-    model = _cat(cat_features=[WARD, STAGE]).fit(data.train, data.train_target)
+    model = _cat(cat_features=[WARD, STAGE], one_hot_max_size=one_by_one).fit(data.train, data.train_target)
     return saved(model, data, folder)
 
 

@@ -14,8 +14,8 @@ SEED = 0
 class Fresh:
     """Rows that nobody chose, converted or judged by, and what the framework's own public call answers to them.
 
-    `labels` are what a classifier predicts; `numbers` its probabilities [rows, classes], else what it predicts. Where a
-    version gives several outputs, `numbers` name them.
+    `labels` are what a classifier predicts; `numbers` its probabilities [rows, classes], else what it predicts; or what
+    methods give, by their names. Where a version gives several outputs, `numbers` name these.
     """
 
     rows: Any

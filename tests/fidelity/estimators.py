@@ -23,6 +23,13 @@ def fitted(estimator: Estimator, name: str, folder: Path, *, holes: float = 0) -
     return saved(estimator.fit(data.train, data.train_target), data, folder)
 
 
+def fitted_alone(estimator: Estimator, name: str, folder: Path) -> Trained:
+    """The same of an estimator that does not answer fresh rows, or is refused."""
+    data = real(name)
+    path = in_joblib(estimator.fit(data.train, data.train_target), folder)
+    return Trained(path, data.csv(folder), TARGET, alone(estimator, data), options={"trust": True})
+
+
 def saved(
     estimator: Estimator,
     data: Data,
@@ -65,17 +72,12 @@ def alone(estimator: Estimator, data: Data) -> Callable[[], object]:
     return partial(answer, data.test[:1])
 
 
-def asked(estimator: Estimator, rows: Any) -> Fresh:  # noqa: ANN401 - an array or a frame
-    """What the estimator itself predicts."""
+def asked(estimator: Estimator, rows: Any, *methods: str) -> Fresh:  # noqa: ANN401 - an array or a frame
+    """What the estimator itself predicts, and what these methods of it give, else its probabilities."""
     predicted = estimator.predict(rows)
+    if methods:
+        return Fresh(rows, predicted, {method: getattr(estimator, method)(rows) for method in methods})
     if not len(getattr(estimator, "classes_", ())):
         return Fresh(rows, numbers=predicted)
-    numbers = estimator.predict_proba(rows) if hasattr(estimator, "predict_proba") else None
-    return Fresh(rows, predicted, numbers)
-
-
-def asked_for(estimator: Estimator, rows: Any, **outputs: str) -> Fresh:  # noqa: ANN401 - an array or a frame
-    """What an estimator without a target predicts, and by the names of outputs what methods of it give."""
-    return Fresh(
-        rows, estimator.predict(rows), {name: getattr(estimator, method)(rows) for name, method in outputs.items()}
-    )
+    given = [method for method in ("predict_proba", "decision_function") if hasattr(estimator, method)][:1]
+    return Fresh(rows, predicted, {method: getattr(estimator, method)(rows) for method in given} or None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -137,17 +137,25 @@ def _ask_fresh(fresh: Fresh, optimized: Path, folder: Path) -> dict[str, Any]:
         labels = served["label"] if isinstance(served, dict) else served
         found["fresh_agreement"] = _agreement(np.asarray(fresh.labels), np.asarray(labels))
     if fresh.numbers is not None:
-        probable = fresh.labels is not None and not isinstance(served, dict)
-        numbers = _named(version.predict_proba(rows) if probable else served)
-        scaled = [_distance(own, numbers[name], probable=probable) for name, own in _named(fresh.numbers).items()]
+        scaled = [
+            _distance(own, numbers, probable=name.startswith("p") and fresh.labels is not None)
+            for name, each in _by_name(fresh).items()
+            for own, numbers in _pairs(each, served[name] if isinstance(served, dict) else getattr(version, name)(rows))
+        ]
         found["fresh_distance"] = max(scaled)
     return found
 
 
-def _named(answers: Any) -> Mapping[Any, Array]:  # noqa: ANN401 - an array, several, or some by name
-    if isinstance(answers, Mapping):
-        return answers
-    return dict(enumerate(map(np.asarray, answers if isinstance(answers, list) else [answers])))
+def _by_name(fresh: Fresh) -> Mapping[str, Any]:
+    """Numbers by the method that gives them, or by the output."""
+    if isinstance(fresh.numbers, Mapping):
+        return fresh.numbers
+    return {"predict" if fresh.labels is None else "predict_proba": fresh.numbers}
+
+
+def _pairs(own: Any, served: Any) -> Iterator[tuple[Array, Array]]:  # noqa: ANN401 - an array, or one for each target
+    several = isinstance(own, list)
+    yield from zip(map(np.asarray, own if several else [own]), served if several else [served], strict=True)
 
 
 def _agreement(own: Array, served: Array) -> float:

@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import FastICA
 from sklearn.ensemble import (
     GradientBoostingClassifier,
     HistGradientBoostingClassifier,
     RandomForestClassifier,
 )
-from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
-from sklearn.impute import KNNImputer, SimpleImputer
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401 - scikit-learn wants it
+from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfVectorizer
+from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
+from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
@@ -24,11 +27,13 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
     Binarizer,
+    FunctionTransformer,
     KBinsDiscretizer,
     MaxAbsScaler,
     OneHotEncoder,
     OrdinalEncoder,
     PowerTransformer,
+    QuantileTransformer,
     RobustScaler,
     StandardScaler,
 )
@@ -53,13 +58,20 @@ def cases() -> Iterator[Case]:
     yield Case("columns of texts, booleans, numbers, some missing", FRAMEWORK, "wine", _mixed_columns)
     yield Case("logistic regression in a skops file", FRAMEWORK, "wine", _in_skops)
     lines = "data sets' descriptions"
-    words = TfidfVectorizer(lowercase=False, token_pattern="[a-z]+")  # noqa: S106 - no password
-    yield Case("words (TF-IDF), logistic regression", FRAMEWORK, lines, partial(_of_texts, words, ""))
     for name, vectorizer, accent, refused in (
-        ("words, lower-cased", TfidfVectorizer(), "", "needs the locale"),
-        ("words beyond ASCII", CountVectorizer(lowercase=False), "é", "that are not ASCII"),
+        ("words (TF-IDF)", TfidfVectorizer(), "", ""),
+        ("pairs of words beyond ASCII", CountVectorizer(ngram_range=(1, 2)), "é", ""),
+        (
+            "letters beyond ASCII",
+            TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 3), strip_accents="unicode"),
+            "é",
+            "",
+        ),
+        ("words by a hash", HashingVectorizer(n_features=512), "ß", ""),
+        ("words by a function", CountVectorizer(tokenizer=str.split, token_pattern=None), "", "tokenizer"),
     ):
-        yield Case(name, FRAMEWORK, lines, partial(_of_texts, vectorizer, accent), refused=refused)
+        about = f"{name}, logistic regression"
+        yield Case(about, FRAMEWORK, lines, partial(_of_texts, vectorizer, accent), refused=refused)
 
 
 def _of_ranges() -> Iterator[tuple[str, Estimator]]:
@@ -67,6 +79,15 @@ def _of_ranges() -> Iterator[tuple[str, Estimator]]:
     forest = RandomForestClassifier(30, random_state=SEED)
     yield "robust scaling, logistic regression", make_pipeline(RobustScaler(), logistic)
     yield "powers, logistic regression", make_pipeline(PowerTransformer(), logistic)
+    yield "quantiles, logistic regression", make_pipeline(QuantileTransformer(n_quantiles=100), logistic)
+    normal = QuantileTransformer(n_quantiles=100, output_distribution="normal")
+    yield "normal quantiles, logistic regression", make_pipeline(normal, logistic)
+    roots = FunctionTransformer(np.cbrt)
+    yield "cube roots, scaled, logistic regression", make_pipeline(roots, StandardScaler(), logistic)
+    kernel = make_pipeline(StandardScaler(), Nystroem(n_components=40, random_state=SEED), logistic)
+    yield "radial features (Nystroem), logistic regression", kernel
+    components = make_pipeline(StandardScaler(), FastICA(8, random_state=SEED, max_iter=1000), logistic)
+    yield "independent components, logistic regression", components
     yield "bins, one-hot, logistic regression", make_pipeline(KBinsDiscretizer(5, quantile_method="linear"), logistic)
     yield "scaled, 0 or 1, naive Bayes", make_pipeline(StandardScaler(), Binarizer(), GaussianNB())
     yield "largest scaled to 1, SVC", make_pipeline(MaxAbsScaler(), SVC(probability=True, random_state=SEED))
@@ -99,6 +120,8 @@ def _of_clinic() -> Iterator[tuple[str, Estimator]]:
             HistGradientBoostingClassifier(max_iter=40, categorical_features=[5, 6, 7], random_state=SEED),
         ),
     )
+    chained = make_pipeline(IterativeImputer(random_state=SEED), StandardScaler())
+    yield "filled column by column, logistic regression", make_pipeline(_columns(chained, one_hot), logistic)
     neighbours = make_pipeline(StandardScaler(), KNNImputer(weights="distance"))
     yield "filled from neighbours, logistic regression", make_pipeline(_columns(neighbours, one_hot), logistic)
 
@@ -154,7 +177,7 @@ def _in_skops(folder: Path) -> Trained:
     return saved(estimator, data, folder, in_skops)
 
 
-def _of_texts(vectorizer: CountVectorizer, accent: str, folder: Path) -> Trained:
+def _of_texts(vectorizer: Any, accent: str, folder: Path) -> Trained:  # noqa: ANN401 - a vectorizer
     """Lines of text beside their lengths, which tell what data set they describe; `accent` takes the place of e."""
     found = texts()
 

@@ -9,6 +9,7 @@ from sklearn import (
     calibration,
     discriminant_analysis,
     ensemble,
+    kernel_ridge,
     linear_model,
     naive_bayes,
     neighbors,
@@ -17,19 +18,28 @@ from sklearn import (
     tree,
 )
 from sklearn.decomposition import PCA
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401 - scikit-learn wants it
 from sklearn.feature_selection import SelectKBest
-from sklearn.impute import SimpleImputer
+from sklearn.impute import IterativeImputer, SimpleImputer
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MinMaxScaler, PolynomialFeatures, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MinMaxScaler,
+    PolynomialFeatures,
+    SplineTransformer,
+    StandardScaler,
+)
 
 from fidelity.case import SEED, Case
-from fidelity.estimators import Estimator, fitted
+from fidelity.data import Array
+from fidelity.estimators import Estimator, fitted, fitted_alone
 
 FRAMEWORK = "scikit-learn"
 CAUSES = {
+    "SVC, polynomial": "ONNX's support vector machines compute in single precision, and powers lose more of it",
     "k nearest neighbours": (
         "of neighbours at the very same distance, as pictures of whole numbers have them, either may be among the five"
-    )
+    ),
 }
 
 
@@ -37,8 +47,23 @@ def cases() -> Iterator[Case]:
     """All of them."""
     for name, data, estimator in (*_linear(), *_margins(), *_trees(), *_boosted(), *_others(), *_pipelines()):
         yield Case(name, FRAMEWORK, data, partial(fitted, estimator, data), cause=CAUSES.get(name, ""))
+    ridge = linear_model.Ridge()
+    for name, step, refused in (
+        (
+            "drawn at random for missing values",
+            IterativeImputer(sample_posterior=True, random_state=SEED),
+            "sample_posterior",
+        ),
+        ("a function of the user's", FunctionTransformer(_halved), "_halved"),
+    ):
+        train = partial(fitted_alone, make_pipeline(step, ridge), "diabetes")
+        yield Case(f"{name}, ridge", FRAMEWORK, "diabetes", train, refused=refused)
     for name, data, holes, estimator in _with_missing():
         yield Case(name, FRAMEWORK, f"{data}, 5 % missing", partial(fitted, estimator, data, holes=holes))
+
+
+def _halved(numbers: Array) -> Array:
+    return numbers / 2
 
 
 def _linear() -> Iterator[tuple[str, str, Estimator]]:
@@ -120,6 +145,9 @@ def _pipelines() -> Iterator[tuple[str, str, Estimator]]:
     forest = ensemble.RandomForestClassifier(30, random_state=SEED)
     yield "principal components, logistic regression", "digits", make_pipeline(StandardScaler(), PCA(20), logistic)
     yield "polynomials, ridge", "diabetes", make_pipeline(PolynomialFeatures(2), linear_model.Ridge())
+    splines = make_pipeline(SplineTransformer(5), linear_model.Ridge())
+    yield "splines, ridge", "diabetes", splines
+    yield "kernel ridge", "diabetes", kernel_ridge.KernelRidge(kernel="rbf", alpha=0.1)
     yield "ten best features, forest", "breast cancer", make_pipeline(StandardScaler(), SelectKBest(k=10), forest)
     yield (
         "calibrated SVC, sigmoid",

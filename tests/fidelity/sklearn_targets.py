@@ -8,16 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn import ensemble, linear_model, multiclass, naive_bayes, neighbors, svm, tree
+from sklearn import compose, ensemble, feature_selection, linear_model, multiclass, naive_bayes, neighbors, svm, tree
 from sklearn.cross_decomposition import PLSRegression
 from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV, TunedThresholdClassifierCV
 from sklearn.multioutput import ClassifierChain, MultiOutputClassifier, MultiOutputRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import QuantileTransformer, StandardScaler
+from sklearn.semi_supervised import SelfTrainingClassifier
 
-from fidelity.case import SEED, Case, Trained
+from fidelity.case import SEED, Case, Fresh, Trained
 from fidelity.data import TARGET, Array, real
-from fidelity.estimators import Estimator, alone, asked, fitted, in_joblib
+from fidelity.estimators import Estimator, alone, asked, fitted, in_joblib, saved
 
 FRAMEWORK = "scikit-learn"
 ALSO = "other"
@@ -47,6 +48,8 @@ def cases() -> Iterator[Case]:
     yield Case("two classifications, one by the other", FRAMEWORK, "wine", train, refused="fit a MultiOutputClassifier")
     for name, data, estimator in (*_by_threshold(), *_by_others(), *_of_counts()):
         yield Case(name, FRAMEWORK, data, partial(fitted, estimator, data))
+    linear = make_pipeline(StandardScaler(), multiclass.OneVsRestClassifier(svm.LinearSVC(random_state=SEED)))
+    yield Case("one against the rest, linear SVC", FRAMEWORK, "wine", partial(_by_labels, linear))
 
 
 def _by_threshold() -> Iterator[tuple[str, str, Estimator]]:
@@ -64,7 +67,12 @@ def _by_threshold() -> Iterator[tuple[str, str, Estimator]]:
 def _by_others() -> Iterator[tuple[str, str, Estimator]]:
     scaled = partial(make_pipeline, StandardScaler())
     seeded = {"random_state": SEED}
-    yield "one against the rest, linear SVC", "wine", scaled(multiclass.OneVsRestClassifier(svm.LinearSVC(**seeded)))
+    yield "bagging of SVCs", "wine", scaled(ensemble.BaggingClassifier(svm.SVC(), 5, **seeded))
+    yield "one against one, linear SVC", "wine", scaled(multiclass.OneVsOneClassifier(svm.LinearSVC(**seeded)))
+    unlabelled = SelfTrainingClassifier(linear_model.LogisticRegression())
+    yield "labels of its own", "wine", scaled(unlabelled)
+    recursive = feature_selection.RFE(linear_model.LogisticRegression(), n_features_to_select=5)
+    yield "features left out one by one", "wine", scaled(recursive)
     members = [("ridge", linear_model.Ridge()), ("tree", tree.DecisionTreeRegressor(max_depth=4, **seeded))]
     yield "voting, regression", "diabetes", ensemble.VotingRegressor(members)
     yield "stacking, regression", "diabetes", ensemble.StackingRegressor(members)
@@ -85,6 +93,19 @@ def _of_counts() -> Iterator[tuple[str, str, Estimator]]:
     yield "Tweedie regression", "diabetes", linear_model.TweedieRegressor(power=1.5, alpha=0.01, max_iter=1000)
     yield "Huber regression", "diabetes", linear_model.HuberRegressor(max_iter=1000)
     yield "Bayesian ridge", "diabetes", linear_model.BayesianRidge()
+    logarithm = compose.TransformedTargetRegressor(linear_model.Ridge(), func=np.log1p, inverse_func=np.expm1)
+    yield "logarithm of the target, ridge", "diabetes", logarithm
+    quantiles = compose.TransformedTargetRegressor(
+        ensemble.GradientBoostingRegressor(n_estimators=40, **seeded), transformer=QuantileTransformer(n_quantiles=100)
+    )
+    yield "quantiles of the target, gradient boosting", "diabetes", quantiles
+
+
+def _by_labels(estimator: Estimator, folder: Path) -> Trained:
+    """Of these skl2onnx gives no decision function."""
+    data = real("wine")
+    estimator.fit(data.train, data.train_target)
+    return saved(estimator, data, folder, fresh=Fresh(data.fresh, estimator.predict(data.fresh)))
 
 
 def _two_numbers(estimator: Estimator, folder: Path) -> Trained:

@@ -17,19 +17,19 @@ from sklearn.svm import OneClassSVM
 
 from fidelity.case import SEED, Case, Trained
 from fidelity.data import Data, real
-from fidelity.estimators import Estimator, alone, asked_for, in_joblib
+from fidelity.estimators import Estimator, alone, asked, in_joblib
 
 FRAMEWORK = "scikit-learn"
-SCORE = {"score": "decision_function"}
-DISTANCES = {"distances": "transform"}
-COMPONENTS = {"probabilities": "predict_proba", "score": "score_samples"}
+SCORE = ("decision_function",)
+DISTANCES = ("transform",)
+COMPONENTS = ("predict_proba", "score_samples")
 
 
 def cases() -> Iterator[Case]:
     """All of them."""
     scaled = partial(make_pipeline, StandardScaler())
     seeded = {"random_state": SEED}
-    for name, estimator, outputs in (
+    for name, estimator, methods in (
         ("isolation forest", IsolationForest(n_estimators=50, contamination=0.1, **seeded), SCORE),
         ("one class, SVM", scaled(OneClassSVM(nu=0.1)), SCORE),
         ("one class, linear SVM", scaled(SGDOneClassSVM(**seeded)), SCORE),
@@ -39,7 +39,7 @@ def cases() -> Iterator[Case]:
         ("Gaussian mixture", scaled(GaussianMixture(3, covariance_type="diag", **seeded)), COMPONENTS),
         ("Bayesian mixture", scaled(BayesianGaussianMixture(n_components=3, max_iter=500, **seeded)), COMPONENTS),
     ):
-        yield Case(name, FRAMEWORK, "wine", partial(_learned, estimator, outputs))
+        yield Case(name, FRAMEWORK, "wine", partial(_learned, estimator, methods))
     for name, estimator, refused in (
         ("clusters by density", DBSCAN(), "only judges the rows that it was fitted on"),
         ("local outlier factor of its own rows", LocalOutlierFactor(), "fit it with novelty"),
@@ -47,12 +47,12 @@ def cases() -> Iterator[Case]:
         yield Case(name, FRAMEWORK, "wine", partial(_only_fitted, estimator), refused=refused)
 
 
-def _learned(estimator: Estimator, outputs: dict[str, str], folder: Path) -> Trained:
+def _learned(estimator: Estimator, methods: tuple[str, ...], folder: Path) -> Trained:
     data = real("wine").framed()
     estimator.fit(data.train)
     rows = folder / "held-out.csv"
     data.test.to_csv(rows, index=False)
-    fresh = asked_for(estimator, data.fresh, **outputs)
+    fresh = asked(estimator, data.fresh, *methods)
     return Trained(in_joblib(estimator, folder), rows, None, alone(estimator, data), fresh, {"trust": True})
 
 

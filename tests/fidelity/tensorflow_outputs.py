@@ -66,8 +66,7 @@ def _labels(folder: Path) -> Trained:  # noqa: ARG001 - nothing is saved
     network = keras.Sequential([keras.Input((30,), name="features"), layers.Dense(16), layers.Dense(3, "sigmoid")])
     trained(network, data.train, marks(data.train, data.train_target), "binary_crossentropy")
     shares = answers_of(network, data.fresh)
-    both = [np.stack([1 - share, share], axis=1) for share in shares.T]
-    fresh = Fresh(data.fresh, (shares > 0.5).astype(int), both)
+    fresh = Fresh(data.fresh, (shares > 0.5).astype(int), shares)
     told = {"labels": FINDINGS}
     return Trained(network, data.test, marks(data.test, data.test_target), asked(network, data.test), fresh, told)
 

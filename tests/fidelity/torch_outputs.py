@@ -67,9 +67,8 @@ def _labels(saved: bool, folder: Path) -> Trained:
     truth = marks(data.train, data.train_target)
     module = trained(networks.Findings(), data.train, truth.astype(np.float32), nn.functional.binary_cross_entropy)
     shares = answers_of(module, data.fresh)
-    both = [np.stack([1 - share, share], axis=1) for share in shares.T]
     marked = Data(data.names, data.train, truth, data.test, marks(data.test, data.test_target), data.fresh)
-    fresh = Fresh(data.fresh, (shares > 0.5).astype(int), both)
+    fresh = Fresh(data.fresh, (shares > 0.5).astype(int), shares)
     return _given(module, marked, fresh, FINDINGS, folder if saved else None)
 
 
