@@ -22,6 +22,7 @@ from onnxlet.toolchain.convert.trained_model import Export, ModelRows
 from onnxlet.toolchain.verify import verify
 from onnxlet.toolchain.workbench.directory import read_draft
 from onnxlet.toolchain.workbench.evaluation import run_columns
+from onnxlet.toolchain.workbench.reference import PROBING_REFERENCE, read_reference
 from onnxlet.values.contract import Contract
 from onnxlet.values.manifest import Probing
 from onnxlet.values.tensors import Tensors
@@ -237,6 +238,33 @@ def test_rows_that_a_tie_decides_and_those_far_off_are_counted(tmp_path: Path) -
     contract = verify(tmp_path / "out", data=tmp_path / "data.csv", target="target")
     assert contract.holds
     assert "answered otherwise far beyond what the model was fitted for" in (tmp_path / "out/report.html").read_text()
+
+
+@pytest.mark.parametrize("test", ["IsNaN", "IsInf"])
+def test_a_graph_that_takes_nan_or_infinities_for_zero_is_caught_though_the_data_have_none(
+    tmp_path: Path, test: str
+) -> None:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    features, target = trained.blobs()
+    trained.converted(tmp_path, HistGradientBoostingClassifier(max_iter=5, min_samples_leaf=5), features, target)
+    options: dict[str, Any] = {"data": tmp_path / "data.csv", "target": "target"}
+    kept = read_reference(tmp_path / "out", PROBING_REFERENCE)
+    assert kept is not None
+    for column in kept.inputs.values():
+        assert {np.isnan(column).any(), np.isposinf(column).any(), np.isneginf(column).any()} == {True}
+    assert verify(tmp_path / "out", **options).holds
+
+    def change(model: onnx.ModelProto) -> None:
+        (name,) = (value.name for value in model.graph.input)
+        for node in model.graph.node:
+            node.input[:] = ["known" if each == name else each for each in node.input]
+        (kind,) = (value.type.tensor_type.elem_type for value in model.graph.input)
+        model.graph.initializer.append(onnx.helper.make_tensor("zero", kind, [1], [0.0]))
+        model.graph.node.insert(0, onnx.helper.make_node("Where", ["strange", "zero", name], ["known"]))
+        model.graph.node.insert(0, onnx.helper.make_node(test, [name], ["strange"]))
+
+    assert breaches(verified(tmp_path / "out", change, tmp_path / "changed", **options)) == ["wrong_probing_rows"]
 
 
 def test_probing_rows_stay_at_home(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from onnxlet.toolchain.workbench.probing_rows import (
     MOST_THRESHOLDS,
     SIZES,
     UNKNOWN,
+    WITHOUT,
     WORDS,
     Knowledge,
     ProbingRows,
@@ -108,10 +109,33 @@ def test_every_word_of_a_vocabulary_is_tried() -> None:
 def test_values_are_left_out_where_they_may_be_missing_and_nowhere_else() -> None:
     rows = rows_of(Knowledge(), frozenset({"age", "site"}))["missing value"]
 
-    assert rows.changed.tolist() == ["age", "site"]
-    assert np.isnan(rows.columns["age"][0])
-    assert rows.columns["site"][1] == ""
+    assert rows.changed.tolist() == ["age", "site"] * WITHOUT
+    assert np.isnan(rows.columns["age"][::2]).all()
+    assert set(rows.columns["site"][1::2]) == {""}
+    assert not np.isnan(rows.columns["age"][1::2]).any()
     assert "missing value" not in rows_of(Knowledge())
+
+
+def test_several_values_are_left_out_at_once_and_all_of_them_once() -> None:
+    columns = {name: np.array([1, 2], dtype=np.float32) for name in "abcd"}
+
+    rows = rows_of(Knowledge(), frozenset("abc"), **columns)["row with several missing values"]
+
+    missing = np.isnan(np.stack([rows.columns[name] for name in "abcd"], axis=1))
+    assert missing[0].tolist() == [True, True, True, False]
+    assert not missing[:, 3].any()
+    assert set(missing.sum(axis=1).tolist()) == {2, 3}
+    assert "row with several missing values" not in rows_of(Knowledge(), frozenset("a"), **columns)
+
+
+def test_numbers_are_infinite_where_they_may_be_and_nowhere_else() -> None:
+    maker = RowMaker(COLUMNS, Knowledge(), frozenset(), frozenset({"age", "site"}), seed=1)
+    rows = {each.kind: each for each in maker.make()}["infinity"]
+
+    assert set(rows.changed.tolist()) == {"age"}
+    assert set(rows.columns["age"].tolist()) == {np.inf, -np.inf}
+    assert not rows.far.any()
+    assert "infinity" not in rows_of(Knowledge())
 
 
 def test_numbers_of_other_sizes_and_which_of_them_are_far() -> None:
@@ -135,7 +159,7 @@ def test_of_many_thresholds_some_are_tried_and_always_the_same() -> None:
 def test_rows_are_told_apart_by_the_column_that_was_changed() -> None:
     rows = rows_of(Knowledge(), frozenset({"age", "site"}))["missing value"]
 
-    assert [part.changed.tolist() for part in rows.by_column()] == [["age"], ["site"]]
+    assert [part.changed.tolist() for part in rows.by_column()] == [["age"] * WITHOUT, ["site"] * WITHOUT]
     assert rows.take(np.array([1])).columns["site"].tolist() == [""]
 
 

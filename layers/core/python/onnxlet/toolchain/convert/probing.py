@@ -39,7 +39,13 @@ ALIKE = 64
 """Rows that are asked as the user holds them and as they are made here."""
 BATCH = 7
 """Rows of other batches, which no power of two divides."""
-UNFITTED = ("unknown category", "missing value", "number of another size")
+UNFITTED = (
+    "unknown category",
+    "missing value",
+    "row with several missing values",
+    "infinity",
+    "number of another size",
+)
 """Kinds of rows that a graph may refuse, be it that the model answers them."""
 
 
@@ -142,7 +148,8 @@ class Prober:
         # none of the data's rows is written down
         served = synthetic_columns(self.rows.served(tabular), BASE_ROWS, seed=SEED)
         missing = frozenset(column.name for column in tabular.columns if column.missing)
-        maker = RowMaker(served, model.known_columns(self.rows), missing, seed=SEED)
+        infinite = _taken_infinite(tabular, self.rows)
+        maker = RowMaker(served, model.known_columns(self.rows), missing, infinite, seed=SEED)
         for rows in maker.make():
             for part, answers in self._answered(rows):
                 finite = _finite_rows(answers)
@@ -195,6 +202,15 @@ class Prober:
                 for index, (name, column) in enumerate(columns.items())
             }
         )
+
+
+def _taken_infinite(tabular: Tabular, rows: ModelRows) -> frozenset[str]:
+    """The columns in which the served version takes infinities."""
+    names = frozenset(column.name for column in tabular.columns)
+    finite = rows.finite(tabular)
+    if finite is not None:
+        return names - (frozenset(finite.columns) - frozenset(finite.infinite))
+    return frozenset() if rows.infinite is None else names
 
 
 def _run_apart(engine: Engine, steps: Steps, columns: Tensors) -> Tensors:

@@ -1,9 +1,10 @@
 """Probing rows: rows made of what a model itself knows, to compare its graph with it where the two could part.
 
 Each is an ordinary row with one column changed: to a value on either side of a threshold, a category, words, nothing
-at all, or a number of another size. A row for a threshold is moved so that it gets to the threshold. Numbers are made
-in the datatype that is served, so thresholds are approached by the smallest step of it; and as people write them, where
-rounding to that datatype takes a short decimal to the other side of a threshold.
+at all, an infinity, or a number of another size; or with several columns left without a value. A row for a threshold
+is moved so that it gets to the threshold. Numbers are made in the datatype that is served, so thresholds are
+approached by the smallest step of it; and as people write them, where rounding to that datatype takes a short decimal
+to the other side of a threshold.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ AT_THRESHOLDS, MOST_BASES = 4000, 16
 """Rows at thresholds, more or less: fewer thresholds are tried on more rows, up to so many each."""
 MOST_OTHERS = 2000
 """Rows for categories and words, rows without a value, and rows of other sizes: at most so many of each."""
+WITHOUT = 4
+"""Rows for each column that is missing, or infinite."""
+MANY_MISSING = 64
+"""Rows in which several columns are missing."""
 WORDS = 4
 """Words in a row."""
 SIZES = (0.0, -1.0, 1e-6, 10.0, 1e15)
@@ -87,10 +92,20 @@ class ProbingRows:
 
 
 class RowMaker:
-    """Makes probing rows of `columns`, rows of served datatypes; values may be missing in those named `missing`."""
+    """Makes probing rows of `columns`, rows of served datatypes; values may be missing in those named `missing`, and
+    numbers infinite in those named `infinite`.
+    """
 
-    def __init__(self, columns: Tensors, knowledge: Knowledge, missing: frozenset[str], *, seed: int) -> None:
-        self._knowledge, self._missing = knowledge, missing
+    def __init__(
+        self,
+        columns: Tensors,
+        knowledge: Knowledge,
+        missing: frozenset[str],
+        infinite: frozenset[str] = frozenset(),
+        *,
+        seed: int,
+    ) -> None:
+        self._knowledge, self._missing, self._infinite = knowledge, missing, infinite
         self._random = np.random.default_rng(seed)
         self._columns = {name: self._known_values(name, column) for name, column in columns.items()}
         self._count = len(next(iter(columns.values())))
@@ -103,7 +118,9 @@ class RowMaker:
             DECIMAL: self._rounded_across(),
             "known category": self._known_categories(),
             "unknown category": self._unknown_categories(),
-            "missing value": ((name, _missing_of(self._columns[name]), {}) for name in sorted(self._missing)),
+            "missing value": self._missing_values(),
+            "row with several missing values": self._several_missing(),
+            "infinity": self._infinities(),
             "number of another size": self._other_sizes(),
         }
         for kind, each in changes.items():
@@ -173,6 +190,30 @@ class RowMaker:
         for name in self._knowledge.words:
             for text in ODD_TEXTS:
                 yield name, text, {}
+
+    def _missing_values(self) -> Iterator[tuple[str, Any, Mapping[str, Interval]]]:
+        for name in self._spread(sorted(self._missing)):
+            yield name, _missing_of(self._columns[name]), {}
+
+    def _several_missing(self) -> Iterator[tuple[str, Any, Mapping[str, Interval]]]:
+        """Rows without some numbers, and the first one without any that may be missing."""
+        names = sorted(self._missing & self._ranges.keys())
+        if len(names) < 2:  # noqa: PLR2004 - one alone is missing in other rows
+            return
+        yield names[0], np.nan, dict.fromkeys(names, MISSING)
+        for _ in range(MANY_MISSING):
+            count = int(self._random.integers(2, len(names) + 1))
+            some = self._random.choice(names, count, replace=False).tolist()
+            yield some[0], np.nan, dict.fromkeys(some, MISSING)
+
+    def _infinities(self) -> Iterator[tuple[str, Any, Mapping[str, Interval]]]:
+        for name in self._spread(sorted(self._infinite & self._ranges.keys())):
+            yield name, np.inf, {}
+            yield name, -np.inf, {}
+
+    def _spread(self, names: Sequence[str]) -> list[str]:
+        """Each of the names as often as there is room for, at least once."""
+        return list(names) * max(min(MOST_OTHERS // (len(names) or 1), WITHOUT), 1)
 
     def _other_sizes(self) -> Iterator[tuple[str, Any, Mapping[str, Interval]]]:
         changes: list[tuple[str, Any, Mapping[str, Interval]]] = []
