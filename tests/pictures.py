@@ -7,9 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import helper
+
+from doors import Shop, spec
+from onnxlet.steps import Classification, Steps
+from onnxlet.steps.image import Crop, Image, Resize
 
 pytest.importorskip("PIL", reason="needs the image extra")
 import PIL.Image
+
+LABELS = ("dark", "bright")
 
 
 def picture(width: int = 40, height: int = 30, mode: str = "RGB", seed: int = 0) -> PIL.Image.Image:
@@ -32,3 +39,31 @@ def written(image: PIL.Image.Image, kind: str = "PNG", **options: object) -> byt
 def read(data: bytes, mode: str = "RGB") -> PIL.Image.Image:
     """The picture as Pillow reads it by itself."""
     return PIL.Image.open(io.BytesIO(data)).convert(mode)
+
+
+DARK = written(picture().point(lambda level: level // 4), "JPEG")
+BRIGHT = written(picture().point(lambda level: level // 4 + 190), "JPEG")
+
+
+def publish_films(shop: Shop) -> None:
+    """Publish a model that tells bright pictures from dark ones."""
+    step = Image("pixels", resize=Resize(short_side=10), crop=Crop(8, 8), scale=1 / 255)
+    shop.publish(
+        "films",
+        [spec("pixels", "FP32", -1, 3, 8, 8)],
+        [spec("class", "INT64", -1), spec("scores", "FP32", -1, 2)],
+        [
+            helper.make_node("ReduceMean", ["pixels", "axes"], ["light"], keepdims=0),
+            helper.make_node("Reshape", ["light", "column"], ["bright"]),
+            helper.make_node("Sub", ["one", "bright"], ["dark"]),
+            helper.make_node("Concat", ["dark", "bright"], ["scores"], axis=1),
+            helper.make_node("ArgMax", ["scores"], ["class"], axis=1, keepdims=0),
+        ],
+        weights={
+            "axes": np.array([1, 2, 3]),
+            "column": np.array([-1, 1]),
+            "one": np.array([1], np.float32),
+        },
+        served=[spec("label", "BYTES", -1), spec("probability", "FP32", -1), spec("probabilities", "FP32", -1, 2)],
+        steps=Steps((step, Classification("class", "scores", LABELS, (0, 1)))),
+    )

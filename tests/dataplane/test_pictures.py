@@ -11,44 +11,18 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from onnx import helper
 
-from doors import Answer, Shop, spec
+from doors import Answer, Shop
 from onnxlet.dataplane.lambda_events import handle
-from onnxlet.steps import Classification, Steps
-from onnxlet.steps.image import Crop, Image, Resize
 from onnxlet.store import Store
-from pictures import picture, written
-
-STEP = Image("pixels", resize=Resize(short_side=10), crop=Crop(8, 8), scale=1 / 255)
-LABELS = ("dark", "bright")
-DARK = written(picture().point(lambda level: level // 4), "JPEG")
-BRIGHT = written(picture().point(lambda level: level // 4 + 190), "JPEG")
+from pictures import BRIGHT, DARK, LABELS, picture, publish_films, written
 
 
 @pytest.fixture
 def shop(store: Store, tmp_path: Path) -> Shop:
     """A store with a model that tells bright pictures from dark ones."""
     shop = Shop(store, tmp_path)
-    shop.publish(
-        "films",
-        [spec("pixels", "FP32", -1, 3, 8, 8)],
-        [spec("class", "INT64", -1), spec("scores", "FP32", -1, 2)],
-        [
-            helper.make_node("ReduceMean", ["pixels", "axes"], ["light"], keepdims=0),
-            helper.make_node("Reshape", ["light", "column"], ["bright"]),
-            helper.make_node("Sub", ["one", "bright"], ["dark"]),
-            helper.make_node("Concat", ["dark", "bright"], ["scores"], axis=1),
-            helper.make_node("ArgMax", ["scores"], ["class"], axis=1, keepdims=0),
-        ],
-        weights={
-            "axes": np.array([1, 2, 3]),
-            "column": np.array([-1, 1]),
-            "one": np.array([1], np.float32),
-        },
-        served=[spec("label", "BYTES", -1), spec("probability", "FP32", -1), spec("probabilities", "FP32", -1, 2)],
-        steps=Steps((STEP, Classification("class", "scores", LABELS, (0, 1)))),
-    )
+    publish_films(shop)
     return shop
 
 
@@ -219,6 +193,13 @@ def test_whatever_form_is_sent_it_is_answered_or_refused(shop: Shop, data: st.Da
     answer = shop.predict(
         "films", bytes(body), content_type=data.draw(st.sampled_from([FORM, FORM.upper(), "image/webp"]))
     )
+    assert answer.status in (200, 400)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(parameters=st.text(max_size=40) | st.from_regex(r"boundary\*?[01]?\*?=(utf-8|x)?'?'?[ -~]{0,9}", fullmatch=True))
+def test_whatever_a_form_says_of_itself_it_is_answered_or_refused(shop: Shop, parameters: str) -> None:
+    answer = shop.predict("films", form(("image/jpeg", DARK)), content_type=f"multipart/form-data; {parameters}")
     assert answer.status in (200, 400)
 
 

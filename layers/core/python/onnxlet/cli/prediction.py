@@ -1,4 +1,4 @@
-"""One question to a model, in this process or over HTTP: a TensorFlow Serving body or a CSV file in, an answer out."""
+"""One question to a model, in this process or over HTTP: a body, a CSV file or a picture in, an answer out."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from onnxlet.batch.inputs import Inputs, inputs_of
-from onnxlet.cli.request_body import encode_csv, is_json, read_csv
+from onnxlet.cli.request_body import encode_csv, encode_picture, is_json, read_csv
 from onnxlet.steps import Column
+from onnxlet.steps.picture_formats import format_of
 from onnxlet.values import headers
 from onnxlet.values.signature import COLUMNS, SERVING_DEFAULT
 
@@ -38,6 +39,7 @@ def predict_here(predictor: Predictor, ref: Ref, body: bytes) -> Prediction:
 
     served = predictor.load(ref)
     model = served.model
+    body = encode_picture(body) if format_of(body) else body
     request = body if is_json(body) else encode_csv(body, inputs_of(model))
     call = read_body(request, model)
     outputs = model.predict(call.inputs, call.signature)
@@ -57,6 +59,7 @@ def predict_over_http(url: str, ref: Ref, body: bytes, auth: str | None = None) 
     from onnxlet.client.transport import Transport
 
     transport = Transport(url, auth, timeout=TIMEOUT, retries=RETRIES)
+    body = encode_picture(body) if format_of(body) else body
     if is_json(body):
         responses = [transport.post(path_of(ref) + ":predict", body, {})]
     else:

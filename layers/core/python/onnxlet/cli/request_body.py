@@ -1,9 +1,10 @@
-"""What `onnxlet predict` sends: a TensorFlow Serving body as it is, or the rows of a CSV file as `instances`."""
+"""What `onnxlet predict` sends: a TensorFlow Serving body as it is, or a picture or the rows of a CSV file in one."""
 
 from __future__ import annotations
 
 import io
 import json
+from binascii import b2a_base64
 from typing import Any
 
 from onnxlet.batch.formats import find_type
@@ -17,6 +18,11 @@ from onnxlet.values.tensors import Tensors
 def is_json(body: bytes) -> bool:
     """Whether a file is a JSON object, which is a body already; else it is taken for CSV."""
     return body.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{"
+
+
+def encode_picture(picture: bytes) -> bytes:
+    """A picture as a body."""
+    return json.dumps({"instances": [{"b64": b2a_base64(picture, newline=False).decode()}]}).encode()
 
 
 def encode_csv(text: bytes, inputs: Inputs) -> bytes:

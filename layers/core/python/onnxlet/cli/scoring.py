@@ -43,8 +43,9 @@ def predict(
 ) -> None:
     """Print a model's predictions for FILE (`-`: stdin).
 
-    FILE is the JSON body of a TensorFlow Serving request (`{"instances": [...]}` or `{"inputs": ...}`) or a CSV with a
-    header, one column per input. With --json: the answer as HTTP gives it, and the version that made it.
+    FILE is the JSON body of a TensorFlow Serving request (`{"instances": [...]}` or `{"inputs": ...}`), a CSV with a
+    header, one column per input, or a picture for a model that reads such. With --json: the answer as HTTP gives it,
+    and the version that made it.
 
     \b
     Example:

@@ -88,9 +88,9 @@ class Client:
         """What a version answers: `ref` is `diagnosis`, `diagnosis:7` or `diagnosis@candidate`.
 
         `X` is a DataFrame or a dict of columns by name; an array, or a list of rows, in the model's own order; a list
-        of records; or a dict of a model's tensors. None, NaN and pandas' NA are missing values, for models that take
-        some. `outputs` are those wanted, all if None. Callers with the same `routing_key` get the same version where an
-        alias routes to several.
+        of records; a list of pictures, as bytes or files, for models that read such; or a dict of a model's tensors.
+        None, NaN and pandas' NA are missing values, for models that take some. `outputs` are those wanted, all if None.
+        Callers with the same `routing_key` get the same version where an alias routes to several.
 
         Rows for which one request is too small are sent in several, of at most `batch_size` rows, to the version that
         answered the first. Raises InvalidInputError for rows that the model does not take, ConflictError if another

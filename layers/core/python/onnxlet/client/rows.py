@@ -10,6 +10,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import orjson
 
 from onnxlet.client.metadata import Metadata
 from onnxlet.errors import InvalidInputError
-from onnxlet.values.signature import COLUMNS, SERVING_DEFAULT, TensorSpec
+from onnxlet.values.signature import COLUMNS, IMAGES, SERVING_DEFAULT, TensorSpec
 from onnxlet.values.spelling import did_you_mean_each
 from onnxlet.values.tensors import Tensor
 
@@ -37,6 +38,8 @@ class Rows(ABC):
 
     count: int
     signature: str
+    most: int | None = None
+    """Rows of a request at most, where their bytes are not all that counts."""
 
     @abstractmethod
     def part(self, start: int, stop: int) -> dict[str, Any]:
@@ -103,8 +106,22 @@ class InstanceRows(Rows):
         return {"instances": self._instances[start:stop]}
 
 
+class PictureRows(Rows):
+    """Pictures, as bytes or files, for the one input that takes them."""
+
+    most = 8
+
+    def __init__(self, pictures: Sequence[bytes | str | Path]) -> None:
+        self.count, self.signature = len(pictures), IMAGES
+        self._pictures = pictures
+
+    def part(self, start: int, stop: int) -> dict[str, Any]:
+        """Some of them, read now. Raises InvalidInputError for a file that cannot be read."""
+        return {"instances": [_read_picture(picture) for picture in self._pictures[start:stop]]}
+
+
 def read_rows(X: Any, metadata: Metadata) -> Rows:  # noqa: ANN401, N803 - whatever scikit-learn takes, by its name there
-    """The rows of a data frame, an array, columns by name, or a list of rows or records.
+    """The rows of a data frame, an array, columns by name, or a list of rows, of records, or of pictures.
 
     Raises InvalidInputError for anything else.
     """
@@ -113,6 +130,8 @@ def read_rows(X: Any, metadata: Metadata) -> Rows:  # noqa: ANN401, N803 - whate
     if isinstance(X, Mapping):
         return _read_columns({str(name): _to_array(column) for name, column in X.items()}, metadata)
     listed = isinstance(X, Sequence) and not isinstance(X, str | bytes)
+    if listed and X and IMAGES in metadata.signatures and all(isinstance(row, bytes | str | Path) for row in X):
+        return PictureRows(X)
     if listed and X and all(isinstance(row, Mapping) for row in X):
         return _read_records(X, metadata)
     if listed or hasattr(X, "__array__"):
@@ -187,6 +206,15 @@ def _unknown_names(unknown: Sequence[str], given: Iterable[str], known: Iterable
 def _name_some(names: Iterable[str]) -> str:
     shown = list(islice(names, _NAMED + 1))
     return ", ".join(map(repr, shown[:_NAMED])) + (" …" if len(shown) > _NAMED else "")
+
+
+def _read_picture(picture: bytes | str | Path) -> bytes:
+    if isinstance(picture, bytes):
+        return picture
+    try:
+        return Path(picture).read_bytes()
+    except OSError as error:
+        raise InvalidInputError(f"cannot read the picture {str(picture)!r}: {error.strerror}") from error
 
 
 # --- cells ------------------------------------------------------------------------------------------------------------

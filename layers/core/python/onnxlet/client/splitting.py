@@ -66,7 +66,7 @@ def predict_in_parts(
 
 
 def _choose_part_rows(rows: Rows, batch_size: int | None) -> int:
-    size = min(rows.count, batch_size or rows.count)
+    size = min(rows.count, batch_size or rows.count, rows.most or rows.count)
     if size <= SAMPLE_ROWS:
         return size
     return max(1, min(size, PART_BYTES * SAMPLE_ROWS // _event_bytes(rows.body(0, SAMPLE_ROWS))))

@@ -76,8 +76,8 @@ class LoadedVersion:
         number of a cluster or component, or 1 and -1 of an outlier detector.
 
         `X` is a DataFrame or a dict of columns, by name; an array or a list of rows, in the model's own order; a list
-        of records; a dict of a model's tensors. None, NaN and pandas' NA are missing values. A network of several
-        outputs gives a dict of arrays, by name.
+        of records; a list of pictures, as bytes or files, for a model that reads such; a dict of a model's tensors.
+        None, NaN and pandas' NA are missing values. A network of several outputs gives a dict of arrays, by name.
 
         Raises InvalidInputError for rows that the model does not take, ExecutionError if it fails on them.
         """
@@ -171,7 +171,8 @@ class LoadedVersion:
 
 def _parts(rows: Rows, name: str) -> Iterator[tuple[int, int]]:
     """Where parts of some MB begin and end: none runs for long, and a bar shows how far it is."""
-    size = rows.count
+    # where there is such a bound, nothing is gained in this process by several at once
+    size = rows.count if rows.most is None else 1
     if size > SAMPLE_ROWS:
         size = max(1, PART_BYTES * SAMPLE_ROWS // len(rows.body(0, SAMPLE_ROWS)))
     if size >= rows.count:

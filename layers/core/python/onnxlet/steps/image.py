@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from onnxlet.errors import InvalidInputError, RejectedModelError
+from onnxlet.errors import InvalidInputError, RejectedModelError, RequestTooLargeError
 from onnxlet.steps.base import Preprocessor, Specs, Step, spec_named
 from onnxlet.steps.picture_formats import LARGEST_SIDE
 from onnxlet.values.signature import IMAGES, TensorSpec
@@ -54,6 +54,13 @@ class Resize(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
         _check_sides((given[0],) if isinstance(given[0], int) else given[0])
         if not 0 <= self.fill < LEVELS:
             raise ValueError("fill is a level from 0 to 255")
+
+    def describe(self) -> str:
+        """The size, in words."""
+        if self.short_side is not None:
+            return f"short side {self.short_side} ({self.filter})"
+        (height, width), how = (self.exact, "") if self.exact else (self.letterbox or (0, 0), "letterbox ")
+        return f"{how}{height} x {width} ({self.filter})"
 
 
 class Crop(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -122,6 +129,17 @@ class Image(Step, frozen=True, tag="image", omit_defaults=True):
         """The pictures."""
         return (IMAGE_BYTES,)
 
+    def describe(self) -> str:
+        """How a picture becomes what the graph gets."""
+        each = [f"pictures in {self.color}"]
+        if self.resize is not None:
+            each.append(self.resize.describe())
+        if self.crop is not None:
+            each.append(f"the centre {self.crop.height} x {self.crop.width}")
+        if self.scale != 1 or self.mean or self.std:
+            each.append("scaled" + (" and normalized" if self.mean or self.std else ""))
+        return " → ".join([*each, f"{self.input} {self.layout}"])
+
     def inputs(self, wanted: Specs) -> Specs:
         """Any number of pictures in place of the tensor. Raises RejectedModelError for one that is none of pictures."""
         self._check(spec_named(self.input, wanted))
@@ -165,7 +183,7 @@ class PictureReader:
     def apply(self, tensors: Tensors) -> Tensors:
         """The graph's inputs for pictures [N], each as bytes or as a text in base64.
 
-        Raises InvalidInputError for what is no such picture, for too many of them, and for too many pixels.
+        Raises InvalidInputError for what is no such picture, RequestTooLargeError for too many of them, or of pixels.
         """
         encoded = tensors[IMAGE_BYTES].ravel().tolist()
         self._check_count(len(encoded))
@@ -173,7 +191,7 @@ class PictureReader:
         limit = self._step.max_pixels
         counts = [self._pictures.count_pixels(one, row, max_pixels=limit) for row, one in enumerate(data)]
         if sum(counts) > PICTURES_AT_ONCE * limit:
-            raise InvalidInputError(
+            raise RequestTooLargeError(
                 f"the pictures have more than {PICTURES_AT_ONCE * limit:,} pixels together: send fewer per call"
             )
         # one is decoded at a time, and forgotten
@@ -185,8 +203,8 @@ class PictureReader:
         if not count:
             raise InvalidInputError("there is no picture: send at least one")
         if count > self._most:
-            raise InvalidInputError(
-                f"{count} pictures were sent, and at most {self._most} are read at once: send fewer"
+            raise RequestTooLargeError(
+                f"{count} pictures were sent, and at most {self._most} are read at once: send fewer per call"
             )
 
     def _scaled(self, levels: Tensor) -> Tensor:

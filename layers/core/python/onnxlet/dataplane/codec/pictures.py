@@ -50,7 +50,8 @@ def _read_part(part: bytes, index: int) -> bytes:
         raise InvalidInputError(f"part {index} of the form has no content")
     from email.parser import BytesHeaderParser
 
-    declared = BytesHeaderParser().parsebytes(head.lstrip() + _BLANK).get("Content-Type", "")
+    # what is no ASCII there comes as an object of its own
+    declared = str(BytesHeaderParser().parsebytes(head.lstrip() + _BLANK).get("Content-Type", ""))
     return _checked(content, declared, f"part {index} of the form")
 
 
