@@ -22,10 +22,13 @@ from sklearn.ensemble import StackingClassifier, VotingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
+from sklearn.multioutput import MultiOutputClassifier
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, PowerTransformer, StandardScaler
 
 import trained
+from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.toolchain.convert import convert
 
 pytestmark = pytest.mark.boosting
@@ -234,3 +237,111 @@ def test_an_ensemble_of_arrays_whose_first_member_forgot_their_width_converts(tm
     assert restored.n_features_in_ == 0
     convert(restored, tmp_path / "out", data=features)
     assert_served_alike(tmp_path / "out", restored, pd.DataFrame(features, columns=["x0", "x1", "x2"]))
+
+
+NAMES = {"age": "age  in years", "count": 'count, "raw" [1]', "ward": "Ü\u3000日本"}
+LIGHTGBM_NAMES = {"age": "age  in years", "count": "count_1 µ", "ward": "Ü\u3000日本"}
+
+
+def searched(booster: Any) -> Any:
+    return GridSearchCV(booster, {}, cv=2)
+
+
+HOLDERS: dict[str, Callable[[Any], Any]] = {
+    "searched": searched,
+    "calibrated": lambda booster: CalibratedClassifierCV(booster, cv=2),
+    "voting": lambda booster: VotingClassifier([("one", booster)], voting="soft"),
+    "stacked": lambda booster: StackingClassifier([("one", booster)], GaussianNB(), cv=2, passthrough=True),
+    "behind nothing": lambda booster: make_pipeline("passthrough", booster),
+}
+
+
+@pytest.mark.parametrize("make", CLASSIFIERS.values(), ids=CLASSIFIERS)
+@pytest.mark.parametrize("hold", HOLDERS.values(), ids=HOLDERS)
+def test_columns_are_found_by_the_names_that_the_data_have(
+    hold: Callable[[Any], Any], make: Callable[[], Any], tmp_path: Path
+) -> None:
+    names = LIGHTGBM_NAMES if isinstance(make(), lightgbm.LGBMModel) else NAMES
+    if isinstance(make(), xgboost.XGBModel):
+        # it refuses brackets itself
+        names = {name: each.replace("[1]", "") for name, each in names.items()}
+    known, stage = patients(22)
+    known = known.assign(ward=known["ward"].map(len), count=known["count"].fillna(0)).rename(columns=names)
+    model = hold(make()).fit(known, stage)
+    convert(model, tmp_path / "out", data=known, target=stage)
+    fresh = patients(23)[0]
+    fresh = fresh.assign(ward=fresh["ward"].map(len), count=fresh["count"].fillna(0)).rename(columns=names)
+    assert_served_alike(tmp_path / "out", model, fresh)
+
+
+@pytest.mark.parametrize("hold", [searched, lambda booster: booster], ids=["searched", "by itself"])
+def test_columns_whose_names_lightgbm_cannot_tell_apart_are_refused(hold: Callable[[Any], Any], tmp_path: Path) -> None:
+    known, stage = patients(24)
+    known = known[NUMBERS].rename(columns={"age": "age in years"})
+    model = hold(CLASSIFIERS["LightGBM"]()).fit(known, stage)
+    with pytest.raises(InvalidInputError, match=r"'age_in_years', 'age in years' .* have the same name to the model"):
+        convert(model, tmp_path / "out", data=known.assign(age_in_years=1)[["age_in_years", *known]])
+
+
+@pytest.mark.parametrize("make", CLASSIFIERS.values(), ids=CLASSIFIERS)
+def test_classifiers_of_several_targets_hold_one_each(make: Callable[[], Any], tmp_path: Path) -> None:
+    known, stage = patients(25)
+    marks = np.stack([stage > 1, stage > 2], axis=1).astype(int)
+    model = make_pipeline(make_column_transformer(("passthrough", NUMBERS)), MultiOutputClassifier(make()))
+    model.fit(known, marks)
+    convert(model, tmp_path / "out", data=known)
+    fresh = patients(26)[0]
+    answers = trained.served_model(tmp_path / "out").predict(
+        {name: fresh[name].to_numpy() for name in ("age", "count", "ward")}, "columns"
+    )
+    for at in range(2):
+        assert answers[f"label_y{at}"].tolist() == model.predict(fresh)[:, at].tolist()
+
+
+RANKERS: dict[str, Callable[[Any], Any]] = {
+    "XGBoost": lambda rows: (xgboost.XGBRanker(n_estimators=6, n_jobs=1), {"ranker__qid": np.arange(rows) // 10}),
+    "LightGBM": lambda rows: (
+        lightgbm.LGBMRanker(n_estimators=6, n_jobs=1, verbose=-1),
+        {"ranker__group": [10] * (rows // 10)},
+    ),
+}
+
+
+@pytest.mark.parametrize("make", RANKERS.values(), ids=RANKERS)
+def test_rankers_at_the_end_of_a_pipeline_give_their_scores(make: Callable[[Any], Any], tmp_path: Path) -> None:
+    known, stage = patients(27)
+    ranker, groups = make(len(known))
+    model = Pipeline([("scaled", StandardScaler()), ("ranker", ranker)]).fit(known[NUMBERS], stage, **groups)
+    convert(model, tmp_path / "out", data=known[NUMBERS])
+    assert_served_alike(tmp_path / "out", model, patients(28)[0][NUMBERS])
+
+
+def pull_to_class(target: Any, predicted: Any) -> Any:
+    probability = 1 / (1 + np.exp(-predicted))
+    return probability - target, probability * (1 - probability)
+
+
+@pytest.mark.filterwarnings("ignore:Cannot compute class probabilities")
+def test_what_has_no_form_within_a_pipeline_is_refused_by_name(tmp_path: Path) -> None:
+    known, stage = patients(29)
+    scores = lightgbm.LGBMClassifier(objective=pull_to_class, n_estimators=3, n_jobs=1, verbose=-1)
+    model = make_pipeline(StandardScaler(), scores).fit(known[NUMBERS], stage > 1)
+    with pytest.raises(ConversionError, match=r"LGBMClassifier answers with scores .*convert it by itself"):
+        convert(model, tmp_path / "out", data=known[NUMBERS])
+    several = make_pipeline(StandardScaler(), CLASSIFIERS["XGBoost"]())
+    several.fit(known[NUMBERS], np.stack([stage > 1, stage > 2], axis=1))
+    with pytest.raises(ConversionError, match=r"XGBClassifier tells several labels .* a MultiOutputClassifier"):
+        convert(several, tmp_path / "out", data=known[NUMBERS])
+
+
+@pytest.mark.parametrize("make", CLASSIFIERS.values(), ids=CLASSIFIERS)
+def test_values_at_the_thresholds_behind_a_scaler_go_the_way_that_they_go_there(
+    make: Callable[[], Any], tmp_path: Path
+) -> None:
+    # halves of whole numbers are what trees split by, and single precision does not keep a scaled one at its place
+    random = np.random.default_rng(30)
+    known = pd.DataFrame({name: random.integers(0, 50, 400) * 2.0 for name in NUMBERS})
+    model = make_pipeline(StandardScaler(), make()).fit(known, known["age"] + known["count"] > 90)
+    convert(model, tmp_path / "out", data=known)
+    fresh = pd.DataFrame({name: random.integers(0, 100, 2000).astype(np.float64) for name in NUMBERS})
+    assert_served_alike(tmp_path / "out", model, fresh)

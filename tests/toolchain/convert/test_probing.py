@@ -292,7 +292,7 @@ def test_thresholds_behind_scalers_and_selections_are_those_of_the_columns() -> 
     forest = RandomForestClassifier(5, max_depth=3, random_state=0)
     pipeline = make_pipeline(scaled, forest).fit(rows, target)
 
-    known = known_columns(pipeline, ("a", "b", "c", "d"))
+    known = known_columns(pipeline, ("a", "b", "c", "d"), lambda _: None)
 
     assert {each.column for each in known.thresholds} <= {"a", "b"}
     assert known.categories == {"d": [0, 1, 2]}

@@ -6,13 +6,14 @@ searches convert whole, with the class values, the missing value and the best ro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from onnxlet.errors import ConversionError
+from onnxlet.toolchain.convert.scikit_learn.columns import learned_names
 from onnxlet.toolchain.convert.scikit_learn.nodes import move_graph
 from onnxlet.toolchain.convert.scikit_learn.parts import all_parts
 from onnxlet.toolchain.convert.tabular.graph_writer import OPSET, GraphWriter
@@ -25,6 +26,35 @@ REFUSALS = ("CatBoostError", "LightGBMError")
 """Classes of errors for rows that a booster refuses, which derive from none of Python's."""
 _ML = "ai.onnx.ml"
 _OPTIONS = {"zipmap": [True, False, "columns"], "raw_scores": [True, False], "nocl": [True, False]}
+
+
+def opening_once(opener_of: OpenerOf) -> OpenerOf:
+    """The same, but each estimator is read once, however often it is asked for."""
+    opened: dict[int, tuple[Any, MatrixModel]] = {}
+
+    def read_once(part: Any) -> Callable[[], MatrixModel] | None:
+        opener = opener_of(part)
+        if opener is None:
+            return None
+
+        def read() -> MatrixModel:
+            if id(part) not in opened:
+                # the estimator is kept so that no other gets its id
+                opened[id(part)] = part, opener()
+            return opened[id(part)][1]
+
+        return read
+
+    return read_once
+
+
+def spelling_of(estimator: Any, names: Sequence[str] | None, opener_of: OpenerOf) -> Callable[[str], str]:
+    """How the booster from which an estimator has the `names` of its columns spelled them; as they are without one."""
+    for part in all_parts(estimator) if names is not None else ():
+        opener = opener_of(part)
+        if opener is not None and learned_names(part) == names:
+            return opener().native.spell
+    return str
 
 
 def register_boosters(estimator: Any, opener_of: OpenerOf, sparse: Collection[int]) -> None:
@@ -67,8 +97,6 @@ class _BoosterWriter:
         self._alias = alias
         self._opener_of = opener_of
         self._sparse = sparse
-        self._natives: dict[int, tuple[Any, NativeModel]] = {}
-        """By the id of the estimator, which is kept so that no other gets it."""
 
     def declare(self, scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:  # noqa: ARG002
         """Declare an operator with the outputs of a classifier, or of a regressor."""
@@ -107,11 +135,9 @@ class _BoosterWriter:
         move_graph(graph.graph(), container)
 
     def _native(self, estimator: Any) -> NativeModel:
-        if id(estimator) not in self._natives:
-            open_booster = self._opener_of(estimator)
-            assert open_booster is not None  # noqa: S101 - its class was registered for that
-            self._natives[id(estimator)] = estimator, open_booster().native
-        return self._natives[id(estimator)][1]
+        open_booster = self._opener_of(estimator)
+        assert open_booster is not None  # noqa: S101 - its class was registered for that
+        return open_booster().native
 
 
 def _float_type(inputs: Any) -> Any:

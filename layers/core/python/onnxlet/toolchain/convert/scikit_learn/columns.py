@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,9 +30,14 @@ class ColumnLayout:
     """Whether the estimator picks columns by name, and so needs a DataFrame."""
 
 
-def column_layout(estimator: Any, table: Table | None, targets: Sequence[str]) -> ColumnLayout:
-    """Match the estimator's features with the data's columns. Raises InvalidInputError where they do not fit."""
-    names = _names(estimator, table, targets)
+def column_layout(
+    estimator: Any, table: Table | None, targets: Sequence[str], spell: Callable[[str], str] = str
+) -> ColumnLayout:
+    """Match the estimator's features with the data's columns, which it spelled as `spell` does.
+
+    Raises InvalidInputError where they do not fit.
+    """
+    names = _names(estimator, table, targets, spell)
     learned = _learned_types(estimator, names)
     selectors = [selector for selector in _nested_estimators(estimator) if hasattr(selector, "transformers_")]
     by_name = any(isinstance(name, str) for selector in selectors for name in _selected_columns(selector))
@@ -67,7 +72,7 @@ def sample_rows(estimator: Any, names: tuple[str, ...], count: int, seed: int) -
     return {name: rows[:, index] for index, name in enumerate(names)}
 
 
-def _names(estimator: Any, table: Table | None, targets: Sequence[str]) -> tuple[str, ...]:
+def _names(estimator: Any, table: Table | None, targets: Sequence[str], spell: Callable[[str], str]) -> tuple[str, ...]:
     """The features' names: as the estimator was fitted, else the data's columns, else x0, x1 …"""
     return feature_names(
         "the estimator",
@@ -76,6 +81,7 @@ def _names(estimator: Any, table: Table | None, targets: Sequence[str]) -> tuple
         expected=getattr(estimator, "n_features_in_", None) or None,
         table=table,
         targets=targets,
+        spell=spell,
     )
 
 

@@ -7,13 +7,17 @@ followed: what stands behind it is not known.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from onnxlet.errors import ConversionError
+from onnxlet.toolchain.convert.scikit_learn.boosters import OpenerOf
 from onnxlet.toolchain.convert.scikit_learn.columns import resolve_columns
 from onnxlet.toolchain.convert.scikit_learn.vectorizers import takes_texts
+from onnxlet.toolchain.convert.tabular.matrix_model import NativeModel
 from onnxlet.toolchain.workbench.probing_rows import ANY_WORDS, MISSING, Interval, Knowledge, Threshold
 from onnxlet.values.tensors import Tensor
 
@@ -33,21 +37,33 @@ class Feature:
         """What the column holds where the feature is `value`."""
         return (value - self.offset) / self.scale
 
+    def column_interval(self, interval: Interval) -> Interval:
+        """Where the column is while the feature is in the interval."""
+        low, high = sorted(map(self.column_value, interval))
+        return low, high
+
 
 Features = Sequence[Feature | None]
 """The features of a step: columns of the data, or something else made of them."""
 
 
 class KnownColumns:
-    """Collects what an estimator, and those in it, learned of the columns."""
+    """Collects what an estimator, and those in it, learned of the columns; `opener_of` reads the boosters in it."""
 
-    def __init__(self) -> None:
+    def __init__(self, opener_of: OpenerOf) -> None:
+        self._opener_of = opener_of
         self.thresholds: list[Threshold] = []
         self.categories: dict[str, list[Any]] = {}
         self.words: dict[str, list[str]] = {}
 
     def read(self, estimator: Any, features: Features) -> Features | None:
         """Read what a step learned of its features. Returns those that it gives; None if they are not known."""
+        open_booster = self._opener_of(estimator)
+        if open_booster is not None:
+            # what was never fitted knows nothing, and what has no ONNX form says so where it is written
+            with suppress(ConversionError):
+                self._read_booster(open_booster().native, features)
+            return None
         for each in type(estimator).__mro__:
             reader = READERS.get(each.__name__)
             if reader is not None and each.__module__.startswith(("sklearn.", "category_encoders.")):
@@ -67,10 +83,24 @@ class KnownColumns:
             known = self.categories.setdefault(feature.column, [])
             known.extend(value for value in values if isinstance(value, str | int | float) and value == value)  # noqa: PLR0124 - NaN
 
+    def _read_booster(self, booster: NativeModel, features: Features) -> None:
+        """The thresholds of its trees, as those of the columns that its features are made of."""
+        by_name = {str(at): feature for at, feature in enumerate(features)}
+        for threshold in booster.known_columns(list(by_name)).thresholds[: MOST_NODES - len(self.thresholds)]:
+            feature = by_name.get(threshold.column)
+            if feature is not None and np.isfinite(threshold.value):
+                within = {
+                    other.column: other.column_interval(interval)
+                    for name, interval in threshold.within.items()
+                    if (other := by_name.get(name)) is not None
+                }
+                value = feature.column_value(threshold.value)
+                self.thresholds.append(Threshold(feature.column, value, within))
 
-def known_columns(estimator: Any, names: Sequence[str]) -> Knowledge:
-    """What a fitted estimator knows of the columns of these names."""
-    known = KnownColumns()
+
+def known_columns(estimator: Any, names: Sequence[str], opener_of: OpenerOf) -> Knowledge:
+    """What a fitted estimator knows of the columns of these names; `opener_of` reads the boosters in it."""
+    known = KnownColumns(opener_of)
     known.read(estimator, [Feature(name) for name in names])
     return Knowledge(
         tuple(known.thresholds),

@@ -65,7 +65,7 @@ class _Merger:
             outputs, is_new = self._merged_names(unnamed, list(node.output), suffix)
             names.update(zip(node.output, outputs, strict=True))
             if is_new:
-                unnamed.name = f"{node.name}{suffix}"
+                unnamed.name = f"{node.name}{suffix}" if node.name else ""
                 unnamed.output.extend(outputs)
                 self.merged.graph.node.append(unnamed)
 

@@ -18,7 +18,9 @@ from onnxlet.toolchain.convert.scikit_learn.boosters import (
     REFUSALS,
     OpenerOf,
     boosters_of_sparse_rows,
+    opening_once,
     register_boosters,
+    spelling_of,
 )
 from onnxlet.toolchain.convert.scikit_learn.columns import ColumnLayout, column_layout, learned_names, sample_rows
 from onnxlet.toolchain.convert.scikit_learn.converters.function_transformer import function_options
@@ -87,7 +89,7 @@ class Estimator:
         from sklearn.utils.validation import check_is_fitted
 
         self._estimator = estimator
-        self._opener_of = opener_of
+        self._opener_of = opening_once(opener_of)
         self._name = type(estimator).__name__
         self.versions = versions("scikit-learn", "skl2onnx", "onnx")
         try:
@@ -95,8 +97,10 @@ class Estimator:
         except NotFittedError as error:
             raise ConversionError(f"the {self._name} was never fitted: fit it, then save it again") from error
         classifies = bool(is_classifier(estimator))
-        self._answers = None if classifies or is_regressor(estimator) else answers_of(estimator)
-        """What it answers where it is neither a classifier nor a regressor."""
+        # rankers are neither, and give numbers
+        predicts = classifies or is_regressor(estimator) or self._opener_of(last_step(estimator)) is not None
+        self._answers = None if predicts else answers_of(estimator)
+        """What it answers where it is none that predicts classes or numbers."""
         self._exported = exported = move_inwards(estimator)
         self._vectorizers = fitted_vectorizers(exported)
         for vectorizer in self._vectorizers:
@@ -109,7 +113,7 @@ class Estimator:
         self._decides = len(self.classes) == 1 and has_decision(estimator)
         self.outputs: OutputMeaning | None = None
         """What its probabilities are, where they are of several labels in one array."""
-        self.names = learned_names(estimator)
+        self.names = learned_names(estimator) or learned_names(exported)
         self._targets = [f"y{index}" for index in range(len(self.classes))] if len(self.classes) > 1 else [""]
         self._layout: ColumnLayout | None = None
 
@@ -120,7 +124,9 @@ class Estimator:
         """
         if targets and len(self.classes) > 1:
             self._targets = list(targets)
-        self._layout = layout = column_layout(self._exported, table, targets)
+        self._layout = layout = column_layout(
+            self._exported, table, targets, spelling_of(self._estimator, self.names, self._opener_of)
+        )
         if self._takes_texts and len(layout.names) != 1:
             raise InvalidInputError(
                 f"the {self._name} reads one column of texts, the data have {quoted(layout.names)}: leave the others "
@@ -162,7 +168,7 @@ class Estimator:
 
     def known_columns(self, rows: ModelRows) -> Knowledge:
         """What it learned of the columns: thresholds, categories, words."""
-        return known_columns(self._estimator, tuple(rows.columns))
+        return known_columns(self._estimator, tuple(rows.columns), self._opener_of)
 
     def export(self, rows: ModelRows, labels: Sequence[tuple[str, ...]]) -> Iterator[Export]:
         """In single precision, then in double up to the last step (trees compare in single), then in double throughout.
@@ -192,6 +198,7 @@ class Estimator:
         if not self.classes:
             return {"prediction": predicted.astype(np.float64)}
         names = [names_of(target) for target in self._targets]
+        self._check_labels(predicted)
         columns = predicted.T if len(names) > 1 else [predicted.reshape(len(predicted))]
         predict = {name.label: class_values(column) for name, column in zip(names, columns, strict=True)}
         if self._gives_probabilities:
@@ -203,6 +210,20 @@ class Estimator:
         if self._decides:
             predict[DECISION] = decision_of(self._estimator, inputs)
         return predict
+
+    def _check_labels(self, predicted: Tensor) -> None:
+        """Raise ConversionError where a classifier answers with anything but one of its classes for each target."""
+        name = type(last_step(self._estimator)).__name__
+        if predicted.size != len(predicted) * len(self.classes):
+            raise ConversionError(
+                f"the {name} tells several labels per row, which has no ONNX form within another estimator: convert it "
+                "by itself, or fit a MultiOutputClassifier"
+            )
+        if predicted.dtype.kind == "f" and not np.isin(predicted, np.concatenate(self.classes)).all():
+            raise ConversionError(
+                f"the {name} answers with scores in place of its classes, as with an objective that is a function: "
+                "that has no ONNX form within another estimator; convert it by itself"
+            )
 
     def _estimator_input(self, rows: ModelRows) -> Any:
         markers = missing_markers(self._exported, self._layout) if self._layout is not None else {}

@@ -18,6 +18,9 @@ def all_parts(estimator: Any) -> Iterator[Any]:
         if hasattr(value, "get_params") and not isinstance(value, type):
             yield value
             pending.extend(vars(value).values())
+        elif type(value).__name__ == "_CalibratedClassifier":
+            # which is no estimator itself, and holds the fitted one
+            pending.append(value.estimator)
         elif isinstance(value, Mapping):
             pending.extend(value.values())
         elif isinstance(value, list | tuple):

@@ -17,7 +17,7 @@ INNER = {
 
 
 def move_inwards(estimator: Any) -> Any:
-    """The same estimator with wrappers around pipelines moved to their last steps."""
+    """The same estimator with wrappers around pipelines moved to their last steps, without steps that do nothing."""
     from sklearn.pipeline import Pipeline
 
     delegate = _delegate(estimator)
@@ -25,9 +25,9 @@ def move_inwards(estimator: Any) -> Any:
         return move_inwards(delegate)
     if isinstance(estimator, Pipeline) and estimator.steps:
         *given, (name, last) = estimator.steps
-        before = [(each, _transformer(step)) for each, step in given]
+        before = [(each, _transformer(step)) for each, step in given if not _does_nothing(step)]
         moved = move_inwards(last)
-        same = moved is last and all(own is step for (_, own), (_, step) in zip(before, given, strict=True))
+        same = moved is last and [step for _, step in before] == [step for _, step in given]
         return estimator if same else _flat_pipeline(before, name, moved)
     attributes = INNER.get(type(estimator).__name__, ())
     fitted = next((getattr(estimator, each) for each in attributes if hasattr(estimator, each)), None)
@@ -63,10 +63,13 @@ def _as_selection(estimator: Any) -> Any:
     return selection
 
 
+def _does_nothing(step: Any) -> bool:
+    """Whether a step of a pipeline passes its features on, which skl2onnx does not know at every place."""
+    return step is None or (isinstance(step, str) and step == "passthrough")
+
+
 def _transformer(step: Any) -> Any:
     """What gives a step's features to the next."""
-    if step is None or isinstance(step, str):
-        return step
     from onnxlet.toolchain.convert.scikit_learn.substitutes import substitute
 
     return substitute(step)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from onnxlet.errors import ConversionError, InvalidInputError
-from onnxlet.toolchain.workbench.table import Table, lacking_columns
+from onnxlet.toolchain.workbench.table import Table, lacking_columns, quoted
 
 
 def feature_names(
@@ -59,8 +59,18 @@ def _match_learned(
     if table is None:
         return tuple(learned)
     _check_targets(table, targets, learned)
-    columns = {spell(name): name for name in table.columns} | {name: name for name in table.columns}
+    columns: dict[str, list[str]] = {}
+    for name in table.columns:
+        if name in learned or name not in targets:
+            columns.setdefault(spell(name), []).append(name)
     missing = [name for name in learned if name not in columns]
     if missing:
         raise lacking_columns(table, missing, (*learned, *targets))
-    return tuple(columns[name] for name in learned)
+    alike = next((columns[name] for name in learned if len(columns[name]) > 1), None)
+    if alike is not None:
+        raise InvalidInputError(
+            f"the columns {quoted(alike)} of {table.name!r} have the same name to the model, which put underscores for "
+            "spaces: leave out those that it was not fitted on",
+            columns=alike,
+        )
+    return tuple(columns[name][0] for name in learned)
