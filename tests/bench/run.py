@@ -24,6 +24,7 @@ from row import Row
 from stage import REPOSITORY, staged
 from warm import image_row, warm_rows
 
+from batch import batch_rows
 from serving import serving_rows
 
 
@@ -45,6 +46,7 @@ def measure() -> list[Row]:
                 ("the local server", lambda: serving_rows(stage)),
                 ("layers", layer_rows),
                 ("reading", lambda: reading_rows(stage)),
+                ("whole files", lambda: batch_rows(stage)),
             ]
             rows = []
             for name, step in steps:

@@ -75,6 +75,8 @@ class CsvNumbers:
         self._limits = _Limits(self._numeric)
         self._reader = NumberReader()
         self._caution = 0
+        self._gaps = False
+        """Whether the rows before these had empty cells."""
 
     def read(self, rows: list[bytes]) -> list[Reading]:
         """What can be read of whole rows, of which none has a quote that opens within a cell."""
@@ -111,16 +113,18 @@ class CsvNumbers:
 
     def _read_plainly(self, rows: list[bytes]) -> _Cells | None:
         """Rows of numbers and nothing else; None if unsure."""
-        text = b"[1" + ROW_END + ROW_END.join(rows) + ROW_END + b"1]"
+        text = ROW_END.join((b"[1", *rows, b"1]"))
         if b"\r" in text or len(max(rows, key=len)) > FIELD_BYTES:
             return None
-        empty = 0
-        if b",," in text:
+        flat, empty = None if self._gaps else self._reader.read(text), 0
+        if flat is None:
             size = len(text)
             # the comma that ends an empty cell may begin the next one
             text = text.replace(b",,", EMPTY).replace(b",,", EMPTY)
             empty = (len(text) - size) // (len(EMPTY) - 2)
-        flat = self._reader.read(text)
+            if empty or self._gaps:
+                flat = self._reader.read(text)
+            self._gaps = empty > 0
         width = self._width + 1
         if flat is None or flat.size != len(rows) * width + 3:
             return None

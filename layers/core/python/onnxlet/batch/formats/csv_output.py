@@ -47,7 +47,7 @@ class CsvOutput:
             raise InvalidInputError("the model's outputs vary in size from row to row: score JSON Lines instead of CSV")
         answers = [write_cells(tensor) for tensor in outputs.values() if tensor.size]
         columns = [*self._keep(rows), write_integers(numbers), *answers]
-        self._sink.write(interleave(columns, b",", self._end, len(rows)))
+        self._sink.write(interleave(columns, [b","] * (len(columns) - 1) + [self._end], len(rows)))
 
     def close(self) -> None:
         """Write the header if no row was written."""

@@ -29,6 +29,8 @@ from onnxlet.values.datatypes import VARIABLE
 from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import Tensor, Tensors
 
+_BRACKETS = {b"{", b"}", b"[", b"]"}
+
 
 def open_file(source: Source, sink: Sink, inputs: Inputs) -> JsonLinesFile:
     """Open a JSON Lines file for a model."""
@@ -51,9 +53,7 @@ class JsonLinesFile:
         first = 1
         while block := self._lines.look():
             self._lines.take(len(block))
-            lines = [
-                line for line in (line.strip(b" \t\r") for line in block.split(b"\n")) if line and not line.isspace()
-            ]
+            lines = _cut_lines(block)
             # in equal parts: a few lines cost as much as many
             parts = -(-len(lines) // rows)
             for part in range(parts):
@@ -155,6 +155,15 @@ class JsonLinesFile:
 
     def close(self) -> None:
         """Nothing stands at the end of JSON Lines."""
+
+
+def _cut_lines(block: bytes) -> list[bytes]:
+    """The lines of a block that are not blank, without the spaces around them."""
+    lines = block.removesuffix(b"\n").split(b"\n")
+    if {line[:1] for line in lines} <= _BRACKETS and {line[-1:] for line in lines} <= _BRACKETS:
+        return lines
+    stripped = (line.strip(b" \t\r") for line in lines)
+    return [line for line in stripped if line and not line.isspace()]
 
 
 def _read_element(value: object, spec: TensorSpec) -> Tensor:

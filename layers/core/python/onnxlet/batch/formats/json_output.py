@@ -15,6 +15,8 @@ from onnxlet.values.tensors import Tensors
 if TYPE_CHECKING:
     from onnxlet.batch.formats.ports import Sink
 
+_ROW = b',"row":'
+
 _read_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
@@ -31,13 +33,15 @@ class JsonOutput:
     def write(self, lines: Sequence[bytes], numbers: Sequence[int], outputs: Tensors, members: Iterable[str]) -> None:
         """Append lines by their own bytes, with their numbers; `members` are the names of all that they may have."""
         whole = self._keep is None and self._added.isdisjoint(members)
-        columns: list[Iterable[bytes]] = [
-            [_open(line) for line in lines] if whole else [self._rewrite(line) for line in lines],
-            write_integers(numbers),
-        ]
+        columns = [_open_all(lines) if whole else [self._rewrite(line) for line in lines], write_integers(numbers)]
+        behind = [b"", b""]
         for name, tensor in outputs.items():
-            columns += [[b"," + orjson.dumps(name) + b":"] * len(lines), write_values(tensor)]
-        self._sink.write(interleave(columns, b"", self._end, len(lines)))
+            values = write_values(tensor)
+            behind[-1] += b"," + orjson.dumps(name) + b":" + values.before
+            columns.append(values.texts)
+            behind.append(values.after)
+        behind[-1] += self._end
+        self._sink.write(interleave(columns, behind, len(lines)))
 
     def _rewrite(self, line: bytes) -> bytes:
         """As `_open`, with the members to keep, by names that are not those of what is added."""
@@ -51,9 +55,12 @@ class JsonOutput:
         return b"{" + b"".join(kept) + b'"row":'
 
 
+def _open_all(lines: Sequence[bytes]) -> list[bytes]:
+    """Lines up to where their rows' numbers are written."""
+    return [line[:-1] + _ROW if line[1:2] == b'"' else _open(line) for line in lines]
+
+
 def _open(line: bytes) -> bytes:
-    """A line up to where its row's number is written. A bare value has no name under which it could be kept."""
-    if line.startswith(b'{"'):
-        return line[:-1] + b',"row":'
+    """A line of any kind, likewise. A bare value has no name under which it could be kept."""
     members = line[1:-1].strip() if line.startswith(b"{") else b""
-    return b"{" + members + b',"row":' if members else b'{"row":'
+    return b"{" + members + _ROW if members else b'{"row":'

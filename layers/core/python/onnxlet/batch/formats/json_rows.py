@@ -29,6 +29,8 @@ _SCALAR = float | str | bool | None
 _LONG_INTEGER = re.compile(rb"[0-9]{309}")
 _LARGEST_INTEGER = 2**63
 
+Matrix = np.ndarray[Any, np.dtype[np.float64]]
+
 _FAULTS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What msgspec raises of lines."""
 
@@ -49,6 +51,7 @@ class JsonColumns:
         self._floats = [column for column in columns if DATATYPES[column.datatype].kind == "f"]
         self._cells = [column for column in columns if DATATYPES[column.datatype].kind != "f"]
         self._limits = np.array([float(np.finfo(DATATYPES[column.datatype].numpy).max) for column in self._floats])
+        self._least = min(self._limits, default=0.0)
         self._names = {column.name for column in columns}
         self._others: dict[str, Any] = {}
         self._decode = self._make_decoder()
@@ -116,13 +119,15 @@ class JsonColumns:
     def _convert(self, rows: Sequence[Any]) -> tuple[Tensors, set[int]]:
         """Columns of good lines, and the places of those with a value that a datatype does not hold."""
         width = len(self._floats)
-        records: Iterable[tuple[Any, ...]] = map(msgspec.structs.astuple, rows)
+        records = list(map(msgspec.structs.astuple, rows))
+        cells = list(zip(*(record[width : width + len(self._cells)] for record in records), strict=True))
         if self._cells or self._others:
-            records = [record[: width + len(self._cells)] for record in records]
-            cells = list(zip(*(record[width:] for record in records), strict=True))
-            records = [record[:width] for record in records] if self._cells else records
-        numbers = _to_numbers(records, len(rows), width)
-        beyond = set(np.flatnonzero((np.abs(numbers) > self._limits).any(axis=1)).tolist())
+            records = [record[:width] for record in records]
+        numbers = _to_numbers(records, width)
+        beyond: set[int] = set()
+        low, high = (reduce(numbers, axis=None, initial=0) for reduce in (np.fmin.reduce, np.fmax.reduce))
+        if low < -self._least or high > self._least:
+            beyond = set(np.flatnonzero((np.abs(numbers) > self._limits).any(axis=1)).tolist())
         tensors: Tensors = {}
         single = {column.datatype for column in self._floats} == {"FP32"}
         with np.errstate(over="ignore"):  # numbers beyond are left out
@@ -207,16 +212,14 @@ def _decode_all(decode: Callable[[bytes], Any], lines: Sequence[bytes]) -> tuple
     return values, doubtful
 
 
-def _to_numbers(records: Iterable[tuple[Any, ...]], rows: int, width: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _to_numbers(records: list[tuple[Any, ...]], width: int) -> Matrix:
     """Records of numbers as a matrix, NaN for null."""
-    if not width:
-        return np.empty((rows, 0))
-    values = list(chain.from_iterable(records))
+    size = len(records) * width
     try:
-        flat = np.fromiter(values, np.float64, rows * width)
+        flat = np.fromiter(chain.from_iterable(records), np.float64, size)
     except TypeError:
-        flat = np.array(values, np.float64)
-    return flat.reshape(rows, width)
+        flat = np.array(list(chain.from_iterable(records)), np.float64)
+    return flat.reshape(len(records), width)
 
 
 def _has_shape(value: Any, shape: tuple[int, ...]) -> bool:  # noqa: ANN401 - lists within lists

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -34,15 +34,23 @@ def write_cells(tensor: Tensor) -> list[bytes]:
     return texts
 
 
-def write_values(tensor: Tensor) -> list[bytes]:
+class Values(NamedTuple):
+    """Each row's value as JSON, without what all of them begin and end with."""
+
+    texts: list[bytes]
+    before: bytes = b""
+    after: bytes = b""
+
+
+def write_values(tensor: Tensor) -> Values:
     """Each row's element as JSON: a value, or lists of them."""
     if tensor.dtype.kind == "O":
-        return [orjson.dumps(element) for element in tensor.tolist()]
+        return Values([orjson.dumps(element) for element in tensor.tolist()])
     if tensor.ndim == 1:
-        return _write_numbers(tensor.reshape(-1, 1))
+        return Values(_write_numbers(tensor.reshape(-1, 1)))
     if tensor.ndim == 2:  # noqa: PLR2004 - a list for each row
-        return [b"[" + text + b"]" for text in _write_numbers(tensor)]
-    return [orjson.dumps(_plain(element), option=_NUMPY) for element in tensor]
+        return Values(_write_numbers(tensor), b"[", b"]")
+    return Values([orjson.dumps(_plain(element), option=_NUMPY) for element in tensor])
 
 
 def write_integers(numbers: Sequence[int]) -> list[bytes]:
@@ -50,13 +58,13 @@ def write_integers(numbers: Sequence[int]) -> list[bytes]:
     return orjson.dumps(np.fromiter(numbers, np.int64, len(numbers)), option=_NUMPY)[1:-1].split(b",")
 
 
-def interleave(columns: Sequence[Iterable[bytes]], between: bytes, end: bytes, rows: int) -> bytes:
-    """Rows, each with its texts of all columns one after the other, and an end."""
+def interleave(columns: Sequence[Iterable[bytes]], behind: Sequence[bytes], rows: int) -> bytes:
+    """Rows, each with its texts of all columns one after the other; `behind` is what stands behind each column's."""
     step = 2 * len(columns)
-    parts = [between] * (step * rows)
-    for place, column in enumerate(columns):
+    parts = [b""] * (step * rows)
+    for place, (column, text) in enumerate(zip(columns, behind, strict=True)):
         parts[2 * place :: step] = column
-    parts[step - 1 :: step] = [end] * rows
+        parts[2 * place + 1 :: step] = [text] * rows
     return b"".join(parts)
 
 

@@ -1,0 +1,213 @@
+"""Rows 10 and 11: whole files scored, beside ONNX Runtime on rows in memory and beside scripts with data frames."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import joblib
+import numpy as np
+from processes import Cost, run_measured
+from row import Row
+from sklearn.datasets import load_breast_cancer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from stage import REPOSITORY, Stage
+
+from onnxlet.registry.registry import Registry
+from onnxlet.store import open_store
+from onnxlet.toolchain.convert import convert
+from onnxlet.toolchain.prepare import prepare
+
+ROWS = int(os.environ.get("BENCH_ROWS", "1000000"))
+ROUNDS = 3
+"""Of whole processes, which last seconds."""
+PROBES = Path(__file__).parent / "probes"
+PEERS = REPOSITORY / ".venv-bench" / "bin" / "python"
+"""An environment of the data frames' own: they are none of ours."""
+ENVIRON = {"OMP_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1"}
+NAMES = [f"x{place}" for place in range(30)]
+BLOCK = 10_000
+MICRO = 1e6
+
+Line = Callable[[list[str], int], str]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where models and files lie."""
+
+    stage: Stage
+    folder: Path
+
+    def ours(self, model: str, source: Path) -> list[str | Path]:
+        """The command that scores a file by us."""
+        probe, cache = PROBES / "scoring.py", self.folder / "cache"
+        return [sys.executable, probe, self.stage.store, cache, model, source, self.folder / f"ours{source.suffix}"]
+
+    def peer(self, name: str, model: str, source: Path) -> list[str | Path]:
+        """The command that scores it by a script."""
+        graph = self.stage.published(model)
+        return [PEERS, PROBES / "peer_scoring.py", name, graph, source, self.folder / f"{name}{source.suffix}"]
+
+
+def batch_rows(stage: Stage) -> list[Row]:
+    """Both rows."""
+    folder = stage.directory / "batch"
+    folder.mkdir()
+    bench = Bench(stage, folder)
+    matrix = _draw(ROWS)
+    _publish_models(bench)
+    return [_bound_by_the_model(bench, matrix[: ROWS // 5]), *_bound_by_parsing(bench, matrix)]
+
+
+def _bound_by_parsing(bench: Bench, matrix: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> Iterator[Row]:
+    for suffix, line, faster, processor in ((".csv", _csv, 1.3, 0.75), (".jsonl", _json, 1.1, 0.8)):
+        name = {".csv": "CSV", ".jsonl": "JSON Lines"}[suffix]
+        small = _write(bench.folder / f"small{suffix}", matrix[: len(matrix) // 10], line)
+        clean = _write(bench.folder / f"clean{suffix}", matrix, line)
+        peers = ["polars", "duckdb", *(["pyarrow"] if suffix == ".csv" else [])]
+        costs = _measure(
+            {
+                "ours": bench.ours("logistic", clean),
+                "a tenth": bench.ours("logistic", small),
+                **{peer: bench.peer(peer, "logistic", clean) for peer in peers},
+            }
+        )
+        parts = {
+            text: value for peer in ("ours", *peers) for text, value in _tell(peer, costs[peer], len(matrix)).items()
+        }
+        ours, polars = costs["ours"], costs["polars"]
+        yield Row(11, f"{name} / polars, rows/s", polars.wall / ours.wall, faster, "ratio", at_least=True, parts=parts)
+        yield Row(11, f"{name} / polars, CPU", ours.processor / polars.processor, processor, "ratio")
+        yield Row(11, f"{name} / polars, peak memory", ours.memory / polars.memory, 0.25, "ratio")
+        yield Row(11, f"{name}, memory at ten times the rows", ours.memory / costs["a tenth"].memory, 1.1, "ratio")
+        if suffix == ".csv":
+            yield from _less_clean(bench, matrix, clean)
+
+
+def _less_clean(bench: Bench, matrix: np.ndarray[tuple[int, int], np.dtype[np.float64]], clean: Path) -> Iterator[Row]:
+    """CSV with texts, gaps and bad rows."""
+    chance = random.Random(0)  # noqa: S311 - data
+
+    def with_gaps(cells: list[str], _: int) -> str:
+        return ",".join("" if chance.random() < 0.01 else cell for cell in cells)
+
+    def with_texts(cells: list[str], number: int) -> str:
+        return f'P{number:07d},{",".join(cells)},"seen by Dr. Who, stable {number % 97}"'
+
+    for name, model, line, header, budget in (
+        ("CSV with an id and a quoted text", "logistic", with_texts, ["id", *NAMES, "note"], 0.9),
+        ("CSV with 1 % empty cells", "gaps", with_gaps, NAMES, 1.0),
+    ):
+        file = _write(bench.folder / "texts.csv", matrix, line, header)
+        costs = _measure({"ours": bench.ours(model, file), "polars": bench.peer("polars", model, file)})
+        parts = {text: value for each in costs for text, value in _tell(each, costs[each], len(matrix)).items()}
+        ratio = costs["polars"].wall / costs["ours"].wall
+        yield Row(11, f"{name} / polars, rows/s", ratio, budget, "ratio", at_least=True, parts=parts)
+    for each, budget in ((1000, 2.0), (100, 8.0)):
+
+        def with_faults(cells: list[str], number: int, each: int = each) -> str:
+            return ",".join(["high", *cells[1:]] if number % each == 0 else cells)
+
+        file = _write(bench.folder / "faults.csv", matrix, with_faults)
+        costs = _measure({"bad": bench.ours("logistic", file), "clean": bench.ours("logistic", clean)})
+        ratio = costs["bad"].processor / costs["clean"].processor
+        yield Row(11, f"CSV with 1 bad row in {each} / clean, CPU", ratio, budget, "ratio")
+
+
+def _bound_by_the_model(bench: Bench, matrix: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> Row:
+    """A network that takes longer for a row than reading it does."""
+    np.save(bench.folder / "rows.npy", matrix.astype(np.float32))
+    source = _write(bench.folder / "network.csv", matrix, _csv)
+    empty = _write(bench.folder / "empty.csv", matrix[:1], _csv)
+    raw: list[str | Path] = [
+        sys.executable,
+        PROBES / "raw.py",
+        bench.stage.published("network"),
+        bench.folder / "rows.npy",
+    ]
+    seconds = float(subprocess.run(raw, check=True, capture_output=True, text=True).stdout)
+    costs = _measure({"ours": bench.ours("network", source), "one row": bench.ours("network", empty)})
+    scoring = costs["ours"].wall - costs["one row"].wall
+    parts: dict[str, float | str] = {"raw rows/s": len(matrix) / seconds, "ours rows/s": len(matrix) / scoring}
+    return Row(10, "CSV by a network / ONNX Runtime in memory, rows/s", seconds / scoring, 0.9, "ratio", True, parts)
+
+
+def _measure(commands: Mapping[str, list[str | Path]]) -> dict[str, Cost]:
+    """The least of each, taken in turn so that all see the same machine."""
+    rounds = [{name: run_measured(command, ENVIRON) for name, command in commands.items()} for _ in range(ROUNDS)]
+    return {
+        name: Cost(
+            min(one[name].wall for one in rounds),
+            min(one[name].processor for one in rounds),
+            min(one[name].memory for one in rounds),
+        )
+        for name in commands
+    }
+
+
+def _tell(name: str, cost: Cost, rows: int) -> dict[str, float | str]:
+    return {
+        f"{name} rows/s": rows / cost.wall,
+        f"{name} CPU us/row": cost.processor / rows * MICRO,
+        f"{name} MB": cost.memory,
+    }
+
+
+def _draw(rows: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    generator, data = np.random.default_rng(0), load_breast_cancer().data
+    drawn: np.ndarray[tuple[int, int], np.dtype[np.float64]] = data[generator.integers(0, len(data), rows)]
+    return drawn * generator.normal(1, 0.05, drawn.shape)
+
+
+def _csv(cells: list[str], _: int) -> str:
+    return ",".join(cells)
+
+
+def _json(cells: list[str], _: int) -> str:
+    return "{" + ",".join(f'"{name}":{cell}' for name, cell in zip(NAMES, cells, strict=True)) + "}"
+
+
+def _write(
+    path: Path, matrix: np.ndarray[tuple[int, int], np.dtype[np.float64]], line: Line, header: list[str] | None = None
+) -> Path:
+    """Rows as measured values are written: five digits."""
+    with path.open("w") as file:
+        if path.suffix == ".csv":
+            file.write(",".join(header or NAMES) + "\n")
+        for first in range(0, len(matrix), BLOCK):
+            for number, row in enumerate(matrix[first : first + BLOCK].tolist(), start=first):
+                file.write(line([f"{value:.5g}" for value in row], number) + "\n")
+    return path
+
+
+def _publish_models(bench: Bench) -> None:
+    data = load_breast_cancer()
+    gaps = np.where(np.random.default_rng(0).random(data.data.shape) < 0.01, np.nan, data.data)
+    for name, rows, model in (
+        ("logistic", data.data, make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))),
+        ("gaps", gaps, make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression(max_iter=1000))),
+        (
+            "network",
+            data.data,
+            make_pipeline(StandardScaler(), MLPClassifier((1024, 1024), max_iter=20, random_state=0)),
+        ),
+    ):
+        joblib.dump(model.fit(rows, data.target), bench.folder / f"{name}.joblib")
+        table = bench.folder / f"{name}.csv"
+        text = "\n".join(",".join("" if value != value else repr(value) for value in row) for row in rows.tolist())  # noqa: PLR0124 - NaN
+        table.write_text(",".join(NAMES) + "\n" + text + "\n")
+        converted = bench.folder / name
+        convert(bench.folder / f"{name}.joblib", converted, data=table, trust=True)
+        draft, files = prepare(converted, bench.folder / f"prepared-{name}")
+        registry = Registry(open_store(bench.stage.store), who="bench")
+        registry.promote(name, registry.publish(name, draft, files).version)

@@ -1,0 +1,16 @@
+"""`onnxlet score` without the command around it: STORE CACHE REF SOURCE OUTPUT."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from onnxlet.batch.local_files import score_path
+from onnxlet.serving.predictor import Predictor
+from onnxlet.settings import Settings
+from onnxlet.store import open_store
+from onnxlet.values.refs import parse_ref
+
+store, cache, ref, source, output = sys.argv[1:]
+predictor = Predictor(open_store(store), Settings(store=store, cache_dir=cache, threads=1))
+score_path(predictor, parse_ref(ref), Path(source), Path(output))
