@@ -10,11 +10,8 @@ import msgspec
 
 from onnxlet.values.tensors import Tensors
 
-CHUNK_ROWS = 1024
+CHUNK_ROWS = 2048
 """Rows that are parsed and run together."""
-
-CHUNK_BYTES = 8 * 2**20
-"""Bytes of JSON Lines after which a chunk is full however few rows it has: an image is a long line."""
 
 
 class BadRow(msgspec.Struct, frozen=True, omit_defaults=True):

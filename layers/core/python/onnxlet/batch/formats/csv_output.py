@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from onnxlet.batch.formats.texts import interleave, write_cells, write_integers
+from onnxlet.batch.formats.texts import interleave, join_alike, write_cells
 from onnxlet.batch.inputs import MODEL_VERSION, ROW, Inputs, free_name
 from onnxlet.errors import InvalidInputError
 from onnxlet.values.datatypes import VARIABLE
@@ -45,8 +45,8 @@ class CsvOutput:
             self._write_header(titles)
         elif titles != self._titles:
             raise InvalidInputError("the model's outputs vary in size from row to row: score JSON Lines instead of CSV")
-        answers = [write_cells(tensor) for tensor in outputs.values() if tensor.size]
-        columns = [*self._keep(rows), write_integers(numbers), *answers]
+        answers = join_alike([np.array(numbers), *(tensor for tensor in outputs.values() if tensor.size)])
+        columns = [*self._keep(rows), *map(write_cells, answers)]
         self._sink.write(interleave(columns, [b","] * (len(columns) - 1) + [self._end], len(rows)))
 
     def close(self) -> None:

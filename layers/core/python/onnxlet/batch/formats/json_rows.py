@@ -120,8 +120,9 @@ class JsonColumns:
         """Columns of good lines, and the places of those with a value that a datatype does not hold."""
         width = len(self._floats)
         records = list(map(msgspec.structs.astuple, rows))
-        cells = list(zip(*(record[width : width + len(self._cells)] for record in records), strict=True))
+        cells: list[tuple[Any, ...]] = []
         if self._cells or self._others:
+            cells = list(zip(*(record[width : width + len(self._cells)] for record in records), strict=True))
             records = [record[:width] for record in records]
         numbers = _to_numbers(records, width)
         beyond: set[int] = set()

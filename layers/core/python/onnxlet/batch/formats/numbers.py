@@ -29,7 +29,7 @@ class NumberReader:
         Numbers are those that `float()` makes of the same words, in double precision.
         """
         numbers = self._parse(text)
-        if numbers is None or numbers.all() or not _NEGATIVE_ZERO.search(text):
+        if numbers is None or numbers.all() or b"-" not in text or not _NEGATIVE_ZERO.search(text):
             return numbers
         # an integer to simdjson, and so without its sign
         return self._parse(_NEGATIVE_ZERO.sub(b"-0.0", text))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +33,13 @@ def write_cells(tensor: Tensor) -> list[bytes]:
                 cells[place] = str(flat[row, place]).encode()
             texts[row] = b",".join(cells)
     return texts
+
+
+def join_alike(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Tensors of one row for each of theirs, of numbers that follow each other in one datatype together: one text."""
+    flat = [tensor.reshape(len(tensor), -1) for tensor in tensors]
+    groups = (list(group) for _, group in groupby(flat, key=lambda tensor: tensor.dtype))
+    return [group[0] if len(group) == 1 else np.concatenate(group, axis=1) for group in groups]
 
 
 class Values(NamedTuple):
