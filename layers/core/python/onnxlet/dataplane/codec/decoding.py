@@ -67,8 +67,12 @@ def decode_tensor(value: Any, spec: TensorSpec, place: Place, *, exact: bool) ->
 
     Raises InvalidInputError for ragged lists, other types, numbers beyond the datatype and shapes that do not fit.
     """
-    if not exact and spec.shape and len(outline := outline_of(value)) > len(spec.shape):
-        raise _shape_error(spec, outline)
+    if not exact:
+        outline, leaf = outline_of(value)
+        if spec.shape and len(outline) > len(spec.shape):
+            raise _shape_error(spec, outline)
+        if spec.type.kind in "if" and isinstance(leaf, proxies.Object):
+            raise InvalidInputError(f"{place([0] * len(outline))} must be {_LEAVES[spec.type.kind][1]}, not an object")
     if isinstance(value, proxies.Array):
         tensor = _copied(value, spec.type)
     elif isinstance(value, list) and value and isinstance(value[0], proxies.Array):
@@ -79,8 +83,9 @@ def decode_tensor(value: Any, spec: TensorSpec, place: Place, *, exact: bool) ->
     return tensor
 
 
-def outline_of(value: Any) -> list[int]:  # noqa: ANN401 - a JSON value
-    """The shape that nested lists have by the first element of each: enough to refuse what lies too deep at no price.
+def outline_of(value: Any) -> tuple[list[int], Any]:  # noqa: ANN401 - a JSON value
+    """The shape that nested lists have by the first element of each, and the first that is none: enough to refuse what
+    lies too deep, or is something else, at no price.
 
     Past `MAX_RANK` it is not followed.
     """
@@ -88,7 +93,7 @@ def outline_of(value: Any) -> list[int]:  # noqa: ANN401 - a JSON value
     while is_list(value) and len(outline) <= MAX_RANK:
         outline.append(len(value))
         value = value[0] if outline[-1] else None
-    return outline
+    return outline, value
 
 
 def check_shape(tensor: Tensor, spec: TensorSpec) -> None:

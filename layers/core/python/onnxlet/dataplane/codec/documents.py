@@ -20,7 +20,7 @@ _KEPT = 2**20
 """Bytes of a body up to which its parser is kept: it holds on to a dozen times as many."""
 _INFINITE = (float("inf"), float("-inf"))
 
-MAX_OBJECTS = 2**17
+MAX_OBJECTS = 2**16
 """Objects that a body may have: each costs the exact reading as much as a hundred bytes of numbers."""
 MAX_LISTS = 2**16
 """Lists that a body may have which is read exactly."""

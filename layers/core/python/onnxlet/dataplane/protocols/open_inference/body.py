@@ -211,7 +211,7 @@ def _decode_input(one: _Input, spec: TensorSpec, decode: Decoder, *, column: boo
             f"{one.place}.datatype is '{one.datatype[:40]}'{known}: "
             f"the model's input '{spec.name}' takes {spec.datatype}"
         )
-    outline = [] if exact else outline_of(one.data)
+    outline = [] if exact else outline_of(one.data)[0]
     if len(outline) > max(len(one.shape), 1):
         raise _outline_error(one, outline)
     any_shape = TensorSpec(spec.name, spec.datatype, ())
