@@ -235,7 +235,8 @@ def test_no_rung_is_taken_that_breaks_the_bounds_of_ones_own(tmp_path: Path) -> 
     draft = optimize(directory, data=data, method="weight-only", objective="size", bounds=Bounds(distance=1e-7))
 
     assert done(draft).method == "none"
-    assert "at most 1e-07" in done(draft).reason
+    # those that choose leave a margin for those that judge
+    assert "at most 7e-08" in done(draft).reason
 
 
 def test_every_method_makes_what_can_be_published(tmp_path: Path) -> None:

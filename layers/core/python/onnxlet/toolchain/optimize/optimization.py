@@ -21,7 +21,7 @@ from onnxlet.toolchain.optimize.figures import OPTIMIZED, evaluate_stages
 from onnxlet.toolchain.optimize.graph import simplify, survey
 from onnxlet.toolchain.optimize.ladder import Ladders
 from onnxlet.toolchain.optimize.selection import Objective, Selection, record_rungs
-from onnxlet.toolchain.optimize.split import RowSplit, cut, keep_whole
+from onnxlet.toolchain.optimize.split import RowSplit, cut, keep_whole, tighten
 from onnxlet.toolchain.workbench.comparison import compare
 from onnxlet.toolchain.workbench.data import Data, Target
 from onnxlet.toolchain.workbench.directory import (
@@ -168,7 +168,8 @@ class OptimizationRun:
         families = [
             each for each in make_families(source, sample, options.cpu) if options.method in (None, each.method)
         ]
-        judges = [Judge(bench, fold.choosing, options.bounds, self._draft.outputs) for fold in split.folds]
+        bounds = tighten(options.bounds) if rows.kind == "given" else options.bounds
+        judges = [Judge(bench, fold.choosing, bounds, self._draft.outputs) for fold in split.folds]
         ladders = Ladders(families, selection, folder, search=options.search, progress=self._progress)
         choices = [Choice(fold, judge, *ladders.climb(judge)) for fold, judge in zip(split.folds, judges, strict=True)]
         agreement = find_agreement(choices)

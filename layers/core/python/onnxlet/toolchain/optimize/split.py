@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from onnxlet.errors import InvalidInputError
 from onnxlet.toolchain.optimize.calibration import FEWEST_ROWS
 from onnxlet.toolchain.optimize.evaluation_rows import EvaluationRows
 from onnxlet.toolchain.workbench.splitting import split_rows
+from onnxlet.values.contract import Bounds
 from onnxlet.values.tensors import Tensor
 
 MANY = 400
@@ -21,6 +23,8 @@ MANY = 400
 FOLDS = 5
 CALIBRATING = 0.2
 """The share of few rows that calibrates, if that is enough for it."""
+MARGIN = 0.7
+"""The share of its largest distance that a graph may use up on the rows that choose it."""
 FEWEST = 10
 """Fewer rows cannot both choose and judge."""
 
@@ -43,6 +47,11 @@ class RowSplit:
     def count_choosing(self, fold: Fold) -> int:
         """How many rows choose where this fold judges."""
         return sum(len(self.parts[part]) for part in fold.choosing)
+
+
+def tighten(bounds: Bounds) -> Bounds:
+    """The bounds for rows that choose: the largest distance of as many others, which judge, is easily larger."""
+    return msgspec.structs.replace(bounds, distance=MARGIN * bounds.distance)
 
 
 def keep_whole(rows: EvaluationRows) -> RowSplit:
