@@ -15,7 +15,6 @@ pytest.importorskip("sklearn")
 pytest.importorskip("skl2onnx")
 
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.compose import TransformedTargetRegressor
 from sklearn.decomposition import PCA
 from sklearn.ensemble import (
     GradientBoostingClassifier,
@@ -167,8 +166,7 @@ def test_classes_that_are_truth_values_are_served_as_such(tmp_path: Path) -> Non
     ("estimator", "said"),
     [
         (PCA(2), "the PCA predicts nothing"),
-        (TransformedTargetRegressor(LinearRegression()), "TransformedTargetRegressor"),
-        (LabelPropagation(), "no converter for the LabelPropagation: use another estimator there"),
+        (LabelPropagation(), "no converter for the LabelPropagation: fit a classifier on its transduction_"),
         (make_pipeline(StandardScaler(), LabelPropagation()), "converter for the LabelPropagation in the Pipeline:"),
         (ClassifierChain(LogisticRegression()), "predicts several targets .* fit a MultiOutputClassifier"),
     ],

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from onnxlet.errors import ConversionError
+from onnxlet.toolchain.convert.scikit_learn.advice import advice_for
 from onnxlet.toolchain.convert.scikit_learn.boosters import raise_opset
 from onnxlet.toolchain.convert.scikit_learn.columns import ColumnLayout
 from onnxlet.toolchain.convert.scikit_learn.patches import fix_neighbour_weights, patch_converters
@@ -52,8 +53,7 @@ def to_onnx(
         whole, part = type(estimator).__name__, _unconverted_class(error)
         where = f" in the {whole}" if part != whole else ""
         raise ConversionError(
-            f"skl2onnx has no converter for the {part}{where}: use another estimator there, or register a converter "
-            "and publish the .onnx file",
+            f"skl2onnx has no converter for the {part}{where}: {advice_for(part)}",
             estimator=whole,
         ) from error
     except (RuntimeError, NotImplementedError, NameError, ValueError, TypeError, AttributeError, KeyError) as error:
@@ -61,7 +61,7 @@ def to_onnx(
             raise names_have_no_form(type(estimator).__name__) from error
         part = _failed_class(error) or type(estimator).__name__
         raise ConversionError(
-            f"skl2onnx cannot convert the {part}: {first_line(error)}; try other parameters, or another estimator",
+            f"skl2onnx cannot convert the {part}: {first_line(error)}; try other parameters, or {advice_for(part)}",
             estimator=part,
         ) from error
     fix_neighbour_weights(model.graph)

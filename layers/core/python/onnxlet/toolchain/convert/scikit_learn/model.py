@@ -12,6 +12,7 @@ from onnxlet.errors import ConversionError, InvalidInputError, MissingExtraError
 from onnxlet.steps import Classification, Tabular, names_of
 from onnxlet.steps.method import Method
 from onnxlet.toolchain.convert import graph_edits
+from onnxlet.toolchain.convert.scikit_learn.advice import check_parts
 from onnxlet.toolchain.convert.scikit_learn.answers import answers_of, cluster_count, last_step
 from onnxlet.toolchain.convert.scikit_learn.approximations import describe_bounds
 from onnxlet.toolchain.convert.scikit_learn.boosters import (
@@ -101,6 +102,7 @@ class Estimator:
         predicts = classifies or is_regressor(estimator) or self._opener_of(last_step(estimator)) is not None
         self._answers = None if predicts else answers_of(estimator)
         """What it answers where it is none that predicts classes or numbers."""
+        check_parts(estimator)
         self._exported = exported = move_inwards(estimator)
         self._vectorizers = fitted_vectorizers(exported)
         for vectorizer in self._vectorizers:

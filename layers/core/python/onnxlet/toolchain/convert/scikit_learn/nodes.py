@@ -29,6 +29,12 @@ class Nodes:
         """The name of a new constant of doubles, of the values' own shape."""
         return self.constant(TensorProto.DOUBLE, list(np.shape(values)), np.asarray(values, dtype=np.float64))
 
+    def labels(self, classes: Any) -> str:
+        """The name of a new constant that holds the values of classes: texts, or whole numbers."""
+        if isinstance(classes[0], str):
+            return self.constant(TensorProto.STRING, [len(classes)], [value.encode() for value in classes])
+        return self.constant(TensorProto.INT64, [len(classes)], [int(value) for value in classes])
+
     def rows(self, operator: Any) -> str:
         """All inputs of an operator side by side [N, columns], as doubles."""
         columns = [self.add("Cast", each.full_name, to=TensorProto.DOUBLE) for each in operator.inputs]

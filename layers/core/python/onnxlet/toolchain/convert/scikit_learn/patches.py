@@ -15,6 +15,7 @@ from onnxlet.toolchain.convert.scikit_learn.category_encoders import (
     ordinal_encoder_converter,
 )
 from onnxlet.toolchain.convert.scikit_learn.converters import histogram_boosting
+from onnxlet.toolchain.convert.scikit_learn.converters.one_vs_rest import one_vs_rest_converter
 from onnxlet.toolchain.convert.scikit_learn.converters.table import register_converters
 from onnxlet.toolchain.convert.scikit_learn.converters.text_vectorizers import weighing_converter
 from onnxlet.toolchain.convert.scikit_learn.converters.voting import bagging_converter, one_vs_one_converter
@@ -50,6 +51,7 @@ def patch_converters() -> None:
     _patch_converter("SklearnVotingClassifier", _voting_converter)
     _patch_converter("SklearnBaggingClassifier", bagging_converter)
     _patch_converter("SklearnLinearClassifier", _linear_converter)
+    _patch_converter("SklearnOneVsRestClassifier", one_vs_rest_converter)
     _patch_converter("SklearnOneVsOneClassifier", one_vs_one_converter)
     # pipelines tell their last step about zipmap, which a linear SVC does not know of
     _patch_converter("SklearnLinearSVC", _unchanged, _ZIPMAP)

@@ -111,7 +111,8 @@ def _sinh(nodes: Nodes, values: str) -> str:
     return _with_sign_of(nodes, values, nodes.add("Where", is_large, large, nodes.add("Mul", half, both)))
 
 
-def _expit(nodes: Nodes, values: str) -> str:
+def expit(nodes: Nodes, values: str) -> str:
+    """The logistic function; ONNX Runtime's own is level far from 0."""
     one = nodes.doubles([1.0])
     return nodes.add("Div", one, nodes.add("Add", one, nodes.add("Exp", nodes.add("Neg", values))))
 
@@ -146,7 +147,7 @@ _WRITERS: Mapping[str, Writer] = MappingProxyType(
         "arcsinh": _arcsinh,
         "sinh": _sinh,
         "tanh": _operator("Tanh"),
-        "expit": _expit,
+        "expit": expit,
         "logit": _logit,
         "floor": _operator("Floor"),
         "ceil": _operator("Ceil"),

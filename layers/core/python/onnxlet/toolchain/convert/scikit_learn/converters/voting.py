@@ -38,7 +38,7 @@ def one_vs_one_converter(convert: Converter) -> Converter:
             if kind == "ArgMax":
                 chosen = scope.get_unique_variable_name("chosen")
                 add_node(kind, [operator.outputs[1].full_name], chosen, **{**attributes, "keepdims": 0})
-                add_node("Gather", [_labels(nodes, operator.raw_operator.classes_), chosen], wanted)
+                add_node("Gather", [nodes.labels(operator.raw_operator.classes_), chosen], wanted)
             else:
                 add_node(kind, inputs, outputs, **attributes)
 
@@ -67,7 +67,7 @@ def _write_votes(scope: Any, operator: Any, container: Any) -> None:
     count = nodes.constant(TensorProto.FLOAT, [1], [float(len(votes))])
     shares = nodes.add("Div", nodes.add("Sum", *votes), count)
     chosen = nodes.add("ArgMax", shares, axis=1, keepdims=0)
-    nodes.add("Gather", _labels(nodes, classes), chosen, output=operator.outputs[0].full_name)
+    nodes.add("Gather", nodes.labels(classes), chosen, output=operator.outputs[0].full_name)
     nodes.add("Cast", shares, to=guess_proto_type(operator.outputs[1].type), output=operator.outputs[1].full_name)
 
 
@@ -86,9 +86,3 @@ def _vote(scope: Any, operator: Any, nodes: Nodes, estimator: Any, features: Any
     scores = scope.declare_local_variable("vote_scores", kind())
     part.outputs.extend((label, scores))
     return nodes.add("Reshape", label.onnx_name, nodes.constant(TensorProto.INT64, [2], [-1, 1]))
-
-
-def _labels(nodes: Nodes, classes: Any) -> str:
-    if isinstance(classes[0], str):
-        return nodes.constant(TensorProto.STRING, [len(classes)], [value.encode() for value in classes])
-    return nodes.constant(TensorProto.INT64, [len(classes)], [int(value) for value in classes])
