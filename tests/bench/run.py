@@ -22,6 +22,7 @@ from reading import reading_rows
 from report import remaining, table
 from row import Row
 from stage import REPOSITORY, staged
+from texts import text_rows
 from warm import image_row, warm_rows
 
 from batch import batch_rows
@@ -47,6 +48,7 @@ def measure() -> list[Row]:
                 ("layers", layer_rows),
                 ("reading", lambda: reading_rows(stage)),
                 ("whole files", lambda: batch_rows(stage)),
+                ("texts", text_rows),
             ]
             rows = []
             for name, step in steps:

@@ -10,15 +10,17 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from itertools import pairwise
+from typing import Literal
 
 Analyzer = Callable[[str], Sequence[str]]
 """The features of a text, each as often as it occurs; their order means nothing."""
 
+Kind = Literal["word", "char", "char_wb", "spaces"]
 _SPACES = re.compile(r"\s\s+")
 
 
 def make_analyzer(
-    kind: str,
+    kind: Kind,
     *,
     ngrams: tuple[int, int],
     lowercase: bool,
@@ -26,7 +28,9 @@ def make_analyzer(
     token_pattern: str,
     stop_words: Collection[str],
 ) -> Analyzer:
-    """What takes a text apart into `word`s, `char`s or `char_wb`; `accents` are stripped by `ascii` or `unicode`.
+    """What takes a text apart into `word`s, `char`s or `char_wb`, or into what `spaces` separate.
+
+    `accents` are stripped by `ascii` or `unicode`.
 
     Raises re.error for a pattern that is none.
     """
@@ -42,11 +46,13 @@ def _cleaner(accents: str | None, *, lowercase: bool) -> Callable[[str], str] | 
     return str.lower if strip is None else lambda text: strip(text.lower())
 
 
-def _splitter(kind: str, ngrams: tuple[int, int], token_pattern: str, stop_words: frozenset[str]) -> Analyzer:
+def _splitter(kind: Kind, ngrams: tuple[int, int], token_pattern: str, stop_words: frozenset[str]) -> Analyzer:
+    if kind == "spaces":
+        return str.split
     if kind == "char":
         return partial(_characters, ngrams=ngrams)
     if kind == "char_wb":
-        return partial(_characters_within_words, ngrams=ngrams)
+        return parts_within_words(ngrams)
     find = re.compile(token_pattern).findall
     if ngrams == (1, 1) and not stop_words:
         return find
@@ -58,6 +64,11 @@ def _splitter(kind: str, ngrams: tuple[int, int], token_pattern: str, stop_words
         return _word_ngrams(found, ngrams)
 
     return words
+
+
+def parts_within_words(ngrams: tuple[int, int]) -> Analyzer:
+    """What takes words apart as `char_wb` does."""
+    return partial(_characters_within_words, ngrams=ngrams)
 
 
 def strip_marks(text: str) -> str:

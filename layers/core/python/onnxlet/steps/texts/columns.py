@@ -5,15 +5,21 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-Counted = dict[int, int]
-"""How often each column occurs in a text; those that hashing gives a sign may cancel out to 0."""
+import numpy as np
+
+from onnxlet.steps.texts.analysis import Analyzer
+from onnxlet.values.tensors import Tensor
+
+Counted = tuple[Tensor, Tensor]
+"""The columns that a text has something in, in order, and how often it does; signs of hashes may cancel out to 0."""
 Count = Callable[[Sequence[str]], Counted]
+Made = TypeVar("Made")
 
-MOST_REMEMBERED = 2**16
-"""Features whose hashes are kept, of at most LONGEST_REMEMBERED characters each: a few MB."""
-LONGEST_REMEMBERED = 64
+MOST_REMEMBERED = 2**14
+"""Words that are kept with what was made of them, of at most LONGEST_REMEMBERED characters each: some MB."""
+LONGEST_REMEMBERED = 32
 
 _WORD = 2**32 - 1
 _LOWEST = -(2**31)
@@ -26,37 +32,77 @@ def count_known(vocabulary: Mapping[str, int]) -> Count:
     def count(features: Sequence[str]) -> Counted:
         counted: dict[Any, int] = Counter(map(column_of, features))
         counted.pop(None, None)
-        return counted
+        return _in_order(counted)
 
     return count
 
 
-class HashedCount:
-    """Counts all features, in `columns` columns by their hashes; by turns with either sign where `signed`."""
+def count_known_within_words(vocabulary: Mapping[str, int], parts_of: Analyzer) -> Count:
+    """Counts the parts of words that the vocabulary has."""
 
-    def __init__(self, columns: int, *, signed: bool) -> None:
-        self._columns, self._signed = columns, signed
-        self._remembered: dict[str, tuple[int, int]] = {}
+    def columns_of(word: str) -> Tensor:
+        columns = map(vocabulary.get, parts_of(word))
+        return np.array([column for column in columns if column is not None], dtype=np.int64)
 
-    def __call__(self, features: Sequence[str]) -> Counted:
-        """Raises UnicodeEncodeError for half of a surrogate pair."""
-        remembered, counted = self._remembered, dict[int, int]()
-        for feature, times in Counter(features).items():
-            column, sign = remembered.get(feature) or self._place(feature)
-            counted[column] = counted.get(column, 0) + sign * times
-        return counted
+    find = remember(columns_of)
 
-    def _place(self, feature: str) -> tuple[int, int]:
-        """The column, and the sign."""
+    def count(words: Sequence[str]) -> Counted:
+        if not words:
+            return _in_order({})
+        columns, counts = np.unique(np.concatenate([find(word) for word in words]), return_counts=True)
+        return columns, counts
+
+    return count
+
+
+def count_hashed(columns: int, *, signed: bool) -> Count:
+    """Counts all features, in `columns` columns by their hashes; by turns with either sign where `signed`.
+
+    What it returns raises UnicodeEncodeError for half of a surrogate pair.
+    """
+
+    def place_of(feature: str) -> tuple[int, int]:
         number = murmur3(feature.encode())
         # as scikit-learn does it: in 32 bits the lowest number has no opposite
-        column = (2**31 - 1 - (self._columns - 1)) % self._columns if number == _LOWEST else abs(number) % self._columns
-        place = column, -1 if self._signed and number < 0 else 1
-        if len(feature) <= LONGEST_REMEMBERED:
-            if len(self._remembered) >= MOST_REMEMBERED:
-                self._remembered = {}
-            self._remembered[feature] = place
-        return place
+        column = (2**31 - 1 - (columns - 1)) % columns if number == _LOWEST else abs(number) % columns
+        return column, -1 if signed and number < 0 else 1
+
+    find = remember(place_of)
+
+    def count(features: Sequence[str]) -> Counted:
+        counted = dict[int, int]()
+        for feature, times in Counter(features).items():
+            column, sign = find(feature)
+            counted[column] = counted.get(column, 0) + sign * times
+        return _in_order(counted)
+
+    return count
+
+
+def remember(make: Callable[[str], Made]) -> Callable[[str], Made]:
+    """The same function, which keeps what it made of short words: a few are most of all texts."""
+    kept: dict[str, Made] = {}
+
+    def made(word: str) -> Made:
+        known = kept.get(word)
+        if known is not None:
+            return known
+        new = make(word)
+        if len(word) <= LONGEST_REMEMBERED:
+            if len(kept) >= MOST_REMEMBERED:
+                kept.clear()
+            kept[word] = new
+        return new
+
+    return made
+
+
+def _in_order(counted: Mapping[int, int]) -> Counted:
+    columns = sorted(counted)
+    return (
+        np.fromiter(columns, dtype=np.int64, count=len(columns)),
+        np.fromiter(map(counted.__getitem__, columns), dtype=np.int64, count=len(columns)),
+    )
 
 
 def murmur3(data: bytes) -> int:

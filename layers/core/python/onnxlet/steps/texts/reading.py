@@ -10,8 +10,8 @@ import numpy as np
 
 from onnxlet.errors import InvalidInputError, RejectedModelError
 from onnxlet.steps.base import Read, Specs, spec_named
-from onnxlet.steps.texts.analysis import Analyzer, make_analyzer
-from onnxlet.steps.texts.columns import Count, HashedCount, count_known
+from onnxlet.steps.texts.analysis import Analyzer, make_analyzer, parts_within_words
+from onnxlet.steps.texts.columns import Count, count_hashed, count_known, count_known_within_words
 from onnxlet.steps.texts.weights import Weigh, make_weigher
 from onnxlet.steps.texts.wordlist import WordList, decode_word_list
 from onnxlet.values.tensors import Tensor, Tensors
@@ -77,18 +77,21 @@ class TextReader:
     def _read(self, text: str, row: int) -> tuple[Tensor, Tensor]:
         """The columns that a text has something in, in order, and the weights there."""
         try:
-            counted = self._count(self._analyze(text))
+            columns, counts = self._count(self._analyze(text))
         except UnicodeEncodeError as error:
             raise InvalidInputError(
                 f"the text in row {row} of the column {self._column!r} has half of a surrogate pair",
                 column=self._column,
                 row=row,
             ) from error
-        columns = sorted(counted)
-        indices = np.array(columns, dtype=np.int64)
-        return indices, self._weigh(np.array([counted[each] for each in columns], dtype=np.int64), indices)
+        return columns, self._weigh(counts, columns)
 
     def _sparse(self, texts: Sequence[str], name: str) -> Tensors:
+        if len(texts) == 1:
+            columns, weights = self._read(texts[0], 0)
+            if len(columns):
+                # a row by itself needs no padding
+                return {name: columns[None], self._values: weights.astype(self._dtype, copy=False)[None]}
         read = [self._read(text, row) for row, text in enumerate(texts)]
         # one place at least: not every kernel likes none
         longest = max((len(columns) for columns, _ in read), default=0) or 1
@@ -120,7 +123,7 @@ class TextReader:
 def _analyzer(step: Vectorizer, words: WordList) -> Analyzer:
     try:
         return make_analyzer(
-            step.analyzer,
+            "spaces" if _counts_within_words(step) else step.analyzer,
             ngrams=step.ngrams,
             lowercase=step.lowercase,
             accents=step.accents,
@@ -135,13 +138,20 @@ def _analyzer(step: Vectorizer, words: WordList) -> Analyzer:
 
 def _counter(step: Vectorizer, words: WordList) -> Count:
     if step.hashed:
-        return HashedCount(step.features, signed=step.signed)
+        return count_hashed(step.features, signed=step.signed)
     vocabulary = {word: column for column, word in enumerate(words.words)}
     if len(vocabulary) != step.features:
         raise RejectedModelError(
             f"{step.artifact!r} lists {len(vocabulary)} different words, the manifest says {step.features}"
         )
+    if _counts_within_words(step):
+        return count_known_within_words(vocabulary, parts_within_words(step.ngrams))
     return count_known(vocabulary)
+
+
+def _counts_within_words(step: Vectorizer) -> bool:
+    """Whether words stay whole until they are counted, which is faster for those that occur again."""
+    return step.analyzer == "char_wb" and not step.hashed
 
 
 def _weigher(step: Vectorizer, words: WordList) -> Weigh:
