@@ -237,6 +237,20 @@ def test_one_hot_columns_do_so_too(tmp_path: Path) -> None:
     assert verify(tmp_path / "out", data=data, target=list(FINDINGS)).holds
 
 
+def test_logits_without_a_target_are_taken_for_those_of_classes_aloud(tmp_path: Path) -> None:
+    data = trained.csv_of(tmp_path / "data.csv", rows(), None)
+    model = sigmoids(tmp_path, last="Identity")
+
+    draft = convert(model, tmp_path / "out", data=data, labels=FINDINGS)
+    said = convert(model, tmp_path / "said", data=data, labels=FINDINGS, outputs_are="independent-logits")
+
+    assert draft.outputs == OutputMeaning(are="logits", said_by="answers")
+    (note,) = draft.notes
+    assert note.startswith("'pneumonia', 'effusion', 'nodule' are taken for classes of which each row has one")
+    assert "say --outputs-are independent-logits" in note
+    assert said.notes == ()
+
+
 def test_sigmoids_beside_one_target_are_asked_about(tmp_path: Path) -> None:
     features = rows()
     truth = np.array(FINDINGS)[(features @ SLOPES).argmax(axis=1)]

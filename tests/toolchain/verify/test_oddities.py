@@ -63,6 +63,39 @@ def test_many_labels_are_named_in_one_line() -> None:
     assert never == "the classes 'cough: 0', 'fever: 0' are never predicted"
 
 
+@pytest.mark.parametrize("classes", [2, 4])
+def test_classes_in_another_order_are_told_by_what_they_would_be_right_for(classes: int) -> None:
+    truth = np.arange(400) % classes
+    wrong = np.where(np.arange(400) % 20 == 0, (truth + 1) % classes, truth)
+    names = ("a", "b", "c", "d")[:classes]
+    task = Task("classification", (ClassificationTarget(tuple(range(classes)), names),))
+    turned = {"label": classes - 1 - wrong}
+
+    (odd,) = judge(turned, turned, truth, task).oddities
+
+    assert odd.startswith(f"the accuracy is {accuracy_score(truth, turned['label']):.4g}, and would be 0.95 if other")
+    assert f"for 'a' {names[-1]!r}" in odd
+    assert judge({"label": wrong}, {"label": wrong}, truth, task).oddities == ()
+
+
+def test_scores_of_the_other_class_are_odd_though_one_label_is_always_given() -> None:
+    second, truth = doubled()
+    other = answers(1.2 - second)
+
+    oddities = judge(other, other, truth, BINARY).oddities
+
+    area = roc_auc_score(truth, 1.2 - second)
+    assert f"the area under the curve is {area:.4g}: the scores rank the rows the wrong way around" in oddities[0]
+
+
+def test_a_classifier_that_is_worse_than_chance_is_not_odd_for_that_alone() -> None:
+    truth = np.arange(300) % 3
+    label = np.where(np.arange(300) % 10 < 2, truth, (truth + 1 + np.arange(300) // 7 % 2) % 3)
+    task = Task("classification", (ClassificationTarget((0, 1, 2), ("a", "b", "c")),))
+    assert accuracy_score(truth, label) < 1 / 3
+    assert judge({"label": label}, {"label": label}, truth, task).oddities == ()
+
+
 def test_a_good_classifier_is_not_odd() -> None:
     second, truth = doubled()
     right = np.where(second > np.median(second), 0.9, 0.1)

@@ -107,7 +107,7 @@ class Conversion:
                     "there will be no golden cases: answers change, or are refused, with the last digits of numbers"
                 )
             evaluations = self._evaluate(verified, truth, None if reference is None else answers)
-            notes = self._odd(verified, truth) if reference is None else ()
+            notes = (*self._left_open(truth, labels), *(self._odd(verified, truth) if reference is None else ()))
             draft = self._make_draft(verified, golden, reference, evaluations, notes)
             judged = None if judge is None or table is None else self._answer(judge, target, verified, table)
             for engine in engines:
@@ -237,6 +237,18 @@ class Conversion:
             *([Evaluation("source", rows, source)] if source else []),
             Evaluation("onnx", rows, {**onnx, **verified.comparison.metrics()}),
         )
+
+    def _left_open(self, truth: Tensor | None, labels: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+        """What was taken for granted of a network's outputs, as neither answers nor targets tell."""
+        outputs = self._outputs
+        is_told = truth is not None or outputs is None or outputs.said_by != "answers"
+        if is_told or outputs is None or outputs.are != "logits" or len(labels) != 1 or len(labels[0]) <= len(BINARY):
+            return ()
+        note = (
+            f"{quoted(labels[0])} are taken for classes of which each row has one, and no target tells: if it may have "
+            "several of them, say --outputs-are independent-logits"
+        )
+        return (note,)
 
     def _odd(self, verified: VerifiedExport, truth: Tensor | None) -> tuple[str, ...]:
         """What is odd about the answers of a graph that gets no contract, which would say it."""

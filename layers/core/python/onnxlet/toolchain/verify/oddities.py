@@ -29,6 +29,8 @@ def oddities(pair: AnswerPair, after: Estimates) -> Iterator[str]:
         return
     rated = [_Rating(target, known, pair, after) for target, known in pair.task.targets_with_truth(pair.truth)]
     yield from _chance_beside_ranking([rating for rating in rated if rating.is_odd])
+    yield from _misnamed([rating for rating in rated if rating.is_misnamed])
+    yield from _reversed([rating for rating in rated if rating.is_reversed and not rating.is_misnamed])
     yield from _never_predicted([name for rating in rated for name in rating.missed])
 
 
@@ -38,17 +40,58 @@ class _Rating:
     def __init__(self, target: ClassificationTarget, known: Tensor, pair: AnswerPair, after: Estimates) -> None:
         self.name = target.name
         accuracy, area = (after.get(metric_of_target(metric, target.name)) for metric in ("accuracy", "auc"))
-        self.accuracy, self.area = accuracy.value if accuracy else 1.0, area.value if area else 0.0
-        positions = target.positions(known)
+        self.accuracy, self.area = accuracy.value if accuracy else 1.0, area.value if area else 0.5
+        positions, answered = target.positions(known), target.positions(pair.candidate[target.answers.label])
         self.chance = float(np.unique(positions, return_counts=True)[1].max() / len(positions))
-        answered = set(target.positions(pair.candidate[target.answers.label]).tolist())
-        present = sorted(set(positions.tolist()) - answered - {-1})
+        present = sorted(set(positions.tolist()) - set(answered.tolist()) - {-1})
         self.missed = [target.names[position] for position in present]
+        meant = {position: _most_frequent(positions[answered == position]) for position in set(answered.tolist())}
+        self.renamed = {target.names[said]: target.names[true] for said, true in sorted(meant.items()) if said != true}
+        """Answered classes by what the rows mostly are that they are answered to, where that is another class."""
+        right = sum(int((positions[answered == said] == true).sum()) for said, true in meant.items())
+        self.right = right / len(positions)
+        """The accuracy if they were called so."""
+        self.is_apart = len(set(meant.values())) == len(meant)
 
     @property
     def is_odd(self) -> bool:
         """Whether the labels do not follow scores that rank the rows well."""
         return self.area >= HIGH_AUC and self.accuracy <= self.chance + ROUNDING
+
+    @property
+    def is_misnamed(self) -> bool:
+        """Whether other names for the same classes would be right by far, and these are worse than chance."""
+        much = (1 + self.chance) / 2
+        return bool(self.renamed) and self.is_apart and self.accuracy <= self.chance and self.right >= much
+
+    @property
+    def is_reversed(self) -> bool:
+        """Whether scores rank the rows well, the wrong way around."""
+        return self.area <= 1 - HIGH_AUC
+
+
+def _most_frequent(positions: Tensor) -> int:
+    values, counts = np.unique(positions, return_counts=True)
+    return int(values[counts.argmax()])
+
+
+def _misnamed(odd: Sequence[_Rating]) -> Iterator[str]:
+    for rating in odd:
+        about = f" of {rating.name!r}" if rating.name else ""
+        names = ", ".join(f"{said!r} {true!r}" for said, true in rating.renamed.items())
+        yield (
+            f"the accuracy{about} is {rating.accuracy:.4g}, and would be {rating.right:.4g} if other names were given: "
+            f"for {names}; classes look misnamed, or listed in another order than the model's"
+        )
+
+
+def _reversed(odd: Sequence[_Rating]) -> Iterator[str]:
+    for rating in odd:
+        about = f" of {rating.name!r}" if rating.name else ""
+        yield (
+            f"the area under the curve{about} is {rating.area:.4g}: the scores rank the rows the wrong way around, as "
+            "where they are those of the other class"
+        )
 
 
 def _chance_beside_ranking(odd: Sequence[_Rating]) -> Iterator[str]:
