@@ -18,7 +18,16 @@ import xgboost
 from sklearn.base import is_classifier
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
-from sklearn.ensemble import StackingClassifier, VotingClassifier
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    RandomForestRegressor,
+    StackingClassifier,
+    StackingRegressor,
+    VotingClassifier,
+    VotingRegressor,
+)
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -26,6 +35,7 @@ from sklearn.multioutput import MultiOutputClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, PowerTransformer, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 import trained
 from onnxlet.errors import ConversionError, InvalidInputError
@@ -345,3 +355,39 @@ def test_values_at_the_thresholds_behind_a_scaler_go_the_way_that_they_go_there(
     convert(model, tmp_path / "out", data=known)
     fresh = pd.DataFrame({name: random.integers(0, 100, 2000).astype(np.float64) for name in NUMBERS})
     assert_served_alike(tmp_path / "out", model, fresh)
+
+
+TREES: dict[str, Any] = {
+    "forest": RandomForestClassifier(5, random_state=0),
+    "boosted": GradientBoostingClassifier(n_estimators=5),
+    "boosted by histograms": HistGradientBoostingClassifier(max_iter=5),
+    "tree": DecisionTreeClassifier(max_depth=4, random_state=0),
+}
+
+
+@pytest.mark.parametrize("trees", TREES.values(), ids=TREES)
+@pytest.mark.parametrize("make", CLASSIFIERS.values(), ids=CLASSIFIERS)
+@pytest.mark.parametrize("classes", [2, 4])
+def test_trees_of_scikit_learn_stand_beside_boosters(
+    classes: int, make: Callable[[], Any], trees: Any, tmp_path: Path
+) -> None:
+    known, stage = patients(31)
+    rows = known[NUMBERS].fillna(0)
+    stage = stage if classes == 4 else stage // 2
+    target = stage if isinstance(make(), xgboost.XGBModel) else STAGES[stage]
+    model = VotingClassifier([("one", make()), ("other", trees)], voting="soft").fit(rows, target)
+    convert(model, tmp_path / "out", data=rows)
+    assert_served_alike(tmp_path / "out", model, patients(32)[0][NUMBERS].fillna(0))
+
+
+@pytest.mark.parametrize("make", REGRESSORS.values(), ids=REGRESSORS)
+def test_forests_of_numbers_stand_beside_boosters(make: Callable[[], Any], tmp_path: Path) -> None:
+    known, stage = patients(33)
+    rows = known[NUMBERS].fillna(0)
+    forest = RandomForestRegressor(5, random_state=0)
+    for model in (
+        VotingRegressor([("one", make()), ("other", forest)]),
+        StackingRegressor([("one", make())], forest, cv=2),
+    ):
+        convert(model.fit(rows, stage * 1.0), tmp_path / "out", data=rows)
+        assert_served_alike(tmp_path / "out", model, patients(34)[0][NUMBERS].fillna(0))

@@ -21,11 +21,11 @@ import numpy as np
 from onnxlet.errors import ConversionError
 from onnxlet.toolchain.convert.boosting.catboost_trees import TreeReader, category_hashes, statistics_of_target
 from onnxlet.toolchain.convert.boosting.estimators import never_fitted
-from onnxlet.toolchain.convert.boosting.forest import LEQ, Forest
 from onnxlet.toolchain.convert.boosting.hashed_categories import find_categories
 from onnxlet.toolchain.convert.tabular import link_functions
 from onnxlet.toolchain.convert.tabular.category_columns import CategoryColumns
 from onnxlet.toolchain.convert.tabular.category_values import Categories, text_features
+from onnxlet.toolchain.convert.tabular.forest import LEQ, Forest
 from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
 from onnxlet.toolchain.convert.tabular.matrix_model import MatrixModel
 from onnxlet.toolchain.workbench.extras import require, versions

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from onnxlet.toolchain.convert.boosting.forest import Tree
 from onnxlet.toolchain.convert.tabular.category_columns import THRESHOLD, CategoryColumns
+from onnxlet.toolchain.convert.tabular.forest import Tree
 
 
 class _Split(NamedTuple):

@@ -16,7 +16,6 @@ import numpy as np
 
 from onnxlet.errors import ConversionError
 from onnxlet.toolchain.convert.boosting.estimators import ask, learned_classes, never_fitted
-from onnxlet.toolchain.convert.boosting.forest import LEQ, Forest
 from onnxlet.toolchain.convert.boosting.lightgbm_linear import LinearLeaves
 from onnxlet.toolchain.convert.boosting.lightgbm_trees import (
     ZERO,
@@ -29,6 +28,7 @@ from onnxlet.toolchain.convert.options import NOTHING_SAID, SourceOptions
 from onnxlet.toolchain.convert.tabular import link_functions
 from onnxlet.toolchain.convert.tabular.category_columns import CategoryColumns
 from onnxlet.toolchain.convert.tabular.category_values import Categories, as_categories
+from onnxlet.toolchain.convert.tabular.forest import LEQ, Forest
 from onnxlet.toolchain.convert.tabular.forgotten import whole_numbers
 from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
 from onnxlet.toolchain.convert.tabular.matrix_model import MatrixModel

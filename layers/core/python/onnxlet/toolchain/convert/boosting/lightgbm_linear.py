@@ -10,8 +10,8 @@ from typing import Self
 
 import numpy as np
 
-from onnxlet.toolchain.convert.boosting.forest import Forest
 from onnxlet.toolchain.convert.boosting.lightgbm_trees import parse_numbers
+from onnxlet.toolchain.convert.tabular.forest import Forest
 from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
 from onnxlet.values.tensors import Tensor
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from onnxlet.errors import ConversionError
-from onnxlet.toolchain.convert.boosting.forest import Tree
 from onnxlet.toolchain.convert.tabular.category_columns import THRESHOLD, CategoryColumns
+from onnxlet.toolchain.convert.tabular.forest import Tree
 from onnxlet.values.tensors import Tensor
 
 ZERO = float(np.float32(1e-35))

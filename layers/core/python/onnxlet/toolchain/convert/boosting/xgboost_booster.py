@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from onnxlet.errors import ConversionError
-from onnxlet.toolchain.convert.boosting.forest import LT, Forest
 from onnxlet.toolchain.convert.boosting.xgboost_linear import write_linear
 from onnxlet.toolchain.convert.boosting.xgboost_trees import categories_of, read_tree
 from onnxlet.toolchain.convert.tabular import link_functions
 from onnxlet.toolchain.convert.tabular.category_columns import CategoryColumns
 from onnxlet.toolchain.convert.tabular.category_values import Categories, as_categories
+from onnxlet.toolchain.convert.tabular.forest import LT, Forest
 from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
 from onnxlet.toolchain.workbench.extras import versions
 from onnxlet.toolchain.workbench.privacy import without_values

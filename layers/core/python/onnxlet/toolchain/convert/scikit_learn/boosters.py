@@ -15,6 +15,7 @@ import numpy as np
 from onnxlet.errors import ConversionError
 from onnxlet.toolchain.convert.scikit_learn.columns import learned_names
 from onnxlet.toolchain.convert.scikit_learn.nodes import move_graph
+from onnxlet.toolchain.convert.scikit_learn.older_trees import renew_trees
 from onnxlet.toolchain.convert.scikit_learn.parts import all_parts
 from onnxlet.toolchain.convert.tabular.graph_writer import OPSET, GraphWriter
 from onnxlet.toolchain.convert.tabular.link_functions import AnswerNames
@@ -83,8 +84,12 @@ def boosters_of_sparse_rows(estimator: Any, rows: Any, opener_of: OpenerOf) -> s
 
 
 def raise_opset(model: Any) -> None:
-    """Let the model import the operators that boosters are written with, where it has some."""
+    """Let the model import the operators that boosters are written with, where it has some, and no older ones.
+
+    Raises ConversionError for trees beside them that have no newer form.
+    """
     if any(node.op_type == "TreeEnsemble" for node in model.graph.node):
+        renew_trees(model.graph)
         for entry in model.opset_import:
             if entry.domain == _ML:
                 entry.version = OPSET[_ML]
