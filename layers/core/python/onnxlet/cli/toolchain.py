@@ -103,6 +103,13 @@ def _parse_inputs(_ctx: click.Context, _param: click.Parameter, values: tuple[st
     help="How a network's other answers are judged: numbers, forecasts too, each by its own scale; by their direction; "
     "by classes at each position; or by one scale. Default: as their shape, --labels and --target tell.",
 )
+@click.option(
+    "--image",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="How pictures become a network's input: the image step as JSON, say "
+    '{"resize": {"exact": [224, 224]}, "scale": 0.00392156862745098}. --data may then name files of pictures.',
+)
 @click.option("--signature", metavar="NAME", help="The signature of a SavedModel. Default: serving_default.")
 @click.option(
     "--trust", is_flag=True, help="Run the code that pickles, .pt2 files, PyTorch factories and Keras' Lambdas carry."

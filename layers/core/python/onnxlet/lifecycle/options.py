@@ -31,6 +31,7 @@ class ConvertOptions(TypedDict, total=False):
                      "values"
     missing_value    the number that stands for a missing value to an XGBoost file, which does not say so; "none"
     task             how a network's other answers are judged: "regression", "embedding", "segmentation", "tensors"
+    image            how pictures become a network's input: the image step, as a dict or the path of a JSON file
     trust            run the code that a file carries
     golden_from      rows of the golden cases: made up, or real ones that then travel with the model
     training_commit  the commit of the code that trained the model, for the record
@@ -46,6 +47,7 @@ class ConvertOptions(TypedDict, total=False):
     outputs_are: OutputsAre | None
     missing_value: float | str | None
     task: TaskKind | None
+    image: Mapping[str, Any] | str | PathLike[str] | None
     trust: bool
     golden_from: Literal["synthetic", "data"]
     training_commit: str | None
@@ -137,4 +139,6 @@ def read_convert_options(options: Mapping[str, Any]) -> dict[str, Any]:
         read["expected"] = as_path(read["expected"])
     if read.get("weights") is not None:
         read["weights"] = Path(read["weights"])
+    if isinstance(read.get("image"), str | PathLike):
+        read["image"] = Path(read["image"])
     return read

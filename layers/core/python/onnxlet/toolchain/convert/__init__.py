@@ -18,12 +18,12 @@ graph_edits     renaming and dropping values of an ONNX graph
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from onnxlet.errors import InvalidInputError
-from onnxlet.toolchain.convert.options import SourceOptions, parse_missing_value
+from onnxlet.toolchain.convert.options import SourceOptions, parse_image, parse_missing_value
 from onnxlet.toolchain.workbench.progress import Progress, silent
 from onnxlet.values.contract import TaskKind
 from onnxlet.values.manifest import Draft, OutputsAre, Tolerance
@@ -49,6 +49,7 @@ def convert(
     outputs_are: OutputsAre | None = None,
     missing_value: float | str | None = None,
     task: TaskKind | None = None,
+    image: Path | Mapping[str, Any] | None = None,
     trust: bool = False,
     golden_from: Literal["synthetic", "data"] = "synthetic",
     training_commit: str | None = None,
@@ -63,9 +64,9 @@ def convert(
     classes, in the model's order. Of several targets, `target` lists the columns and `labels` the names for each.
     `expected` are answers to the data that were computed where the model was trained, which are the reference then.
     `judge` are further rows, which the model is asked about for `verify`: they alone judge what the data choose.
-    `weights`, `inputs`, `outputs`, `signature`, `outputs_are`, `missing_value` (a number, or "none"), `task`: see
-    SourceOptions. `trust` lets files run code when they are read. Answers may differ by `tolerance`, 1e-4 + 1e-3 of
-    their size unless it is given.
+    `weights`, `inputs`, `outputs`, `signature`, `outputs_are`, `missing_value` (a number, or "none"), `task`, `image`
+    (a document, or a JSON file): see SourceOptions. `trust` lets files run code when they are read. Answers may differ
+    by `tolerance`, 1e-4 + 1e-3 of their size unless it is given.
 
     Raises ConversionError if the model cannot be converted or answers change, TrustRequiredError, MissingExtraError,
     InvalidInputError for data that does not fit the model, UnavailableError for a full disk.
@@ -85,6 +86,7 @@ def convert(
         outputs_are,
         parse_missing_value(missing_value),
         task,
+        parse_image(image),
     )
     if isinstance(source, Path):
         progress(f"reading {source.name}")

@@ -80,7 +80,7 @@ FRAMEWORKS: tuple[Framework, ...] = (
         (".pt2", ".pt", ".pth"),
         source_pattern=r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*",
         classes=("torch.nn.modules.module.Module",),
-        options=("labels", "weights", "inputs", "outputs", "task"),
+        options=("labels", "weights", "inputs", "outputs", "task", "image"),
     ),
     Framework(
         "huggingface.model",
@@ -96,12 +96,14 @@ FRAMEWORKS: tuple[Framework, ...] = (
         "tensorflow.keras_file",
         (".keras",),
         classes=("keras.src.models.model.Model",),
-        options=("labels", "outputs", "task"),
+        options=("labels", "outputs", "task", "image"),
     ),
     Framework(
-        "tensorflow.saved_model", contains=("saved_model.pb",), options=("labels", "outputs", "signature", "task")
+        "tensorflow.saved_model",
+        contains=("saved_model.pb",),
+        options=("labels", "outputs", "signature", "task", "image"),
     ),
-    Framework("onnx_file", (".onnx",), options=("labels", "task")),
+    Framework("onnx_file", (".onnx",), options=("labels", "task", "image")),
 )
 
 

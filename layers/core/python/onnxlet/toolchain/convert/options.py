@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from math import nan
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
+
+import msgspec
 
 from onnxlet.errors import InvalidInputError
 from onnxlet.values.contract import TaskKind
@@ -41,6 +44,8 @@ class SourceOptions:
     """The number that stands for a missing value beside NaN; NaN where none does."""
     task: TaskKind | None = None
     """How answers are judged, where they do not tell."""
+    image: Mapping[str, Any] | None = None
+    """The image step that makes the input of pictures, as a document; its `input` is the only one unless it says so."""
 
     def __post_init__(self) -> None:
         """Raise InvalidInputError for words that mean nothing here."""
@@ -64,6 +69,17 @@ def parse_missing_value(given: float | str | None) -> float | None:
         return nan if given.lower() == "none" else float(given)
     except ValueError:
         raise InvalidInputError(f"a missing value is a number, or 'none', not {given!r}") from None
+
+
+def parse_image(given: Path | Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The document of an image step, or of a JSON file. Raises InvalidInputError for a file that holds none."""
+    if not isinstance(given, Path):
+        return given
+    try:
+        document: dict[str, Any] = msgspec.json.decode(given.read_bytes(), type=dict[str, Any])
+    except (OSError, UnicodeDecodeError, msgspec.MsgspecError) as error:
+        raise InvalidInputError(f"{given.name!r} holds no image step: {error}", path=str(given)) from error
+    return document
 
 
 def parse_input(text: str) -> TensorSpec:

@@ -10,10 +10,12 @@ import onnx
 
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.steps import Steps, Tabular
+from onnxlet.steps.image import Image
 from onnxlet.toolchain.convert import graph_edits
 from onnxlet.toolchain.convert.networks.class_scores import ClassScores, IndependentScores
 from onnxlet.toolchain.convert.networks.network import Network, ReadsPictures, ReadsTexts
 from onnxlet.toolchain.convert.networks.outputs import Outputs, check_outputs, read_outputs
+from onnxlet.toolchain.convert.networks.pictures import make_image_step, read_pictures
 from onnxlet.toolchain.convert.networks.probing_inputs import (
     BATCHES,
     answer_far_inputs,
@@ -56,6 +58,7 @@ class TensorModel:
         own = () if others else network.labels
         hints = network.hints.overridden(options.outputs_are, options.task)
         self._hints = replace(hints, labels=options.labels or own)
+        self._own_image = None if options.image is None else make_image_step(options.image, network.names)
         self._outputs: Outputs | None = None
         self._specs: tuple[TensorSpec, ...] = ()
         self._tabular: Tabular | None = None
@@ -100,6 +103,8 @@ class TensorModel:
         numbers = [table.numbers(name) for name in targets if table.is_numeric(name)]
         one_hot = len(numbers) == len(targets) > 1 and is_one_hot(np.stack(numbers, axis=1))
         self._expect_targets([(table.rows,)] * (1 if one_hot else len(targets)))
+        if self._own_image is not None:
+            return self._rows_of_tensors(read_pictures(self._own_image, picture_files(table, targets)), seed)
         if isinstance(self._network, ReadsPictures):
             return self._rows_of_tensors(self._network.read_pictures(picture_files(table, targets)), seed)
         columns = [name for name in table.columns if name not in targets]
@@ -159,9 +164,14 @@ class TensorModel:
             classifications=self._scores.classification_steps() if self._scores else (),
             opset=graph_edits.opsets(model),
             assets=self._network.assets,
-            image=self._network.image if isinstance(self._network, ReadsPictures) else None,
+            image=self._image,
             advice=ADVICE,
         )
+
+    @property
+    def _image(self) -> Image | None:
+        """The step that the caller describes, else the network's own."""
+        return self._own_image or (self._network.image if isinstance(self._network, ReadsPictures) else None)
 
     @property
     def _scores(self) -> ClassScores | None:
