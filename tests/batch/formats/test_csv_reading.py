@@ -243,6 +243,11 @@ def test_each_trap_in_each_column_costs_no_other_row_and_is_judged_as_it_is_alon
         assert _read_quickly(data, columns, block, 1000) == slow
 
 
+def test_a_lone_carriage_return_ends_a_row_though_quotes_behind_it_hold_a_line_feed() -> None:
+    data = b'a,b,c\n1,2,3\n1,2\r3,"x\n"\n4,5,6\n"7","8","9"\n'
+    assert _read_quickly(data, FP32, 2**20, 1000) == _read_slowly(data, FP32)
+
+
 @pytest.mark.parametrize("end", [1e308, 1e307, 1.0])
 @pytest.mark.parametrize("cells_", [(2, 4), (4, 2), (2, 3, 4), (1, 5), (3, 6)])
 def test_rows_of_other_widths_do_not_make_up_for_each_other(cells_: tuple[int, ...], end: float) -> None:
@@ -271,3 +276,40 @@ def test_a_cell_longer_than_the_longest_is_bad_however_it_is_read() -> None:
             data = f"a,b\n1,2\n{row}\n3,4\n".encode()
             columns = [Column("a", "FP32")]
             assert _read_quickly(data, columns, 2**20, 100) == _read_slowly(data, columns)
+
+
+NOTES = [
+    "",
+    "plain",
+    '"a note"',
+    '"a, b"',
+    '"say ""x"""',
+    '"""',
+    '""',
+    '""""',
+    '","',
+    '"x,"',
+    '",x"',
+    '"two\nlines"',
+    "é",
+    '"ü"',
+]
+
+
+@pytest.mark.parametrize("header", ["id,a,b,c,note", "id,key,a,b,c", "a,b,c,note", "a,b,c,x,note", "id,c,b,a,x,y"])
+def test_texts_at_the_edges_are_cut_off_where_they_end(header: str) -> None:
+    names = header.split(",")
+    rows = []
+    for note in NOTES:
+        for place, name in enumerate(names):
+            if name not in "abc":
+                row = [f"{at}" if name in "abc" else note if at == place else "x" for at, name in enumerate(names)]
+                rows += [row, row[1:], row[:-1], [*row, "1"], [note, *row]]
+    for kept in (rows, [row for row in rows if not any('""' in cell for cell in row)], [["1"] * 3, ["1"] * 4]):
+        data = "\n".join(",".join(row) for row in [names, *kept]).encode()
+        for columns in (FP32, MISSING):
+            assert _read_quickly(data, columns, 2**20, 1000) == _read_slowly(data, columns)
+            # and each row without the others
+            for row in kept:
+                alone = f"{header}\n{','.join(row)}\n".encode()
+                assert _read_quickly(alone, columns, 2**20, 1000) == _read_slowly(alone, columns)

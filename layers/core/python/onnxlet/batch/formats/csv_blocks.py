@@ -9,6 +9,7 @@ import numpy as np
 from onnxlet.batch.formats.csv_numbers import CARRIAGE_RETURN, COMMA, LINE_FEED, QUOTE, Octets, Places
 
 _SEPARATORS = np.array([COMMA, LINE_FEED], np.uint8)
+_LINE_ENDS = np.array([CARRIAGE_RETURN, LINE_FEED], np.uint8)
 
 
 def cut_rows(block: bytes) -> tuple[list[bytes], int]:
@@ -37,12 +38,20 @@ def _find_row_ends(block: bytes) -> Places:
     quotes = np.flatnonzero(octets == QUOTE)
     line_ends = np.flatnonzero(octets == LINE_FEED)
     row_ends: Places = line_ends[np.searchsorted(quotes, line_ends) & 1 == 0]
-    wrong = _find_wrong_quotes(octets, quotes)
-    return row_ends if wrong is None else row_ends[row_ends < wrong]
+    wrong = [*_find_wrong_quotes(octets, quotes), *_find_lone_returns(octets, quotes)]
+    return row_ends[row_ends < min(wrong)] if wrong else row_ends
 
 
-def _find_wrong_quotes(octets: Octets, quotes: Places) -> int | None:
-    """Where the first quote is that neither opens nor closes a cell nor is one of two within it, if there is one."""
+def _find_lone_returns(octets: Octets, quotes: Places) -> list[int]:
+    """The first carriage return outside quotes that ends no line: it ends the row as a faulty one."""
+    returns = np.flatnonzero(octets == CARRIAGE_RETURN)
+    returns = returns[np.searchsorted(quotes, returns) & 1 == 0]
+    lone: Places = returns[~np.isin(octets[returns + 1], _LINE_ENDS)]
+    return [int(place) for place in lone[:1]]
+
+
+def _find_wrong_quotes(octets: Octets, quotes: Places) -> list[int]:
+    """The first quotes that neither open nor close a cell nor are one of two within it, of either kind."""
     opening, closing = quotes[::2], quotes[1::2]
     # two in a row within quotes close and open again
     twice = opening[1:] == closing[: len(opening) - 1] + 1
@@ -53,5 +62,4 @@ def _find_wrong_quotes(octets: Octets, quotes: Places) -> int | None:
     closes |= (behind == CARRIAGE_RETURN) & (octets[np.minimum(closing + 2, len(octets) - 1)] == LINE_FEED)
     closes[: len(twice)] |= twice
     # those without a fellow are not closed
-    wrong = [*opening[~opens][:1], *closing[~closes][:1], *opening[len(closing) :]]
-    return int(min(wrong)) if wrong else None
+    return [*opening[~opens][:1].tolist(), *closing[~closes][:1].tolist(), *opening[len(closing) :].tolist()]

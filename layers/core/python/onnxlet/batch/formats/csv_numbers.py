@@ -1,18 +1,20 @@
 """Many CSV rows → columns of tensors at once, exactly; which rows it is not sure of is said, and another one judges.
 
-Two ways. Where every cell of a row is a number that the model reads, rows are joined by a number that stands for a
-row's end, and simdjson reads them as one list: each row's end must be found in its place, and nowhere else a number
-that is as large. Else numpy finds the separators, without those in quotes, and blanks out what the model does not read.
+Two ways. Where what the model reads stands together, nothing but numbers, rows are cut to it and joined by a number
+that stands for a row's end, and simdjson reads them as one list: each row's end must be found in its place, and nowhere
+else a number that is as large. Else numpy finds the separators, without those in quotes, and blanks out what the model
+does not read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from onnxlet.batch.formats.cells import EXACT_FLOAT, parse_text, read_column
+from onnxlet.batch.formats.csv_edges import Edges
 from onnxlet.batch.formats.csv_rows import FIELD_BYTES
 from onnxlet.batch.formats.numbers import NumberReader
 from onnxlet.steps import Column
@@ -32,6 +34,8 @@ LARGEST = float(np.finfo(np.float32).max)
 COMMA, LINE_FEED, CARRIAGE_RETURN, QUOTE, SPACE, ZERO = b',\n\r" 0'
 _NUMERIC = np.zeros(256, np.bool_)
 _NUMERIC[list(b"0123456789.+-eE,\n\r\t ")] = True
+
+Item = TypeVar("Item")
 
 FEW_ROWS = 32
 """So many rows are not divided any more to find those that are no numbers."""
@@ -66,7 +70,7 @@ class CsvNumbers:
         self._numeric = [column for column in present if DATATYPES[column.datatype].kind in "fi"]
         self._texts = {column.name: places[column.name] for column in present if column not in self._numeric}
         self._places = np.array([places[column.name] for column in self._numeric], np.intp)
-        self._plain = len(self._numeric) == width
+        self._edges = None if self._texts else _find_edges(self._places, width)
         ranks = np.argsort(np.argsort(self._places))
         self._order = None if (ranks == np.arange(len(ranks))).all() else ranks
         """Where numbers of the columns are among those of the file; None if they are in order."""
@@ -81,40 +85,51 @@ class CsvNumbers:
     def read(self, rows: list[bytes]) -> list[Reading]:
         """What can be read of whole rows, of which none has a quote that opens within a cell."""
         readings: list[Reading] = []
-        self._read(rows, np.arange(len(rows)), readings)
+        positions = np.arange(len(rows))
+        cores = None if self._edges is None else self._edges.cut_all(rows)
+        if cores is None or None not in cores:
+            self._read(rows, cores, positions, readings)
+            return readings
+        uncut = np.array([core is None for core in cores], np.bool_)
+        self._read(_select(rows, ~uncut), _select(cores, ~uncut), positions[~uncut], readings)
+        self._read(_select(rows, uncut), None, positions[uncut], readings)
         return readings
 
-    def _read(self, rows: list[bytes], positions: Places, readings: list[Reading]) -> None:
-        """Read rows; what is doubtful for a reason that can be seen is left out, and else halved until it is few."""
+    def _read(
+        self, rows: list[bytes], cores: list[bytes | None] | None, positions: Places, readings: list[Reading]
+    ) -> None:
+        """Read rows; what is doubtful for a reason that can be seen is left out, and else halved until it is few.
+
+        `cores` are the rows' cells that are read, where these stand together.
+        """
         if not rows:
             return
-        found = self._find_cells(rows)
+        found = self._find_cells(rows, cores)
         if isinstance(found, _Cells):
             readings.append(self._convert(found, positions))
         elif found.any():
             readings.append(Reading(positions[:0], {}, positions[found]))
-            certain = [row for row, doubt in zip(rows, found.tolist(), strict=True) if not doubt]
-            self._read(certain, positions[~found], readings)
+            self._read(_select(rows, ~found), cores and _select(cores, ~found), positions[~found], readings)
         elif len(rows) <= FEW_ROWS:
             readings.append(Reading(positions[:0], {}, positions))
         else:
-            half = len(rows) // 2
-            self._read(rows[:half], positions[:half], readings)
-            self._read(rows[half:], positions[half:], readings)
+            for half in (slice(None, len(rows) // 2), slice(len(rows) // 2, None)):
+                self._read(rows[half], cores and cores[half], positions[half], readings)
 
-    def _find_cells(self, rows: list[bytes]) -> _Cells | Flags:
+    def _find_cells(self, rows: list[bytes], cores: list[bytes | None] | None) -> _Cells | Flags:
         """The cells of all rows; or which rows are doubtful, none of them if that cannot be told."""
-        if self._plain and not self._caution:
-            cells = self._read_plainly(rows)
+        if cores is not None:
+            cells = None if self._caution else self._read_plainly(rows, cores)
             if cells is not None:
                 return cells
-        self._caution = (self._caution or CAUTION) - 1
+            self._caution = (self._caution or CAUTION) - 1
         return self._read_by_separators(rows)
 
-    def _read_plainly(self, rows: list[bytes]) -> _Cells | None:
-        """Rows of numbers and nothing else; None if unsure."""
-        text = ROW_END.join((b"[1", *rows, b"1]"))
-        if b"\r" in text or len(max(rows, key=len)) > FIELD_BYTES:
+    def _read_plainly(self, rows: list[bytes], cores: list[bytes | None]) -> _Cells | None:
+        """Rows that are numbers and nothing else between their edges; None if unsure."""
+        text = ROW_END.join((b"[1", *cores, b"1]"))  # type: ignore[arg-type] # there is none that is None
+        whole = text if rows is cores else b"".join(rows)
+        if b"\r" in whole or len(max(rows, key=len)) > FIELD_BYTES or not _is_text(whole):
             return None
         flat, empty = None if self._gaps else self._reader.read(text), 0
         if flat is None:
@@ -125,7 +140,7 @@ class CsvNumbers:
             if empty or self._gaps:
                 flat = self._reader.read(text)
             self._gaps = empty > 0
-        width = self._width + 1
+        width = len(self._numeric) + 1
         if flat is None or flat.size != len(rows) * width + 3:
             return None
         table = flat[2:-1].reshape(-1, width)
@@ -246,6 +261,17 @@ class _Limits:
         if gaps is not None and self._needed.any():
             beyond |= gaps[:, self._needed].any(axis=1)
         return beyond
+
+
+def _find_edges(places: Places, width: int) -> Edges | None:
+    """What is at the edges of columns that stand together; None if they do not."""
+    if not len(places) or int(places.max() - places.min()) >= len(places):
+        return None
+    return Edges(int(places.min()), width - 1 - int(places.max()))
+
+
+def _select(items: list[Item], flags: Flags) -> list[Item]:
+    return [item for item, flag in zip(items, flags.tolist(), strict=True) if flag]
 
 
 def _find_bounds(dtype: np.dtype[Any]) -> tuple[float, float]:
