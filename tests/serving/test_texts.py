@@ -114,9 +114,12 @@ def test_too_many_texts_are_refused_where_the_graph_takes_a_matrix(shop: Shop, t
     forest = make_pipeline(vectorizer, RandomForestClassifier(5, random_state=0)).fit(REPORTS, KINDS)
     publish(shop, "forest", forest, REPORTS, tmp_path)
     answer = ask(shop, "/v1/models/forest:predict", {"instances": ["w1"] * 900})
-    assert answer.status == 400
+    assert answer.status == 413
     assert "900 texts with 20000 columns each" in json.loads(answer.body)["error"]
     assert ask(shop, "/v1/models/forest:predict", {"instances": ["w1"] * 800}).status == 200
+    # in Python there is no request, and the rows are cut
+    loaded = LoadedVersion(shop.predictor.load(parse_ref("forest")))
+    assert loaded.predict(REPORTS * 8).tolist() == forest.predict(REPORTS * 8).tolist()
 
 
 def test_files_of_texts_are_scored_and_a_text_that_is_too_long_stays_alone(shop: Shop, tmp_path: Path) -> None:

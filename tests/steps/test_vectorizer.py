@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfTransformer, TfidfVectorizer
 from sklearn.utils import murmurhash3_32
 
-from onnxlet.errors import InvalidInputError, RejectedModelError
+from onnxlet.errors import InvalidInputError, RejectedModelError, RequestTooLargeError
 from onnxlet.steps.base import Preprocessor
 from onnxlet.steps.texts.columns import murmur3
 from onnxlet.steps.texts.reading import MOST_CHARACTERS
@@ -210,11 +210,15 @@ def test_more_texts_than_memory_is_set_aside_for_are_refused_with_how_many_may_b
     words = [f"w{number}" for number in range(3000)]
     rich = Vectorizer("t", "v", 3000, indices="i", artifact="words")
     many = column([" ".join(words), *["pain"] * 999])
-    with pytest.raises(InvalidInputError, match=r"1000 texts with 3000 different words .* send at most 699"):
+    with pytest.raises(RequestTooLargeError, match=r"1000 texts with 3000 different words .* send at most 699"):
         reader(rich, {"words": words})(many)
 
+    many_outputs = Vectorizer("t", "v", 3000, indices="i", artifact="words", gathered=500)
+    with pytest.raises(RequestTooLargeError, match="send at most 22 of them"):
+        reader(many_outputs, {"words": words})(many)
+
     wide = Vectorizer("t", "v", 2**20, hashed=True)
-    with pytest.raises(InvalidInputError, match=r"17 texts with 1048576 columns each .* send at most 16"):
+    with pytest.raises(RequestTooLargeError, match=r"17 texts with 1048576 columns each .* send at most 16"):
         wide.plan(SPECS, lambda _: b"")(column(["pain"] * 17))
     assert wide.most_rows() <= 16
     assert rich.most_rows() == 256

@@ -9,7 +9,7 @@ import msgspec
 
 from onnxlet.batch.book import RowCounts
 from onnxlet.batch.formats.chunks import CHUNK_ROWS, BadRow, Batch
-from onnxlet.errors import ExecutionError, InvalidInputError
+from onnxlet.errors import ExecutionError, InvalidInputError, RequestTooLargeError
 from onnxlet.values.tensors import Tensors
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _run(model: Model, inputs: Inputs, batch: Batch) -> tuple[list[ScoredRows], 
     """Run a batch; if it fails, each of its rows alone, so that one row's fault stays its own. And who failed."""
     try:
         outputs = model.predict(batch.inputs, inputs.signature_name)
-    except (ExecutionError, InvalidInputError):
+    except (ExecutionError, InvalidInputError, RequestTooLargeError):
         if len(batch.positions) == 1:
             return [], [batch.positions[0]]
         alone = [

@@ -15,7 +15,7 @@ from onnxlet.client.metadata import Metadata
 from onnxlet.client.rows import Rows, read_rows
 from onnxlet.client.splitting import PART_BYTES, PATIENCE, SAMPLE_ROWS
 from onnxlet.dataplane.protocols.tensorflow_serving.body import read_body
-from onnxlet.errors import InvalidInputError
+from onnxlet.errors import InvalidInputError, RequestTooLargeError
 from onnxlet.lifecycle.summaries import describe_version
 from onnxlet.lifecycle.workspace import open_workspace
 from onnxlet.steps import Classification
@@ -152,10 +152,22 @@ class LoadedVersion:
         rows = read_rows(X, self._metadata)
         if not rows.count:
             raise InvalidInputError("there are no rows to predict")
-        parts = [self._run_part(rows, start, stop, outputs) for start, stop in _parts(rows, self._ref)]
+        bounds = _parts(rows, self._ref, self._model.steps.most_rows)
+        parts = [part for start, stop in bounds for part in self._run_parts(rows, start, stop, outputs)]
         return (
             parts[0] if len(parts) == 1 else {name: np.concatenate([each[name] for each in parts]) for name in parts[0]}
         )
+
+    def _run_parts(self, rows: Rows, start: int, stop: int, outputs: Sequence[str] | None) -> Iterator[Tensors]:
+        """The answers to some rows, in halves where these are too many at once."""
+        try:
+            yield self._run_part(rows, start, stop, outputs)
+        except RequestTooLargeError:
+            if stop - start == 1:
+                raise
+            middle = (start + stop) // 2
+            yield from self._run_parts(rows, start, middle, outputs)
+            yield from self._run_parts(rows, middle, stop, outputs)
 
     def _run_part(self, rows: Rows, start: int, stop: int, outputs: Sequence[str] | None) -> Tensors:
         specs = self._model.signatures[rows.signature].inputs
@@ -169,12 +181,13 @@ class LoadedVersion:
         return answers
 
 
-def _parts(rows: Rows, name: str) -> Iterator[tuple[int, int]]:
-    """Where parts of some MB begin and end: none runs for long, and a bar shows how far it is."""
+def _parts(rows: Rows, name: str, most: int | None) -> Iterator[tuple[int, int]]:
+    """Where parts of some MB, or of `most` rows, begin and end: none runs for long, and a bar shows how far it is."""
     # where there is such a bound, nothing is gained in this process by several at once
     size = rows.count if rows.most is None else 1
     if size > SAMPLE_ROWS:
         size = max(1, PART_BYTES * SAMPLE_ROWS // len(rows.body(0, SAMPLE_ROWS)))
+    size = size if most is None else min(size, most)
     if size >= rows.count:
         yield 0, rows.count
         return

@@ -23,7 +23,8 @@ class Vectorizer(Step, frozen=True, tag="vectorizer"):
     """Texts of `column` [N] become the `features` columns of a CountVectorizer, TfidfVectorizer or HashingVectorizer.
 
     They fill the graph input `values` [N, features]; or, where `indices` is one too, that takes the columns with a
-    weight, [N, richest], and `values` the weights, of the same shape; both are padded by 0. `artifact` is the list of
+    weight, [N, richest], and `values` the weights, of the same shape; both are padded by 0, and the graph gathers so
+    many numbers, `gathered`, for each. `artifact` is the list of
     words: their order is that of the columns, unless these are `hashed`, and `signed` too where the hash gives a sign.
     The rest are scikit-learn's own parameters: its `ngram_range`, `strip_accents` and so on.
     """
@@ -32,6 +33,7 @@ class Vectorizer(Step, frozen=True, tag="vectorizer"):
     values: str
     features: int
     indices: str | None = None
+    gathered: int = 1
     artifact: str | None = None
     hashed: bool = False
     signed: bool = False

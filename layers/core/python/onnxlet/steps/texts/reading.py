@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from onnxlet.errors import InvalidInputError, RejectedModelError
+from onnxlet.errors import InvalidInputError, RejectedModelError, RequestTooLargeError
 from onnxlet.steps.base import Read, Specs, spec_named
 from onnxlet.steps.texts.analysis import Analyzer, make_analyzer, parts_within_words
 from onnxlet.steps.texts.columns import Count, count_hashed, count_known, count_known_within_words
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 MOST_CHARACTERS = 1_000_000
 """Characters of one text."""
 MOST_PLACES = 2**21
-"""Texts of a call times the features of the richest, for all are padded to it: 25 to 34 MB, and more in the graph."""
+"""Texts of a call times the features of the richest, for all are padded to it: 25 to 34 MB."""
+MOST_GATHERED = 2**25
+"""These times what the graph gathers for each: 134 MB in single precision."""
 MOST_NUMBERS = 2**24
 """Texts of a call times columns, where the graph takes them all: 64 MB in single precision."""
 
@@ -34,6 +36,7 @@ class TextReader:
         words = WordList() if step.artifact is None else decode_word_list(read(step.artifact), step.artifact)
         self._column, self._features = step.column, step.features
         self._indices, self._values = step.indices, step.values
+        self._most_places = min(MOST_PLACES, MOST_GATHERED // step.gathered)
         self._dtype = spec_named(step.values, wanted).type.numpy
         self._dropped = {step.values, step.indices, step.column} - {spec.name for spec in step.inputs(wanted)}
         self._keeps_texts = any(spec.name == step.column for spec in wanted)
@@ -44,8 +47,8 @@ class TextReader:
     def apply(self, tensors: Tensors) -> Tensors:
         """The graph's inputs in the place of the texts.
 
-        Raises InvalidInputError for what is no text, a text that is too long, and more texts than memory is set aside
-        for.
+        Raises InvalidInputError for what is no text and for one that is too long, RequestTooLargeError for more texts
+        than memory is set aside for.
         """
         texts = self._texts(tensors)
         made = self._dense(texts) if self._indices is None else self._sparse(texts, self._indices)
@@ -95,7 +98,7 @@ class TextReader:
         read = [self._read(text, row) for row, text in enumerate(texts)]
         # one place at least: not every kernel likes none
         longest = max((len(columns) for columns, _ in read), default=0) or 1
-        self._check_size(len(texts), longest, MOST_PLACES, "different words or n-grams in the longest")
+        self._check_size(len(texts), longest, self._most_places, "different words or n-grams in the richest")
         indices = np.zeros((len(texts), longest), dtype=np.int64)
         values = np.zeros((len(texts), longest), dtype=self._dtype)
         for row, (columns, weights) in enumerate(read):
@@ -113,7 +116,7 @@ class TextReader:
 
     def _check_size(self, texts: int, each: int, most: int, what: str) -> None:
         if texts > 1 and texts * each > most:
-            raise InvalidInputError(
+            raise RequestTooLargeError(
                 f"{texts} texts with {each} {what} take more memory than is set aside for a call: send at most "
                 f"{max(1, most // each)} of them",
                 column=self._column,

@@ -17,7 +17,7 @@ from onnxlet.toolchain.verify.report import REPORT, Subject, render_report
 from onnxlet.toolchain.workbench.agreement import compare_rows
 from onnxlet.toolchain.workbench.data import Data, Target
 from onnxlet.toolchain.workbench.directory import DRAFT, graph_digest, read_draft, read_steps
-from onnxlet.toolchain.workbench.evaluation import run_columns, run_graph
+from onnxlet.toolchain.workbench.evaluation import run_columns
 from onnxlet.toolchain.workbench.evaluation_data import open_graph, read_evaluation_data, unknown_answers
 from onnxlet.toolchain.workbench.judging_rows import read_judging_rows
 from onnxlet.toolchain.workbench.progress import Progress
@@ -68,7 +68,7 @@ class Verification:
             optimized = draft.optimization is not None and draft.optimization.method != "none"
             probed = None if optimized else self._probe(engine, draft)
             self.progress(f"running the model on {evaluation.rows} rows")
-            candidate = run_graph(engine, steps, evaluation.inputs)
+            candidate = evaluation.run(engine, steps)
         finally:
             engine.close()
         stages = {} if evaluation.reference is None else evaluation.reference.stages

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from onnxlet.errors import RequestTooLargeError
 from onnxlet.serving.engine import Engine
 from onnxlet.steps import Steps
+from onnxlet.steps.base import Preprocessor
 from onnxlet.toolchain.workbench.metrics import point_estimates
 from onnxlet.toolchain.workbench.task import Task, task_of
 from onnxlet.values.manifest import OutputMeaning
@@ -32,7 +34,7 @@ def graph_inputs(engine: Engine, steps: Steps, columns: Tensors) -> Tensors:
         return columns
     if steps.most_rows is None:
         return preprocessor(columns)
-    parts = [preprocessor(part) for part in _batches(columns, steps.most_rows)]
+    parts = list(_prepare(preprocessor, columns, steps.most_rows))
     return {name: _stack_padded([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -42,10 +44,11 @@ def run_columns(engine: Engine, steps: Steps, columns: Tensors) -> Tensors:
 
     Raises ExecutionError, InvalidInputError as the engine does.
     """
-    if steps.most_rows is None:
+    preprocessor = steps.preprocessor(steps.row_signature, engine.signature)
+    if steps.most_rows is None or preprocessor is None:
         return run_graph(engine, steps, graph_inputs(engine, steps, columns))
     # all at once would be as wide as the widest
-    parts = [run_graph(engine, steps, graph_inputs(engine, steps, part)) for part in _batches(columns, steps.most_rows)]
+    parts = [run_graph(engine, steps, part) for part in _prepare(preprocessor, columns, steps.most_rows)]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -70,6 +73,18 @@ def run_in_batches(run: Callable[[Tensors], Tensors], inputs: Tensors, size: int
         if any(tensor.shape[:1] != (min(size, rows - start),) for tensor in parts[-1].values()):
             return run(inputs)
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _prepare(prepare: Preprocessor, columns: Tensors, size: int) -> Iterator[Tensors]:
+    """The graph's inputs for so many rows each, or for as many as are taken at once."""
+    for part in _batches(columns, size):
+        rows = len(next(iter(part.values())))
+        try:
+            yield prepare(part)
+        except RequestTooLargeError:
+            if rows == 1:
+                raise
+            yield from _prepare(prepare, part, (rows + 1) // 2)
 
 
 def _batches(tensors: Tensors, size: int) -> Iterator[Tensors]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from onnxlet.steps import Steps
 from onnxlet.toolchain.workbench.arrays import Arrays
 from onnxlet.toolchain.workbench.data import Data, Target, open_data
 from onnxlet.toolchain.workbench.directory import read_steps
-from onnxlet.toolchain.workbench.evaluation import graph_inputs
+from onnxlet.toolchain.workbench.evaluation import graph_inputs, run_columns, run_graph
 from onnxlet.toolchain.workbench.pictures import read_pictures
 from onnxlet.toolchain.workbench.reference import Reference, find_reference
 from onnxlet.toolchain.workbench.slices import Slicing, make_slicing
@@ -32,9 +33,12 @@ RUN_DEADLINE = 600.0
 
 @dataclass(frozen=True)
 class EvaluationData:
-    """Graph inputs, the truth about them where it is known, and what was answered to them at conversion."""
+    """Rows, the truth about them where it is known, and what was answered to them at conversion.
 
-    inputs: Tensors
+    `given` are graph inputs; or columns, which steps make larger tensors of, where there is something to `prepare`.
+    """
+
+    given: Tensors
     rows: int
     truth: Tensor | None
     digest: str
@@ -43,13 +47,24 @@ class EvaluationData:
     """None if the model was converted with other data, or with none."""
     targets: tuple[str, ...] = ()
     """What the truth is called in the data."""
+    prepare: Callable[[Tensors], Tensors] | None = None
+
+    @cached_property
+    def inputs(self) -> Tensors:
+        """The graph's inputs."""
+        return self.given if self.prepare is None else self.prepare(self.given)
+
+    def run(self, engine: Engine, steps: Steps) -> Tensors:
+        """The graph's own outputs, as `run_columns` names them. Raises as the engine does."""
+        run = run_graph if self.prepare is None else run_columns
+        return run(engine, steps, self.given)
 
     def take(self, rows: Tensor) -> EvaluationData:
         """The rows at these positions; the cells stay those of all rows."""
         reference = self.reference
         return replace(
             self,
-            inputs=_take(self.inputs, rows),
+            given=_take(self.given, rows),
             rows=len(rows),
             truth=None if self.truth is None else self.truth[rows],
             reference=None
@@ -95,7 +110,8 @@ def read_evaluation_data(directory: Path, draft: Draft, engine: Engine, data: Da
         inputs = read_pictures(cells, targets, steps, engine.signature)
     else:
         inputs = reference.inputs if reference and reference.inputs else _inputs(steps, engine, cells)
-    return EvaluationData(inputs, cells.rows, truth, cells.digest, cells, reference, targets)
+    prepare = None if steps.most_rows is None else partial(graph_inputs, engine, steps)
+    return EvaluationData(inputs, cells.rows, truth, cells.digest, cells, reference, targets, prepare)
 
 
 def unknown_answers(evaluation: EvaluationData, option: str = "--data") -> InvalidInputError:
@@ -128,7 +144,7 @@ def _inputs(steps: Steps, engine: Engine, cells: Table | Arrays) -> Tensors:
         if missing:
             raise lacking_columns(cells, missing, (column.name for column in steps.columns))
         columns = {column.name: cells.tensor(column.name, column.datatype) for column in steps.columns}
-        return graph_inputs(engine, steps, columns)
+        return columns if steps.most_rows is not None else graph_inputs(engine, steps, columns)
     if not isinstance(cells, Arrays):
         raise InvalidInputError(
             f"only the framework can read {cells.name!r} for a model without named columns: convert the model with it, "

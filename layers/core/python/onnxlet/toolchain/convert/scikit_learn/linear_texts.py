@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -56,10 +56,17 @@ class Product:
         return own
 
 
-def gather_coefficients(model: onnx.ModelProto, matrices: Sequence[str]) -> dict[str, str]:
+class Gathered(NamedTuple):
+    """The input of the columns that weights are of, and how many numbers the graph gathers for each."""
+
+    columns: str
+    outputs: int
+
+
+def gather_coefficients(model: onnx.ModelProto, matrices: Sequence[str]) -> dict[str, Gathered]:
     """Let inputs of `matrices` [N, features] that are only multiplied be weights [N, richest] with their columns.
 
-    The columns are a further input each, whose name is returned by that of the weights; both are padded by 0.
+    The columns are a further input each, which is told by the name of the weights; both are padded by 0.
     """
     graph = model.graph
     reading = _Reading(model, matrices)
@@ -77,7 +84,8 @@ def gather_coefficients(model: onnx.ModelProto, matrices: Sequence[str]) -> dict
     graph.node.extend(nodes)
     # what stood between is read no more
     graph_edits.keep_outputs(graph, [value.name for value in graph.output])
-    return columns
+    outputs = {name: sum(each.coefficients.shape[1] for each in found) for name, found in products.items()}
+    return {name: Gathered(columns[name], outputs[name]) for name in products}
 
 
 class _Reading:

@@ -37,24 +37,28 @@ def open_text_inputs(model: onnx.ModelProto) -> TextInputs:
     nodes = [node for node in graph.node if is_stand_in(node)]
     steps, assets = [], {}
     for number, node in enumerate(nodes):
-        columns, datatype = columns_of(node)
-        artifact = None if columns.words == WordList() else f"words{number}.json"
+        read, datatype = columns_of(node)
+        artifact = None if read.words == WordList() else f"words{number}.json"
         if artifact is not None:
-            assets[artifact] = columns.encode()
+            assets[artifact] = read.encode()
         text = _column_of(graph, node.input[0])
         values = graph_edits.free_name(graph, f"{text}_weights")
         graph_edits.rename_value(graph, node.output[0], values)
         graph.node.remove(node)
-        graph.input.append(helper.make_tensor_value_info(values, datatype, [None, columns.step.features]))
-        steps.append(msgspec.structs.replace(columns.step, column=text, values=values, artifact=artifact))
+        graph.input.append(helper.make_tensor_value_info(values, datatype, [None, read.step.features]))
+        steps.append(msgspec.structs.replace(read.step, column=text, values=values, artifact=artifact))
     if not steps:
         return TextInputs((), {})
     _drop_unread(graph, {step.column for step in steps})
     opsets = [entry for entry in model.opset_import if entry.domain != DOMAIN]
     del model.opset_import[:]
     model.opset_import.extend(opsets)
-    indices = gather_coefficients(model, [step.values for step in steps])
-    return TextInputs(tuple(msgspec.structs.replace(step, indices=indices.get(step.values)) for step in steps), assets)
+    gathered = gather_coefficients(model, [step.values for step in steps])
+    for number, step in enumerate(steps):
+        if step.values in gathered:
+            columns, outputs = gathered[step.values]
+            steps[number] = msgspec.structs.replace(step, indices=columns, gathered=outputs)
+    return TextInputs(tuple(steps), assets)
 
 
 def _column_of(graph: onnx.GraphProto, value: str) -> str:
