@@ -17,6 +17,7 @@ from pathlib import Path
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 from cold import cold_rows, memory_row
+from images import image_rows
 from layers import layer_rows
 from reading import reading_rows
 from report import remaining, table
@@ -49,6 +50,7 @@ def measure() -> list[Row]:
                 ("reading", lambda: reading_rows(stage)),
                 ("whole files", lambda: batch_rows(stage)),
                 ("texts", text_rows),
+                ("images", image_rows),
             ]
             rows = []
             for name, step in steps:

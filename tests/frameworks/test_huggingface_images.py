@@ -116,7 +116,6 @@ def test_a_network_of_convolutions_takes_images_of_other_sizes(tmp_path: Path) -
     )
 
 
-@pytest.mark.representative
 def test_a_live_model_is_measured_on_images_and_served(tmp_path: Path, shipping: Ship) -> None:
     model = model_of("ViT")
     pixels = pictures(40)
