@@ -261,7 +261,9 @@ def _read(model: Any, progress: Progress) -> dict[str, Any]:
 
 
 def _loss_of(document: dict[str, Any]) -> str:
-    return str(document["model_info"]["params"]["loss_function"]["type"])
+    """The loss by name; empty for a sum of models, which has none."""
+    parameters = document["model_info"].get("params", {})
+    return str(parameters.get("loss_function", {}).get("type", ""))
 
 
 def _read_json(model: Any) -> dict[str, Any]:
