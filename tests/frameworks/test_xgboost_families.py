@@ -93,6 +93,8 @@ def test_labels_that_do_not_exclude_each_other_are_served_one_by_one(strategy: d
     named = known.assign(ill=marks[:, 0], old=marks[:, 1])
     draft = convert(model, tmp_path / "named", data=named, target=["ill", "old"])
 
+    assert draft.outputs is not None
+    assert draft.outputs.are == "independent"
     metrics = {each.metrics["label_agreement"] for each in draft.evaluations if "label_agreement" in each.metrics}
     assert metrics <= {1.0}
     fresh = fresh_rows(6)

@@ -25,7 +25,7 @@ from onnxlet.toolchain.convert.tabular.own_rows import as_frame, as_matrix, own_
 from onnxlet.toolchain.convert.trained_model import Export, ModelRows, columns_to_matrix
 from onnxlet.toolchain.workbench.probing_rows import Knowledge
 from onnxlet.toolchain.workbench.table import Table, quoted
-from onnxlet.values.manifest import ReferenceKind
+from onnxlet.values.manifest import OutputMeaning, ReferenceKind
 from onnxlet.values.tensors import DATATYPES, VARIABLE, Tensor, Tensors
 
 FEATURES = "features"
@@ -100,6 +100,7 @@ class MatrixModel:
         self.reference = native.reference
         self.names = native.names
         self.classes = () if native.classes is None else (native.classes,) * max(native.marks, 1)
+        self.outputs = OutputMeaning(are="independent", said_by="model") if native.marks else None
         self._targets = [f"y{index}" for index in range(native.marks)] or [""]
 
     def read_rows(self, table: Table | None, targets: Sequence[str], *, seed: int) -> ModelRows:
