@@ -18,6 +18,7 @@ from drafts import classification_of, tabular_of
 from models import tiny
 from onnxlet.batch.book import Book, decode_book
 from onnxlet.batch.local_files import score_path
+from onnxlet.batch.scoring import Options
 from onnxlet.errors import InvalidInputError, ModelNotFoundError, OnnxletError
 from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
@@ -240,7 +241,7 @@ def test_columns_to_keep_are_written_and_no_others(
     (tmp_path / "in.jsonl").write_text("\n".join(map(json.dumps, rows)))
     kept = {"input_label" if name == "label" else name for name in keep}
     for name in ("in.csv", "in.jsonl"):
-        book = score_path(predictor, parse_ref("m"), tmp_path / name, tmp_path / f"out-{name}", keep=keep)
+        book = score_path(predictor, parse_ref("m"), tmp_path / name, tmp_path / f"out-{name}", options=Options(keep))
         assert _counts(book) == (2, 2, 0)
     written = _csv(tmp_path / "out-in.csv")
     assert set(written[0]) == kept | {
@@ -256,7 +257,27 @@ def test_a_column_to_keep_that_a_table_has_not_is_named(store: Store, predictor:
     tiny.publish(store, "m", tiny.classifier_package(tmp_path / "model"))
     (tmp_path / "in.csv").write_text("id,radius,texture\n1,1,2\n")
     with pytest.raises(InvalidInputError, match="no column 'ids' to keep"):
-        score_path(predictor, parse_ref("m"), tmp_path / "in.csv", tmp_path / "out.csv", keep=("ids",))
+        score_path(predictor, parse_ref("m"), tmp_path / "in.csv", tmp_path / "out.csv", options=Options(("ids",)))
+
+
+@pytest.mark.parametrize(("share", "fails"), [(0.0, True), (0.2, True), (0.25, False), (1.0, False)])
+def test_a_file_with_a_larger_share_of_bad_rows_than_may_be_has_failed(
+    store: Store, predictor: Predictor, tmp_path: Path, share: float, *, fails: bool
+) -> None:
+    tiny.publish(store, "m", tiny.classifier_package(tmp_path / "model"))
+    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text("radius,texture\n1,2\nhigh,2\n3,4\n5,6\n")
+    options = Options(max_bad=share)
+    if not fails:
+        assert _counts(score_path(predictor, parse_ref("m"), source, target, options=options)) == (4, 3, 1)
+        return
+    wanted = "1 of the 4 rows of .* could not be scored, more than .* may be bad: row 2, column 'radius': not a number"
+    with pytest.raises(InvalidInputError, match=wanted):
+        score_path(predictor, parse_ref("m"), source, target, options=options)
+    book = decode_book((tmp_path / "out.csv.book.json").read_bytes())
+    assert (book.state, _counts(book)) == ("failed", (4, 3, 1))
+    assert [Path(written.key).name for written in book.outputs] == ["out.csv.errors.jsonl"]
+    assert not target.exists()
 
 
 def test_answers_that_are_no_numbers_are_words_in_csv_and_null_in_json(score: Score, tmp_path: Path) -> None:

@@ -72,6 +72,9 @@ def test_score_writes_files_and_prints_where(run: Run, diagnosis: str, tmp_path:
     for keep, header in ((("--keep", "radius"), "radius,row,label"), (("--keep", "-"), "row,label")):
         run("score", "patients.csv", "--model", diagnosis, *keep, "-o", "scored.csv")
         assert Path("scored.csv").read_text().startswith(header)
+    result = run("score", "patients.csv", "--model", diagnosis, "--max-bad", "0.1", "-o", "scored.csv")
+    assert result.exit_code == 1
+    assert "1 of the 3 rows of 'patients.csv' could not be scored" in result.stderr
     result = run("score", "patients.csv", "--model", diagnosis, "-o", "elsewhere/scored.csv")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "error: 'elsewhere/scored.csv' cannot be written: there is no folder 'elsewhere'" in result.stderr

@@ -11,7 +11,7 @@ import msgspec
 
 from onnxlet.batch.book import Book, OpenBook, OutputFile, decode_book, encode_book
 from onnxlet.batch.formats import find_type
-from onnxlet.batch.scoring import BOOK, SUFFIXES, Outcome, Outputs, describe, load_ref, score_source
+from onnxlet.batch.scoring import BOOK, SUFFIXES, Options, Outcome, Outputs, describe, load_ref, score_source
 from onnxlet.batch.scratch import scratch_folder
 from onnxlet.batch.sources import LocalSource, Progress
 from onnxlet.errors import InvalidInputError
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from onnxlet.serving.model import Model
     from onnxlet.serving.predictor import Predictor
 
+DEFAULTS = Options()
+
 
 def score_path(
     predictor: Predictor,
@@ -30,10 +32,10 @@ def score_path(
     source: Path,
     output: Path,
     *,
-    keep: tuple[str, ...] | None = None,
+    options: Options = DEFAULTS,
     on_progress: Progress | None = None,
 ) -> Book:
-    """Score a local file into another, with those of its columns to `keep` (None: all).
+    """Score a local file into another.
 
     Raises InvalidInputError if it cannot be scored, or `output` not written.
     """
@@ -49,7 +51,9 @@ def score_path(
         return served.model, describe(served)
 
     with closing(LocalSource(source)) as opened, _scratch_beside(output) as folder:
-        outcome = score_source(OpenBook(ref), opened, load, Outputs(output.name, folder, keep), on_progress)
+        outcome = score_source(
+            OpenBook(ref), opened, load, Outputs(output.name, folder), options, on_progress=on_progress
+        )
         opened.check_unchanged()
         with _write_errors_explained(output):
             book = _hand_over(outcome, output, folder)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from onnxlet.batch.book import Book, OpenBook, SourceFile
 from onnxlet.batch.claims import claim_key, load_claimed
 from onnxlet.batch.results import Results, StandingSet
-from onnxlet.batch.scoring import BOOK, ERRORS, Outcome, Outputs, score_source
+from onnxlet.batch.scoring import BOOK, ERRORS, Options, Outcome, Outputs, score_source
 from onnxlet.batch.scratch import scratch_folder
 from onnxlet.batch.sources import StoredSource
 from onnxlet.errors import (
@@ -119,7 +119,7 @@ class Delivery:
         def load() -> tuple[Model, Scorer]:
             return load_claimed(self._store, self._predictor, self._ref, source.record)
 
-        return score_source(OpenBook(self._ref), source, load, Outputs(self._key, self._folder))
+        return score_source(OpenBook(self._ref), source, load, Outputs(self._key, self._folder), Options())
 
     def _source_changed(self) -> bool:
         """Whether the key holds other bytes than were scored; a file that was removed is not another one."""

@@ -35,11 +35,19 @@ SUFFIXES = ("", ERRORS)
 
 
 class Outputs(NamedTuple):
-    """Where outputs are made: `name` ends as theirs will. `keep` are the input's columns to write again, None: all."""
+    """Where outputs are made: `name` ends as theirs will."""
 
     name: str
     folder: Path
+
+
+class Options(NamedTuple):
+    """How a file is scored: which of its columns are written again (None: all), and the share of its rows that may be
+    bad. A file all of whose rows are has failed, whatever the share.
+    """
+
     keep: tuple[str, ...] | None = None
+    max_bad: float = 1.0
 
 
 @dataclass(slots=True)
@@ -72,6 +80,8 @@ def score_source(
     source: RecordedSource,
     load: Callable[[], tuple[Model, Scorer]],
     outputs: Outputs,
+    options: Options,
+    *,
     on_progress: Progress | None = None,
 ) -> Outcome:
     """Score a source by the model that `load` gives. Errors that trying again does not cure are part of the outcome."""
@@ -80,26 +90,29 @@ def score_source(
         types = find_type(source.record.key), find_type(outputs.name)
         model, book.scorer = load()
         metered = source if on_progress is None else MeteredSource(source, on_progress)
-        rows = _write_rows(replace(inputs_of(model), keep=outputs.keep), model, metered, types, outputs.folder)
+        rows = _write_rows(replace(inputs_of(model), keep=options.keep), model, metered, types, outputs.folder)
     except UnavailableError:
         raise
     except OnnxletError as error:
         return Outcome(book, error=error)
     output, errors = outputs.folder / "output", outputs.folder / "errors"
-    if rows.read and not rows.scored:
-        return Outcome(book, rows, {ERRORS: errors}, _explain_no_rows(source.record.key, rows, errors))
+    if rows.errors and (not rows.scored or rows.errors > options.max_bad * rows.read):
+        return Outcome(
+            book, rows, {ERRORS: errors}, _explain_bad_rows(source.record.key, rows, errors, options.max_bad)
+        )
     return Outcome(book, rows, {"": output, **({ERRORS: errors} if rows.errors else {})})
 
 
-def _explain_no_rows(key: str, rows: RowCounts, errors: Path) -> InvalidInputError:
-    """The error of a file whose rows are all bad, with what is wrong with the first."""
+def _explain_bad_rows(key: str, rows: RowCounts, errors: Path, max_bad: float) -> InvalidInputError:
+    """The error of a file with too many bad rows, with what is wrong with the first."""
     with errors.open("rb") as lines:
         first = msgspec.json.decode(next(lines), type=BadRow)
     column = f", column {first.column!r}" if first.column else ""
-    return InvalidInputError(
-        f"none of the {rows.read} rows of {key!r} could be scored: row {first.row}{column}: {first.error}; "
-        f"{ERRORS} beside the book says the rest"
-    )
+    fault = f"row {first.row}{column}: {first.error}; {ERRORS} beside the book says the rest"
+    if not rows.scored:
+        return InvalidInputError(f"none of the {rows.read} rows of {key!r} could be scored: {fault}")
+    share = f"more than the share of {max_bad:g} that may be bad"
+    return InvalidInputError(f"{rows.errors} of the {rows.read} rows of {key!r} could not be scored, {share}: {fault}")
 
 
 def load_ref(predictor: Predictor, ref: Ref, key: str) -> Served:

@@ -91,25 +91,43 @@ def predict(
     metavar="COLUMN",
     help="A column of INPUT to write again, for each of them once; `-` for none. Default: all columns.",
 )
+@click.option(
+    "--max-bad",
+    type=click.FloatRange(0, 1),
+    default=1.0,
+    metavar="SHARE",
+    help="The share of rows that may be bad, from 0 to 1: above it INPUT has failed. Default: it has where all are.",
+)
 @json_option
 @pass_workspace
-def score(workspace: Workspace, *, source: Path, ref: Ref, target: Path, keep: tuple[str, ...], output: Output) -> None:
+def score(
+    workspace: Workspace,
+    *,
+    source: Path,
+    ref: Ref,
+    target: Path,
+    keep: tuple[str, ...],
+    max_bad: float,
+    output: Output,
+) -> None:
     """Score a file of rows: CSV with a header or JSON Lines (.csv, .jsonl, .ndjson; gzipped with .gz).
 
     OUTPUT has the columns of INPUT as they were written, then the row's number, what the model says, and its version. A
     row that cannot be scored goes to OUTPUT.errors.jsonl with the reason, and never stops the others; OUTPUT.book.json
-    counts them. A file without a row that can be scored fails.
+    counts them. A file without a row that can be scored fails, or with too many that cannot.
 
     \b
     Example:
       onnxlet score patients.csv --model diagnosis -o scored.csv
-      onnxlet score patients.csv --model diagnosis --keep patient -o scored.csv
+      onnxlet score patients.csv --model diagnosis --max-bad 0.01 --keep patient -o scored.csv
     """
     from onnxlet.batch.local_files import score_path
+    from onnxlet.batch.scoring import Options
 
     with output.progress(f"scoring {source.name}", "B") as advance:
         kept = tuple(name for name in keep if name != NO_COLUMN) if keep else None
-        book = score_path(workspace.make_predictor(), ref, source, target, keep=kept, on_progress=advance)
+        options = Options(kept, max_bad)
+        book = score_path(workspace.make_predictor(), ref, source, target, options=options, on_progress=advance)
     output.show(book, str(target))
     rows, scorer = book.rows, book.scorer
     assert rows is not None  # noqa: S101 - a scored file has both
