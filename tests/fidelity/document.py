@@ -26,7 +26,7 @@ ship` uses. All figures but those of fresh rows are of the held-out ones.
   `relative` to the scale of the output, which is 1 for probabilities and the standard deviation of the framework's
   answers otherwise, so that no probability near zero and no prediction near zero blows it up; and `absolute`.
 - **reference** says [whose answers count](concepts.md#the-reference-whose-answers-count): those of the `object`, those
-  that are `expected`, or what the framework reads in the `file`; a graph that came alone has none.
+  that are `expected`, or what the framework reads in the `file`.
 - **labels** is the share of rows whose label is the framework's, near ties included.
 - **probing rows** are made of what the model knows: both sides of thresholds, every category and an unknown one,
   missing values, other magnitudes. Conversion stops unless their answers agree; labels that hang on less than the
@@ -172,8 +172,7 @@ def _misses(row: Row) -> Iterator[str]:
 def _explained(row: Row) -> str:
     """Why fresh rows are answered otherwise."""
     if row.method != "none":
-        changed = 1 - (row.labels_kept or 1.0)
-        return f"{row.method} changes labels, as the contract lets up to 1 % change: {changed:.2%} of those that judge"
+        return f"the graph is quantized ({row.method}), for which the contract lets up to 1 % of the labels change"
     return row.cause or "**unexplained**"
 
 

@@ -120,7 +120,7 @@ def _of_clinic() -> Iterator[tuple[str, Estimator]]:
             HistGradientBoostingClassifier(max_iter=40, categorical_features=[5, 6, 7], random_state=SEED),
         ),
     )
-    chained = make_pipeline(IterativeImputer(random_state=SEED), StandardScaler())
+    chained = make_pipeline(StandardScaler(), IterativeImputer(random_state=SEED))
     yield "filled column by column, logistic regression", make_pipeline(_columns(chained, one_hot), logistic)
     neighbours = make_pipeline(StandardScaler(), KNNImputer(weights="distance"))
     yield "filled from neighbours, logistic regression", make_pipeline(_columns(neighbours, one_hot), logistic)

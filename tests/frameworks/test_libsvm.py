@@ -221,3 +221,10 @@ def test_data_that_does_not_fit_is_refused(tmp_path: Path) -> None:
         convert(path, tmp_path / "out", data=real_data("iris", tmp_path).path, target="target")
     with pytest.raises(InvalidInputError, match="LIBSVM knows no missing values"):
         convert(path, tmp_path / "out", data=real_data("wine", tmp_path, holes=0.1).path, target="target")
+
+
+def test_infinite_numbers_are_refused_where_it_is_served(tmp_path: Path) -> None:
+    data = real_data("wine", tmp_path, scaled=True)
+    draft = convert(trained(data, RBF, tmp_path), tmp_path / "out", data=data.path, target="target")
+    (finite,) = (step for step in draft.steps if step["kind"] == "finite")
+    assert not finite.get("infinite")

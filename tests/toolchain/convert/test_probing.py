@@ -300,3 +300,24 @@ def test_thresholds_behind_scalers_and_selections_are_those_of_the_columns() -> 
         low, high = (rows.assign(**{each.column: each.value + step}) for step in (-1e-6, 1e-6))
         leaves = [forest.apply(pipeline[:-1].transform(side)) for side in (low, high)]
         assert (leaves[0] != leaves[1]).any(), each
+
+
+def test_a_model_that_answers_a_row_alone_otherwise_than_among_others_is_followed_in_both(tmp_path: Path) -> None:
+    from sklearn.experimental import enable_iterative_imputer  # noqa: F401 - scikit-learn wants it
+    from sklearn.impute import IterativeImputer
+    from sklearn.linear_model import LinearRegression
+    from sklearn.pipeline import make_pipeline
+
+    features, target = trained.slopes()
+    features = np.exp(features)
+    features[np.random.default_rng(0).random(features.shape) < 0.1] = np.nan
+    model = make_pipeline(IterativeImputer(initial_strategy="median", random_state=0), LinearRegression()).fit(
+        features, target
+    )
+    empty = np.full((1, features.shape[1]), np.nan)
+    assert model.predict(empty)[0] != pytest.approx(model.predict(np.vstack([empty, features]))[0], rel=1e-3)
+
+    convert(model, tmp_path / "out", data=features, target=target)
+
+    alone = answers(tmp_path / "out", {f"x{index}": empty[:, index] for index in range(features.shape[1])})
+    assert alone["prediction"] == pytest.approx(model.predict(empty))

@@ -130,6 +130,10 @@ class Prober:
         agreement = compare_rows(expected, answers, names, self.tolerance)
         few = np.arange(len(next(iter(apart.values()))))
         also = compare_rows(_take(expected, few), apart, names, self.tolerance)
+        own = self._predict_apart(rows) if also.differ.any() else None
+        if own is not None:
+            # it may itself answer a row alone otherwise than among others
+            also = compare_rows(own, apart, names, self.tolerance)
         agreement.differ[few] |= also.differ
         wrong = np.flatnonzero(agreement.differ & ~rows.far)
         if len(wrong) and not result.example:
@@ -177,6 +181,12 @@ class Prober:
             return False
         return not compare_rows(own, made, [], Tolerance(1e-9, 1e-9)).differ.any()
 
+    def _predict_apart(self, rows: ProbingRows) -> Tensors | None:
+        """The model's answers to the first rows, apart as the graph is asked; None where it refuses some."""
+        parts = [self._predict(_take(rows.written, part)) for part in _parts_apart(len(rows.far))]
+        answers = [part for part in parts if part is not None]
+        return _join(answers) if len(answers) == len(parts) else None
+
     def _predict(self, columns: Tensors, own: Any = None) -> Tensors | None:
         """The model's answers; None where it refuses the rows."""
         doubles = {
@@ -216,8 +226,13 @@ def _taken_infinite(tabular: Tabular, rows: ModelRows) -> frozenset[str]:
 def _run_apart(engine: Engine, steps: Steps, columns: Tensors) -> Tensors:
     """The answers to the first rows, one by one and then in a batch of another size."""
     count = len(next(iter(columns.values())))
+    return _join([run_columns(engine, steps, _take(columns, part)) for part in _parts_apart(count)])
+
+
+def _parts_apart(count: int) -> list[Tensor]:
+    """Which of `count` rows are asked together."""
     bounds = [*range(min(ALONE, count) + 1), *([min(ALONE + BATCH, count)] if count > ALONE else [])]
-    return _join([run_columns(engine, steps, _take(columns, np.arange(*pair))) for pair in pairwise(bounds)])
+    return [np.arange(*pair) for pair in pairwise(bounds)]
 
 
 def _describe(rows: ProbingRows, expected: Tensors, answers: Tensors, row: int) -> str:

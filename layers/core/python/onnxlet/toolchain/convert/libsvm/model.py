@@ -86,11 +86,16 @@ class LibsvmModel:
         return rows.astype(np.float32).astype(np.float64)
 
     def predict(self, features: Tensor) -> Tensors:
-        """What svm-predict gives, with `-b 1` if the model has probabilities. Raises InvalidInputError for NaN."""
+        """What svm-predict gives, with `-b 1` if the model has probabilities.
+
+        Raises InvalidInputError for NaN, and for infinities, which have no distance to a support vector.
+        """
         from libsvm.svm import gen_svm_nodearray, libsvm
 
         if np.isnan(features).any():
             raise InvalidInputError("LIBSVM knows no missing values: fill the data's empty cells, with 0 say")
+        if np.isinf(features).any():
+            raise InvalidInputError("LIBSVM's kernels make nothing of infinite numbers: leave such rows out")
         nodes = [gen_svm_nodearray(row)[0] for row in features]
         if self._vectors.slopes is None:
             predicted = np.array([libsvm.svm_predict(self._native, row) for row in nodes])
