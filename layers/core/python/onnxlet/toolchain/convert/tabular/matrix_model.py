@@ -102,6 +102,8 @@ class MatrixModel:
         self.classes = () if native.classes is None else (native.classes,) * max(native.marks, 1)
         self.outputs = OutputMeaning(are="independent", said_by="model") if native.marks else None
         self._targets = [f"y{index}" for index in range(native.marks)] or [""]
+        self.outputs = OutputMeaning(are="independent", said_by="model") if native.marks else None
+        """What its probabilities are, where it tells several labels."""
 
     def read_rows(self, table: Table | None, targets: Sequence[str], *, seed: int) -> ModelRows:
         """The rows that the data holds, or random ones where there is none.
