@@ -77,6 +77,17 @@ def test_labels_are_the_class_values_of_a_lightgbm_file(tmp_path: Path) -> None:
     assert draft.reference.kind == "file"
 
 
+def test_a_loaded_version_of_a_file_predicts_the_texts_that_its_labels_are(tmp_path: Path) -> None:
+    known, stage = patients(1)
+    named = np.array(NAMES)[stage]
+    model, path = lightgbm_file(tmp_path, known, named)
+    store = (tmp_path / "store").as_uri()
+
+    onnxlet.ship(path, "stage", data=known, target=named, labels=NAMES, promote=True, store=store)
+
+    assert onnxlet.load("stage", store=store).predict(known).tolist() == model.predict(known).tolist()
+
+
 def test_class_values_far_apart_keep_their_order(tmp_path: Path) -> None:
     known, stage = patients(3)
     values = np.array([-7, 0, 40, 1000])

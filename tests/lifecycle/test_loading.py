@@ -10,9 +10,11 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import numpy as np
+import onnx
 import pandas as pd
 import pytest
 
+import nets
 import onnxlet
 from markup import tables
 from models import tiny
@@ -126,6 +128,21 @@ def test_classes_have_the_estimators_own_values_though_they_were_named(url: str,
     assert got.tolist() == model.predict(fresh).tolist()
     assert got.dtype == model.predict(fresh).dtype
     assert set(got.tolist()) == {2, 4}
+
+
+def test_numbers_that_labels_give_a_networks_classes_are_what_it_predicts(url: str, folder: Path) -> None:
+    rows = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+    expected = rows.argmax(axis=1) + 1
+    path = folder / "scores.onnx"
+    weights = {"w": np.eye(3, dtype=np.float32) * 4}
+    nodes = [onnx.helper.make_node("MatMul", ["features", "w"], ["y"])]
+    onnx.save_model(nets.made(nodes, {"features": (onnx.TensorProto.FLOAT, ["N", 3])}, ["N", 3], weights), path)
+    answers = {"label": expected}
+    publish(url, folder / "stages", "stages", path, data=rows, target=expected, expected=answers, labels=[1, 2, 3])
+
+    got = onnxlet.load("stages", store=url).predict(rows)
+
+    assert got.tolist() == expected.tolist()
 
 
 def test_several_targets_come_as_the_estimator_gives_them(url: str, folder: Path) -> None:

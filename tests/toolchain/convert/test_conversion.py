@@ -229,6 +229,22 @@ def test_labels_that_would_swap_the_names_of_classes_are_refused(tmp_path: Path)
         convert(path, tmp_path / "out", labels=["malignant", "benign"], trust=True)
 
 
+def test_labels_that_name_two_classes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="'mild' would name several"):
+        convert(tmp_path / "model.joblib", tmp_path / "out", labels=["mild", "mild", "severe"])
+
+
+def test_numbers_that_name_other_classes_than_they_count_are_read_as_names_alone(tmp_path: Path) -> None:
+    features, _ = trained.blobs()
+    grade = np.digitize(features[:, 0], np.quantile(features[:, 0], [0.3, 0.6]))
+    model = trained.fitted(LogisticRegression(), features, grade)
+
+    draft = convert(model, tmp_path / "named", data=features, target=grade + 1, labels=[1, 2, 3])
+    assert draft.evaluations[0].metrics["accuracy"] == pytest.approx(model.score(features, grade))
+    with pytest.raises(InvalidInputError, match=r"that no class has, first in row .*; the model knows the classes '1'"):
+        convert(model, tmp_path / "counted", data=features, target=grade, labels=[1, 2, 3])
+
+
 def test_options_that_need_data_say_so(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="need --data"):
         convert(tmp_path / "model.joblib", tmp_path / "out", golden_from="data")

@@ -88,7 +88,7 @@ class LoadedVersion:
             outputs = self._run(X, None)
             return outputs if len(outputs) > 1 else next(iter(outputs.values()))
         outputs = self._run(X, [target.names.label for target in targets])
-        values = [_class_values(target, outputs[target.names.label]) for target in targets]
+        values = [_class_values(target, outputs[target.names.label], self._own_values(target)) for target in targets]
         return values[0] if len(values) == 1 else np.stack(values, axis=1)
 
     def predict_proba(self, X: Any) -> Any:  # noqa: N803 - scikit-learn's own name
@@ -136,6 +136,17 @@ class LoadedVersion:
     @property
     def _ref(self) -> str:
         return f"{self.manifest.model}:{self.manifest.version}"
+
+    def _own_values(self, target: Classification) -> Sequence[bool | int | str]:
+        """The values of the classes to the model itself; where it only counts them, what the labels say they are."""
+        numbers = [int(label) for label in target.labels if label.isdecimal() and label.isascii()]
+        counted = target.classes == tuple(range(len(target.classes)))
+        reference, network = self.manifest.reference, self.manifest.outputs is not None
+        if not counted or not (network or (reference is not None and reference.kind == "file")):
+            return target.classes
+        if len(numbers) == len(target.labels):
+            return numbers
+        return target.classes if network else target.labels
 
     def _ask(self, method: str, X: Any) -> Tensor:  # noqa: N803
         """The output that gives what a method of the model gives."""
@@ -227,11 +238,11 @@ def _fits(tensor: Tensor, spec: TensorSpec) -> bool:
     )
 
 
-def _class_values(target: Classification, labels: Tensor) -> Tensor:
+def _class_values(target: Classification, labels: Tensor, own: Sequence[bool | int | str]) -> Tensor:
     """The model's own values for its classes, which may have been given other names."""
-    if not target.labels or target.labels == target.classes:
+    if not target.labels or target.labels == own:
         return labels
-    values = dict(zip(target.labels, target.classes, strict=True))
-    kinds = {type(value) for value in target.classes}
+    values = dict(zip(target.labels, own, strict=True))
+    kinds = {type(value) for value in own}
     dtype: type = object if str in kinds else bool if kinds == {bool} else np.int64
     return np.array([values[label] for label in labels.tolist()], dtype=dtype)

@@ -21,7 +21,7 @@ class ConvertOptions(TypedDict, total=False):
 
     expected         answers to `data` that were computed where the model was trained, which are the reference then: a
                      path, a DataFrame, or arrays by name
-    labels           names of the classes, in the model's order; a list of them for each of several targets
+    labels           names or numbers of the classes, in the model's order; a list of them for each of several targets
     weights          the file with the weights of a PyTorch factory's module
     inputs           inputs as specs, or as texts: `image=FP32[-1,3,224,224]`, where -1 is any size
     outputs          names for a network's outputs, in its own order
@@ -39,7 +39,7 @@ class ConvertOptions(TypedDict, total=False):
     """
 
     expected: Any
-    labels: Sequence[str] | Sequence[Sequence[str]]
+    labels: Sequence[str | float] | Sequence[Sequence[str | float]]
     weights: str | PathLike[str]
     inputs: Sequence[TensorSpec | str]
     outputs: Sequence[str]

@@ -32,6 +32,9 @@ from onnxlet.values.signature import TensorSpec
 if TYPE_CHECKING:
     from onnxlet.toolchain.workbench.data import Data, Judge, Target
 
+Label = str | int | float
+"""The name of a class; a number is one too, as it is written."""
+
 
 def convert(
     source: Path | Any,
@@ -41,7 +44,7 @@ def convert(
     target: Target = None,
     expected: Data | None = None,
     judge: Judge | None = None,
-    labels: Sequence[str] | Sequence[Sequence[str]] | None = None,
+    labels: Sequence[Label] | Sequence[Sequence[Label]] | None = None,
     weights: Path | None = None,
     inputs: Sequence[TensorSpec] = (),
     outputs: Sequence[str] = (),
@@ -116,7 +119,13 @@ def _check_data_options(
         raise InvalidInputError("a target column needs --data")
 
 
-def _labels_by_target(labels: Sequence[str] | Sequence[Sequence[str]] | None) -> tuple[tuple[str, ...], ...]:
-    """Names of classes, target by target."""
-    texts = tuple(label for label in labels or () if isinstance(label, str))
-    return (texts,) if texts else tuple(tuple(names) for names in labels or ())
+def _labels_by_target(labels: Sequence[Label] | Sequence[Sequence[Label]] | None) -> tuple[tuple[str, ...], ...]:
+    """Names of classes, target by target. Raises InvalidInputError where two classes get one name."""
+    given: list[Any] = [] if labels is None else list(labels)
+    by_target = given if given and hasattr(given[0], "__len__") and not isinstance(given[0], str) else [given]
+    names = tuple(tuple(map(str, each)) for each in by_target) if given else ()
+    for each in names:
+        twice = next((name for name in each if each.count(name) > 1), None)
+        if twice is not None:
+            raise InvalidInputError(f"a label names one class, and {twice!r} would name several", label=twice)
+    return names

@@ -135,11 +135,14 @@ def _truth(table: Cells, target: str, classes: Sequence[int | str] | None, label
     values: dict[str, int | str] = {str(value): value for value in classes}
     if tuple(classes) == (0, 1):
         values |= {"0": 0, "1": 1, "False": 0, "True": 1}
-    values |= dict(zip(labels, classes, strict=False))
+    named = dict(zip(labels, classes, strict=False))
+    if any(values.get(label, value) != value for label, value in named.items()):
+        values = named  # `1` names the class 0: what is no name would be read as another class
+    values |= named
     cells = [cell if cell in values else _as_class_value(cell) for cell in table.column(target)]
     unknown = sorted(set(cells) - values.keys())
     if unknown:
-        known = quoted(map(str, [*classes, *(label for label in labels if label not in classes)]))
+        known = quoted(dict.fromkeys([*(str(value) for value in classes if str(value) in values), *labels]))
         unnamed = not labels and len(unknown) == len(set(cells)) == len(classes)
         advice = "; if these name them, convert or ship with --labels and the names in this order" if unnamed else ""
         raise InvalidInputError(
