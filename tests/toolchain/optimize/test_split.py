@@ -229,6 +229,20 @@ def test_rows_of_ones_own_judge_and_then_all_of_the_data_choose(tmp_path: Path) 
         verify(directory, data=data)
 
 
+def test_rows_of_ones_own_judge_with_their_target_beside_them(tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(nets.directional().SerializeToString())
+    data, own = nets.rows(100), nets.rows(60, seed=77)
+    target, beside = (np.arange(len(rows)) % 2 for rows in (data, own))
+    directory = tmp_path / "net"
+    convert(tmp_path / "net.onnx", directory, data=data, target=target, judge=(own, beside), labels=("no", "yes"))
+    hold_to_own_answers(directory)
+
+    optimize(directory, data=data, target=target, judge=(own, beside), **QUICK)
+
+    assert verify(directory, judge=(own, beside)).rows == 60
+    assert split_of(directory).choosing == 100
+
+
 def test_rows_that_cannot_judge_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "own.npz", allow_pickle=False, x=nets.rows(6, seed=7), patient=np.array(["p1"] * 6))
     np.savez(tmp_path / "else.npz", allow_pickle=False, x=nets.rows(6, seed=8), patient=np.array(["new"] * 6))

@@ -59,8 +59,6 @@ def optimize(
     where the disk is full.
     """
     from onnxlet.toolchain.optimize.optimization import OptimizationRun, OptimizeOptions
-    from onnxlet.toolchain.workbench.data import open_judge
 
-    rows = None if judge is None else open_judge(judge, None)[0]
-    options = OptimizeOptions(method, objective, cpu, search, tuple(slices), bounds, group, rows, seed)
+    options = OptimizeOptions(method, objective, cpu, search, tuple(slices), bounds, group, judge, seed)
     return OptimizationRun(directory, data, target, options, on_progress or silent).write(output or directory)

@@ -23,7 +23,8 @@ from onnxlet.toolchain.optimize.ladder import Ladders
 from onnxlet.toolchain.optimize.selection import Objective, Selection, record_rungs
 from onnxlet.toolchain.optimize.split import RowSplit, cut, keep_whole, tighten
 from onnxlet.toolchain.workbench.comparison import compare
-from onnxlet.toolchain.workbench.data import Data, Target
+from onnxlet.toolchain.workbench.data import Data, Target, open_judge
+from onnxlet.toolchain.workbench.data import Judge as JudgingRows
 from onnxlet.toolchain.workbench.directory import (
     asset_files,
     explain_full_disk,
@@ -59,7 +60,7 @@ class OptimizeOptions:
     slices: Sequence[str] = ()
     bounds: Bounds = Bounds()  # noqa: RUF009 - frozen
     group: Group | None = None
-    judge: Data | None = None
+    judge: JudgingRows | None = None
     seed: int = 0
 
 
@@ -206,12 +207,13 @@ class OptimizationRun:
         folds = len(split.folds)
         return f"{chosen_on}{known}" + (f", and {agreement.agreeing} of {folds} splits choose it" if folds > 1 else "")
 
-    def _check_judge(self, judge: Data) -> str:
+    def _check_judge(self, judge: JudgingRows) -> str:
         """The digest of the rows of one's own. Raises InvalidInputError where they are unfit, or chose themselves."""
         rows, options = self._rows, self._options
         if rows is None or rows.kind != "given":
             raise InvalidInputError("rows that judge need --data, rows that choose")
-        evaluation = read_evaluation_data(self._directory, self._draft, self._float_graph, judge, None)
+        data, target = open_judge(judge, None)
+        evaluation = read_evaluation_data(self._directory, self._draft, self._float_graph, data, target)
         if evaluation.digest == rows.digest:
             raise InvalidInputError("--judge and --data are the same rows: those that choose cannot judge")
         if evaluation.reference is None:
