@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import msgspec
 
 from onnxlet.batch.book import RowCounts
-from onnxlet.batch.formats.chunks import CHUNK_ROWS, BadRow, Batch
+from onnxlet.batch.formats.chunks import CHUNK_ROWS, BadRow, Batch, Chunk
 from onnxlet.errors import ExecutionError, InvalidInputError, RequestTooLargeError
 from onnxlet.values.tensors import Tensors
 
@@ -25,27 +26,57 @@ class ScoredRows(NamedTuple):
     outputs: Tensors
 
 
+class _Running(NamedTuple):
+    """A chunk on which the model runs, and those of its rows that could not be read."""
+
+    chunk: Chunk
+    bad: list[BadRow]
+    answers: Future[tuple[list[ScoredRows], list[int]]]
+
+
 def score_rows(model: Model, inputs: Inputs, file: RowFile, errors: BinaryIO) -> RowCounts:
     """Score all rows of `file`, in order, and write the bad ones to `errors` as JSON Lines.
 
     Raises InvalidInputError if the file as a whole cannot be scored, DeadlineExceededError if the model is too slow.
     """
     read = scored = 0
-    for chunk in file.chunks(CHUNK_ROWS):
-        parsed = file.parse(chunk)
-        bad = [*chunk.bad, *parsed.bad]
-        runs: list[ScoredRows] = []
-        for batch in _cut(parsed.batches, inputs.rows_at_once):
-            done, failed = _run(model, inputs, batch)
-            runs += done
+    with ThreadPoolExecutor(1) as pool:
+        for chunk, bad, answers in _run_chunks(model, inputs, file, pool):
+            runs, failed = answers.result()
             # the model's own words may quote the row, which is nobody's business here
             bad += [BadRow(chunk.numbers[position], "the model failed on this row") for position in failed]
-        for positions, outputs in _sort_rows(runs):
-            file.write(chunk, positions, outputs)
-            scored += len(positions)
-        errors.writelines(msgspec.json.encode(row) + b"\n" for row in sorted(bad, key=lambda row: row.row))
-        read += len(chunk.rows) + len(chunk.bad)
+            for positions, outputs in _sort_rows(runs):
+                file.write(chunk, positions, outputs)
+                scored += len(positions)
+            errors.writelines(msgspec.json.encode(row) + b"\n" for row in sorted(bad, key=lambda row: row.row))
+            read += len(chunk.rows) + len(chunk.bad)
     return RowCounts(read, scored, read - scored)
+
+
+def _run_chunks(model: Model, inputs: Inputs, file: RowFile, pool: Executor) -> Iterator[_Running]:
+    """All chunks, each when the next one is read: while the model runs, in a thread of its own, this one reads on and
+    writes.
+    """
+    last: _Running | None = None
+    for chunk in file.chunks(CHUNK_ROWS):
+        parsed = file.parse(chunk)
+        running = _Running(chunk, [*chunk.bad, *parsed.bad], pool.submit(_run_batches, model, inputs, parsed.batches))
+        if last is not None:
+            yield last
+        last = running
+    if last is not None:
+        yield last
+
+
+def _run_batches(model: Model, inputs: Inputs, batches: list[Batch]) -> tuple[list[ScoredRows], list[int]]:
+    """Run a chunk's batches: what came of them, and the positions of rows on which the model failed."""
+    runs: list[ScoredRows] = []
+    failed: list[int] = []
+    for batch in _cut(batches, inputs.rows_at_once):
+        done, bad = _run(model, inputs, batch)
+        runs += done
+        failed += bad
+    return runs, failed
 
 
 def _cut(batches: list[Batch], rows_at_once: int | None) -> Iterator[Batch]:
