@@ -68,7 +68,8 @@ class Model:
         steps.check(graph, manifest.signature)
         self.manifest = manifest
         self.steps = steps
-        self.nbytes = engine.nbytes
+        held = set(steps.artifacts)
+        self.nbytes = engine.nbytes + sum(each.size for each in manifest.artifacts if each.path in held)
         self.run_deadline = engine.run_deadline
         self._engine = engine
         self._postprocessors = steps.postprocessors()

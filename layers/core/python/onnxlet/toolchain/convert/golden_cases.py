@@ -133,9 +133,10 @@ def _texts(export: Export) -> Tensors:
         listed = decode_word_list(export.assets[step.artifact], step.artifact).words if step.artifact else ()
         words.setdefault(step.column, []).extend(listed or ANY_WORDS)
     counts = random.integers(1, MOST_WORDS, SYNTHETIC_ROWS)
+    known = {name: np.array(listed, dtype=object) for name, listed in words.items()}
     return {
-        name: np.array([" ".join(random.choice(known, count)) for count in counts], dtype=object)
-        for name, known in words.items()
+        name: np.array([" ".join(random.choice(listed, count)) for count in counts], dtype=object)
+        for name, listed in known.items()
     }
 
 

@@ -27,7 +27,7 @@ WITHOUT = 4
 MANY_MISSING = 64
 """Rows in which several columns are missing."""
 WORDS = 4
-"""Words in a row."""
+"""Words in a row; more where the model knows very many."""
 SIZES = (0.0, -1.0, 1e-6, 10.0, 1e15)
 """Numbers are tried that are so many times as large as a column's largest."""
 DIGITS = 10
@@ -130,8 +130,8 @@ class RowMaker:
 
     def _known_values(self, name: str, column: Tensor) -> Tensor:
         """The column, or values that the model knows where it knows some: it may refuse others."""
-        words = list(self._knowledge.words.get(name, ()))
-        if words and column.dtype.kind == "O":
+        words = np.array(self._knowledge.words.get(name, ()), dtype=object)
+        if len(words) and column.dtype.kind == "O":
             return np.array([" ".join(self._random.choice(words, WORDS)) for _ in column], dtype=object)
         known = np.array(list(self._knowledge.categories.get(name, ())), dtype=object)
         if not len(known) or column.dtype.kind == "b":
@@ -175,8 +175,10 @@ class RowMaker:
         for name, value in self._sample([pair for pair in pairs if pair[0] in self._columns], MOST_OTHERS):
             yield name, value, {}
         for name, words in knowledge.words.items():
-            for start in range(0, len(words), WORDS):
-                yield name, " ".join(words[start : start + WORDS]), {}
+            # all of them, be it in longer rows
+            count = max(WORDS, -(-len(words) // MOST_OTHERS))
+            for start in range(0, len(words), count):
+                yield name, " ".join(words[start : start + count]), {}
 
     def _unknown_categories(self) -> Iterator[tuple[str, Any, Mapping[str, Interval]]]:
         for name, values in self._knowledge.categories.items():
