@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("sklearn")
 pytest.importorskip("skl2onnx")
 
+from sklearn.compose import make_column_transformer
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401 - lets the next import be
 from sklearn.impute import IterativeImputer
@@ -21,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 import trained
 from onnxlet.errors import ConversionError
 from onnxlet.toolchain.convert import convert
-from toolchain.convert.scikit_learn.patients import patients
+from toolchain.convert.scikit_learn.patients import ask_served, patients
 
 pytestmark = [pytest.mark.toolchain, pytest.mark.filterwarnings("ignore:.*Early stopping criterion not reached")]
 
@@ -88,6 +89,23 @@ def test_missing_values_may_be_a_number(tmp_path: Path) -> None:
     convert(model, tmp_path / "out", data=known, target=illness)
     fresh, _ = with_gaps(6, marker=-999.0)
     np.testing.assert_allclose(ask(tmp_path / "out", fresh), model.predict(fresh), rtol=2e-5)
+
+
+def test_a_row_that_lacks_all_of_its_columns_is_answered_alone_and_among_others_as_the_model_does(
+    tmp_path: Path,
+) -> None:
+    known, illness = patients(8, missing=0.1)
+    columns = make_column_transformer((IterativeImputer(random_state=0), ["marker", "count"]), remainder="passthrough")
+    model = make_pipeline(columns, StandardScaler(), Ridge()).fit(known, illness)
+
+    convert(model, tmp_path / "out", data=known, target=illness)
+
+    lacking = known.assign(marker=np.where(np.arange(len(known)) < 5, np.nan, known["marker"]))
+    lacking.loc[:4, "count"] = np.nan
+    for rows in (lacking, lacking.iloc[:1]):
+        served = ask_served(tmp_path / "out", rows)["prediction"]
+        np.testing.assert_allclose(served, model.predict(rows), rtol=2e-5, atol=1e-5)
+    assert abs(model.predict(lacking)[0] - model.predict(lacking.iloc[:1])[0]) > 1e-4
 
 
 @pytest.mark.parametrize(
