@@ -81,6 +81,7 @@ def test_a_server_that_asks_for_too_long_a_wait_is_not_waited_for() -> None:
         assert time.monotonic() - began < 5
     assert len(server.received) == 1
     assert raised.value.context["retry_after"] == 3600
+    assert raised.value.detail.endswith("it asks to come back in 3600 s")
 
 
 def test_a_retry_after_that_means_nothing_is_passed_over() -> None:

@@ -49,6 +49,20 @@ def answers_of(model: Any) -> tuple[list[str], list[list[Any]]]:  # noqa: ANN401
     return ["label", *NAMES], rows
 
 
+def test_columns_named_by_numbers_are_those_of_the_labels(tmp_path: Path) -> None:
+    features, target = trained.blobs()
+    model = trained.fitted(LogisticRegression(), features, target)
+    probabilities = dict(zip("123", model.predict_proba(features).T, strict=True))
+    answers = {"label": model.predict(features) + 1, **probabilities}
+
+    draft = convert(model, tmp_path / "out", data=features, expected=answers, labels=["1", "2", "3"])
+
+    assert draft.reference == ReferenceOrigin("expected", "scikit-learn")
+    del answers["label"]
+    with pytest.raises(InvalidInputError, match="'expected' has no array 'label'"):
+        convert(model, tmp_path / "again", data=features, expected=answers, labels=["1", "2", "3"])
+
+
 def test_labels_and_probabilities_of_a_csv_file_are_the_reference(tmp_path: Path, model: Any, data: Path) -> None:  # noqa: ANN401
     header, rows = answers_of(model)
     expected = trained.write_csv(tmp_path / "expected.csv", header, rows)

@@ -135,7 +135,8 @@ class Transport:
             return InvalidInputError(f"{self.url!r} redirects to {target!r}: connect to that", status=response.status)
         error = response.to_error()
         if retry_after:
-            error.context["retry_after"] = retry_after
+            context = error.context | {"retry_after": retry_after}
+            error = type(error)(f"{error.detail}; it asks to come back in {retry_after:g} s", **context)
         return error
 
 

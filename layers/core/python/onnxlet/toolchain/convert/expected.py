@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,8 @@ def _open(source: Data) -> Table | Arrays:
         with source.open("rb") as file:
             if file.read(len(PARQUET)) == PARQUET:
                 source = _read_parquet(source)
-    return open_data(source, None, tensors=True)[0]
+    cells = open_data(source, None, tensors=True)[0]
+    return cells if isinstance(source, Path) else replace(cells, name="expected")
 
 
 def _read_parquet(path: Path) -> Data:
@@ -73,7 +75,7 @@ def _classifier_answers(
         assert label is not None  # noqa: S101 - a target was named
         answers[names.label] = label.astype(own[names.label].dtype)
         prefix = f"{target}_" if target else ""
-        columns = [_class_column(cells, prefix, each) for each in zip(classes, labels or classes, strict=True)]
+        columns = _class_columns(cells, prefix, classes, labels)
         known |= {names.label, names.probabilities, *filter(None, columns)}
         if names.probabilities in cells.columns and isinstance(cells, Arrays):
             answers[names.probabilities] = cells.columns[names.probabilities].astype(np.float64)
@@ -90,9 +92,14 @@ def _classifier_answers(
     return answers
 
 
-def _class_column(cells: Table | Arrays, prefix: str, names: tuple[int | str, int | str]) -> str | None:
-    """The column with one class's probabilities, named by its value or its label."""
-    return next((f"{prefix}{name}" for name in names if f"{prefix}{name}" in cells.columns), None)
+def _class_columns(
+    cells: Table | Arrays, prefix: str, classes: Sequence[int | str], labels: Sequence[str]
+) -> list[str | None]:
+    """The columns with each class's probabilities: by all the labels, which may be numbers, else by label or value."""
+    if labels and all(prefix + label in cells.columns for label in labels):
+        return [prefix + label for label in labels]
+    named = zip(classes, labels or classes, strict=True)
+    return [next((f"{prefix}{name}" for name in names if f"{prefix}{name}" in cells.columns), None) for names in named]
 
 
 def _named_answers(cells: Table | Arrays, own: Tensors) -> dict[str, Tensor]:
