@@ -186,6 +186,21 @@ def test_columns_of_texts_are_served_by_tensorflow(tmp_path: Path, published: Pu
         asked(place, age=age[:1], ward=np.array([b"Z"]))
 
 
+def test_columns_whose_names_are_no_words_of_python_keep_them(tmp_path: Path, published: Publish) -> None:
+    pandas = pytest.importorskip("pandas")
+    names = ["_age", "日本", "<ß>", "9 m"]
+    features, target = trained.blobs()
+    frame = pandas.DataFrame(features.astype(np.float32), columns=names)
+    text = frame.assign(_age=np.where(frame["_age"] > 0, "old", "young"))
+    encoder = make_column_transformer((OneHotEncoder(), ["_age"]), (StandardScaler(), names[1:]))
+    estimator = trained.fitted(make_pipeline(encoder, LogisticRegression()), text, target)
+    convert(estimator, tmp_path / "converted", data=text)
+
+    inputs, _ = declared(exported(published(tmp_path / "converted"), tmp_path))["serving_default"]
+
+    assert set(inputs) == set(names)
+
+
 def test_a_version_in_8_bits_answers_with_its_own_roundings(tmp_path: Path, published: Publish) -> None:
     random = np.random.default_rng(0)
     weights = {name: random.normal(size=(16, 16)).astype(np.float32) for name in ("first", "second")}

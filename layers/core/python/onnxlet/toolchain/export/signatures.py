@@ -34,7 +34,7 @@ class ServedSignature:
         spelled: dict[str, str] = {}
         for spec in self.signature.inputs:
             plain = re.sub(r"\W", "_", spec.name, flags=re.ASCII)
-            plain = f"arg_{plain}" if not plain or plain[0].isdigit() else plain
+            plain = plain if plain[:1].isalpha() else f"arg_{plain}"
             while plain in spelled.values():
                 plain += "_"
             spelled[spec.name] = plain
