@@ -41,7 +41,14 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
     columns = [_polynomials(spline, transformer) for spline in transformer.bsplines_]
     limits, origins, coefficients = (np.stack(each) for each in zip(*columns, strict=True))
     pieces = Pieces(nodes, numbers, limits)
-    way = nodes.add("Sub", numbers, pieces.look_up(origins))
+    within = numbers
+    if transformer.extrapolation == "constant":
+        # infinity times nothing is no number
+        ends = limits[:, [1, -1]]
+        within = nodes.add(
+            "Max", nodes.add("Min", numbers, nodes.doubles(ends[None, :, 1])), nodes.doubles(ends[None, :, 0])
+        )
+    way = nodes.add("Sub", within, pieces.look_up(origins))
     last = nodes.constant(TensorProto.INT64, [1], [2])
     splines = _evaluate(nodes, pieces, nodes.add("Unsqueeze", way, last), coefficients)
     if getattr(transformer, "handle_missing", "error") == "zeros":
