@@ -391,3 +391,15 @@ def test_forests_of_numbers_stand_beside_boosters(make: Callable[[], Any], tmp_p
     ):
         convert(model.fit(rows, stage * 1.0), tmp_path / "out", data=rows)
         assert_served_alike(tmp_path / "out", model, patients(34)[0][NUMBERS].fillna(0))
+
+
+@pytest.mark.parametrize("name", ["LightGBM", "XGBoost"])
+def test_texts_as_categories_within_a_search_are_refused_by_name(name: str, tmp_path: Path) -> None:
+    known, stage = patients(35)
+    known = known.astype({"ward": "category"})
+    booster = CLASSIFIERS[name]()
+    booster = booster.set_params(enable_categorical=True) if name == "XGBoost" else booster
+    model = searched(booster).fit(known, stage)
+    with pytest.raises(ConversionError, match=r"(LGBM|XGB)Classifier reads texts as categories.* best_estimator_"):
+        convert(model, tmp_path / "out", data=known)
+    convert(model.best_estimator_, tmp_path / "out", data=known)

@@ -17,6 +17,7 @@ from onnxlet.toolchain.convert.scikit_learn.columns import learned_names
 from onnxlet.toolchain.convert.scikit_learn.nodes import move_graph
 from onnxlet.toolchain.convert.scikit_learn.older_trees import renew_trees
 from onnxlet.toolchain.convert.scikit_learn.parts import all_parts
+from onnxlet.toolchain.convert.tabular.category_values import text_features
 from onnxlet.toolchain.convert.tabular.graph_writer import OPSET, GraphWriter
 from onnxlet.toolchain.convert.tabular.link_functions import AnswerNames
 from onnxlet.toolchain.convert.tabular.matrix_model import MatrixModel, NativeModel
@@ -127,6 +128,11 @@ class _BoosterWriter:
     def write(self, scope: Any, operator: Any, container: Any) -> None:
         """Write the booster, behind what makes missing values of zeros if it takes them for such."""
         native = self._native(operator.raw_operator)
+        if text_features(native.categories):
+            raise ConversionError(
+                f"the {type(operator.raw_operator).__name__} reads texts as categories, which has no ONNX form within "
+                "another estimator: convert it by itself (of a search, its best_estimator_), or encode them before"
+            )
         graph = GraphWriter(scope.get_unique_variable_name("booster") + "_")
         features = _features(graph, operator, native)
         if id(operator.raw_operator) in self._sparse and native.sparse_zeros_are_missing:
