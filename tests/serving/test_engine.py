@@ -119,6 +119,19 @@ def test_an_unknown_output_is_the_callers_fault(tmp_path: Path) -> None:
         opened(tiny.strings(), tmp_path).run({"text": np.array(["a"], dtype=object)}, ["nope"])
 
 
+def test_an_encoder_that_knows_no_others_refuses_a_category_in_plain_words(tmp_path: Path) -> None:
+    helper = onnx.helper
+    encode = helper.make_node(
+        "OneHotEncoder", ["ward"], ["marks"], domain="ai.onnx.ml", cats_strings=["A", "B"], zeros=0
+    )
+    wards = helper.make_tensor_value_info("ward", TensorProto.STRING, ["N"])
+    marks = helper.make_tensor_value_info("marks", TensorProto.FLOAT, ["N", 2])
+    opsets = [helper.make_opsetid("", 21), helper.make_opsetid("ai.onnx.ml", 3)]
+    model = helper.make_model(helper.make_graph([encode], "g", [wards], [marks]), opset_imports=opsets, ir_version=10)
+    with pytest.raises(ExecutionError, match="a row holds a category that the model was not fitted with"):
+        opened(model, tmp_path).run({"ward": np.array(["A", "Z"], dtype=object)})
+
+
 def test_a_token_out_of_the_vocabulary_makes_the_model_fail_not_us(tmp_path: Path) -> None:
     engine = opened(tiny.embedder(vocabulary=5), tmp_path)
     with pytest.raises(ExecutionError, match="failed on this input"):

@@ -163,6 +163,8 @@ class OnnxEngine:
             and "while running" not in reason
         ):
             return InvalidInputError(f"the model does not take these inputs: {reason}")
+        if UNKNOWN_CATEGORY in reason:
+            reason = "a row holds a category that the model was not fitted with, and it takes no others"
         return ExecutionError(f"the model failed on this input: {reason}")
 
 
@@ -220,6 +222,10 @@ def _spec_of(node: Any) -> TensorSpec:  # noqa: ANN401 - onnxruntime's NodeArg h
     # symbolic dimensions come as str, unknown ones as None
     shape = tuple(size if isinstance(size, int) and size >= 0 else VARIABLE for size in node.shape)
     return TensorSpec(node.name, datatype_of_onnx(node.type).name, shape)
+
+
+UNKNOWN_CATEGORY = "Unknown Category and zeros = 0"
+"""How the runtime says that an encoder met what it does not know."""
 
 
 def _reason(error: Exception) -> str:
