@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,11 @@ pytest.importorskip("skl2onnx")
 
 import scipy.special
 import scipy.stats
+from sklearn.impute import KNNImputer
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
 
+from onnxlet.toolchain.convert import convert
 from onnxlet.toolchain.convert.scikit_learn.approximations import BOUND
 from onnxlet.toolchain.convert.scikit_learn.converters.interpolation import interpolate
 from onnxlet.toolchain.convert.scikit_learn.converters.known_functions import known_function
@@ -116,3 +121,12 @@ def test_lines_between_points_are_those_of_numpy_to_the_last_bit(points: int) ->
 
     expected = np.stack([np.interp(numbers[:, each], xs[each], ys[each]) for each in range(3)], axis=1)
     np.testing.assert_array_equal(drawn, expected)
+
+
+def test_a_note_says_that_equally_near_neighbours_are_a_matter_of_chance(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).normal(size=(60, 3))
+    model = make_pipeline(KNNImputer(n_neighbors=2), LinearRegression()).fit(rows, rows @ [1.0, 2.0, 3.0])
+
+    draft = convert(model, tmp_path / "out", data=rows)
+
+    assert any("equally near neighbours" in note for note in draft.notes)

@@ -63,6 +63,8 @@ class Knowledge:
     thresholds: Sequence[Threshold] = ()
     categories: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     words: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    ties: bool = False
+    """Whether it chooses by chance among rows that are equally near, as those are which lack most columns."""
 
 
 @dataclass(frozen=True)
@@ -200,7 +202,7 @@ class RowMaker:
     def _several_missing(self) -> Iterator[tuple[str, Any, Mapping[str, Interval]]]:
         """Rows without some numbers, and the first one without any that may be missing."""
         names = sorted(self._missing & self._ranges.keys())
-        if len(names) < 2:  # noqa: PLR2004 - one alone is missing in other rows
+        if self._knowledge.ties or len(names) < 2:  # noqa: PLR2004 - one alone is missing in other rows
             return
         yield names[0], np.nan, dict.fromkeys(names, MISSING)
         for _ in range(MANY_MISSING):

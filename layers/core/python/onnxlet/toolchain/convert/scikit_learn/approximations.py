@@ -10,6 +10,7 @@ from typing import Any
 
 from onnxlet.toolchain.convert.scikit_learn.converters.known_functions import is_composed
 from onnxlet.toolchain.convert.scikit_learn.converters.transformed_target import NAME as TARGET
+from onnxlet.toolchain.convert.scikit_learn.known_columns import chooses_among_neighbours
 from onnxlet.toolchain.convert.scikit_learn.parts import all_parts
 
 BOUND = 1e-14
@@ -17,7 +18,7 @@ BOUND = 1e-14
 
 
 def describe_bounds(estimator: Any) -> tuple[str, ...]:
-    """What is approximated in an estimator, and how near it comes, for people."""
+    """What is approximated in an estimator, and how near it comes, and what it leaves to chance, for people."""
     parts = list(all_parts(estimator))
     targets = [part for part in parts if type(part).__name__ == TARGET]
     # these are only ever inverted
@@ -33,6 +34,8 @@ def describe_bounds(estimator: Any) -> tuple[str, ...]:
         f"the {name} computes {what} in double precision, within {BOUND:g} of scipy's, relative to it"
         for name, what in found
     ]
+    if chooses_among_neighbours(estimator):
+        said.append("the KNNImputer takes any of equally near neighbours, the version the first: gaps can differ so")
     return tuple(dict.fromkeys(said))
 
 

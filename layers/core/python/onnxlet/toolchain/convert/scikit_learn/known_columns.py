@@ -16,6 +16,7 @@ import numpy as np
 from onnxlet.errors import ConversionError
 from onnxlet.toolchain.convert.scikit_learn.boosters import OpenerOf
 from onnxlet.toolchain.convert.scikit_learn.columns import resolve_columns
+from onnxlet.toolchain.convert.scikit_learn.parts import all_parts
 from onnxlet.toolchain.convert.scikit_learn.vectorizers import takes_texts
 from onnxlet.toolchain.convert.tabular.matrix_model import NativeModel
 from onnxlet.toolchain.workbench.probing_rows import ANY_WORDS, MISSING, Interval, Knowledge, Threshold
@@ -106,7 +107,13 @@ def known_columns(estimator: Any, names: Sequence[str], opener_of: OpenerOf) -> 
         tuple(known.thresholds),
         {name: list(dict.fromkeys(values)) for name, values in known.categories.items()},
         known.words,
+        ties=chooses_among_neighbours(estimator),
     )
+
+
+def chooses_among_neighbours(estimator: Any) -> bool:
+    """Whether some part fills gaps from the nearest rows: of equally near ones numpy's partition takes any."""
+    return any(type(part).__name__ == "KNNImputer" for part in all_parts(estimator))
 
 
 def _pipeline(known: KnownColumns, estimator: Any, features: Features) -> Features | None:
