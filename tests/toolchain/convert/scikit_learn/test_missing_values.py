@@ -31,7 +31,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, RobustScaler, S
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeRegressor
 
 from drafts import tabular_of
-from onnxlet.errors import ConversionError, ExecutionError
+from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.steps import decode_steps
 from onnxlet.toolchain.convert import convert
 from onnxlet.toolchain.prepare import prepare
@@ -336,7 +336,7 @@ def test_numbers_are_categories_only_where_they_are_the_very_ones(tmp_path: Path
                 warnings.simplefilter("ignore")
                 expected = estimator.predict_proba(row)
         except ValueError:
-            with pytest.raises(ExecutionError):
+            with pytest.raises(InvalidInputError, match="'grade' holds a category"):
                 run_columns(engine, decode_steps(draft.steps), columns)
         else:
             answers = run_columns(engine, decode_steps(draft.steps), columns)
@@ -366,7 +366,7 @@ def test_unknown_texts_are_refused_or_encoded_as_they_were(tmp_path: Path, encod
     columns |= {name: row[name].to_numpy(dtype=np.float32) for name in ("age", "stay")}
 
     if refused:
-        with pytest.raises(ExecutionError):
+        with pytest.raises(InvalidInputError, match="'city' holds a category"):
             run_columns(engine, decode_steps(draft.steps), columns)
     else:
         expected = estimator.predict_proba(row)

@@ -17,6 +17,7 @@ from onnxlet.steps.tabular import Tabular
 
 KINDS: dict[str, type[Step]] = {kind_of(step): step for step in (Tabular, Finite, Classification)}
 LATER = {
+    "categories": ("onnxlet.steps.categories", "Categories"),
     "image": ("onnxlet.steps.image", "Image"),
     "method": ("onnxlet.steps.method", "Method"),
     "vectorizer": ("onnxlet.steps.vectorizer", "Vectorizer"),

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 
 from onnxlet.steps import Classification, Column, Finite, Steps, Tabular
+from onnxlet.steps.categories import Categories
 from onnxlet.steps.image import Image
 from onnxlet.steps.method import Method
 from onnxlet.steps.vectorizer import Vectorizer
@@ -35,6 +36,8 @@ class Export:
     """What makes a tensor of pictures."""
     finite: Finite | None = None
     """What refuses the numbers that the model refuses."""
+    categories: Categories | None = None
+    """What refuses the categories that the model refuses."""
     methods: tuple[Method, ...] = ()
     """What is served as the graph gives it, by methods of the model."""
     vectorizers: tuple[Vectorizer, ...] = ()
@@ -50,8 +53,11 @@ class Export:
     @property
     def steps(self) -> Steps:
         """The steps to declare around the graph."""
-        before = [step for step in (self.tabular, *self.vectorizers, self.image, self.finite) if step is not None]
-        return Steps((*before, *self.classifications, *self.methods), self.assets.__getitem__)
+        before = (self.tabular, *self.vectorizers, self.image, self.finite, self.categories)
+        return Steps(
+            (*(step for step in before if step is not None), *self.classifications, *self.methods),
+            self.assets.__getitem__,
+        )
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,19 @@ from typing import Any
 import numpy as np
 
 from onnxlet.errors import ConversionError
+from onnxlet.steps.categories import CategoricalColumn, Categories
+from onnxlet.steps.tabular import Tabular
 from onnxlet.toolchain.convert.scikit_learn.boosters import OpenerOf
 from onnxlet.toolchain.convert.scikit_learn.columns import resolve_columns
 from onnxlet.toolchain.convert.scikit_learn.parts import all_parts
 from onnxlet.toolchain.convert.scikit_learn.vectorizers import takes_texts
 from onnxlet.toolchain.convert.tabular.matrix_model import NativeModel
 from onnxlet.toolchain.workbench.probing_rows import ANY_WORDS, MISSING, Interval, Knowledge, Threshold
+from onnxlet.values.datatypes import DATATYPES
 from onnxlet.values.tensors import Tensor
 
+MOST_VALUES = 4_096
+"""Categories of a column that a manifest lists; of more, the graph alone refuses others."""
 MOST_NODES = 20_000
 """Splits of trees that are read; of more, those of some trees."""
 
@@ -33,6 +38,8 @@ class Feature:
     column: str
     scale: float = 1.0
     offset: float = 0.0
+    filled: bool = False
+    """Whether some value of the column is replaced by another one."""
 
     def column_value(self, value: float) -> float:
         """What the column holds where the feature is `value`."""
@@ -56,6 +63,8 @@ class KnownColumns:
         self.thresholds: list[Threshold] = []
         self.categories: dict[str, list[Any]] = {}
         self.words: dict[str, list[str]] = {}
+        self.sole: dict[str, list[Any]] = {}
+        """The categories of columns that may have no others."""
 
     def read(self, estimator: Any, features: Features) -> Features | None:
         """Read what a step learned of its features. Returns those that it gives; None if they are not known."""
@@ -84,6 +93,12 @@ class KnownColumns:
             known = self.categories.setdefault(feature.column, [])
             known.extend(value for value in values if isinstance(value, str | int | float) and value == value)  # noqa: PLR0124 - NaN
 
+    def add_sole_categories(self, feature: Feature | None, values: Sequence[Any]) -> None:
+        """All values that the feature may have: the model refuses others."""
+        if feature is not None and feature.scale == 1 and not feature.offset and not feature.filled:
+            before = self.sole.get(feature.column, values)
+            self.sole[feature.column] = [value for value in values if value in before]
+
     def _read_booster(self, booster: NativeModel, features: Features) -> None:
         """The thresholds of its trees, as those of the columns that its features are made of."""
         by_name = {str(at): feature for at, feature in enumerate(features)}
@@ -109,6 +124,27 @@ def known_columns(estimator: Any, names: Sequence[str], opener_of: OpenerOf) -> 
         known.words,
         ties=chooses_among_neighbours(estimator),
     )
+
+
+def sole_categories(estimator: Any, names: Sequence[str], opener_of: OpenerOf, tabular: Tabular) -> Categories | None:
+    """What refuses the categories that encoders in a fitted estimator refuse; None if none does."""
+    known = KnownColumns(opener_of)
+    known.read(estimator, [Feature(name) for name in names])
+    columns = tuple(
+        CategoricalColumn(column.name, tuple(served), column.missing, 0 if tabular.input is None else place)
+        for place, column in enumerate(tabular.columns)
+        if 0 < len(served := _as_served(known.sole.get(column.name, []), column.datatype)) <= MOST_VALUES
+    )
+    return Categories(columns, tabular.input) if columns else None
+
+
+def _as_served(values: Sequence[Any], datatype: str) -> list[Any]:
+    """The values in a datatype; none where they are of another kind. Missing ones are left out."""
+    present = [value for value in values if isinstance(value, str | bool | int | float) and value == value]  # noqa: PLR0124 - NaN
+    texts = DATATYPES[datatype].kind == "s"
+    if any(isinstance(value, str) != texts for value in present):
+        return []
+    return np.array(present, DATATYPES[datatype].numpy).tolist() if present else []
 
 
 def chooses_among_neighbours(estimator: Any) -> bool:
@@ -179,7 +215,12 @@ def _affine(feature: Feature | None, scale: float, offset: float) -> Feature | N
 def _imputed(known: KnownColumns, estimator: Any, features: Features) -> Features | None:  # noqa: ARG001 - a reader
     """The same features, if none is dropped or added."""
     same = getattr(estimator, "indicator_", None) is None and len(estimator.get_feature_names_out()) == len(features)
-    return features if same else None
+    if not same:
+        return None
+    missing = estimator.missing_values
+    if missing is None or missing != missing:  # noqa: PLR0124 - NaN
+        return features
+    return [feature and replace(feature, filled=True) for feature in features]
 
 
 def _function(known: KnownColumns, estimator: Any, features: Features) -> Features | None:  # noqa: ARG001 - a reader
@@ -193,6 +234,8 @@ def _selected(known: KnownColumns, estimator: Any, features: Features) -> Featur
 def _encoder(known: KnownColumns, estimator: Any, features: Features) -> Features:
     for feature, values in zip(features, estimator.categories_, strict=True):
         known.add_categories(feature, values.tolist())
+        if getattr(estimator, "handle_unknown", None) == "error":
+            known.add_sole_categories(feature, values.tolist())
     return [None] * len(estimator.get_feature_names_out())
 
 

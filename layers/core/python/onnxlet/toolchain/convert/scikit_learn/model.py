@@ -39,7 +39,7 @@ from onnxlet.toolchain.convert.scikit_learn.exporter import (
     names_have_no_form,
     to_onnx,
 )
-from onnxlet.toolchain.convert.scikit_learn.known_columns import known_columns
+from onnxlet.toolchain.convert.scikit_learn.known_columns import known_columns, sole_categories
 from onnxlet.toolchain.convert.scikit_learn.merging import merge_models
 from onnxlet.toolchain.convert.scikit_learn.missing_texts import mark_missing_texts, missing_markers
 from onnxlet.toolchain.convert.scikit_learn.multi_output import split_targets
@@ -275,6 +275,7 @@ class Estimator:
             opset,
             assets=texts.assets,
             finite=finite,
+            categories=sole_categories(self._estimator, tuple(rows.columns), self._opener_of, tabular),
             vectorizers=texts.steps,
             methods=methods,
             notes=describe_bounds(self._exported),
