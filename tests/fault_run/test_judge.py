@@ -82,8 +82,11 @@ def swap_graphs(scene: Scene) -> None:
 
 
 def mix_answers(scene: Scene) -> None:
-    lines = scene.objects.read("batch/out/m/0.csv").splitlines()
-    scene.objects.write("batch/out/m/0.csv", b"\n".join([*lines[:-1], lines[-1] + b"0"]))
+    header, *others, last = scene.objects.read("batch/out/m/0.csv").splitlines()
+    cells = last.split(b",")
+    place = header.split(b",").index(b"prediction")
+    cells[place] = b"%f" % (float(cells[place]) + 1)
+    scene.objects.write("batch/out/m/0.csv", b"\n".join([header, *others, b",".join(cells)]))
 
 
 SPOILT: dict[str, Callable[[Scene], None]] = {
