@@ -20,6 +20,7 @@ PATCHED = (
     ("skl2onnx.common.tree_ensemble", "add_tree_to_attribute_pairs"),
     ("skl2onnx.common.tree_ensemble", "sklearn_threshold"),
     ("skl2onnx.operator_converters.calibrated_classifier_cv", "_transform_isotonic"),
+    ("skl2onnx.operator_converters.calibrated_classifier_cv", "_transform_sigmoid"),
     ("skl2onnx.operator_converters.decision_tree", "add_tree_to_attribute_pairs"),
     ("skl2onnx.operator_converters.random_forest", "add_tree_to_attribute_pairs"),
 )

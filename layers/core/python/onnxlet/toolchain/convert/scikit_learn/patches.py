@@ -15,6 +15,10 @@ from onnxlet.toolchain.convert.scikit_learn.category_encoders import (
     ordinal_encoder_converter,
 )
 from onnxlet.toolchain.convert.scikit_learn.converters import histogram_boosting
+from onnxlet.toolchain.convert.scikit_learn.converters.calibration import (
+    write_isotonic_calibration,
+    write_sigmoid_calibration,
+)
 from onnxlet.toolchain.convert.scikit_learn.converters.one_vs_rest import one_vs_rest_converter
 from onnxlet.toolchain.convert.scikit_learn.converters.table import register_converters
 from onnxlet.toolchain.convert.scikit_learn.converters.text_vectorizers import weighing_converter
@@ -58,7 +62,8 @@ def patch_converters() -> None:
     _patch_converter("SklearnPipeline", _raw_scores_converter)
     for name in ("SklearnGaussianMixture", "SklearnBayesianGaussianMixture"):
         _patch_converter(name, _mixture_converter)
-    calibrated_classifier_cv._transform_isotonic = _write_isotonic_calibration  # noqa: SLF001 - there is no public way
+    calibrated_classifier_cv._transform_isotonic = write_isotonic_calibration  # noqa: SLF001 - there is no public way
+    calibrated_classifier_cv._transform_sigmoid = write_sigmoid_calibration  # noqa: SLF001 - same
     _patch_converter("SklearnSimpleImputer", simple_imputer_converter)
     _patch_converter("SklearnOneHotEncoder", _category_converter)
     _patch_converter("SklearnOrdinalEncoder", ordinal_encoder_converter)
@@ -241,43 +246,3 @@ def _voting_converter(convert: Converter) -> Converter:
         convert(scope, operator, container)
 
     return write_operator
-
-
-def _write_isotonic_calibration(  # noqa: PLR0917 - as skl2onnx calls it
-    scope: Any,
-    container: Any,
-    model: Any,
-    scores: str,
-    number: int,
-    _: Any,
-    proto_type: int,
-) -> str:
-    """The isotonic calibrator's answers to scores [N, 1], as scikit-learn interpolates them, not the nearest step's.
-
-    Between thresholds x it goes from y to the next in a straight line, which is the sum over all steps of the share of
-    the step that lies below the score, times the step's height.
-    """
-    calibrator = model.calibrators[number]
-    x = np.asarray(calibrator.X_thresholds_, dtype=np.float64)
-    y = np.asarray(calibrator.y_thresholds_, dtype=np.float64)
-    apart = np.diff(x) > 0
-    starts, widths, heights = x[:-1][apart], np.diff(x)[apart], np.diff(y)[apart]
-
-    def constant(name: str, values: Any, shape: list[int]) -> str:
-        unique: str = scope.get_unique_variable_name(name)
-        container.add_initializer(unique, onnx.TensorProto.DOUBLE, shape, np.ravel(values).tolist())
-        return unique
-
-    def add(operator: str, *inputs: str, **attributes: Any) -> str:
-        output: str = scope.get_unique_variable_name(f"isotonic_{operator.lower()}")
-        container.add_node(operator, list(inputs), output, name=scope.get_unique_operator_name(operator), **attributes)
-        return output
-
-    steps = len(starts)
-    doubled = add("Cast", scores, to=onnx.TensorProto.DOUBLE)
-    below = add("Sub", doubled, constant("starts", starts, [1, steps]))
-    shares = add("Div", below, constant("widths", widths, [1, steps]))
-    shares = add("Clip", shares, constant("nothing", 0.0, []), constant("everything", 1.0, []))
-    risen = add("MatMul", shares, constant("heights", heights, [steps, 1]))
-    interpolated = add("Add", risen, constant("lowest", y[0], [1]))
-    return add("Cast", interpolated, to=proto_type)
