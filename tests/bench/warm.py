@@ -12,6 +12,7 @@ from cold import BUILT, HANDLER, PROBES, run_probe
 from row import Row, interleaved, quantiles
 from stage import Stage
 
+from onnxlet.dataplane.dispatch import DataPlane
 from onnxlet.dataplane.protocols.tensorflow_serving.body import read_body, write_answer
 from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
@@ -59,7 +60,9 @@ def warm_rows(stage: Stage) -> list[Row]:
 def image_row(stage: Stage) -> Row:
     """Row 6: a body of 150,528 numbers read and the same tensor written, against json.loads and numpy.asarray."""
     settings = Settings(cache_dir=str(stage.directory / "cache-image"))
-    model = Predictor(open_store(stage.store), settings).load(Ref("identity")).model
+    predictor = Predictor(open_store(stage.store), settings)
+    DataPlane(predictor)  # it sets the allocator up as serving does
+    model = predictor.load(Ref("identity")).model
     image = np.random.default_rng(0).random(IMAGE, np.float32)
     body = orjson.dumps({"instances": image}, option=orjson.OPT_SERIALIZE_NUMPY)
 
