@@ -241,13 +241,13 @@ def _converted(value: Any, datatype: Datatype, place: Place, *, exact: bool) -> 
     shape, flat = _flattened(value, place)
     allowed, expected = _LEAVES[datatype.kind]
     if not allowed.issuperset(map(type, flat)):
-        position = next(at for at, leaf in enumerate(flat) if type(leaf) not in allowed)
-        if not exact and (datatype.kind == "s" or type(flat[position]) is not dict):
+        if not exact:
             # objects among strings may have had keys twice
             raise UncertainError("other leaves than expected")
         if datatype.kind == "s":
             flat = _texts(flat, shape, place)
         else:
+            position = next(at for at, leaf in enumerate(flat) if type(leaf) not in allowed)
             where = _placed(place, position, shape)
             raise InvalidInputError(f"{where} must be {expected}, not {json_name(flat[position])}")
     if datatype.kind == "s":
