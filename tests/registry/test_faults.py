@@ -191,5 +191,5 @@ def test_kills_during_promote_leave_alias_and_history_whole(registry: Registry, 
 
     kill_often(promote_until_killed, store_url, tmp_path, check)
     history = registry.history("m")
-    assert len(history) > 2 * len(ours)  # beside those that follow each of ours
+    assert len(history) > len(ours) + KILLS // 10  # beside the first that follows each of ours, which is no killed one
     assert [entry.sequence for entry in history if entry.why == "ours"] == ours
