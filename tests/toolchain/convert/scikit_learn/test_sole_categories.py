@@ -81,8 +81,9 @@ def test_encoders_that_take_others_refuse_none(tmp_path: Path) -> None:
         assert served.predict(sent, "columns")["label"].tolist() == model.predict(pd.DataFrame(sent)).tolist()
 
 
-def test_what_an_imputer_replaces_is_no_category(tmp_path: Path) -> None:
-    filled = make_pipeline(SimpleImputer(missing_values=-9.0, strategy="most_frequent"), OneHotEncoder())
+@pytest.mark.parametrize("marker", [-9.0, np.float64(-9), np.int64(-9)])
+def test_what_an_imputer_replaces_is_no_category(marker: float, tmp_path: Path) -> None:
+    filled = make_pipeline(SimpleImputer(missing_values=marker, strategy="most_frequent"), OneHotEncoder())
     model, served, rows = serve(OneHotEncoder(), filled, tmp_path / "out")
     sent = changed(rows, "code", -9.0)
     assert served.predict(sent, "columns")["label"].tolist() == model.predict(pd.DataFrame(sent)).tolist()

@@ -218,9 +218,10 @@ def _imputed(known: KnownColumns, estimator: Any, features: Features) -> Feature
     if not same:
         return None
     missing = estimator.missing_values
-    if missing is None or missing != missing:  # noqa: PLR0124 - NaN
-        return features
-    return [feature and replace(feature, filled=True) for feature in features]
+    # not NaN, None or pandas' NA, which stand for missing values to all
+    if isinstance(missing, str | int | float | np.number) and missing == missing:  # noqa: PLR0124
+        return [feature and replace(feature, filled=True) for feature in features]
+    return features
 
 
 def _function(known: KnownColumns, estimator: Any, features: Features) -> Features | None:  # noqa: ARG001 - a reader
