@@ -10,8 +10,11 @@ import pytest
 from onnx import helper
 
 from doors import Shop, spec
+from onnxlet.errors import InvalidInputError, RequestTooLargeError
 from onnxlet.steps import Classification, Steps
+from onnxlet.steps.dicom.options import Dicom
 from onnxlet.steps.image import Crop, Image, Resize
+from onnxlet.values.signature import TensorSpec
 
 pytest.importorskip("PIL", reason="needs the image extra")
 import PIL.Image
@@ -45,9 +48,9 @@ DARK = written(picture().point(lambda level: level // 4), "JPEG")
 BRIGHT = written(picture().point(lambda level: level // 4 + 190), "JPEG")
 
 
-def publish_films(shop: Shop) -> None:
+def publish_films(shop: Shop, dicom: Dicom | None = None) -> None:
     """Publish a model that tells bright pictures from dark ones."""
-    step = Image("pixels", resize=Resize(short_side=10), crop=Crop(8, 8), scale=1 / 255)
+    step = Image("pixels", dicom=dicom, resize=Resize(short_side=10), crop=Crop(8, 8), scale=1 / 255)
     shop.publish(
         "films",
         [spec("pixels", "FP32", -1, 3, 8, 8)],
@@ -67,3 +70,17 @@ def publish_films(shop: Shop) -> None:
         served=[spec("label", "BYTES", -1), spec("probability", "FP32", -1), spec("probabilities", "FP32", -1, 2)],
         steps=Steps((step, Classification("class", "scores", LABELS, (0, 1)))),
     )
+
+
+def levels_of(step: Image, *sent: bytes | str, datatype: str = "FP32") -> Any:  # noqa: ANN401 - an array
+    """What the graph gets for the pictures."""
+    shape = (-1, step.channels, -1, -1) if step.layout == "NCHW" else (-1, -1, -1, step.channels)
+    tensor = np.empty(len(sent), dtype=object)
+    tensor[:] = sent
+    return step.preprocessor((TensorSpec("pixels", datatype, shape),))({"image_bytes": tensor})["pixels"]
+
+
+def refused(step: Image, *sent: bytes | str) -> str:
+    with pytest.raises((InvalidInputError, RequestTooLargeError)) as caught:
+        levels_of(step, *sent)
+    return caught.value.detail

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from doors import Answer, Shop
 from onnxlet.dataplane.lambda_events import handle
+from onnxlet.steps.dicom.options import Dicom
 from onnxlet.store import Store
 from pictures import BRIGHT, DARK, LABELS, picture, publish_films, written
 
@@ -104,6 +105,23 @@ def test_a_form_holds_several_pictures(shop: Shop) -> None:
     assert labels(shop.predict("films", b"preamble\r\n" + body, content_type=FORM)) == ["bright", "dark", "bright"]
     quoted = 'Multipart/Form-Data; boundary="frontier"'
     assert labels(shop.predict("films", form(("image/jpeg", DARK)), content_type=quoted)) == ["dark"]
+
+
+def test_dicom_comes_through_the_same_doors_where_the_version_takes_it(store: Store, tmp_path: Path) -> None:
+    pytest.importorskip("pydicom")
+    from dicom_files import dicom_file
+
+    shop = Shop(store, tmp_path)
+    publish_films(shop, Dicom())
+    dark, bright = (dicom_file(np.full((30, 40), level, np.uint16), 12) for level in (40, 170))
+
+    assert labels(shop.predict("films", bright, content_type="application/dicom")) == ["bright"]
+    body = form(("application/dicom", dark), ("image/jpeg", BRIGHT), ("", bright))
+    assert labels(shop.predict("films", body, content_type=FORM)) == ["dark", "bright", "bright"]
+    assert labels(shop.predict("films", json.dumps({"instances": [b64(dark)]}))) == ["dark"]
+    assert "is said to be 'application/dicom', and is JPEG" in said(
+        shop.predict("films", BRIGHT, content_type="application/dicom")
+    )
 
 
 def test_an_api_gateway_brings_a_picture_in_base64(shop: Shop) -> None:

@@ -20,11 +20,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onnxlet.errors import InvalidInputError, RejectedModelError, RequestTooLargeError, UnknownStepError
+from onnxlet.errors import InvalidInputError, RejectedModelError, UnknownStepError
 from onnxlet.steps import Steps, decode_steps
 from onnxlet.steps.image import Crop, Image, Resize
 from onnxlet.values.signature import Signature, TensorSpec
-from pictures import picture, read, written
+from pictures import levels_of, picture, read, refused, written
 
 pytest.importorskip("PIL", reason="needs the image extra")
 import PIL.Image
@@ -33,21 +33,6 @@ import PIL.ImageOps
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 USUAL = Image("pixels", resize=Resize(short_side=16), crop=Crop(12, 12), scale=1 / 255, mean=MEAN, std=STD)
 Array = npt.NDArray[Any]
-
-
-def levels_of(step: Image, *sent: bytes | str, datatype: str = "FP32") -> Array:
-    """What the graph gets for the pictures."""
-    shape = (-1, step.channels, -1, -1) if step.layout == "NCHW" else (-1, -1, -1, step.channels)
-    tensor = np.empty(len(sent), dtype=object)
-    tensor[:] = sent
-    made: Array = step.preprocessor((TensorSpec("pixels", datatype, shape),))({"image_bytes": tensor})["pixels"]
-    return made
-
-
-def refused(step: Image, *sent: bytes | str) -> str:
-    with pytest.raises((InvalidInputError, RequestTooLargeError)) as caught:
-        levels_of(step, *sent)
-    return caught.value.detail
 
 
 def test_a_picture_is_resized_cropped_and_normalized_as_numpy_does_it() -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from onnxlet.errors import InvalidInputError, RejectedModelError, RequestTooLargeError
 from onnxlet.steps.base import Preprocessor, Specs, Step, spec_named
+from onnxlet.steps.dicom.options import Dicom
 from onnxlet.steps.picture_formats import LARGEST_SIDE
 from onnxlet.values.signature import IMAGES, TensorSpec
 from onnxlet.values.tensors import VARIABLE, Tensor, Tensors
@@ -82,7 +83,8 @@ class Image(Step, frozen=True, tag="image", omit_defaults=True):
     """Pictures [N] in JPEG, PNG, WebP or TIFF become `input`, [N, channels, height, width] or channels last.
 
     In this order: turned as EXIF says, made `color`, resized, cropped, and each level `(level * scale - mean) / std`
-    by channel, in the order of `color`. Whoever has the tensor may send that instead.
+    by channel, in the order of `color`. Whoever has the tensor may send that instead. With `dicom`, files in DICOM are
+    taken too, by their levels.
     """
 
     input: str
@@ -93,6 +95,7 @@ class Image(Step, frozen=True, tag="image", omit_defaults=True):
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     layout: Literal["NCHW", "NHWC"] = "NCHW"
+    dicom: Dicom | None = None
     max_pixels: int = MOST_PIXELS
 
     def __post_init__(self) -> None:
@@ -132,6 +135,8 @@ class Image(Step, frozen=True, tag="image", omit_defaults=True):
     def describe(self) -> str:
         """How a picture becomes what the graph gets."""
         each = [f"pictures in {self.color}"]
+        if self.dicom is not None:
+            each[0] += f", {self.dicom.describe()}"
         if self.resize is not None:
             each.append(self.resize.describe())
         if self.crop is not None:
@@ -189,7 +194,7 @@ class PictureReader:
         self._check_count(len(encoded))
         data = [self._pictures.picture_bytes(one, row) for row, one in enumerate(encoded)]
         limit = self._step.max_pixels
-        counts = [self._pictures.count_pixels(one, row, max_pixels=limit) for row, one in enumerate(data)]
+        counts = [self._pictures.count_pixels(one, row, self._step) for row, one in enumerate(data)]
         if sum(counts) > PICTURES_AT_ONCE * limit:
             raise RequestTooLargeError(
                 f"the pictures have more than {PICTURES_AT_ONCE * limit:,} pixels together: send fewer per call"

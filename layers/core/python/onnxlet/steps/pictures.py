@@ -21,12 +21,13 @@ import PIL.TiffImagePlugin
 import PIL.WebPImagePlugin
 
 from onnxlet.errors import InvalidInputError
-from onnxlet.steps.picture_formats import FORMATS, LARGEST_SIDE, format_of
+from onnxlet.steps.picture_formats import DICOM, FORMATS, LARGEST_SIDE, format_of
 from onnxlet.values.tensors import Tensor
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
+    from onnxlet.steps.dicom.header import Header
     from onnxlet.steps.image import Crop, Image, Resize
 
 _SHALLOW = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "YCbCr"})
@@ -45,9 +46,11 @@ def picture_bytes(sent: bytes | str, row: int) -> bytes:
         raise InvalidInputError(f"picture {row} is not base64: {str(error).lower()}", row=row) from None
 
 
-def count_pixels(data: bytes, row: int, *, max_pixels: int) -> int:
+def count_pixels(data: bytes, row: int, step: Image) -> int:
     """How many pixels the header tells. Raises InvalidInputError for more, and for what will not be decoded."""
-    picture = _open(data, row, max_pixels)
+    if format_of(data) == DICOM:
+        return _dicom_header(data, row, step).pixels
+    picture = _open(data, row, step)
     # phones write a JPEG with a second one behind it; what any viewer shows is the first
     if getattr(picture, "is_animated", False) and picture.format != "MPO":
         raise InvalidInputError(f"picture {row} has several frames or pages: send the one that is meant", row=row)
@@ -66,7 +69,7 @@ def count_pixels(data: bytes, row: int, *, max_pixels: int) -> int:
 
 def read_levels(data: bytes, row: int, step: Image) -> Tensor:
     """The picture's levels [height, width, channels], turned, resized and cropped. Raises InvalidInputError."""
-    picture = _open(data, row, step.max_pixels)
+    picture = _dicom_picture(data, row, step) if format_of(data) == DICOM else _open(data, row, step)
     with _explaining(row, picture.format or ""):
         PIL.ImageOps.exif_transpose(picture, in_place=True)
         made = _colored(picture, "L" if step.color == "L" else "RGB")
@@ -80,7 +83,30 @@ def read_levels(data: bytes, row: int, step: Image) -> Tensor:
     return levels[:, :, ::-1] if step.color == "BGR" else levels
 
 
-def _open(data: bytes, row: int, max_pixels: int) -> Picture:
+def _dicom_header(data: bytes, row: int, step: Image) -> Header:
+    if step.dicom is None:
+        raise InvalidInputError(
+            f"picture {row} is DICOM, which the model's image step does not speak of: send {FORMATS}", row=row
+        )
+    from onnxlet.steps.dicom.levels import check_header
+
+    with _explaining(row, DICOM):
+        header = check_header(data, row, step.dicom)
+    if header.pixels > step.max_pixels:
+        raise _too_large(row, step.max_pixels)
+    return header
+
+
+def _dicom_picture(data: bytes, row: int, step: Image) -> Picture:
+    from onnxlet.steps.dicom.levels import read_levels
+    from onnxlet.steps.dicom.options import Dicom
+
+    header = _dicom_header(data, row, step)
+    with _explaining(row, DICOM):
+        return PIL.Image.fromarray(read_levels(data, header, step.dicom or Dicom()))
+
+
+def _open(data: bytes, row: int, step: Image) -> Picture:
     """The picture, whose header alone was read."""
     kind = format_of(data)
     if not kind:
@@ -89,9 +115,9 @@ def _open(data: bytes, row: int, max_pixels: int) -> Picture:
         with _explaining(row, kind):
             picture = PIL.Image.open(BytesIO(data), formats=(kind,))
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning):
-        raise _too_large(row, max_pixels) from None
-    if prod(picture.size) > max_pixels:
-        raise _too_large(row, max_pixels)
+        raise _too_large(row, step.max_pixels) from None
+    if prod(picture.size) > step.max_pixels:
+        raise _too_large(row, step.max_pixels)
     return picture
 
 

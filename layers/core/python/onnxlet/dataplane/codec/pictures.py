@@ -15,13 +15,14 @@ _SHOWN = 40
 
 
 def pictures_in(request: Request) -> list[bytes] | None:
-    """The pictures of a body whose Content-Type is `image/…` or `multipart/form-data`; None for other bodies.
+    """The pictures of a body whose Content-Type is `image/…`, `application/dicom` or `multipart/form-data`; None for
+    other bodies.
 
     Raises InvalidInputError for formats that are not read, for bytes that are not of the type that is said, and for
     forms that are not well formed.
     """
     content_type = request.headers.get("content-type", "")
-    if content_type[:6].lower() == "image/":
+    if content_type[:6].lower() == "image/" or content_type[:17].lower() == "application/dicom":
         return [_checked(request.body, content_type, "the body")]
     if content_type[:19].lower() == "multipart/form-data":
         return _read_form(request.body, content_type)
@@ -58,9 +59,9 @@ def _read_part(part: bytes, index: int) -> bytes:
 def _checked(content: bytes, content_type: str, place: str) -> bytes:
     """The content, if it is of the type that is said. What says `application/octet-stream`, or nothing, may be any."""
     media_type = content_type.partition(";")[0].strip().lower()
-    if not media_type.startswith("image/"):
-        return content
     said, found = format_of_type(media_type), format_of(content)
+    if not (said or media_type.startswith("image/")):
+        return content
     if not said:
         raise InvalidInputError(f"{place} is {media_type[:_SHOWN]!r}, which is not read: send {FORMATS}")
     if said != found:
