@@ -22,6 +22,10 @@ BROKEN = b"radius\n1\n"
 """A file that lacks a column."""
 
 
+class KilledError(BaseException):
+    """The process is no more."""
+
+
 def rows(tag: str, count: int = 5, bad: int = 1) -> bytes:
     """A file of `count` rows, the last `bad` of which have no number."""
     lines = [f"{tag}-{number},{'x' if number >= count - bad else number},1" for number in range(count)]
@@ -43,6 +47,13 @@ def deliver(store: Store, predictor: Predictor, key: str = IN) -> None:
         score_object(store, predictor, key)
     except InvalidInputError:
         return
+
+
+def version_of(store: Store) -> int:
+    """The version that the book names."""
+    scorer = decode_book(store.get(OUT + ".book.json").data).scorer
+    assert scorer is not None
+    return scorer.version
 
 
 def assert_one_set(store: Store, content: bytes, name: str = OUT) -> None:

@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
-import random
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import requests
 
-from deliveries import BROKEN, IN, OUT, assert_one_set, deliver, make_predictor, publish, rows
+from deliveries import BROKEN, IN, OUT, KilledError, assert_one_set, deliver, make_predictor, publish, rows, version_of
 from faults import WatchedStore
+from interleaver import Interleaver
 from onnxlet.batch.book import decode_book
 from onnxlet.batch.objects import score_object
 from onnxlet.errors import InvalidInputError, ObjectNotFoundError, StoreUnavailableError
 from onnxlet.store import Store, open_store
 
 OLD, NEW = rows("old", 9, bad=2), rows("new", 4, bad=0)
-SECONDS_PER_RUN = 60
-
-
-class KilledError(BaseException):
-    """The process is no more."""
-
-
-@pytest.fixture(params=["memory", "directory", "s3"])
-def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    """A store of each kind with a model `m` in production."""
-    names = {"directory": "directory_url", "s3": "s3_store_url"}
-    store: Store = (
-        request.getfixturevalue("store")
-        if request.param == "memory"
-        else open_store(request.getfixturevalue(names[request.param]))
-    )
-    publish(store, tmp_path)
-    return store
 
 
 def _count_calls(store: Store, folder: Path) -> int:
@@ -93,52 +74,6 @@ def test_a_delivery_killed_before_any_call_leaves_no_book_that_lies(store: Store
             assert_one_set(store, OLD if book.source.size == len(OLD) else NEW)
         deliver(store, make_predictor(store, tmp_path))
         assert_one_set(store, NEW)
-
-
-class Interleaver:
-    """Runs functions in threads, one store call at a time, in an order that a seed decides."""
-
-    def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)  # noqa: S311 - no secret
-        self._turns: dict[int, threading.Semaphore] = {}
-        self._arrived = threading.Semaphore(0)
-        self._running: set[int] = set()
-        self.faults: list[BaseException] = []
-
-    def wait(self, _method: str, _key: str) -> None:
-        """Called before each store call: until it is this thread's turn."""
-        own = self._turns.get(threading.get_ident())
-        if own is not None:
-            self._arrived.release()
-            assert own.acquire(timeout=SECONDS_PER_RUN)
-
-    def run(self, functions: list[Callable[[], None]]) -> None:
-        """Run all to their ends."""
-        threads = [threading.Thread(target=self._run, args=(function,), daemon=True) for function in functions]
-        for thread in threads:
-            thread.start()
-            assert self._arrived.acquire(timeout=SECONDS_PER_RUN)
-        chosen = -1
-        while self._running:
-            # mostly the same one again: a delivery must sleep through all of another to do harm
-            if chosen not in self._running or self.random.random() < 0.07:
-                chosen = self.random.choice(sorted(self._running))
-            self._turns[chosen].release()
-            assert self._arrived.acquire(timeout=SECONDS_PER_RUN)
-        assert self.faults == []
-
-    def _run(self, function: Callable[[], None]) -> None:
-        own = threading.get_ident()
-        self._turns[own] = threading.Semaphore(0)
-        self._running.add(own)
-        try:
-            self.wait("", "")
-            function()
-        except BaseException as error:  # noqa: BLE001 - the test's thread raises it
-            self.faults.append(error)
-        finally:
-            self._running.discard(own)
-            self._arrived.release()
 
 
 @pytest.mark.parametrize("kind", ["memory", "directory"])
@@ -215,12 +150,6 @@ def test_three_refs_of_one_model_have_outputs_of_their_own(any_store: Store, tmp
         assert_one_set(any_store, content, f"batch/out/{ref}/dup.csv")
 
 
-def _version_of(store: Store) -> int:
-    scorer = decode_book(store.get(OUT + ".book.json").data).scorer
-    assert scorer is not None
-    return scorer.version
-
-
 def test_a_redelivery_after_a_promotion_uses_the_version_that_was_claimed(any_store: Store, tmp_path: Path) -> None:
     any_store.put(IN, OLD)
 
@@ -232,9 +161,9 @@ def test_a_redelivery_after_a_promotion_uses_the_version_that_was_claimed(any_st
         deliver(WatchedStore(any_store, die_at_the_output), make_predictor(any_store, tmp_path))
     publish(any_store, tmp_path, bias=100.0)
     deliver(any_store, make_predictor(any_store, tmp_path))
-    assert (_version_of(any_store), len(list(any_store.list("batch/claims/")))) == (1, 1)
+    assert (version_of(any_store), len(list(any_store.list("batch/claims/")))) == (1, 1)
     deliver(_uploaded(any_store, NEW), make_predictor(any_store, tmp_path))
-    assert (_version_of(any_store), len(list(any_store.list("batch/claims/")))) == (2, 2)
+    assert (version_of(any_store), len(list(any_store.list("batch/claims/")))) == (2, 2)
     assert_one_set(any_store, NEW)
 
 
@@ -257,7 +186,7 @@ def test_the_same_bytes_uploaded_again_are_a_new_source_where_the_bucket_keeps_v
     assert again.source is not None
     assert first.source.etag == again.source.etag
     assert first.source.version != again.source.version
-    assert _version_of(store) == 2
+    assert version_of(store) == 2
 
 
 def test_the_verdict_before_never_stays_beside_a_newer_one(any_store: Store, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from fault_run.judge import Judge, Served
 from fault_run.proxy import Weather, failing
 from fault_run.workers import FILES, MODEL, Job, begin, make_event, work
 from onnxlet.batch.events import handle
-from onnxlet.errors import UnavailableError
+from onnxlet.errors import OnnxletError
 from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
 from onnxlet.store import Store, open_store
@@ -235,7 +235,7 @@ def _deliver(store: Store, predictor: Predictor, event: dict[str, Any]) -> None:
     for _ in range(PATIENCE - 1):
         try:
             handle(store, predictor, event)
-        except UnavailableError:
+        except OnnxletError:  # also one whose claimed version was deleted: it fails, and is delivered again
             time.sleep(PAUSE)
         else:
             return

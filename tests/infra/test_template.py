@@ -46,7 +46,8 @@ def test_the_template_stays_readable_on_its_own() -> None:
             "Score",
             READABLE
             | {("s3:GetObject", "batch/*"), ("s3:PutObject", "batch/claims/*")}
-            | {("s3:PutObject", "batch/out/*"), ("s3:DeleteObject", "batch/out/*")},
+            | {("s3:PutObject", "batch/out/*"), ("s3:DeleteObject", "batch/out/*")}
+            | {("s3:DeleteObject", "batch/claims/*")},
         ),
     ],
 )
