@@ -69,6 +69,7 @@ class Shop:
         weights: dict[str, npt.NDArray[Any]] | None = None,
         served: Sequence[TensorSpec] | None = None,
         steps: Steps | None = None,
+        artifacts: dict[str, bytes] | None = None,
     ) -> int:
         """Publish a graph and let `production` route to it."""
         graph = helper.make_graph(
@@ -89,7 +90,11 @@ class Shop:
             steps=(steps or Steps()).documents,
             provenance=Provenance("onnx", {"ai.onnx": OPSET}),
         )
-        version = self.registry.publish(name, draft, {"model.onnx": path}).version
+        files = {"model.onnx": path}
+        for each, contents in (artifacts or {}).items():
+            files[each] = self._folder / f"{name} {each}"
+            files[each].write_bytes(contents)
+        version = self.registry.publish(name, draft, files).version
         self.registry.promote(name, version)
         return version
 

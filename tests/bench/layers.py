@@ -10,7 +10,7 @@ from row import Row
 FUNCTIONS = {
     "Predict": ("CoreLayer", "EngineLayer", "MediaLayer"),
     "Api": ("CoreLayer", "WebLayer"),
-    "Score": ("CoreLayer", "EngineLayer"),
+    "Score": ("CoreLayer", "EngineLayer", "MediaLayer"),
 }
 
 

@@ -57,7 +57,8 @@ def test_layers_agree_on_what_they_share() -> None:
 @pytest.mark.parametrize("layer", PINNED)
 def test_pins_are_within_what_the_package_asks_for(layer: str) -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    named = [*project["dependencies"], *project["optional-dependencies"]["image"]]
+    extras = project["optional-dependencies"]
+    named = [*project["dependencies"], *extras["image"], *extras["text"]]
     asked = {canonicalize_name(it.name): it.specifier for it in map(Requirement, named)}
     for name, version in _pins(layer, "x86_64").items():
         assert name not in asked or version in asked[canonicalize_name(name)], name
@@ -73,8 +74,8 @@ def test_the_engine_layer_holds_what_the_data_plane_may_import_and_no_more() -> 
     assert _pins("engine", "x86_64").keys() == {"msgspec", "numpy", "obstore", "onnxruntime", "orjson", "pysimdjson"}
 
 
-def test_the_media_layer_holds_pillow_alone() -> None:
-    assert _pins("media", "x86_64").keys() == {"pillow"}
+def test_the_media_layer_holds_pillow_and_tokenizers_without_what_the_latter_downloads_with() -> None:
+    assert _pins("media", "x86_64").keys() == {"pillow", "tokenizers"}
 
 
 @pytest.mark.parametrize("directory", BUILT, ids=lambda path: f"{path.parent.name}/{path.name}")
@@ -157,7 +158,7 @@ def test_functions_are_weighed_with_their_layers(tmp_path: Path) -> None:
     layers = [
         {"Ref": "CoreLayer"},
         {"Ref": "EngineLayer"},
-        {"Fn::If": ["ReadsPictures", {"Ref": "MediaLayer"}, {"Ref": "AWS::NoValue"}]},
+        {"Fn::If": ["ReadsMedia", {"Ref": "MediaLayer"}, {"Ref": "AWS::NoValue"}]},
     ]
     resources = {"Predict": {"Type": "AWS::Serverless::Function", "Properties": {"Layers": layers}}}
     assert weigh.weights(resources, tmp_path) == [

@@ -182,9 +182,12 @@ def _read_array(array: Tensor, metadata: Metadata) -> Rows:
 
 
 def _choose_signature(names: Iterable[str], metadata: Metadata) -> str:
-    """The signature that these names are for: the columns, unless they name the model's own inputs."""
-    own = {spec.name for spec in metadata.inputs}
-    return COLUMNS if metadata.columns and own.isdisjoint(names) else SERVING_DEFAULT
+    """The signature that these names are for: the first that takes one of them, else the columns."""
+    given = set(names)
+    known = (
+        name for name, signature in metadata.signatures.items() if given & {spec.name for spec in signature.inputs}
+    )
+    return next(known, COLUMNS if metadata.columns else SERVING_DEFAULT)
 
 
 def _takes_null(signature: str, metadata: Metadata) -> bool:

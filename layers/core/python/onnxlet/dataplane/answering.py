@@ -74,13 +74,14 @@ def resolve(predictor: Predictor, request: Request, ref: Ref, headers: dict[str,
 
 
 def choose_signature(model: Model, names: Container[str]) -> str:
-    """The signature that inputs of these names are for: that which steps open, be it of columns or of pictures, unless
-    they name the graph's own tensors.
+    """The signature that inputs of these names are for: the first that takes one of them, else the first that steps
+    open, be it of columns or of pictures.
     """
     if len(model.signatures) > 1:
-        inputs = model.signatures[SERVING_DEFAULT].inputs
-        if not any(spec.name in names for spec in inputs):
-            return next(name for name in model.signatures if name != SERVING_DEFAULT)
+        for name, signature in model.signatures.items():
+            if any(spec.name in names for spec in signature.inputs):
+                return name
+        return next(name for name in model.signatures if name != SERVING_DEFAULT)
     return SERVING_DEFAULT
 
 

@@ -20,6 +20,8 @@ LATER = {
     "categories": ("onnxlet.steps.categories", "Categories"),
     "image": ("onnxlet.steps.image", "Image"),
     "method": ("onnxlet.steps.method", "Method"),
+    "token_ids": ("onnxlet.steps.token_ids", "TokenIds"),
+    "tokenizer": ("onnxlet.steps.tokenizer", "Tokenizer"),
     "vectorizer": ("onnxlet.steps.vectorizer", "Vectorizer"),
 }
 """Kinds that are imported by the first version which has such a step: no other's cold start waits for them."""

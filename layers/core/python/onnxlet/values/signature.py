@@ -10,6 +10,8 @@ COLUMNS = "columns"
 """The signature of named columns, which some models have as well."""
 IMAGES = "images"
 """The signature of encoded pictures, which some models have as well."""
+TOKENS = "tokens"
+"""The signature of token ids, which models of texts have as well."""
 
 
 class TensorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
