@@ -27,14 +27,14 @@ def weights(resources: dict[str, Any], build: Path) -> list[tuple[str, float, fl
     found = [(" + ".join(BASE), sum(megabytes(build / layer) for layer in BASE), BASE_BUDGET)]
     for name, resource in resources.items():
         if resource["Type"] == "AWS::Serverless::Function":
-            parts = [name, *map(_layer, resource["Properties"]["Layers"])]
+            parts = [name, *_layers(resource["Properties"]["Layers"])]
             found.append((" + ".join(parts), sum(megabytes(build / part) for part in parts), FUNCTION_BUDGET))
     return found
 
 
-def _layer(reference: dict[str, Any]) -> str:
-    """The layer's name; one that a parameter adds is weighed as if it did."""
-    return str(reference["Ref"] if "Ref" in reference else reference["Fn::If"][1]["Ref"])
+def _layers(layers: list[dict[str, str]] | dict[str, Any]) -> list[str]:
+    """The layers' names; those that a parameter adds are weighed as if it did."""
+    return [each["Ref"] for each in (layers["Fn::If"][1] if isinstance(layers, dict) else layers)]
 
 
 def main() -> None:

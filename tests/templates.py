@@ -65,7 +65,9 @@ def _holds(condition: Document, conditions: Document, parameters: Document) -> b
 
 
 def _text(value: Any) -> Any:  # noqa: ANN401 - JSON
-    """Parameters are compared as texts, whatever their type; Fn::Join is done."""
+    """Parameters are compared as texts, whatever their type; Fn::Join is done, and the stack is called `stack`."""
+    if value == {"Ref": "AWS::StackName"}:
+        return "stack"
     if isinstance(value, dict):
         separator, parts = value["Fn::Join"]
         return separator.join(parts)

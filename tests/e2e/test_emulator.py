@@ -38,7 +38,9 @@ def _emulated(emulator: Path, stage: Stage, function: str) -> Iterator[str]:
     """The address of a function that runs as on Lambda: its own code, its layers, then the runtime's packages."""
     resources = yaml.safe_load((BUILD / "template.yaml").read_text())["Resources"]
     named = resources[function]["Properties"]["Layers"]
-    layers = [BUILD / layer["Ref"] / "python" for layer in named if "Ref" in layer]  # without those that are asked for
+    if "Fn::If" in named:
+        named = named["Fn::If"][2]  # without those that are asked for
+    layers = [BUILD / layer["Ref"] / "python" for layer in named]
     path = os.pathsep.join(map(str, [BUILD / function, *layers, RUNTIME]))
     facts = {"AWS_LAMBDA_FUNCTION_NAME": function, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1769", "PYTHONPATH": path}
     port, runtime_port = free_port(HOST), free_port(HOST)

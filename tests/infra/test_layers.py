@@ -155,11 +155,8 @@ def test_functions_are_weighed_with_their_layers(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "content").write_bytes(bytes(size))
     (tmp_path / "MediaLayer").mkdir()
-    layers = [
-        {"Ref": "CoreLayer"},
-        {"Ref": "EngineLayer"},
-        {"Fn::If": ["ReadsMedia", {"Ref": "MediaLayer"}, {"Ref": "AWS::NoValue"}]},
-    ]
+    base = [{"Ref": "CoreLayer"}, {"Ref": "EngineLayer"}]
+    layers = {"Fn::If": ["ReadsMedia", [*base, {"Ref": "MediaLayer"}], base]}
     resources = {"Predict": {"Type": "AWS::Serverless::Function", "Properties": {"Layers": layers}}}
     assert weigh.weights(resources, tmp_path) == [
         ("CoreLayer + EngineLayer", 3.0, 116.0),

@@ -25,7 +25,7 @@ from pictures import levels_of, picture, refused, written
 pytest.importorskip("pydicom")
 import PIL.Image
 import pydicom
-from pydicom.pixels import apply_rescale, apply_windowing
+from pydicom.pixels.processing import apply_rescale, apply_windowing
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -158,7 +158,7 @@ def test_runs_that_go_on_into_the_next_row_are_read() -> None:
     ],
 )
 def test_what_is_not_read_is_refused_in_words(values: dict[str, object], words: str) -> None:
-    said = refused(FILM, dicom_file(stored_pixels(12), 12, **values))
+    said = refused(FILM, dicom_file(stored_pixels(12), 12, SYNTAXES[0], **values))
     assert words in said
     assert "Somebody" not in said
 

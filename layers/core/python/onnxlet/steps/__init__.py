@@ -2,8 +2,8 @@
 
 base             what a step is: what it takes, what it makes, what it tells
 tabular          named columns become the graph's inputs
-image            encoded pictures become tensors; pictures decodes them, picture_formats tells what they are, dicom reads
-                 grayscale films
+image            encoded pictures become tensors; pictures decodes them, picture_formats tells what they are, dicom
+                 reads grayscale films
 tokenizer        texts become a transformer's token ids; texts says how
 token_ids        token ids that the model does not know are refused
 vectorizer       a column of texts becomes weights of its words; texts says how

@@ -91,13 +91,13 @@ def _element_at(data: bytes, at: int, *, explicit: bool) -> Element:
     tag = group << 16 | number
     # items and delimiters have no representation in either encoding
     if not explicit or tag in (_ITEM, _ITEM_END, _SEQUENCE_END):
-        return Element(tag, at + 8, *unpack_from("<I", data, at + 4))
+        return Element(tag, at + 8, unpack_from("<I", data, at + 4)[0])
     representation = data[at + 4 : at + 6]
     if representation in _LONG:
-        return Element(tag, at + 12, *unpack_from("<I", data, at + 8), representation)
+        return Element(tag, at + 12, unpack_from("<I", data, at + 8)[0], representation)
     if representation not in _SHORT:
         raise BrokenFileError("no such representation")
-    return Element(tag, at + 8, *unpack_from("<H", data, at + 6), representation)
+    return Element(tag, at + 8, unpack_from("<H", data, at + 6)[0], representation)
 
 
 def _end_of(element: Element, data: bytes) -> int:

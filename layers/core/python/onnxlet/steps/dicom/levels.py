@@ -21,6 +21,8 @@ LEVELS = 256
 _BLOCK = 1 << 16
 """Pixels looked up at once: numpy makes eight bytes of each index."""
 _RLE_HEADER = 64
+_STEEPEST = 700
+"""Exponents beyond are those of 0 and 1."""
 _MOST_GROWTH = 64
 """Pixels that a byte in RLE becomes, at most: two bytes repeat one 128 times."""
 
@@ -45,7 +47,7 @@ def read_levels(data: bytes, header: Header, options: Dicom) -> Tensor:
     """Levels [rows, columns] from 0 to 255, as a viewer shows them. Raises errors of any kind for broken pixels."""
     pixels = _decode(data, header)
     with np.errstate(over="ignore"):  # a width of next to nothing
-        shares = _window(_values(header), header, options, pixels)
+        shares = _shares(_values(header), header, options, pixels)
     table = np.rint(shares * (LEVELS - 1)).astype(np.uint8)
     if header.inverted:
         table = LEVELS - 1 - table
@@ -99,22 +101,31 @@ def _values(header: Header) -> Tensor:
     return stored * header.slope + header.intercept
 
 
-def _window(values: Tensor, header: Header, options: Dicom, pixels: Tensor) -> Tensor:
-    """Shares of white, 0 to 1 (PS3.3, C.11.2.1.2 and C.11.2.1.3)."""
+def _shares(values: Tensor, header: Header, options: Dicom, pixels: Tensor) -> Tensor:
+    """Shares of white, 0 to 1, that the values have."""
     if options.window == "range":
         present = _present(values, pixels)
-        low, high = present.min(), present.max()
-        return ((values - low) / ((high - low) or 1)).clip(0, 1)
-    given = isinstance(options.window, tuple)
-    center, width = options.window if isinstance(options.window, tuple) else header.window or (0.0, 1.0)
-    function = "LINEAR" if given else header.function
+        low, high = float(present.min()), float(present.max())
+        shares: Tensor = (values - low) / ((high - low) or 1)
+    elif isinstance(options.window, tuple):
+        shares = _windowed(values, *options.window, "LINEAR")
+    else:
+        shares = _windowed(values, *(header.window or (0.0, 1.0)), header.function)
+    return shares.clip(0, 1)
+
+
+def _windowed(values: Tensor, center: float, width: float, function: str) -> Tensor:
+    """A window's values as shares from 0 to 1, those outside beyond (PS3.3, C.11.2.1.2 and C.11.2.1.3)."""
+    shares: Tensor = (values - center) / width
     if function == "SIGMOID":
-        return 1 / (1 + np.exp((-4 * (values - center) / width).clip(-700, 700)))
-    if function == "LINEAR_EXACT":
-        return ((values - center) / width + 0.5).clip(0, 1)
-    if width == 1:
-        return (values > center - 0.5).astype(float)
-    return ((values - (center - 0.5)) / (width - 1) + 0.5).clip(0, 1)
+        shares = 1 / (1 + np.exp((-4 * shares).clip(-_STEEPEST, _STEEPEST)))
+    elif function == "LINEAR_EXACT":
+        shares += 0.5
+    elif width == 1:
+        shares = (values > center - 0.5).astype(float)
+    else:
+        shares = (values - (center - 0.5)) / (width - 1) + 0.5
+    return shares
 
 
 def _present(values: Tensor, pixels: Tensor) -> Tensor:
