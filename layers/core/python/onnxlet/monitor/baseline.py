@@ -1,0 +1,144 @@
+"""The baseline: how often a model met what, in the rows that it was made for. It holds counts, and no row."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from onnxlet.errors import IntegrityError
+from onnxlet.monitor.bins import FEWEST, count_in_bins, draw_edges
+from onnxlet.monitor.columns import columns_of, is_text, present_numbers, present_texts
+from onnxlet.values.canonical import canonical
+from onnxlet.values.digests import digest
+from onnxlet.values.tensors import Tensor, Tensors
+
+SCHEMA = 1
+MOST_CATEGORIES = 16
+_DIGITS = 3
+_CLIPPED = (0.001, 0.999)
+
+
+class Numbers(msgspec.Struct, frozen=True, tag="numbers", tag_field="kind"):
+    """Numbers of a column, or the lengths of its texts, by the bin they lie in.
+
+    `edges` are upper ends of the bins, of which there is one more; `deciles` are the places of those edges that are
+    deciles. `spread` is the standard deviation of what lies between 0.1 and 99.9 %.
+    """
+
+    name: str
+    edges: tuple[float, ...]
+    deciles: tuple[int, ...]
+    counts: tuple[int, ...]
+    missing: int
+    spread: float
+    of: Literal["value", "length"] = "value"
+
+    def count(self, column: Tensor) -> list[int]:
+        """How many of a column's values lie in each bin, and how many are missing."""
+        present = (
+            np.array([len(text) for text in present_texts(column)], dtype=np.float64)
+            if self.of == "length"
+            else present_numbers(column)
+        )
+        return [*count_in_bins(present, np.array(self.edges)).tolist(), len(column) - len(present)]
+
+
+class Categories(msgspec.Struct, frozen=True, tag="categories", tag_field="kind"):
+    """The most frequent values of a column of texts, each in ten rows or more; the last count is that of all others."""
+
+    name: str
+    values: tuple[str, ...]
+    counts: tuple[int, ...]
+    missing: int
+
+    def count(self, column: Tensor) -> list[int]:
+        """How many rows have each of the values, any other, and none."""
+        present = present_texts(column)
+        found = Counter(present)
+        known = [found[value] for value in self.values]
+        return [*known, len(present) - sum(known), len(column) - len(present)]
+
+
+Column = Numbers | Categories
+
+
+class Baseline(msgspec.Struct, frozen=True):
+    """The columns of `rows` rows, and of the answers to them (`outputs`)."""
+
+    rows: int
+    columns: tuple[Column, ...]
+    outputs: tuple[Column, ...] = ()
+    schema: int = SCHEMA
+
+    def encode(self) -> bytes:
+        """Canonical JSON."""
+        return canonical(self)
+
+    def pinned(self) -> str:
+        """Its digest, by which a sketch says whose bins it has."""
+        return digest(self.encode())
+
+
+def decode_baseline(document: bytes) -> Baseline:
+    """The baseline that was written. Raises IntegrityError if it is none, or a newer onnxlet's."""
+    try:
+        baseline = msgspec.json.decode(document, type=Baseline)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise IntegrityError(f"this is no baseline: {error}") from error
+    if baseline.schema != SCHEMA:
+        raise IntegrityError(f"the baseline has schema {baseline.schema}, this onnxlet reads {SCHEMA}: upgrade onnxlet")
+    return baseline
+
+
+def draw_baseline(
+    inputs: Tensors,
+    outputs: Tensors | None = None,
+    *,
+    names: Mapping[str, tuple[str, ...]] | None = None,
+    dropped: Iterable[str] = (),
+) -> Baseline:
+    """Count the rows [N, ...] of `inputs`, in the datatypes that are served, and of what a model answered to them.
+
+    `names` are those of the columns of a matrix; `dropped` columns are left out.
+    """
+    away = tuple(dropped)
+    columns = tuple(_drawn(name, column) for name, column in columns_of(inputs, names or {}, away))
+    answers = tuple(_drawn(name, column) for name, column in columns_of(outputs or {}, names or {}, away))
+    return Baseline(len(next(iter(inputs.values()), ())), columns, answers)
+
+
+def _drawn(name: str, column: Tensor) -> Column:
+    if not is_text(column):
+        return _numbers(name, present_numbers(column), len(column), "value")
+    present = present_texts(column)
+    frequent = [(value, count) for value, count in Counter(present).most_common(MOST_CATEGORIES) if count >= FEWEST]
+    known = sum(count for _, count in frequent)
+    if known * 2 < len(present):  # free text: what it says is nobody's business here
+        lengths = np.array([len(text) for text in present], dtype=np.float64)
+        return _numbers(name, lengths, len(column), "length")
+    counts = (*(count for _, count in frequent), len(present) - known)
+    return Categories(name, tuple(value for value, _ in frequent), counts, len(column) - len(present))
+
+
+def _numbers(name: str, present: Tensor, rows: int, of: Literal["value", "length"]) -> Numbers:
+    finite = present[np.isfinite(present)]
+    edges, deciles = draw_edges(finite)
+    counts = count_in_bins(present, edges)
+    return Numbers(
+        name=name,
+        edges=tuple(edges.tolist()),
+        deciles=deciles,
+        counts=tuple(counts.tolist()),
+        missing=rows - len(present),
+        spread=_spread(finite) if len(edges) else 0.0,
+        of=of,
+    )
+
+
+def _spread(values: Tensor) -> float:
+    clipped = np.clip(values, *np.quantile(values, _CLIPPED))
+    return float(f"{clipped.std():.{_DIGITS}g}")

@@ -1,0 +1,54 @@
+"""What is counted of tensors: one column of numbers or texts for each value of a row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from math import prod
+
+import numpy as np
+
+from onnxlet.values.tensors import Tensor
+
+MOST_VALUES = 16_384
+"""Values of a row that are counted one by one; tensors with more, such as pictures, have no columns."""
+
+
+def columns_of(
+    tensors: Mapping[str, Tensor], names: Mapping[str, tuple[str, ...]], dropped: Iterable[str] = ()
+) -> Iterator[tuple[str, Tensor]]:
+    """Each column's name and its [N] values: those of a tensor [N] or [N, 1] are called as it is.
+
+    `names` are those of the columns of a tensor [N, ...]; without, they are `name[0]`, `name[1]` … `dropped` columns,
+    and whole tensors, are never touched.
+    """
+    away = frozenset(dropped)
+    for name, tensor in tensors.items():
+        width = prod(tensor.shape[1:])
+        if name in away or tensor.ndim == 0 or not 0 < width <= MOST_VALUES:
+            continue
+        if width == 1:
+            yield name, tensor.reshape(-1)
+            continue
+        matrix = tensor.reshape(len(tensor), width)
+        given = names.get(name, ())
+        called = given if len(given) == width else tuple(f"{name}[{place}]" for place in range(width))
+        for place, column in enumerate(called):
+            if column not in away:
+                yield column, matrix[:, place]
+
+
+def is_text(column: Tensor) -> bool:
+    """Whether a column holds texts (bytes or str); else it holds numbers."""
+    return column.dtype.kind in "OSU"
+
+
+def present_numbers(column: Tensor) -> Tensor:
+    """The numbers of a column that are not missing."""
+    numbers = column.astype(np.float64)
+    return numbers[~np.isnan(numbers)]
+
+
+def present_texts(column: Tensor) -> list[str]:
+    """The texts of a column that are not missing; None, NaN and the empty text are."""
+    texts = [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in column.tolist()]
+    return [text for text in texts if isinstance(text, str) and text]

@@ -1,0 +1,71 @@
+"""Bins: nested in deciles, never about a few people, the same for everyone who counts."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from onnxlet.monitor.bins import FEWEST, count_in_bins, draw_edges
+
+finite = arrays(np.float64, st.integers(FEWEST, 400), elements=st.floats(-1e6, 1e6).map(lambda value: round(value, 3)))
+
+
+@given(finite)
+def test_every_bin_holds_ten_rows_unless_nearly_all_rows_are_equal(values: np.ndarray) -> None:
+    edges, _ = draw_edges(values)
+    counts = count_in_bins(values, edges)
+    assert counts.sum() == len(values)
+    assert counts.min() >= FEWEST or len(edges) == 2
+
+
+@given(finite)
+def test_edges_rise_and_the_largest_value_is_none_of_them(values: np.ndarray) -> None:
+    edges, deciles = draw_edges(values)
+    assert (np.diff(edges) > 0).all()
+    assert all(0 <= place < len(edges) for place in deciles)
+    if len(np.unique(values)) > 2:
+        assert count_in_bins(values, edges)[-1] >= 0
+        assert edges[-1] < values.max() or np.count_nonzero(values == values.max()) >= FEWEST or len(edges) == 2
+
+
+def test_a_normal_column_has_forty_bins_of_equal_counts_and_two_outer_ones() -> None:
+    values = np.random.default_rng(0).normal(size=100_000)
+    edges, deciles = draw_edges(values)
+    assert len(edges) == 41
+    assert deciles == (4, 8, 12, 16, 20, 24, 28, 32, 36)
+    counts = count_in_bins(values, edges)
+    assert counts[[0, -1]] == pytest.approx([100, 100], rel=0.1)
+    assert counts[2:-2] == pytest.approx(np.full(38, 2500), rel=0.06)
+
+
+def test_deciles_are_those_of_numpy_to_a_thousandth_of_the_spread() -> None:
+    values = np.random.default_rng(1).lognormal(size=20_000)
+    edges, deciles = draw_edges(values)
+    spread = np.quantile(values, 0.975) - np.quantile(values, 0.025)
+    assert edges[list(deciles)] == pytest.approx(np.quantile(values, np.arange(1, 10) / 10), abs=spread / 900)
+
+
+def test_edges_do_not_tell_digits_of_single_values() -> None:
+    values = 36.0 + np.random.default_rng(2).random(5_000) * 6
+    edges, _ = draw_edges(values)
+    assert all(edge == round(edge, 3) for edge in edges)
+    assert not set(edges.tolist()) & set(values.tolist())
+
+
+def test_what_lies_on_an_edge_belongs_to_the_bin_below_it() -> None:
+    assert count_in_bins(np.array([1.0, 1.5, 2.0, np.inf, -np.inf]), np.array([1.0, 2.0])).tolist() == [2, 2, 1]
+
+
+def test_a_constant_column_has_a_bin_below_and_one_above() -> None:
+    edges, _ = draw_edges(np.full(50, 7.0))
+    assert count_in_bins(np.array([6.0, 7.0, 8.0]), edges).tolist() == [1, 1, 1]
+
+
+def test_a_column_that_is_nearly_constant_still_shows_what_leaves_its_value() -> None:
+    edges, _ = draw_edges(np.array([0.0] * 995 + [1.0] * 5))
+    assert count_in_bins(np.array([-1.0, 0.0, 1.0]), edges).tolist() == [1, 1, 1]
+
+
+def test_fewer_than_ten_rows_draw_no_edge() -> None:
+    assert draw_edges(np.arange(9.0))[0].tolist() == []

@@ -1,0 +1,77 @@
+"""Windows beside the baseline: what has drifted is found, what has not raises no alarm."""
+
+import numpy as np
+
+from onnxlet.monitor.baseline import draw_baseline
+from onnxlet.monitor.comparison import ColumnDrift, alarming, compare, significance_level
+from onnxlet.monitor.sketch import Sketch
+from onnxlet.values.tensors import Tensors
+
+COLUMNS = 12
+BUDGET = 0.05
+WARDS = ["north", "south", "east", "west"]
+
+
+def rows(generator: np.random.Generator, count: int, *, shift: float = 0.0, shares: tuple[float, ...] = ()) -> Tensors:
+    numbers = {f"c{place}": generator.normal(size=count).astype(np.float32) for place in range(COLUMNS)}
+    numbers["c3"] += np.float32(shift)
+    wards = generator.choice(WARDS, count, p=shares or (0.4, 0.3, 0.2, 0.1))
+    return {**numbers, "ward": np.array(wards.tolist(), dtype=object)}
+
+
+def window(sketch: Sketch, inputs: Tensors) -> list[ColumnDrift]:
+    fresh = Sketch(sketch.baseline)
+    fresh.fold(inputs, {})
+    return compare(fresh)
+
+
+def test_two_windows_in_a_row_tell_a_drift_and_name_the_column() -> None:
+    generator = np.random.default_rng(0)
+    sketch = Sketch(draw_baseline(rows(generator, 10_000)))
+    alpha = significance_level(BUDGET, 30)
+    windows = [window(sketch, rows(generator, 1_000)) for _ in range(3)]
+    assert not alarming(windows, alpha)
+    windows.append(window(sketch, rows(generator, 1_000, shift=0.3)))
+    assert not alarming(windows, alpha)
+    windows.append(window(sketch, rows(generator, 1_000, shift=0.3)))
+    assert [drift.name for drift in alarming(windows, alpha)] == ["c3"]
+
+
+def test_other_shares_of_categories_are_found() -> None:
+    generator = np.random.default_rng(1)
+    sketch = Sketch(draw_baseline(rows(generator, 10_000)))
+    windows = [window(sketch, rows(generator, 1_000, shares=(0.2, 0.3, 0.2, 0.3))) for _ in range(2)]
+    found = alarming(windows, 0.04)
+    assert [(drift.name, drift.test) for drift in found] == [("ward", "chi-square")]
+
+
+def test_a_column_that_is_suddenly_missing_is_found() -> None:
+    generator = np.random.default_rng(2)
+    sketch = Sketch(draw_baseline(rows(generator, 10_000)))
+    gone = [rows(generator, 500) for _ in range(2)]
+    for inputs in gone:
+        inputs["c7"][::3] = np.nan
+    found = alarming([window(sketch, inputs) for inputs in gone], 0.04)
+    assert [(drift.name, drift.test, drift.missing) for drift in found] == [("c7", "missing", 167)]
+
+
+def test_a_trifle_in_very_many_rows_is_significant_and_no_alarm() -> None:
+    generator = np.random.default_rng(3)
+    sketch = Sketch(draw_baseline({"age": generator.normal(size=200_000)}))
+    windows = [window(sketch, {"age": generator.normal(0.03, 1, 200_000)}) for _ in range(2)]
+    assert windows[-1][0].significant(0.001)
+    assert not alarming(windows, 0.04)
+
+
+def test_months_without_drift_stay_within_the_budget_of_false_alarms() -> None:
+    generator = np.random.default_rng(4)
+    alpha, months, alarmed = significance_level(BUDGET, 30), 6, 0
+    for _ in range(months):
+        sketch = Sketch(draw_baseline(rows(generator, 2_000)))
+        windows = [window(sketch, rows(generator, 200)) for _ in range(30)]
+        alarmed += any(alarming(windows[day : day + 2], alpha) for day in range(29))
+    assert alarmed <= 2
+
+
+def test_a_window_without_rows_tells_nothing() -> None:
+    assert compare(Sketch(draw_baseline({"age": np.arange(100.0)}))) == []
