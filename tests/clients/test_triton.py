@@ -10,13 +10,19 @@ import pytest
 
 from clients.environment import run_client
 from onnxlet.version import __version__
+from pictures import BRIGHT, DARK
 
 
 @pytest.fixture(scope="module")
-def answers(server: str) -> dict[str, Any]:
+def answers(server: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the client got."""
+    folder = tmp_path_factory.mktemp("pictures")
+    (folder / "dark.jpg").write_bytes(DARK)
+    (folder / "bright.jpg").write_bytes(BRIGHT)
     program = Path(__file__).with_name("triton_program.py")
-    found: dict[str, Any] = json.loads(run_client("triton", ["python", program, server]))
+    found: dict[str, Any] = json.loads(
+        run_client("triton", ["python", program, server, folder / "dark.jpg", folder / "bright.jpg"])
+    )
     return found
 
 
@@ -44,6 +50,10 @@ def test_it_infers_and_gets_its_id_back(answers: dict[str, Any]) -> None:
 def test_it_keeps_integers_of_64_bits_and_texts_exact(answers: dict[str, Any]) -> None:
     assert answers["integers"]["arrays"] == {"y": ["int64", [2**63 - 1, -(2**63), 2**53 + 1]]}
     assert answers["words"]["arrays"] == {"y": ["object", [["yes", "ü"], ["", "no"]]]}
+
+
+def test_it_sends_pictures_in_base64(answers: dict[str, Any]) -> None:
+    assert answers["films"]["arrays"] == {"label": ["object", ["dark", "bright"]]}
 
 
 def test_it_tells_what_is_wrong(answers: dict[str, Any]) -> None:

@@ -1,7 +1,12 @@
-"""What Triton's client gets from the server at argv[1]; it prints JSON. Run in Triton's environment, not in ours."""
+"""What Triton's client gets from the server at argv[1], and for the pictures behind it; it prints JSON.
+
+Run in Triton's environment, not in ours.
+"""
 
 import json
 import sys
+from base64 import b64encode
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,6 +42,7 @@ def refusal(model: str) -> list[str]:
 rows = np.tile(np.arange(30, dtype=np.float32) / 10, (2, 1))
 numbers = np.array([2**63 - 1, -(2**63), 2**53 + 1], np.int64)
 words = np.array([["yes", "ü"], ["", "no"]], object)
+pictures = np.array([b64encode(Path(path).read_bytes()) for path in sys.argv[2:]], object)
 print(
     json.dumps(
         {
@@ -53,6 +59,7 @@ print(
             "diagnosis": infer("diagnosis", {"features": ("FP32", rows)}, ["label", "probabilities"], request_id="42"),
             "integers": infer("integers", {"x": ("INT64", numbers)}, ["y"], model_version="1"),
             "words": infer("words", {"x": ("BYTES", words)}, ["y"]),
+            "films": infer("films", {"image_bytes": ("BYTES", pictures)}, ["label"]),
             "refused": [refusal("diagnosis"), refusal("nobody")],
         }
     )

@@ -264,3 +264,8 @@ def test_a_function_is_slow_from_four_fifths_of_its_timeout() -> None:
     given = built["Alarms"]["Properties"]["Parameters"]
     for parameter, function in (("SlowHttp", "Predict"), ("SlowHttp", "Api"), ("SlowScore", "Score")):
         assert given[parameter] == 800 * built[function]["Properties"]["Timeout"]
+
+
+def test_what_only_sam_local_reads_is_never_made() -> None:
+    for made in (stack(), stack(Media="true")):
+        assert not [each for each in made.values() if each["Type"].startswith("AWS::ApiGateway::")]
