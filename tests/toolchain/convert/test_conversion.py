@@ -76,7 +76,8 @@ def test_the_directory_holds_what_the_draft_says(tmp_path: Path) -> None:
 
     assert read == draft
     names = {file.name for file in (tmp_path / "out").iterdir()}
-    assert names == {"model.onnx", "draft.json", "golden.json", "reference.npz", "probing-reference.npz"}
+    written = {"model.onnx", "draft.json", "golden.json", "explain.background.json"}
+    assert names == written | {"reference.npz", "probing-reference.npz"}
     assert {file.name for file in tmp_path.iterdir()} == {"model.joblib", "data.csv", "out"}
     assert draft.golden is not None
     assert len(cases) == draft.golden.cases == 4

@@ -10,6 +10,7 @@ store                 the port for bytes by key: S3, a directory, memory
 registry              names to versions: reading, writing
 steps                 what stands before and after a graph
 monitor               what a model meets in production, in counts: baseline, sketches, drift
+explain               how much each column of a row moves an answer; loaded by the first who asks
 serving               from a ref to a loaded model: fetch, verify, open, keep, run
 dataplane             one HTTP request in, one answer out: wire protocols, JSON, Lambda events
 controlplane, batch   the registry over HTTP; files of rows in, files of predictions out

@@ -31,6 +31,7 @@ OnnxletError
 ├── RejectedModelError           an ONNX file that will not be published or loaded
 │   └── UnknownStepError         its manifest declares a step that only a newer onnxlet knows
 ├── ExecutionError               the model itself failed on this input
+├── NotExplainableError          an answer cannot be explained, or not in the way that was asked for
 ├── UnavailableError             try again later
 │   ├── StoreUnavailableError
 │   └── DeadlineExceededError
@@ -243,6 +244,12 @@ class ExecutionError(OnnxletError):
     """The model itself failed on this input, a token id out of its vocabulary say."""
 
     title = "Model failed"
+
+
+class NotExplainableError(OnnxletError):
+    """This model's answers cannot be explained, or not by the method that was asked for; the message says why."""
+
+    title = "Not explainable"
 
 
 class UnavailableError(OnnxletError):

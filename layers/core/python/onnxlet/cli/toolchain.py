@@ -122,6 +122,14 @@ def _parse_inputs(_ctx: click.Context, _param: click.Parameter, values: tuple[st
     help="Rows of the golden cases: drawn from the data's statistics, or real ones that then travel with the model.",
 )
 @click.option(
+    "--background-from",
+    type=click.Choice(("synthetic", "data")),
+    default="synthetic",
+    show_default=True,
+    help="Rows that explanations compare with: drawn from the data's statistics, or real ones that then travel with "
+    "the model.",
+)
+@click.option(
     "--tolerance",
     type=click.FloatRange(0, 1, min_open=True),
     callback=_parse_tolerance,

@@ -16,6 +16,7 @@ from onnxlet.errors import (
     InvalidInputError,
     MethodNotAllowedError,
     NotAcceptableError,
+    NotExplainableError,
     NotFoundError,
     OnnxletError,
     RouteNotFoundError,
@@ -35,6 +36,7 @@ RETRY_AFTER = "1"
 STATUSES: dict[type[OnnxletError], int] = {
     InvalidInputError: 400,
     ExecutionError: 400,
+    NotExplainableError: 422,
     AccessDeniedError: 403,
     NotFoundError: 404,
     MethodNotAllowedError: 405,

@@ -24,6 +24,7 @@ from onnxlet.values.signature import Signature, TensorSpec
 from onnxlet.values.tensors import Tensor, Tensors
 
 if TYPE_CHECKING:
+    from onnxlet.explain.answer import Explanation
     from onnxlet.serving.predictor import Served
     from onnxlet.values.manifest import Manifest
 
@@ -126,6 +127,26 @@ class LoadedVersion:
         """
         return self._ask("transform", X)
 
+    def explain(self, X: Any, **asked: Any) -> Explanation:  # noqa: N803 - same
+        """How much each column moves the answers to these rows away from the expected value.
+
+            explained = onnxlet.load("diagnosis").explain(patients[:10], classes="malignant")
+            explained.attributions     # [N, columns, classes]; they sum to predictions minus expected
+
+        `asked` are method ("auto"), output, classes (a label, a position or several; all of them), seed (0),
+        max_evaluations (for each row) and max_ms (for all). See docs/explanations.md for what each method means.
+
+        Raises NotExplainableError where the version or the method cannot do it, and as `predict`.
+        """
+        from onnxlet.explain.request import read_request
+
+        request = read_request(asked)
+        rows = read_rows(X, self._metadata)
+        if not rows.count:
+            raise InvalidInputError("there are no rows to explain")
+        inputs = self._inputs(rows, 0, rows.count)
+        return self._model.explain(inputs, rows.signature, request)
+
     def __repr__(self) -> str:
         return f"<{self._ref}: {self.signature}>"
 
@@ -181,15 +202,16 @@ class LoadedVersion:
             yield from self._run_parts(rows, middle, stop, outputs)
 
     def _run_part(self, rows: Rows, start: int, stop: int, outputs: Sequence[str] | None) -> Tensors:
-        specs = self._model.signatures[rows.signature].inputs
-        inputs = _take_floats(rows.part(start, stop).get("inputs"), specs)
-        if inputs is None:
-            inputs = read_body(rows.body(start, stop), self._model).inputs
-        answers = self._model.predict(inputs, rows.signature, outputs)
+        answers = self._model.predict(self._inputs(rows, start, stop), rows.signature, outputs)
         uneven = [name for name, tensor in answers.items() if tensor.shape[:1] != (stop - start,)]
         if uneven and stop - start < rows.count:
             raise InvalidInputError(f"output {uneven[0]!r} does not have one entry per row: predict fewer rows at once")
         return answers
+
+    def _inputs(self, rows: Rows, start: int, stop: int) -> Tensors:
+        """Some rows as requests have them."""
+        inputs = _take_floats(rows.part(start, stop).get("inputs"), self._model.signatures[rows.signature].inputs)
+        return read_body(rows.body(start, stop), self._model).inputs if inputs is None else inputs
 
 
 def _parts(rows: Rows, name: str, most: int | None) -> Iterator[tuple[int, int]]:

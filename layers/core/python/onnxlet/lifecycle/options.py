@@ -34,6 +34,7 @@ class ConvertOptions(TypedDict, total=False):
     image            how pictures become a network's input: the image step, as a dict or the path of a JSON file
     trust            run the code that a file carries
     golden_from      rows of the golden cases: made up, or real ones that then travel with the model
+    background_from  rows that explanations compare with: made up, or real ones that then travel with the model
     training_commit  the commit of the code that trained the model, for the record
     tolerance        how far an answer may be from the model's own: a share of it, plus a tenth of that
     """
@@ -50,6 +51,7 @@ class ConvertOptions(TypedDict, total=False):
     image: Mapping[str, Any] | str | PathLike[str] | None
     trust: bool
     golden_from: Literal["synthetic", "data"]
+    background_from: Literal["synthetic", "data"]
     training_commit: str | None
     tolerance: float | Tolerance | None
 

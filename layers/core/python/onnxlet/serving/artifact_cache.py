@@ -18,12 +18,18 @@ from functools import partial
 from time import monotonic
 from typing import BinaryIO
 
-from onnxlet.errors import DigestMismatchError, IntegrityError, ObjectNotFoundError, UnavailableError
+from onnxlet.errors import (
+    DigestMismatchError,
+    IntegrityError,
+    ObjectNotFoundError,
+    RejectedModelError,
+    UnavailableError,
+)
 from onnxlet.store import Store
 from onnxlet.store.ranges import MIN_RANGE, read_ranges, timeout_error
 from onnxlet.store.rereading import read_sound
 from onnxlet.values import digests
-from onnxlet.values.keys import version_prefix
+from onnxlet.values.keys import EXPLAIN, version_prefix
 from onnxlet.values.manifest import Artifact, Manifest
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -41,25 +47,41 @@ class ArtifactCache:
         """Fetch the artifacts of a version that are not there yet; return the folder that they are in.
 
         `digest` is that of the manifest's bytes, `deadline` the seconds that it may take. The report is not fetched: it
-        is for people.
+        is for people; nor is what only explanations need, before `fetch_one` is asked for it.
         Raises DigestMismatchError and IntegrityError for artifacts that are not what the manifest says,
         UnavailableError if the disk does not take them, StoreUnavailableError past the deadline, and what the store
         raises.
         """
-        folder = f"{self._directory}/{digest.removeprefix(digests.ALGORITHM)}"
+        folder = self._folder(digest)
         until = monotonic() + deadline
         claim_directory(self._directory)
         for artifact in manifest.artifacts:
-            if artifact.path == manifest.report:
-                continue
-            path = f"{folder}/{_check_path(artifact.path)}"
-            key = version_prefix(manifest.model, manifest.version) + artifact.path
-            try:
-                if not _has_artifact(path, artifact):
-                    read_sound(partial(self._download, key, artifact, path, until))
-            except OSError as error:
-                raise self._unusable_error(key, artifact, error) from error
+            if artifact.path != manifest.report and not artifact.path.startswith(EXPLAIN):
+                self._fetch(manifest, artifact, folder, until)
         return folder
+
+    def fetch_one(self, manifest: Manifest, digest: str, path: str, *, deadline: float = 60.0) -> str:
+        """Fetch one artifact of a version if it is not there yet; return where it lies. Raises as `fetch` does, and
+        RejectedModelError for one that the version lacks.
+        """
+        artifact = next((each for each in manifest.artifacts if each.path == path), None)
+        if artifact is None:
+            raise RejectedModelError(f"the manifest speaks of the artifact {path!r}, which the version lacks")
+        claim_directory(self._directory)
+        return self._fetch(manifest, artifact, self._folder(digest), monotonic() + deadline)
+
+    def _folder(self, digest: str) -> str:
+        return f"{self._directory}/{digest.removeprefix(digests.ALGORITHM)}"
+
+    def _fetch(self, manifest: Manifest, artifact: Artifact, folder: str, until: float) -> str:
+        path = f"{folder}/{_check_path(artifact.path)}"
+        key = version_prefix(manifest.model, manifest.version) + artifact.path
+        try:
+            if not _has_artifact(path, artifact):
+                read_sound(partial(self._download, key, artifact, path, until))
+        except OSError as error:
+            raise self._unusable_error(key, artifact, error) from error
+        return path
 
     def _download(self, key: str, artifact: Artifact, path: str, until: float) -> None:
         try:

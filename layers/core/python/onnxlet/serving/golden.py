@@ -11,7 +11,6 @@ import math
 import platform
 from collections.abc import Sequence
 from time import perf_counter
-from typing import cast
 
 import msgspec
 import numpy as np
@@ -21,7 +20,7 @@ from onnxlet.serving.engine import Engine
 from onnxlet.steps.base import Preprocessor
 from onnxlet.values.canonical import canonical
 from onnxlet.values.manifest import Golden, Tolerance
-from onnxlet.values.tensors import DATATYPES, Tensor, Tensors
+from onnxlet.values.tensors import PackedTensor, Tensor, Tensors, pack, unpack
 
 MOST_CASES = 4
 MOST_SECONDS = 0.05
@@ -42,17 +41,10 @@ class GoldenCase(msgspec.Struct, frozen=True, eq=False):
     sent: Tensors | None = None
 
 
-class _EncodedTensor(msgspec.Struct, frozen=True, omit_defaults=True):
-    datatype: str
-    shape: tuple[int, ...]
-    data: bytes = b""
-    strings: tuple[str, ...] = ()
-
-
 class _Case(msgspec.Struct, frozen=True, omit_defaults=True):
-    inputs: dict[str, _EncodedTensor]
-    outputs: dict[str, _EncodedTensor]
-    sent: dict[str, _EncodedTensor] | None = None
+    inputs: dict[str, PackedTensor]
+    outputs: dict[str, PackedTensor]
+    sent: dict[str, PackedTensor] | None = None
 
 
 class _Cases(msgspec.Struct, frozen=True):
@@ -139,35 +131,9 @@ def _difference(got: Tensor, expected: Tensor, tolerance: Tolerance) -> str:
 
 
 def _packed_case(case: GoldenCase) -> _Case:
-    return _Case(_packed(case.inputs), _packed(case.outputs), None if case.sent is None else _packed(case.sent))
+    return _Case(pack(case.inputs), pack(case.outputs), None if case.sent is None else pack(case.sent))
 
 
 def _unpacked_case(case: _Case) -> GoldenCase:
-    sent = None if case.sent is None else _unpacked(case.sent)
-    return GoldenCase(_unpacked(case.inputs), _unpacked(case.outputs), sent)
-
-
-def _packed(tensors: Tensors) -> dict[str, _EncodedTensor]:
-    return {name: _packed_one(name, tensor) for name, tensor in tensors.items()}
-
-
-def _packed_one(name: str, tensor: Tensor) -> _EncodedTensor:
-    if tensor.dtype.kind in "OU":
-        return _EncodedTensor("BYTES", tensor.shape, strings=tuple(map(str, tensor.ravel().tolist())))
-    for datatype in DATATYPES.values():
-        if datatype.numpy == tensor.dtype:
-            data = tensor.astype(tensor.dtype.newbyteorder("<")).tobytes()
-            return _EncodedTensor(datatype.name, tensor.shape, data)
-    raise InvalidInputError(f"tensor {name!r} has the element type {str(tensor.dtype)!r}, which no datatype has")
-
-
-def _unpacked(tensors: dict[str, _EncodedTensor]) -> Tensors:
-    return {name: _unpacked_one(tensor) for name, tensor in tensors.items()}
-
-
-def _unpacked_one(tensor: _EncodedTensor) -> Tensor:
-    datatype = DATATYPES[tensor.datatype].numpy
-    if datatype.kind == "O":
-        return np.array(tensor.strings, dtype=object).reshape(tensor.shape)
-    flat = np.frombuffer(tensor.data, datatype.newbyteorder("<"))
-    return cast("Tensor", flat.astype(datatype, copy=False).reshape(tensor.shape))
+    sent = None if case.sent is None else unpack(case.sent)
+    return GoldenCase(unpack(case.inputs), unpack(case.outputs), sent)

@@ -133,7 +133,7 @@ class Loader:
             folder = self._cache.fetch(manifest, pinned.digest, deadline=self._settings.load_deadline)
             fetched = perf_counter()
             self._make_room(manifest.size)
-            model = self._open(manifest, folder, started + self._settings.load_deadline - fetched)
+            model = self._open(manifest, pinned.digest, folder, started + self._settings.load_deadline - fetched)
         except (IntegrityError, RejectedModelError, UnavailableError) as error:
             self._refuse(pinned, manifest, error)
             raise
@@ -170,7 +170,7 @@ class Loader:
             raise IntegrityError(f"{key!r} holds the manifest of '{manifest.model}:{manifest.version}'", key=key)
         return manifest
 
-    def _open(self, manifest: Manifest, folder: str, seconds_left: float) -> Model:
+    def _open(self, manifest: Manifest, pinned_digest: str, folder: str, seconds_left: float) -> Model:
         if GRAPH not in {artifact.path for artifact in manifest.artifacts}:
             raise RejectedModelError(f"the manifest lists no {GRAPH!r}")
         engine = load_engine(
@@ -180,7 +180,12 @@ class Loader:
             run_deadline=self._settings.run_deadline,
             load_deadline=seconds_left,
         )
-        model = Model(manifest, engine, partial(_read_artifact, folder, {each.path for each in manifest.artifacts}))
+        model = Model(
+            manifest,
+            engine,
+            partial(_read_artifact, folder, {each.path for each in manifest.artifacts}),
+            partial(self._cache.fetch_one, manifest, pinned_digest, deadline=self._settings.load_deadline),
+        )
         golden = manifest.golden
         if golden is not None:
             if golden.path not in {artifact.path for artifact in manifest.artifacts}:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,6 +17,16 @@ from onnxlet.steps.pipeline import Plans
 from onnxlet.values.manifest import Manifest
 from onnxlet.values.signature import SERVING_DEFAULT, Signature
 from onnxlet.values.tensors import Tensors
+
+if TYPE_CHECKING:
+    from onnxlet.explain.answer import Explanation
+    from onnxlet.explain.explaining import Explanations
+    from onnxlet.explain.request import ExplanationRequest
+
+
+def no_artifact(path: str) -> str:
+    """Raises RejectedModelError: the model stands by itself."""
+    raise RejectedModelError(f"the manifest speaks of the artifact {path!r}, which is nowhere to be fetched from")
 
 
 class Columns:
@@ -44,11 +56,15 @@ class Model:
     __slots__ = (
         "_all",
         "_engine",
+        "_explanations",
+        "_explanations_lock",
         "_finite_preprocessors",
+        "_own_bytes",
         "_postprocessors",
         "_preprocessors",
         "columns",
         "encoded",
+        "fetch",
         "manifest",
         "nbytes",
         "run_deadline",
@@ -56,8 +72,13 @@ class Model:
         "steps",
     )
 
-    def __init__(self, manifest: Manifest, engine: Engine, read: Read = no_artifacts) -> None:
-        """`read` gives the steps the version's artifacts. Raises RejectedModelError for what does not fit together."""
+    def __init__(
+        self, manifest: Manifest, engine: Engine, read: Read = no_artifacts, fetch: Callable[[str], str] = no_artifact
+    ) -> None:
+        """`read` gives the steps the version's artifacts, `fetch` tells where one lies that only explanations need.
+
+        Raises RejectedModelError for what does not fit together.
+        """
         graph = manifest.graph
         if not engine.signature.agrees(graph):
             raise RejectedModelError(
@@ -69,7 +90,9 @@ class Model:
         self.manifest = manifest
         self.steps = steps
         held = set(steps.artifacts)
-        self.nbytes = engine.nbytes + sum(each.size for each in manifest.artifacts if each.path in held)
+        self.nbytes = self._own_bytes = engine.nbytes + sum(
+            each.size for each in manifest.artifacts if each.path in held
+        )
         self.run_deadline = engine.run_deadline
         self._engine = engine
         self._postprocessors = steps.postprocessors()
@@ -88,6 +111,9 @@ class Model:
             name: Columns(columns) for name in self.signatures if (columns := steps.columns_of(name)) is not None
         }
         self.encoded = steps.encoded
+        self.fetch = fetch
+        self._explanations: Explanations | None = None
+        self._explanations_lock = threading.Lock()
         self._all = self._plan([spec.name for spec in manifest.signature.outputs])
 
     def predict(
@@ -121,6 +147,28 @@ class Model:
             cancellation=cancellation,
         )
         return answers if plan.finish is None else plan.finish(answers)
+
+    def explain(
+        self,
+        inputs: Tensors,
+        signature_name: str = SERVING_DEFAULT,
+        request: ExplanationRequest | None = None,
+        *,
+        due: float | None = None,
+    ) -> Explanation:
+        """What moves the answers to these rows away from the expected value, as `request` asks; None: as it comes.
+
+        Raises NotExplainableError where that cannot be told, else as `predict` does.
+        """
+        from onnxlet.explain.explaining import Explanations
+        from onnxlet.explain.request import ExplanationRequest
+
+        with self._explanations_lock:
+            if self._explanations is None:
+                self._explanations = Explanations(self)
+        explained = self._explanations.explain(inputs, signature_name, request or ExplanationRequest(), due=due)
+        self.nbytes = self._own_bytes + self._explanations.nbytes
+        return explained
 
     def prepare(self, rows: Tensors) -> Tensors:
         """The graph's inputs for what is sent to the row signature. Raises InvalidInputError for other tensors."""

@@ -25,6 +25,10 @@ GRAPH_DATA = GRAPH + ".data"
 """The weights of a large graph, as ONNX external data."""
 GOLDEN = "golden.json"
 """The golden cases, unless a draft names another path."""
+EXPLAIN = "explain."
+"""Artifacts whose names begin so are for explanations: nobody fetches them before somebody asks for one."""
+BACKGROUND = EXPLAIN + "background.json"
+"""The rows that explanations compare with."""
 
 
 def model_prefix(model: str) -> str:

@@ -169,7 +169,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     `offline_optimized` says that the graph was optimized when it was published, so that loading need not do it again.
     `assets` are further files that travel with a version, a tokenizer say; `report` is one for people to read. A graph
     that came without the model that it was made of has no `reference`. `outputs` tell what a network's answers are,
-    `notes` what to mind of the version.
+    `explanations` are a document that `onnxlet.explain` decodes, `notes` what to mind of the version.
     """
 
     schema: int = SCHEMA
@@ -188,6 +188,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     on_golden_failure: Literal["previous", "refuse"] = "previous"
     offline_optimized: bool = False
     assets: tuple[str, ...] = ()
+    explanations: dict[str, Any] | None = None
     report: str | None = None
     notes: tuple[str, ...] = ()
 

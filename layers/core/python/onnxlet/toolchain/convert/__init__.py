@@ -55,6 +55,7 @@ def convert(
     image: Path | Mapping[str, Any] | None = None,
     trust: bool = False,
     golden_from: Literal["synthetic", "data"] = "synthetic",
+    background_from: Literal["synthetic", "data"] = "synthetic",
     training_commit: str | None = None,
     tolerance: Tolerance | None = None,
     on_progress: Progress | None = None,
@@ -69,7 +70,8 @@ def convert(
     `judge` are further rows, which the model is asked about for `verify`: they alone judge what the data choose.
     `weights`, `inputs`, `outputs`, `signature`, `outputs_are`, `missing_value` (a number, or "none"), `task`, `image`
     (a document, or a JSON file): see SourceOptions. `trust` lets files run code when they are read. Answers may differ
-    by `tolerance`, 1e-4 + 1e-3 of their size unless it is given.
+    by `tolerance`, 1e-4 + 1e-3 of their size unless it is given. Golden cases and the background of explanations are
+    drawn from the statistics of the data, unless `golden_from` or `background_from` is "data".
 
     Raises ConversionError if the model cannot be converted or answers change, TrustRequiredError, MissingExtraError,
     InvalidInputError for data that does not fit the model, UnavailableError for a full disk.
@@ -78,7 +80,9 @@ def convert(
     from onnxlet.toolchain.convert.frameworks import open_model, open_object
 
     progress = on_progress or silent
-    _check_data_options(data, target, expected, judge, golden_from)
+    if data is None and "data" in (golden_from, background_from):
+        raise InvalidInputError("golden cases, or a background, from the data need --data")
+    _check_data_options(data, target, expected, judge)
     names = _labels_by_target(labels)
     options = SourceOptions(
         names[0] if len(names) == 1 else (),
@@ -98,14 +102,18 @@ def convert(
         progress(f"reading the {type(source).__name__}")
         model, origin = open_object(source, options, progress=progress), None
     conversion = Conversion(model, origin, names, tolerance or Tolerance(), training_commit, progress, outputs_are)
-    return conversion.write(output, data=data, target=target, expected=expected, judge=judge, golden_from=golden_from)
+    return conversion.write(
+        output,
+        data=data,
+        target=target,
+        expected=expected,
+        judge=judge,
+        golden_from=golden_from,
+        background_from=background_from,
+    )
 
 
-def _check_data_options(
-    data: Data | None, target: Target, expected: Data | None, judge: Judge | None, golden_from: str
-) -> None:
-    if golden_from == "data" and data is None:
-        raise InvalidInputError("golden cases from the data need --data")
+def _check_data_options(data: Data | None, target: Target, expected: Data | None, judge: Judge | None) -> None:
     if expected is not None and data is None:
         raise InvalidInputError("expected answers need --data, the rows that they answer")
     if judge is not None and data is None:

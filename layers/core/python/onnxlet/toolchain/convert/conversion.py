@@ -10,6 +10,7 @@ from typing import Literal
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.steps.classification import PROBABILITIES
 from onnxlet.toolchain.convert.accepted_values import ask_accepted
+from onnxlet.toolchain.convert.background import make_background, with_background
 from onnxlet.toolchain.convert.expected import read_expected
 from onnxlet.toolchain.convert.export_search import ExportSearch, VerifiedExport
 from onnxlet.toolchain.convert.golden_cases import choose_golden_rows, make_golden_cases
@@ -77,6 +78,7 @@ class Conversion:
         expected: Data | None,
         judge: Judge | None,
         golden_from: Literal["synthetic", "data"],
+        background_from: Literal["synthetic", "data"] = "synthetic",
     ) -> Draft:
         """Convert and write. Raises ConversionError, InvalidInputError, MissingExtraError, UnavailableError."""
         table, targets = (None, ()) if data is None else self._open_data(data, target)
@@ -109,6 +111,8 @@ class Conversion:
             evaluations = self._evaluate(verified, truth, None if reference is None else answers)
             notes = (*self._left_open(truth, labels), *(self._odd(verified, truth) if reference is None else ()))
             draft = self._make_draft(verified, golden, reference, evaluations, notes)
+            background = make_background(rows, export, verified.engine, background_from)
+            draft = with_background(draft, background, directory)
             judged = None if judge is None or table is None else self._answer(judge, target, verified, table)
             for engine in engines:
                 engine.close()

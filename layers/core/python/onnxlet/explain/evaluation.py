@@ -1,0 +1,64 @@
+"""The version's own answers to mixed rows, some thousand at a time, which bounds the memory that a request takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from onnxlet.errors import NotExplainableError
+from onnxlet.explain.interface import Subject, Target
+from onnxlet.explain.players import Players
+from onnxlet.values.tensors import Tensor, Tensors
+
+MOST_ROWS = 4096
+"""Rows that the model is asked about at once."""
+MOST_NUMBERS = 2**20
+"""Values of inputs that are mixed at once: some MB, a dozen where they are texts."""
+
+
+class Evaluation:
+    """Asks a version about rows of the players' signature, for one target. It counts how many they were."""
+
+    def __init__(self, subject: Subject, players: Players, target: Target, due: float | None) -> None:
+        self._subject = subject
+        self._players = players
+        self._output, self._columns = target.output.name, list(target.columns)
+        self._due = due
+        self.count = 0
+        values = max(1, sum(len(place.players) for place in players.places))
+        self.size = max(1, min(MOST_ROWS, MOST_NUMBERS // values, subject.steps.most_rows or MOST_ROWS))
+        """How many rows are asked about at once."""
+
+    def answers(self, rows: Tensors) -> Tensor:
+        """The output's columns [rows, classes], float64. Raises NotExplainableError where one is no finite number."""
+        total = len(next(iter(rows.values())))
+        return self._in_parts(total, lambda start, stop: {name: tensor[start:stop] for name, tensor in rows.items()})
+
+    def mixed(self, row: Tensors, background: Tensors, known: Tensor, others: Tensor) -> Tensor:
+        """The answers [M, classes] to rows that `Players.mix` makes."""
+        return self._in_parts(
+            len(known),
+            lambda start, stop: self._players.mix(row, background, known[start:stop], others[start:stop]),
+        )
+
+    def _in_parts(self, total: int, part: Callable[[int, int], Tensors]) -> Tensor:
+        answers = np.empty((total, len(self._columns)))
+        for start in range(0, total, self.size):
+            stop = min(start + self.size, total)
+            answers[start:stop] = self._ask(part(start, stop), stop - start)
+        return answers
+
+    def _ask(self, rows: Tensors, count: int) -> Tensor:
+        outputs = self._subject.predict(rows, self._players.signature, [self._output], due=self._due)
+        self.count += count
+        answer = outputs[self._output]
+        if answer.shape[:1] != (count,):
+            raise NotExplainableError(f"the output {self._output!r} does not have one entry for each row")
+        values = answer.reshape(count, -1)[:, self._columns].astype(np.float64)
+        if not np.isfinite(values).all():
+            raise NotExplainableError(
+                f"the output {self._output!r} is NaN or infinite for this row, or for one mixed of it and the "
+                "background: differences from that say nothing"
+            )
+        return values

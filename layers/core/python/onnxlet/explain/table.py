@@ -1,0 +1,42 @@
+"""The methods, in the order in which `auto` tries them. A method is a module with `plan`, and a line here.
+
+It is imported when a version has what it needs, or when it is asked for by its name.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import cast
+
+import msgspec
+
+from onnxlet.explain.interface import Explainer, Planning
+
+
+class MethodEntry(msgspec.Struct, frozen=True):
+    """A method: the module whose `plan(planning)` gives its Explainer, and what it needs.
+
+    `needs` is the word under which manifests keep its table, "" if it needs none. `chosen`: `auto` may take it.
+    """
+
+    module: str
+    needs: str = ""
+    background: bool = True
+    chosen: bool = True
+
+
+METHODS: dict[str, MethodEntry] = {
+    "exact": MethodEntry("onnxlet.explain.exact"),
+    "sampled": MethodEntry("onnxlet.explain.sampled"),
+}
+"""By the name that requests and answers have for it."""
+
+
+def add_method(name: str, entry: MethodEntry) -> None:
+    """Let requests name another method; `auto` tries it before the others."""
+    METHODS.update({name: entry} | {known: METHODS.pop(known) for known in list(METHODS) if known != name})
+
+
+def plan_method(name: str, planning: Planning) -> Explainer:
+    """The method's explainer. Raises what planning it raises: NotExplainableError, IntegrityError."""
+    return cast("Explainer", import_module(METHODS[name].module).plan(planning))
