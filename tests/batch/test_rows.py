@@ -1,8 +1,9 @@
-"""The scoring loop: it reads ahead of the model, and keeps the order all the same."""
+"""The scoring loop: chunk after chunk, and what is bad beside it."""
 
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import pytest
 
 from models import tiny
 from onnxlet.batch.book import RowCounts
-from onnxlet.batch.formats.chunks import BadRow, Batch, Chunk, ParsedRows
+from onnxlet.batch.formats.chunks import CHUNK_ROWS, BadRow, Batch, Chunk, ParsedRows
+from onnxlet.batch.formats.ports import Place
 from onnxlet.batch.inputs import inputs_of
-from onnxlet.batch.rows import score_rows
+from onnxlet.batch.rows import score_chunks
 from onnxlet.errors import InvalidInputError
 from onnxlet.serving.model import Model
 from onnxlet.serving.predictor import Predictor
@@ -31,6 +33,9 @@ def model(store: Store, tmp_path: Path) -> Model:
 
 class Rows:
     """Chunks of two rows [n, 0], of which the second is bad; it keeps what it was asked for, in order."""
+
+    end = Place(0, 1)
+    heading: bytes | None = None
 
     def __init__(self, chunks: int, broken: int | None = None) -> None:
         self._chunks = chunks
@@ -55,22 +60,23 @@ class Rows:
         self.asked.append(("write", chunk.rows[0][0]))
         self.written += outputs["prediction"].tolist()
 
-    def close(self) -> None:
-        """Nothing is left to be written."""
+
+def _score(model: Model, rows: Rows, errors: io.BytesIO) -> RowCounts:
+    return score_chunks(model, inputs_of(model), rows, rows.chunks(CHUNK_ROWS), errors)
 
 
-def test_the_next_rows_are_read_before_the_last_are_written(model: Model) -> None:
+def test_rows_are_written_in_order_and_bad_ones_set_aside(model: Model) -> None:
     rows, errors = Rows(3), io.BytesIO()
-    assert score_rows(model, inputs_of(model), rows, errors) == RowCounts(6, 3, 3)
-    assert rows.asked == [("read", 1), ("read", 2), ("write", 1), ("read", 3), ("write", 2), ("write", 3)]
+    assert _score(model, rows, errors) == RowCounts(6, 3, 3)
+    assert rows.asked == [(word, number) for number in (1, 2, 3) for word in ("read", "write")]
     assert rows.written == [2.0, 4.0, 6.0]
-    assert errors.getvalue().count(b"\n") == 3
+    assert [json.loads(line)["row"] for line in errors.getvalue().splitlines()] == [2, 4, 6]
 
 
-def test_a_file_that_breaks_off_while_the_model_runs_is_an_error(model: Model) -> None:
+def test_a_file_that_breaks_off_is_an_error(model: Model) -> None:
     with pytest.raises(InvalidInputError, match="broken here"):
-        score_rows(model, inputs_of(model), Rows(3, broken=3), io.BytesIO())
+        _score(model, Rows(3, broken=3), io.BytesIO())
 
 
 def test_a_file_of_nothing_has_no_rows(model: Model) -> None:
-    assert score_rows(model, inputs_of(model), Rows(0), io.BytesIO()) == RowCounts(0, 0, 0)
+    assert _score(model, Rows(0), io.BytesIO()) == RowCounts(0, 0, 0)

@@ -34,6 +34,7 @@ class Echo:
 
     signature = Signature(inputs=(), outputs=())
     nbytes = 0
+    threads = 1
     run_deadline = 1.0
 
     def __init__(self, seconds: float = 0.0) -> None:

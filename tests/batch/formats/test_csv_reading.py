@@ -12,9 +12,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from onnxlet.batch.formats import blocks
+from onnxlet.batch.formats import blocks, read_all
 from onnxlet.batch.formats.cells import Empty, parse_text, read_column
-from onnxlet.batch.formats.csv_file import open_file
+from onnxlet.batch.formats.csv_file import open_table
 from onnxlet.batch.inputs import Inputs
 from onnxlet.batch.sources import BytesSource
 from onnxlet.steps import Column
@@ -39,14 +39,15 @@ def _bits(value: object) -> bytes | str:
     return value if isinstance(value, str) else np.asarray(value).tobytes()
 
 
-def _read_quickly(data: bytes, columns: Sequence[Column], block: int, rows: int) -> Read:
+def _read_quickly(data: bytes, columns: Sequence[Column], block: int, rows: int, range_: int = 2**20) -> Read:
     read = Read({}, {}, {})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(blocks, "BLOCK_BYTES", block)
-        file = open_file(BytesSource(data), io.BytesIO(), _inputs(columns))
-        for chunk in file.chunks(rows):
+        patch.setattr(blocks, "RANGE_BYTES", range_)
+        table = open_table(BytesSource(data), _inputs(columns))
+        for part, chunk in read_all(table, io.BytesIO(), rows):
             assert len(chunk.rows) + len(chunk.bad) <= rows
-            parsed = file.parse(chunk)
+            parsed = part.parse(chunk)
             for bad in (*chunk.bad, *parsed.bad):
                 assert bad.row not in read.faults
                 read.faults[bad.row] = (bad.error, bad.column)
@@ -219,12 +220,17 @@ def files(draw: st.DrawFn) -> tuple[bytes, list[Column]]:
 
 
 @settings(max_examples=300, deadline=None)
-@given(files(), st.sampled_from([1, 7, 30, 100, 10_000]), st.sampled_from([1, 2, 5, 1000]))
-def test_whatever_the_bytes_and_the_blocks_a_file_is_read_as_row_by_row(
-    file: tuple[bytes, list[Column]], block: int, rows: int
+@given(
+    files(),
+    st.sampled_from([1, 7, 30, 100, 10_000]),
+    st.sampled_from([1, 2, 5, 1000]),
+    st.sampled_from([1, 13, 50, 2**20]),
+)
+def test_whatever_the_bytes_the_blocks_and_the_ranges_a_file_is_read_as_row_by_row(
+    file: tuple[bytes, list[Column]], block: int, rows: int, range_: int
 ) -> None:
     data, columns = file
-    assert _read_quickly(data, columns, block, rows) == _read_slowly(data, columns)
+    assert _read_quickly(data, columns, block, rows, range_) == _read_slowly(data, columns)
 
 
 @pytest.mark.parametrize(("header", "columns"), TABLES)

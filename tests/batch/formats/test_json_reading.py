@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onnxlet.batch.formats import blocks
+from onnxlet.batch.formats import blocks, read_all
 from onnxlet.batch.formats.cells import Empty, parse_json, read_column
-from onnxlet.batch.formats.json_lines import open_file
+from onnxlet.batch.formats.json_lines import open_table
 from onnxlet.batch.inputs import Inputs
 from onnxlet.batch.sources import BytesSource
 from onnxlet.steps import Column
@@ -37,14 +37,15 @@ def _bits(value: object) -> bytes | str:
     return value if isinstance(value, str) else np.asarray(value).tobytes()
 
 
-def _read_quickly(data: bytes, inputs: Inputs, block: int, rows: int) -> Read:
+def _read_quickly(data: bytes, inputs: Inputs, block: int, rows: int, range_: int = 2**20) -> Read:
     read = Read({}, {}, {})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(blocks, "BLOCK_BYTES", block)
-        file = open_file(BytesSource(data), io.BytesIO(), inputs)
-        for chunk in file.chunks(rows):
+        patch.setattr(blocks, "RANGE_BYTES", range_)
+        table = open_table(BytesSource(data), inputs)
+        for part, chunk in read_all(table, io.BytesIO(), rows):
             assert len(chunk.rows) <= rows
-            parsed = file.parse(chunk)
+            parsed = part.parse(chunk)
             for bad in (*chunk.bad, *parsed.bad):
                 assert bad.row not in read.faults
                 read.faults[bad.row] = (bad.error, bad.column)
@@ -231,12 +232,17 @@ def files(draw: st.DrawFn) -> tuple[bytes, Inputs]:
 
 
 @settings(max_examples=300, deadline=None)
-@given(files(), st.sampled_from([1, 7, 30, 100, 10_000]), st.sampled_from([1, 2, 5, 1000]))
-def test_whatever_the_bytes_and_the_blocks_a_file_is_read_as_line_by_line(
-    file: tuple[bytes, Inputs], block: int, rows: int
+@given(
+    files(),
+    st.sampled_from([1, 7, 30, 100, 10_000]),
+    st.sampled_from([1, 2, 5, 1000]),
+    st.sampled_from([1, 13, 50, 2**20]),
+)
+def test_whatever_the_bytes_the_blocks_and_the_ranges_a_file_is_read_as_line_by_line(
+    file: tuple[bytes, Inputs], block: int, rows: int, range_: int
 ) -> None:
     data, inputs = file
-    assert _read_quickly(data, inputs, block, rows) == _read_slowly(data, inputs)
+    assert _read_quickly(data, inputs, block, rows, range_) == _read_slowly(data, inputs)
 
 
 @pytest.mark.parametrize("columns", TABLES)

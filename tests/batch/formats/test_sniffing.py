@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import gzip
-import io
 from pathlib import Path
 
 import pytest
 
-from onnxlet.batch.formats.csv_file import open_file
+from onnxlet.batch.formats.csv_file import open_table
 from onnxlet.batch.formats.sniffing import sniff_encoding
 from onnxlet.batch.inputs import Inputs
 from onnxlet.batch.sources import BytesSource
@@ -46,7 +45,7 @@ def test_data_says_what_it_seems_to_be(tmp_path: Path, data: bytes, message: str
 @pytest.mark.parametrize(("data", "message"), OTHER_FILES)
 def test_a_file_to_score_says_what_it_seems_to_be(data: bytes, message: str, inputs: Inputs) -> None:
     with pytest.raises(InvalidInputError, match=message):
-        open_file(BytesSource(data), io.BytesIO(), inputs)
+        open_table(BytesSource(data), inputs)
 
 
 @pytest.mark.parametrize(

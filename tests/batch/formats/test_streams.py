@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onnxlet.batch.formats import streams
-from onnxlet.batch.formats.streams import GunzippedSource, gzip_sink, open_stream, read_lines
+from onnxlet.batch.formats.streams import GunzippedSource, compress, open_stream, read_lines
 from onnxlet.batch.sources import BytesSource
 from onnxlet.errors import InvalidInputError
 
@@ -24,14 +24,19 @@ def test_any_range_of_a_gzipped_source_is_that_of_its_content(content: bytes, ra
 
 
 @given(st.lists(st.binary(max_size=50), max_size=5))
-def test_what_a_gzip_sink_is_given_comes_back_and_equal_bytes_make_equal_files(parts: list[bytes]) -> None:
-    files = [io.BytesIO(), io.BytesIO()]
-    for file in files:
-        with gzip_sink(file) as sink:
-            for part in parts:
-                sink.write(part)
-    assert files[0].getvalue() == files[1].getvalue()
-    assert gzip.decompress(files[0].getvalue()) == b"".join(parts)
+def test_parts_that_are_compressed_alone_make_one_file_and_equal_bytes_equal_files(parts: list[bytes]) -> None:
+    files = [b"".join(map(compress, parts)) for _ in range(2)]
+    assert files[0] == files[1]
+    assert gzip.decompress(files[0]) == b"".join(parts)
+
+
+def test_a_gzipped_source_goes_back_a_little_without_beginning_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "KEPT_BYTES", 100)
+    content = bytes(range(256)) * 100
+    raw = BytesSource(gzip.compress(content))
+    source = GunzippedSource(raw)
+    for start, length in ((0, 1000), (950, 1000), (1900, 10), (1900, 80), (1850, 300)):
+        assert source.read(start, length) == content[start : start + length]
 
 
 @pytest.mark.parametrize(

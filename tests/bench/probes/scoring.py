@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from onnxlet.batch.local_files import score_path
+from onnxlet.cli.scoring import count_cores
 from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
 from onnxlet.store import open_store
@@ -13,4 +14,4 @@ from onnxlet.values.refs import parse_ref
 
 store, cache, ref, source, output = sys.argv[1:]
 predictor = Predictor(open_store(store), Settings(store=store, cache_dir=cache, threads=1))
-score_path(predictor, parse_ref(ref), Path(source), Path(output))
+score_path(predictor, parse_ref(ref), Path(source), Path(output), workers=count_cores())

@@ -33,9 +33,10 @@ def score_path(
     output: Path,
     *,
     options: Options = DEFAULTS,
+    workers: int = 1,
     on_progress: Progress | None = None,
 ) -> Book:
-    """Score a local file into another.
+    """Score a local file into another, in so many processes at most: the same bytes, however many.
 
     Raises InvalidInputError if it cannot be scored, or `output` not written.
     """
@@ -52,7 +53,12 @@ def score_path(
 
     with closing(LocalSource(source)) as opened, _scratch_beside(output) as folder:
         outcome = score_source(
-            OpenBook(ref), opened, load, Outputs(output.name, folder), options, on_progress=on_progress
+            OpenBook(ref),
+            opened,
+            load,
+            Outputs(output.name, folder, workers),
+            options,
+            on_progress=on_progress,
         )
         opened.check_unchanged()
         with _write_errors_explained(output):

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from onnxlet.batch.book import RowCounts
-from onnxlet.batch.formats.chunks import CHUNK_ROWS, BadRow, Batch, Chunk
+from onnxlet.batch.formats.chunks import BadRow, Batch, Chunk
 from onnxlet.errors import ExecutionError, InvalidInputError, RequestTooLargeError
 from onnxlet.values.tensors import Tensors
 
 if TYPE_CHECKING:
-    from onnxlet.batch.formats.ports import RowFile
+    from onnxlet.batch.formats.ports import RowRange, Sink
     from onnxlet.batch.inputs import Inputs
     from onnxlet.serving.model import Model
 
@@ -26,46 +25,25 @@ class ScoredRows(NamedTuple):
     outputs: Tensors
 
 
-class _Running(NamedTuple):
-    """A chunk on which the model runs, and those of its rows that could not be read."""
-
-    chunk: Chunk
-    bad: list[BadRow]
-    answers: Future[tuple[list[ScoredRows], list[int]]]
-
-
-def score_rows(model: Model, inputs: Inputs, file: RowFile, errors: BinaryIO) -> RowCounts:
-    """Score all rows of `file`, in order, and write the bad ones to `errors` as JSON Lines.
+def score_chunks(model: Model, inputs: Inputs, rows: RowRange, chunks: Iterable[Chunk], errors: Sink) -> RowCounts:
+    """Score chunks of a range, in order, and write the bad rows to `errors` as JSON Lines.
 
     Raises InvalidInputError if the file as a whole cannot be scored, DeadlineExceededError if the model is too slow.
     """
     read = scored = 0
-    with ThreadPoolExecutor(1) as pool:
-        for chunk, bad, answers in _run_chunks(model, inputs, file, pool):
-            runs, failed = answers.result()
-            # the model's own words may quote the row, which is nobody's business here
-            bad += [BadRow(chunk.numbers[position], "the model failed on this row") for position in failed]
-            for positions, outputs in _sort_rows(runs):
-                file.write(chunk, positions, outputs)
-                scored += len(positions)
-            errors.writelines(msgspec.json.encode(row) + b"\n" for row in sorted(bad, key=lambda row: row.row))
-            read += len(chunk.rows) + len(chunk.bad)
+    for chunk in chunks:
+        parsed = rows.parse(chunk)
+        runs, failed = _run_batches(model, inputs, parsed.batches)
+        # the model's own words may quote the row, which is nobody's business here
+        model_failed = [BadRow(chunk.numbers[position], "the model failed on this row") for position in failed]
+        bad = sorted([*chunk.bad, *parsed.bad, *model_failed], key=lambda row: row.row)
+        for positions, outputs in _sort_rows(runs):
+            rows.write(chunk, positions, outputs)
+            scored += len(positions)
+        if bad:
+            errors.write(b"".join(msgspec.json.encode(row) + b"\n" for row in bad))
+        read += len(chunk.rows) + len(chunk.bad)
     return RowCounts(read, scored, read - scored)
-
-
-def _run_chunks(model: Model, inputs: Inputs, file: RowFile, pool: Executor) -> Iterator[_Running]:
-    """All chunks, each when the next one is read: while the model runs, in a thread of its own, this one reads on and
-    writes.
-    """
-    last: _Running | None = None
-    for chunk in file.chunks(CHUNK_ROWS):
-        parsed = file.parse(chunk)
-        running = _Running(chunk, [*chunk.bad, *parsed.bad], pool.submit(_run_batches, model, inputs, parsed.batches))
-        if last is not None:
-            yield last
-        last = running
-    if last is not None:
-        yield last
 
 
 def _run_batches(model: Model, inputs: Inputs, batches: list[Batch]) -> tuple[list[ScoredRows], list[int]]:

@@ -6,21 +6,22 @@ Scoring the same bytes with the same version again writes the same bytes again.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from onnxlet.batch.assembling import ERRORS as ERRORS_FILE
+from onnxlet.batch.assembling import OUTPUT, Assembly, open_files
 from onnxlet.batch.book import Book, OpenBook, OutputFile, RowCounts, Scorer
-from onnxlet.batch.formats import FileType, find_type
+from onnxlet.batch.formats import blocks, find_type
 from onnxlet.batch.formats.chunks import BadRow
-from onnxlet.batch.formats.ports import Sink, Source
-from onnxlet.batch.formats.streams import GunzippedSource, gzip_sink
+from onnxlet.batch.formats.streams import GunzippedSource, compress
 from onnxlet.batch.inputs import Inputs, inputs_of
-from onnxlet.batch.rows import score_rows
+from onnxlet.batch.parts import Part, RangeScorer
 from onnxlet.batch.sources import MeteredSource, Progress, RecordedSource
+from onnxlet.batch.workers import score_by_workers, score_in_turn
 from onnxlet.errors import InvalidInputError, OnnxletError, UnavailableError
 from onnxlet.values.refs import Ref
 
@@ -35,10 +36,11 @@ SUFFIXES = ("", ERRORS)
 
 
 class Outputs(NamedTuple):
-    """Where outputs are made: `name` ends as theirs will."""
+    """Where outputs are made, and by how many processes: the same bytes, however many. `name` ends as theirs will."""
 
     name: str
     folder: Path
+    workers: int = 1
 
 
 class Options(NamedTuple):
@@ -87,15 +89,15 @@ def score_source(
     """Score a source by the model that `load` gives. Errors that trying again does not cure are part of the outcome."""
     book.source = source.record
     try:
-        types = find_type(source.record.key), find_type(outputs.name)
+        find_type(source.record.key)
         model, book.scorer = load()
-        metered = source if on_progress is None else MeteredSource(source, on_progress)
-        rows = _write_rows(replace(inputs_of(model), keep=options.keep), model, metered, types, outputs.folder)
+        inputs = replace(inputs_of(model), keep=options.keep)
+        rows = _write_rows(inputs, model, source, outputs, on_progress)
     except UnavailableError:
         raise
     except OnnxletError as error:
         return Outcome(book, error=error)
-    output, errors = outputs.folder / "output", outputs.folder / "errors"
+    output, errors = outputs.folder / OUTPUT, outputs.folder / ERRORS_FILE
     if rows.errors and (not rows.scored or rows.errors > options.max_bad * rows.read):
         return Outcome(
             book, rows, {ERRORS: errors}, _explain_bad_rows(source.record.key, rows, errors, options.max_bad)
@@ -136,14 +138,27 @@ def describe(served: Served) -> Scorer:
 
 
 def _write_rows(
-    inputs: Inputs, model: Model, source: Source, types: tuple[FileType, FileType], folder: Path
+    inputs: Inputs, model: Model, source: RecordedSource, outputs: Outputs, on_progress: Progress | None
 ) -> RowCounts:
-    """Score a source into the files `output` and `errors` of a folder; `types` are the source's and the output's."""
-    with ExitStack() as stack:
-        output, errors = (stack.enter_context((folder / name).open("wb")) for name in ("output", "errors"))
-        sink: Sink = stack.enter_context(gzip_sink(output)) if types[1].gzipped else output
-        content = GunzippedSource(source) if types[0].gzipped else source
-        file = types[0].format.open_file(content, sink, inputs)
-        rows = score_rows(model, inputs, file, errors)
-        file.close()
-    return rows
+    """Score a source into the files of a folder."""
+    types = find_type(source.record.key), find_type(outputs.name)
+    content = source if on_progress is None else MeteredSource(source, on_progress)
+    opened = GunzippedSource(content) if types[0].gzipped else content
+    table = types[0].format.open_table(opened, inputs)
+    scorer = RangeScorer(table, model, inputs, compress if types[1].gzipped else None)
+    workers = min(outputs.workers, -(-source.size // blocks.RANGE_BYTES))
+    if types[0].gzipped or model.threads > 1:
+        # what is compressed is read from its beginning to its end, and a model's threads do not survive a fork
+        workers = 1
+
+    def tell(part: Part) -> None:
+        if on_progress is not None and workers > 1:
+            on_progress(part.end.position, source.size)
+
+    with open_files(outputs.folder) as files:
+        assembly = Assembly(files, scorer.compress)
+        if workers > 1:
+            score_by_workers(scorer, assembly, table.first, tell, workers)
+        else:
+            score_in_turn(scorer, assembly, table.first, tell)
+        return assembly.finish(table)

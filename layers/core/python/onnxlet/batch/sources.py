@@ -54,8 +54,8 @@ class LocalSource:
     def read(self, start: int, length: int) -> bytes:
         """Read `length` bytes from `start`; fewer where the file ends sooner."""
         # no further than it went when it was opened: somebody may write to it faster than it is scored
-        self._file.seek(start)
-        return self._file.read(max(0, min(length, self.size - start)))
+        # and from a position of their own: workers share the file's
+        return os.pread(self._file.fileno(), max(0, min(length, self.size - start)), start)
 
     def check_unchanged(self) -> None:
         """Raises InvalidInputError if somebody wrote to the file since it was opened.

@@ -7,7 +7,7 @@ import json
 from binascii import b2a_base64
 from typing import Any
 
-from onnxlet.batch.formats import find_type
+from onnxlet.batch.formats import find_type, read_all
 from onnxlet.batch.formats.chunks import CHUNK_ROWS, Chunk, ParsedRows
 from onnxlet.batch.inputs import Inputs
 from onnxlet.batch.sources import BytesSource
@@ -34,10 +34,10 @@ def read_csv(text: bytes, inputs: Inputs) -> list[Any]:
     """The rows of a CSV file as `instances`. Raises InvalidInputError naming the first row that is bad."""
     if text.lstrip()[:2] in {b"[[", b"[{"}:
         raise InvalidInputError('a JSON body is an object: write {"instances": …} around these rows')
-    file = find_type("rows.csv").format.open_file(BytesSource(text), io.BytesIO(), inputs)
+    table = find_type("rows.csv").format.open_table(BytesSource(text), inputs)
     instances: list[Any] = []
-    for chunk in file.chunks(CHUNK_ROWS):
-        parsed = file.parse(chunk)
+    for rows, chunk in read_all(table, io.BytesIO(), CHUNK_ROWS):
+        parsed = rows.parse(chunk)
         _refuse_bad_rows(chunk, parsed)
         for batch in parsed.batches:
             instances += _to_instances(batch.inputs, named=inputs.columns is not None)

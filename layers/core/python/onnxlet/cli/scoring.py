@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -16,6 +17,12 @@ from onnxlet.lifecycle.workspace import Workspace
 
 if TYPE_CHECKING:
     from onnxlet.values.refs import Ref
+
+
+def count_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
 
 NO_COLUMN = "-"
 """Said to `--keep`: none."""
@@ -98,6 +105,13 @@ def predict(
     metavar="SHARE",
     help="The share of rows that may be bad, from 0 to 1: above it INPUT has failed. Default: it has where all are.",
 )
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=count_cores,
+    metavar="N",
+    help="Processes that score at once. Default: as many as there are cores.",
+)
 @json_option
 @pass_workspace
 def score(
@@ -108,6 +122,7 @@ def score(
     target: Path,
     keep: tuple[str, ...],
     max_bad: float,
+    workers: int,
     output: Output,
 ) -> None:
     """Score a file of rows: CSV with a header or JSON Lines (.csv, .jsonl, .ndjson; gzipped with .gz).
@@ -127,7 +142,8 @@ def score(
     with output.progress(f"scoring {source.name}", "B") as advance:
         kept = tuple(name for name in keep if name != NO_COLUMN) if keep else None
         options = Options(kept, max_bad)
-        book = score_path(workspace.make_predictor(), ref, source, target, options=options, on_progress=advance)
+        predictor = workspace.make_predictor()
+        book = score_path(predictor, ref, source, target, options=options, workers=workers, on_progress=advance)
     output.show(book, str(target))
     rows, scorer = book.rows, book.scorer
     assert rows is not None  # noqa: S101 - a scored file has both

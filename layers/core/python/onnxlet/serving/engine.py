@@ -55,6 +55,8 @@ class Engine(Protocol):
     signature: Signature
     nbytes: int
     run_deadline: float
+    threads: int
+    """That a run may use: with more than one of them it does not survive a fork."""
 
     def run(
         self,
@@ -82,6 +84,7 @@ class OnnxEngine:
     def __init__(self, session: onnxruntime.InferenceSession, *, nbytes: int, run_deadline: float) -> None:
         self.signature = _signature_of(session)
         self.nbytes = nbytes
+        self.threads: int = session.get_session_options().intra_op_num_threads
         # the wrapper's run() costs 5 us, as much as a small model itself; what it checks is checked in ours
         self._run = session._sess.run  # noqa: SLF001
         self._inputs = frozenset(spec.name for spec in self.signature.inputs)

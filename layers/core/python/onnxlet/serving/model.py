@@ -70,6 +70,7 @@ class Model:
         "run_deadline",
         "signatures",
         "steps",
+        "threads",
     )
 
     def __init__(
@@ -94,6 +95,7 @@ class Model:
             each.size for each in manifest.artifacts if each.path in held
         )
         self.run_deadline = engine.run_deadline
+        self.threads = engine.threads
         self._engine = engine
         self._postprocessors = steps.postprocessors()
         plans: Plans = {}

@@ -13,31 +13,43 @@ from typing import TYPE_CHECKING, NamedTuple
 from onnxlet.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from onnxlet.batch.formats.ports import RowFile, Sink, Source
+    from collections.abc import Iterator
+
+    from onnxlet.batch.formats.chunks import Chunk
+    from onnxlet.batch.formats.ports import RowRange, Sink, Source, Table
     from onnxlet.batch.inputs import Inputs
 
 GZIP = ".gz"
 
 
 class FileFormat(NamedTuple):
-    """A module with `open_file(source, sink, inputs) -> RowFile`, by its full name, and the suffixes of its files."""
+    """A module with `open_table(source, inputs) -> Table`, by its full name, and the suffixes of its files."""
 
     module: str
     suffixes: tuple[str, ...]
 
-    def open_file(self, source: Source, sink: Sink, inputs: Inputs) -> RowFile:
-        """Open a file of rows for a model's inputs; what is scored is written to `sink`.
-
-        Raises InvalidInputError if the file cannot be scored.
-        """
-        file: RowFile = import_module(self.module).open_file(source, sink, inputs)
-        return file
+    def open_table(self, source: Source, inputs: Inputs) -> Table:
+        """Open a file of rows for a model's inputs. Raises InvalidInputError if it cannot be scored."""
+        table: Table = import_module(self.module).open_table(source, inputs)
+        return table
 
 
 FORMATS: list[FileFormat] = [
     FileFormat("onnxlet.batch.formats.csv_file", (".csv",)),
     FileFormat("onnxlet.batch.formats.json_lines", (".jsonl", ".ndjson")),
 ]
+
+
+def read_all(table: Table, sink: Sink, rows: int) -> Iterator[tuple[RowRange, Chunk]]:
+    """All chunks of a table, at most `rows` rows at a time, with the ranges that parse and write them."""
+    start = table.first
+    while True:
+        part = table.open_range(start, sink)
+        for chunk in part.chunks(rows):
+            yield part, chunk
+        if part.end.position == start.position:
+            return
+        start = part.end
 
 
 class FileType(NamedTuple):

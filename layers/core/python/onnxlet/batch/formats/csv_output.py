@@ -22,57 +22,67 @@ if TYPE_CHECKING:
 _CELL = re.compile(rb'(?:^|,)("(?:[^"]|"")*"|[^,]*)')
 
 
-class CsvOutput:
-    """Rows of a file with this header, and outputs of a model, written to a sink.
+class CsvLayout:
+    """Which columns of a file with this header are written, and how those of the outputs are called.
 
     Raises InvalidInputError for columns to keep that the file has not.
     """
 
-    def __init__(self, sink: Sink, header: list[str], inputs: Inputs) -> None:
-        self._sink = sink
-        self._inputs = inputs
+    def __init__(self, header: list[str], inputs: Inputs) -> None:
         self._header = header
+        self._inputs = inputs
         self._kept = inputs.find_kept(header)
         self._whole = len(self._kept) == len(header)
-        self._titles: list[str] | None = None
         version = inputs.version
-        self._end = b"\n" if version is None else b",%d\n" % version
+        self.end = b"\n" if version is None else b",%d\n" % version
 
-    def write(self, rows: Sequence[bytes], numbers: Sequence[int], outputs: Tensors) -> None:
-        """Append rows by their own bytes, with their numbers. Raises InvalidInputError if outputs vary in width."""
-        titles = [title for name, tensor in outputs.items() for title in self._name_columns(name, tensor.shape)]
-        if self._titles is None:
-            self._write_header(titles)
-        elif titles != self._titles:
-            raise InvalidInputError("the model's outputs vary in size from row to row: score JSON Lines instead of CSV")
-        answers = join_alike([np.array(numbers), *(tensor for tensor in outputs.values() if tensor.size)])
-        columns = [*self._keep(rows), *map(write_cells, answers)]
-        self._sink.write(interleave(columns, [b","] * (len(columns) - 1) + [self._end], len(rows)))
-
-    def close(self) -> None:
-        """Write the header if no row was written."""
-        if self._titles is None:
-            self._write_header([t for spec in self._inputs.outputs for t in self._name_columns(spec.name, spec.shape)])
-
-    def _keep(self, rows: Sequence[bytes]) -> list[Sequence[bytes]]:
+    def keep(self, rows: Sequence[bytes]) -> list[Sequence[bytes]]:
+        """The kept cells of rows, as one column; none if no column is kept."""
         if self._whole or not self._kept:
             return [rows] if self._kept else []
         return [[b",".join([cells[place] for place in self._kept]) for cells in map(_cut_cells, rows)]]
 
-    def _write_header(self, titles: list[str]) -> None:
-        self._titles = titles
+    def declared(self) -> bytes:
+        """The header, for outputs of the shapes that the signature has."""
+        return self.header([title for spec in self._inputs.outputs for title in self.title(spec.name, spec.shape)])
+
+    def header(self, titles: list[str]) -> bytes:
+        """The line that names the columns."""
         added = [ROW, *titles, *([] if self._inputs.version is None else [MODEL_VERSION])]
         kept = [free_name(self._header[place], set(added)) for place in self._kept]
         text = io.StringIO(newline="")
         csv.writer(text, lineterminator="\n").writerow([*kept, *added])
-        self._sink.write(text.getvalue().encode())
+        return text.getvalue().encode()
 
-    def _name_columns(self, name: str, shape: tuple[int, ...]) -> list[str]:
+    def title(self, name: str, shape: tuple[int, ...]) -> list[str]:
+        """How the columns of an output are called."""
         width = int(np.prod(shape[1:], dtype=int))
         if width == 1 or VARIABLE in shape[1:]:
             return [name]
         titles = self._inputs.titles.get(name, ())
         return list(titles) if len(titles) == width else [f"{name}.{place}" for place in range(width)]
+
+
+class CsvOutput:
+    """Rows and outputs of a model, written to a sink."""
+
+    def __init__(self, sink: Sink, layout: CsvLayout) -> None:
+        self._sink = sink
+        self._layout = layout
+        self._titles: list[str] | None = None
+        self.heading: bytes | None = None
+        """The header of what was written, which the sink does not get."""
+
+    def write(self, rows: Sequence[bytes], numbers: Sequence[int], outputs: Tensors) -> None:
+        """Append rows by their own bytes, with their numbers. Raises InvalidInputError if outputs vary in width."""
+        titles = [title for name, tensor in outputs.items() for title in self._layout.title(name, tensor.shape)]
+        if self._titles is None:
+            self._titles, self.heading = titles, self._layout.header(titles)
+        elif titles != self._titles:
+            raise InvalidInputError("the model's outputs vary in size from row to row: score JSON Lines instead of CSV")
+        answers = join_alike([np.array(numbers), *(tensor for tensor in outputs.values() if tensor.size)])
+        columns = [*self._layout.keep(rows), *map(write_cells, answers)]
+        self._sink.write(interleave(columns, [b","] * (len(columns) - 1) + [self._layout.end], len(rows)))
 
 
 def _cut_cells(row: bytes) -> list[bytes]:

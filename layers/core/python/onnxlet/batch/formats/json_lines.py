@@ -23,7 +23,7 @@ from onnxlet.batch.formats.chunks import BadRow, Batch, Chunk, ParsedRows
 from onnxlet.batch.formats.columns import merge_columns, parse_columns
 from onnxlet.batch.formats.json_output import JsonOutput
 from onnxlet.batch.formats.json_rows import JsonColumns, JsonInstances, Reading
-from onnxlet.batch.formats.ports import Sink, Source
+from onnxlet.batch.formats.ports import Place, Sink, Source
 from onnxlet.batch.inputs import Inputs
 from onnxlet.values.datatypes import VARIABLE
 from onnxlet.values.signature import TensorSpec
@@ -32,36 +32,50 @@ from onnxlet.values.tensors import Tensor, Tensors
 _BRACKETS = {b"{", b"}", b"[", b"]"}
 
 
-def open_file(source: Source, sink: Sink, inputs: Inputs) -> JsonLinesFile:
+def open_table(source: Source, inputs: Inputs) -> JsonTable:
     """Open a JSON Lines file for a model."""
-    return JsonLinesFile(source, sink, inputs)
+    return JsonTable(source, inputs)
 
 
-class JsonLinesFile:
+class JsonTable:
     """A JSON Lines file opened for a model."""
 
-    def __init__(self, source: Source, sink: Sink, inputs: Inputs) -> None:
-        self._lines = LineBlocks(source)
+    first = Place(0, 1)
+
+    def __init__(self, source: Source, inputs: Inputs) -> None:
+        self._source = source
+        self._inputs = inputs
+        self._reader = JsonReader(inputs)
+
+    def open_range(self, start: Place, sink: Sink) -> JsonRange:
+        """The lines from a place to the end of its range."""
+        lines = LineBlocks(self._source, start.position)
+        return JsonRange(lines, start, self._reader, JsonOutput(sink, self._inputs))
+
+    def heading(self) -> bytes:
+        """Nothing stands at the beginning of JSON Lines."""
+        return b""
+
+    def ending(self, _rows: int, /) -> bytes:
+        """Nor at the end."""
+        return b""
+
+
+class JsonReader:
+    """Reads lines as a model's inputs; it learns which members they have."""
+
+    def __init__(self, inputs: Inputs) -> None:
         self._inputs = inputs
         self._columns = None if inputs.columns is None else JsonColumns(inputs.columns)
         self._instances = JsonInstances(inputs.specs[0]) if self._columns is None and len(inputs.specs) == 1 else None
         self._members = {spec.name for spec in inputs.specs}
-        self._output = JsonOutput(sink, inputs)
 
-    def chunks(self, rows: int) -> Iterator[Chunk]:
-        """All lines, at most `rows` at a time."""
-        first = 1
-        while block := self._lines.look():
-            self._lines.take(len(block))
-            lines = _cut_lines(block)
-            # in equal parts: a few lines cost as much as many
-            parts = -(-len(lines) // rows)
-            for part in range(parts):
-                cut = lines[part * len(lines) // parts : (part + 1) * len(lines) // parts]
-                yield Chunk(list(range(first, first + len(cut))), cut)
-                first += len(cut)
+    @property
+    def members(self) -> Iterable[str]:
+        """The names of all members that the lines read so far may have."""
+        return self._members if self._columns is None else self._columns.members
 
-    def parse(self, chunk: Chunk) -> ParsedRows:
+    def read(self, chunk: Chunk) -> ParsedRows:
         """The tensors of a chunk's rows: columns if the model has them, instances otherwise."""
         if self._columns is not None:
             return self._parse_columns(chunk, self._columns)
@@ -147,14 +161,40 @@ class JsonLinesFile:
         }
         return Batch([position for position, _ in members], stacked)
 
+
+class JsonRange:
+    """The lines from a place to the end of its range."""
+
+    heading = b""
+
+    def __init__(self, lines: LineBlocks, start: Place, reader: JsonReader, output: JsonOutput) -> None:
+        self.end = start
+        self._lines = lines
+        self._reader = reader
+        self._output = output
+
+    def chunks(self, rows: int) -> Iterator[Chunk]:
+        """All lines, at most `rows` at a time."""
+        first = self.end.row
+        while block := self._lines.look():
+            self._lines.take(len(block))
+            lines = _cut_lines(block)
+            # in equal parts: a few lines cost as much as many
+            parts = -(-len(lines) // rows)
+            for part in range(parts):
+                cut = lines[part * len(lines) // parts : (part + 1) * len(lines) // parts]
+                yield Chunk(list(range(first, first + len(cut))), cut)
+                first += len(cut)
+        self.end = Place(self._lines.position, first)
+
+    def parse(self, chunk: Chunk) -> ParsedRows:
+        """The tensors of a chunk's rows: columns if the model has them, instances otherwise."""
+        return self._reader.read(chunk)
+
     def write(self, chunk: Chunk, positions: Sequence[int], outputs: Tensors) -> None:
         """Append the rows at `positions`."""
-        members = self._members if self._columns is None else self._columns.members
         lines = [chunk.rows[position] for position in positions]
-        self._output.write(lines, [chunk.numbers[position] for position in positions], outputs, members)
-
-    def close(self) -> None:
-        """Nothing stands at the end of JSON Lines."""
+        self._output.write(lines, [chunk.numbers[position] for position in positions], outputs, self._reader.members)
 
 
 def _cut_lines(block: bytes) -> list[bytes]:

@@ -33,7 +33,7 @@ class JsonOutput:
     def write(self, lines: Sequence[bytes], numbers: Sequence[int], outputs: Tensors, members: Iterable[str]) -> None:
         """Append lines by their own bytes, with their numbers; `members` are the names of all that they may have."""
         whole = self._keep is None and self._added.isdisjoint(members)
-        columns = [_open_all(lines) if whole else [self._rewrite(line) for line in lines], write_integers(numbers)]
+        columns = [_open_all(lines) if whole else list(map(self._rewrite, lines)), write_integers(numbers)]
         behind = [b"", b""]
         for name, tensor in outputs.items():
             values = write_values(tensor)
@@ -44,12 +44,16 @@ class JsonOutput:
         self._sink.write(interleave(columns, behind, len(lines)))
 
     def _rewrite(self, line: bytes) -> bytes:
-        """As `_open`, with the members to keep, by names that are not those of what is added."""
-        if not line.startswith(b"{"):
+        """As `_open`, with the members to keep, by names that are not those of what is added.
+
+        A line that has neither stays as it is, whatever others there are.
+        """
+        members = _read_members(line) if line.startswith(b"{") else {}
+        if self._keep is None and self._added.isdisjoint(members):
             return _open(line)
         kept = [
             orjson.dumps(free_name(name, self._added)) + b":" + bytes(value) + b","
-            for name, value in _read_members(line).items()
+            for name, value in members.items()
             if self._keep is None or name in self._keep
         ]
         return b"{" + b"".join(kept) + b'"row":'

@@ -1,9 +1,13 @@
-"""What formats are given and what they give: where bytes come from, where bytes go, a file of rows between them."""
+"""What formats are given and what they give: where bytes come from, where bytes go, tables of rows between them.
+
+A table is read range by range, each of which begins where the one before ends: whoever has read where a range's rows
+end may hand that place to another process before it scores them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from onnxlet.batch.formats.chunks import Chunk, ParsedRows
 from onnxlet.values.tensors import Tensors
@@ -27,11 +31,25 @@ class Sink(Protocol):
         """Append bytes."""
 
 
-class RowFile(Protocol):
-    """A file of rows, opened for one model: it reads rows, parses them as the model's inputs, and writes its like.
+class Place(NamedTuple):
+    """Where a row begins: its position as its format counts them, in bytes of lines say, and its number."""
+
+    position: int
+    row: int
+
+
+class RowRange(Protocol):
+    """Some rows of a table: it reads them, parses them as the model's inputs, and writes their like.
 
     All methods raise InvalidInputError if the file as a whole cannot be scored.
     """
+
+    end: Place
+    """Where the next range begins, once all chunks were taken; where this one begins if there are no more rows."""
+
+    @property
+    def heading(self) -> bytes | None:
+        """What stands at the beginning of the output, once a row is written: the same for all ranges."""
 
     def chunks(self, rows: int) -> Iterator[Chunk]:
         """All rows, in order, at most `rows` at a time."""
@@ -45,5 +63,21 @@ class RowFile(Protocol):
         `outputs` have one element for each position.
         """
 
-    def close(self) -> None:
-        """Write what stands at the end of the file, once all rows are written."""
+
+class Table(Protocol):
+    """A file of rows, opened for one model: what is decided once for all ranges. Other processes may be forked with it.
+
+    Where ranges end depends on nothing but the file.
+    """
+
+    first: Place
+    """Where the first range begins."""
+
+    def open_range(self, start: Place, sink: Sink) -> RowRange:
+        """The range of rows that begins at a place, a few megabytes; its rows are written to `sink`."""
+
+    def heading(self) -> bytes:
+        """What stands at the beginning of an output without rows."""
+
+    def ending(self, rows: int, /) -> bytes:
+        """What stands at the end of an output of so many rows."""

@@ -7,7 +7,7 @@ import io
 import zlib
 from collections.abc import Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from onnxlet.errors import InvalidInputError
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 BLOCK_BYTES = 256 * 1024
 """Bytes of a source that are read at once."""
+
+KEPT_BYTES = 2 * BLOCK_BYTES
+"""Bytes of what was decompressed that can be read again."""
 
 LINE_BYTES = 32 * 2**20
 """The longest line that is read; a file with a longer one is no file of rows."""
@@ -34,6 +37,9 @@ class GunzippedSource:
 
     def __init__(self, source: Source) -> None:
         self._stream = gzip.GzipFile(fileobj=open_stream(source), mode="rb")
+        self._position = 0
+        self._last = b""
+        """What stands before the position: ranges begin within what was read for the one before."""
 
     @cached_property
     def size(self) -> int:
@@ -46,15 +52,22 @@ class GunzippedSource:
     def read(self, start: int, length: int) -> bytes:
         """Read `length` bytes from `start`; fewer where the file ends sooner."""
         try:
-            self._stream.seek(start)
-            return self._stream.read(length)
+            back = self._position - start
+            if not 0 <= back <= len(self._last):
+                self._stream.seek(start)
+                self._position, self._last, back = start, b"", 0
+            again = self._last[len(self._last) - back :][:length]
+            data = self._stream.read(length - len(again))
+            self._position += len(data)
+            self._last = (self._last + data)[-KEPT_BYTES:]
+            return again + data
         except (gzip.BadGzipFile, zlib.error, EOFError) as error:
             raise InvalidInputError(f"the file's gzip compression is broken: {error}") from error
 
 
-def gzip_sink(sink: BinaryIO) -> gzip.GzipFile:
-    """A sink that compresses what it is given; without a time stamp, so that equal rows make equal files."""
-    return gzip.GzipFile(filename="", fileobj=sink, mode="wb", compresslevel=6, mtime=0)
+def compress(data: bytes) -> bytes:
+    """Bytes as gzip, which may stand one behind the other; without a time, so that equal rows make equal files."""
+    return gzip.compress(data, compresslevel=6, mtime=0)
 
 
 def open_stream(source: Source) -> io.BufferedReader:

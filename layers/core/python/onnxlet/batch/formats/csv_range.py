@@ -1,0 +1,145 @@
+"""A range of CSV: lines → rows as bytes → tensors, and rows that are no such."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from onnxlet.batch.formats.blocks import LineBlocks
+from onnxlet.batch.formats.cells import Empty, parse_text
+from onnxlet.batch.formats.chunks import BadRow, Batch, Chunk, ParsedRows
+from onnxlet.batch.formats.columns import ParsedColumns, merge_columns, parse_columns
+from onnxlet.batch.formats.csv_blocks import cut_rows
+from onnxlet.batch.formats.csv_numbers import FEW_ROWS, CsvNumbers, Places
+from onnxlet.batch.formats.csv_output import CsvOutput
+from onnxlet.batch.formats.csv_rows import find_fault, read_row, read_rows
+from onnxlet.batch.formats.ports import Place
+from onnxlet.batch.inputs import Inputs
+from onnxlet.steps import Column
+from onnxlet.values.tensors import Tensors
+
+
+@dataclass(slots=True)
+class CsvChunk(Chunk):
+    """Rows as their bytes; `regular` if quotes are where they belong."""
+
+    regular: bool = True
+
+
+class CsvReader:
+    """Reads rows under a header as a model's columns."""
+
+    def __init__(self, header: list[str], columns: tuple[Column, ...], inputs: Inputs) -> None:
+        self._width = len(header)
+        self._columns = columns
+        self._inputs = inputs
+        self._places = {name: place for place, name in enumerate(header)}
+        self._numbers = CsvNumbers(columns, self._places, len(header))
+
+    def read(self, chunk: CsvChunk) -> ParsedRows:
+        """One tensor per column, without the rows in which a cell is bad."""
+        everything = np.arange(len(chunk.rows))
+        readings = self._numbers.read(chunk.rows) if chunk.regular else []
+        doubtful = np.sort(np.concatenate([each.doubtful for each in readings])) if chunk.regular else everything
+        pieces = [(reading.positions.tolist(), reading.tensors) for reading in readings if len(reading.positions)]
+        bad: list[BadRow] = []
+        if len(doubtful):
+            judged = self._judge(chunk, doubtful)
+            bad = judged.bad
+            if judged.positions:
+                pieces.append((doubtful[judged.positions].tolist(), judged.tensors))
+        positions, tensors = merge_columns(pieces)
+        return ParsedRows([Batch(positions, _assemble(tensors, self._inputs))] if positions else [], bad)
+
+    def _judge(self, chunk: Chunk, doubtful: Places) -> ParsedColumns:
+        """Rows one by one; the positions are those among the doubtful ones."""
+        bad: list[BadRow] = []
+        rows: list[list[str]] = []
+        places: list[int] = []
+        for place, position in enumerate(doubtful.tolist()):
+            cells = read_row(chunk.rows[position])
+            fault = find_fault(cells, self._width)
+            if fault is None and not isinstance(cells, str):
+                places.append(place)
+                rows.append(cells)
+            else:
+                bad.append(BadRow(chunk.numbers[position], str(fault)))
+        columns = list(zip(*rows, strict=True)) or [()] * self._width
+        absent = [Empty.ABSENT] * len(rows)
+
+        def cells_of(name: str) -> Sequence[str | Empty]:
+            return columns[self._places[name]] if name in self._places else absent
+
+        numbers = [chunk.numbers[position] for position in doubtful[places].tolist()]
+        parsed = parse_columns(Chunk(numbers, rows), self._columns, cells_of, parse_text)
+        return ParsedColumns(parsed.tensors, [places[position] for position in parsed.positions], [*bad, *parsed.bad])
+
+
+class CsvRange:
+    """The rows from a place to the end of its range."""
+
+    def __init__(self, lines: LineBlocks, start: Place, reader: CsvReader, output: CsvOutput) -> None:
+        self.end = start
+        self._lines = lines
+        self._reader = reader
+        self._output = output
+
+    @property
+    def heading(self) -> bytes | None:
+        """The header that is written, once a row is."""
+        return self._output.heading
+
+    def chunks(self, rows: int) -> Iterator[Chunk]:
+        """All rows, at most `rows` at a time; those that are no CSV are bad."""
+        first = self.end.row
+        while block := self._lines.look():
+            found, size = cut_rows(block)
+            self._lines.take(size)
+            # in equal parts: a few rows cost as much as many
+            parts = -(-len(found) // rows)
+            for part in range(parts):
+                cut = found[part * len(found) // parts : (part + 1) * len(found) // parts]
+                yield CsvChunk(list(range(first, first + len(cut))), cut)
+                first += len(cut)
+            if not size:
+                chunk = self._judge_lines(first, rows)
+                first += len(chunk.rows) + len(chunk.bad)
+                yield chunk
+        self.end = Place(self._lines.position, first)
+
+    def _judge_lines(self, first: int, rows: int) -> CsvChunk:
+        """The next few rows, wherever quotes are in them."""
+        chunk = CsvChunk(regular=False)
+        taken = read_rows(self._lines.take_line)
+        for number in range(first, first + min(rows, FEW_ROWS)):
+            row = next(taken, None) if self._lines.within else None
+            if row is None:
+                break
+            if isinstance(row.cells, str):
+                chunk.bad.append(BadRow(number, row.cells))
+            else:
+                chunk.numbers.append(number)
+                chunk.rows.append(row.raw)
+        return chunk
+
+    def parse(self, chunk: Chunk) -> ParsedRows:
+        """One tensor per column, without the rows in which a cell is bad."""
+        assert isinstance(chunk, CsvChunk)  # noqa: S101 - it is one of ours
+        return self._reader.read(chunk)
+
+    def write(self, chunk: Chunk, positions: Sequence[int], outputs: Tensors) -> None:
+        """Append the rows at `positions`. Raises InvalidInputError if outputs vary in width."""
+        if len(positions) == len(chunk.rows):
+            self._output.write(chunk.rows, chunk.numbers, outputs)
+        else:
+            rows = [chunk.rows[position] for position in positions]
+            self._output.write(rows, [chunk.numbers[position] for position in positions], outputs)
+
+
+def _assemble(columns: Tensors, inputs: Inputs) -> Tensors:
+    """Columns [N] as the called signature's inputs."""
+    if inputs.columns is None and set(columns) != {spec.name for spec in inputs.specs}:
+        return {inputs.specs[0].name: np.stack(list(columns.values()), axis=1)}
+    return {spec.name: columns[spec.name].reshape(-1, *spec.shape[1:]) for spec in inputs.specs}

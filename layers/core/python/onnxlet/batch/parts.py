@@ -1,0 +1,83 @@
+"""A range of a file scored: in two steps, so that the next range can begin in between."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from onnxlet.batch.book import RowCounts
+from onnxlet.batch.formats.chunks import CHUNK_ROWS, Chunk
+from onnxlet.batch.formats.ports import Place
+from onnxlet.batch.rows import score_chunks
+
+if TYPE_CHECKING:
+    from onnxlet.batch.formats.ports import RowRange, Table
+    from onnxlet.batch.inputs import Inputs
+    from onnxlet.serving.model import Model
+
+Compress = Callable[[bytes], bytes]
+"""Makes bytes of bytes that may stand one behind the other."""
+
+
+class Part(msgspec.Struct, frozen=True):
+    """What came of a range: where it began and the next one does, its rows, how many bytes of output and of errors.
+
+    `heading` stands at the beginning of the whole output; None if no row of this range was written.
+    """
+
+    start: Place
+    end: Place
+    rows: RowCounts
+    output: int
+    errors: int
+    heading: bytes | None
+
+
+class PartBytes(NamedTuple):
+    """What is to be written of a part."""
+
+    output: bytes
+    errors: bytes
+
+
+class RangeScorer(NamedTuple):
+    """Scores ranges of one table by one model; output is compressed where `compress` is given."""
+
+    table: Table
+    model: Model
+    inputs: Inputs
+    compress: Compress | None = None
+
+    def cut(self, start: Place) -> CutRange:
+        """Read the rows of the range that begins at a place. Raises InvalidInputError if the file cannot be scored."""
+        sink = io.BytesIO()
+        rows = self.table.open_range(start, sink)
+        return CutRange(self, start, rows, list(rows.chunks(CHUNK_ROWS)), sink)
+
+
+class CutRange(NamedTuple):
+    """A range whose rows were read."""
+
+    scorer: RangeScorer
+    start: Place
+    rows: RowRange
+    chunks: list[Chunk]
+    sink: io.BytesIO
+
+    @property
+    def end(self) -> Place:
+        """Where the next range begins; where this one begins if the file ends here."""
+        return self.rows.end
+
+    def score(self) -> tuple[Part, PartBytes]:
+        """Score the rows. Raises as `score_chunks` does."""
+        errors = io.BytesIO()
+        counts = score_chunks(self.scorer.model, self.scorer.inputs, self.rows, self.chunks, errors)
+        output = self.sink.getvalue()
+        if self.scorer.compress is not None and output:
+            output = self.scorer.compress(output)
+        part = Part(self.start, self.end, counts, len(output), errors.tell(), self.rows.heading)
+        return part, PartBytes(output, errors.getvalue())
