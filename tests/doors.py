@@ -18,6 +18,7 @@ from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
 from onnxlet.steps import Classification, Column, Steps, Tabular
 from onnxlet.store import Store
+from onnxlet.telemetry.recording import Telemetry
 from onnxlet.values.manifest import Draft, Provenance
 from onnxlet.values.signature import Signature, TensorSpec
 
@@ -52,10 +53,17 @@ class Answer(Response):
 class Shop:
     """A store being filled with models, and the data plane that serves them."""
 
-    def __init__(self, store: Store, folder: Path, *, alias_ttl: float = Settings().alias_ttl) -> None:
+    def __init__(
+        self,
+        store: Store,
+        folder: Path,
+        *,
+        alias_ttl: float = Settings().alias_ttl,
+        telemetry: Telemetry | None = None,
+    ) -> None:
         self.registry = Registry(store, who="doors")
         self.settings = Settings(cache_dir=str(folder / "cache"), alias_ttl=alias_ttl)
-        self.predictor = Predictor(store, self.settings)
+        self.predictor = Predictor(store, self.settings, telemetry=telemetry)
         self.dataplane = DataPlane(self.predictor)
         self._folder = folder
 

@@ -9,13 +9,15 @@ from onnxlet.dataplane.lambda_events import Event, handle
 from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
 from onnxlet.store import open_store
+from onnxlet.telemetry.on_lambda import observe_function
 
 settings = Settings.from_environ(os.environ)
-predictor = Predictor(open_store(settings.store), settings)
+telemetry, answered = observe_function(settings, os.environ)
+predictor = Predictor(open_store(settings.store), settings, telemetry=telemetry)
 predictor.preload()
 dataplane = DataPlane(predictor)
 
 
 def handler(event: Event, context: object) -> dict[str, object]:
     """Lambda's entry point."""
-    return handle(dataplane, event, context, rest_binary=settings.rest_binary)
+    return handle(dataplane, event, context, rest_binary=settings.rest_binary, answered=answered)

@@ -110,7 +110,9 @@ def test_head_answers_without_a_body(shop: Shop) -> None:
 
 def test_options_answers_origins_without_allowing_them(shop: Shop) -> None:
     response = shop.send("OPTIONS", "/v1/models/echo:predict", origin="https://example.com")
-    assert (response.status, response.body, response.headers) == (200, b"", {"Allow": "GET, HEAD, OPTIONS, POST"})
+    assert (response.status, response.body) == (200, b"")
+    assert list(response.headers) == ["Allow", "X-Onnxlet-Request-Id"]
+    assert response.headers["Allow"] == "GET, HEAD, OPTIONS, POST"
     for path, status in (("/v1/models/echo:predict", 400), ("/v2/models/echo/infer", 405)):
         refused = shop.send("OPTIONS", path)
         assert (refused.status, refused.headers["Allow"]) == (status, "GET, HEAD, OPTIONS, POST")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,27 @@ import pytest
 from doors import COLUMNS, FEATURES, Shop
 from onnxlet.dataplane.lambda_events import handle, to_event_answer, to_request
 from onnxlet.dataplane.messages import Response
-from onnxlet.errors import InvalidInputError, InvalidNameError, ModelNotFoundError
+from onnxlet.errors import InvalidInputError, InvalidNameError, ModelNotFoundError, OnnxletError
 from onnxlet.store import Store
 
 EVENTS = Path(__file__).parents[1] / "events"
 PREDICTION = '{"predictions":[{"label":"malignant","probability":1.0,"probabilities":[1.0,0.0]}]}'
-HEADERS = {"Content-Type": "application/json", "X-Onnxlet-Model-Version": "1", "X-Onnxlet-Alias": "production"}
+ID = "8f507cfc-xmpl-4697-b07a-ac58fc914c95"
+HEADERS = {
+    "Content-Type": "application/json",
+    "X-Onnxlet-Model-Version": "1",
+    "X-Onnxlet-Alias": "production",
+    "X-Onnxlet-Request-Id": ID,
+}
+
+
+class Context:
+    """What Lambda says of an invocation."""
+
+    aws_request_id = ID
+
+
+CONTEXT = Context()
 
 
 @pytest.fixture
@@ -50,12 +66,12 @@ def test_every_http_event_is_answered_in_the_same_words(shop: Shop, name: str) -
     expected = {"statusCode": 200, "body": PREDICTION, "isBase64Encoded": False, "headers": HEADERS}
     if name == "alb":
         expected["statusDescription"] = "200 OK"
-    assert handle(shop.dataplane, event(name), None) == expected
+    assert handle(shop.dataplane, event(name), CONTEXT) == expected
 
 
 @pytest.mark.parametrize("name", ["http-api-infer", "rest-api-infer"])
 def test_an_inference_event_is_answered(shop: Shop, name: str) -> None:
-    assert handle(shop.dataplane, event(name), None) == {
+    assert handle(shop.dataplane, event(name), CONTEXT) == {
         "statusCode": 200,
         "body": '{"model_name":"diagnosis","model_version":"1","id":"42","outputs":['
         '{"name":"label","datatype":"BYTES","shape":[1],"data":["malignant"]},'
@@ -66,7 +82,7 @@ def test_an_inference_event_is_answered(shop: Shop, name: str) -> None:
 
 
 def test_a_load_balancer_with_multi_value_headers_gets_them_back(shop: Shop) -> None:
-    assert handle(shop.dataplane, event("alb-multi"), None) == {
+    assert handle(shop.dataplane, event("alb-multi"), CONTEXT) == {
         "statusCode": 200,
         "statusDescription": "200 OK",
         "body": PREDICTION,
@@ -76,11 +92,11 @@ def test_a_load_balancer_with_multi_value_headers_gets_them_back(shop: Shop) -> 
 
 
 def test_readiness_is_answered(shop: Shop) -> None:
-    assert handle(shop.dataplane, event("http-api-ready"), None) == {
+    assert handle(shop.dataplane, event("http-api-ready"), CONTEXT) == {
         "statusCode": 200,
         "body": '{"ready":true}',
         "isBase64Encoded": False,
-        "headers": {"Content-Type": "application/json"},
+        "headers": {"Content-Type": "application/json", "X-Onnxlet-Request-Id": ID},
     }
 
 
@@ -256,3 +272,48 @@ def test_a_load_balancer_learns_the_words_of_an_error(shop: Shop) -> None:
 
 def test_the_events_ask_with_as_many_features_as_the_model_has() -> None:
     assert len(event("direct")["instances"][0]) == FEATURES
+
+
+def with_headers(**headers: str) -> dict[str, Any]:
+    """A prediction with more headers, in which `_` stands for `-`."""
+    found = event("http-api")
+    found["headers"] |= {name.replace("_", "-"): value for name, value in headers.items()}
+    return found
+
+
+def test_an_answer_carries_the_callers_request_id(shop: Shop) -> None:
+    answer = handle(shop.dataplane, with_headers(x_onnxlet_request_id="visit/2026-11:42"), CONTEXT)
+    assert answer["headers"]["X-Onnxlet-Request-Id"] == "visit/2026-11:42"
+
+
+@pytest.mark.parametrize("unfit", ["", "a b", "x" * 129, "id\r\nSet-Cookie: a=b", "ärztin", '"quoted"'])
+def test_an_unfit_request_id_is_replaced_by_lambdas(shop: Shop, unfit: str) -> None:
+    answer = handle(shop.dataplane, with_headers(x_onnxlet_request_id=unfit), CONTEXT)
+    assert answer["headers"]["X-Onnxlet-Request-Id"] == ID
+
+
+def test_without_a_context_every_answer_has_an_id_of_its_own(shop: Shop) -> None:
+    ids = {handle(shop.dataplane, event("http-api"), None)["headers"]["X-Onnxlet-Request-Id"] for _ in range(3)}
+    assert len(ids) == 3
+    assert all(len(each) == 32 for each in ids)
+
+
+def test_a_body_that_is_not_base64_is_refused_under_an_id(shop: Shop) -> None:
+    answer = handle(shop.dataplane, event("http-api-base64", body="no base64"), CONTEXT)
+    assert (answer["statusCode"], answer["headers"]["X-Onnxlet-Request-Id"]) == (400, ID)
+
+
+def test_a_trace_context_comes_back_with_the_answer_and_junk_does_not(shop: Shop) -> None:
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"  # W3C's own example
+    assert handle(shop.dataplane, with_headers(traceparent=trace), CONTEXT)["headers"]["traceparent"] == trace
+    for junk in ("", "00-0-0-01", trace.upper(), trace.replace("4bf92f3577b34da6a3ce929d0e0e4736", "0" * 32)):
+        assert "traceparent" not in handle(shop.dataplane, with_headers(traceparent=junk), CONTEXT)["headers"]
+
+
+@pytest.mark.parametrize("junk", [{}, {"requestContext": None}, {"model": "nobody", "instances": [[1]]}], ids=str)
+def test_every_end_of_the_handler_is_told(shop: Shop, junk: dict[str, Any]) -> None:
+    ends: list[str] = []
+    with suppress(OnnxletError):
+        handle(shop.dataplane, junk, CONTEXT, answered=lambda: ends.append("end"))
+    handle(shop.dataplane, event("http-api"), CONTEXT, answered=lambda: ends.append("end"))
+    assert ends == ["end", "end"]

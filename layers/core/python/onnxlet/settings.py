@@ -45,6 +45,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The local server: more names that it answers to, separated by commas; `*.example.com`, `*` for any."""
     allowed_origins: str = ""
     """The local server: origins whose pages may use it (CORS), separated by commas; `*`: any, but not to change."""
+    telemetry_rows: int = 1000
+    """Rows after which metrics are written; a process that is killed loses those of fewer, and its last request's."""
+    telemetry_seconds: float = 60.0
+    """Seconds of requests after which metrics are written; a process that is killed loses those of less."""
+    request_log: bool = False
+    """Whether each request for predictions gets a line in the log: its id, version, status and time, never a value."""
     function_memory: int = 0
     """MB of the Lambda function (AWS_LAMBDA_FUNCTION_MEMORY_SIZE); 0 elsewhere."""
     function_name: str = ""

@@ -12,7 +12,6 @@ from onnxlet.errors import (
     ConflictError,
     DeadlineExceededError,
     ExecutionError,
-    InternalError,
     InvalidInputError,
     MethodNotAllowedError,
     NotAcceptableError,
@@ -53,8 +52,6 @@ _ROUTING_KEY = ROUTING_KEY.lower()
 """As requests carry it here: names of headers are lower case."""
 SHOWN = 200
 """Characters of a path that an error repeats."""
-_OURS = 500
-"""From this status on it is not the caller who is wrong."""
 _STORE_IS_DOWN = "the model store does not answer: try again later"
 
 
@@ -64,7 +61,8 @@ def resolve(predictor: Predictor, request: Request, ref: Ref, headers: dict[str,
 
     Raises ModelNotFoundError, VersionNotFoundError, AliasNotFoundError, and what loading a model raises.
     """
-    served = predictor.served(ref, request.headers.get(_ROUTING_KEY))
+    request.model = ref.model
+    served = request.served = predictor.served(ref, request.headers.get(_ROUTING_KEY))
     headers[MODEL_VERSION] = str(served.version)
     if served.alias is not None:
         headers[ALIAS] = served.alias
@@ -106,6 +104,11 @@ def error_body(detail: str) -> bytes:
     return orjson.dumps({"error": detail.encode(errors="replace").decode()})
 
 
+def status_of(error: OnnxletError, statuses: Mapping[type[OnnxletError], int] = STATUSES) -> int:
+    """The status of an error."""
+    return next(statuses[kind] for kind in type(error).__mro__ if kind in statuses)
+
+
 def refuse(
     error: OnnxletError,
     headers: dict[str, str] | None = None,
@@ -113,21 +116,15 @@ def refuse(
     statuses: Mapping[type[OnnxletError], int] = STATUSES,
     write: Callable[[str], bytes] = error_body,
 ) -> Response:
-    """The error as an answer, under the headers known when it was raised; what is our fault is logged in one line.
+    """The error as an answer, under the headers known when it was raised.
 
     `write` makes the protocol's body of what the caller is told.
     """
-    status = next(statuses[kind] for kind in type(error).__mro__ if kind in statuses)
+    status = status_of(error, statuses)
     headers = {} if headers is None else headers
     headers["Content-Type"] = JSON
-    if status >= _OURS and not isinstance(error, InternalError):
-        import logging
-
-        extra = {"status": status, "problem": error.slug()}
-        logging.getLogger(__name__).error("%s: %s", error.title, error.detail, extra=extra)
     if isinstance(error, UnavailableError):
         headers["Retry-After"] = RETRY_AFTER
     # where the store lies is no caller's business
-    return Response(
-        status, write(_STORE_IS_DOWN if isinstance(error, StoreUnavailableError) else error.detail), headers
-    )
+    body = write(_STORE_IS_DOWN if isinstance(error, StoreUnavailableError) else error.detail)
+    return Response(status, body, headers, error)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import lru_cache
 from importlib import import_module
-from time import monotonic
+from time import monotonic, perf_counter, time
 from typing import TYPE_CHECKING, Any, cast
 
 import orjson
@@ -28,7 +28,11 @@ from onnxlet.errors import (
     ResponseTooLargeError,
 )
 from onnxlet.serving.predictor import Predictor
+from onnxlet.telemetry import ALIAS, MODEL, VERSION, log
+from onnxlet.telemetry.recording import Observation, Prediction
+from onnxlet.values.headers import REQUEST_ID, TRACE
 from onnxlet.values.refs import parse_ref
+from onnxlet.values.request_ids import request_id
 
 if TYPE_CHECKING:
     from onnxlet.dataplane.protocols.interface import WireProtocol
@@ -51,6 +55,9 @@ _LARGEST_FROM_HEAP = 32 * 2**20
 _KEPT_MEMORY = 128 * 2**20
 """Bytes: more than reading and answering 6 MB takes."""
 
+_OK = 200
+_OURS = 500
+"""From this status on it is not the caller who is wrong."""
 _METHODS = "GET, HEAD, OPTIONS, POST"
 
 
@@ -59,15 +66,30 @@ class DataPlane:
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
+        self._append = predictor.telemetry.observe
         _keep_freed_memory()
 
     def answer(self, request: Request) -> Response:
-        """Answer a request. It never raises: what goes wrong is an answer too."""
+        """Answer a request. It never raises: what goes wrong is an answer too.
+
+        What it took and gave is appended to the telemetry, which others read when this request is over.
+        """
+        began = perf_counter()
         try:
             protocol = _protocol_at(request.path)
-            return _finish(protocol, request, self._answer(protocol, request))
-        except Exception as error:  # noqa: BLE001 - the outermost door
-            return _answer_unforeseen(request, error)
+            response = _finish(protocol, request, self._answer(protocol, request))
+        except Exception as unforeseen:  # noqa: BLE001 - the outermost door
+            response = _answer_unforeseen(request, unforeseen)
+        headers, body, error = response.headers, response.body, response.error
+        headers[REQUEST_ID] = request.id = request.id or request_id(None)
+        if request.trace:
+            headers[TRACE] = request.trace
+        if request.method == "POST":
+            size = len(body) if isinstance(body, bytes) else 0
+            self._observe(request, response.status, error, size, perf_counter() - began)
+        if error is not None and response.status >= _OURS:
+            _log_refusal(request, response.status, error)
+        return response
 
     def refuse(self, path: str, error: OnnxletError, answered: Response | None = None) -> Response:
         """The answer of a door that cannot read a request to `path`, or cannot carry what was answered there."""
@@ -75,22 +97,38 @@ class DataPlane:
         kept = {name: value for name, value in headers.items() if name.startswith("X-Onnxlet-")}
         return _protocol_at(path).refuse(error, kept)
 
-    def invoke(self, event: Mapping[str, Any]) -> dict[str, Any]:
+    def invoke(self, event: Mapping[str, Any], known_id: str = "") -> dict[str, Any]:
         """Answer a direct invocation: `{"model": ref, "instances" or "inputs": …}` in, TensorFlow Serving's body with
-        `model_version` out. Raises the errors that `answer` would write.
+        `model_version` out; `known_id` is what the invocation is found by. Raises the errors that `answer` would write.
         """
+        began = perf_counter()
+        request = Request("POST", "", id=request_id(None, known_id))
+        try:
+            answer, size = self._invoke(request, event)
+        except OnnxletError as error:
+            self._observe(request, answering.status_of(error), error, 0, perf_counter() - began)
+            raise
+        self._observe(request, _OK, None, size, perf_counter() - began)
+        return answer
+
+    def _invoke(self, request: Request, event: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+        """The answer, and how many bytes it had as JSON."""
         ref = event["model"]
         if not isinstance(ref, str):
             raise InvalidInputError("'model' must be a string: a name, 'name:version' or 'name@alias'")
         from onnxlet.dataplane.protocols.tensorflow_serving.body import read_document, write_answer
 
-        served = self._predictor.served(parse_ref(ref))
+        parsed = parse_ref(ref)
+        request.model = parsed.model
+        served = request.served = self._predictor.served(parsed)
         due = monotonic() + served.model.run_deadline
         call = read_document(event, served.model)
+        before = perf_counter()
         try:
             outputs = served.model.predict(call.inputs, call.signature, due=due)
         except ExecutionError:  # Lambda logs what is raised, and ONNX Runtime's words can repeat the input
             raise ExecutionError("the model failed on this input: over HTTP the answer says why") from None
+        request.prediction = Prediction(call.signature, call.inputs, outputs, perf_counter() - before)
         body = write_answer(outputs, rows=call.rows)
         if monotonic() > due:
             raise served.model.overdue()
@@ -101,7 +139,26 @@ class DataPlane:
             answer["stale"] = True
         if served.fallback:
             answer["fallback"] = True
-        return answer
+        return answer, len(body)
+
+    def _observe(self, request: Request, status: int, error: OnnxletError | None, size: int, total: float) -> None:
+        """Append what the answer of `size` bytes gave, and that it took `total` seconds."""
+        self._append(
+            Observation(
+                time(),
+                request.id,
+                request.trace,
+                request.model,
+                request.served,
+                request.prediction,
+                status,
+                None if error is None else type(error),
+                len(request.body),
+                size,
+                total,
+                request.counts,
+            )
+        )
 
     def _answer(self, protocol: WireProtocol, request: Request) -> Response:
         try:
@@ -154,12 +211,26 @@ def _answer_unforeseen(request: Request, error: Exception) -> Response:
     """The answer when nobody knows what went wrong: the log has it, the caller learns nothing internal."""
     import logging
 
-    logging.getLogger(__name__).error("unforeseen error", exc_info=error, extra={"path": request.path})
+    logging.getLogger(__name__).error(
+        "unforeseen error", exc_info=error, extra={"path": request.path, "request_id": request.id}
+    )
     internal = InternalError("internal error")
     try:
         return _protocol_at(request.path).refuse(internal)
     except Exception:  # noqa: BLE001 - the protocol itself may be what fails
         return answering.refuse(internal)
+
+
+def _log_refusal(request: Request, status: int, error: OnnxletError) -> None:
+    """Log in one line what is our fault; what nobody foresaw is in the log already."""
+    if isinstance(error, InternalError):
+        return
+    facts = {"status": status, "problem": error.slug(), "request_id": request.id, "trace": request.trace}
+    facts[MODEL] = request.model
+    if request.served is not None:
+        facts |= {VERSION: request.served.version, ALIAS: request.served.alias}
+    extra = {name: value for name, value in facts.items() if value}
+    log(__name__).error("%s: %s", error.title, error.detail, extra=extra)
 
 
 def _finish(protocol: WireProtocol, request: Request, response: Response) -> Response:

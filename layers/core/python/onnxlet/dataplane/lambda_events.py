@@ -10,13 +10,17 @@ functions as targets of Application Load Balancers" in the AWS documentation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from onnxlet.dataplane.dispatch import DataPlane
 from onnxlet.dataplane.messages import Request, Response
 from onnxlet.errors import InvalidInputError, NotAcceptableError
+from onnxlet.values.headers import REQUEST_ID, TRACE
+from onnxlet.values.request_ids import request_id, trace_context
 
+_REQUEST_ID = REQUEST_ID.lower()
+"""As requests carry it here: names of headers are lower case."""
 Event = Mapping[str, Any]
 
 _ACCEPTED = (
@@ -25,33 +29,58 @@ _ACCEPTED = (
 )
 
 
+def _do_nothing() -> None:
+    """Nobody wants to know."""
+
+
 def handle(
     dataplane: DataPlane,
     event: Event,
     context: object,
     *,
     rest_binary: bool = False,
+    answered: Callable[[], None] = _do_nothing,
 ) -> dict[str, Any]:
     """What Lambda returns for an event; `rest_binary` is the setting of that name.
 
-    HTTP errors are answers; a direct invocation raises them. Raises InvalidInputError for an event of another kind.
+    `answered` is called at the end, whichever it is. HTTP errors are answers; a direct invocation raises them. Raises
+    InvalidInputError for an event of another kind.
     """
-    if "requestContext" in event:
-        try:
-            request = to_request(event, rest_binary=rest_binary)
-        except InvalidInputError as error:
-            context = event["requestContext"]
-            path = _path(event, context if isinstance(context, dict) else {})
-            return to_event_answer(dataplane.refuse(path, error), event)
-        response = dataplane.answer(request)
-        try:
-            return to_event_answer(response, event, rest_binary=rest_binary)
-        except NotAcceptableError as error:
-            response.drop_body()
-            return to_event_answer(dataplane.refuse(request.path, error, response), event)
-    if "model" in event:
-        return dataplane.invoke(event)
-    raise InvalidInputError(_ACCEPTED)
+    try:
+        if "requestContext" in event:
+            return _answer_http(dataplane, event, context, rest_binary=rest_binary)
+        if "model" in event:
+            return dataplane.invoke(event, _known_id(context))
+        raise InvalidInputError(_ACCEPTED)
+    finally:
+        answered()
+
+
+def _answer_http(dataplane: DataPlane, event: Event, context: object, *, rest_binary: bool) -> dict[str, Any]:
+    try:
+        request = to_request(event, rest_binary=rest_binary)
+    except InvalidInputError as error:
+        inner = event["requestContext"]
+        path = _path(event, inner if isinstance(inner, dict) else {})
+        refusal = dataplane.refuse(path, error)
+        refusal.headers[REQUEST_ID] = request_id(None, _known_id(context))
+        return to_event_answer(refusal, event)
+    headers = request.headers
+    request.id = request_id(headers.get(_REQUEST_ID), _known_id(context))
+    if TRACE in headers:
+        request.trace = trace_context(headers[TRACE])
+    response = dataplane.answer(request)
+    try:
+        return to_event_answer(response, event, rest_binary=rest_binary)
+    except NotAcceptableError as error:
+        response.drop_body()
+        return to_event_answer(dataplane.refuse(request.path, error, response), event)
+
+
+def _known_id(context: object) -> str:
+    """Lambda's id of the invocation."""
+    known: str = getattr(context, "aws_request_id", "")
+    return known
 
 
 def to_request(event: Event, *, rest_binary: bool = False) -> Request:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from onnxlet.serving.cancellation import Cancellation
+
+if TYPE_CHECKING:
+    from onnxlet.errors import OnnxletError
+    from onnxlet.serving.predictor import Served
+    from onnxlet.telemetry.recording import Prediction
 
 JSON = "application/json"
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\r"))
@@ -25,6 +31,16 @@ class Request(msgspec.Struct):
     body: bytes = b""
     cancellation: Cancellation | None = None
     """Ends the model's run for a request that nobody waits for any more."""
+    id: str = ""
+    """What its answer and its lines in logs are found by."""
+    trace: str = ""
+    """Its trace context, as W3C's `traceparent`; empty if it has none."""
+    model: str = ""
+    """The name of the model that it asks, once that is known, and so with what follows."""
+    served: Served | None = None
+    prediction: Prediction | None = None
+    counts: dict[str, float] | None = None
+    """More to count, by metric, for whoever finds it: flagged rows, values out of range."""
 
 
 class Response(msgspec.Struct):
@@ -37,6 +53,8 @@ class Response(msgspec.Struct):
     status: int
     body: bytes | Iterator[bytes] = b""
     headers: dict[str, str] = {}
+    error: OnnxletError | None = None
+    """What it refuses with; None if it does not refuse."""
 
     def drop_body(self) -> None:
         """Send no body; whoever makes a stream learns that nobody reads it."""

@@ -9,7 +9,6 @@ from time import perf_counter
 
 import msgspec
 
-from onnxlet import telemetry
 from onnxlet.errors import (
     DeadlineExceededError,
     DigestMismatchError,
@@ -32,7 +31,8 @@ from onnxlet.steps import decode_steps
 from onnxlet.steps.base import no_artifacts
 from onnxlet.store import Store
 from onnxlet.store.rereading import read_sound
-from onnxlet.telemetry import Telemetry
+from onnxlet.telemetry import DIGEST, EVICTION, FETCH_TIME, LOAD_FAILURE, LOAD_TIME, MODEL, VERSION, log
+from onnxlet.telemetry.recording import Telemetry
 from onnxlet.values.digests import digest
 from onnxlet.values.keys import GRAPH, manifest_key
 from onnxlet.values.manifest import Manifest, decode_manifest
@@ -75,14 +75,14 @@ class Loader:
         self,
         store: Store,
         settings: Settings,
-        metrics: Telemetry,
+        telemetry: Telemetry,
         *,
         on_evict: Callable[[LoadedModel], None],
         clock: Callable[[], float],
     ) -> None:
         self._store = store
         self._settings = settings
-        self._metrics = metrics
+        self._telemetry = telemetry
         self._on_evict = on_evict
         self._clock = clock
         self._cache = ArtifactCache(store, settings.cache_folder)
@@ -142,9 +142,8 @@ class Loader:
         self._loaded[pinned] = loaded
         self._failures.pop(pinned, None)
         self._make_room(0, spared=loaded)
-        self._metrics.record(
-            {telemetry.FETCH_TIME: timings["fetch"] * 1000, telemetry.LOAD_TIME: timings["load"] * 1000},
-            **_named(pinned),
+        self._telemetry.record(
+            {FETCH_TIME: timings["fetch"], LOAD_TIME: timings["load"]}, model=pinned.model, version=pinned.version
         )
         return loaded, timings
 
@@ -205,10 +204,9 @@ class Loader:
             float("inf") if for_good else self._clock() + pause,
             for_good and manifest is not None and manifest.on_golden_failure == "previous",
         )
-        telemetry.log(__name__).error(
-            "version refused: %s", error.detail, extra={**_named(pinned), telemetry.DIGEST: pinned.digest}
-        )
-        self._metrics.record({telemetry.LOAD_FAILURE: 1}, **_named(pinned), **{telemetry.REASON: error.slug()})
+        extra = {MODEL: pinned.model, VERSION: pinned.version, DIGEST: pinned.digest, "problem": error.slug()}
+        log(__name__).error("version refused: %s", error.detail, extra=extra)
+        self._telemetry.record({LOAD_FAILURE: 1}, model=pinned.model, version=pinned.version, urgent=True)
 
     def _make_room(self, needed: int, spared: LoadedModel | None = None) -> None:
         """Evict what was not used for longest, but not `spared`, until `needed` more bytes are allowed."""
@@ -221,7 +219,8 @@ class Loader:
                     total -= loaded.model.nbytes
                     del self._loaded[loaded.pinned]
                     self._on_evict(loaded)
-                    self._metrics.record({telemetry.EVICTION: 1}, **_named(loaded.pinned))
+                    pinned = loaded.pinned
+                    self._telemetry.record({EVICTION: 1}, model=pinned.model, version=pinned.version)
 
 
 def _read_artifact(folder: str, paths: Collection[str], path: str) -> bytes:
@@ -230,7 +229,3 @@ def _read_artifact(folder: str, paths: Collection[str], path: str) -> bytes:
         return no_artifacts(path)
     with open(f"{folder}/{path}", "rb") as file:
         return file.read()
-
-
-def _named(pinned: PinnedVersion) -> dict[str, str | int | None]:
-    return {telemetry.MODEL: pinned.model, telemetry.VERSION: pinned.version}

@@ -18,7 +18,6 @@ from time import monotonic
 
 import msgspec
 
-from onnxlet import telemetry
 from onnxlet.errors import (
     GoldenMismatchError,
     IntegrityError,
@@ -38,7 +37,8 @@ from onnxlet.serving.ttl_cache import RETRY_INTERVAL, CachedValue, TtlCache
 from onnxlet.settings import Settings
 from onnxlet.store import Store
 from onnxlet.store.rereading import read_sound
-from onnxlet.telemetry import Telemetry
+from onnxlet.telemetry import ALIAS, MODEL, VERSION, log
+from onnxlet.telemetry.recording import Telemetry
 from onnxlet.values import keys
 from onnxlet.values.aliases import Alias, Route
 from onnxlet.values.keys import PRODUCTION
@@ -81,19 +81,27 @@ class _Answer(msgspec.Struct, frozen=True):
 class Predictor:
     """Finds, loads and keeps models. Safe from several threads at once.
 
-    `clock` counts seconds; by it what was read of the store expires.
+    `telemetry` is what observes it, without one nobody does. `clock` counts seconds; by it what was read of the store
+    expires.
 
         predictor = Predictor(open_store("s3://models"), Settings())
         served = predictor.served(parse_ref("diagnosis"))
         served.model.predict({"input": rows})
     """
 
-    def __init__(self, store: Store, settings: Settings, *, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        *,
+        telemetry: Telemetry | None = None,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
         self._store = store
         self._settings = settings
         self._clock = clock
-        self._metrics = Telemetry(settings.function_name)
-        self._loader = Loader(store, settings, self._metrics, on_evict=self._drop_answers, clock=clock)
+        self.telemetry = telemetry or Telemetry()
+        self._loader = Loader(store, settings, self.telemetry, on_evict=self._drop_answers, clock=clock)
         self._aliases = TtlCache(settings.alias_ttl, self._read_alias, clock)
         self._servable = TtlCache(settings.alias_ttl, self._read_servable, clock)
         self._statuses = TtlCache(settings.alias_ttl, self._read_statuses, clock)
@@ -155,7 +163,7 @@ class Predictor:
             try:
                 self.served(parse_ref(text))
             except OnnxletError as error:
-                telemetry.log(__name__).error("preloading %r failed: %s", text, error.detail)
+                log(__name__).error("preloading %r failed: %s", text, error.detail)
 
     def refresh(self) -> None:
         """Read again, before it expires, what answers for the refs in use, and load it.
@@ -220,9 +228,6 @@ class Predictor:
                 expires = min(expires, self._clock() + RETRY_INTERVAL)
                 stale, fallback = (True, fallback) if isinstance(error, UnavailableError) else (stale, True)
         version = loaded.pinned.version
-        if stale or fallback:
-            metrics = {telemetry.STALE: int(stale), telemetry.FALLBACK: int(fallback)}
-            self._metrics.record(metrics, model=model, version=version, alias=name)
         served = Served(loaded.model, version, loaded.pinned.digest, name, stale, fallback, timings)
         return _Answer(served, loaded, expires)
 
@@ -245,13 +250,13 @@ class Predictor:
         """Log once that another version answers."""
         if refused not in self._reported:
             self._reported.add(refused)
-            telemetry.log(__name__).error(
+            log(__name__).error(
                 "version %s of %r is refused and version %s answers: %s",
                 refused.version,
                 refused.model,
                 answering,
                 error.detail,
-                extra={telemetry.MODEL: refused.model, telemetry.ALIAS: name, telemetry.VERSION: answering},
+                extra={MODEL: refused.model, ALIAS: name, VERSION: answering},
             )
 
     def _read_alias(self, model_and_name: tuple[str, str], etag: str) -> tuple[Alias, str] | None:

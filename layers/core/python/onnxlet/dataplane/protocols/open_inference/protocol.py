@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from time import monotonic
+from time import monotonic, perf_counter
 from typing import Any, NamedTuple
 
 import orjson
@@ -27,6 +27,7 @@ from onnxlet.errors import (
     VersionNotFoundError,
 )
 from onnxlet.serving.predictor import Predictor
+from onnxlet.telemetry.recording import Prediction
 from onnxlet.values.refs import Ref, check_version, parse_ref
 from onnxlet.values.signature import SERVING_DEFAULT, TensorSpec
 from onnxlet.version import __version__
@@ -156,9 +157,10 @@ def _infer(predictor: Predictor, request: Request, ref: Ref, headers: dict[str, 
     due = monotonic() + model.run_deadline
     _refuse_binary(request)
     call = read_body(request.body, model)
-    before = monotonic()
+    before = perf_counter()
     outputs = model.predict(call.inputs, call.signature, call.outputs, due=due, cancellation=request.cancellation)
-    run = monotonic() - before
+    run = perf_counter() - before
+    request.prediction = Prediction(call.signature, call.inputs, outputs, run)
     body = write_answer(outputs, call, model, model_name=ref.model, version=served.version)
     now = monotonic()
     if now > due:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from time import monotonic
+from time import monotonic, perf_counter
 from typing import Any
 
 import orjson
@@ -27,6 +27,7 @@ from onnxlet.errors import (
 )
 from onnxlet.serving.model import Model
 from onnxlet.serving.predictor import Predictor
+from onnxlet.telemetry.recording import Prediction
 from onnxlet.values.refs import MAX_VERSION, Ref, check_alias_name, check_model_name
 from onnxlet.values.signature import Signature, TensorSpec
 
@@ -112,9 +113,10 @@ def _predict(predictor: Predictor, request: Request, target: Ref, headers: dict[
     model, loaded = served.model, served.timings
     due = monotonic() + model.run_deadline
     call = _read_pictures(request, model) if model.encoded else read_body(request.body, model)
-    before = 0.0 if loaded is None else monotonic()
+    before = perf_counter()
     outputs = model.predict(call.inputs, call.signature, finite=call.finite, due=due, cancellation=request.cancellation)
-    run = 0.0 if loaded is None else monotonic() - before
+    run = perf_counter() - before
+    request.prediction = Prediction(call.signature, call.inputs, outputs, run)
     body = write_answer(outputs, rows=call.rows)
     now = monotonic()
     if now > due:

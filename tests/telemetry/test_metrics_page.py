@@ -1,0 +1,15 @@
+"""The page on monitoring tells the metrics that there are."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from onnxlet.telemetry.metrics import METRICS
+
+PAGE = (Path(__file__).parents[2] / "docs" / "monitoring.md").read_text()
+
+
+def test_the_table_is_that_of_the_code() -> None:
+    found = re.findall(r"^\| `([A-Z][A-Za-z0-9]+)` \| (\w+) \| (.+) \|$", PAGE, re.MULTILINE)
+    assert found == [(metric.name, metric.unit, metric.meaning) for metric in METRICS.values()]
