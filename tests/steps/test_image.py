@@ -238,6 +238,14 @@ def _files() -> Iterator[bytes]:
     yield written(picture(24, 20), "TIFF", compression="jpeg")
     yield written(picture(24, 20), "WEBP", lossless=True)
     yield written(picture(24, 20), "JPEG", progressive=True)
+    yield written(picture(24, 20, "RGBA"), "WEBP")
+    yield written(picture(24, 20), "PNG", save_all=True, append_images=[picture(24, 20, seed=1)])
+    for compression in ("tiff_adobe_deflate", "packbits"):
+        yield written(picture(24, 20), "TIFF", compression=compression)
+    turned = PIL.Image.Exif()
+    turned[0x0112], turned[0x010F] = 6, "maker"
+    for kind in ("JPEG", "PNG", "WEBP"):
+        yield written(picture(24, 20), kind, exif=turned)
 
 
 FILES = list(_files())
@@ -313,3 +321,36 @@ except Exception as error:
     )
     assert "RejectedModelError the version reads pictures, and Pillow is not installed here" in done.stdout
     assert "pip install 'onnxlet[image]'" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("step", "most"), [({"resize": {"exact": [64, 64]}}, 10), ({}, 20), ({"dicom": {"window": "range"}}, 22)]
+)
+def test_memory_is_bounded_by_pixels_as_the_docs_say(step: dict[str, Any], most: int, tmp_path: Path) -> None:
+    """Peak of resident memory over that before: 4 million pixels, in a process of their own."""
+    side = 2000
+    if "dicom" in step:
+        pytest.importorskip("pydicom")
+        from dicom_files import SYNTAXES, dicom_file
+
+        data = dicom_file(np.arange(side * side, dtype=np.uint16).reshape(side, side), syntax=SYNTAXES[2])
+    else:
+        data = written(picture(side, side), "JPEG")
+    (tmp_path / "picture").write_bytes(data)
+    program = f"""
+import numpy as np
+from pathlib import Path
+from onnxlet.steps import decode_steps
+from onnxlet.values.signature import TensorSpec
+(step,) = decode_steps([{{"kind": "image", "input": "x", **{step!r}}}]).each
+read = step.preprocessor((TensorSpec("x", "FP32", (-1, 3, -1, -1)),))
+sent = {{"image_bytes": np.array([Path({str(tmp_path / "picture")!r}).read_bytes()], dtype=object)}}
+Path("/proc/self/clear_refs").write_text("5")
+peak = lambda: int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
+before = peak()
+read(sent)
+print((peak() - before) / {side * side})
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < most
