@@ -49,12 +49,20 @@ def test_deciles_are_those_of_numpy_to_a_thousandth_of_the_spread() -> None:
 def test_edges_do_not_tell_digits_of_single_values() -> None:
     values = 36.0 + np.random.default_rng(2).random(5_000) * 6
     edges, _ = draw_edges(values)
-    assert all(edge == round(edge, 3) for edge in edges)
+    assert all(edge == round(edge, 4) for edge in edges)
     assert not set(edges.tolist()) & set(values.tolist())
 
 
 def test_what_lies_on_an_edge_belongs_to_the_bin_below_it() -> None:
     assert count_in_bins(np.array([1.0, 1.5, 2.0, np.inf, -np.inf]), np.array([1.0, 2.0])).tolist() == [2, 2, 1]
+
+
+def test_the_last_digits_of_values_that_repeat_move_none_of_them_across_an_edge() -> None:
+    scores = np.random.default_rng(4).binomial(50, 0.7, 5_000) / 50
+    edges, _ = draw_edges(scores.astype(np.float32).astype(np.float64))
+    counts = count_in_bins(scores, edges)
+    for last_digits in (1e-6, -1e-6):
+        assert count_in_bins(scores * (1 + last_digits), edges).tolist() == counts.tolist()
 
 
 def test_a_constant_column_has_a_bin_below_and_one_above() -> None:

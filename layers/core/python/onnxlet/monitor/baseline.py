@@ -106,9 +106,10 @@ def draw_baseline(
     `names` are those of the columns of a matrix; `dropped` columns are left out.
     """
     away = tuple(dropped)
+    rows = next((len(tensor) for tensor in (*inputs.values(), *(outputs or {}).values())), 0)
     columns = tuple(_drawn(name, column) for name, column in columns_of(inputs, names or {}, away))
     answers = tuple(_drawn(name, column) for name, column in columns_of(outputs or {}, names or {}, away))
-    return Baseline(len(next(iter(inputs.values()), ())), columns, answers)
+    return Baseline(rows, columns, answers)
 
 
 def _drawn(name: str, column: Tensor) -> Column:

@@ -29,7 +29,7 @@ def draw_edges(values: Tensor) -> tuple[Tensor, tuple[int, ...]]:
     """Edges for `values` (finite), and the places among them of those that are deciles.
 
     Forty bins of equal counts, which nest in deciles, and two outer ones at 0.1 and 99.9 %; fewer where values repeat,
-    and where a bin would hold fewer than ten rows. Edges are rounded to a thousandth of the spread and are
+    and where a bin would hold fewer than ten rows. Edges are rounded to about a thousandth of the spread, and
     never the smallest or largest value. Where (nearly) all values are equal there is a bin below them, and one above.
     """
     if len(values) < FEWEST:
@@ -48,7 +48,8 @@ def draw_edges(values: Tensor) -> tuple[Tensor, tuple[int, ...]]:
 
 
 def _around(value: float) -> tuple[Tensor, tuple[int, ...]]:
-    return np.array([value - max(abs(value), 1.0) / _STEPS_IN_SPREAD, value]), (0, 1)
+    margin = max(abs(value), 1.0) / _STEPS_IN_SPREAD / 2
+    return np.array([value - margin, value + margin]), (0, 1)
 
 
 def _shares(rows: int) -> Tensor:
@@ -59,10 +60,12 @@ def _shares(rows: int) -> Tensor:
 
 
 def _rounded(edges: Tensor, shares: Tensor, spread: float) -> Tensor:
-    """To steps of a power of ten, towards the middle, so that no outer bin loses rows. `+ 0.0` makes -0.0 zero."""
+    """Halfway between steps of a power of ten, where values that repeat seldom lie, and what is added to them by
+    another machine's arithmetic moves none across. Away from the ends, so that the outer bins lose no rows.
+    """
     step = 10.0 ** floor(log10(spread / _STEPS_IN_SPREAD))
-    steps = np.where(shares < _MIDDLE, np.ceil(edges / step), np.floor(edges / step))
-    return np.round(steps * step, max(0, -floor(log10(step)))) + 0.0
+    below = np.where(shares < _MIDDLE, np.ceil(edges / step - 0.5), np.floor(edges / step - 0.5))
+    return np.round((below + 0.5) * step, max(0, 1 - floor(log10(step))))
 
 
 def _with_enough_rows(values: Tensor, edges: list[float], deciles: set[float]) -> list[float]:

@@ -159,6 +159,12 @@ class Steps(msgspec.Struct, frozen=True):
         """What makes served outputs, in its order."""
         return [made for step in self.each if (made := step.postprocessor()) is not None]
 
+    def finish(self, answers: Tensors, served: Specs) -> Tensors:
+        """The `served` outputs for all that the graph answered. Raises ExecutionError where it cannot be read."""
+        for postprocessor in self.postprocessors():
+            answers = answers | postprocessor.apply(answers)
+        return {spec.name: answers[spec.name] for spec in served}
+
 
 def _chained(preprocessors: Sequence[Preprocessor]) -> Preprocessor:
     def apply(tensors: Tensors) -> Tensors:

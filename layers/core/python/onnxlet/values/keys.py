@@ -29,6 +29,8 @@ EXPLAIN = "explain."
 """Artifacts whose names begin so are for explanations: nobody fetches them before somebody asks for one."""
 BACKGROUND = EXPLAIN + "background.json"
 """The rows that explanations compare with."""
+BASELINE = "baseline.json"
+"""What the rows look like that a version was made for, in counts."""
 
 
 def model_prefix(model: str) -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.steps.classification import PROBABILITIES
 from onnxlet.toolchain.convert.accepted_values import ask_accepted
@@ -18,9 +20,10 @@ from onnxlet.toolchain.convert.impossible import check_link, check_sums, describ
 from onnxlet.toolchain.convert.trained_model import LeavesOut, ModelRows, TakesTensors, TellsOutputs, TrainedModel
 from onnxlet.toolchain.verify.contract import judge as judge_answers
 from onnxlet.toolchain.workbench.arrays import Arrays
+from onnxlet.toolchain.workbench.baseline import count_rows
 from onnxlet.toolchain.workbench.data import Data, Judge, Target, open_data, open_judge
 from onnxlet.toolchain.workbench.directory import explain_full_disk, new_directory, source_digest, write_draft
-from onnxlet.toolchain.workbench.evaluation import measure, run_columns
+from onnxlet.toolchain.workbench.evaluation import graph_inputs, measure, run_columns
 from onnxlet.toolchain.workbench.evaluation_data import open_graph
 from onnxlet.toolchain.workbench.extras import versions
 from onnxlet.toolchain.workbench.progress import Progress
@@ -35,7 +38,7 @@ from onnxlet.toolchain.workbench.reference import (
 from onnxlet.toolchain.workbench.table import Table, count_of, quoted
 from onnxlet.toolchain.workbench.task import columns_of, task_of
 from onnxlet.toolchain.workbench.truth import truth_of
-from onnxlet.values.keys import GRAPH
+from onnxlet.values.keys import BASELINE, GRAPH
 from onnxlet.values.manifest import (
     Draft,
     Evaluation,
@@ -113,9 +116,11 @@ class Conversion:
             draft = self._make_draft(verified, golden, reference, evaluations, notes)
             background = make_background(rows, export, verified.engine, background_from)
             draft = with_background(draft, background, directory)
+            counted = self._count_rows(verified, rows, draft)
             judged = None if judge is None or table is None else self._answer(judge, target, verified, table)
             for engine in engines:
                 engine.close()
+            draft = msgspec.structs.replace(draft, assets=(*draft.assets, *counted))
             write_draft(directory, draft, cases)
             if table is not None:
                 write_reference(directory, _make_reference(table.digest, verified, rows, answers, verified.answers))
@@ -124,9 +129,21 @@ class Conversion:
                 write_reference(directory, probed, PROBING_REFERENCE)
             if judged is not None:
                 write_reference(directory, judged, JUDGE_REFERENCE)
-            for name, contents in export.assets.items():
+            for name, contents in {**export.assets, **counted}.items():
                 (directory / name).write_bytes(contents)
         return draft
+
+    def _count_rows(self, verified: VerifiedExport, rows: ModelRows, draft: Draft) -> dict[str, bytes]:
+        """The baseline, by its name, with which monitoring compares live rows; none of rows that were made up."""
+        if rows.source != "data":
+            return {}
+        self.progress("counting the data's values for monitoring")
+        engine, steps = verified.engine, verified.export.steps
+
+        def predict(part: Tensors) -> Tensors:
+            return steps.finish(engine.run(graph_inputs(engine, steps, part)), draft.signature.outputs)
+
+        return {BASELINE: count_rows(rows.served(verified.export.tabular), steps, predict).encode()}
 
     def _find_best(self, search: ExportSearch, path: Path) -> tuple[VerifiedExport, Tensors]:
         """The graph, and the answers that it is held to: without those that no graph gives, if they may be left out."""

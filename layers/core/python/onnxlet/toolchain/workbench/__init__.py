@@ -2,6 +2,7 @@
 
 directory        converted directories: graph, draft, golden cases and assets, written whole or not at all
 table, arrays    columns of a CSV file, tensors of a .npz file; data opens what callers hold in their place
+baseline         what the rows look like, in counts, for monitoring
 truth            the values of the columns that a model predicts
 evaluation_data  the rows of a file as a graph's inputs, with the truth about them
 evaluation       a graph's answers to rows, and their metrics

@@ -1,0 +1,31 @@
+"""The baseline of a version: what its rows and its answers to them look like, in counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from onnxlet.monitor.baseline import Baseline, draw_baseline
+from onnxlet.steps import Steps
+from onnxlet.toolchain.workbench.evaluation import run_in_batches
+from onnxlet.values.tensors import Tensors
+
+MOST_ROWS = 100_000
+MOST_TENSOR_ROWS = 2_000
+"""Rows of tensors, which take longer to answer than rows of a table."""
+SEED = 0
+
+
+def count_rows(columns: Tensors, steps: Steps, predict: Callable[[Tensors], Tensors]) -> Baseline:
+    """Count rows of a version's row signature, with served datatypes, and its served answers to them.
+
+    Of many rows some are drawn. Pictures, and other inputs that are bytes, are not counted.
+    """
+    most = MOST_TENSOR_ROWS if steps.columns is None else MOST_ROWS
+    rows = len(next(iter(columns.values())))
+    if rows > most:
+        drawn = np.sort(np.random.default_rng(SEED).choice(rows, most, replace=False))
+        columns = {name: tensor[drawn] for name, tensor in columns.items()}
+    answers = run_in_batches(predict, columns)
+    return draw_baseline(columns, answers, dropped=steps.encoded)
