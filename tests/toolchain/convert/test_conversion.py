@@ -76,7 +76,7 @@ def test_the_directory_holds_what_the_draft_says(tmp_path: Path) -> None:
 
     assert read == draft
     names = {file.name for file in (tmp_path / "out").iterdir()}
-    written = {"model.onnx", "draft.json", "golden.json", "explain.background.json"}
+    written = {"model.onnx", "draft.json", "golden.json", "baseline.json", "explain.background.json"}
     assert names == written | {"reference.npz", "probing-reference.npz"}
     assert {file.name for file in tmp_path.iterdir()} == {"model.joblib", "data.csv", "out"}
     assert draft.golden is not None

@@ -29,7 +29,7 @@ from onnxlet.store import Store
 from onnxlet.store.ranges import MIN_RANGE, read_ranges, timeout_error
 from onnxlet.store.rereading import read_sound
 from onnxlet.values import digests
-from onnxlet.values.keys import EXPLAIN, version_prefix
+from onnxlet.values.keys import FETCHED_LATER, version_prefix
 from onnxlet.values.manifest import Artifact, Manifest
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -47,7 +47,7 @@ class ArtifactCache:
         """Fetch the artifacts of a version that are not there yet; return the folder that they are in.
 
         `digest` is that of the manifest's bytes, `deadline` the seconds that it may take. The report is not fetched: it
-        is for people; nor is what only explanations need, before `fetch_one` is asked for it.
+        is for people; nor is what only explanations and monitoring need, before `fetch_one` is asked for it.
         Raises DigestMismatchError and IntegrityError for artifacts that are not what the manifest says,
         UnavailableError if the disk does not take them, StoreUnavailableError past the deadline, and what the store
         raises.
@@ -56,7 +56,7 @@ class ArtifactCache:
         until = monotonic() + deadline
         claim_directory(self._directory)
         for artifact in manifest.artifacts:
-            if artifact.path != manifest.report and not artifact.path.startswith(EXPLAIN):
+            if artifact.path != manifest.report and not artifact.path.startswith(FETCHED_LATER):
                 self._fetch(manifest, artifact, folder, until)
         return folder
 

@@ -26,11 +26,13 @@ GRAPH_DATA = GRAPH + ".data"
 GOLDEN = "golden.json"
 """The golden cases, unless a draft names another path."""
 EXPLAIN = "explain."
-"""Artifacts whose names begin so are for explanations: nobody fetches them before somebody asks for one."""
+"""Artifacts whose names begin so are for explanations."""
 BACKGROUND = EXPLAIN + "background.json"
 """The rows that explanations compare with."""
 BASELINE = "baseline.json"
 """What the rows look like that a version was made for, in counts."""
+FETCHED_LATER = (EXPLAIN, BASELINE)
+"""Beginnings of names of artifacts that a prediction can do without: nobody fetches them before they are needed."""
 
 
 def model_prefix(model: str) -> str:
