@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,9 +22,10 @@ from registries import publish
 
 FUNCTION = Path(__file__).parents[2] / "functions" / "api" / "app.py"
 EVENTS = Path(__file__).parents[1] / "events"
+CONTEXT = SimpleNamespace(aws_request_id="8f507cfc-xmpl-4697-b07a-ac58fc914c95")
 ARN = "arn:aws:iam::123456789012:user/ada"
 
-Handler = Callable[[dict[str, Any], None], dict[str, Any]]
+Handler = Callable[[dict[str, Any], object], dict[str, Any]]
 
 
 @pytest.fixture
@@ -65,9 +67,13 @@ def event(name: str) -> dict[str, Any]:
 
 
 def test_an_http_api_event_is_answered_whole(handler: Handler) -> None:
-    assert handler(event("models"), None) == {
+    assert handler(event("models"), CONTEXT) == {
         "statusCode": 200,
-        "headers": {"content-length": "24", "content-type": "application/json"},
+        "headers": {
+            "content-length": "24",
+            "content-type": "application/json",
+            "x-onnxlet-request-id": CONTEXT.aws_request_id,
+        },
         "body": '{"models":["diagnosis"]}',
         "isBase64Encoded": False,
     }
@@ -85,9 +91,13 @@ def test_a_problem_is_text_and_not_base64(handler: Handler) -> None:
         "error": detail,
     }
     text = json.dumps(body)
-    assert handler(event("unknown-model"), None) == {
+    assert handler(event("unknown-model"), CONTEXT) == {
         "statusCode": 404,
-        "headers": {"content-length": str(len(text)), "content-type": "application/problem+json"},
+        "headers": {
+            "content-length": str(len(text)),
+            "content-type": "application/problem+json",
+            "x-onnxlet-request-id": CONTEXT.aws_request_id,
+        },
         "body": text,
         "isBase64Encoded": False,
     }

@@ -131,7 +131,7 @@ def test_workers_share_the_memory_of_what_they_import(server: Server) -> None:
 def test_prometheus_reads_the_metrics(server: Server) -> None:
     requests.get(server.url + "/nothing", timeout=TIMEOUT)
     text = requests.get(server.url + "/metrics", timeout=TIMEOUT).text
-    (family,) = text_string_to_metric_families(text)
+    (family, *_) = text_string_to_metric_families(text)
     assert (family.name, family.type) == ("onnxlet_request_duration_seconds", "summary")
     samples = {
         (sample.name, sample.labels["plane"], sample.labels["status"]): sample.value for sample in family.samples

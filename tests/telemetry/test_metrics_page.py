@@ -13,3 +13,8 @@ PAGE = (Path(__file__).parents[2] / "docs" / "monitoring.md").read_text()
 def test_the_table_is_that_of_the_code() -> None:
     found = re.findall(r"^\| `([A-Z][A-Za-z0-9]+)` \| (\w+) \| (.+) \|$", PAGE, re.MULTILINE)
     assert found == [(metric.name, metric.unit, metric.meaning) for metric in METRICS.values()]
+
+
+def test_the_page_on_operations_has_every_name_of_prometheus() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    assert [metric.prometheus for metric in METRICS.values() if f"`{metric.prometheus}`" not in page] == []

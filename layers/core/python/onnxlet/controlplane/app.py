@@ -13,12 +13,14 @@ from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request, R
 from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
 from pydantic import AfterValidator, BeforeValidator
+from starlette.types import Receive, Scope, Send
 
 from onnxlet.controlplane import docs_page, openapi, problem
 from onnxlet.controlplane import use_cases as control
 from onnxlet.controlplane.caller import caller
 from onnxlet.controlplane.etags import etag_matches, format_etag
 from onnxlet.controlplane.openapi import responses
+from onnxlet.controlplane.request_ids import identified
 from onnxlet.controlplane.schemas import (
     AliasList,
     History,
@@ -75,7 +77,11 @@ class SmallBodyRoute(APIRoute):
 
 
 class ControlPlane(FastAPI):
-    """FastAPI, whose OpenAPI document describes the data plane too."""
+    """FastAPI, whose OpenAPI document describes the data plane too, and whose answers carry request ids."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer what the server has."""
+        await super().__call__(scope, receive, identified(scope, send))
 
     def openapi(self) -> dict[str, Any]:
         """The document, made on first use."""

@@ -12,6 +12,8 @@ dispatcher     one ASGI application: predictions go straight to the data plane, 
 latency        which predictions are quick enough to run on the event loop itself
 thread_pool    threads for the others
 metrics        what /metrics shows
+totals         what it shows of predictions, by model, version and alias
+shared_bytes   memory that workers share, for those totals
 
 Nothing heavy is imported before a worker needs it: a supervisor stays small.
 """

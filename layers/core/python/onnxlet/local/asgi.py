@@ -7,7 +7,10 @@ from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any
 
 from onnxlet.dataplane.messages import Request, Response
+from onnxlet.values.headers import REQUEST_ID, TRACE
+from onnxlet.values.request_ids import request_id, trace_context
 
+_REQUEST_ID = REQUEST_ID.lower()
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -36,7 +39,18 @@ def to_request(scope: Scope, body: bytes) -> Request:
     for raw_name, raw_value in pairs:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return Request(scope["method"], scope["path"], scope["query_string"].decode("latin-1"), headers, body)
+    request = Request(scope["method"], scope["path"], scope["query_string"].decode("latin-1"), headers, body)
+    request.id = request_id(headers.get(_REQUEST_ID))
+    if TRACE in headers:
+        request.trace = trace_context(headers[TRACE])
+    return request
+
+
+def identify(scope: Scope, response: Response) -> Response:
+    """The answer with the id of the request."""
+    sent = next((value.decode("latin-1") for name, value in scope["headers"] if name == _REQUEST_ID.encode()), None)
+    response.headers[REQUEST_ID] = request_id(sent)
+    return response
 
 
 async def send_response(send: Send, receive: Receive, response: Response, method: str) -> None:

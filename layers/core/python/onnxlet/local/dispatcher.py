@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from functools import partial
 from http import HTTPStatus
 from time import perf_counter
 
@@ -17,6 +18,7 @@ from onnxlet.local.asgi import (
     Receive,
     Scope,
     Send,
+    identify,
     read_body,
     replayed,
     send_response,
@@ -26,11 +28,14 @@ from onnxlet.local.guard import Guard, split
 from onnxlet.local.latency import QUICK, Latencies
 from onnxlet.local.metrics import CONTENT_TYPE, Metrics
 from onnxlet.local.origins import share_with_origins
+from onnxlet.local.shared_bytes import SharedBytes
 from onnxlet.local.thread_pool import ThreadPool, Timed
 from onnxlet.serving.cancellation import Cancellation
 from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
 from onnxlet.store import Store, open_store
+from onnxlet.telemetry.background import Background
+from onnxlet.telemetry.recording import Telemetry, Watcher
 
 SHORTEST_PAUSE = 0.1
 """Seconds between two looks at the aliases in use, at least."""
@@ -57,7 +62,11 @@ class Dispatcher:
         self._settings = settings
         self._store = store
         self._who = who
-        self._predictor = Predictor(store, settings)
+        self._telemetry = Telemetry()
+        self._telemetry.watch_with(partial(_open_totals, metrics.shared))
+        if settings.request_log:
+            self._telemetry.watch_with(_open_request_log)
+        self._predictor = Predictor(store, settings, telemetry=self._telemetry)
         self._dataplane = DataPlane(self._predictor)
         self._threads = ThreadPool(self._dataplane.answer)
         self._latencies = Latencies()
@@ -78,7 +87,7 @@ class Dispatcher:
         refusal = self._guard.judge(scope)
         if refusal is not None:
             self._metrics.count("data" if owns_path(path) else "control", refusal.status, perf_counter() - started)
-            await send_response(send, receive, refusal.to_response(path), scope["method"])
+            await send_response(send, receive, identify(scope, refusal.to_response(path)), scope["method"])
             return
         body = await read_body(receive, MAX_REQUEST)
         if body is None:
@@ -89,8 +98,9 @@ class Dispatcher:
             self._metrics.count("data", response.status, perf_counter() - started)
             await send_response(send, receive, response, scope["method"])
         elif path == "/metrics":
+            await asyncio.get_running_loop().run_in_executor(None, self._telemetry.flush)
             shown = Response(HTTPStatus.OK, self._metrics.text(), {"Content-Type": CONTENT_TYPE})
-            await send_response(send, receive, shown, scope["method"])
+            await send_response(send, receive, identify(scope, shown), scope["method"])
         else:
             await self._answer_control_plane(scope, body, receive, self._counted(send, started))
 
@@ -157,12 +167,15 @@ class Dispatcher:
     async def _run_lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         loop = asyncio.get_running_loop()
+        background = Background(self._telemetry)
+        background.start()
         await loop.run_in_executor(None, self._predictor.preload)
         refreshing = loop.create_task(self._keep_fresh())
         await send({"type": "lifespan.startup.complete"})
         await receive()
         refreshing.cancel()
         self._threads.stop()
+        background.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _keep_fresh(self) -> None:
@@ -170,6 +183,18 @@ class Dispatcher:
         while True:
             await asyncio.sleep(max(SHORTEST_PAUSE, self._settings.alias_ttl / 2))
             await asyncio.get_running_loop().run_in_executor(None, self._predictor.refresh)
+
+
+def _open_totals(shared: SharedBytes) -> Watcher:
+    from onnxlet.local.totals import Totals
+
+    return Totals(shared)
+
+
+def _open_request_log() -> Watcher:
+    from onnxlet.telemetry.request_log import RequestLog
+
+    return RequestLog()
 
 
 async def _cancel_when_left(receive: Receive, cancellation: Cancellation) -> None:

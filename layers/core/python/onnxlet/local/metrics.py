@@ -1,11 +1,14 @@
-"""Metrics of the local server, in Prometheus' text format (exposition format 0.0.4): counts and seconds, no more.
+"""Metrics of the local server, in Prometheus' text format (exposition format 0.0.4).
 
-All workers count in one table that they share, each in rows of its own, so that any of them can tell the sums.
+All workers count requests and their seconds in one table that they share, each in rows of its own, so that any of them
+can tell the sums. What predictions took and gave is told by `totals`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableSequence
+
+from onnxlet.local.shared_bytes import SharedBytes
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PLANES = ("control", "data")
@@ -15,10 +18,13 @@ TABLE_SIZE = 2 * len(PLANES) * len(STATUSES)
 
 
 class Metrics:
-    """Requests and the seconds they took, by plane and status."""
+    """Requests and the seconds they took, by plane and status; and `shared`, what workers tell of predictions."""
 
-    def __init__(self, table: MutableSequence[float] | None = None, worker: int = 0) -> None:
+    def __init__(
+        self, table: MutableSequence[float] | None = None, worker: int = 0, shared: SharedBytes | None = None
+    ) -> None:
         """`table` has TABLE_SIZE numbers for each worker; without one, this process counts alone."""
+        self.shared = shared or SharedBytes()
         self._table = [0.0] * TABLE_SIZE if table is None else table
         self._start = worker * TABLE_SIZE
 
@@ -37,7 +43,9 @@ class Metrics:
         for labels, count, seconds in self._sums():
             lines.append(f"onnxlet_request_duration_seconds_count{labels} {count:.0f}")
             lines.append(f"onnxlet_request_duration_seconds_sum{labels} {seconds:.6f}")
-        return ("\n".join(lines) + "\n").encode()
+        from onnxlet.local.totals import text_of
+
+        return ("\n".join(lines) + "\n" + text_of(self.shared)).encode()
 
     def _sums(self) -> Iterator[tuple[str, float, float]]:
         table = self._table[:]

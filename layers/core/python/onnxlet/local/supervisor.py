@@ -24,6 +24,7 @@ from time import monotonic
 from onnxlet.errors import UnavailableError
 from onnxlet.local.limits import Limits
 from onnxlet.local.metrics import TABLE_SIZE, Metrics
+from onnxlet.local.shared_bytes import SIZE, SharedBytes
 from onnxlet.settings import Settings
 
 PATIENCE = 15.0
@@ -78,6 +79,7 @@ class _Supervisor:
         self._setup = setup
         self._sockets = sockets
         self._table = _CONTEXT.RawArray("d", TABLE_SIZE * len(sockets))
+        self._bytes = _CONTEXT.RawArray("B", SIZE * len(sockets))
         self._workers: list[_Worker] = []
         ensure_running()  # multiprocessing's own helper: started with the first worker, it would let Ctrl-C through
         if sys.platform == "linux":
@@ -133,9 +135,10 @@ class _Supervisor:
 
     def _start(self, place: int) -> _Worker:
         link, workers_end = _CONTEXT.Pipe()
+        metrics = Metrics(self._table, place, SharedBytes(self._bytes, place))
         process = _CONTEXT.Process(
             target=_work,
-            args=(self._setup, self._sockets[place], Metrics(self._table, place), workers_end),
+            args=(self._setup, self._sockets[place], metrics, workers_end),
             name=f"onnxlet-worker-{place + 1}",
             daemon=True,
         )

@@ -5,6 +5,7 @@ metrics       the table of metrics: names, units, meaning
 tallies       observations folded into counts, times and outcomes, by model, version and alias
 embedded      tallies as CloudWatch reads them in a log: the embedded metric format
 request_log   one line of JSON for each request
+background    a thread that folds and flushes, where a process goes on between requests
 extension     Lambda: the internal extension that folds and writes after the answer
 runtime_api   Lambda: what the extension says to Lambda's own API
 shutdown      Lambda: SIGTERM writes what is left
