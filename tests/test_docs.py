@@ -140,6 +140,15 @@ def test_the_page_of_texts_runs_and_answers_as_it_says(tmp_path: Path, shell: di
         assert [row["label"] for row in csv.DictReader(scored)] == ["urgent", "routine"]
 
 
+@pytest.mark.slow
+@pytest.mark.toolchain
+def test_the_page_of_steps_runs_and_answers_as_it_says(tmp_path: Path, shell: dict[str, str]) -> None:
+    code = "\n".join(blocks(ROOT / "docs" / "steps.md", "python"))
+    promised = re.findall(r"^ *print\(.*\)  # (.*)$", code, re.MULTILINE)
+    (tmp_path / "page.py").write_text(code)
+    assert run(f"{sys.executable} page.py", tmp_path, shell).splitlines() == promised
+
+
 @pytest.fixture
 def diagnosis(tmp_path: Path, shell: dict[str, str]) -> str:
     """The shell's store, which has a model of two versions, `diagnosis`: production was promoted to the second."""

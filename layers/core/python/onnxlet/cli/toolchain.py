@@ -42,6 +42,24 @@ def _parse_inputs(_ctx: click.Context, _param: click.Parameter, values: tuple[st
         raise click.BadParameter(error.detail) from error
 
 
+def _parse_thresholds(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> dict[str, float]:
+    from onnxlet.toolchain.convert.declared_output import parse_threshold
+
+    try:
+        return dict(map(parse_threshold, values))
+    except InvalidInputError as error:
+        raise click.BadParameter(error.detail) from error
+
+
+def _parse_bands(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> tuple[dict[str, Any], ...]:
+    from onnxlet.toolchain.convert.declared_output import parse_band
+
+    try:
+        return tuple(map(parse_band, values))
+    except InvalidInputError as error:
+        raise click.BadParameter(error.detail) from error
+
+
 @click.command(short_help="Convert a trained model to ONNX.")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option(
@@ -109,6 +127,30 @@ def _parse_inputs(_ctx: click.Context, _param: click.Parameter, values: tuple[st
     metavar="FILE",
     help="How pictures become a network's input: the image step as JSON, say "
     '{"resize": {"exact": [224, 224]}, "scale": 0.00392156862745098}. --data may then name files of pictures.',
+)
+@click.option(
+    "--output-step",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="What is served of the answers: the output step as JSON, with calibration, decimals, a unit and all of what "
+    "follows.",
+)
+@click.option("--top", type=click.IntRange(1), metavar="K", help="List the K likeliest classes beside the label.")
+@click.option(
+    "--threshold",
+    "thresholds",
+    multiple=True,
+    callback=_parse_thresholds,
+    metavar="CLASS=P",
+    help="The probability from which a class takes a row, say malignant=0.3; once for each class.",
+)
+@click.option(
+    "--abstain",
+    multiple=True,
+    callback=_parse_bands,
+    metavar="LOW:HIGH=REASON",
+    help="Scores that are left to a human: of two classes the second's probability, else that of the class told; "
+    "CLASS:LOW:HIGH=REASON of another.",
 )
 @click.option("--signature", metavar="NAME", help="The signature of a SavedModel. Default: serving_default.")
 @click.option(

@@ -25,9 +25,11 @@ from onnxlet.errors import (
 )
 from onnxlet.serving.model import Model
 from onnxlet.serving.predictor import Predictor, Served
+from onnxlet.telemetry import ABSTENTIONS
 from onnxlet.values.headers import ALIAS, FALLBACK, MODEL_VERSION, ROUTING_KEY, STALE
 from onnxlet.values.refs import Ref
 from onnxlet.values.signature import SERVING_DEFAULT
+from onnxlet.values.tensors import Tensors
 
 RETRY_AFTER = "1"
 """Seconds after which trying again may work."""
@@ -83,6 +85,18 @@ def choose_signature(model: Model, names: Container[str]) -> str:
                 return name
         return next(name for name in model.signatures if name != SERVING_DEFAULT)
     return SERVING_DEFAULT
+
+
+def outputs_to_ask(model: Model, named: list[str] | None) -> list[str] | None:
+    """The outputs that a caller names, and those whose rows are counted; None: all."""
+    return named if named is None or not model.tells else list(dict.fromkeys((*named, *model.tells)))
+
+
+def count_rows(request: Request, model: Model, outputs: Tensors) -> None:
+    """Count the rows that the version left to a human."""
+    left = sum(int(outputs[name].sum()) for name in model.tells)
+    if left:
+        request.counts = {**(request.counts or {}), ABSTENTIONS: left}
 
 
 def write_timings(headers: dict[str, str], timings: Mapping[str, float], *, run: float, total: float) -> None:

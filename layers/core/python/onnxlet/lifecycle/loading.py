@@ -86,7 +86,9 @@ class LoadedVersion:
         if not targets and "predict" in self._model.steps.methods:
             return self._ask("predict", X)
         if not targets:
-            outputs = self._run(X, None)
+            # what steps add, that a row is for a human say, is no answer of the model
+            own = {spec.name for spec in self.manifest.graph.outputs}
+            outputs = self._run(X, [spec.name for spec in self.signature.outputs if spec.name in own])
             return outputs if len(outputs) > 1 else next(iter(outputs.values()))
         outputs = self._run(X, [target.names.label for target in targets])
         values = [_class_values(target, outputs[target.names.label], self._own_values(target)) for target in targets]
@@ -110,6 +112,10 @@ class LoadedVersion:
         if meaning is not None and meaning.are in INDEPENDENT:
             return np.stack([outputs[name][:, 1] for name in names], axis=1)
         return outputs[names[0]] if len(names) == 1 else [outputs[name] for name in names]
+
+    def answers(self, X: Any) -> Tensors:  # noqa: N803 - same
+        """All that is served for rows, by name: what a request over HTTP is answered. Raises as `predict`."""
+        return self._run(X, None)
 
     def decision_function(self, X: Any) -> Tensor:  # noqa: N803 - scikit-learn's own name
         """What a classifier without probabilities, or an outlier detector, decides by: [N], or of more than two classes

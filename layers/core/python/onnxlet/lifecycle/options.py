@@ -32,6 +32,11 @@ class ConvertOptions(TypedDict, total=False):
     missing_value    the number that stands for a missing value to an XGBoost file, which does not say so; "none"
     task             how a network's other answers are judged: "regression", "embedding", "segmentation", "tensors"
     image            how pictures become a network's input: the image step, as a dict or the path of a JSON file
+    output_step      what is served of the answers: the output step, as a dict or the path of a JSON file; of several
+                     targets a list of them
+    top              how many of the likeliest classes are listed beside the label
+    thresholds       by class, the probability from which it takes a row: {"malignant": 0.3}
+    abstain          bands of scores that are left to a human: "0.4:0.6=borderline", or {"low": 0.4, "high": 0.6}
     trust            run the code that a file carries
     golden_from      rows of the golden cases: made up, or real ones that then travel with the model
     background_from  rows that explanations compare with: made up, or real ones that then travel with the model
@@ -49,6 +54,10 @@ class ConvertOptions(TypedDict, total=False):
     missing_value: float | str | None
     task: TaskKind | None
     image: Mapping[str, Any] | str | PathLike[str] | None
+    output_step: Mapping[str, Any] | Sequence[Mapping[str, Any]] | str | PathLike[str] | None
+    top: int | None
+    thresholds: Mapping[str, float] | None
+    abstain: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]] | None
     trust: bool
     golden_from: Literal["synthetic", "data"]
     background_from: Literal["synthetic", "data"]
@@ -141,6 +150,6 @@ def read_convert_options(options: Mapping[str, Any]) -> dict[str, Any]:
         read["expected"] = as_path(read["expected"])
     if read.get("weights") is not None:
         read["weights"] = Path(read["weights"])
-    if isinstance(read.get("image"), str | PathLike):
-        read["image"] = Path(read["image"])
+    for name in ("image", "output_step"):
+        read |= {name: Path(read[name])} if isinstance(read.get(name), str | PathLike) else {}
     return read

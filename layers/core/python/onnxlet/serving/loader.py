@@ -191,7 +191,7 @@ class Loader:
                 raise IntegrityError(f"the manifest lists no {golden.path!r}, which shall hold its golden cases")
             with open(f"{folder}/{golden.path}", "rb") as file:
                 cases = decode_cases(file.read())
-            check(engine, cases, tolerance_here(golden), model.prepare)
+            check(engine, cases, tolerance_here(golden), model.prepare, model.finish)
         return model
 
     def _refuse(self, pinned: PinnedVersion, manifest: Manifest | None, error: OnnxletError) -> None:

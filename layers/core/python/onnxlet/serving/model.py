@@ -50,7 +50,8 @@ class Model:
     """A version in memory. It never changes, and may be used from several threads at once.
 
     `signatures` are its ways in: `serving_default`, and those that its steps open, `columns` say. `columns` are the
-    named columns that some of them take, by signature. `encoded` are names of inputs that are bytes, text or not.
+    named columns that some of them take, by signature. `encoded` are names of inputs that are bytes, text or not;
+    `tells` those of served outputs whose rows are counted.
     """
 
     __slots__ = (
@@ -70,6 +71,7 @@ class Model:
         "run_deadline",
         "signatures",
         "steps",
+        "tells",
         "threads",
     )
 
@@ -116,6 +118,7 @@ class Model:
         self.fetch = fetch
         self._explanations: Explanations | None = None
         self._explanations_lock = threading.Lock()
+        self.tells = steps.tells
         self._all = self._plan([spec.name for spec in manifest.signature.outputs])
 
     def predict(
@@ -176,6 +179,10 @@ class Model:
         """The graph's inputs for what is sent to the row signature. Raises InvalidInputError for other tensors."""
         preprocessor = self._preprocessors[self.steps.row_signature]
         return rows if preprocessor is None else preprocessor(rows)
+
+    def finish(self, outputs: Tensors) -> Tensors:
+        """What is served of all that the graph gives. Raises ExecutionError for what the steps cannot read."""
+        return outputs if self._all.finish is None else self._all.finish(outputs)
 
     def overdue(self) -> DeadlineExceededError:
         """The error for an answer that took longer than `run_deadline`, in seconds, from reading to writing."""

@@ -86,6 +86,14 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="k
         """Methods of the model's own, by name, and the served output that gives what each gives."""
         return {}
 
+    def declared(self) -> bool:
+        """Whether a user added it to what the model does, so that comparing with the model leaves it out."""
+        return False
+
+    def tells(self) -> tuple[str, ...]:
+        """Served outputs [N] that say of rows what headers and metrics count: those that are true, or not empty."""
+        return ()
+
     def fills(self) -> tuple[str, ...]:
         """Names of the inputs, of the graph or of the step that comes next, that it fills."""
         return ()

@@ -44,6 +44,16 @@ class Steps(msgspec.Struct, frozen=True):
         return dict(chain.from_iterable(step.methods().items() for step in self.each))
 
     @property
+    def of_model(self) -> Steps:
+        """Those that stand for what the model itself does, without what a user declared beside it."""
+        return Steps(tuple(step for step in self.each if not step.declared()), self.read)
+
+    @property
+    def tells(self) -> tuple[str, ...]:
+        """Served outputs [N] that headers and metrics count the rows of."""
+        return tuple(chain.from_iterable(step.tells() for step in self.each))
+
+    @property
     def signature_names(self) -> tuple[str, ...]:
         """The ways in, `serving_default` first."""
         opened = chain.from_iterable(step.signatures() or () for step in self.each)

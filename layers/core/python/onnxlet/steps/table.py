@@ -20,6 +20,7 @@ LATER = {
     "categories": ("onnxlet.steps.categories", "Categories"),
     "image": ("onnxlet.steps.image", "Image"),
     "method": ("onnxlet.steps.method", "Method"),
+    "output": ("onnxlet.steps.output", "Output"),
     "token_ids": ("onnxlet.steps.token_ids", "TokenIds"),
     "tokenizer": ("onnxlet.steps.tokenizer", "Tokenizer"),
     "vectorizer": ("onnxlet.steps.vectorizer", "Vectorizer"),

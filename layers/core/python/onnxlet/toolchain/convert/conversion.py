@@ -10,9 +10,11 @@ from typing import Literal
 import msgspec
 
 from onnxlet.errors import ConversionError, InvalidInputError
+from onnxlet.steps import Steps
 from onnxlet.steps.classification import PROBABILITIES
 from onnxlet.toolchain.convert.accepted_values import ask_accepted
 from onnxlet.toolchain.convert.background import make_background, with_background
+from onnxlet.toolchain.convert.declared_output import Document, complete_output_steps
 from onnxlet.toolchain.convert.expected import read_expected
 from onnxlet.toolchain.convert.export_search import ExportSearch, VerifiedExport
 from onnxlet.toolchain.convert.golden_cases import choose_golden_rows, make_golden_cases
@@ -71,6 +73,8 @@ class Conversion:
     progress: Progress
     outputs_are: OutputsAre | None = None
     """What the caller says that scores of classes are."""
+    declared: tuple[Document, ...] = ()
+    """The output steps that the caller declares, as far as they are known without the model."""
 
     def write(
         self,
@@ -113,7 +117,7 @@ class Conversion:
                 )
             evaluations = self._evaluate(verified, truth, None if reference is None else answers)
             notes = (*self._left_open(truth, labels), *(self._odd(verified, truth) if reference is None else ()))
-            draft = self._make_draft(verified, golden, reference, evaluations, notes)
+            draft = self._declare(self._make_draft(verified, golden, reference, evaluations, notes), export.steps)
             background = make_background(rows, export, verified.engine, background_from)
             draft = with_background(draft, background, directory)
             counted = self._count_rows(verified, rows, draft)
@@ -313,6 +317,13 @@ class Conversion:
             assets=tuple(sorted(export.assets)),
             notes=(*notes, *export.notes),
         )
+
+    def _declare(self, draft: Draft, own: Steps) -> Draft:
+        """The draft with the steps that the caller declares behind the model's own. Raises InvalidInputError."""
+        if not self.declared:
+            return draft
+        steps = Steps((*own.each, *complete_output_steps(self.declared, own, draft.graph)), own.read)
+        return msgspec.structs.replace(draft, steps=steps.documents, signature=steps.served(draft.graph))
 
     def _reference(
         self,

@@ -87,7 +87,7 @@ class OptimizationRun:
         if options.method not in (None, *METHODS):
             raise InvalidInputError(f"there is no method {options.method!r}; there are {quoted(METHODS)}")
         self._draft, self._cases = read_draft(directory)
-        self._steps = read_steps(directory, self._draft)
+        self._steps = read_steps(directory, self._draft).of_model
         done = self._draft.optimization
         if done is not None and done.method != "none":
             raise InvalidInputError(

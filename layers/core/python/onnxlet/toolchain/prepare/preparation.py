@@ -14,6 +14,7 @@ from onnxlet import errors
 from onnxlet.errors import DeadlineExceededError, InvalidInputError, OnnxletError, RejectedModelError
 from onnxlet.serving.golden import ARCHITECTURES, architecture
 from onnxlet.steps import Steps
+from onnxlet.toolchain.prepare.served_cases import add_served
 from onnxlet.toolchain.prepare.trial import REPORT, REQUEST, TrialReport, TrialRequest
 from onnxlet.toolchain.workbench.directory import asset_files, graph_digest, read_draft, read_steps
 from onnxlet.toolchain.workbench.extras import versions
@@ -90,6 +91,8 @@ class Preparation:
                 "or force it"
             )
         draft = self._draw_up(inspected, report, report.source, report.graph)
+        if report.cases:
+            add_served(self._workdir / GOLDEN, self._steps, draft.signature)
         files = {name: self._workdir / name for name in (GRAPH, GRAPH_DATA, GOLDEN)}
         return draft, {name: file for name, file in files.items() if file.exists()} | self._assets
 

@@ -3,6 +3,7 @@
 verification    one verification: runs the graph, judges it, writes contract and report
 contract        `judge`: two models' answers, the truth and the bounds, brought together
 findings        what a contract bounds: distances, metrics, recalls, slices
+decisions       what the steps that a user declared decide of the answers
 oddities        what looks as if classes or outputs were misread
 notes           what the rows cannot show
 bootstrap       confidence intervals of metrics

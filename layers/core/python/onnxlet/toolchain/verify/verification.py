@@ -12,6 +12,7 @@ from onnxlet.errors import ExecutionError, InvalidInputError
 from onnxlet.serving.engine import Engine
 from onnxlet.store.files import replace_whole
 from onnxlet.toolchain.verify.contract import judge
+from onnxlet.toolchain.verify.decisions import Decided, Decisions
 from onnxlet.toolchain.verify.plots import make_plots
 from onnxlet.toolchain.verify.report import REPORT, Subject, render_report
 from onnxlet.toolchain.workbench.agreement import compare_rows
@@ -55,7 +56,8 @@ class Verification:
                 f"there is nothing to judge {str(self.directory)!r} by: a graph does not know the model that it was "
                 "made of; convert it with --expected, what that model answers to the data"
             )
-        steps = read_steps(self.directory, draft)
+        declared = read_steps(self.directory, draft)
+        steps = declared.of_model
         engine = open_graph(self.directory / GRAPH)
         try:
             evaluation = read_evaluation_data(self.directory, draft, engine, self.data, self.target)
@@ -90,6 +92,9 @@ class Verification:
         if probed is not None:
             findings = (*contract.findings, probed)
             contract = msgspec.structs.replace(contract, findings=findings, holds=all(each.ok for each in findings))
+        decided = Decisions(declared, draft.graph, stages[SOURCE], candidate, evaluation.truth).judge(self.bounds)
+        if decided is not None:
+            contract = _with_decisions(contract, decided)
         split = draft.optimization.split if draft.optimization is not None and name == OPTIMIZED else None
         own = split is not None and split.judge_digest == evaluation.digest
         contract = msgspec.structs.replace(
@@ -116,7 +121,7 @@ class Verification:
         if kept is None:
             return None
         self.progress("running the model on rows made of what it knows")
-        steps, expected = read_steps(self.directory, draft), kept.stages[SOURCE]
+        steps, expected = read_steps(self.directory, draft).of_model, kept.stages[SOURCE]
         tolerance = draft.golden.tolerance if draft.golden is not None else Tolerance()
         names = [step.names for step in steps.targets]
         try:
@@ -125,6 +130,15 @@ class Verification:
         except (ExecutionError, InvalidInputError):
             wrong = len(next(iter(expected.values())))
         return Finding("wrong_probing_rows", wrong, 0, wrong == 0)
+
+
+def _with_decisions(contract: Contract, decided: Decided) -> Contract:
+    return msgspec.structs.replace(
+        contract,
+        findings=(*contract.findings, decided.finding),
+        holds=contract.holds and decided.finding.ok,
+        notes=(*contract.notes, *decided.notes),
+    )
 
 
 def _note_split(split: Split | None, judging: Tensor | None, *, own: bool) -> tuple[str, ...]:

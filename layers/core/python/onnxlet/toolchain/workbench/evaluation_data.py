@@ -100,7 +100,7 @@ def read_evaluation_data(directory: Path, draft: Draft, engine: Engine, data: Da
     Raises InvalidInputError for columns that do not fit the model, a target that holds no truth, and data that only the
     framework can read and did not read at conversion.
     """
-    steps = read_steps(directory, draft)
+    steps = read_steps(directory, draft).of_model
     names = tuple(spec.name for spec in (engine.signature.inputs if steps.columns is None else steps.columns))
     cells, targets = open_data(data, target, names, tensors=steps.columns is None)
     reference = find_reference(directory, cells.digest)

@@ -157,10 +157,14 @@ def _infer(predictor: Predictor, request: Request, ref: Ref, headers: dict[str, 
     due = monotonic() + model.run_deadline
     _refuse_binary(request)
     call = read_body(request.body, model)
+    asked = answering.outputs_to_ask(model, call.outputs)
     before = perf_counter()
-    outputs = model.predict(call.inputs, call.signature, call.outputs, due=due, cancellation=request.cancellation)
+    outputs = model.predict(call.inputs, call.signature, asked, due=due, cancellation=request.cancellation)
     run = perf_counter() - before
     request.prediction = Prediction(call.signature, call.inputs, outputs, run)
+    if model.tells:
+        answering.count_rows(request, model, outputs)
+        outputs = {name: tensor for name, tensor in outputs.items() if call.outputs is None or name in call.outputs}
     body = write_answer(outputs, call, model, model_name=ref.model, version=served.version)
     now = monotonic()
     if now > due:

@@ -117,6 +117,8 @@ def _predict(predictor: Predictor, request: Request, target: Ref, headers: dict[
     outputs = model.predict(call.inputs, call.signature, finite=call.finite, due=due, cancellation=request.cancellation)
     run = perf_counter() - before
     request.prediction = Prediction(call.signature, call.inputs, outputs, run)
+    if model.tells:
+        answering.count_rows(request, model, outputs)
     body = write_answer(outputs, rows=call.rows)
     now = monotonic()
     if now > due:
