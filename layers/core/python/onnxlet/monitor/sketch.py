@@ -91,6 +91,24 @@ class Sketch:
         return {name: tuple(counts.tolist()) for name, counts in self._counts[side].items()}
 
 
+def add_documents(first: SketchDocument, second: SketchDocument) -> SketchDocument:
+    """The counts of both. Raises InvalidInputError if they have not the same bins."""
+    if first.baseline != second.baseline:
+        raise InvalidInputError(f"sketches of the baselines {first.baseline} and {second.baseline} do not add up")
+    return SketchDocument(
+        first.baseline,
+        first.rows + second.rows,
+        _added(first.inputs, second.inputs),
+        _added(first.outputs, second.outputs),
+    )
+
+
+def _added(first: dict[str, tuple[int, ...]], second: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    if {name: len(counts) for name, counts in first.items()} != {name: len(counts) for name, counts in second.items()}:
+        raise InvalidInputError("two sketches of one baseline have other columns, or other bins: one was changed")
+    return {name: tuple(map(sum, zip(counts, second[name], strict=True))) for name, counts in first.items()}
+
+
 def encode_sketch(document: SketchDocument) -> bytes:
     """Canonical JSON."""
     return canonical(document)

@@ -33,6 +33,18 @@ BASELINE = "baseline.json"
 """What the rows look like that a version was made for, in counts."""
 FETCHED_LATER = (EXPLAIN, BASELINE)
 """Beginnings of names of artifacts that a prediction can do without: nobody fetches them before they are needed."""
+SKETCHES = "sketches/"
+"""What live rows looked like, in counts; it may be lost."""
+
+
+def sketches_prefix(model: str, version: int) -> str:
+    """All sketches of a version."""
+    return f"{SKETCHES}{model}/{version}/"
+
+
+def drawn_baseline_key(model: str, version: int) -> str:
+    """The baseline that a published version was given later."""
+    return sketches_prefix(model, version) + BASELINE
 
 
 def model_prefix(model: str) -> str:

@@ -1,0 +1,131 @@
+"""Live sketches: what a process has answered, counted in the baseline's bins and written now and then.
+
+A sketch of one row is that row, so one is written from twenty rows on; fewer wait, and are dropped when the process
+ends.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+
+from onnxlet.errors import OnnxletError
+from onnxlet.monitor.sketch import Sketch, SketchDocument
+from onnxlet.monitor.versions import read_baseline
+from onnxlet.monitor.windows import part_key, write_part
+from onnxlet.steps import Steps
+from onnxlet.store import Store
+from onnxlet.telemetry import log
+from onnxlet.telemetry.recording import Observation, Prediction, Record
+from onnxlet.values.tensors import Tensors
+
+FEWEST_ROWS = 20
+MOST_VERSIONS = 32
+"""Versions whose rows are counted at once; rows of more are not."""
+MOST_UNWRITTEN = 64
+"""Sketches kept while the store does not take them; the oldest go first."""
+
+Counted = tuple[str, int, str]
+"""Model, version, day."""
+
+
+class LiveSketches:
+    """Counts the rows of observations, and writes the counts below `sketches/`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._environment = uuid.uuid4().hex
+        self._sequence = 0
+        self._sketches: dict[Counted, Sketch] = {}
+        self._unwritten: dict[str, SketchDocument] = {}
+        self._without: set[tuple[str, int]] = set()
+
+    def fold(self, records: Sequence[Record]) -> None:
+        """Count the rows of the predictions among the records."""
+        together: dict[tuple[Counted, str], list[Prediction]] = defaultdict(list)
+        names: dict[Counted, Mapping[str, tuple[str, ...]]] = {}
+        for record in records:
+            if not isinstance(record, Observation) or record.prediction is None or record.served is None:
+                continue
+            day = datetime.fromtimestamp(record.time, UTC).strftime("%Y-%m-%d")
+            counted = (record.model, record.served.version, day)
+            names[counted] = column_names(record.served.model.steps)
+            together[counted, record.prediction.signature].append(record.prediction)
+        for (counted, _), predictions in together.items():
+            sketch = self._sketch(counted)
+            if sketch is not None:
+                for part in _stacked(predictions):
+                    sketch.fold(*part, names[counted])
+
+    def flush(self, *, final: bool) -> None:
+        """Write the sketches that have enough rows, and forget them. Raises as the store does.
+
+        What could not be written is tried again, as it was then: it may have arrived all the same.
+        """
+        for counted, sketch in list(self._sketches.items()):
+            if sketch.rows < FEWEST_ROWS:
+                if final and sketch.rows:
+                    log(__name__).info("%d rows of %s:%d were not sketched: too few", sketch.rows, *counted[:2])
+                continue
+            self._unwritten[part_key(*counted, self._environment, self._sequence)] = sketch.document()
+            self._sequence += 1
+            del self._sketches[counted]
+        for key in list(self._unwritten)[:-MOST_UNWRITTEN]:
+            del self._unwritten[key]
+        for key, document in list(self._unwritten.items()):
+            write_part(self._store, key, document)
+            del self._unwritten[key]
+
+    def _sketch(self, counted: Counted) -> Sketch | None:
+        known = self._sketches.get(counted)
+        if known is not None:
+            return known
+        model, version, _ = counted
+        if (model, version) in self._without or len(self._sketches) >= MOST_VERSIONS:
+            return None
+        try:
+            baseline = read_baseline(self._store, model, version)
+        except OnnxletError as error:
+            log(__name__).warning("the rows of %s:%d are not counted: %s", model, version, error)
+            baseline = None
+        if baseline is None:
+            self._without.add((model, version))
+            return None
+        self._sketches[counted] = Sketch(baseline)
+        return self._sketches[counted]
+
+
+def column_names(steps: Steps) -> dict[str, tuple[str, ...]]:
+    """The names of the columns of a matrix that a version takes, by its name."""
+    for step in steps.each:
+        columns = step.named_columns()
+        filled = step.fills()
+        if columns is not None and len(filled) == 1 and len(columns) > 1:
+            return {filled[0]: tuple(column.name for column in columns)}
+    return {}
+
+
+def _stacked(predictions: Sequence[Prediction]) -> list[tuple[Tensors, Tensors]]:
+    """Predictions of one signature, their rows below each other where all tensors have the same shape but for rows."""
+    shapes: dict[tuple[object, ...], list[Prediction]] = defaultdict(list)
+    for each in predictions:
+        shapes[_shape_of(each)].append(each)
+    return [
+        (_joined([each.inputs for each in alike]), _joined([each.outputs for each in alike]))
+        for alike in shapes.values()
+    ]
+
+
+def _shape_of(prediction: Prediction) -> tuple[object, ...]:
+    tensors = (*prediction.inputs.items(), *prediction.outputs.items())
+    return tuple((name, tensor.dtype.kind, tensor.shape[1:]) for name, tensor in tensors if tensor.ndim)
+
+
+def _joined(parts: Sequence[Mapping[str, np.ndarray]]) -> Tensors:
+    if len(parts) == 1:
+        return dict(parts[0])
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0] if parts[0][name].ndim}

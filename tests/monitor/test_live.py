@@ -1,0 +1,150 @@
+"""Live sketches: what is answered over HTTP is counted in the baseline's bins, and nothing raw is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pytest
+from onnx import helper
+
+from doors import COLUMNS, FEATURES, Shop, spec
+from faults import WatchedStore
+from onnxlet.errors import StoreUnavailableError
+from onnxlet.monitor.baseline import Baseline, draw_baseline
+from onnxlet.monitor.live import FEWEST_ROWS, LiveSketches
+from onnxlet.monitor.report import watch_version
+from onnxlet.monitor.versions import give_baseline
+from onnxlet.monitor.windows import list_days, read_window
+from onnxlet.store import Store
+from onnxlet.telemetry.recording import Telemetry
+
+ROWS = np.random.default_rng(0).normal(size=(600, FEATURES)).astype(np.float32)
+
+
+class Watched:
+    """A data plane whose predictions are counted."""
+
+    def __init__(self, store: Store, folder: Path) -> None:
+        self.store = store
+        self.telemetry = Telemetry(rows=10_000)
+        self.telemetry.watch_with(lambda: LiveSketches(store))
+        self.shop = Shop(store, folder, telemetry=self.telemetry)
+        self.shop.publish_diagnosis()
+        self.baseline = self._draw()
+        give_baseline(store, "diagnosis", 1, self.baseline)
+
+    def _draw(self) -> Baseline:
+        columns = {name: ROWS[:, place] for place, name in enumerate(COLUMNS)}
+        answer = self.shop.predictor.served(_ref()).model.predict(columns, "columns")
+        return draw_baseline(columns, answer)
+
+    def ask(self, rows: np.ndarray, *, named: bool = False) -> None:
+        """Send rows as a matrix, or as named columns."""
+        instances = [dict(zip(COLUMNS, row, strict=True)) for row in rows.tolist()] if named else rows.tolist()
+        signature = {"signature_name": "columns"} if named else {}
+        answer = self.shop.predict("diagnosis", orjson.dumps({"instances": instances, **signature}))
+        assert answer.status == 200, answer.body
+
+    def rows(self) -> int:
+        """What is stored."""
+        return sum(read_window(self.store, "diagnosis", 1, day).rows for day in list_days(self.store, "diagnosis", 1))
+
+
+def _ref():  # noqa: ANN202
+    from onnxlet.values.refs import parse_ref
+
+    return parse_ref("diagnosis")
+
+
+@pytest.fixture
+def watched(store: Store, tmp_path: Path) -> Watched:
+    return Watched(store, tmp_path)
+
+
+def test_the_rows_that_were_asked_about_are_counted_as_the_baseline_counts_them(watched: Watched) -> None:
+    for start in range(0, 300, 50):
+        watched.ask(ROWS[start : start + 50])
+    watched.ask(ROWS[300:], named=True)
+    watched.telemetry.flush()
+    (day,) = list_days(watched.store, "diagnosis", 1)
+    (sketch,) = read_window(watched.store, "diagnosis", 1, day).sketches
+    assert sketch.rows == 600
+    for column in watched.baseline.columns:
+        assert sketch.inputs[column.name] == (*column.counts, column.missing)
+    labels = next(column for column in watched.baseline.outputs if column.name == "label")
+    assert sketch.outputs["label"] == (*labels.counts, 0)
+
+
+def test_fewer_rows_than_twenty_wait_and_are_never_written(watched: Watched) -> None:
+    watched.ask(ROWS[: FEWEST_ROWS - 1])
+    watched.telemetry.flush()
+    assert watched.rows() == 0
+    watched.ask(ROWS[:1])
+    watched.telemetry.flush()
+    assert watched.rows() == FEWEST_ROWS
+    watched.ask(ROWS[:5])
+    watched.telemetry.flush(final=True)
+    assert watched.rows() == FEWEST_ROWS
+
+
+def test_no_value_that_was_sent_is_in_the_store(watched: Watched) -> None:
+    marked = np.full((40, FEATURES), 7_654_321.25, np.float32)
+    watched.ask(marked)
+    watched.telemetry.flush(final=True)
+    assert watched.rows() == 40
+    for entry in watched.store.list("sketches/"):
+        assert b"7654321" not in watched.store.get(entry.key).data
+
+
+def test_a_version_without_a_baseline_is_not_counted_and_asked_for_once(store: Store, tmp_path: Path) -> None:
+    asked: list[str] = []
+    telemetry = Telemetry()
+    telemetry.watch_with(lambda: LiveSketches(WatchedStore(store, lambda _, key: asked.append(key))))
+    shop = Shop(store, tmp_path, telemetry=telemetry)
+    shop.publish(
+        "plain", [spec("x", "FP32", -1, 2)], [spec("y", "FP32", -1, 2)], [helper.make_node("Relu", ["x"], ["y"])]
+    )
+    for _ in range(3):
+        shop.predict("plain", orjson.dumps({"instances": [[1.0, 2.0]] * 30}))
+        telemetry.flush()
+    assert asked == ["sketches/plain/1/baseline.json", "models/plain/1/baseline.json"]
+    assert not list(store.list("sketches/"))
+
+
+def test_what_the_store_refuses_is_written_later_and_counts_once(store: Store, tmp_path: Path) -> None:
+    down = [True]
+
+    def fail_after_writing(method: str, key: str) -> None:
+        if method == "create" and key.startswith("sketches/") and down[0]:
+            raise StoreUnavailableError("the answer was lost")
+
+    class Lossy(WatchedStore):
+        def create(self, key: str, data: bytes | Path) -> str:
+            etag = store.create(key, data)
+            fail_after_writing("create", key)
+            return etag
+
+    watched = Watched(store, tmp_path)
+    live = LiveSketches(Lossy(store, lambda *_: None))
+    telemetry = Telemetry()
+    telemetry.watch_with(lambda: live)
+    watched.shop = Shop(store, tmp_path, telemetry=telemetry)
+    watched.ask(ROWS[:30])
+    telemetry.flush()
+    watched.ask(ROWS[:40])
+    down[0] = False
+    telemetry.flush()
+    assert watched.rows() == 70
+
+
+def test_a_drift_is_reported_with_its_column_and_the_days_before_are_quiet(watched: Watched) -> None:
+    report = watch_version(watched.store, "diagnosis", 1)
+    assert report.days == ()
+    watched.ask(ROWS[:400])
+    watched.telemetry.flush()
+    report = watch_version(watched.store, "diagnosis", 1)
+    assert [(day.rows, day.alarms) for day in report.days] == [(400, ())]
+    assert report.baseline == watched.baseline.pinned()
+    assert orjson.loads(report.encode())["days"][0]["rows"] == 400
