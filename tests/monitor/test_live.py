@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import orjson
 import pytest
-from onnx import helper
 
-from doors import COLUMNS, FEATURES, Shop, spec
+from doors import COLUMNS, FEATURES, Shop
 from faults import WatchedStore
 from onnxlet.errors import StoreUnavailableError
 from onnxlet.monitor.baseline import Baseline, draw_baseline
@@ -19,6 +18,7 @@ from onnxlet.monitor.versions import give_baseline
 from onnxlet.monitor.windows import list_days, read_window
 from onnxlet.store import Store
 from onnxlet.telemetry.recording import Telemetry
+from onnxlet.values.refs import parse_ref
 
 ROWS = np.random.default_rng(0).normal(size=(600, FEATURES)).astype(np.float32)
 
@@ -37,7 +37,7 @@ class Watched:
 
     def _draw(self) -> Baseline:
         columns = {name: ROWS[:, place] for place, name in enumerate(COLUMNS)}
-        answer = self.shop.predictor.served(_ref()).model.predict(columns, "columns")
+        answer = self.shop.predictor.served(parse_ref("diagnosis")).model.predict(columns, "columns")
         return draw_baseline(columns, answer)
 
     def ask(self, rows: np.ndarray, *, named: bool = False) -> None:
@@ -50,12 +50,6 @@ class Watched:
     def rows(self) -> int:
         """What is stored."""
         return sum(read_window(self.store, "diagnosis", 1, day).rows for day in list_days(self.store, "diagnosis", 1))
-
-
-def _ref():  # noqa: ANN202
-    from onnxlet.values.refs import parse_ref
-
-    return parse_ref("diagnosis")
 
 
 @pytest.fixture
@@ -103,9 +97,7 @@ def test_a_version_without_a_baseline_is_not_counted_and_asked_for_once(store: S
     telemetry = Telemetry()
     telemetry.watch_with(lambda: LiveSketches(WatchedStore(store, lambda _, key: asked.append(key))))
     shop = Shop(store, tmp_path, telemetry=telemetry)
-    shop.publish(
-        "plain", [spec("x", "FP32", -1, 2)], [spec("y", "FP32", -1, 2)], [helper.make_node("Relu", ["x"], ["y"])]
-    )
+    shop.publish_echo("plain", "FP32", -1, 2)
     for _ in range(3):
         shop.predict("plain", orjson.dumps({"instances": [[1.0, 2.0]] * 30}))
         telemetry.flush()
