@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from onnxlet.toolchain.convert.tabular.category_columns import THRESHOLD, CategoryColumns
-from onnxlet.toolchain.convert.tabular.forest import Tree
+from onnxlet.toolchain.convert.tabular.forest import Tree, shares_of
+from onnxlet.values.tensors import Tensor
 
 
 class _Split(NamedTuple):
@@ -67,6 +68,7 @@ class TreeReader:
             left=numbers[:, 0],
             right=numbers[:, 1],
             leaves=np.array(tree["leaf_values"], dtype=np.float64).reshape(1 << len(splits), -1),
+            shares=_level_shares(tree.get("leaf_weights", ()), len(splits)),
         )
 
     def _nested_tree(self, tree: dict[str, Any]) -> Tree:
@@ -74,6 +76,7 @@ class TreeReader:
         splits: list[_Split] = []
         children: list[list[int]] = []
         leaves: list[list[float]] = []
+        weights: list[float] = []
         pending: list[tuple[dict[str, Any], int, int]] = [(tree, -1, 0)]
         while pending:
             node, parent, side = pending.pop()
@@ -85,6 +88,7 @@ class TreeReader:
             else:
                 number = ~len(leaves)
                 leaves.append(np.atleast_1d(node["value"]).tolist())
+                weights.append(node.get("weight", np.nan))
             if parent >= 0:
                 children[parent][side] = number
         numbers = np.array(children, dtype=np.int64).reshape(-1, 2)
@@ -95,7 +99,30 @@ class TreeReader:
             left=numbers[:, 0],
             right=numbers[:, 1],
             leaves=np.array(leaves, dtype=np.float64),
+            shares=_nested_shares(weights, numbers),
         )
+
+
+def _level_shares(weights: Sequence[float], depth: int) -> Tensor | None:
+    """What goes left at the splits of a symmetric tree, level by level, by the weights of its leaves."""
+    if len(weights) != 1 << depth:
+        return None
+    levels = [np.array(weights, dtype=np.float64).reshape(-1, 2)] if depth else []
+    while len(levels) < depth:
+        levels.insert(0, levels[0].sum(axis=1).reshape(-1, 2))
+    pairs = np.concatenate([*levels, np.empty((0, 2))])
+    return shares_of(pairs[:, 0], pairs[:, 1])
+
+
+def _nested_shares(weights: Sequence[float], children: Tensor) -> Tensor | None:
+    """The same for splits that come after the splits above them."""
+    leaves = np.array(weights, dtype=np.float64)
+    if np.isnan(leaves).any():
+        return None
+    below = np.zeros((len(children), 2))
+    for split in range(len(children) - 1, -1, -1):
+        below[split] = [below[child].sum() if child >= 0 else leaves[~child] for child in children[split]]
+    return shares_of(below[:, 0], below[:, 1])
 
 
 def category_hashes(document: Mapping[str, Any]) -> dict[int, Sequence[int]]:

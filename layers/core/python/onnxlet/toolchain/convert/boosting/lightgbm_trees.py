@@ -15,7 +15,7 @@ import numpy as np
 
 from onnxlet.errors import ConversionError
 from onnxlet.toolchain.convert.tabular.category_columns import THRESHOLD, CategoryColumns
-from onnxlet.toolchain.convert.tabular.forest import Tree
+from onnxlet.toolchain.convert.tabular.forest import Tree, shares_of
 from onnxlet.values.tensors import Tensor
 
 ZERO = float(np.float32(1e-35))
@@ -75,15 +75,29 @@ def parse_tree(block: dict[str, str], target: int, categories: CategoryColumns) 
         # what is missing, negative or in no set goes right
         features[split] = categories.column(int(features[split]), left, missing_left=False, other_left=False)
         thresholds[split] = THRESHOLD
+    children = [parse_numbers(block, f"{side}_child", splits).astype(np.int64) for side in ("left", "right")]
     return Tree(
         features=features,
         thresholds=thresholds,
         missing_left=missing_left,
-        left=parse_numbers(block, "left_child", splits).astype(np.int64),
-        right=parse_numbers(block, "right_child", splits).astype(np.int64),
+        left=children[0],
+        right=children[1],
         leaves=leaves[:, None],
         target=target,
+        shares=_shares(block, *children),
     )
+
+
+def _shares(block: dict[str, str], left: Tensor, right: Tensor) -> Tensor | None:
+    """The parts of the training rows that go left; None for a model that does not count them."""
+    if not {"leaf_count", "internal_count"} <= block.keys():
+        return None
+    counts = parse_numbers(block, "internal_count", len(left)), parse_numbers(block, "leaf_count", len(left) + 1)
+    of_left, of_right = (
+        np.where(children >= 0, counts[0][np.maximum(children, 0)], counts[1][~np.minimum(children, -1)])
+        for children in (left, right)
+    )
+    return shares_of(of_left, of_right)
 
 
 def _category_sets(block: dict[str, str]) -> list[list[int]]:

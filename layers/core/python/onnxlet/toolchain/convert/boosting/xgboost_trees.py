@@ -9,7 +9,7 @@ import numpy as np
 
 from onnxlet.errors import ConversionError
 from onnxlet.toolchain.convert.tabular.category_columns import THRESHOLD, CategoryColumns
-from onnxlet.toolchain.convert.tabular.forest import Tree
+from onnxlet.toolchain.convert.tabular.forest import Tree, shares_of
 from onnxlet.values.tensors import Tensor
 
 ASCII = 128
@@ -31,6 +31,7 @@ def read_tree(tree: dict[str, Any], target: int, weight: float, categories: Cate
     for node, codes in _category_sets(tree).items():
         features[node] = _category_column(categories, int(features[node]), codes, bool(tree["default_left"][node]))
         conditions[node] = THRESHOLD
+    weights = np.array(tree["sum_hessian"], dtype=np.float64)
     return Tree(
         features=features[split],
         thresholds=conditions[split],
@@ -39,6 +40,7 @@ def read_tree(tree: dict[str, Any], target: int, weight: float, categories: Cate
         right=number[right[split]],
         leaves=_leaves(tree, leaf, right, conditions) * weight,
         target=target,
+        shares=shares_of(weights[left[split]], weights[right[split]]),
     )
 
 

@@ -15,6 +15,7 @@ from onnx import numpy_helper
 from onnxlet.errors import ConversionError
 from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
 from onnxlet.toolchain.workbench.probing_rows import Interval, Knowledge, Threshold
+from onnxlet.toolchain.workbench.trees import write_shares
 from onnxlet.values.tensors import Tensor
 
 LEQ, LT = 0, 1
@@ -31,6 +32,7 @@ class Tree:
     """Splits as parallel arrays [splits]; a child c >= 0 is a split, a child c < 0 is the leaf ~c.
 
     `leaves` is [leaves, outputs], and the first of its columns goes to the forest's output number `target`.
+    `shares` are the parts of each split's training weight that went left, where the library tells.
     """
 
     features: Tensor
@@ -40,6 +42,7 @@ class Tree:
     right: Tensor
     leaves: Tensor
     target: int = 0
+    shares: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ class Forest:
             nodes_splits=numpy_helper.from_array(np.concatenate(table.thresholds).astype(precision)),
             leaf_weights=numpy_helper.from_array(np.concatenate(table.leaves)),
             tree_roots=table.roots,
+            **table.told_shares(),
             **{name: np.concatenate(parts).astype(np.int64).tolist() for name, parts in table.integers.items()},
         )
         return graph.to_double(margins)
@@ -138,6 +142,7 @@ class _NodeTable:
         self.roots: list[int] = []
         self.thresholds: list[Tensor] = []
         self.leaves: list[Tensor] = []
+        self.shares: list[Tensor | None] = []
         self.integers: dict[str, list[Tensor]] = {
             name: []
             for name in (
@@ -156,11 +161,14 @@ class _NodeTable:
         """Append one tree with one value per leaf; a tree without splits gets one whose sides are equal."""
         if not len(tree.features):
             zero = np.zeros(1, dtype=np.int64)
+            half = None if tree.shares is None else zero + 0.5
             tree = replace(tree, features=zero, thresholds=zero, missing_left=zero, left=~zero, right=~(zero + 1))
+            tree = replace(tree, shares=half)
             leaves = np.repeat(leaves, 2)
         self.roots.append(self.splits)
         self.thresholds.append(tree.thresholds)
         self.leaves.append(leaves)
+        self.shares.append(tree.shares)
         self._extend("nodes_featureids", tree.features)
         self._extend("nodes_missing_value_tracks_true", tree.missing_left)
         for side, children in (("true", tree.left), ("false", tree.right)):
@@ -173,5 +181,17 @@ class _NodeTable:
         self.splits += len(tree.features)
         self._leaf_count += len(leaves)
 
+    def told_shares(self) -> dict[str, str]:
+        """What the node says of its splits' shares; nothing if some tree does not know them."""
+        known = [shares for shares in self.shares if shares is not None]
+        return {"doc_string": write_shares(np.concatenate(known))} if len(known) == len(self.shares) else {}
+
     def _extend(self, name: str, values: Tensor) -> None:
         self.integers[name].append(values)
+
+
+def shares_of(left: Tensor, right: Tensor) -> Tensor:
+    """The part of the training weight that goes left, of what goes to either side; half where that is nothing."""
+    whole = left + right
+    shares: Tensor = np.divide(left, whole, out=np.full(len(whole), 0.5), where=whole > 0)
+    return shares

@@ -95,10 +95,12 @@ def _tree_attributes(trees: list[tuple[Any, int]], order: Tensor, columns: Categ
     parts = [_nodes_of(number, tree, order, columns) for number, (tree, _) in enumerate(trees)]
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     leaves, thresholds, weights = joined.pop("leaves"), joined.pop("thresholds"), joined.pop("weights")
+    counts = joined.pop("counts")
     targets = np.array([target for _, target in trees])[joined["nodes_treeids"]]
     return {
         **{name: values.astype(np.int64).tolist() for name, values in joined.items()},
         "nodes_modes": np.where(leaves, "LEAF", "BRANCH_LEQ").tolist(),
+        "nodes_hitrates_as_tensor": numpy_helper.from_array(counts, "nodes_hitrates_as_tensor"),
         "nodes_values_as_tensor": numpy_helper.from_array(thresholds, "nodes_values_as_tensor"),
         "target_treeids": joined["nodes_treeids"][leaves].tolist(),
         "target_nodeids": joined["nodes_nodeids"][leaves].tolist(),
@@ -130,6 +132,7 @@ def _nodes_of(number: int, tree: Any, order: Tensor, columns: CategoryColumns) -
         "nodes_missing_value_tracks_true": ~leaves & nodes["missing_go_to_left"].astype(bool),
         "thresholds": thresholds,
         "weights": nodes["value"],
+        "counts": nodes["count"].astype(np.float64),
         "leaves": leaves,
     }
 
