@@ -32,6 +32,8 @@ OPTIONS: Document = {
     "ApiReservedConcurrency": 5,
     "Preload": "diagnosis",
     "Media": "true",
+    "RequestLog": "true",
+    "OpenTelemetryLayer": "arn:aws:lambda:eu-central-1:111122223333:layer:tracing:1",
     "EncryptLogsAndQueues": "true",
     "LogDays": 365,
     "AlarmTopicArn": TOPIC,

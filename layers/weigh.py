@@ -13,6 +13,8 @@ import yaml
 
 BUILD = Path(__file__).parents[1] / ".aws-sam" / "build"
 BASE = ("CoreLayer", "EngineLayer")
+FOREIGN = ("OpenTelemetryLayer",)
+"""Parameters that name a layer of somebody else's."""
 BASE_BUDGET = 116.0
 FUNCTION_BUDGET = 180.0
 
@@ -33,8 +35,10 @@ def weights(resources: dict[str, Any], build: Path) -> list[tuple[str, float, fl
 
 
 def _layers(layers: list[dict[str, str]] | dict[str, Any]) -> list[str]:
-    """The layers' names; those that a parameter adds are weighed as if it did."""
-    return [each["Ref"] for each in (layers["Fn::If"][1] if isinstance(layers, dict) else layers)]
+    """The layers' names; those of ours that a parameter adds are weighed as if it did."""
+    while isinstance(layers, dict):
+        layers = layers["Fn::If"][1]
+    return [each["Ref"] for each in layers if each["Ref"] not in FOREIGN]
 
 
 def main() -> None:

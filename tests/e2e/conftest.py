@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import platform
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.stage import BUCKET, BUILD, Stage, free_port, run, running, wait_for
+from e2e.stage import BUCKET, BUILD, REPOSITORY, Stage, free_port, run, running, wait_for
 from onnxlet.cli.demo.training import train_diagnosis
 
 
@@ -54,6 +56,16 @@ def stage(bare_stage: Stage) -> Stage:
 def _rows(path: Path) -> list[list[float]]:
     with path.open(newline="") as lines:
         return [[float(cell) for cell in row[:-1]] for row in list(csv.reader(lines))[1:]]
+
+
+@pytest.fixture(scope="session", name="emulator")
+def copied_emulator(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The emulator from SAM CLI's own package, made executable."""
+    machine = platform.machine().replace("aarch64", "arm64")
+    (packaged,) = (REPOSITORY / ".tools").glob(f"lib/python*/site-packages/samcli/local/rapid/aws-lambda-rie-{machine}")
+    copied = Path(shutil.copy(packaged, tmp_path_factory.mktemp("emulator")))
+    copied.chmod(0o755)
+    return copied
 
 
 def _containers() -> set[str]:

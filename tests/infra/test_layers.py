@@ -156,7 +156,9 @@ def test_functions_are_weighed_with_their_layers(tmp_path: Path) -> None:
         (tmp_path / name / "content").write_bytes(bytes(size))
     (tmp_path / "MediaLayer").mkdir()
     base = [{"Ref": "CoreLayer"}, {"Ref": "EngineLayer"}]
-    layers = {"Fn::If": ["ReadsMedia", [*base, {"Ref": "MediaLayer"}], base]}
+    media = [*base, {"Ref": "MediaLayer"}]
+    traced = {"Fn::If": ["HasTraces", [*media, {"Ref": "OpenTelemetryLayer"}], media]}
+    layers = {"Fn::If": ["ReadsMedia", traced, base]}
     resources = {"Predict": {"Type": "AWS::Serverless::Function", "Properties": {"Layers": layers}}}
     assert weigh.weights(resources, tmp_path) == [
         ("CoreLayer + EngineLayer", 3.0, 116.0),

@@ -131,6 +131,26 @@ def test_a_function_has_room_for_one_more_layer(function: str) -> None:
     assert 2 <= len(layers) <= 4
 
 
+def test_predict_is_traced_only_if_a_layer_is_named() -> None:
+    arn = "arn:aws:lambda:eu-central-1:111122223333:layer:tracing:1"
+    for media, count in (("false", 3), ("true", 4)):
+        traced = stack(OpenTelemetryLayer=arn, Media=media)
+        properties = traced["Predict"]["Properties"]
+        assert (len(properties["Layers"]), properties["Layers"][-1]) == (count, arn)
+        assert properties["TracingConfig"] == {"Mode": "Active"}
+        variables = properties["Environment"]["Variables"]
+        assert variables["AWS_LAMBDA_EXEC_WRAPPER"] == "/opt/otel-instrument"
+        assert variables["OTEL_PROPAGATORS"] == "tracecontext,xray"
+        allowed = {action for each in statements(traced, "Predict") for action in listed(each["Action"])}
+        assert "xray:PutTraceSegments" in allowed
+    untraced = stack()
+    assert not {"AWS_LAMBDA_EXEC_WRAPPER", "OTEL_PROPAGATORS"} & set(
+        untraced["Predict"]["Properties"]["Environment"]["Variables"]
+    )
+    assert not [each for each in statements(untraced, "Predict") if "xray" in str(each["Action"])]
+    assert "OpenTelemetryLayer" not in str(untraced["Api"])
+
+
 def test_predict_gets_the_media_layer_only_if_told() -> None:
     layers = [list(stack(Media=media)["Predict"]["Properties"]["Layers"]) for media in ("false", "true")]
     assert [len(each) for each in layers] == [2, 3]
