@@ -32,7 +32,7 @@ def test_it_finds_server_and_model_ready(answers: dict[str, Any]) -> None:
 
 
 def test_it_reads_metadata(answers: dict[str, Any]) -> None:
-    assert answers["server"] == {"name": "onnxlet", "version": __version__, "extensions": []}
+    assert answers["server"] == {"name": "onnxlet", "version": __version__, "extensions": ["explain"]}
     assert answers["metadata"]["inputs"] == [{"name": "features", "datatype": "FP32", "shape": [-1, 30]}]
     assert answers["metadata"]["versions"] == ["1"]
 

@@ -23,8 +23,11 @@ from onnxlet.store import Store
 
 DATA_PLANE = {
     "/v1/models/{model}:predict": "post",
+    "/v1/models/{model}:explain": "post",
     "/v1/models/{model}/versions/{version}:predict": "post",
+    "/v1/models/{model}/versions/{version}:explain": "post",
     "/v1/models/{model}/labels/{label}:predict": "post",
+    "/v1/models/{model}/labels/{label}:explain": "post",
     "/v1/models/{model}": "get",
     "/v1/models/{model}/versions/{version}": "get",
     "/v1/models/{model}/labels/{label}": "get",
@@ -37,9 +40,11 @@ DATA_PLANE = {
     "/v2/models/{model}": "get",
     "/v2/models/{model}/ready": "get",
     "/v2/models/{model}/infer": "post",
+    "/v2/models/{model}/explain": "post",
     "/v2/models/{model}/versions/{version}": "get",
     "/v2/models/{model}/versions/{version}/ready": "get",
     "/v2/models/{model}/versions/{version}/infer": "post",
+    "/v2/models/{model}/versions/{version}/explain": "post",
 }
 
 

@@ -393,7 +393,7 @@ def test_a_model_that_fails_while_it_runs_is_the_callers_error(shop: Shop, store
 
 def test_the_server_says_what_it_is(shop: Shop) -> None:
     response = shop.send("GET", "/v2")
-    assert json.loads(response.body) == {"name": "onnxlet", "version": __version__, "extensions": []}
+    assert json.loads(response.body) == {"name": "onnxlet", "version": __version__, "extensions": ["explain"]}
     assert response.headers["Content-Type"] == "application/json"
 
 
@@ -467,7 +467,7 @@ def test_another_method_is_not_allowed(shop: Shop, path: str, allowed: str) -> N
 @pytest.mark.parametrize(
     "path",
     [
-        *("/v2/", "/v2/health", "/v2/models", "/v2/models/", "/v2/models/echo/", "/v2/models/echo/explain"),
+        *("/v2/", "/v2/health", "/v2/models", "/v2/models/", "/v2/models/echo/", "/v2/models/echo/generate"),
         *("/v2/models/echo/versions", "/v2/models/echo/versions/1/infer/", "/v2/repository/index", "/v2/model/echo"),
     ],
 )

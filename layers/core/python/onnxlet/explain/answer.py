@@ -23,12 +23,14 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     |predictions - expected - sum of attributions|. Where a method samples, `interval` [N, players, classes] is half of
     the width of the 95 % interval, `residual` [N, classes] what did not sum before it was spread, and `pairs` the
     fewest pairs of permutations that a row got. `unreliable`: these are too few for the interval to hold.
-    `evaluations` counts rows that the model was asked about.
+    `rows` are the places, among those that were sent, of the rows that are explained: all, unless a request asks for
+    those above a threshold. `evaluations` counts rows that the model was asked about.
     """
 
     method: str
     output: str
     unit: str
+    rows: tuple[int, ...]
     players: tuple[str, ...]
     classes: tuple[str, ...]
     attributions: Tensor

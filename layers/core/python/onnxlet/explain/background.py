@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -11,7 +11,7 @@ from onnxlet.explain.answer import BackgroundUsed
 from onnxlet.explain.document import BackgroundDocument
 from onnxlet.explain.interface import Subject
 from onnxlet.values.canonical import canonical
-from onnxlet.values.tensors import PackedTensor, Tensors, pack, unpack
+from onnxlet.values.tensors import PackedTensor, Tensor, Tensors, pack, unpack
 
 MOST_ROWS = 100
 """Rows of a background: so many are shap's own default, and more cost time and change little."""
@@ -51,6 +51,7 @@ class Background:
         self._subject = subject
         self._document = document
         self._rows: Tensors | None = None
+        self._answers: dict[str, Tensor] = {}
 
     @property
     def exists(self) -> bool:
@@ -75,6 +76,12 @@ class Background:
             with open(self._subject.fetch(self._known().path), "rb") as file:
                 self._rows = decode_background(file.read())
         return self._rows
+
+    def answers(self, output: str, ask: Callable[[Tensors], Tensor]) -> Tensor:
+        """The answers [rows, columns] to its rows, of one output; they are asked for once."""
+        if output not in self._answers:
+            self._answers[output] = ask(self.rows())
+        return self._answers[output]
 
     def _known(self) -> BackgroundDocument:
         if self._document is None:

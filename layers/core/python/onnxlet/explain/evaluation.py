@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +11,10 @@ from onnxlet.errors import NotExplainableError
 from onnxlet.explain.interface import Subject, Target
 from onnxlet.explain.players import Players
 from onnxlet.values.tensors import Tensor, Tensors
+
+if TYPE_CHECKING:
+    from onnxlet.explain.background import Background
+    from onnxlet.explain.interface import Cancellation
 
 MOST_ROWS = 4096
 """Rows that the model is asked about at once."""
@@ -20,11 +25,18 @@ MOST_NUMBERS = 2**20
 class Evaluation:
     """Asks a version about rows of the players' signature, for one target. It counts how many they were."""
 
-    def __init__(self, subject: Subject, players: Players, target: Target, due: float | None) -> None:
+    def __init__(
+        self,
+        subject: Subject,
+        players: Players,
+        target: Target,
+        due: float | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> None:
         self._subject = subject
         self._players = players
-        self._output, self._columns = target.output.name, list(target.columns)
-        self._due = due
+        self._output, self._columns = target.output, list(target.columns)
+        self._due, self._cancellation = due, cancellation
         self.count = 0
         values = max(1, sum(len(place.players) for place in players.places))
         self.size = max(1, min(MOST_ROWS, MOST_NUMBERS // values, subject.steps.most_rows or MOST_ROWS))
@@ -32,33 +44,50 @@ class Evaluation:
 
     def answers(self, rows: Tensors) -> Tensor:
         """The output's columns [rows, classes], float64. Raises NotExplainableError where one is no finite number."""
-        total = len(next(iter(rows.values())))
-        return self._in_parts(total, lambda start, stop: {name: tensor[start:stop] for name, tensor in rows.items()})
+        return self._finite(self._all(rows))
+
+    def background(self, background: Background) -> Tensor:
+        """The same for the background's rows, which are asked about once for all requests."""
+        return self._finite(background.answers(self._output.name, self._all))
 
     def mixed(self, row: Tensors, background: Tensors, known: Tensor, others: Tensor) -> Tensor:
         """The answers [M, classes] to rows that `Players.mix` makes."""
+        return self._finite(
+            self._in_parts(
+                len(known),
+                lambda start, stop: self._players.mix(row, background, known[start:stop], others[start:stop]),
+            )
+        )
+
+    def _all(self, rows: Tensors) -> Tensor:
         return self._in_parts(
-            len(known),
-            lambda start, stop: self._players.mix(row, background, known[start:stop], others[start:stop]),
+            len(next(iter(rows.values()))),
+            lambda start, stop: {name: tensor[start:stop] for name, tensor in rows.items()},
         )
 
     def _in_parts(self, total: int, part: Callable[[int, int], Tensors]) -> Tensor:
-        answers = np.empty((total, len(self._columns)))
+        """The whole output [total, columns]."""
+        answers = np.empty((total, len(self._output.columns)))
         for start in range(0, total, self.size):
             stop = min(start + self.size, total)
             answers[start:stop] = self._ask(part(start, stop), stop - start)
         return answers
 
     def _ask(self, rows: Tensors, count: int) -> Tensor:
-        outputs = self._subject.predict(rows, self._players.signature, [self._output], due=self._due)
+        name = self._output.name
+        answer = self._subject.predict(
+            rows, self._players.signature, [name], due=self._due, cancellation=self._cancellation
+        )[name]
         self.count += count
-        answer = outputs[self._output]
-        if answer.shape[:1] != (count,):
-            raise NotExplainableError(f"the output {self._output!r} does not have one entry for each row")
-        values = answer.reshape(count, -1)[:, self._columns].astype(np.float64)
-        if not np.isfinite(values).all():
+        if answer.shape[:1] != (count,) or answer.size != count * len(self._output.columns):
+            raise NotExplainableError(f"the output {name!r} does not have one entry for each row")
+        return answer.reshape(count, -1)
+
+    def _finite(self, answers: Tensor) -> Tensor:
+        chosen: Tensor = answers[:, self._columns]
+        if not np.isfinite(chosen).all():
             raise NotExplainableError(
-                f"the output {self._output!r} is NaN or infinite for this row, or for one mixed of it and the "
+                f"the output {self._output.name!r} is NaN or infinite for this row, or for one mixed of it and the "
                 "background: differences from that say nothing"
             )
-        return values
+        return chosen

@@ -51,7 +51,7 @@ class Exact:
         """Explain each row by itself."""
         background = self._background.rows()
         predictions = evaluation.answers(rows)
-        expected = evaluation.answers(background).mean(axis=0)
+        expected = evaluation.background(self._background).mean(axis=0)
         known = _coalitions(self._players)
         values = np.empty((len(predictions), self._players, len(target.columns)))
         for number, prediction in enumerate(predictions):

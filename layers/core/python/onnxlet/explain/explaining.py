@@ -11,7 +11,7 @@ from onnxlet.explain.answer import Explanation
 from onnxlet.explain.background import Background
 from onnxlet.explain.document import read_document
 from onnxlet.explain.evaluation import Evaluation
-from onnxlet.explain.interface import Attributions, Explainer, Planning, Subject, Target
+from onnxlet.explain.interface import Attributions, Cancellation, Explainer, Planning, Subject, Target
 from onnxlet.explain.outputs import explained_output
 from onnxlet.explain.players import Players
 from onnxlet.explain.request import AUTO, Budget, ExplanationRequest
@@ -41,9 +41,16 @@ class Explanations:
         return sum(explainer.nbytes for explainer in self._planned.values())
 
     def explain(
-        self, inputs: Tensors, signature: str, request: ExplanationRequest, *, due: float | None = None
+        self,
+        inputs: Tensors,
+        signature: str,
+        request: ExplanationRequest,
+        *,
+        due: float | None = None,
+        cancellation: Cancellation = None,
     ) -> Explanation:
-        """Explain rows that were sent to a signature. `due` is when a run is stopped, by the monotonic clock.
+        """Explain rows that were sent to a signature. `due` is when a run is stopped, by the monotonic clock, and
+        `cancellation` what ends it sooner.
 
         Raises NotExplainableError, InvalidInputError, and what predicting raises.
         """
@@ -56,11 +63,15 @@ class Explanations:
                 f"{count} rows x {len(self._players)} players x {len(target.columns)} classes are more "
                 f"attributions than the {MOST_NUMBERS:,} of one answer: explain fewer rows or classes at once"
             )
-        budget = Budget(request, count)
+        evaluation = Evaluation(self._subject, self._players, target, due, cancellation)
+        chosen = np.arange(count)
+        if request.above is not None:
+            chosen = np.flatnonzero((evaluation.answers(rows) > request.above).any(axis=1))
+            rows = {column: tensor[chosen] for column, tensor in rows.items()}
+        budget = Budget(request, len(chosen))
         name, explainer = self._choose(request.method, target, budget)
-        evaluation = Evaluation(self._subject, self._players, target, due)
         found = explainer.explain(rows, target, budget, evaluation)
-        return self._told(name, found, target, evaluation.count)
+        return self._told(name, found, target, evaluation.count, tuple(chosen.tolist()))
 
     def _choose(self, method: str, target: Target, budget: Budget) -> tuple[str, Explainer]:
         """The method that is asked for, or the first that can do it. Raises NotExplainableError."""
@@ -103,12 +114,15 @@ class Explanations:
                 self._planned[name] = plan_method(name, Planning(self._subject, self._players, self._background, table))
             return self._planned[name]
 
-    def _told(self, method: str, found: Attributions, target: Target, evaluations: int) -> Explanation:
+    def _told(
+        self, method: str, found: Attributions, target: Target, evaluations: int, rows: tuple[int, ...]
+    ) -> Explanation:
         gaps = found.predictions - found.expected - found.values.sum(axis=1)
         return Explanation(
             method=method,
             output=found.output,
             unit=found.unit,
+            rows=rows,
             players=self._players.names,
             classes=tuple(target.output.columns[column] for column in target.columns),
             attributions=found.values,

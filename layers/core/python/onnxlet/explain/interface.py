@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from onnxlet.explain.request import Budget
 
 
+Cancellation = Any
+"""What ends a run that nobody waits for any more: the subject's own, handed on."""
+
+
 class Subject(Protocol):
     """A version in memory: what is explained."""
 
@@ -39,7 +43,13 @@ class Subject(Protocol):
         ...
 
     def predict(
-        self, inputs: Tensors, signature_name: str, outputs: Sequence[str] | None = None, *, due: float | None = None
+        self,
+        inputs: Tensors,
+        signature_name: str,
+        outputs: Sequence[str] | None = None,
+        *,
+        due: float | None = None,
+        cancellation: Any = None,  # noqa: ANN401 - the subject's own, which nothing here looks into
     ) -> Tensors:
         """The served outputs, or those named."""
         ...

@@ -57,7 +57,7 @@ class Sampled:
         most = self._most_pairs(budget)
         background = self._background.rows()
         predictions = evaluation.answers(rows)
-        nothing = evaluation.answers(background)
+        nothing = evaluation.background(self._background)
         expected = nothing.mean(axis=0)
         shape = (len(predictions), self._players, len(target.columns))
         values, half = np.empty(shape), np.empty(shape)

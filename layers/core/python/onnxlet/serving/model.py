@@ -160,6 +160,7 @@ class Model:
         request: ExplanationRequest | None = None,
         *,
         due: float | None = None,
+        cancellation: Cancellation | None = None,
     ) -> Explanation:
         """What moves the answers to these rows away from the expected value, as `request` asks; None: as it comes.
 
@@ -171,7 +172,9 @@ class Model:
         with self._explanations_lock:
             if self._explanations is None:
                 self._explanations = Explanations(self)
-        explained = self._explanations.explain(inputs, signature_name, request or ExplanationRequest(), due=due)
+        explained = self._explanations.explain(
+            inputs, signature_name, request or ExplanationRequest(), due=due, cancellation=cancellation
+        )
         self.nbytes = self._own_bytes + self._explanations.nbytes
         return explained
 

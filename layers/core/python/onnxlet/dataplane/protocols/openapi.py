@@ -24,7 +24,7 @@ def json_content(schema: Json) -> Json:
 
 def object_of(properties: Json, *required: str, **more: object) -> Json:
     """The schema of an object."""
-    return {"type": "object", "properties": properties, "required": list(required), **more}
+    return {"type": "object", "properties": properties, "required": list(required)} | more
 
 
 def path_parameter(name: str, description: str, schema: Json) -> Json:
@@ -52,6 +52,21 @@ def post_json(schema: str, described: Json, **others: Json) -> Json:
     content = json_content(ref(schema)) | others
     return {"post": {**described, "requestBody": {"required": True, "content": content}}}
 
+
+EXPLANATION_OPTIONS: Json = {
+    "method": {"type": "string", "default": "auto", "description": "How; `auto` takes the best that there is."},
+    "output": {"type": "string", "description": "A served output of numbers; by itself, a classifier's probabilities."},
+    "classes": {"description": "A label or position of the output's columns, or several; all without it."},
+    "seed": {"type": "integer", "minimum": 0, "default": 0},
+    "max_evaluations": {
+        "type": "integer",
+        "minimum": 1,
+        "description": "Rows that the model may be asked about, a row.",
+    },
+    "max_ms": {"type": "number", "exclusiveMinimum": 0, "description": "Milliseconds for all rows."},
+    "above": {"type": "number", "description": "Explain only rows of which an explained class, or the value, is more."},
+}
+"""What may be asked of an explanation."""
 
 MODEL = path_parameter("model", "The model's name.", {"type": "string", "example": "diagnosis"})
 VERSION = path_parameter("version", "The version's number.", {"type": "integer", "format": "int64", "minimum": 1})

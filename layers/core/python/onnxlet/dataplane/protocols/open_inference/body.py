@@ -63,6 +63,18 @@ class Call(msgspec.Struct):
     identifier: str | None
     lists: int
     """How many lists the body was written with, as far as it was understood."""
+    explain: bool
+    """Whether explanations are wanted beside the outputs."""
+    parameters: Mapping[str, Any]
+    """Of the request as a whole."""
+
+
+class Explained(msgspec.Struct):
+    """What explains an answer: tensors, their datatypes, and parameters."""
+
+    tensors: Tensors
+    datatypes: dict[str, str]
+    parameters: dict[str, Any]
 
 
 class _Input(msgspec.Struct):
@@ -97,7 +109,7 @@ def _read_body(body: bytes, model: Model) -> Call:
 
 def _read(document: Any, model: Model, *, exact: bool) -> Call:  # noqa: ANN401 - a JSON value
     top = members(document, "the body")
-    _check_parameters(top, "the body")
+    parameters = _check_parameters(top, "the body")
     if "inputs" not in top:
         raise InvalidInputError("the body must have 'inputs'")
     given = _read_inputs(top["inputs"], max(len(signature.inputs) for signature in model.signatures.values()))
@@ -105,7 +117,15 @@ def _read(document: Any, model: Model, *, exact: bool) -> Call:  # noqa: ANN401 
     outputs = None if top.get("outputs") is None else _read_outputs(top["outputs"], served)
     signature = choose_signature(model, given)
     inputs, lists = _decode_inputs(given, model, signature, exact=exact)
-    return Call(signature, inputs, outputs or None, _read_id(top.get("id")), 1 + lists + (outputs is not None))
+    return Call(
+        signature,
+        inputs,
+        outputs or None,
+        _read_id(top.get("id")),
+        1 + lists + (outputs is not None),
+        parameters.get("explain", False) is True,
+        parameters,
+    )
 
 
 def _read_id(value: Any) -> str | None:  # noqa: ANN401 - a JSON value
@@ -118,10 +138,10 @@ def _read_id(value: Any) -> str | None:  # noqa: ANN401 - a JSON value
     return value
 
 
-def _check_parameters(holder: Mapping[str, Any], place: str) -> None:
-    """Let parameters pass that change nothing here."""
+def _check_parameters(holder: Mapping[str, Any], place: str) -> Mapping[str, Any]:
+    """The parameters; those that change nothing here pass."""
     if holder.get("parameters") is None:
-        return
+        return {}
     parameters = members(holder["parameters"], f"'parameters' of {place}")
     for name in _REFUSED:
         if parameters.get(name, False) is not False:
@@ -129,6 +149,7 @@ def _check_parameters(holder: Mapping[str, Any], place: str) -> None:
                 f"{place} has the parameter '{name}', which belongs to an extension that is not spoken here: "
                 'send and ask for tensors as JSON, with "binary_data": false'
             )
+    return parameters
 
 
 # --- inputs -----------------------------------------------------------------------------------------------------------
@@ -253,10 +274,16 @@ def _read_outputs(value: Any, known: int) -> list[str]:  # noqa: ANN401 - a JSON
     return names
 
 
-def write_answer(outputs: Tensors, call: Call, model: Model, *, model_name: str, version: int) -> bytes:
-    """The JSON of an answer, with data flat in row-major order."""
+def write_answer(
+    outputs: Tensors, call: Call, model: Model, *, model_name: str, version: int, explained: Explained | None = None
+) -> bytes:
+    """The JSON of an answer, with data flat in row-major order. What explains it stands behind the outputs."""
     datatypes = {spec.name: spec.datatype for spec in model.manifest.signature.outputs}
-    head: dict[str, str] = {"model_name": model_name, "model_version": str(version)}
+    head: dict[str, Any] = {"model_name": model_name, "model_version": str(version)}
+    if explained is not None:
+        head["parameters"] = explained.parameters
+        outputs = outputs | explained.tensors
+        datatypes |= explained.datatypes
     if call.identifier is not None:
         head["id"] = call.identifier
     tensors = b",".join(_write_tensor(name, datatypes[name], tensor) for name, tensor in outputs.items())

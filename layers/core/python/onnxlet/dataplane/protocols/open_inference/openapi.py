@@ -39,6 +39,14 @@ def _paths() -> Json:
             "infer" + suffix, f"Infer with {words}", [*parameters, ROUTING_KEY], "InferResponse", ANSWER_HEADERS
         )
         paths[base + "/infer"] = post_json("InferRequest", infer)
+        explain = operation(
+            "explainTensors" + suffix,
+            f"Infer and explain with {words}; parameters `explain_method` and so on say how",
+            [*parameters, ROUTING_KEY],
+            "InferResponse",
+            ANSWER_HEADERS,
+        )
+        paths[base + "/explain"] = post_json("InferRequest", explain)
         paths[base] = {"get": operation("describe" + suffix, f"Tensors of {words}", parameters, "TensorMetadata")}
         paths[base + "/ready"] = {
             "get": operation("modelReady" + suffix, f"Whether something answers for {words}", parameters, "ModelReady")

@@ -17,7 +17,7 @@ import orjson
 from onnxlet.dataplane import answering
 from onnxlet.dataplane.answering import RETRY_AFTER, refuse
 from onnxlet.dataplane.messages import JSON, Request, Response
-from onnxlet.dataplane.protocols.open_inference.body import read_body, write_answer
+from onnxlet.dataplane.protocols.open_inference.body import Call, Explained, read_body, write_answer
 from onnxlet.errors import (
     InvalidInputError,
     InvalidNameError,
@@ -26,6 +26,7 @@ from onnxlet.errors import (
     UnavailableError,
     VersionNotFoundError,
 )
+from onnxlet.serving.model import Model
 from onnxlet.serving.predictor import Predictor
 from onnxlet.telemetry.recording import Prediction
 from onnxlet.values.refs import Ref, check_version, parse_ref
@@ -40,11 +41,11 @@ READY = "/v2/health/ready"
 PLATFORM = "onnx_onnxv1"
 """What the specification calls models in ONNX."""
 
-_MODEL = re.compile(r"/v2/models/(?P<ref>[^/]+)(?:/versions/(?P<version>[^/]+))?(?:/(?P<verb>ready|infer))?")
+_MODEL = re.compile(r"/v2/models/(?P<ref>[^/]+)(?:/versions/(?P<version>[^/]+))?(?:/(?P<verb>ready|infer|explain))?")
 
 
 class Target(NamedTuple):
-    """What a path below `/v2/models/` asks of which model: `ready`, `infer`, or its metadata if empty."""
+    """What a path below `/v2/models/` asks of which model: `ready`, `infer`, `explain`, or its metadata if empty."""
 
     ref: Ref
     verb: str
@@ -76,13 +77,13 @@ def _answer_health(predictor: Predictor, request: Request, headers: dict[str, st
 
 
 def _server_metadata() -> bytes:
-    return orjson.dumps({"name": "onnxlet", "version": __version__, "extensions": []})
+    return orjson.dumps({"name": "onnxlet", "version": __version__, "extensions": ["explain"]})
 
 
 def _answer_model(predictor: Predictor, request: Request, target: Target, headers: dict[str, str]) -> Response:
-    if target.verb == "infer":
+    if target.verb in ("infer", "explain"):
         _require_method(request, headers, "POST")
-        return Response(200, _infer(predictor, request, target.ref, headers), headers)
+        return Response(200, _infer(predictor, request, target, headers), headers)
     _require_method(request, headers, "GET, HEAD")
     if target.verb == "ready":
         return _answer_model_ready(predictor, target.ref, headers)
@@ -150,7 +151,8 @@ def _tensor_metadata(spec: TensorSpec) -> dict[str, Any]:
     return {"name": spec.name, "datatype": spec.datatype, "shape": spec.shape}
 
 
-def _infer(predictor: Predictor, request: Request, ref: Ref, headers: dict[str, str]) -> bytes:
+def _infer(predictor: Predictor, request: Request, target: Target, headers: dict[str, str]) -> bytes:
+    ref = target.ref
     began = monotonic()
     served = answering.resolve(predictor, request, ref, headers)
     model, loaded = served.model, served.timings
@@ -165,13 +167,21 @@ def _infer(predictor: Predictor, request: Request, ref: Ref, headers: dict[str, 
     if model.tells:
         answering.count_rows(request, model, outputs)
         outputs = {name: tensor for name, tensor in outputs.items() if call.outputs is None or name in call.outputs}
-    body = write_answer(outputs, call, model, model_name=ref.model, version=served.version)
+    explained = _explain(call, model, request, due) if call.explain or target.verb == "explain" else None
+    body = write_answer(outputs, call, model, model_name=ref.model, version=served.version, explained=explained)
     now = monotonic()
     if now > due:
         raise model.overdue()
     if loaded is not None:
         answering.write_timings(headers, loaded, run=run, total=now - began)
     return body
+
+
+def _explain(call: Call, model: Model, request: Request, due: float) -> Explained:
+    """What explains an answer; what that takes is loaded by the first who asks."""
+    from onnxlet.dataplane.protocols.open_inference.explanation import explain
+
+    return explain(call, model, due, request.cancellation)
 
 
 def _refuse_binary(request: Request) -> None:

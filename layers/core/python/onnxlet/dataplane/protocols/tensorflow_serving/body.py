@@ -1,9 +1,9 @@
 """Prediction bodies as TensorFlow Serving's REST API v1 has them: `instances` row by row, `inputs` tensor by tensor.
 
-Two things go beyond it. Numbers for floating point inputs may be any that fit; TensorFlow Serving itself refuses whole
-ones above 2**24. And where a model knows named columns, objects with the columns' names are rows of them, without a
+Three things go beyond it. Numbers for floating point inputs may be any that fit; TensorFlow Serving itself refuses
+whole ones above 2**24. Where a model knows named columns, objects with the columns' names are rows of them, without a
 `signature_name`; a column that a row leaves out, or has as null, gets its default, and null is a missing value to a
-model that can do with one.
+model that can do with one. And `explain` asks for explanations beside the predictions.
 """
 
 from __future__ import annotations
@@ -74,6 +74,8 @@ class Call(msgspec.Struct):
     """How many lists the inputs were written with."""
     finite: bool = False
     """Whether the reading excludes that a number is NaN or infinite."""
+    explain: Any = None
+    """What is asked of an explanation beside the prediction; None: nothing."""
 
 
 def read_body(body: bytes, model: Model) -> Call:
@@ -162,6 +164,14 @@ def call_of_pictures(pictures: list[bytes], model: Model) -> Call:
 
 def _read(document: Any, model: Model, *, exact: bool) -> Call:  # noqa: ANN401 - a JSON value
     top = members(document, "the body")
+    call = _read_call(top, model, exact=exact)
+    explain = top.get("explain")
+    if explain is not None and explain is not False:
+        call.explain = explain.as_dict() if isinstance(explain, proxies.Object) else explain
+    return call
+
+
+def _read_call(top: Mapping[str, Any], model: Model, *, exact: bool) -> Call:
     name = top.get("signature_name", "")
     if not isinstance(name, str):
         raise InvalidInputError(f"'signature_name' must be a string, not {json_name(name)}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from onnxlet.dataplane.protocols.openapi import (
     ANSWER_HEADERS,
+    EXPLANATION_OPTIONS,
     MODEL,
     PREDICTION_ERROR,
     ROUTING_KEY,
@@ -48,6 +49,14 @@ def _paths() -> Json:
             ANSWER_HEADERS,
         )
         paths[base + ":predict"] = post_json("PredictRequest", predict, **_PICTURES)
+        explain = operation(
+            "explain" + suffix,
+            f"Predict and explain with {words}",
+            [*parameters, ROUTING_KEY],
+            "ExplainResponse",
+            ANSWER_HEADERS,
+        )
+        paths[base + ":explain"] = post_json("PredictRequest", explain)
         paths[base] = {"get": operation("status" + suffix, f"Status of {words}", parameters, "ModelStatus")}
         paths[base + "/metadata"] = {
             "get": operation("metadata" + suffix, f"Signatures of {words}", parameters, "ModelMetadata")
@@ -60,16 +69,29 @@ PATHS = _paths()
 _SIGNATURE_NAME: Json = {"type": "string", "default": "serving_default"}
 _TENSOR_INFO: Json = {"type": "object", "additionalProperties": {"type": "object"}}
 
+_EXPLAIN: Json = {
+    "description": "Explain the predictions too: true, or how.",
+    "oneOf": [{"type": "boolean"}, {"type": "object", "properties": EXPLANATION_OPTIONS}],
+}
+_NUMBERS: Json = {"type": "object", "additionalProperties": {"type": "number"}}
+_BY_CLASS: Json = {"type": "object", "additionalProperties": _NUMBERS}
+
 SCHEMAS: Json = {
     "PredictRequest": {
         "description": 'Rows as `instances`, or whole tensors as `inputs`; never both. A string may be {"b64": …}.',
         "oneOf": [
             object_of(
-                {"signature_name": _SIGNATURE_NAME, "instances": {"type": "array", "items": {}, "minItems": 1}},
+                {
+                    "signature_name": _SIGNATURE_NAME,
+                    "instances": {"type": "array", "items": {}, "minItems": 1},
+                    "explain": _EXPLAIN,
+                },
                 "instances",
                 title="Rows",
             ),
-            object_of({"signature_name": _SIGNATURE_NAME, "inputs": {}}, "inputs", title="Tensors"),
+            object_of(
+                {"signature_name": _SIGNATURE_NAME, "inputs": {}, "explain": _EXPLAIN}, "inputs", title="Tensors"
+            ),
         ],
         "example": {"instances": [{"radius_mean": 17.99, "texture_mean": 10.38}]},
     },
@@ -81,6 +103,46 @@ SCHEMAS: Json = {
         ],
         "example": {"predictions": [{"label": "malignant", "probability": 0.98, "probabilities": [0.98, 0.02]}]},
     },
+    "ExplainResponse": object_of(
+        {
+            "predictions": {"type": "array", "items": {}},
+            "outputs": {},
+            "explanations": {
+                "description": "One for each row; null where it was not to be explained. Numbers by class and column.",
+                "type": "array",
+                "items": object_of(
+                    {
+                        "prediction": _NUMBERS,
+                        "attributions": _BY_CLASS,
+                        "interval": _BY_CLASS,
+                        "residual": _NUMBERS,
+                    },
+                    *("prediction", "attributions"),
+                    type=["object", "null"],
+                ),
+            },
+            "explained": object_of(
+                {
+                    "method": TEXT,
+                    "output": TEXT,
+                    "unit": TEXT,
+                    "expected": _NUMBERS,
+                    "background": object_of(
+                        {"kind": TEXT, "rows": {"type": "integer"}, "digest": TEXT},
+                        *("kind", "rows", "digest"),
+                        type=["object", "null"],
+                    ),
+                    "seed": {"type": "integer"},
+                    "pairs": {"type": "integer"},
+                    "unreliable": {"type": "boolean"},
+                    "sum_error": {"type": "number"},
+                    "evaluations": {"type": "integer"},
+                },
+                *("method", "output", "unit", "expected", "sum_error"),
+            ),
+        },
+        *("explanations", "explained"),
+    ),
     "ModelStatus": object_of(
         {
             "model_version_status": {

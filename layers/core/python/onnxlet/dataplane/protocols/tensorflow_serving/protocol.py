@@ -34,8 +34,9 @@ from onnxlet.values.signature import Signature, TensorSpec
 STATUSES = answering.STATUSES | {MethodNotAllowedError: 400}
 """The status of each kind of error, as TensorFlow Serving has it."""
 
+_EXPLAIN = ":explain"
 _MODEL = r"/v1/models(?:/(?P<model>[^/:]+))%s(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
-_CALL = re.compile(_MODEL % "" + r":(?P<verb>classify|regress|predict)", re.IGNORECASE)
+_CALL = re.compile(_MODEL % "" + r":(?P<verb>classify|regress|predict|explain)", re.IGNORECASE)
 _QUERY = _MODEL % "?" + r"(?P<metadata>/metadata)?"
 """Compiled when it is first needed: a cold start need not wait for it."""
 
@@ -87,7 +88,7 @@ def parse_call(path: str) -> Ref | None:
     if match is None:
         return None
     verb = match["verb"].lower()
-    if verb != "predict":
+    if verb not in ("predict", "explain"):
         raise InvalidInputError(f"the models here have no signature for '{verb}': use ':predict'")
     return _target(match)
 
@@ -120,12 +121,26 @@ def _predict(predictor: Predictor, request: Request, target: Ref, headers: dict[
     if model.tells:
         answering.count_rows(request, model, outputs)
     body = write_answer(outputs, rows=call.rows)
+    if call.explain is not None or request.path[-len(_EXPLAIN) :].lower() == _EXPLAIN:
+        body = _explained(body, call, model, request, due)
     now = monotonic()
     if now > due:
         raise model.overdue()
     if loaded is not None:
         answering.write_timings(headers, loaded, run=run, total=now - began)
     return body
+
+
+def _explained(body: bytes, call: Call, model: Model, request: Request, due: float) -> bytes:
+    """The answer with what explains it: `explanations`, one for each row or null, and what holds for all of them."""
+    from onnxlet.explain.request import read_request
+    from onnxlet.explain.writing import write_head, write_rows
+
+    asked = read_request({} if call.explain is None else call.explain)
+    explanation = model.explain(call.inputs, call.signature, asked, due=due, cancellation=request.cancellation)
+    rows = write_rows(explanation, len(next(iter(call.inputs.values()))))
+    written = orjson.dumps({"explanations": rows, "explained": write_head(explanation)})
+    return body[:-1] + b"," + written[1:]
 
 
 def _read_pictures(request: Request, model: Model) -> Call:
