@@ -10,7 +10,7 @@ evaluation    the version's own answers to rows mixed of the one that is explain
 interface     what a method is
 table         the methods there are, in the order in which `auto` tries them
 explaining    rows in, an answer out
-exact, sampled, additive, trees    the methods
+linear, exact, sampled    methods
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -52,6 +52,14 @@ class Subject(Protocol):
         cancellation: Any = None,  # noqa: ANN401 - the subject's own, which nothing here looks into
     ) -> Tensors:
         """The served outputs, or those named."""
+        ...
+
+    def prepare(self, rows: Tensors) -> Tensors:
+        """The graph's inputs for what is sent to the row signature."""
+        ...
+
+    def open_graph(self, path: str) -> Callable[[Tensors], Tensors]:
+        """What runs another graph, an artifact of the version. Raises as `fetch`, and RejectedModelError."""
         ...
 
     def fetch(self, path: str) -> str:

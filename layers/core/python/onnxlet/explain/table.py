@@ -26,6 +26,7 @@ class MethodEntry(msgspec.Struct, frozen=True):
 
 
 METHODS: dict[str, MethodEntry] = {
+    "linear": MethodEntry("onnxlet.explain.linear", needs="linear"),
     "exact": MethodEntry("onnxlet.explain.exact"),
     "sampled": MethodEntry("onnxlet.explain.sampled"),
 }

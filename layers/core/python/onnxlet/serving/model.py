@@ -178,6 +178,17 @@ class Model:
         self.nbytes = self._own_bytes + self._explanations.nbytes
         return explained
 
+    def open_graph(self, path: str) -> Callable[[Tensors], Tensors]:
+        """What runs a graph that is an artifact of explanations, with those of the inputs that it takes.
+
+        Raises RejectedModelError for one that the version lacks, or that cannot be run, and as fetching it does.
+        """
+        from onnxlet.serving.engine import load_engine
+
+        engine = load_engine(self.fetch(path), threads=1, optimized=True, run_deadline=self.run_deadline)
+        wanted = [spec.name for spec in engine.signature.inputs]
+        return lambda inputs: engine.run({name: inputs[name] for name in wanted})
+
     def prepare(self, rows: Tensors) -> Tensors:
         """The graph's inputs for what is sent to the row signature. Raises InvalidInputError for other tensors."""
         preprocessor = self._preprocessors[self.steps.row_signature]

@@ -15,6 +15,7 @@ from onnxlet.errors import DeadlineExceededError, InvalidInputError, OnnxletErro
 from onnxlet.serving.golden import ARCHITECTURES, architecture
 from onnxlet.steps import Steps
 from onnxlet.toolchain.prepare.served_cases import add_served
+from onnxlet.toolchain.prepare.tables import add_tables
 from onnxlet.toolchain.prepare.trial import REPORT, REQUEST, TrialReport, TrialRequest
 from onnxlet.toolchain.workbench.directory import asset_files, graph_digest, read_draft, read_steps
 from onnxlet.toolchain.workbench.extras import versions
@@ -22,7 +23,7 @@ from onnxlet.toolchain.workbench.inspection import OLDEST_OPSET, GraphInspection
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.values.canonical import canonical
 from onnxlet.values.digests import file_digest
-from onnxlet.values.keys import GOLDEN, GRAPH, GRAPH_DATA
+from onnxlet.values.keys import BACKGROUND, GOLDEN, GRAPH, GRAPH_DATA
 from onnxlet.values.manifest import Draft, Golden, Provenance, Tolerance
 from onnxlet.values.signature import Signature
 
@@ -94,7 +95,10 @@ class Preparation:
         if report.cases:
             add_served(self._workdir / GOLDEN, self._steps, draft.signature)
         files = {name: self._workdir / name for name in (GRAPH, GRAPH_DATA, GOLDEN)}
-        return draft, {name: file for name, file in files.items() if file.exists()} | self._assets
+        draft, tables = add_tables(
+            draft, self._steps, self._workdir / GRAPH, self._assets.get(BACKGROUND), self._workdir
+        )
+        return draft, {name: file for name, file in files.items() if file.exists()} | self._assets | tables
 
     def _try_out(self, request: TrialRequest, deadline: float) -> TrialReport:
         """The trial's report. Raises RejectedModelError if it died, DeadlineExceededError if it had to be killed."""
