@@ -84,7 +84,7 @@ def compare(workspace: Workspace, refs: tuple[Ref, ...], output: Output) -> None
 def show(workspace: Workspace, ref: Ref, output: Output) -> None:
     """Show a version: its signature, where it comes from, how well it does, its artifacts.
 
-    With --json: its manifest.
+    Boxes show how what is sent becomes what is served, step by step. With --json: its manifest.
 
     \b
     Example:

@@ -129,6 +129,13 @@ def _parse_bands(_ctx: click.Context, _param: click.Parameter, values: tuple[str
     '{"resize": {"exact": [224, 224]}, "scale": 0.00392156862745098}. --data may then name files of pictures.',
 )
 @click.option(
+    "--columns",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help='What columns may be, as JSON by name: {"age": {"low": 0, "high": 120, "outside": "clip", "unit": "years"}}; '
+    "outside is refuse, clip or flag. Also default, missing and values.",
+)
+@click.option(
     "--output-step",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",

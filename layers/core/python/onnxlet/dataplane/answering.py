@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
 
+import numpy as np
 import orjson
 
 from onnxlet.dataplane.messages import JSON, Request, Response
@@ -25,8 +26,9 @@ from onnxlet.errors import (
 )
 from onnxlet.serving.model import Model
 from onnxlet.serving.predictor import Predictor, Served
-from onnxlet.telemetry import ABSTENTIONS
+from onnxlet.telemetry import ABSTENTIONS, FLAGS
 from onnxlet.values.headers import ALIAS, FALLBACK, MODEL_VERSION, ROUTING_KEY, STALE
+from onnxlet.values.headers import FLAGS as FLAGS_HEADER
 from onnxlet.values.refs import Ref
 from onnxlet.values.signature import SERVING_DEFAULT
 from onnxlet.values.tensors import Tensors
@@ -92,11 +94,21 @@ def outputs_to_ask(model: Model, named: list[str] | None) -> list[str] | None:
     return named if named is None or not model.tells else list(dict.fromkeys((*named, *model.tells)))
 
 
-def count_rows(request: Request, model: Model, outputs: Tensors) -> None:
-    """Count the rows that the version left to a human."""
-    left = sum(int(outputs[name].sum()) for name in model.tells)
-    if left:
-        request.counts = {**(request.counts or {}), ABSTENTIONS: left}
+def count_rows(request: Request, model: Model, outputs: Tensors, headers: dict[str, str]) -> None:
+    """Count the rows that the version left to a human, and those that it flagged, whose columns a header names."""
+    counts: dict[str, float] = {}
+    for name in model.tells:
+        told = outputs[name]
+        rows = int(np.count_nonzero(told if told.dtype.kind == "b" else told != ""))
+        if rows:
+            metric = ABSTENTIONS if told.dtype.kind == "b" else FLAGS
+            counts[metric] = counts.get(metric, 0) + rows
+            if metric == FLAGS:
+                from onnxlet.steps.ranges import flags_header
+
+                headers[FLAGS_HEADER] = flags_header(told)
+    if counts:
+        request.counts = {**(request.counts or {}), **counts}
 
 
 def write_timings(headers: dict[str, str], timings: Mapping[str, float], *, run: float, total: float) -> None:

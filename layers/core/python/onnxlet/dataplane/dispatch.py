@@ -130,7 +130,7 @@ class DataPlane:
             raise ExecutionError("the model failed on this input: over HTTP the answer says why") from None
         request.prediction = Prediction(call.signature, call.inputs, outputs, perf_counter() - before)
         if served.model.tells:
-            answering.count_rows(request, served.model, outputs)
+            answering.count_rows(request, served.model, outputs, {})
         body = write_answer(outputs, rows=call.rows)
         if monotonic() > due:
             raise served.model.overdue()

@@ -32,6 +32,9 @@ class ConvertOptions(TypedDict, total=False):
     missing_value    the number that stands for a missing value to an XGBoost file, which does not say so; "none"
     task             how a network's other answers are judged: "regression", "embedding", "segmentation", "tensors"
     image            how pictures become a network's input: the image step, as a dict or the path of a JSON file
+    columns          what a model's columns may be, by name: {"age": {"low": 0, "high": 120, "outside": "clip",
+                     "unit": "years", "default": 50}, "sex": {"values": ["f", "m"], "missing": False}}, or the path of
+                     a JSON file
     output_step      what is served of the answers: the output step, as a dict or the path of a JSON file; of several
                      targets a list of them
     top              how many of the likeliest classes are listed beside the label
@@ -54,6 +57,7 @@ class ConvertOptions(TypedDict, total=False):
     missing_value: float | str | None
     task: TaskKind | None
     image: Mapping[str, Any] | str | PathLike[str] | None
+    columns: Mapping[str, Mapping[str, Any]] | str | PathLike[str] | None
     output_step: Mapping[str, Any] | Sequence[Mapping[str, Any]] | str | PathLike[str] | None
     top: int | None
     thresholds: Mapping[str, float] | None
@@ -150,6 +154,6 @@ def read_convert_options(options: Mapping[str, Any]) -> dict[str, Any]:
         read["expected"] = as_path(read["expected"])
     if read.get("weights") is not None:
         read["weights"] = Path(read["weights"])
-    for name in ("image", "output_step"):
+    for name in ("image", "columns", "output_step"):
         read |= {name: Path(read[name])} if isinstance(read.get(name), str | PathLike) else {}
     return read

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from onnxlet.lifecycle.boxes import describe_pipeline
 from onnxlet.lifecycle.tables import Block, Facts, Table, format_size
 from onnxlet.values.keys import PRODUCTION
 from onnxlet.values.plain_text import escape
@@ -70,7 +71,6 @@ def describe_version(manifest: Manifest, digest: str) -> list[Block]:
         ("training commit", came.training_commit),
         ("labels", ", ".join(manifest.labels)),
         ("columns", ", ".join(_column_names(manifest))),
-        *(("step", told) for told in _described_steps(manifest)),
         ("inputs", ", ".join(map(str, manifest.signature.inputs))),
         ("outputs", ", ".join(map(str, manifest.signature.outputs))),
         ("golden cases", f"{manifest.golden.cases} ({manifest.golden.source})" if manifest.golden else "none"),
@@ -81,8 +81,10 @@ def describe_version(manifest: Manifest, digest: str) -> list[Block]:
     )
     evaluations = [(each.stage, each.rows, format_metrics(each.metrics)) for each in manifest.evaluations]
     artifacts = [(each.path, format_size(each.size), each.digest) for each in manifest.artifacts]
+    steps = _steps(manifest)
     return [
         Facts(facts),
+        *([describe_pipeline(manifest, steps)] if steps.each else []),
         Table(("stage", "rows", "metrics"), evaluations),
         Table(("artifact", "size", "digest"), artifacts),
     ]
@@ -284,11 +286,6 @@ def _format_reason(entry: HistoryEntry) -> str:
 def _column_names(manifest: Manifest) -> list[str]:
     """The columns of a row."""
     return [column.name for column in _steps(manifest).columns or ()]
-
-
-def _described_steps(manifest: Manifest) -> list[str]:
-    """What its steps do, of those that say so."""
-    return [told for step in _steps(manifest).each if (told := step.describe())]
 
 
 def _steps(manifest: Manifest) -> Steps:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from onnxlet.values.plain_text import escape as escape_control
 
@@ -45,7 +45,14 @@ class Facts(NamedTuple):
         return f"<table><tbody>{rows}</tbody></table>" if rows else ""
 
 
-Block = Table | Facts
+class Block(Protocol):
+    """What is shown of something, as text and as HTML; both are empty where there is nothing to show."""
+
+    def text(self) -> str:
+        """Lines for a terminal."""
+
+    def html(self) -> str:
+        """HTML for a notebook."""
 
 
 def format_blocks(blocks: Iterable[Block], between: str = "\n\n") -> str:

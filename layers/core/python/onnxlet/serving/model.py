@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -61,6 +61,7 @@ class Model:
         "_explanations_lock",
         "_finite_preprocessors",
         "_own_bytes",
+        "_passing",
         "_postprocessors",
         "_preprocessors",
         "columns",
@@ -100,10 +101,14 @@ class Model:
         self.threads = engine.threads
         self._engine = engine
         self._postprocessors = steps.postprocessors()
+        self._passing = frozenset(spec.name for spec in steps.added)
         plans: Plans = {}
-        self._preprocessors = {name: steps.preprocessor(name, graph, plans=plans) for name in steps.signature_names}
+        self._preprocessors = {
+            name: steps.preprocessor(name, graph, plans=plans, passing=True) for name in steps.signature_names
+        }
         self._finite_preprocessors = {
-            name: steps.preprocessor(name, graph, finite=True, plans=plans) for name in steps.signature_names
+            name: steps.preprocessor(name, graph, finite=True, plans=plans, passing=True)
+            for name in steps.signature_names
         }
         self.signatures: dict[str, Signature] = {
             name: manifest.signature
@@ -145,12 +150,12 @@ class Model:
                 f"the model has no signature {signature_name!r}, only {', '.join(map(repr, self.signatures))}"
             ) from None
         plan = self._all if outputs is None else self._plan(outputs)
-        answers = self._engine.run(
-            inputs if preprocessor is None else preprocessor(inputs),
-            plan.graph_outputs,
-            due=due,
-            cancellation=cancellation,
-        )
+        prepared, passed = inputs if preprocessor is None else preprocessor(inputs), None
+        if self._passing:
+            prepared, passed = _parted(prepared, self._passing)
+        answers = self._engine.run(prepared, plan.graph_outputs, due=due, cancellation=cancellation)
+        if passed:
+            answers = answers | passed
         return answers if plan.finish is None else plan.finish(answers)
 
     def explain(
@@ -192,11 +197,12 @@ class Model:
     def prepare(self, rows: Tensors) -> Tensors:
         """The graph's inputs for what is sent to the row signature. Raises InvalidInputError for other tensors."""
         preprocessor = self._preprocessors[self.steps.row_signature]
-        return rows if preprocessor is None else preprocessor(rows)
+        return rows if preprocessor is None else _parted(preprocessor(rows), self._passing)[0]
 
     def finish(self, outputs: Tensors) -> Tensors:
         """What is served of all that the graph gives. Raises ExecutionError for what the steps cannot read."""
-        return outputs if self._all.finish is None else self._all.finish(outputs)
+        plan = self._plan([spec.name for spec in self.manifest.signature.outputs if spec.name not in self._passing])
+        return outputs if plan.finish is None else plan.finish(outputs)
 
     def overdue(self) -> DeadlineExceededError:
         """The error for an answer that took longer than `run_deadline`, in seconds, from reading to writing."""
@@ -209,19 +215,31 @@ class Model:
             raise InvalidInputError(
                 f"the model has no output {', '.join(map(repr, unknown))}, only {', '.join(map(repr, served))}"
             )
-        wanted = dict.fromkeys(outputs)
+        wanted = dict.fromkeys(name for name in outputs if name not in self._passing)
+        passes = len(wanted) < len(outputs)
         used: list[Postprocessor] = []
         for postprocessor in reversed(self._postprocessors):
             if not wanted.keys().isdisjoint(postprocessor.provides):
                 wanted = {name: None for name in wanted if name not in postprocessor.provides}
                 wanted |= dict.fromkeys(postprocessor.needs)
                 used.insert(0, postprocessor)
-        return _Plan(list(wanted), _finish(used, tuple(outputs)))
+        asked = list(wanted) or [spec.name for spec in self.manifest.graph.outputs[:1]]
+        return _Plan(asked, _finish(used, tuple(outputs), passes=passes))
 
 
-def _finish(postprocessors: Sequence[Postprocessor], outputs: tuple[str, ...]) -> Callable[[Tensors], Tensors] | None:
-    """What makes the outputs, in this order, of the graph's."""
-    if not postprocessors:
+def _parted(tensors: Tensors, passing: Collection[str]) -> tuple[Tensors, Tensors]:
+    """The graph's inputs, and what passes by the graph."""
+    return (
+        {name: tensor for name, tensor in tensors.items() if name not in passing},
+        {name: tensor for name, tensor in tensors.items() if name in passing},
+    )
+
+
+def _finish(
+    postprocessors: Sequence[Postprocessor], outputs: tuple[str, ...], *, passes: bool
+) -> Callable[[Tensors], Tensors] | None:
+    """What makes the outputs, in this order, of the graph's and of what `passes` by it."""
+    if not postprocessors and not passes:
         return None
     if len(postprocessors) == 1 and postprocessors[0].provides == outputs:
         return postprocessors[0].apply

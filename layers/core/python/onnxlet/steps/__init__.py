@@ -7,6 +7,7 @@ image            encoded pictures become tensors; pictures decodes them, picture
 tokenizer        texts become a transformer's token ids; texts says how
 token_ids        token ids that the model does not know are refused
 vectorizer       a column of texts becomes weights of its words; texts says how
+ranges           numbers beyond what a user declared are refused, clipped or flagged
 finite           numbers that the model refuses are refused
 classification   class values and probabilities become labels
 method           outputs of the graph are served as they are, each by a method of the model that it stands for

@@ -138,6 +138,10 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="k
         """The outputs that it makes of those `given`. Raises RejectedModelError if it contradicts itself."""
         return ()
 
+    def adds(self) -> Specs:
+        """Outputs that are served beside all others, and that its preprocessor makes: they pass by the graph."""
+        return ()
+
     def postprocessor(self) -> Postprocessor | None:
         """What makes them; None if it makes none."""
         return None

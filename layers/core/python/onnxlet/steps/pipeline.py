@@ -49,6 +49,11 @@ class Steps(msgspec.Struct, frozen=True):
         return Steps(tuple(step for step in self.each if not step.declared()), self.read)
 
     @property
+    def added(self) -> Specs:
+        """Outputs that pass by the graph: steps before it make them."""
+        return tuple(chain.from_iterable(step.adds() for step in self.each))
+
+    @property
     def tells(self) -> tuple[str, ...]:
         """Served outputs [N] that headers and metrics count the rows of."""
         return tuple(chain.from_iterable(step.tells() for step in self.each))
@@ -113,7 +118,7 @@ class Steps(msgspec.Struct, frozen=True):
             specs = {spec.name: spec for spec in step.outputs(tuple(given.values()))}
             made |= specs
             given |= specs
-        return tuple(made.values()) or graph.outputs
+        return (*(tuple(made.values()) or graph.outputs), *self.added)
 
     def served(self, graph: Signature) -> Signature:
         """What clients see once the steps stand around the graph, which `check` tells whether they may."""
@@ -130,7 +135,7 @@ class Steps(msgspec.Struct, frozen=True):
                 given |= {spec.name: spec for spec in step.outputs(tuple(given.values()))}
         for name in self.signature_names:
             lacking |= self._unfilled(name, graph)
-        lacking |= {spec.name for spec in served.outputs} - given.keys()
+        lacking |= {spec.name for spec in served.outputs} - given.keys() - {spec.name for spec in self.added}
         if lacking:
             names = ", ".join(map(repr, sorted(lacking)))
             raise RejectedModelError(f"the manifest speaks of {names}, which the graph lacks")
@@ -146,12 +151,19 @@ class Steps(msgspec.Struct, frozen=True):
         return set()
 
     def preprocessor(
-        self, signature_name: str, graph: Signature, *, finite: bool = False, plans: Plans | None = None
+        self,
+        signature_name: str,
+        graph: Signature,
+        *,
+        finite: bool = False,
+        plans: Plans | None = None,
+        passing: bool = False,
     ) -> Preprocessor | None:
         """What makes the graph's inputs of what is sent to a signature; None: they are the same.
 
-        `finite`: nothing sent is NaN or infinite. `plans` keeps what steps planned, for other calls to share. Raises
-        RejectedModelError for artifacts that do not fit.
+        `finite`: nothing sent is NaN or infinite. `plans` keeps what steps planned, for other calls to share.
+        `passing`: with what is `added` beside the graph's inputs. Raises RejectedModelError for artifacts that do not
+        fit.
         """
         plans = {} if plans is None else plans
         planned: list[Preprocessor] = []
@@ -163,6 +175,8 @@ class Steps(msgspec.Struct, frozen=True):
             if not unasked and (preprocessor := plans[step, specs]) is not None:
                 planned.insert(0, preprocessor)
             specs = step.inputs(specs)
+        if not passing and self.added:
+            planned.append(_drop({spec.name for spec in self.added}))
         return planned[0] if len(planned) == 1 else _chained(planned) if planned else None
 
     def postprocessors(self) -> list[Postprocessor]:
@@ -170,10 +184,18 @@ class Steps(msgspec.Struct, frozen=True):
         return [made for step in self.each if (made := step.postprocessor()) is not None]
 
     def finish(self, answers: Tensors, served: Specs) -> Tensors:
-        """The `served` outputs for all that the graph answered. Raises ExecutionError where it cannot be read."""
+        """The `served` outputs for all that the graph answered, without those that pass by it.
+
+        Raises ExecutionError where it cannot be read.
+        """
+        passing = {spec.name for spec in self.added}
         for postprocessor in self.postprocessors():
             answers = answers | postprocessor.apply(answers)
-        return {spec.name: answers[spec.name] for spec in served}
+        return {spec.name: answers[spec.name] for spec in served if spec.name not in passing}
+
+
+def _drop(names: set[str]) -> Preprocessor:
+    return lambda tensors: {name: tensor for name, tensor in tensors.items() if name not in names}
 
 
 def _chained(preprocessors: Sequence[Preprocessor]) -> Preprocessor:

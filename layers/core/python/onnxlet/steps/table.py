@@ -21,6 +21,7 @@ LATER = {
     "image": ("onnxlet.steps.image", "Image"),
     "method": ("onnxlet.steps.method", "Method"),
     "output": ("onnxlet.steps.output", "Output"),
+    "ranges": ("onnxlet.steps.ranges", "Ranges"),
     "token_ids": ("onnxlet.steps.token_ids", "TokenIds"),
     "tokenizer": ("onnxlet.steps.tokenizer", "Tokenizer"),
     "vectorizer": ("onnxlet.steps.vectorizer", "Vectorizer"),

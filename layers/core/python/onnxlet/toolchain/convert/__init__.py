@@ -9,7 +9,7 @@ probing         the comparison on rows made of what the model itself knows
 expected        answers that the user computed where the model was trained
 golden_cases    rows whose answers travel with the version; synthetic_rows makes them without anybody's data
 trained_model   what every framework's module gives: a model that predicts, and exports itself
-declared_output the output step that the caller declares
+declared_columns, declared_output   the steps that the caller declares
 options         what the caller says of a model beyond its file
 tabular         what models of a table of features share; networks, what models of tensors share
 scikit_learn, boosting, libsvm, torch, huggingface, tensorflow, onnx_file   the frameworks
@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from onnxlet.errors import InvalidInputError
+from onnxlet.toolchain.convert.declared_columns import read_declared_columns
 from onnxlet.toolchain.convert.declared_output import read_declared_output
 from onnxlet.toolchain.convert.options import SourceOptions, parse_image, parse_missing_value
 from onnxlet.toolchain.workbench.progress import Progress, silent
@@ -55,6 +56,7 @@ def convert(
     missing_value: float | str | None = None,
     task: TaskKind | None = None,
     image: Path | Mapping[str, Any] | None = None,
+    columns: Path | Mapping[str, Mapping[str, Any]] | None = None,
     output_step: Path | Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     top: int | None = None,
     thresholds: Mapping[str, float] | None = None,
@@ -75,16 +77,17 @@ def convert(
     `expected` are answers to the data that were computed where the model was trained, which are the reference then.
     `judge` are further rows, which the model is asked about for `verify`: they alone judge what the data choose.
     `weights`, `inputs`, `outputs`, `signature`, `outputs_are`, `missing_value` (a number, or "none"), `task`, `image`
-    (a document, or a JSON file): see SourceOptions. `output_step` (a document, several, or a JSON file), `top`,
-    `thresholds` and `abstain` declare what is served of the answers: see `onnxlet.steps.output.Output`. `trust` lets
-    files run code when they are read. Answers may differ by `tolerance`, 1e-4 + 1e-3 of their size unless it is given.
+    (a document, or a JSON file): see SourceOptions. `columns` (documents by column, or a JSON file) declare what values
+    a model's columns may have; `output_step` (a document, several, or a JSON file), `top`, `thresholds` and `abstain`
+    what is served of the answers: see `onnxlet.steps.ranges.Range`, `onnxlet.steps.output.Output`. `trust` lets files
+    run code when they are read. Answers may differ by `tolerance`, 1e-4 + 1e-3 of their size unless it is given.
     Golden cases and the background of explanations are drawn from the statistics of the data, unless `golden_from` or
     `background_from` is "data".
 
     Raises ConversionError if the model cannot be converted or answers change, TrustRequiredError, MissingExtraError,
     InvalidInputError for data that does not fit the model, UnavailableError for a full disk.
     """
-    from onnxlet.toolchain.convert.conversion import Conversion
+    from onnxlet.toolchain.convert.conversion import Conversion, Declared
     from onnxlet.toolchain.convert.frameworks import open_model, open_object
 
     progress = on_progress or silent
@@ -92,7 +95,10 @@ def convert(
         raise InvalidInputError("golden cases, or a background, from the data need --data")
     _check_data_options(data, target, expected, judge)
     names = _labels_by_target(labels)
-    declared = read_declared_output(output_step, top=top, thresholds=thresholds, abstain=abstain)
+    declared = Declared(
+        read_declared_columns(columns),
+        read_declared_output(output_step, top=top, thresholds=thresholds, abstain=abstain),
+    )
     options = SourceOptions(
         names[0] if len(names) == 1 else (),
         weights,

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from onnxlet.errors import ConversionError, InvalidInputError
-from onnxlet.steps import Steps
+from onnxlet.steps import Steps, decode_steps
 from onnxlet.steps.classification import PROBABILITIES
 from onnxlet.toolchain.convert.accepted_values import ask_accepted
 from onnxlet.toolchain.convert.background import make_background, with_background
+from onnxlet.toolchain.convert.declared_columns import DeclaredColumn, with_declared_columns
 from onnxlet.toolchain.convert.declared_output import Document, complete_output_steps
 from onnxlet.toolchain.convert.expected import read_expected
 from onnxlet.toolchain.convert.export_search import ExportSearch, VerifiedExport
@@ -60,6 +61,17 @@ MOST_DIMENSIONS = 2
 
 
 @dataclass(frozen=True)
+class Declared:
+    """What the caller says of columns, by name, and the output steps, as far as they are known without the model."""
+
+    columns: Mapping[str, DeclaredColumn] = field(default_factory=dict)
+    outputs: tuple[Document, ...] = ()
+
+
+NOTHING_DECLARED = Declared()
+
+
+@dataclass(frozen=True)
 class Conversion:
     """A trained model, and what the caller said about it."""
 
@@ -73,8 +85,7 @@ class Conversion:
     progress: Progress
     outputs_are: OutputsAre | None = None
     """What the caller says that scores of classes are."""
-    declared: tuple[Document, ...] = ()
-    """The output steps that the caller declares, as far as they are known without the model."""
+    declared: Declared = NOTHING_DECLARED
 
     def write(
         self,
@@ -143,9 +154,10 @@ class Conversion:
             return {}
         self.progress("counting the data's values for monitoring")
         engine, steps = verified.engine, verified.export.steps
+        declared = decode_steps(draft.steps, steps.read)
 
         def predict(part: Tensors) -> Tensors:
-            return steps.finish(engine.run(graph_inputs(engine, steps, part)), draft.signature.outputs)
+            return declared.finish(engine.run(graph_inputs(engine, steps, part)), draft.signature.outputs)
 
         return {BASELINE: count_rows(rows.served(verified.export.tabular), steps, predict).encode()}
 
@@ -319,10 +331,12 @@ class Conversion:
         )
 
     def _declare(self, draft: Draft, own: Steps) -> Draft:
-        """The draft with the steps that the caller declares behind the model's own. Raises InvalidInputError."""
-        if not self.declared:
+        """The draft with the steps that the caller declares beside the model's own. Raises InvalidInputError."""
+        if self.declared == NOTHING_DECLARED:
             return draft
-        steps = Steps((*own.each, *complete_output_steps(self.declared, own, draft.graph)), own.read)
+        outputs = complete_output_steps(self.declared.outputs, own, draft.graph)
+        own = with_declared_columns(self.declared.columns, own, draft.graph)
+        steps = Steps((*own.each, *outputs), own.read)
         return msgspec.structs.replace(draft, steps=steps.documents, signature=steps.served(draft.graph))
 
     def _reference(
