@@ -60,7 +60,7 @@ def test_eventbridge_events_have_raw_keys(answer: Handle, s3_store: Store) -> No
     assert scored[0] == f"radius,texture,{added}"
     assert [line.split(",")[2:4] for line in scored[1:]] == [["1", "malignant"], ["3", "malignant"]]
     errors = s3_store.get(f"batch/out/diagnosis/{PATH}.errors.jsonl").data
-    assert json.loads(errors) == {"row": 2, "error": "missing value", "column": "radius"}
+    assert json.loads(errors) == {"row": 2, "error": "missing value", "column": "radius", "byte": GOOD.index(b",2\n2")}
     manifest = decode_book(s3_store.get(f"batch/out/diagnosis/{PATH}.book.json").data)
     assert manifest.state == "scored"
     assert [written.key for written in manifest.outputs] == [

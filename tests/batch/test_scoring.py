@@ -58,6 +58,11 @@ def _lines(path: Path) -> list[Any]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def _errors(path: Path) -> list[Any]:
+    """Bad rows, without where they begin."""
+    return [{name: value for name, value in line.items() if name != "byte"} for line in _lines(path)]
+
+
 def _counts(report: Book) -> tuple[int, int, int]:
     assert report.rows is not None
     assert report.rows.read == report.rows.scored + report.rows.errors
@@ -98,7 +103,7 @@ def test_every_kind_of_bad_row_is_set_aside_alone_and_counts_add_up(score: Score
         ("12", "p12", "Jürgen", "malignant"),
     ]
     assert float(rows[1]["probability"]) == float(rows[1]["probability_malignant"]) > 0.99
-    errors = _lines(tmp_path / "scored-in.csv.errors.jsonl")
+    errors = _errors(tmp_path / "scored-in.csv.errors.jsonl")
     assert errors == [
         {"row": 2, "error": "missing value", "column": "radius"},
         {"row": 3, "error": "missing value", "column": "texture"},
@@ -111,6 +116,19 @@ def test_every_kind_of_bad_row_is_set_aside_alone_and_counts_add_up(score: Score
         {"row": 11, "error": "not UTF-8"},
     ]
     assert errors[7]["error"].startswith("not CSV")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n"])
+def test_bad_rows_say_where_they_begin(score: Score, tmp_path: Path, end: str) -> None:
+    text = "\ufeff" + end.join([*EVERY_KIND, ""] * 3)
+    for name in ("in.csv", "in.csv.gz"):
+        data = text.encode("utf-8", "surrogateescape")
+        content = gzip.compress(data) if name.endswith("gz") else data
+        score(name, content, tiny.classifier_package(tmp_path / f"model-{name}"))
+        begins = [row.encode("utf-8", "surrogateescape") for row in EVERY_KIND]
+        for line in _lines(tmp_path / f"scored-{name}.errors.jsonl"):
+            assert data[line["byte"] - 1 : line["byte"]] == b"\n"
+            assert any(data[line["byte"] :].startswith(row + end.encode()) for row in begins if row)
 
 
 def test_empty_cells_are_missing_values_to_a_model_that_can_do_with_them(score: Score, tmp_path: Path) -> None:
@@ -134,7 +152,7 @@ def test_null_is_a_missing_value_and_a_misspelt_column_is_not(score: Score, tmp_
 """
     assert _counts(score("in.jsonl", text, (replace(draft, steps=steps), files))) == (3, 2, 1)
     assert [line["row"] for line in _lines(tmp_path / "scored-in.jsonl")] == [1, 3]
-    assert _lines(tmp_path / "scored-in.jsonl.errors.jsonl") == [
+    assert _errors(tmp_path / "scored-in.jsonl.errors.jsonl") == [
         {"row": 2, "error": "the column is not there; null is a missing value", "column": "radius"}
     ]
 
@@ -302,7 +320,7 @@ def test_json_lines_of_columns_set_bad_rows_aside(score: Score, tmp_path: Path) 
     (line,) = _lines(tmp_path / "scored-in.ndjson")
     assert (line["row"], line["id"], line["label"]) == (1, 7, "malignant")
     assert len(line["probabilities"]) == 2
-    assert _lines(tmp_path / "scored-in.ndjson.errors.jsonl") == [
+    assert _errors(tmp_path / "scored-in.ndjson.errors.jsonl") == [
         {"row": 2, "error": "not a number", "column": "radius"},
         {"row": 3, "error": "not JSON in UTF-8"},
         {"row": 4, "error": "not an object of the model's columns"},
@@ -333,7 +351,7 @@ def test_instances_of_several_shapes_come_back_in_order(score: Score, tmp_path: 
         {"row": 7, "vectors": [], "model_version": 1},
     ]
     # the id 9 is beyond the vocabulary: ONNX Runtime's message would quote it
-    assert _lines(tmp_path / "scored-in.jsonl.errors.jsonl") == [
+    assert _errors(tmp_path / "scored-in.jsonl.errors.jsonl") == [
         {"row": 4, "error": "has shape [1, 1] where the model takes [-1]", "column": "ids"},
         {"row": 5, "error": "the model failed on this row"},
         {"row": 6, "error": "not an integer", "column": "ids"},
@@ -451,7 +469,7 @@ def test_objects_whose_members_fill_no_input_fail_the_file_and_say_what_a_line_h
         score("in.jsonl", text, contents)
     assert _counts(score("in.jsonl", text + '[1, 2]\n{"input": [3, 4]}\n{"input": null}\n')) == (5, 2, 3)
     assert [line["prediction"] for line in _lines(tmp_path / "scored-in.jsonl")] == [6.0, 14.0]
-    assert [line["error"].partition(",")[0] for line in _lines(tmp_path / "scored-in.jsonl.errors.jsonl")] == [
+    assert [line["error"].partition(",")[0] for line in _errors(tmp_path / "scored-in.jsonl.errors.jsonl")] == [
         *("no member of this name", "no member of this name", "missing value")
     ]
 
@@ -479,7 +497,7 @@ def test_a_file_of_bad_rows_alone_has_failed_and_nothing_of_the_run_before_stays
     report = decode_book(Path(f"{target}.book.json").read_bytes())
     assert (report.state, _counts(report), len(report.outputs)) == ("failed", (2, 0, 2), 1)
     assert not target.exists()
-    assert [line["row"] for line in _lines(Path(f"{target}.errors.jsonl"))] == [1, 2]
+    assert [line["row"] for line in _errors(Path(f"{target}.errors.jsonl"))] == [1, 2]
     score(name, good)
     assert decode_book(Path(f"{target}.book.json").read_bytes()).state == "scored"
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import json
 import multiprocessing
 import os
 import random
 import signal
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from onnxlet.batch.scratch import PREFIX
 from onnxlet.errors import InvalidInputError, UnavailableError
 from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
-from onnxlet.store import Store
+from onnxlet.store import Store, open_store
 from onnxlet.values.digests import file_digest
 from onnxlet.values.refs import parse_ref
 
@@ -160,3 +162,73 @@ def test_what_is_wrong_with_a_file_is_said_by_whichever_process_finds_it(
         with pytest.raises(InvalidInputError, match="a line is longer than"):
             score(tmp_path / "in.csv", workers)
         assert [path.name for path in (tmp_path / "out").iterdir()] == ["in.csv.book.json"]
+
+
+def _score_until_killed(store: Store, folder: Path, after: int) -> None:
+    """In a process of its own: score with two workers until so many ranges are written, then be killed."""
+    done: list[int] = []
+
+    def die(position: int, _size: int) -> None:
+        done.append(position)
+        if len(done) >= after:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    predictor = Predictor(store, Settings(store=store.url, cache_dir=str(folder / "cache"), threads=1))
+    score_path(predictor, parse_ref("m"), folder / "in.csv", folder / "out" / "in.csv", workers=2, on_progress=die)
+
+
+def _kill_a_job(store: Store, folder: Path, after: int) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside the store's threads
+        process = multiprocessing.get_context("fork").Process(target=_score_until_killed, args=(store, folder, after))
+        process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    (left,) = (folder / "out").glob(PREFIX + "*")
+    # its workers end by themselves, and hold the folder until then
+    with (left / "lock").open("r+b") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+@pytest.mark.parametrize("rescued", [True, False])
+def test_a_job_that_was_killed_goes_on_where_it_was_unless_its_file_has_changed(
+    directory_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, rescued: bool
+) -> None:
+    monkeypatch.setattr(blocks, "RANGE_BYTES", RANGE)
+    store = open_store(directory_url)
+    tiny.publish(store, "m", tiny.classifier_package(tmp_path / "model"))
+    (tmp_path / "out").mkdir()
+    _table(tmp_path / "in.csv")
+    _kill_a_job(store, tmp_path, 10)
+    if not rescued:
+        (tmp_path / "in.csv").write_bytes((tmp_path / "in.csv").read_bytes()[:-1] + b"!")
+    begun: list[int] = []
+    predictor = Predictor(store, Settings(store=store.url, cache_dir=str(tmp_path / "cache"), threads=1))
+    outputs = {}
+    for name, workers in (("in.csv", 2), ("again.csv", 1)):
+        target = tmp_path / "out" / name
+        book = score_path(
+            predictor,
+            parse_ref("m"),
+            tmp_path / "in.csv",
+            target,
+            workers=workers,
+            on_progress=lambda done, _: begun.append(done),
+        )
+        assert [file_digest(written.key) for written in book.outputs] == [each.digest for each in book.outputs]
+        outputs[name] = [(Path(each.key).read_bytes(), each.rows) for each in book.outputs], book.rows
+        assert not list((tmp_path / "out").glob(PREFIX + "*"))
+    assert outputs["in.csv"] == outputs["again.csv"]
+    assert (begun[0] > 9 * RANGE) == rescued
+
+
+def test_what_was_left_of_another_job_is_swept_out(directory_url: str, tmp_path: Path) -> None:
+    store = open_store(directory_url)
+    tiny.publish(store, "m", tiny.classifier_package(tmp_path / "model"))
+    (tmp_path / "out").mkdir()
+    _table(tmp_path / "in.csv", 200_000)
+    _kill_a_job(store, tmp_path, 1)
+    (tmp_path / "other.csv").write_text("radius,texture\n1,2\n")
+    predictor = Predictor(store, Settings(store=store.url, cache_dir=str(tmp_path / "cache")))
+    score_path(predictor, parse_ref("m"), tmp_path / "other.csv", tmp_path / "out" / "other.csv")
+    assert not list((tmp_path / "out").glob(PREFIX + "*"))

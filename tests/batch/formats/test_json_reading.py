@@ -45,6 +45,9 @@ def _read_quickly(data: bytes, inputs: Inputs, block: int, rows: int, range_: in
         table = open_table(BytesSource(data), inputs)
         for part, chunk in read_all(table, io.BytesIO(), rows):
             assert len(chunk.rows) <= rows
+            for number, row in zip(chunk.numbers, chunk.rows, strict=True):
+                start = chunk.locate(number)
+                assert data[start : start + len(row)] == row if start is not None else False
             parsed = part.parse(chunk)
             for bad in (*chunk.bad, *parsed.bad):
                 assert bad.row not in read.faults

@@ -3,9 +3,11 @@
 formats        a table of file formats, one file per format, and what formats share
 inputs         what a model wants of a row
 rows           chunks of rows through a model; bad rows set aside
+planning       where a large file may be cut, found by scanning its stretches apart
 parts          ranges of a file scored, each in two steps
 workers        ranges scored on all cores
 assembling     parts put together into one file
+journal        which parts are in their places, for a job that is killed
 sources        where files come from: this machine, a store
 book           the JSON that closes a scored file
 scoring        one file's rows by one version, into files of a folder

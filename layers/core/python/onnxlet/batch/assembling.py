@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from onnxlet.batch.book import RowCounts
 from onnxlet.errors import InvalidInputError
+from onnxlet.values.digests import RunningDigest
 
 if TYPE_CHECKING:
-    from onnxlet.batch.formats.ports import Table
+    from onnxlet.batch.formats.ports import Place, Table
+    from onnxlet.batch.journal import Journal
     from onnxlet.batch.parts import Compress, Part, PartBytes
 
 OUTPUT, ERRORS = "output", "errors"
@@ -38,15 +40,25 @@ class Files(NamedTuple):
         _write_all(self.errors, data.errors, offsets.errors)
 
 
+class Digests(NamedTuple):
+    """Those of the two files."""
+
+    output: str
+    errors: str
+
+
 class Assembly:
     """The output and the errors of a file as they come to be, part by part and in order."""
 
-    def __init__(self, files: Files, compress: Compress | None) -> None:
+    def __init__(self, files: Files, compress: Compress | None, journal: Journal | None = None) -> None:
         self.files = files
+        self._journal = journal
         self.rows = RowCounts(0, 0, 0)
-        self._compress = compress
+        self.compress = compress
         self._heading: bytes | None = None
         self._next = Offsets(0, 0)
+        self._written = 0
+        self._digest = RunningDigest(files.output)
 
     def place(self, part: Part) -> Offsets:
         """Where the next part belongs. Raises InvalidInputError if it has another heading than those before."""
@@ -60,12 +72,33 @@ class Assembly:
         self.rows = RowCounts(ours.read + theirs.read, ours.scored + theirs.scored, ours.errors + theirs.errors)
         return offsets
 
-    def finish(self, table: Table) -> RowCounts:
+    def close(self, part: Part) -> None:
+        """Take note that the next part is in its place."""
+        self._written += part.output
+        if self._journal is not None:
+            self._journal.append(part)
+
+    def resume(self, start: Place) -> Place:
+        """Where to begin, if the table's first range begins at a place: behind the parts that the journal has."""
+        for part in self._journal.parts if self._journal is not None else ():
+            self.place(part)
+            self._written += part.output
+            start = part.end
+        return start
+
+    def prepare(self) -> bool:
+        """Do some of the work that `finish` has, in a few milliseconds; False if there is none now."""
+        return self._digest.advance(self._written)
+
+    def finish(self, table: Table) -> tuple[RowCounts, Digests]:
         """Write what stands at the ends of the output, once all parts are in their places: the rows of the file."""
         if self._heading is None:
             self._write_heading(table.heading())
         self._append(table.ending(self.rows.scored))
-        return self.rows
+        output, errors = self._next
+        os.truncate(self.files.output, output)
+        os.truncate(self.files.errors, errors)
+        return self.rows, Digests(self._digest.finish(output), RunningDigest(self.files.errors).finish(errors))
 
     def _write_heading(self, heading: bytes) -> None:
         self._heading = heading
@@ -73,15 +106,18 @@ class Assembly:
 
     def _append(self, data: bytes) -> None:
         if data:
-            written = data if self._compress is None else self._compress(data)
+            written = data if self.compress is None else self.compress(data)
             _write_all(self.files.output, written, self._next.output)
             self._next = self._next._replace(output=self._next.output + len(written))
+            self._written += len(written)
 
 
 @contextmanager
 def open_files(folder: Path) -> Iterator[Files]:
-    """The two files in a folder, empty."""
-    with (folder / OUTPUT).open("wb", buffering=0) as output, (folder / ERRORS).open("wb", buffering=0) as errors:
+    """The two files in a folder, with what they have if they are there."""
+    with (folder / OUTPUT).open("ab", buffering=0), (folder / ERRORS).open("ab", buffering=0):
+        pass
+    with (folder / OUTPUT).open("r+b", buffering=0) as output, (folder / ERRORS).open("r+b", buffering=0) as errors:
         yield Files(output.fileno(), errors.fileno())
 
 

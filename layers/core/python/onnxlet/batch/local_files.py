@@ -15,7 +15,7 @@ from onnxlet.batch.scoring import BOOK, SUFFIXES, Options, Outcome, Outputs, des
 from onnxlet.batch.scratch import scratch_folder
 from onnxlet.batch.sources import LocalSource, Progress
 from onnxlet.errors import InvalidInputError
-from onnxlet.values.digests import file_digest
+from onnxlet.values.canonical import canonical
 from onnxlet.values.refs import Ref
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def score_path(
 ) -> Book:
     """Score a local file into another, in so many processes at most: the same bytes, however many.
 
+    A job that was killed goes on where it was, if source, options and model are the same.
     Raises InvalidInputError if it cannot be scored, or `output` not written.
     """
     if find_type(source.name).format != find_type(output.name).format:
@@ -51,12 +52,15 @@ def score_path(
         served = load_ref(predictor, ref, str(source))
         return served.model, describe(served)
 
-    with closing(LocalSource(source)) as opened, _scratch_beside(output) as folder:
+    with ExitStack() as stack:
+        opened = stack.enter_context(closing(LocalSource(source)))
+        job = canonical([opened.identity, str(output.resolve()), options.keep]).decode()
+        folder = stack.enter_context(_scratch_beside(output, job))
         outcome = score_source(
             OpenBook(ref),
             opened,
             load,
-            Outputs(output.name, folder, workers),
+            Outputs(output.name, folder, workers, job),
             options,
             on_progress=on_progress,
         )
@@ -78,8 +82,8 @@ def _hand_over(outcome: Outcome, output: Path, folder: Path) -> Book:
         target, made = Path(f"{output}{suffix}"), outcome.files.get(suffix)
         if made is not None:
             rows = outcome.count_rows(suffix)
-            outputs.append(OutputFile(str(target), file_digest(made), made.stat().st_size, rows))
-            made.replace(target)
+            outputs.append(OutputFile(str(target), made.digest, made.path.stat().st_size, rows))
+            made.path.replace(target)
         elif target.name in earlier:
             target.unlink(missing_ok=True)
     book = outcome.close(tuple(outputs))
@@ -97,11 +101,11 @@ def _read_names(book: Path) -> set[str]:
 
 
 @contextmanager
-def _scratch_beside(output: Path) -> Iterator[Path]:
+def _scratch_beside(output: Path, job: str) -> Iterator[Path]:
     """A scratch folder from which files can be moved to `output` at once. Raises InvalidInputError."""
     with ExitStack() as stack:
         with _write_errors_explained(output):
-            folder = stack.enter_context(scratch_folder(output.parent))
+            folder = stack.enter_context(scratch_folder(output.parent, job))
         yield folder
 
 

@@ -17,15 +17,14 @@ all the same, that of the newest upload:
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from onnxlet.batch.book import Book, OutputFile, SourceFile, decode_book, encode_book
-from onnxlet.batch.scoring import BOOK, SUFFIXES, Outcome
+from onnxlet.batch.scoring import BOOK, SUFFIXES, MadeFile, Outcome
 from onnxlet.errors import ObjectNotFoundError
-from onnxlet.values.digests import digest, file_digest
+from onnxlet.values.digests import digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,16 +89,16 @@ class Results:
         if not source_changed():
             self._store.create(self.name + BOOK, encode_book(outcome.close(tuple(outputs))))
 
-    def _write_file(self, suffix: str, made: Path, standing: StandingFile | None, rows: int) -> OutputFile:
+    def _write_file(self, suffix: str, made: MadeFile, standing: StandingFile | None, rows: int) -> OutputFile:
         """Write an output unless the same bytes stand there: deliveries of one source leave each other's alone."""
-        key, made_digest = self.name + suffix, file_digest(made)
+        key = self.name + suffix
         if standing is None:
-            etag = self._store.create(key, made)
-        elif standing.digest != made_digest:
-            etag = self._store.swap(key, made.read_bytes(), standing.etag)
+            etag = self._store.create(key, made.path)
+        elif standing.digest != made.digest:
+            etag = self._store.swap(key, made.path.read_bytes(), standing.etag)
         else:
             etag = standing.etag
-        return OutputFile(key, made_digest, made.stat().st_size, rows, etag)
+        return OutputFile(key, made.digest, made.path.stat().st_size, rows, etag)
 
     def _read_book(self) -> tuple[Book | None, str | None]:
         try:

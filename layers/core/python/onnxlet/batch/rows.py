@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from onnxlet.batch.book import RowCounts
 from onnxlet.batch.formats.chunks import BadRow, Batch, Chunk
@@ -41,7 +42,8 @@ def score_chunks(model: Model, inputs: Inputs, rows: RowRange, chunks: Iterable[
             rows.write(chunk, positions, outputs)
             scored += len(positions)
         if bad:
-            errors.write(b"".join(msgspec.json.encode(row) + b"\n" for row in bad))
+            located = (replace(row, byte=chunk.locate(row.row)) for row in bad)
+            errors.write(b"".join(msgspec.json.encode(row) + b"\n" for row in located))
         read += len(chunk.rows) + len(chunk.bad)
     return RowCounts(read, scored, read - scored)
 

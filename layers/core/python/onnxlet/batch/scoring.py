@@ -5,7 +5,8 @@ Scoring the same bytes with the same version again writes the same bytes again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,13 +20,15 @@ from onnxlet.batch.formats import blocks, find_type
 from onnxlet.batch.formats.chunks import BadRow
 from onnxlet.batch.formats.streams import GunzippedSource, compress
 from onnxlet.batch.inputs import Inputs, inputs_of
+from onnxlet.batch.journal import open_journal
 from onnxlet.batch.parts import Part, RangeScorer
 from onnxlet.batch.sources import MeteredSource, Progress, RecordedSource
-from onnxlet.batch.workers import score_by_workers, score_in_turn
+from onnxlet.batch.workers import Watch, score_by_workers, score_in_turn
 from onnxlet.errors import InvalidInputError, OnnxletError, UnavailableError
 from onnxlet.values.refs import Ref
 
 if TYPE_CHECKING:
+    from onnxlet.batch.formats.ports import Table
     from onnxlet.serving.model import Model
     from onnxlet.serving.predictor import Predictor, Served
 
@@ -36,11 +39,15 @@ SUFFIXES = ("", ERRORS)
 
 
 class Outputs(NamedTuple):
-    """Where outputs are made, and by how many processes: the same bytes, however many. `name` ends as theirs will."""
+    """Where outputs are made, and by how many processes: the same bytes, however many. `name` ends as theirs will.
+
+    `job` says what is made of what, if the folder may have what was left of the same job when it was killed.
+    """
 
     name: str
     folder: Path
     workers: int = 1
+    job: str | None = None
 
 
 class Options(NamedTuple):
@@ -52,6 +59,13 @@ class Options(NamedTuple):
     max_bad: float = 1.0
 
 
+class MadeFile(NamedTuple):
+    """A file of an outcome, where it was made, and its digest."""
+
+    path: Path
+    digest: str
+
+
 @dataclass(slots=True)
 class Outcome:
     """What came of one file: its book, still open, the files to hand over by their suffix, and the error if it failed.
@@ -61,7 +75,7 @@ class Outcome:
 
     book: OpenBook
     rows: RowCounts | None = None
-    files: dict[str, Path] = field(default_factory=dict)
+    files: dict[str, MadeFile] = field(default_factory=dict)
     error: OnnxletError | None = None
 
     def close(self, outputs: tuple[OutputFile, ...]) -> Book:
@@ -87,22 +101,24 @@ def score_source(
     on_progress: Progress | None = None,
 ) -> Outcome:
     """Score a source by the model that `load` gives. Errors that trying again does not cure are part of the outcome."""
-    book.source = source.record
     try:
-        find_type(source.record.key)
+        find_type(source.key)
         model, book.scorer = load()
         inputs = replace(inputs_of(model), keep=options.keep)
-        rows = _write_rows(inputs, model, source, outputs, on_progress)
+        with _open_assembly(outputs, book.scorer) as assembly:
+            table = _write_rows(source, model, inputs, assembly, outputs.workers, on_progress)
+            rows, digests = assembly.finish(table)
     except UnavailableError:
         raise
     except OnnxletError as error:
+        book.source = source.record
         return Outcome(book, error=error)
-    output, errors = outputs.folder / OUTPUT, outputs.folder / ERRORS_FILE
+    book.source = source.record
+    errors = MadeFile(outputs.folder / ERRORS_FILE, digests.errors)
+    bad = {ERRORS: errors} if rows.errors else {}
     if rows.errors and (not rows.scored or rows.errors > options.max_bad * rows.read):
-        return Outcome(
-            book, rows, {ERRORS: errors}, _explain_bad_rows(source.record.key, rows, errors, options.max_bad)
-        )
-    return Outcome(book, rows, {"": output, **({ERRORS: errors} if rows.errors else {})})
+        return Outcome(book, rows, bad, _explain_bad_rows(source.key, rows, errors.path, options.max_bad))
+    return Outcome(book, rows, {"": MadeFile(outputs.folder / OUTPUT, digests.output), **bad})
 
 
 def _explain_bad_rows(key: str, rows: RowCounts, errors: Path, max_bad: float) -> InvalidInputError:
@@ -137,28 +153,37 @@ def describe(served: Served) -> Scorer:
     )
 
 
-def _write_rows(
-    inputs: Inputs, model: Model, source: RecordedSource, outputs: Outputs, on_progress: Progress | None
-) -> RowCounts:
-    """Score a source into the files of a folder."""
-    types = find_type(source.record.key), find_type(outputs.name)
-    content = source if on_progress is None else MeteredSource(source, on_progress)
-    opened = GunzippedSource(content) if types[0].gzipped else content
-    table = types[0].format.open_table(opened, inputs)
-    scorer = RangeScorer(table, model, inputs, compress if types[1].gzipped else None)
-    workers = min(outputs.workers, -(-source.size // blocks.RANGE_BYTES))
-    if types[0].gzipped or model.threads > 1:
+@contextmanager
+def _open_assembly(outputs: Outputs, scorer: Scorer) -> Iterator[Assembly]:
+    with ExitStack() as stack:
+        journal = None
+        if outputs.job is not None:
+            journal = stack.enter_context(closing(open_journal(outputs.folder, outputs.job, scorer)))
+        files = stack.enter_context(open_files(outputs.folder))
+        yield Assembly(files, compress if find_type(outputs.name).gzipped else None, journal)
+
+
+def _write_rows(  # noqa: PLR0917 - what meets here
+    source: RecordedSource, model: Model, inputs: Inputs, assembly: Assembly, workers: int, on_progress: Progress | None
+) -> Table:
+    """Score all ranges of a source that are not in their places yet. The table that they are of."""
+    kind = find_type(source.key)
+    workers = max(1, min(workers, -(-source.size // blocks.RANGE_BYTES)))
+    if kind.gzipped or model.threads > 1:
         # what is compressed is read from its beginning to its end, and a model's threads do not survive a fork
         workers = 1
+    content = source if on_progress is None or workers > 1 else MeteredSource(source, on_progress)
+    table = kind.format.open_table(GunzippedSource(content) if kind.gzipped else content, inputs)
+    start = assembly.resume(table.first)
+    scorer = RangeScorer(table, model, inputs, assembly.compress)
+    if workers == 1:
+        score_in_turn(scorer, assembly, start)
+        return table
 
     def tell(part: Part) -> None:
-        if on_progress is not None and workers > 1:
+        if on_progress is not None:
             on_progress(part.end.position, source.size)
 
-    with open_files(outputs.folder) as files:
-        assembly = Assembly(files, scorer.compress)
-        if workers > 1:
-            score_by_workers(scorer, assembly, table.first, tell, workers)
-        else:
-            score_in_turn(scorer, assembly, table.first, tell)
-        return assembly.finish(table)
+    # the digests are the parent's business, which else waits for its children
+    score_by_workers(scorer, assembly, start, workers, Watch(tell, lambda: source.prepare() or assembly.prepare()))
+    return table

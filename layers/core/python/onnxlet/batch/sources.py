@@ -12,16 +12,13 @@ from onnxlet.batch.book import SourceFile
 from onnxlet.batch.formats.ports import Source
 from onnxlet.errors import InvalidInputError, StoreUnavailableError
 from onnxlet.store.directory import etag_of
-from onnxlet.values.digests import digest, parts_digest
+from onnxlet.values.digests import RunningDigest, digest
 
 if TYPE_CHECKING:
     from onnxlet.store import Blob, Store
 
 AGREEING_READS = 4
 """Reads of an object until two in a row must have agreed."""
-PART_BYTES = 2**20
-"""Bytes of a local file that are read at once for its digest."""
-
 Progress = Callable[[int, int], None]
 """Called with the bytes read so far and the bytes there are."""
 
@@ -29,7 +26,14 @@ Progress = Callable[[int, int], None]
 class RecordedSource(Source, Protocol):
     """A source that is open, and what its book says of it."""
 
-    record: SourceFile
+    key: str
+
+    @property
+    def record(self) -> SourceFile:
+        """What its book says; it may have to be read to its end for that."""
+
+    def prepare(self) -> bool:
+        """Do some of what `record` needs, in a few milliseconds; False if nothing is left to be done."""
 
     def close(self) -> None:
         """Let go of the file."""
@@ -39,17 +43,34 @@ class LocalSource:
     """A file on this machine. Raises InvalidInputError if it cannot be read."""
 
     def __init__(self, path: Path) -> None:
+        self.key = str(path)
         try:
             self._file = path.open("rb")
             self._stamp = self._take_stamp()
-            self.record = SourceFile(str(path), parts_digest(iter(lambda: self._file.read(PART_BYTES), b"")), self.size)
+            self._file.read(1)  # of a folder it fails
         except OSError as error:
-            raise InvalidInputError(f"{str(path)!r} cannot be read: {error.strerror}") from error
+            raise InvalidInputError(f"{self.key!r} cannot be read: {error.strerror}") from error
+        self._digest = RunningDigest(self._file.fileno())
 
     @property
     def size(self) -> int:
         """Bytes that the file has."""
         return self._stamp[0]
+
+    @property
+    def record(self) -> SourceFile:
+        """Its path, digest and size."""
+        return SourceFile(self.key, self._digest.finish(self.size), self.size)
+
+    @property
+    def identity(self) -> list[str | int]:
+        """What tells this file from others, and from itself once it was written to."""
+        status = os.fstat(self._file.fileno())
+        return [str(Path(self.key).resolve()), status.st_dev, status.st_ino, *self._stamp]
+
+    def prepare(self) -> bool:
+        """Read on for the digest."""
+        return self._digest.advance(self.size)
 
     def read(self, start: int, length: int) -> bytes:
         """Read `length` bytes from `start`; fewer where the file ends sooner."""
@@ -63,7 +84,7 @@ class LocalSource:
         A file that was put in its place does no harm: the opened one is read to its end.
         """
         if self._take_stamp() != self._stamp:
-            raise InvalidInputError(f"{self.record.key!r} was written to while it was scored: score it again")
+            raise InvalidInputError(f"{self.key!r} was written to while it was scored: score it again")
 
     def close(self) -> None:
         """Close the file."""
@@ -98,9 +119,14 @@ class StoredSource(BytesSource):
     """
 
     def __init__(self, store: Store, key: str) -> None:
+        self.key = key
         blob = _get_whole(store, key)
         self.record = SourceFile(key, digest(blob.data), len(blob.data), blob.etag, blob.version)
         super().__init__(blob.data)
+
+    def prepare(self) -> bool:
+        """All is known: it was fetched whole."""
+        return False
 
     def close(self) -> None:
         """Free the object's bytes, once nobody reads them any more."""

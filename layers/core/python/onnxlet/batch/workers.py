@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from onnxlet.batch.assembling import Offsets
 from onnxlet.batch.formats.ports import Place
@@ -32,8 +32,15 @@ TRIES = 5
 HELD = 2
 """Ranges that a worker has begun and not yet written, at most."""
 
-OnPart = Callable[[Part], None]
-"""Called with each part, in order, once it is written."""
+
+class Watch(NamedTuple):
+    """What the parent does besides: `on_part` with each part, in order, once it is written; `on_idle` while the workers
+    work, a few milliseconds at a time, until it says that there is nothing to be done.
+    """
+
+    on_part: Callable[[Part], None]
+    on_idle: Callable[[], bool]
+
 
 _FORK = multiprocessing.get_context("fork")
 
@@ -56,7 +63,7 @@ Question = Place | Placed
 Answer = Cut | Part | Placed | OnnxletError
 
 
-def score_in_turn(scorer: RangeScorer, assembly: Assembly, start: Place, on_part: OnPart) -> None:
+def score_in_turn(scorer: RangeScorer, assembly: Assembly, start: Place) -> None:
     """Score all ranges from a place on in this process. Raises as `RangeScorer` does."""
     while True:
         cut = scorer.cut(start)
@@ -64,17 +71,17 @@ def score_in_turn(scorer: RangeScorer, assembly: Assembly, start: Place, on_part
             return
         part, data = cut.score()
         assembly.files.write(assembly.place(part), data)
-        on_part(part)
+        assembly.close(part)
         start = cut.end
 
 
-def score_by_workers(scorer: RangeScorer, assembly: Assembly, start: Place, on_part: OnPart, workers: int) -> None:
+def score_by_workers(scorer: RangeScorer, assembly: Assembly, start: Place, workers: int, watch: Watch) -> None:
     """Score all ranges from a place on by so many processes.
 
     Raises as `RangeScorer` does, and UnavailableError if workers are killed again and again.
     """
     with _Workers(scorer, assembly.files, workers).running() as crew:
-        _Schedule(crew, assembly, on_part).run(start)
+        _Schedule(crew, assembly, watch).run(start)
 
 
 @dataclass(slots=True, eq=False)
@@ -161,10 +168,10 @@ class _Workers:
 class _Schedule:
     """Who does what: the ranges from the first that is not written to the last that was begun."""
 
-    def __init__(self, crew: _Workers, assembly: Assembly, on_part: OnPart) -> None:
+    def __init__(self, crew: _Workers, assembly: Assembly, watch: Watch) -> None:
         self._crew = crew
         self._assembly = assembly
-        self._on_part = on_part
+        self._watch = watch
         self._tasks: deque[_Task] = deque()
         self._next: Place | None = None
         """Where a range begins that nobody has; None while a worker reads where it does, and at the end of the file."""
@@ -175,8 +182,8 @@ class _Schedule:
         while self._tasks or self._next is not None:
             self._begin_ranges()
             pipes = {worker.pipe: worker for worker in self._crew.all}
-            for pipe in wait(list(pipes)):
-                worker = pipes[pipe]  # type: ignore[index] # they are those that were given
+            for pipe in self._wait(list(pipes)):
+                worker = pipes[pipe]
                 try:
                     answer: Answer = worker.pipe.recv()
                 except (EOFError, OSError):
@@ -187,7 +194,14 @@ class _Schedule:
             while self._tasks and self._tasks[0].written:
                 part = self._tasks.popleft().part
                 assert part is not None  # noqa: S101 - it is written
-                self._on_part(part)
+                self._assembly.close(part)
+                self._watch.on_part(part)
+
+    def _wait(self, pipes: list[Connection]) -> list[Any]:
+        """The pipes on which something has come."""
+        while not (ready := wait(pipes, 0)) and self._watch.on_idle():
+            pass
+        return ready or wait(pipes)
 
     def _begin_ranges(self) -> None:
         for worker in self._crew.all:

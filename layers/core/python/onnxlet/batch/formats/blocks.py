@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from onnxlet.batch.formats.streams import BYTE_ORDER_MARK, check_line
@@ -14,6 +17,30 @@ BLOCK_BYTES = 256 * 1024
 
 RANGE_BYTES = 2**20
 """A range has the rows that begin within so many bytes, counted from the file's first."""
+
+
+class RowStarts:
+    """Where the rows of a block begin in their file: found once somebody asks, which seldom happens.
+
+    The block begins at `position`; `between` matches whatever can stand between two rows.
+    """
+
+    def __init__(self, block: bytes, position: int, rows: Sequence[bytes], between: re.Pattern[bytes]) -> None:
+        self._block = block
+        self._position = position
+        self._rows = rows
+        self._between = between
+
+    @cached_property
+    def all(self) -> list[int]:
+        """That of each row, in bytes."""
+        starts, place = [], 0
+        for row in self._rows:
+            gap = self._between.match(self._block, place)
+            place = gap.end() if gap else place
+            starts.append(self._position + place)
+            place += len(row)
+        return starts
 
 
 class LineBlocks:

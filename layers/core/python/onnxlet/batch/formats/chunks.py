@@ -15,11 +15,15 @@ CHUNK_ROWS = 2048
 
 
 class BadRow(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A row that was not scored: its number, why, and the column to blame if there is one; never the row's values."""
+    """A row that was not scored: its number, why, and the column to blame if there is one; never the row's values.
+
+    `byte` is where it begins in the file, or in what the file holds if that is compressed.
+    """
 
     row: int
     error: str
     column: str | None = None
+    byte: int | None = None
 
 
 @dataclass(slots=True)
@@ -29,6 +33,10 @@ class Chunk:
     numbers: list[int] = field(default_factory=list)
     rows: list[Any] = field(default_factory=list)
     bad: list[BadRow] = field(default_factory=list)
+
+    def locate(self, number: int) -> int | None:  # noqa: ARG002 - formats do
+        """Where the row of this number begins in the file, in bytes, if that is known."""
+        return None
 
 
 class Batch(NamedTuple):

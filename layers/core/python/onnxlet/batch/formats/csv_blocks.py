@@ -8,7 +8,8 @@ import numpy as np
 
 from onnxlet.batch.formats.csv_numbers import CARRIAGE_RETURN, COMMA, LINE_FEED, QUOTE, Octets, Places
 
-_SEPARATORS = np.array([COMMA, LINE_FEED], np.uint8)
+_SEPARATES = np.zeros(256, np.bool_)
+_SEPARATES[[COMMA, LINE_FEED]] = True
 _LINE_ENDS = np.array([CARRIAGE_RETURN, LINE_FEED], np.uint8)
 
 
@@ -38,7 +39,7 @@ def _find_row_ends(block: bytes) -> Places:
     quotes = np.flatnonzero(octets == QUOTE)
     line_ends = np.flatnonzero(octets == LINE_FEED)
     row_ends: Places = line_ends[np.searchsorted(quotes, line_ends) & 1 == 0]
-    wrong = [*_find_wrong_quotes(octets, quotes), *_find_lone_returns(octets, quotes)]
+    wrong = [*_find_wrong_quotes(octets, quotes), *(_find_lone_returns(octets, quotes) if b"\r" in block else [])]
     return row_ends[row_ends < min(wrong)] if wrong else row_ends
 
 
@@ -55,10 +56,10 @@ def _find_wrong_quotes(octets: Octets, quotes: Places) -> list[int]:
     opening, closing = quotes[::2], quotes[1::2]
     # two in a row within quotes close and open again
     twice = opening[1:] == closing[: len(opening) - 1] + 1
-    opens = np.isin(octets[opening - 1], _SEPARATORS)
+    opens = _SEPARATES[octets[opening - 1]]
     opens[1:] |= twice
     behind = octets[closing + 1]
-    closes = np.isin(behind, _SEPARATORS)
+    closes = _SEPARATES[behind]
     closes |= (behind == CARRIAGE_RETURN) & (octets[np.minimum(closing + 2, len(octets) - 1)] == LINE_FEED)
     closes[: len(twice)] |= twice
     # those without a fellow are not closed

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
+COMMA, QUOTE = b',"'
+
 
 class Edges(NamedTuple):
     """How many cells are cut off at either end."""
@@ -15,17 +19,7 @@ class Edges(NamedTuple):
         """Each row as `cut` leaves it."""
         if not any(self):
             return rows  # type: ignore[return-value] # there is none that is None
-        try:
-            if b'"' not in b"".join(rows):
-                return _cut_plain(rows, self.first, self.last)
-            if self.last == 1:
-                # the last cell in quotes and nothing else: the row falls into three parts, of which the third is empty
-                parts = [row.split(b'"', 3) for row in rows]
-                if all(len(part) == 3 and part[0] and not part[2] for part in parts):  # noqa: PLR2004 - as said
-                    return _cut_plain([part[0][:-1] for part in parts], self.first, 0)
-        except IndexError:
-            pass  # there is one that is too short
-        return [self.cut(row) for row in rows]
+        return _cut_alike(rows, self.first, self.last) or [self.cut(row) for row in rows]
 
     def cut(self, row: bytes) -> bytes | None:
         """A row, whose quotes are where they belong, without these cells; None if unsure, or if it has not so many.
@@ -40,10 +34,37 @@ class Edges(NamedTuple):
         return None if rest is None or b'"' in rest else rest
 
 
-def _cut_plain(rows: list[bytes], first: int, last: int) -> list[bytes | None]:
-    """Rows without quotes. Raises IndexError if one is too short."""
-    rest = [row.split(b",", first)[first] for row in rows] if first else rows
-    return [row.rsplit(b",", last)[-1 - last] for row in rest] if last else list(rest)
+def _cut_alike(rows: list[bytes], first: int, last: int) -> list[bytes | None] | None:
+    """Rows without quotes, or whose only ones are around the whole last cell, where that is cut off; None for others.
+
+    All of them at once: where a row begins and ends, and which commas are its own, is found by their places.
+    """
+    data = b"\n".join(rows)
+    octets = np.frombuffer(data, np.uint8)
+    ends = np.cumsum(np.fromiter(map(len, rows), np.intp, len(rows)) + 1) - 1
+    starts = np.concatenate(([0], ends[:-1] + 1))
+    commas = np.flatnonzero(octets == COMMA)
+    if b'"' in data:
+        quotes = np.flatnonzero(octets == QUOTE)
+        if last != 1 or len(quotes) != 2 * len(rows):
+            return None
+        opening = quotes[::2]
+        if (quotes[1::2] != ends - 1).any() or (opening <= starts).any() or (octets[opening - 1] != COMMA).any():
+            return None
+        ends = opening - 1
+    elif last:
+        places = np.searchsorted(commas, ends) - last
+        if places.min() < 0:
+            return None
+        ends = commas[places]
+    if first:
+        places = np.searchsorted(commas, starts) + first - 1
+        if places.max() >= len(commas):
+            return None
+        starts = commas[places] + 1
+    if (starts > ends).any():
+        return None
+    return [data[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
 
 
 def _cut_first(row: bytes) -> bytes | None:

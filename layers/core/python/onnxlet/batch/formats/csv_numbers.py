@@ -9,6 +9,7 @@ does not read.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -27,7 +28,7 @@ Octets = np.ndarray[Any, np.dtype[np.uint8]]
 Matrix = np.ndarray[Any, np.dtype[np.float64]]
 
 ROW_END, ROW_END_VALUE = b",1e308,", 1e308
-EMPTY, EMPTY_VALUE = b",1e307,", 1e307
+EMPTY, EMPTY_VALUE = b"1e307", 1e307
 LARGEST = float(np.finfo(np.float32).max)
 """No number beyond it is read here, so that those above cannot be a cell's."""
 
@@ -122,6 +123,9 @@ class CsvNumbers:
             cells = None if self._caution else self._read_plainly(rows, cores)
             if cells is not None:
                 return cells
+            foreign = _find_foreign(cores)
+            if foreign.any():
+                return foreign
             self._caution = (self._caution or CAUTION) - 1
         return self._read_by_separators(rows)
 
@@ -133,10 +137,7 @@ class CsvNumbers:
             return None
         flat, empty = None if self._gaps else self._reader.read(text), 0
         if flat is None:
-            size = len(text)
-            # the comma that ends an empty cell may begin the next one
-            text = text.replace(b",,", EMPTY).replace(b",,", EMPTY)
-            empty = (len(text) - size) // (len(EMPTY) - 2)
+            text, empty = _fill_gaps(text)
             if empty or self._gaps:
                 flat = self._reader.read(text)
             self._gaps = empty > 0
@@ -280,6 +281,25 @@ def _find_bounds(dtype: np.dtype[Any]) -> tuple[float, float]:
         return -largest, largest
     limits = np.iinfo(dtype)
     return max(limits.min, 1 - EXACT_FLOAT), min(limits.max, EXACT_FLOAT - 1)
+
+
+def _fill_gaps(text: bytes) -> tuple[bytes, int]:
+    """A list with a number in each gap between two commas, and how many gaps there were."""
+    commas = np.frombuffer(text, np.uint8) == COMMA
+    gaps = np.flatnonzero(commas[1:] & commas[:-1]) + 1
+    if not len(gaps):
+        return text, 0
+    return EMPTY.join([text[start:end] for start, end in pairwise([0, *gaps.tolist(), len(text)])]), len(gaps)
+
+
+def _find_foreign(cores: list[bytes | None]) -> Flags:
+    """Flags of the rows in which something stands that no number has."""
+    data = b"\n".join(cores)  # type: ignore[arg-type] # there is none that is None
+    ends = np.cumsum(np.fromiter(map(len, cores), np.intp, len(cores)) + 1)  # type: ignore[arg-type]
+    flags = np.zeros(len(cores), np.bool_)
+    foreign = np.flatnonzero(~_NUMERIC[np.frombuffer(data, np.uint8)])
+    flags[np.searchsorted(ends, foreign, side="right")] = True
+    return flags
 
 
 def _find_insides(starts: Places, ends: Places, size: int) -> Flags:

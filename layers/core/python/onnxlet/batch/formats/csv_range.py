@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from onnxlet.batch.formats.blocks import LineBlocks
+from onnxlet.batch.formats.blocks import LineBlocks, RowStarts
 from onnxlet.batch.formats.cells import Empty, parse_text
 from onnxlet.batch.formats.chunks import BadRow, Batch, Chunk, ParsedRows
 from onnxlet.batch.formats.columns import ParsedColumns, merge_columns, parse_columns
@@ -20,12 +21,26 @@ from onnxlet.batch.inputs import Inputs
 from onnxlet.steps import Column
 from onnxlet.values.tensors import Tensors
 
+_LINE_ENDS = re.compile(rb"(?:\r*\n)*")
+"""What can stand between two rows."""
+
 
 @dataclass(slots=True)
 class CsvChunk(Chunk):
-    """Rows as their bytes; `regular` if quotes are where they belong."""
+    """Rows as their bytes; `regular` if quotes are where they belong.
 
+    Rows begin at the `starts` from the place `offset` on.
+    """
+
+    starts: RowStarts | list[int] = field(default_factory=list)
+    offset: int = 0
+    first: int = 1
     regular: bool = True
+
+    def locate(self, number: int) -> int:
+        """Where the row of this number begins in the file, in bytes."""
+        starts = self.starts.all if isinstance(self.starts, RowStarts) else self.starts
+        return starts[self.offset + number - self.first]
 
 
 class CsvReader:
@@ -96,12 +111,14 @@ class CsvRange:
         first = self.end.row
         while block := self._lines.look():
             found, size = cut_rows(block)
+            starts = RowStarts(block, self._lines.position, found, _LINE_ENDS)
             self._lines.take(size)
             # in equal parts: a few rows cost as much as many
             parts = -(-len(found) // rows)
             for part in range(parts):
-                cut = found[part * len(found) // parts : (part + 1) * len(found) // parts]
-                yield CsvChunk(list(range(first, first + len(cut))), cut)
+                offset = part * len(found) // parts
+                cut = found[offset : (part + 1) * len(found) // parts]
+                yield CsvChunk(list(range(first, first + len(cut))), cut, [], starts, offset, first)
                 first += len(cut)
             if not size:
                 chunk = self._judge_lines(first, rows)
@@ -111,12 +128,14 @@ class CsvRange:
 
     def _judge_lines(self, first: int, rows: int) -> CsvChunk:
         """The next few rows, wherever quotes are in them."""
-        chunk = CsvChunk(regular=False)
+        starts: list[int] = []
+        chunk = CsvChunk(starts=starts, first=first, regular=False)
         taken = read_rows(self._lines.take_line)
         for number in range(first, first + min(rows, FEW_ROWS)):
             row = next(taken, None) if self._lines.within else None
             if row is None:
                 break
+            starts.append(self._lines.position - row.size)
             if isinstance(row.cells, str):
                 chunk.bad.append(BadRow(number, row.cells))
             else:

@@ -15,10 +15,11 @@ FIELD_BYTES = csv.field_size_limit()
 
 
 class CsvRow(NamedTuple):
-    """A row's bytes without its line's end, and its cells, or why it has none."""
+    """A row's bytes without its line's end, its cells, or why it has none, and how many bytes it is with its end."""
 
     raw: bytes
     cells: list[str] | str
+    size: int
 
 
 def read_rows(take_line: Callable[[], bytes]) -> Iterator[CsvRow]:
@@ -43,7 +44,8 @@ def read_rows(take_line: Callable[[], bytes]) -> Iterator[CsvRow]:
         if cells is None:
             return
         if cells:
-            yield CsvRow(b"".join(taken).rstrip(b"\r\n"), cells)
+            whole = b"".join(taken)
+            yield CsvRow(whole.rstrip(b"\r\n"), cells, len(whole))
 
 
 def read_row(raw: bytes) -> list[str] | str:

@@ -10,14 +10,16 @@ that is not there at all is none.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 import numpy as np
 import orjson
 
-from onnxlet.batch.formats.blocks import LineBlocks
+from onnxlet.batch.formats.blocks import LineBlocks, RowStarts
 from onnxlet.batch.formats.cells import BadCellError, Empty, parse_json, read_column
 from onnxlet.batch.formats.chunks import BadRow, Batch, Chunk, ParsedRows
 from onnxlet.batch.formats.columns import merge_columns, parse_columns
@@ -29,12 +31,26 @@ from onnxlet.values.datatypes import VARIABLE
 from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import Tensor, Tensors
 
+_BLANKS = re.compile(rb"(?:\s*\n)*[ \t\r]*")
+"""What can stand between two lines that are rows."""
 _BRACKETS = {b"{", b"}", b"[", b"]"}
 
 
 def open_table(source: Source, inputs: Inputs) -> JsonTable:
     """Open a JSON Lines file for a model."""
     return JsonTable(source, inputs)
+
+
+@dataclass(slots=True)
+class JsonChunk(Chunk):
+    """Lines, which begin at the `starts` from the place `offset` on."""
+
+    starts: RowStarts | None = None
+    offset: int = 0
+
+    def locate(self, number: int) -> int | None:
+        """Where the row of this number begins in the file, in bytes."""
+        return None if self.starts is None else self.starts.all[self.offset + number - self.numbers[0]]
 
 
 class JsonTable:
@@ -177,13 +193,15 @@ class JsonRange:
         """All lines, at most `rows` at a time."""
         first = self.end.row
         while block := self._lines.look():
-            self._lines.take(len(block))
             lines = _cut_lines(block)
+            starts = RowStarts(block, self._lines.position, lines, _BLANKS)
+            self._lines.take(len(block))
             # in equal parts: a few lines cost as much as many
             parts = -(-len(lines) // rows)
             for part in range(parts):
-                cut = lines[part * len(lines) // parts : (part + 1) * len(lines) // parts]
-                yield Chunk(list(range(first, first + len(cut))), cut)
+                offset = part * len(lines) // parts
+                cut = lines[offset : (part + 1) * len(lines) // parts]
+                yield JsonChunk(list(range(first, first + len(cut))), cut, [], starts, offset)
                 first += len(cut)
         self.end = Place(self._lines.position, first)
 
