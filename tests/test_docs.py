@@ -142,6 +142,23 @@ def test_the_page_of_texts_runs_and_answers_as_it_says(tmp_path: Path, shell: di
 
 @pytest.mark.slow
 @pytest.mark.toolchain
+def test_the_page_of_explanations_runs_and_answers_as_it_says(tmp_path: Path, shell: dict[str, str]) -> None:
+    page = ROOT / "docs" / "explanations.md"
+    code = "\n".join(blocks(page, "python"))
+    promised = re.findall(r"^ *print\(.*\)  # (.*)$", code, re.MULTILINE)
+    (tmp_path / "page.py").write_text(code)
+    assert run(f"{sys.executable} page.py", tmp_path, shell).splitlines() == promised
+    with serving(shell["ONNXLET_STORE"], tmp_path / "serving") as server:
+        for command in commands(page):
+            answer = run(
+                command.replace("http://127.0.0.1:8080", server.url).replace("curl ", "curl -fsS "), tmp_path, shell
+            )
+            assert "attributions" in answer or "background" in answer or not answer
+    assert (tmp_path / "patient.svg").read_text().startswith("<svg")
+
+
+@pytest.mark.slow
+@pytest.mark.toolchain
 def test_the_page_of_steps_runs_and_answers_as_it_says(tmp_path: Path, shell: dict[str, str]) -> None:
     code = "\n".join(blocks(ROOT / "docs" / "steps.md", "python"))
     promised = re.findall(r"^ *print\(.*\)  # (.*)$", code, re.MULTILINE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from onnxlet.cli import (
+    explaining,
     export,
     fit,
     fsck,
@@ -77,6 +78,7 @@ for command in (
     publishing.gc,
     fsck.fsck,
     scoring.predict,
+    explaining.explain,
     scoring.score,
     serving.serve,
     serving.invoke,

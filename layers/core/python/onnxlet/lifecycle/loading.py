@@ -24,7 +24,7 @@ from onnxlet.values.signature import Signature, TensorSpec
 from onnxlet.values.tensors import Tensor, Tensors
 
 if TYPE_CHECKING:
-    from onnxlet.explain.answer import Explanation
+    from onnxlet.lifecycle.explained import ExplainedRows
     from onnxlet.serving.predictor import Served
     from onnxlet.values.manifest import Manifest
 
@@ -133,11 +133,14 @@ class LoadedVersion:
         """
         return self._ask("transform", X)
 
-    def explain(self, X: Any, **asked: Any) -> Explanation:  # noqa: N803 - same
+    def explain(self, X: Any, **asked: Any) -> ExplainedRows:  # noqa: N803 - same
         """How much each column moves the answers to these rows away from the expected value.
 
             explained = onnxlet.load("diagnosis").explain(patients[:10], classes="malignant")
             explained.attributions     # [N, columns, classes]; they sum to predictions minus expected
+            explained.to_frame()
+            explained.draw("patient.svg")
+            explained                  # in a notebook: a waterfall for each of the first rows
 
         `asked` are method ("auto"), output, classes (a label, a position or several; all of them), seed (0),
         max_evaluations (for each row) and max_ms (for all). See docs/explanations.md for what each method means.
@@ -145,13 +148,14 @@ class LoadedVersion:
         Raises NotExplainableError where the version or the method cannot do it, and as `predict`.
         """
         from onnxlet.explain.request import read_request
+        from onnxlet.lifecycle.explained import ExplainedRows
 
         request = read_request(asked)
         rows = read_rows(X, self._metadata)
         if not rows.count:
             raise InvalidInputError("there are no rows to explain")
         inputs = self._inputs(rows, 0, rows.count)
-        return self._model.explain(inputs, rows.signature, request)
+        return ExplainedRows(self._model.explain(inputs, rows.signature, request), self.manifest, inputs)
 
     def __repr__(self) -> str:
         return f"<{self._ref}: {self.signature}>"
