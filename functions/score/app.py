@@ -12,12 +12,14 @@ from onnxlet.batch.events import handle
 from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
 from onnxlet.store import open_store
+from onnxlet.telemetry.on_lambda import observe_function
 
 settings = Settings.from_environ(os.environ)
 store = open_store(settings.store)
-predictor = Predictor(store, settings)
+telemetry, answered = observe_function(settings, os.environ)
+predictor = Predictor(store, settings, telemetry=telemetry)
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
     """One event: an S3 object written, as EventBridge, SQS or S3 tells it."""
-    return handle(store, predictor, event)
+    return handle(store, predictor, event, answered=answered)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
@@ -35,8 +35,24 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def handle(store: Store, predictor: Predictor, event: Mapping[str, Any]) -> dict[str, Any]:
-    """Score the files that an event names: for SQS which messages failed, for others the books, or the error."""
+def _do_nothing() -> None:
+    """Nobody wants to know."""
+
+
+def handle(
+    store: Store, predictor: Predictor, event: Mapping[str, Any], *, answered: Callable[[], None] = _do_nothing
+) -> dict[str, Any]:
+    """Score the files that an event names: for SQS which messages failed, for others the books, or the error.
+
+    `answered` is called at the end, whichever it is.
+    """
+    try:
+        return _score_event(store, predictor, event)
+    finally:
+        answered()
+
+
+def _score_event(store: Store, predictor: Predictor, event: Mapping[str, Any]) -> dict[str, Any]:
     records = event.get("Records") or []
     if any(record.get("eventSource") == "aws:sqs" for record in records):
         failed = [record["messageId"] for record in records if not _score_message(store, predictor, record)]

@@ -119,7 +119,8 @@ class Delivery:
         def load() -> tuple[Model, Scorer]:
             return load_claimed(self._store, self._predictor, self._ref, source.record)
 
-        return score_source(OpenBook(self._ref), source, load, Outputs(self._key, self._folder), Options())
+        outputs, telemetry = Outputs(self._key, self._folder), self._predictor.telemetry
+        return score_source(OpenBook(self._ref), source, load, outputs, Options(), telemetry=telemetry)
 
     def _source_changed(self) -> bool:
         """Whether the key holds other bytes than were scored; a file that was removed is not another one."""

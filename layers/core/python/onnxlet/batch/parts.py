@@ -11,12 +11,11 @@ import msgspec
 from onnxlet.batch.book import RowCounts
 from onnxlet.batch.formats.chunks import CHUNK_ROWS, Chunk
 from onnxlet.batch.formats.ports import Place
-from onnxlet.batch.rows import score_chunks
+from onnxlet.batch.rows import RowModel, score_chunks
 
 if TYPE_CHECKING:
     from onnxlet.batch.formats.ports import RowRange, Table
     from onnxlet.batch.inputs import Inputs
-    from onnxlet.serving.model import Model
 
 Compress = Callable[[bytes], bytes]
 """Makes bytes of bytes that may stand one behind the other."""
@@ -47,7 +46,7 @@ class RangeScorer(NamedTuple):
     """Scores ranges of one table by one model; output is compressed where `compress` is given."""
 
     table: Table
-    model: Model
+    model: RowModel
     inputs: Inputs
     compress: Compress | None = None
 

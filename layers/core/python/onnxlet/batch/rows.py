@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 from msgspec.structs import replace
@@ -16,7 +16,17 @@ from onnxlet.values.tensors import Tensors
 if TYPE_CHECKING:
     from onnxlet.batch.formats.ports import RowRange, Sink
     from onnxlet.batch.inputs import Inputs
-    from onnxlet.serving.model import Model
+
+
+class RowModel(Protocol):
+    """What predicts rows, as `onnxlet.serving.model.Model` does."""
+
+    @property
+    def threads(self) -> int:
+        """Threads of its own, beside the one that asks it."""
+
+    def predict(self, inputs: Tensors, signature_name: str, /) -> Tensors:
+        """The outputs for inputs of a signature."""
 
 
 class ScoredRows(NamedTuple):
@@ -26,7 +36,7 @@ class ScoredRows(NamedTuple):
     outputs: Tensors
 
 
-def score_chunks(model: Model, inputs: Inputs, rows: RowRange, chunks: Iterable[Chunk], errors: Sink) -> RowCounts:
+def score_chunks(model: RowModel, inputs: Inputs, rows: RowRange, chunks: Iterable[Chunk], errors: Sink) -> RowCounts:
     """Score chunks of a range, in order, and write the bad rows to `errors` as JSON Lines.
 
     Raises InvalidInputError if the file as a whole cannot be scored, DeadlineExceededError if the model is too slow.
@@ -48,7 +58,7 @@ def score_chunks(model: Model, inputs: Inputs, rows: RowRange, chunks: Iterable[
     return RowCounts(read, scored, read - scored)
 
 
-def _run_batches(model: Model, inputs: Inputs, batches: list[Batch]) -> tuple[list[ScoredRows], list[int]]:
+def _run_batches(model: RowModel, inputs: Inputs, batches: list[Batch]) -> tuple[list[ScoredRows], list[int]]:
     """Run a chunk's batches: what came of them, and the positions of rows on which the model failed."""
     runs: list[ScoredRows] = []
     failed: list[int] = []
@@ -68,7 +78,7 @@ def _cut(batches: list[Batch], rows_at_once: int | None) -> Iterator[Batch]:
             yield Batch(batch.positions[first : first + rows], inputs)
 
 
-def _run(model: Model, inputs: Inputs, batch: Batch) -> tuple[list[ScoredRows], list[int]]:
+def _run(model: RowModel, inputs: Inputs, batch: Batch) -> tuple[list[ScoredRows], list[int]]:
     """Run a batch; if it fails, each of its rows alone, so that one row's fault stays its own. And who failed."""
     try:
         outputs = model.predict(batch.inputs, inputs.signature_name)

@@ -21,6 +21,7 @@ from onnxlet.batch.formats.chunks import BadRow
 from onnxlet.batch.formats.streams import GunzippedSource, compress
 from onnxlet.batch.inputs import Inputs, inputs_of
 from onnxlet.batch.journal import open_journal
+from onnxlet.batch.observed import ObservedModel
 from onnxlet.batch.parts import Part, RangeScorer
 from onnxlet.batch.sources import MeteredSource, Progress, RecordedSource
 from onnxlet.batch.workers import Watch, score_by_workers, score_in_turn
@@ -29,8 +30,10 @@ from onnxlet.values.refs import Ref
 
 if TYPE_CHECKING:
     from onnxlet.batch.formats.ports import Table
+    from onnxlet.batch.rows import RowModel
     from onnxlet.serving.model import Model
     from onnxlet.serving.predictor import Predictor, Served
+    from onnxlet.telemetry.recording import Telemetry
 
 ERRORS = ".errors.jsonl"
 BOOK = ".book.json"
@@ -98,15 +101,19 @@ def score_source(
     outputs: Outputs,
     options: Options,
     *,
+    telemetry: Telemetry | None = None,
     on_progress: Progress | None = None,
 ) -> Outcome:
-    """Score a source by the model that `load` gives. Errors that trying again does not cure are part of the outcome."""
+    """Score a source by the model that `load` gives, which `telemetry` observes. Errors that trying again does not cure
+    are part of the outcome.
+    """
     try:
         find_type(source.key)
         model, book.scorer = load()
         inputs = replace(inputs_of(model), keep=options.keep)
+        observed = model if telemetry is None else ObservedModel(model, book.scorer, telemetry)
         with _open_assembly(outputs, book.scorer) as assembly:
-            table = _write_rows(source, model, inputs, assembly, outputs.workers, on_progress)
+            table = _write_rows(source, observed, inputs, assembly, outputs.workers, on_progress)
             rows, digests = assembly.finish(table)
     except UnavailableError:
         raise
@@ -164,7 +171,12 @@ def _open_assembly(outputs: Outputs, scorer: Scorer) -> Iterator[Assembly]:
 
 
 def _write_rows(  # noqa: PLR0917 - what meets here
-    source: RecordedSource, model: Model, inputs: Inputs, assembly: Assembly, workers: int, on_progress: Progress | None
+    source: RecordedSource,
+    model: RowModel,
+    inputs: Inputs,
+    assembly: Assembly,
+    workers: int,
+    on_progress: Progress | None,
 ) -> Table:
     """Score all ranges of a source that are not in their places yet. The table that they are of."""
     kind = find_type(source.key)

@@ -92,6 +92,8 @@ class Observation(msgspec.Struct):
     response_bytes: int
     total: float
     counts: Mapping[str, float] | None = None
+    requests: int = 1
+    """1, or 0 for rows of a file."""
 
     @property
     def rows(self) -> int:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from onnxlet.telemetry import ALIAS, MODEL, VERSION
-from onnxlet.telemetry.recording import Event, Observation, Record
+from onnxlet.telemetry.recording import Observation, Record
 
 
 class RequestLog:
@@ -20,7 +20,9 @@ class RequestLog:
 
     def fold(self, records: Sequence[Record]) -> None:
         """Make lines of observations."""
-        self._lines += [msgspec.json.encode(_line(each)) for each in records if not isinstance(each, Event)]
+        self._lines += [
+            msgspec.json.encode(_line(each)) for each in records if isinstance(each, Observation) and each.requests
+        ]
 
     def flush(self, *, final: bool) -> None:  # noqa: ARG002 - lines wait for nothing
         """Write them."""

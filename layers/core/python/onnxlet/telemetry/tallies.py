@@ -180,6 +180,18 @@ class Tallies:
             series, tally = self._tally(seen.model, served.version, served.alias, seen.time)
             tally.count(telemetry.STALE, served.stale)
             tally.count(telemetry.FALLBACK, served.fallback)
+        if seen.requests:
+            self._add_request(seen, tally)
+        for name, value in (seen.counts or {}).items():
+            tally.count(name, value)
+        if seen.prediction is not None and served is not None:
+            tally.count(telemetry.ROWS, seen.rows)
+            tally.times.setdefault(telemetry.RUN_TIME, []).append(seen.prediction.run)
+            targets: Sequence[Target] = served.model.steps.targets
+            if targets:
+                self._waiting.setdefault(series, _Waiting()).add(targets, seen.prediction.outputs, seen.rows)
+
+    def _add_request(self, seen: Observation, tally: Tally) -> None:
         tally.count(telemetry.REQUESTS)
         if seen.error is not None:
             tally.count(telemetry.ERRORS)
@@ -192,14 +204,6 @@ class Tallies:
         tally.count(telemetry.REQUEST_BYTES, seen.request_bytes)
         tally.count(telemetry.RESPONSE_BYTES, seen.response_bytes)
         tally.times.setdefault(telemetry.TOTAL_TIME, []).append(seen.total)
-        for name, value in (seen.counts or {}).items():
-            tally.count(name, value)
-        if seen.prediction is not None and served is not None:
-            tally.count(telemetry.ROWS, seen.rows)
-            tally.times.setdefault(telemetry.RUN_TIME, []).append(seen.prediction.run)
-            targets: Sequence[Target] = served.model.steps.targets
-            if targets:
-                self._waiting.setdefault(series, _Waiting()).add(targets, seen.prediction.outputs, seen.rows)
 
 
 def _kind(error: type[Exception]) -> str:
