@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import gc
+import json
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
+from resource import RUSAGE_SELF, getrusage
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from onnx import helper
 
 from bodies import OPEN_INFERENCE, TENSORFLOW_SERVING, Form
 from doors import Shop, spec
 from onnxlet.dataplane.codec import documents
+from onnxlet.dataplane.codec.outside import count_outside_strings
 from onnxlet.dataplane.protocols.open_inference.body import read_body as read_open_inference
 from onnxlet.dataplane.protocols.tensorflow_serving.body import read_body as read_tensorflow_serving
 from onnxlet.errors import InvalidInputError
@@ -24,6 +32,7 @@ from onnxlet.store import open_store
 from onnxlet.values.refs import Ref
 
 SIZE = 40_000
+LARGEST_DIAGNOSED = 2**17
 MODELS = ("pair", "single", "text", "diagnosis", "column")
 FORMS = [
     *(("TensorFlow Serving", name, form) for name, form in TENSORFLOW_SERVING.items()),
@@ -51,6 +60,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Model]:
         [helper.make_node("Identity", ["x"], ["y"])],
         steps=Steps((Tabular((Column("x", "FP32", default=1.0),)),)),
     )
+    documents.parse_fast(b"[]")  # the first body loads simdjson, which no form has to pay for
     return {name: shop.predictor.served(Ref(name)).model for name in MODELS}
 
 
@@ -145,6 +155,66 @@ def test_brackets_and_braces_within_strings_are_text(models: dict[str, Model]) -
     text = '[{\\"\\\\' * 600_000
     call = read_tensorflow_serving(f'{{"instances":["{text}"]}}'.encode(), models["text"])
     assert call.inputs["x"].tolist() == ['[{"\\' * 600_000]
+
+
+@pytest.mark.parametrize(("protocol", "name", "form"), FORMS, ids=[f"{form[0]}: {form[1]}" for form in FORMS])
+def test_a_body_that_was_read_or_refused_is_freed_at_once(
+    protocol: str, name: str, form: Form, models: dict[str, Model]
+) -> None:
+    body = form(LARGEST_DIAGNOSED + 10_000)
+    gc.collect()
+    gc.freeze()  # what there is already is not looked at again
+    gc.disable()
+    try:
+        for model in models.values():
+            with suppress(InvalidInputError):
+                READERS[protocol](body, model)
+            assert gc.collect() == 0, name
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
+def test_the_next_large_body_takes_no_memory_from_the_kernel(models: dict[str, Model]) -> None:
+    body = b'{"instances":[[' + b"1," * 2_990_000 + b"1]]}"
+    assert len(body) > 5_900_000
+    faults = []
+    for _ in range(4):
+        before = getrusage(RUSAGE_SELF).ru_minflt
+        with pytest.raises(InvalidInputError, match="input 'x' takes shape"):
+            read_tensorflow_serving(body, models["text"])
+        faults.append(getrusage(RUSAGE_SELF).ru_minflt - before)
+    assert min(faults[1:]) < 1000, "48 MB of simdjson's tape are 12,000 pages"
+
+
+def test_large_bodies_are_read_by_several_threads_at_once(models: dict[str, Model]) -> None:
+    bodies = [b'{"instances":[' + b"[%d,2]," % number * 200_000 + b"[%d,2]]}" % number for number in range(4)]
+    assert min(map(len, bodies)) > 2**20
+    with ThreadPoolExecutor(4) as pool:
+        calls = list(pool.map(lambda body: read_tensorflow_serving(body, models["pair"]), bodies * 3))
+    for number, call in enumerate(calls):
+        assert call.inputs["x"].shape == (200_001, 2)
+        assert (call.inputs["x"] == [number % 4, 2]).all()
+
+
+def test_a_number_out_of_range_is_found_in_a_large_body_with_nan(models: dict[str, Model]) -> None:
+    for special in ("NaN", "-Infinity", "Infinity"):
+        rows = f'{{"instances":[[1,{special}],' + "[1.5,2]," * 20_000
+        call = read_tensorflow_serving(f"{rows}[1e38,2]]}}".encode(), models["pair"])
+        witness = json.loads(f"{rows}[1e38,2]]}}")["instances"]
+        np.testing.assert_array_equal(call.inputs["x"], np.asarray(witness, np.float32))
+        with pytest.raises(InvalidInputError, match="out of range"):
+            read_tensorflow_serving(f"{rows}[1e400,2]]}}".encode(), models["pair"])
+
+
+@given(st.lists(st.sampled_from(['"', "{", "}", "a", ",", " ", "é", '"{"', '""'])), st.integers(0, 130))
+def test_braces_are_counted_where_no_string_is(parts: list[str], filling: int) -> None:
+    body = ("." * filling + "".join(parts)).encode()
+    inside, outside = False, 0
+    for character in body.decode():
+        inside ^= character == '"'
+        outside += character == "{" and not inside
+    assert count_outside_strings(body, b"{") == outside
 
 
 def test_a_large_body_leaves_the_garbage_collector_as_it_was(models: dict[str, Model]) -> None:

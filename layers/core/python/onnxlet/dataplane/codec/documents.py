@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,8 +17,8 @@ _LISTED = 3
 """Names that an error spells out before it only counts."""
 _SMALL = 4096
 """Bytes below which bytes.count beats numpy at counting."""
-_KEPT = 2**20
-"""Bytes of a body up to which its parser is kept: it holds on to a dozen times as many."""
+_OWN = 2**20
+"""Bytes of a body up to which each thread keeps a parser: it holds on to as many as fifteen times those of a body."""
 _INFINITE = (float("inf"), float("-inf"))
 
 MAX_OBJECTS = 2**16
@@ -73,31 +74,35 @@ class RepeatedKeys(dict[str, Any]):
 
 _thread = threading.local()
 """Each thread's parser. It keeps its buffers: made anew, they cost 300 us of page faults for 150 kB."""
+_process = SimpleNamespace()
+"""The parser of all threads for larger bodies, 90 MB after one of 6 MB. Made anew it costs 30 ms of page faults: its
+largest buffer is more than malloc keeps.
+"""
 
 
 def parse_fast(body: bytes) -> Any | None:  # noqa: ANN401 - a JSON value or simdjson's proxy of one
     """The document as simdjson reads it, or None if it will not: NaN, numbers out of range, more than one document."""
-    if len(body) <= _KEPT:
-        try:
-            return _kept_parser().parse(body)
-        except ValueError:
-            return None
-        except RuntimeError:
-            # it is nested too deeply, or a proxy of the last document still lives, in an error's traceback say: that
-            # keeps the old parser
-            _thread.parser = proxies.parser()
+    keeper = _thread if len(body) <= _OWN else _process
+    try:
+        return _kept_parser(keeper).parse(body)
+    except ValueError:
+        return None
+    except RuntimeError:
+        # it is nested too deeply, or a proxy of the last document still lives, in another thread or in an error's
+        # traceback: that keeps the old parser
+        keeper.parser = proxies.parser()
     try:
         return proxies.parser().parse(body)
     except (ValueError, RuntimeError):
         return None
 
 
-def _kept_parser() -> Any:  # noqa: ANN401 - simdjson.Parser, whose package has no types
+def _kept_parser(keeper: threading.local | SimpleNamespace) -> Any:  # noqa: ANN401 - simdjson.Parser, which has no types
     try:
-        return _thread.parser
+        return keeper.parser
     except AttributeError:
-        _thread.parser = proxies.parser()
-        return _thread.parser
+        keeper.parser = parser = proxies.parser()
+        return parser
 
 
 def parse_exact(body: bytes, *, alone: bool = False, in_range: bool = False) -> Any:  # noqa: ANN401 - a JSON value
@@ -112,7 +117,8 @@ def parse_exact(body: bytes, *, alone: bool = False, in_range: bool = False) -> 
     _check_count(body, b"[", MAX_LISTS, "lists")
     try:
         text = body.decode().lstrip("\ufeff \t\r\n")
-        decoder = json.JSONDecoder(object_pairs_hook=_object, parse_float=None if in_range else _finite)
+        parse_float = None if in_range or _is_in_range(body) else _finite
+        decoder = json.JSONDecoder(object_pairs_hook=_object, parse_float=parse_float)
         document, end = decoder.raw_decode(text)
     except RecursionError:
         raise InvalidInputError("the JSON is nested too deeply") from None
@@ -132,6 +138,14 @@ def parse_exact(body: bytes, *, alone: bool = False, in_range: bool = False) -> 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     parsed = dict(pairs)
     return parsed if len(parsed) == len(pairs) else RepeatedKeys(parsed, pairs)
+
+
+def _is_in_range(body: bytes) -> bool:
+    """Whether no number of a large body is out of range: simdjson reads it once NaN and the infinities are numbers."""
+    if len(body) < LARGE:
+        return False
+    named = body.replace(b"NaN", b"0.0").replace(b"Infinity", b"0.000000")
+    return named != body and parse_fast(named) is not None
 
 
 def _finite(text: str) -> float:
@@ -158,7 +172,9 @@ def _check_count(body: bytes, character: bytes, most: int, name: str) -> None:
     """Raise InvalidInputError if a body has more of a kind than are read: they are counted before any is."""
     if len(body) <= most or _count(body, character, len(body)) <= most:
         return
-    outside = _count_outside_strings(body, character)
+    from onnxlet.dataplane.codec.outside import count_outside_strings
+
+    outside = count_outside_strings(_without_escapes(body), character)
     if outside > most:
         raise InvalidInputError(
             f"the body has {outside:,} {name}, and at most {most:,} are read: send fewer rows per call, "
@@ -183,17 +199,11 @@ def read_large(read: Callable[[bytes, _Model], _Call], body: bytes, model: _Mode
             gc.enable()
 
 
-def check_worth_diagnosis(body: bytes, error: InvalidInputError) -> None:
-    """Raise what the fast reading says of a body that is too large to be read twice, if it is sure."""
-    if len(body) > MAX_DIAGNOSED and not isinstance(error, UncertainError):
-        raise error
-
-
-def _count_outside_strings(body: bytes, character: bytes) -> int:
-    """How often a character stands in a body, those in its strings left out."""
-    codes = np.frombuffer(_without_escapes(body), np.uint8)
-    inside = np.logical_xor.accumulate(codes == ord('"'))
-    return int(np.count_nonzero((codes == ord(character)) & ~inside))
+def is_last_word(body: bytes, error: InvalidInputError) -> bool:
+    """Whether the fast reading is sure of what it says of a body that is too large to be read twice."""
+    # to be raised where it was caught: an error that a function raises from an argument holds that function's frame,
+    # which holds the error, so that the document stays in memory until the garbage collector comes
+    return len(body) > MAX_DIAGNOSED and not isinstance(error, UncertainError)
 
 
 def _without_escapes(body: bytes) -> bytes:

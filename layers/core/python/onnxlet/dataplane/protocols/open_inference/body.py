@@ -29,7 +29,7 @@ from onnxlet.dataplane.codec.documents import (
     LARGE,
     as_list,
     brackets,
-    check_worth_diagnosis,
+    is_last_word,
     is_list,
     json_name,
     members,
@@ -103,7 +103,8 @@ def _read_body(body: bytes, model: Model) -> Call:
                     return call
         except InvalidInputError as error:
             # the exact reading says what is wrong, if anything is
-            check_worth_diagnosis(body, error)
+            if is_last_word(body, error):
+                raise
     return _read(parse_exact(body, alone=True, in_range=document is not None), model, exact=True)
 
 

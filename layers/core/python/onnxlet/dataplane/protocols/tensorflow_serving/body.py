@@ -28,7 +28,7 @@ from onnxlet.dataplane.codec.decoding import (
 from onnxlet.dataplane.codec.documents import (
     LARGE,
     brackets,
-    check_worth_diagnosis,
+    is_last_word,
     is_list,
     is_object,
     json_name,
@@ -97,7 +97,8 @@ def _read_body(body: bytes, model: Model) -> Call:
                 return call
     except InvalidInputError as error:
         # the exact reading says what is wrong, if anything is
-        check_worth_diagnosis(body, error)
+        if is_last_word(body, error):
+            raise
     return _read(parse_exact(body, in_range=document is not None), model, exact=True)
 
 
