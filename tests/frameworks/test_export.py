@@ -26,10 +26,15 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import onnxlet
 import trained
+from doors import Shop, spec
 from frameworks.keras_models import digits, digits_network, keras, saved, tf
 from onnxlet.cli import cli
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.registry.registry import Registry
+from onnxlet.steps import Steps
+from onnxlet.steps.image import Image, Resize
+from onnxlet.steps.token_ids import Bound, TokenIds
+from onnxlet.steps.tokenizer import Tokenizer
 from onnxlet.store import Store, open_store
 from onnxlet.toolchain.convert import convert
 from onnxlet.toolchain.export import export_saved_model
@@ -37,6 +42,7 @@ from onnxlet.toolchain.optimize.weight_only import pack
 from onnxlet.toolchain.prepare import prepare
 from onnxlet.toolchain.workbench.tensorflow import silence_tensorflow
 from onnxlet.values.manifest import Manifest, Tolerance
+from onnxlet.values.refs import Ref
 
 pytestmark = pytest.mark.tensorflow
 Publish = Callable[..., Manifest]
@@ -406,3 +412,57 @@ def test_python_exports_what_it_shipped_truth_values_included(tmp_path: Path) ->
     assert answers["label"].tolist() == estimator.predict(features).tolist()
     assert {type(value) for value in answers["label"].tolist()} == {bool}
     np.testing.assert_allclose(answers["probabilities"], estimator.predict_proba(features), atol=1e-5)
+
+
+def test_a_version_that_makes_token_ids_of_texts_is_exported_for_token_ids(tmp_path: Path, store: Store) -> None:
+    shop, said = Shop(store, tmp_path), list[str]()
+    table = np.random.default_rng(0).normal(size=(9, 2)).astype(np.float32)
+    tokens = Tokenizer(("text",), 16, mask="attention_mask")
+    shop.publish(
+        "triage",
+        [spec(name, "INT64", -1, -1) for name in ("input_ids", "attention_mask")],
+        [spec("y", "FP32", -1, 2)],
+        [
+            helper.make_node("Gather", ["table", "input_ids"], ["vectors"]),
+            helper.make_node("Cast", ["attention_mask"], ["mask"], to=1),
+            helper.make_node("Unsqueeze", ["mask", "last"], ["column"]),
+            helper.make_node("Mul", ["vectors", "column"], ["weighed"]),
+            helper.make_node("ReduceSum", ["weighed", "first"], ["y"], keepdims=0),
+        ],
+        weights={"table": table, "last": np.array([2]), "first": np.array([1])},
+        steps=Steps((tokens, TokenIds((Bound("input_ids", 9), Bound("attention_mask", 2)), 16))),
+        artifacts={"tokenizer.json": b"{}"},
+    )
+    (tmp_path / "triage.onnx").rename(tmp_path / "model.onnx")
+    manifest = shop.registry.resolve(Ref("triage", version=1))[0]
+
+    place, _ = export_saved_model(manifest, tmp_path, tmp_path / "models", on_progress=said.append)
+
+    assert any("leaving the steps of kind 'tokenizer' behind" in line for line in said)
+    ids = {"input_ids": np.array([[1, 8, 3]]), "attention_mask": np.array([[1, 1, 0]])}
+    for signature in ("serving_default", "tokens"):
+        answer = asked(place, signature, **ids)
+        np.testing.assert_allclose(answer["y"], (table[1] + table[8])[None], rtol=1e-6)
+        for wrong in (np.array([[1, 9, 3]]), np.array([[-1, 0, 0]]), np.zeros((1, 17), np.int64)):
+            with pytest.raises(tf.errors.InvalidArgumentError):
+                asked(place, signature, **ids | {"input_ids": wrong, "attention_mask": np.ones_like(wrong)})
+
+
+def test_a_version_that_reads_pictures_is_exported_for_tensors(tmp_path: Path, store: Store) -> None:
+    shop, said = Shop(store, tmp_path), list[str]()
+    shop.publish(
+        "films",
+        [spec("pixels", "FP32", -1, 3, 8, 8)],
+        [spec("light", "FP32", -1)],
+        [helper.make_node("ReduceMean", ["pixels", "axes"], ["light"], keepdims=0)],
+        weights={"axes": np.array([1, 2, 3])},
+        steps=Steps((Image("pixels", resize=Resize(exact=(8, 8))),)),
+    )
+    (tmp_path / "films.onnx").rename(tmp_path / "model.onnx")
+    manifest = shop.registry.resolve(Ref("films", version=1))[0]
+
+    place, _ = export_saved_model(manifest, tmp_path, tmp_path / "models", on_progress=said.append)
+
+    assert any("leaving the steps of kind 'image' behind" in line for line in said)
+    pixels = np.random.default_rng(0).normal(size=(2, 3, 8, 8)).astype(np.float32)
+    np.testing.assert_allclose(asked(place, pixels=pixels)["light"], pixels.mean(axis=(1, 2, 3)), rtol=1e-5)

@@ -157,7 +157,8 @@ def test_classes_without_names_can_be_named(tmp_path: Path) -> None:
 
     draft = convert(folder, tmp_path / "out", labels=("well", "ill"))
 
-    assert [spec.name for spec in draft.signature.inputs] == ["input_ids", "attention_mask"]
+    assert [spec.name for spec in draft.graph.inputs] == ["input_ids", "attention_mask"]
+    assert [spec.name for spec in draft.signature.inputs] == ["text"]
     assert [spec.name for spec in draft.signature.outputs] == ["label", "probability", "probabilities"]
     assert draft.labels == ("well", "ill")
 
@@ -257,8 +258,8 @@ def test_modules_that_are_not_known_are_named(
 
 def test_texts_need_a_column_of_their_own_and_a_tokenizer(tmp_path: Path) -> None:
     folder, _ = saved(tmp_path / "encoder")
-    data = trained.write_csv(tmp_path / "texts.csv", ["text", "other"], [["pain", "knee"]])
-    with pytest.raises(InvalidInputError, match="2 columns"):
+    data = trained.write_csv(tmp_path / "texts.csv", ["text", "other", "more"], [["pain", "knee", "left"]])
+    with pytest.raises(InvalidInputError, match="3 columns"):
         convert(folder, tmp_path / "out", data=data)
     (folder / "tokenizer.json").write_text("{}")
     with pytest.raises(ConversionError, match="no tokenizer"):

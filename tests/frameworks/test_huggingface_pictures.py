@@ -183,3 +183,16 @@ def test_pictures_that_cannot_be_served_are_named_by_their_rows(tmp_path: Path) 
     (tmp_path / "model/preprocessor_config.json").unlink()
     with pytest.raises(InvalidInputError, match=r"no preprocessor_config\.json that pictures could be read by"):
         convert(tmp_path / "model", tmp_path / "out", data=data, target="finding")
+
+
+def test_a_model_in_memory_is_given_its_processor_beside_it(tmp_path: Path, shipping: Ship) -> None:
+    processor = processor_of("ViT", size=SQUARE)
+    model = model_of("ViT")
+    files = films(tmp_path / "films", 8)
+    expected = probabilities_of(model, processor, files)
+    data = listed(tmp_path / "films", files, [LABELS[index] for index in expected.argmax(axis=1)])
+
+    shipped = shipping(model, data=data, target="finding", processor=processor)
+
+    for file, row in zip(files, expected, strict=True):
+        np.testing.assert_allclose(answer_to(shipped, file)["probabilities"], row, atol=1e-5)

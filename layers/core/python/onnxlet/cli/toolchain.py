@@ -159,6 +159,13 @@ def _parse_bands(_ctx: click.Context, _param: click.Parameter, values: tuple[str
     help="Scores that are left to a human: of two classes the second's probability, else that of the class told; "
     "CLASS:LOW:HIGH=REASON of another.",
 )
+@click.option(
+    "--text",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="What the tokenizer of a Hugging Face model shall do with texts that are too long: fields of the tokenizer "
+    'step as JSON, say {"overflow": "refuse", "most_tokens": 256}.',
+)
 @click.option("--signature", metavar="NAME", help="The signature of a SavedModel. Default: serving_default.")
 @click.option(
     "--trust", is_flag=True, help="Run the code that pickles, .pt2 files, PyTorch factories and Keras' Lambdas carry."

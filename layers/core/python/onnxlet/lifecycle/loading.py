@@ -21,7 +21,7 @@ from onnxlet.lifecycle.workspace import open_workspace
 from onnxlet.steps import Classification
 from onnxlet.values.refs import Ref, parse_ref
 from onnxlet.values.signature import Signature, TensorSpec
-from onnxlet.values.tensors import Tensor, Tensors
+from onnxlet.values.tensors import Tensor, Tensors, stack_padded
 
 if TYPE_CHECKING:
     from onnxlet.lifecycle.explained import ExplainedRows
@@ -197,7 +197,7 @@ class LoadedVersion:
         bounds = _parts(rows, self._ref, self._model.steps.most_rows)
         parts = [part for start, stop in bounds for part in self._run_parts(rows, start, stop, outputs)]
         return (
-            parts[0] if len(parts) == 1 else {name: np.concatenate([each[name] for each in parts]) for name in parts[0]}
+            parts[0] if len(parts) == 1 else {name: stack_padded([each[name] for each in parts]) for name in parts[0]}
         )
 
     def _run_parts(self, rows: Rows, start: int, stop: int, outputs: Sequence[str] | None) -> Iterator[Tensors]:

@@ -40,6 +40,8 @@ class ConvertOptions(TypedDict, total=False):
     top              how many of the likeliest classes are listed beside the label
     thresholds       by class, the probability from which it takes a row: {"malignant": 0.3}
     abstain          bands of scores that are left to a human: "0.4:0.6=borderline", or {"low": 0.4, "high": 0.6}
+    text             what becomes of texts that are too long, `{"overflow": "refuse"}` say: fields of the tokenizer step
+    processor        the tokenizer or image processor of a transformers model that is given in memory
     trust            run the code that a file carries
     golden_from      rows of the golden cases: made up, or real ones that then travel with the model
     background_from  rows that explanations compare with: made up, or real ones that then travel with the model
@@ -62,6 +64,8 @@ class ConvertOptions(TypedDict, total=False):
     top: int | None
     thresholds: Mapping[str, float] | None
     abstain: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]] | None
+    text: Mapping[str, Any] | str | PathLike[str] | None
+    processor: Any
     trust: bool
     golden_from: Literal["synthetic", "data"]
     background_from: Literal["synthetic", "data"]
@@ -154,6 +158,6 @@ def read_convert_options(options: Mapping[str, Any]) -> dict[str, Any]:
         read["expected"] = as_path(read["expected"])
     if read.get("weights") is not None:
         read["weights"] = Path(read["weights"])
-    for name in ("image", "columns", "output_step"):
+    for name in ("image", "columns", "output_step", "text"):
         read |= {name: Path(read[name])} if isinstance(read.get(name), str | PathLike) else {}
     return read

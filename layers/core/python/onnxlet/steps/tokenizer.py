@@ -61,6 +61,8 @@ class Tokenizer(Step, frozen=True, tag="tokenizer", omit_defaults=True):
     artifact: str = TOKENIZER
     special: bool = True
     """Whether the special tokens, such as [CLS], are added."""
+    typed: bool = True
+    """Whether the types are those of the tokenizer; else all are 0, as models take them that are given none."""
     overflow: Literal["truncate", "refuse"] = "truncate"
     cut: Literal["longest_first", "only_first", "only_second"] = "longest_first"
     cut_side: Side = "right"

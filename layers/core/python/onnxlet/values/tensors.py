@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import msgspec
@@ -19,6 +20,7 @@ __all__ = [
     "Tensors",
     "datatype_of_onnx",
     "pack",
+    "stack_padded",
     "unpack",
 ]
 
@@ -64,3 +66,16 @@ def _unpacked(tensor: PackedTensor) -> Tensor:
         return np.array(tensor.strings, dtype=object).reshape(tensor.shape)
     flat = np.frombuffer(tensor.data, datatype.newbyteorder("<"))
     return cast("Tensor", flat.astype(datatype, copy=False).reshape(tensor.shape))
+
+
+def stack_padded(parts: Sequence[Tensor]) -> Tensor:
+    """The tensors one below the other; those that are narrower are filled up with 0."""
+    if len({part.shape[1:] for part in parts}) == 1:
+        return np.concatenate(parts)
+    widest = np.max([part.shape[1:] for part in parts], axis=0)
+    stacked = np.zeros((sum(map(len, parts)), *widest), dtype=parts[0].dtype)
+    start = 0
+    for part in parts:
+        stacked[(slice(start, start + len(part)), *map(slice, part.shape[1:]))] = part
+        start += len(part)
+    return stacked

@@ -113,7 +113,7 @@ class TokenReader:
                 raise self._refused(
                     step.columns[0], row, f"has {len(ids)} tokens, the model reads {step.most_tokens}: send an excerpt"
                 )
-            yield ids, each.type_ids if step.types else []
+            yield ids, (each.type_ids if step.typed else [0] * len(ids)) if step.types else []
 
     def _padded(self, encoded: Sequence[Encoded], width: int) -> Tensors:
         step, padding = self._step, self._step.padding

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from onnxlet.errors import InvalidInputError
 from onnxlet.toolchain.convert.declared_columns import read_declared_columns
 from onnxlet.toolchain.convert.declared_output import read_declared_output
-from onnxlet.toolchain.convert.options import SourceOptions, parse_image, parse_missing_value
+from onnxlet.toolchain.convert.options import SourceOptions, parse_missing_value, parse_step
 from onnxlet.toolchain.workbench.progress import Progress, silent
 from onnxlet.values.contract import TaskKind
 from onnxlet.values.manifest import Draft, OutputsAre, Tolerance
@@ -61,6 +61,8 @@ def convert(
     top: int | None = None,
     thresholds: Mapping[str, float] | None = None,
     abstain: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]] | None = None,
+    text: Path | Mapping[str, Any] | None = None,
+    processor: Any = None,
     trust: bool = False,
     golden_from: Literal["synthetic", "data"] = "synthetic",
     background_from: Literal["synthetic", "data"] = "synthetic",
@@ -77,12 +79,12 @@ def convert(
     `expected` are answers to the data that were computed where the model was trained, which are the reference then.
     `judge` are further rows, which the model is asked about for `verify`: they alone judge what the data choose.
     `weights`, `inputs`, `outputs`, `signature`, `outputs_are`, `missing_value` (a number, or "none"), `task`, `image`
-    (a document, or a JSON file): see SourceOptions. `columns` (documents by column, or a JSON file) declare what values
-    a model's columns may have; `output_step` (a document, several, or a JSON file), `top`, `thresholds` and `abstain`
-    what is served of the answers: see `onnxlet.steps.ranges.Range`, `onnxlet.steps.output.Output`. `trust` lets files
-    run code when they are read. Answers may differ by `tolerance`, 1e-4 + 1e-3 of their size unless it is given.
-    Golden cases and the background of explanations are drawn from the statistics of the data, unless `golden_from` or
-    `background_from` is "data".
+    and `text` (a document, or a JSON file), `processor`: see SourceOptions. `columns` (documents by column, or a JSON
+    file) declare what values a model's columns may have; `output_step` (a document, several, or a JSON file), `top`,
+    `thresholds` and `abstain` what is served of the answers: see `onnxlet.steps.ranges.Range`,
+    `onnxlet.steps.output.Output`. `trust` lets files run code when they are read. Answers may differ by `tolerance`,
+    1e-4 + 1e-3 of their size unless it is given. Golden cases and the background of explanations are drawn from the
+    statistics of the data, unless `golden_from` or `background_from` is "data".
 
     Raises ConversionError if the model cannot be converted or answers change, TrustRequiredError, MissingExtraError,
     InvalidInputError for data that does not fit the model, UnavailableError for a full disk.
@@ -108,7 +110,9 @@ def convert(
         outputs_are,
         parse_missing_value(missing_value),
         task,
-        parse_image(image),
+        parse_step(image),
+        parse_step(text),
+        processor,
     )
     if isinstance(source, Path):
         progress(f"reading {source.name}")

@@ -89,8 +89,9 @@ FRAMEWORKS: tuple[Framework, ...] = (
             "transformers.modeling_utils.PreTrainedModel",
             "sentence_transformers.sentence_transformer.model.SentenceTransformer",
             "sentence_transformers.SentenceTransformer.SentenceTransformer",
+            "transformers.pipelines.base.Pipeline",
         ),
-        options=("labels", "task"),
+        options=("labels", "task", "text", "processor"),
     ),
     Framework(
         "tensorflow.keras_file",

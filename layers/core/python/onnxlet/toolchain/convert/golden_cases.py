@@ -93,10 +93,9 @@ def _cases(engines: Sequence[Engine], steps: Steps, columns: Tensors, tolerance:
     order = _informative_order(steps, answers) or rows
     if not steps.compute:
         return choose_stable_cases(engines, single_rows(inputs, order), tolerance, steps)
-    known = [
-        GoldenCase(row, {}, sent)
-        for row, sent in zip(single_rows(inputs, order), single_rows(columns, order), strict=True)
-    ]
+    # a row alone is not padded
+    prepare = steps.preprocessor(steps.row_signature, engines[0].signature) or dict
+    known = [GoldenCase(prepare(sent), {}, sent) for sent in single_rows(columns, order)]
     return with_sent(choose_stable_cases(engines, (case.inputs for case in known), tolerance, steps), known)
 
 

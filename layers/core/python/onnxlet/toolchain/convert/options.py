@@ -46,6 +46,10 @@ class SourceOptions:
     """How answers are judged, where they do not tell."""
     image: Mapping[str, Any] | None = None
     """The image step that makes the input of pictures, as a document; its `input` is the only one unless it says so."""
+    text: Mapping[str, Any] | None = None
+    """What a tokenizer step shall say that the model itself does not: `overflow`, `most_tokens` and so on."""
+    processor: Any = None
+    """The tokenizer or image processor of a model of transformers that is in memory."""
 
     def __post_init__(self) -> None:
         """Raise InvalidInputError for words that mean nothing here."""
@@ -55,7 +59,8 @@ class SourceOptions:
 
     def given_fields(self) -> set[str]:
         """The names of the fields that are set."""
-        return {field.name for field in fields(self) if getattr(self, field.name) not in (None, "", ())}
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name for name, value in values.items() if value is not None and value not in ("", ())}
 
 
 NOTHING_SAID = SourceOptions()
@@ -71,14 +76,14 @@ def parse_missing_value(given: float | str | None) -> float | None:
         raise InvalidInputError(f"a missing value is a number, or 'none', not {given!r}") from None
 
 
-def parse_image(given: Path | Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """The document of an image step, or of a JSON file. Raises InvalidInputError for a file that holds none."""
+def parse_step(given: Path | Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The document of a step, or of a JSON file. Raises InvalidInputError for a file that holds none."""
     if not isinstance(given, Path):
         return given
     try:
         document: dict[str, Any] = msgspec.json.decode(given.read_bytes(), type=dict[str, Any])
     except (OSError, UnicodeDecodeError, msgspec.MsgspecError) as error:
-        raise InvalidInputError(f"{given.name!r} holds no image step: {error}", path=str(given)) from error
+        raise InvalidInputError(f"{given.name!r} holds no step: {error}", path=str(given)) from error
     return document
 
 

@@ -12,6 +12,8 @@ from onnxlet.steps import Classification, Column, Finite, Steps, Tabular
 from onnxlet.steps.categories import Categories
 from onnxlet.steps.image import Image
 from onnxlet.steps.method import Method
+from onnxlet.steps.token_ids import TokenIds
+from onnxlet.steps.tokenizer import Tokenizer
 from onnxlet.steps.vectorizer import Vectorizer
 from onnxlet.toolchain.workbench.arrays import Arrays
 from onnxlet.toolchain.workbench.table import Table
@@ -34,6 +36,10 @@ class Export:
     """Further files of the version, by name."""
     image: Image | None = None
     """What makes a tensor of pictures."""
+    tokenizer: Tokenizer | None = None
+    """What makes token ids of texts; the assets hold its file."""
+    token_ids: TokenIds | None = None
+    """What refuses token ids that the model does not know."""
     finite: Finite | None = None
     """What refuses the numbers that the model refuses."""
     categories: Categories | None = None
@@ -53,7 +59,15 @@ class Export:
     @property
     def steps(self) -> Steps:
         """The steps to declare around the graph."""
-        before = (self.tabular, *self.vectorizers, self.image, self.finite, self.categories)
+        before = (
+            self.tabular,
+            *self.vectorizers,
+            self.image,
+            self.tokenizer,
+            self.token_ids,
+            self.finite,
+            self.categories,
+        )
         return Steps(
             (*(step for step in before if step is not None), *self.classifications, *self.methods),
             self.assets.__getitem__,

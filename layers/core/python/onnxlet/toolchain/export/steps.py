@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import numpy as np
 import tensorflow as tf
 
 from onnxlet.errors import ConversionError
-from onnxlet.steps import Classification, Finite, Step, Steps, Tabular
+from onnxlet.steps import Classification, Finite, Step, Steps, Tabular, decode_steps
 from onnxlet.steps.base import Specs, kind_of, spec_named
+from onnxlet.steps.image import Image
+from onnxlet.steps.token_ids import TokenIds
+from onnxlet.steps.tokenizer import Tokenizer
 from onnxlet.values import tensors
 from onnxlet.values.datatypes import DATATYPES
-from onnxlet.values.signature import Signature, TensorSpec
+from onnxlet.values.manifest import Manifest
+from onnxlet.values.signature import SERVING_DEFAULT, Signature, TensorSpec
 
 Tensors = dict[str, Any]
 _DATATYPES = {"BYTES": tf.string, "BF16": tf.bfloat16}
@@ -22,6 +27,17 @@ _DATATYPES = {"BYTES": tf.string, "BF16": tf.bfloat16}
 def tensorflow_datatype(spec: TensorSpec) -> Any:
     """The datatype in TensorFlow."""
     return _DATATYPES.get(spec.datatype) or tf.as_dtype(np.dtype(spec.type.numpy))
+
+
+def leave_readers(manifest: Manifest) -> tuple[Manifest, tuple[str, ...]]:
+    """The version without steps that read pictures or texts, where the tensors that these make may be sent instead; and
+    the kinds of what is left out.
+    """
+    steps = decode_steps(manifest.steps)
+    kept = Steps(tuple(step for step in steps.each if not isinstance(step, _READERS)))
+    left = tuple(kind_of(step) for step in steps.each if isinstance(step, _READERS))
+    signature = Signature(kept.inputs(SERVING_DEFAULT, manifest.graph), manifest.signature.outputs)
+    return msgspec.structs.replace(manifest, steps=kept.documents, signature=signature), left
 
 
 def check_exportable(steps: Steps, graph: Signature) -> None:
@@ -116,6 +132,25 @@ def _refuse(step: Finite, wanted: Specs, inputs: Tensors) -> Tensors:  # noqa: A
     return checked
 
 
-_BEFORE: dict[type[Step], Callable[[Any, Specs, Tensors], Tensors]] = {Tabular: _fill, Finite: _refuse}
+def _refuse_unknown(step: TokenIds, wanted: Specs, inputs: Tensors) -> Tensors:  # noqa: ARG001 - it changes nothing
+    """The same tensors, behind what fails for token ids that TokenIds refuses."""
+    checked = dict(inputs)
+    for bound in step.bounds:
+        value = inputs[bound.input]
+        known = tf.reduce_all((value >= 0) & (value < bound.below))
+        if step.most_tokens is not None:
+            known &= tf.shape(value)[-1] <= step.most_tokens
+        fails = tf.debugging.Assert(known, [f"{bound.input} holds token ids, or more of them, than the model knows"])
+        with tf.control_dependencies([fails]):
+            checked[bound.input] = tf.identity(value)
+    return checked
+
+
+_READERS = (Image, Tokenizer)
+_BEFORE: dict[type[Step], Callable[[Any, Specs, Tensors], Tensors]] = {
+    Tabular: _fill,
+    Finite: _refuse,
+    TokenIds: _refuse_unknown,
+}
 _BEHIND: dict[type[Step], Callable[[Any, Tensors], Tensors]] = {Classification: _classify}
 _BACK: dict[type[Step], Callable[[Any, tensors.Tensors], tensors.Tensors]] = {Tabular: _columns_of}

@@ -21,7 +21,7 @@ from onnxlet.toolchain.workbench.reference import SOURCE
 from onnxlet.toolchain.workbench.slices import Slicing
 from onnxlet.toolchain.workbench.splitting import stratify
 from onnxlet.values.manifest import Draft
-from onnxlet.values.tensors import Tensor, Tensors
+from onnxlet.values.tensors import Tensor, Tensors, stack_padded
 
 MOST_ALONE = 256
 """Rows that are also run one by one."""
@@ -129,7 +129,7 @@ def choose_rows(
     if group is not None:
         raise InvalidInputError("a group is a column of --data: give that too")
     if cases:
-        inputs = {name: np.concatenate([case.inputs[name] for case in cases]) for name in cases[0].inputs}
+        inputs = {name: stack_padded([case.inputs[name] for case in cases]) for name in cases[0].inputs}
         return EvaluationRows(inputs, _count(inputs), None, "golden")
     try:
         inputs = random_inputs(engine, seed=0, rows=RANDOM_ROWS)

@@ -21,6 +21,8 @@ TARGET = "target"
 """The name of a target that was given as values without a name."""
 TEXT = "text"
 """The name of a column of texts that was given without one."""
+PAIR = (TEXT, "text_pair")
+"""The names of two columns of texts that were given without any, as transformers calls them."""
 MATRIX = 2
 
 
@@ -57,11 +59,13 @@ def open_data(
         if given:
             raise InvalidInputError("data from a file have their target in it: name its column")
         return cells, targets_of(target)
-    if tensors and not _is_frame(data):
+    texts = _texts_of(data)
+    if tensors and not _is_frame(data) and texts is None and not _are_columns_of_texts(data, names):
         return _open_arrays(data, target, names)
-    if _holds_texts(data):
-        names = names or (str(getattr(data, "name", None) or TEXT),)
-        data = np.asarray(data, dtype=object)[:, None]
+    if texts is not None:
+        own = names if len(names) == texts.shape[1] and not tensors else ()
+        names = own or (PAIR if texts.shape[1] > 1 else (str(getattr(data, "name", None) or TEXT),))
+        data = texts
     frame = _own_frame(data, names)
     columns = dict(zip(_column_names(frame, names), _columns_of(frame), strict=True))
     values = _named_values(target, columns) if given else {}
@@ -92,10 +96,24 @@ def _is_frame(data: Any) -> bool:
     return hasattr(data, "columns") and hasattr(data, "iloc")
 
 
-def _holds_texts(data: Any) -> bool:
-    """Whether these are texts, one a row, be it in a list, an array or a pandas Series."""
-    listed = not _is_frame(data) and not isinstance(data, Mapping | str)
-    return listed and len(data) > 0 and all(isinstance(text, str) for text in data)
+def _texts_of(data: Any) -> Any:
+    """Texts [rows, 1], be they in a list, an array or a pandas Series; pairs [rows, 2] of them; None for all else."""
+    if _is_frame(data) or isinstance(data, Mapping | str) or not len(data):
+        return None
+    if all(isinstance(text, str) for text in data):
+        return np.asarray(data, dtype=object)[:, None]
+    if all(
+        isinstance(row, tuple) and len(row) == len(PAIR) and all(isinstance(text, str) for text in row) for row in data
+    ):
+        return np.array(data, dtype=object)
+    return None
+
+
+def _are_columns_of_texts(data: Any, names: Sequence[str]) -> bool:
+    """Whether these are columns by other names than those of the inputs, and hold texts."""
+    if not isinstance(data, Mapping) or not set(names).isdisjoint(map(str, data)):
+        return False
+    return any(np.asarray(column).dtype.kind in "OU" for column in data.values())
 
 
 def _own_frame(data: Any, names: Sequence[str]) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from onnxlet.steps.base import Preprocessor
 from onnxlet.toolchain.workbench.metrics import point_estimates
 from onnxlet.toolchain.workbench.task import Task, task_of
 from onnxlet.values.manifest import OutputMeaning
-from onnxlet.values.tensors import Tensor, Tensors
+from onnxlet.values.tensors import Tensor, Tensors, stack_padded
 
 PREDICTION = "prediction"
 RECORDED = ("accuracy", "f1", "auc", "dice", "iou", "rmse", "mae", "r2")
@@ -35,7 +35,7 @@ def graph_inputs(engine: Engine, steps: Steps, columns: Tensors) -> Tensors:
     if steps.most_rows is None:
         return preprocessor(columns)
     parts = list(_prepare(preprocessor, columns, steps.most_rows))
-    return {name: _stack_padded([part[name] for part in parts]) for name in parts[0]}
+    return {name: stack_padded([part[name] for part in parts]) for name in parts[0]}
 
 
 def run_columns(engine: Engine, steps: Steps, columns: Tensors) -> Tensors:
@@ -49,7 +49,7 @@ def run_columns(engine: Engine, steps: Steps, columns: Tensors) -> Tensors:
         return run_graph(engine, steps, graph_inputs(engine, steps, columns))
     # all at once would be as wide as the widest
     parts = [run_graph(engine, steps, part) for part in _prepare(preprocessor, columns, steps.most_rows)]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return {name: stack_padded([part[name] for part in parts]) for name in parts[0]}
 
 
 def run_graph(engine: Engine, steps: Steps, inputs: Tensors) -> Tensors:
@@ -91,17 +91,6 @@ def _batches(tensors: Tensors, size: int) -> Iterator[Tensors]:
     rows = len(next(iter(tensors.values())))
     for start in range(0, rows, size):
         yield {name: tensor[start : start + size] for name, tensor in tensors.items()}
-
-
-def _stack_padded(parts: Sequence[Tensor]) -> Tensor:
-    """The tensors one below the other; those that are narrower are filled up with 0."""
-    widest = max(part.shape[1:] for part in parts)
-    stacked = np.zeros((sum(map(len, parts)), *widest), dtype=parts[0].dtype)
-    start = 0
-    for part in parts:
-        stacked[(slice(start, start + len(part)), *map(slice, part.shape[1:]))] = part
-        start += len(part)
-    return stacked
 
 
 def name_answers(steps: Steps, outputs: Tensors) -> Tensors:

@@ -17,6 +17,7 @@ from transformers import (
 )
 
 from onnxlet.errors import ConversionError
+from onnxlet.steps.token_ids import Bound
 from onnxlet.toolchain.convert.huggingface.pretrained import (
     check_weights,
     labels_of,
@@ -45,7 +46,9 @@ _SMALLEST = 1e-9
 
 @dataclass(frozen=True)
 class Encoder:
-    """A module, its inputs, and its vocabulary: the number of tokens, the padding token, the longest text."""
+    """A module, its inputs, its vocabulary (the number of tokens, the padding token, the longest text, the kinds of
+    texts), and whether it is made for pairs of texts.
+    """
 
     module: Any
     names: tuple[str, ...]
@@ -54,6 +57,14 @@ class Encoder:
     vocabulary: int
     pad: int
     max_tokens: int
+    types: int
+    pairs: bool
+
+    @property
+    def bounds(self) -> tuple[Bound, ...]:
+        """The numbers that its inputs may hold."""
+        below = {"input_ids": self.vocabulary, "attention_mask": 2, "token_type_ids": self.types}
+        return tuple(Bound(name, below[name]) for name in self.names)
 
     def run(self, inputs: Tensors) -> Tensors:
         """Its answers by name. Raises InvalidInputError where it fails."""
@@ -78,6 +89,8 @@ def load_encoder(layout: EncoderLayout) -> Encoder:
         int(config.vocab_size),
         int(getattr(config, "pad_token_id", None) or 0),
         _max_tokens(config),
+        int(getattr(config, "type_vocab_size", 0)),
+        model_class is AutoModelForQuestionAnswering,
     )
 
 
@@ -112,8 +125,10 @@ def _hints(config: Any, model_class: Any, outputs: tuple[str, ...]) -> OutputHin
         return OutputHints(task="embedding" if bare else None, class_axis=-1)
     if model_class is AutoModelForTokenClassification:
         return OutputHints(are="logits", task="segmentation", class_axis=-1)
-    several = getattr(config, "problem_type", None) == "multi_label_classification"
-    return OutputHints(are="independent-logits" if several else None, class_axis=-1)
+    kind = getattr(config, "problem_type", None)
+    if kind == "regression" or int(getattr(config, "num_labels", 1)) == 1:
+        return OutputHints(class_axis=-1)
+    return OutputHints(are="independent-logits" if kind == "multi_label_classification" else "logits", class_axis=-1)
 
 
 def _max_tokens(config: Any) -> int:

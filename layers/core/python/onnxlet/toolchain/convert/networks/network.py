@@ -9,6 +9,8 @@ from typing import Protocol, runtime_checkable
 import onnx
 
 from onnxlet.steps.image import Image
+from onnxlet.steps.token_ids import TokenIds
+from onnxlet.steps.tokenizer import Tokenizer
 from onnxlet.toolchain.convert.networks.outputs import OutputHints
 from onnxlet.values.manifest import ReferenceKind
 from onnxlet.values.signature import TensorSpec
@@ -59,7 +61,20 @@ class ReadsPictures(Protocol):
 
 @runtime_checkable
 class ReadsTexts(Protocol):
-    """A network that brings its tokenizer."""
+    """A network of token ids, which may bring its tokenizer."""
 
-    def tokens(self, texts: list[str]) -> Tensors:
-        """The texts as inputs, padded to the longest of them."""
+    tokenizer: Tokenizer | None
+    """The step that does the same as the tokenizer, for a single text; None if there is none."""
+    token_ids: TokenIds
+    """What refuses token ids that it does not know."""
+    pairs: bool
+    """Whether it is made for pairs of texts."""
+
+    def answer(self, texts: Tensors) -> Tensors:
+        """Its own answers to columns [N] of texts, by its own tokenizer.
+
+        Raises InvalidInputError for texts that it does not take, and where the step makes other token ids of them.
+        """
+
+    def random_texts(self, names: Sequence[str], rows: int, tokens: int, *, seed: int) -> Tensors:
+        """Make up texts of about so many tokens of its vocabulary, in columns of these names."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import onnx
 
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.steps import Steps, Tabular
 from onnxlet.steps.image import Image
+from onnxlet.steps.tokenizer import Tokenizer
 from onnxlet.toolchain.convert import graph_edits
 from onnxlet.toolchain.convert.networks.class_scores import ClassScores, IndependentScores
 from onnxlet.toolchain.convert.networks.network import Network, ReadsPictures, ReadsTexts
@@ -21,6 +23,12 @@ from onnxlet.toolchain.convert.networks.probing_inputs import (
     answer_far_inputs,
     find_random_inputs,
     vary_sizes,
+)
+from onnxlet.toolchain.convert.networks.texts import (
+    answer_texts,
+    random_rows_of_texts,
+    read_text_columns,
+    rows_of_texts,
 )
 from onnxlet.toolchain.convert.options import SourceOptions
 from onnxlet.toolchain.convert.synthetic_rows import synthetic_tensors
@@ -62,6 +70,7 @@ class TensorModel:
         self._outputs: Outputs | None = None
         self._specs: tuple[TensorSpec, ...] = ()
         self._tabular: Tabular | None = None
+        self._tokenizer: Tokenizer | None = None
         self._graph: onnx.ModelProto | None = None
 
     @property
@@ -96,6 +105,8 @@ class TensorModel:
         """
         if table is None:
             self._specs = self._network.input_specs(None)
+            if isinstance(self._network, ReadsTexts) and self._network.tokenizer is not None:
+                return self._take_texts(self._network.tokenizer, random_rows_of_texts(self._network, seed=seed))
             inputs = find_random_inputs(self._network, self._specs, seed=seed)
             return ModelRows(inputs, "random", vary_sizes(self._network, self._specs, inputs, seed=seed))
         for target in targets:
@@ -107,14 +118,15 @@ class TensorModel:
             return self._rows_of_tensors(read_pictures(self._own_image, picture_files(table, targets)), seed)
         if isinstance(self._network, ReadsPictures):
             return self._rows_of_tensors(self._network.read_pictures(picture_files(table, targets)), seed)
-        columns = [name for name in table.columns if name not in targets]
         if isinstance(self._network, ReadsTexts):
-            if len(columns) != 1:
+            if self._network.tokenizer is None:
                 raise InvalidInputError(
-                    f"{table.name!r} has {len(columns)} columns besides the target, and one column of texts is needed"
+                    "the model has no tokenizer that texts could be read by: give it one, or token ids in a .npz file"
                 )
-            return self._rows_of_tensors(self._network.tokens(table.column(columns[0])), seed)
-        return self._columns(table, columns)
+            self._specs = self._network.input_specs(None)
+            rows = rows_of_texts(self._network, read_text_columns(table, targets), seed=seed)
+            return self._take_texts(self._network.tokenizer, rows)
+        return self._columns(table, [name for name in table.columns if name not in targets])
 
     def read_arrays(self, arrays: Arrays, targets: Sequence[str], *, seed: int) -> ModelRows:
         """The rows in the arrays, one for each input. Raises InvalidInputError where one is missing or does not fit."""
@@ -127,6 +139,8 @@ class TensorModel:
                 f"{arrays.name!r} lacks arrays for the inputs {quoted(missing)}; it has {quoted(arrays.columns)}",
                 missing=missing,
             )
+        if isinstance(self._network, ReadsTexts) and self._network.tokenizer is not None:
+            self._progress("the data hold token ids, so the version takes these and no texts: give a column of texts")
         return self._rows_of_tensors({name: arrays.columns[name] for name in self._network.names}, seed)
 
     def predict(self, rows: ModelRows) -> Tensors:
@@ -135,12 +149,14 @@ class TensorModel:
         The first ones tell what the outputs are. Raises InvalidInputError where they leave it open, and where later
         ones contradict that.
         """
-        inputs = self._inputs(rows)
-        outputs = run_in_batches(self._network.run, inputs)
+        if isinstance(self._network, ReadsTexts) and self._tokenizer is not None:
+            outputs = answer_texts(self._network, rows.columns, self._tokenizer.most_rows())
+        else:
+            outputs = run_in_batches(self._network.run, self._inputs(rows))
         if self._outputs is None:
             self._outputs = read_outputs(outputs, self._hints)
             if self._hints.are is None:
-                for answers in answer_far_inputs(self._network, inputs):
+                for answers in answer_far_inputs(self._network, self._example(rows)):
                     check_outputs(answers, self._outputs)
         check_outputs(outputs, self._outputs)
         return self._scores.label_and_probabilities(outputs) if self._scores else name_answers(Steps(), outputs)
@@ -165,6 +181,8 @@ class TensorModel:
             opset=graph_edits.opsets(model),
             assets=self._network.assets,
             image=self._image,
+            tokenizer=self._tokenizer,
+            token_ids=self._network.token_ids if isinstance(self._network, ReadsTexts) else None,
             advice=ADVICE,
         )
 
@@ -176,6 +194,11 @@ class TensorModel:
     @property
     def _scores(self) -> ClassScores | None:
         return self._outputs.scores if self._outputs else None
+
+    def _take_texts(self, step: Tokenizer, rows: ModelRows) -> ModelRows:
+        """Let the version read texts by the columns of these rows."""
+        self._tokenizer = msgspec.structs.replace(step, columns=tuple(rows.columns))
+        return rows
 
     def _expect_targets(self, shapes: Sequence[tuple[int, ...]], *, one_hot: bool = False) -> None:
         """Keep what the targets tell of the outputs: whether each label has one, or each position."""
@@ -193,6 +216,12 @@ class TensorModel:
         if self._tabular is None:
             return rows.columns
         return self._tabular.preprocessor(self._specs)(rows.served(self._tabular))
+
+    def _example(self, rows: ModelRows) -> Tensors:
+        """Inputs of the shapes that rows have, or might have."""
+        if self._tokenizer is None:
+            return self._inputs(rows)
+        return find_random_inputs(self._network, self._specs, seed=0)
 
     def _rows_of_tensors(self, tensors: Tensors, seed: int) -> ModelRows:
         self._specs = specs = self._network.input_specs(tensors)
