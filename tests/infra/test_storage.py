@@ -46,8 +46,8 @@ def test_the_bucket_forgets_work_files_and_old_versions_but_no_model() -> None:
         rules = nested("storage.yaml", **chosen)["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
         return {rule["Prefix"] for rule in rules if "ExpirationInDays" in rule}
 
-    assert prefixes() == {"capture/", "sketches/"}
-    assert prefixes(BatchDays=7) == {"capture/", "sketches/", "batch/"}
+    assert prefixes() == {"capture/", "sketches/live/"}
+    assert prefixes(BatchDays=7) == {"capture/", "sketches/live/", "batch/"}
 
 
 def _denied(sid: str) -> Document:

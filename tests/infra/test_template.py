@@ -34,7 +34,7 @@ def test_the_template_stays_readable_on_its_own() -> None:
 @pytest.mark.parametrize(
     ("function", "expected"),
     [
-        ("Predict", READABLE),
+        ("Predict", READABLE | {("s3:GetObject", "sketches/*"), ("s3:PutObject", "sketches/live/*")}),
         (
             "Api",
             READABLE
@@ -58,7 +58,7 @@ def test_a_function_touches_exactly_its_prefixes(function: str, expected: set[tu
 @pytest.mark.parametrize(
     ("function", "prefixes"),
     [
-        ("Predict", ["models/*", "aliases/*", "history/*"]),
+        ("Predict", ["models/*", "aliases/*", "history/*", "sketches/*"]),
         ("Api", ["models/*", "aliases/*", "history/*"]),
         ("Score", ["models/*", "aliases/*", "history/*", "batch/in/*"]),
     ],
@@ -72,7 +72,7 @@ def test_a_function_lists_its_prefixes_and_learns_that_a_key_is_missing(function
 @pytest.mark.parametrize(
     ("function", "actions"),
     [
-        ("Predict", {"kms:Decrypt"}),
+        ("Predict", {"kms:Decrypt", "kms:GenerateDataKey"}),
         ("Api", {"kms:Decrypt", "kms:GenerateDataKey"}),
         ("Score", {"kms:Decrypt", "kms:GenerateDataKey"}),
     ],

@@ -101,7 +101,7 @@ def test_a_version_without_a_baseline_is_not_counted_and_asked_for_once(store: S
     for _ in range(3):
         shop.predict("plain", orjson.dumps({"instances": [[1.0, 2.0]] * 30}))
         telemetry.flush()
-    assert asked == ["sketches/plain/1/baseline.json", "models/plain/1/baseline.json"]
+    assert asked == ["sketches/baselines/plain/1.json", "models/plain/1/baseline.json"]
     assert not list(store.list("sketches/"))
 
 

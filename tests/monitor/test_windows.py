@@ -51,7 +51,7 @@ def test_merging_changes_no_count_and_leaves_one_object(any_store: Store) -> Non
     assert compact(any_store, "m", 1, DAY).sketches == before.sketches
     assert compact(any_store, "m", 1, DAY).sketches == before.sketches
     assert read_window(any_store, "m", 1, DAY).sketches == before.sketches
-    assert [entry.key for entry in any_store.list("sketches/")] == [f"sketches/m/1/{DAY}/merged.json"]
+    assert [entry.key for entry in any_store.list("sketches/")] == [f"sketches/live/m/1/{DAY}/merged.json"]
 
 
 def test_a_part_that_comes_late_is_added_and_one_that_comes_again_is_not(any_store: Store) -> None:
@@ -96,13 +96,13 @@ def test_days_are_listed_in_order(any_store: Store) -> None:
     for day in ("2026-12-01", "2026-11-30"):
         write_part(any_store, part_key("m", 1, day, "env", 0), part(20))
     write_part(any_store, part_key("m", 12, "2020-01-01", "env", 0), part(20))
-    any_store.put("sketches/m/1/baseline.json", BASELINE.encode())
+    any_store.put("sketches/baselines/m/1.json", BASELINE.encode())
     assert list_days(any_store, "m", 1) == ["2026-11-30", "2026-12-01"]
 
 
 def test_a_merged_sketch_that_was_damaged_is_named(any_store: Store) -> None:
-    any_store.put(f"sketches/m/1/{DAY}/merged.json", b"[]")
-    with pytest.raises(IntegrityError, match=rf"sketches/m/1/{DAY}/merged.json"):
+    any_store.put(f"sketches/live/m/1/{DAY}/merged.json", b"[]")
+    with pytest.raises(IntegrityError, match=rf"sketches/live/m/1/{DAY}/merged.json"):
         read_window(any_store, "m", 1, DAY)
 
 

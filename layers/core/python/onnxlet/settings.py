@@ -51,6 +51,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds of requests after which metrics are written; a process that is killed loses those of less."""
     request_log: bool = False
     """Whether each request for predictions gets a line in the log: its id, version, status and time, never a value."""
+    monitoring: bool = True
+    """Whether live rows are counted, in the bins of their version's baseline, and the counts written to the store."""
     function_memory: int = 0
     """MB of the Lambda function (AWS_LAMBDA_FUNCTION_MEMORY_SIZE); 0 elsewhere."""
     function_name: str = ""

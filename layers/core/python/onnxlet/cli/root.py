@@ -18,6 +18,7 @@ from onnxlet.cli import (
     ship,
     toolchain,
     verify,
+    watching,
 )
 from onnxlet.cli.command_group import CommandError, CommandGroup
 from onnxlet.cli.demo import commands as demo
@@ -77,6 +78,8 @@ for command in (
     publishing.delete,
     publishing.gc,
     fsck.fsck,
+    watching.watch,
+    watching.baseline,
     scoring.predict,
     explaining.explain,
     scoring.score,

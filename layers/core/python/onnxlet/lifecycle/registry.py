@@ -26,6 +26,7 @@ from onnxlet.values.refs import Ref, parse_ref
 
 if TYPE_CHECKING:
     from onnxlet.lifecycle.fsck import StoreCheck
+    from onnxlet.lifecycle.watching import WatchReport
 
 
 class Registry:
@@ -92,6 +93,15 @@ class Registry:
 
         with byte_bar("checking") as advance:
             return check_store(self._registry.store, older_than=older_than, quick=quick, on_progress=advance)
+
+    def watch(self, ref: str | Ref, *, since: str = "") -> WatchReport:
+        """How live rows differ from those that versions were made for, day by day from `since` (`2026-11-01`) on.
+
+        Of a bare name all versions that were counted; `alarms` are the columns that matter. Raises as `show`.
+        """
+        from onnxlet.lifecycle.watching import watch_model
+
+        return watch_model(self._workspace, ref if isinstance(ref, Ref) else parse_ref(ref), since=since)
 
     def history(self, model: str, alias: str = PRODUCTION) -> Listing[HistoryEntry]:
         """Every move of an alias, oldest first. Raises ModelNotFoundError, AliasNotFoundError."""

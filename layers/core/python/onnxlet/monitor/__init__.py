@@ -10,3 +10,24 @@ statistics       tests and distances of two rows of counts
 comparison       a window of live rows beside the baseline: which columns have drifted
 report           the days of a version, with their drifts and alarms
 """
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from onnxlet.settings import Settings
+    from onnxlet.store import Store
+    from onnxlet.telemetry.recording import Watcher
+
+
+def row_counters(store: Store, settings: Settings) -> tuple[Callable[[], Watcher], ...]:
+    """What opens the watcher that counts live rows; none where the settings say so. Nothing is imported before."""
+
+    def open_counter() -> Watcher:
+        from onnxlet.monitor.live import LiveSketches
+
+        return LiveSketches(store)
+
+    return (open_counter,) if settings.monitoring else ()

@@ -15,7 +15,7 @@ from onnxlet.errors import IntegrityError, ObjectNotFoundError, PreconditionFail
 from onnxlet.monitor.sketch import SketchDocument, add_documents, decode_sketch, encode_sketch
 from onnxlet.store import Store
 from onnxlet.values.canonical import canonical
-from onnxlet.values.keys import sketches_prefix
+from onnxlet.values.keys import LIVE_SKETCHES, sketches_prefix
 
 _MERGED = "merged.json"
 _ATTEMPTS = 5
@@ -44,6 +44,13 @@ def write_part(store: Store, key: str, document: SketchDocument) -> None:
         store.create(key, encode_sketch(document))
     except PreconditionFailedError:
         return
+
+
+def list_versions(store: Store, model: str) -> list[int]:
+    """The versions of which there are sketches, in order."""
+    prefix = f"{LIVE_SKETCHES}{model}/"
+    numbers = {entry.key.removeprefix(prefix).split("/")[0] for entry in store.list(prefix)}
+    return sorted(int(number) for number in numbers if number.isdecimal())
 
 
 def list_days(store: Store, model: str, version: int) -> list[str]:

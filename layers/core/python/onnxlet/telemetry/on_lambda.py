@@ -30,8 +30,10 @@ class FunctionSettings(Protocol):
         """Whether each request gets a line."""
 
 
-def observe_function(settings: FunctionSettings, environ: Mapping[str, str]) -> tuple[Telemetry, Callable[[], None]]:
-    """What a function gathers, and what its handler calls at its end, whichever that is.
+def observe_function(
+    settings: FunctionSettings, environ: Mapping[str, str], *more: Callable[[], Watcher]
+) -> tuple[Telemetry, Callable[[], None]]:
+    """What a function gathers, and what its handler calls at its end, whichever that is. `more` open further watchers.
 
     To be called while the function is imported, in the main thread: Lambda takes no extension later.
 
@@ -43,6 +45,8 @@ def observe_function(settings: FunctionSettings, environ: Mapping[str, str]) -> 
     telemetry.watch_with(partial(_open_metrics, settings.function_name))
     if settings.request_log:
         telemetry.watch_with(_open_request_log)
+    for open_watcher in more:
+        telemetry.watch_with(open_watcher)
     return telemetry, _attend(telemetry, environ)
 
 

@@ -34,17 +34,18 @@ BASELINE = "baseline.json"
 FETCHED_LATER = (EXPLAIN, BASELINE)
 """Beginnings of names of artifacts that a prediction can do without: nobody fetches them before they are needed."""
 SKETCHES = "sketches/"
-"""What live rows looked like, in counts; it may be lost."""
+LIVE_SKETCHES = SKETCHES + "live/"
+"""What live rows looked like, in counts; they go after a while."""
 
 
 def sketches_prefix(model: str, version: int) -> str:
-    """All sketches of a version."""
-    return f"{SKETCHES}{model}/{version}/"
+    """All live sketches of a version."""
+    return f"{LIVE_SKETCHES}{model}/{version}/"
 
 
 def drawn_baseline_key(model: str, version: int) -> str:
     """The baseline that a published version was given later."""
-    return sketches_prefix(model, version) + BASELINE
+    return f"{SKETCHES}baselines/{model}/{version}.json"
 
 
 def model_prefix(model: str) -> str:
