@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -11,6 +11,7 @@ from onnxlet.monitor.bins import FEWEST, count_in_bins, draw_edges
 finite = arrays(np.float64, st.integers(FEWEST, 400), elements=st.floats(-1e6, 1e6).map(lambda value: round(value, 3)))
 
 
+@settings(deadline=None)
 @given(finite)
 def test_every_bin_holds_ten_rows_unless_nearly_all_rows_are_equal(values: np.ndarray) -> None:
     edges, _ = draw_edges(values)
@@ -19,6 +20,7 @@ def test_every_bin_holds_ten_rows_unless_nearly_all_rows_are_equal(values: np.nd
     assert counts.min() >= FEWEST or len(edges) == 2
 
 
+@settings(deadline=None)
 @given(finite)
 def test_edges_rise_and_the_largest_value_is_none_of_them(values: np.ndarray) -> None:
     edges, deciles = draw_edges(values)

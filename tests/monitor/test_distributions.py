@@ -4,13 +4,14 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
 from onnxlet.monitor.distributions import chi_square_tail, weighted_chi_squares_tail
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1e3), st.integers(1, 200))
 def test_the_tail_of_a_chi_square_is_scipys(statistic: float, degrees: int) -> None:
     assert chi_square_tail(statistic, degrees) == pytest.approx(stats.chi2.sf(statistic, degrees), rel=1e-8)
@@ -34,6 +35,7 @@ def test_the_weights_of_anderson_and_darling_give_their_published_critical_value
         assert weighted_chi_squares_tail(critical, weights) == pytest.approx(level, rel=0.08)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=40), st.lists(st.floats(1e-3, 1e4), min_size=2, max_size=5))
 def test_tails_lie_between_0_and_1_and_fall(weights: list[float], statistics: list[float]) -> None:
     tails = [weighted_chi_squares_tail(statistic, np.array(weights)) for statistic in sorted(statistics)]

@@ -5,7 +5,7 @@ from itertools import pairwise
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onnxlet.errors import IntegrityError, InvalidInputError
@@ -36,6 +36,7 @@ def test_the_baselines_own_rows_have_the_baselines_counts() -> None:
         assert document.inputs[drawn.name] == (*drawn.counts, drawn.missing)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, ROWS), min_size=1, max_size=5))
 def test_sketches_of_parts_add_up_to_the_sketch_of_all(cuts: list[int]) -> None:
     ends = [0, *sorted(cuts), ROWS]

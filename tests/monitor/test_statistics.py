@@ -4,7 +4,7 @@ from math import log
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
@@ -60,6 +60,7 @@ def test_anderson_darling_says_as_often_as_it_should_that_equal_columns_differ()
         assert np.mean(np.array(found) < 0.05) < 0.085  # 5 % and three standard errors
 
 
+@settings(deadline=None)
 @given(counts, counts)
 def test_chi_square_without_rare_cells_is_scipys(first: list[int], second: list[int]) -> None:
     width = min(len(first), len(second))
@@ -73,6 +74,7 @@ def test_rare_cells_are_pooled() -> None:
     assert chi_square(baseline, window) == pytest.approx(stats.chi2_contingency(pooled, correction=False).pvalue)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_adjusted_p_values_reject_what_holm_rejects_step_by_step(p_values: list[float]) -> None:
     adjusted = holm(p_values)
@@ -88,6 +90,7 @@ def test_adjusted_p_values_reject_what_holm_rejects_step_by_step(p_values: list[
         assert {place for place, value in enumerate(adjusted) if value <= alpha} == rejected
 
 
+@settings(deadline=None)
 @given(counts, counts)
 def test_distances_are_those_of_scipy_and_of_the_definition(first: list[int], second: list[int]) -> None:
     width = min(len(first), len(second))
