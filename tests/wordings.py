@@ -102,7 +102,8 @@ def publish_triage(shop: Shop, **settings: Any) -> None:  # noqa: ANN401 - the s
     tokenizer = tokenizer_of("WordPiece")
     usual: dict[str, Any] = {"columns": ("text",), "mask": "attention_mask", "types": "token_type_ids"}
     step = Tokenizer(**usual | settings, most_tokens=LONGEST)
-    bounds = TokenIds((Bound("input_ids", tokenizer.get_vocab_size()), Bound("token_type_ids", 2)), LONGEST)
+    flags = step.overflow == "flag"
+    bounds = TokenIds((Bound("input_ids", tokenizer.get_vocab_size()), Bound("token_type_ids", 2)), LONGEST, flags)
     table = np.random.default_rng(0).normal(size=(tokenizer.get_vocab_size(), 2)).astype(np.float32)
     shop.publish(
         "triage",
@@ -120,7 +121,12 @@ def publish_triage(shop: Shop, **settings: Any) -> None:  # noqa: ANN401 - the s
             helper.make_node("ArgMax", ["scores"], ["class"], axis=1, keepdims=0),
         ],
         weights={"table": table, "last": np.array([2]), "first": np.array([1])},
-        served=[spec("label", "BYTES", -1), spec("probability", "FP32", -1), spec("probabilities", "FP32", -1, 2)],
+        served=[
+            spec("label", "BYTES", -1),
+            spec("probability", "FP32", -1),
+            spec("probabilities", "FP32", -1, 2),
+            *step.adds(),
+        ],
         steps=Steps((step, bounds, Classification("class", "scores", LABELS, (0, 1)))),
         artifacts={"tokenizer.json": file_of("WordPiece")},
     )

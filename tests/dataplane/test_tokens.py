@@ -158,6 +158,20 @@ def test_more_tokens_than_there_are_positions_are_the_callers_fault(shop: Shop) 
     assert f"has {LONGEST + 1} tokens a row" in said(ask(shop, "/v1/models/triage:predict", {"inputs": sent}))
 
 
+def test_texts_that_are_cut_are_flagged_in_a_row_of_their_own_and_in_a_header(store: Store, tmp_path: Path) -> None:
+    shop = Shop(store, tmp_path / "shop")
+    publish_triage(shop, overflow="flag")
+    answer = ask(shop, "/v1/models/triage:predict", {"instances": TEXTS})
+    assert answer.headers["X-Onnxlet-Flags"] == "text:1"
+    rows = json.loads(answer.body)["predictions"]
+    assert [row["flags"] for row in rows] == ["", "", "", "", "text"]
+    answer = ask(shop, "/v1/models/triage:predict", {"inputs": tokens_of(TEXTS)})
+    assert "X-Onnxlet-Flags" not in answer.headers
+    outputs = json.loads(answer.body)["outputs"]
+    assert outputs["flags"] == [""] * len(TEXTS)
+    assert outputs["probabilities"] == [row["probabilities"] for row in rows]
+
+
 def test_too_many_texts_are_too_large(shop: Shop) -> None:
     body = {"instances": ["pain " * 40] * 3_000}
     assert "send at most 2730 of them" in said(ask(shop, "/v1/models/triage:predict", body), 413)

@@ -298,3 +298,15 @@ def test_a_processor_beside_a_directory_is_refused(tmp_path: Path) -> None:
     _, tokenizer = saved(tmp_path / "model")
     with pytest.raises(InvalidInputError, match="save it in the model's directory"):
         convert(tmp_path / "model", tmp_path / "out", processor=tokenizer)
+
+
+def test_texts_that_are_cut_may_be_flagged(tmp_path: Path, shipping: Ship) -> None:
+    model, tokenizer = saved(tmp_path / "model")
+
+    shipped = shipping(tmp_path / "model", text={"overflow": "flag", "most_tokens": 20})
+
+    expected = probabilities_of(model, tokenizer, TEXTS, most=20)
+    answers = answers_to(shipped, TEXTS)
+    np.testing.assert_allclose([answer["probabilities"] for answer in answers], expected, atol=1e-5)
+    lengths = [len(ids) for ids in tokenizer(TEXTS)["input_ids"]]
+    assert [answer["flags"] for answer in answers] == ["text" if length > 20 else "" for length in lengths]

@@ -172,6 +172,18 @@ def test_more_tokens_than_the_model_reads_are_refused_where_the_step_says_so() -
     assert planned(step)({"text": column("a " * 14)})["input_ids"].shape == (1, 16)
 
 
+def test_texts_that_are_cut_are_flagged_where_the_step_says_so() -> None:
+    step = msgspec.structs.replace(USUAL, overflow="flag")
+    assert step.adds() == (TensorSpec("flags", "BYTES", (-1,)),)
+    sent = ["a " * 14, "a " * 15, "", "pain " * 60]
+    got = planned(step)({"text": column(*sent)})
+    assert got.pop("flags").tolist() == ["", "text", "", "text"]
+    check_equal(got, by_the_library("WordPiece", sent, step))
+    pairs = msgspec.structs.replace(PAIRS, overflow="flag")
+    got = planned(pairs)({"question": column("a", "a"), "context": column("a", "a " * 20)})
+    assert got["flags"].tolist() == ["", "question, context"]
+
+
 def test_empty_texts_are_their_special_tokens_and_refused_without() -> None:
     got = planned()({"text": column("", " ", "\0")})
     check_equal(got, by_the_library("WordPiece", ["", " ", "\0"], USUAL))

@@ -7,6 +7,7 @@ import numpy as np
 
 from onnxlet.errors import InvalidInputError
 from onnxlet.steps.base import Preprocessor, Specs, Step
+from onnxlet.steps.ranges import FLAGS
 from onnxlet.values.signature import SERVING_DEFAULT, TOKENS
 from onnxlet.values.tensors import Tensors
 
@@ -27,6 +28,8 @@ class TokenIds(Step, frozen=True, tag="token_ids", omit_defaults=True):
 
     bounds: tuple[Bound, ...]
     most_tokens: int | None = None
+    flags: bool = False
+    """Whether a tokenizer flags texts that it cuts: token ids are served with no flags, as nobody cut them."""
 
     def signatures(self) -> tuple[str, ...]:
         """All but that of texts by name, which the tokenizer makes as they must be."""
@@ -63,4 +66,7 @@ class TokenIds(Step, frozen=True, tag="token_ids", omit_defaults=True):
                     input=bound.input,
                     row=row,
                 )
+        if self.flags and FLAGS not in tensors:
+            rows = len(tensors[self.bounds[0].input])
+            return tensors | {FLAGS: np.full(rows, "", dtype=object)}
         return tensors

@@ -12,6 +12,7 @@ import msgspec
 
 from onnxlet.errors import RejectedModelError
 from onnxlet.steps.base import Column, Preprocessor, Read, Specs, Step, no_artifacts, spec_named
+from onnxlet.steps.ranges import FLAGS
 from onnxlet.values.datatypes import VARIABLE
 from onnxlet.values.signature import COLUMNS, SERVING_DEFAULT, TensorSpec
 
@@ -24,6 +25,7 @@ MOST_TEXTS = 32
 """Texts that are sent at once by those who choose how many."""
 
 Side = Literal["left", "right"]
+_BEYOND = {"truncate": "longer texts are cut", "flag": "longer texts are cut and flagged", "refuse": "else refused"}
 
 
 class Padding(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -49,8 +51,8 @@ class Tokenizer(Step, frozen=True, tag="tokenizer", omit_defaults=True):
 
     `mask` and `types` are the inputs that say which places hold tokens, and which of the texts each is of. `artifact`
     is a `tokenizer.json`, whose own truncation and padding do not count. A text or pair of more than `most_tokens`, the
-    special ones included, is cut or refused as `overflow` says; of a pair `cut` says which. Whoever has the token ids
-    may send these instead.
+    special ones included, is cut, cut and flagged, or refused as `overflow` says; of a pair `cut` says which. Whoever
+    has the token ids may send these instead.
     """
 
     columns: tuple[str, ...]
@@ -63,7 +65,7 @@ class Tokenizer(Step, frozen=True, tag="tokenizer", omit_defaults=True):
     """Whether the special tokens, such as [CLS], are added."""
     typed: bool = True
     """Whether the types are those of the tokenizer; else all are 0, as models take them that are given none."""
-    overflow: Literal["truncate", "refuse"] = "truncate"
+    overflow: Literal["truncate", "flag", "refuse"] = "truncate"
     cut: Literal["longest_first", "only_first", "only_second"] = "longest_first"
     cut_side: Side = "right"
     padding: Padding = Padding()
@@ -115,6 +117,14 @@ class Tokenizer(Step, frozen=True, tag="tokenizer", omit_defaults=True):
             ) from error
         return TokenReader(self, wanted, read(self.artifact)).apply
 
+    def tells(self) -> tuple[str, ...]:
+        """The rows that were cut, where it flags them."""
+        return (FLAGS,) if self.overflow == "flag" else ()
+
+    def adds(self) -> Specs:
+        """`flags`, of the columns of texts that were cut."""
+        return (TensorSpec(FLAGS, "BYTES", (VARIABLE,)),) if self.overflow == "flag" else ()
+
     def computes(self) -> bool:
         """It splits, looks up and pads."""
         return True
@@ -128,7 +138,7 @@ class Tokenizer(Step, frozen=True, tag="tokenizer", omit_defaults=True):
         parts = (
             f"tokens by {self.artifact}",
             "" if self.special else "no special ones",
-            f"at most {self.most_tokens}, {'longer texts are cut' if self.overflow == 'truncate' else 'else refused'}",
+            f"at most {self.most_tokens}, {_BEYOND[self.overflow]}",
             f"padded to {self.padding.length}" if self.padding.length else "",
         )
         return f"{' and '.join(self.columns)}: {', '.join(filter(None, parts))}"

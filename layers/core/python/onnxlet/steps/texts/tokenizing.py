@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 # before the library is first used: its own threads would take the processors of others, and warn of processes that fork
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -15,6 +15,7 @@ import tokenizers
 
 from onnxlet.errors import InvalidInputError, RejectedModelError, RequestTooLargeError
 from onnxlet.steps.base import Specs, spec_named
+from onnxlet.steps.ranges import FLAGS
 from onnxlet.steps.tokenizer import MOST_PLACES
 from onnxlet.values.tensors import Tensor, Tensors
 
@@ -33,8 +34,14 @@ _MOST_PARTS = 18
 
 Sent = str | tuple[str, ...]
 """A text, or a pair of them."""
-Encoded = tuple[list[int], list[int]]
-"""Ids and types of a text."""
+
+
+class Encoded(NamedTuple):
+    """A text, or a pair."""
+
+    ids: list[int]
+    types: list[int]
+    is_cut: bool
 
 
 class TokenReader:
@@ -57,13 +64,16 @@ class TokenReader:
         if not columns[0]:
             raise InvalidInputError("there is no text: send at least one")
         encoded = [each for part in _parts(columns) for each in self._encode(part)]
-        width = self._width(max(len(ids) for ids, _ in encoded))
+        width = self._width(max(len(each.ids) for each in encoded))
         if len(encoded) > 1 and len(encoded) * width > MOST_PLACES:
             raise RequestTooLargeError(
                 f"{len(encoded)} texts of {width} tokens, the padding included, take more memory than is set aside for "
                 f"a call: send at most {max(1, MOST_PLACES // width)} of them"
             )
         rest = {name: tensor for name, tensor in tensors.items() if name not in self._step.columns}
+        if self._step.overflow == "flag":
+            named = ", ".join(self._step.columns)
+            rest[FLAGS] = np.array([named if each.is_cut else "" for each in encoded], dtype=object)
         return rest | self._padded(encoded, width)
 
     def _width(self, longest: int) -> int:
@@ -113,18 +123,19 @@ class TokenReader:
                 raise self._refused(
                     step.columns[0], row, f"has {len(ids)} tokens, the model reads {step.most_tokens}: send an excerpt"
                 )
-            yield ids, (each.type_ids if step.typed else [0] * len(ids)) if step.types else []
+            types = each.type_ids if step.types and step.typed else [0] * len(ids)
+            yield Encoded(ids, types, step.overflow == "flag" and bool(each.overflowing))
 
     def _padded(self, encoded: Sequence[Encoded], width: int) -> Tensors:
         step, padding = self._step, self._step.padding
         left = padding.side == "left"
-        lengths = np.array([len(ids) for ids, _ in encoded])[:, None]
+        lengths = np.array([len(each.ids) for each in encoded])[:, None]
         places = np.arange(width)
-        made = {step.ids: _fill([ids for ids, _ in encoded], width, padding.token, left=left)}
+        made = {step.ids: _fill([each.ids for each in encoded], width, padding.token, left=left)}
         if step.mask is not None:
             made[step.mask] = places >= width - lengths if left else places < lengths
         if step.types is not None:
-            made[step.types] = _fill([types for _, types in encoded], width, padding.type, left=left)
+            made[step.types] = _fill([each.types for each in encoded], width, padding.type, left=left)
         return {name: tensor.astype(self._dtypes[name], copy=False) for name, tensor in made.items()}
 
 
@@ -159,7 +170,7 @@ def _load(step: Tokenizer, contents: bytes) -> Any:  # noqa: ANN401 - a tokenize
         tokenizer = tokenizers.Tokenizer.from_buffer(contents)
         tokenizer.no_padding()
         tokenizer.no_truncation()
-        if step.overflow == "truncate":
+        if step.overflow != "refuse":
             tokenizer.enable_truncation(step.most_tokens, strategy=step.cut, direction=step.cut_side)
     except Exception as error:  # the library raises nothing more special
         raise RejectedModelError(f"{step.artifact!r} is no tokenizer: {error}") from error

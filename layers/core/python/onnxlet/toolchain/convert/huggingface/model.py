@@ -99,7 +99,8 @@ class EncoderNetwork:
                 "and no texts"
             )
         self.tokenizer = None if self._tokenizer is None else self._tokenizer.step
-        self.token_ids = TokenIds(self._encoder.bounds, self._encoder.max_tokens)
+        flags = self.tokenizer is not None and self.tokenizer.overflow == "flag"
+        self.token_ids = TokenIds(self._encoder.bounds, self._encoder.max_tokens, flags)
         self.pairs = self._encoder.pairs
         self.assets: Mapping[str, bytes] = {TOKENIZER: self._tokenizer.contents} if self._tokenizer else {}
 

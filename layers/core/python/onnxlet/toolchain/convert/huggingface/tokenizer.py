@@ -91,7 +91,7 @@ class OwnTokenizer:
         special = set(self._tokenizer.all_special_ids)
         known = [number for number in sorted(self._tokenizer.get_vocab().values()) if number not in special]
         fitting = self.step.max_characters
-        if (self.step.overflow, self.step.cut) != ("truncate", "longest_first"):
+        if self.step.overflow == "refuse" or self.step.cut != "longest_first":
             # a character may be four tokens, and there may be two texts
             fitting = min(fitting, self.step.most_tokens // 8)
         lengths = random.integers(1, tokens + 1, (len(names), rows)).tolist()
@@ -108,7 +108,7 @@ class OwnTokenizer:
                 made = self._tokenizer(
                     *columns,
                     padding=True,
-                    truncation=step.cut if step.overflow == "truncate" else False,
+                    truncation=False if step.overflow == "refuse" else step.cut,
                     max_length=step.most_tokens,
                     return_attention_mask=True,
                     return_tensors="np",
