@@ -57,7 +57,7 @@ class Explanations:
         rows = self._players.rows(inputs, signature)
         count = len(next(iter(rows.values())))
         output = explained_output(self._subject, request.output)
-        target = Target(output, request.columns_of(output.columns))
+        target = Target(output, request.columns_of(output.columns), request.scale)
         if count * len(self._players) * len(target.columns) > MOST_NUMBERS:
             raise InvalidInputError(
                 f"{count} rows x {len(self._players)} players x {len(target.columns)} classes are more "
@@ -82,8 +82,11 @@ class Explanations:
                 continue
             if entry.background and not self._background.exists:
                 continue
-            explainer = self._plan(name)
-            if not explainer.refusal(target, budget):
+            try:
+                explainer = self._plan(name)
+            except NotExplainableError:
+                continue
+            if not _refusal(name, explainer, target, budget):
                 return name, explainer
         self._background.rows()  # which is what is lacking
         raise NotExplainableError("no method can explain this output")
@@ -102,7 +105,7 @@ class Explanations:
         if entry.background:
             self._background.rows()
         explainer = self._plan(method)
-        reason = explainer.refusal(target, budget)
+        reason = _refusal(method, explainer, target, budget)
         if reason:
             raise NotExplainableError(f"the method {method!r} cannot explain this: {reason}")
         return explainer
@@ -137,3 +140,9 @@ class Explanations:
             unreliable=found.unreliable,
             evaluations=evaluations,
         )
+
+
+def _refusal(name: str, explainer: Explainer, target: Target, budget: Budget) -> str:
+    if target.scale is not None and target.scale not in METHODS[name].scales:
+        return f"it explains what is served: leave 'scale' out, which is {target.scale!r}"
+    return explainer.refusal(target, budget)

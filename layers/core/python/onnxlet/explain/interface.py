@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from onnxlet.explain.evaluation import Evaluation
     from onnxlet.explain.outputs import ExplainedOutput
     from onnxlet.explain.players import Players
-    from onnxlet.explain.request import Budget
+    from onnxlet.explain.request import Budget, Scale
 
 
 Cancellation = Any
@@ -68,10 +68,11 @@ class Subject(Protocol):
 
 
 class Target(msgspec.Struct, frozen=True):
-    """What of an answer is explained: a served output, and which of its columns."""
+    """What of an answer is explained: a served output, which of its columns, and on which scale."""
 
     output: ExplainedOutput
     columns: tuple[int, ...]
+    scale: Scale | None = None
 
 
 class Attributions(msgspec.Struct, frozen=True, kw_only=True, eq=False):

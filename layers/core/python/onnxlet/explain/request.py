@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import isfinite
 from time import monotonic
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -15,15 +15,18 @@ AUTO = "auto"
 MOST_EVALUATIONS = 1_000_000
 """Rows that the model may be asked about, for each that is explained."""
 _NOT_DONE = ("gradient", "counterfactual", "interaction")
-_FIELDS = "method, output, classes, seed, max_evaluations, max_ms and above"
+_FIELDS = "method, output, scale, classes, seed, max_evaluations, max_ms and above"
 
 Class = str | int
+Scale = Literal["output", "raw"]
+"""What attributions add up to: what is served, or what a model adds up itself before that, such as log-odds."""
 
 
 class ExplanationRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What to explain, and how.
 
-    `method` is one of the table, or `auto`. `output` is a served output, `classes` are the labels or positions of its
+    `method` is one of the table, or `auto`. `scale` says of which the attributions are, where a method knows more than
+    one; None: its own. `output` is a served output, `classes` are the labels or positions of its
     columns; None: all. `seed` makes what is sampled repeatable. `max_evaluations` bounds the rows that the model is
     asked about for each row that is explained, `max_ms` the time for all of them. `above`: explain only rows where an
     explained class, or the value, is more than this.
@@ -31,6 +34,7 @@ class ExplanationRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 
     method: str = AUTO
     output: str | None = None
+    scale: Scale | None = None
     classes: tuple[Class, ...] | Class | None = None
     seed: int = 0
     max_evaluations: int | None = None

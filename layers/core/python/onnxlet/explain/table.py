@@ -11,22 +11,29 @@ from typing import cast
 import msgspec
 
 from onnxlet.explain.interface import Explainer, Planning
+from onnxlet.explain.request import Scale
 
 
 class MethodEntry(msgspec.Struct, frozen=True):
     """A method: the module whose `plan(planning)` gives its Explainer, and what it needs.
 
     `needs` is the word under which manifests keep its table, "" if it needs none. `chosen`: `auto` may take it.
+    `scales` are those that it may explain on.
     """
 
     module: str
     needs: str = ""
     background: bool = True
     chosen: bool = True
+    scales: tuple[Scale, ...] = ("output",)
 
+
+_BOTH: tuple[Scale, ...] = ("output", "raw")
 
 METHODS: dict[str, MethodEntry] = {
     "linear": MethodEntry("onnxlet.explain.linear", needs="linear"),
+    "trees": MethodEntry("onnxlet.explain.trees.by_path", needs="trees", background=False, scales=_BOTH),
+    "trees-interventional": MethodEntry("onnxlet.explain.trees.by_background", needs="trees", scales=_BOTH),
     "exact": MethodEntry("onnxlet.explain.exact"),
     "sampled": MethodEntry("onnxlet.explain.sampled"),
 }

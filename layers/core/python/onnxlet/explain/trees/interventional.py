@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from onnxlet.explain.trees.ensemble import Ensemble
-from onnxlet.explain.trees.levels import Levels, arrange
+from onnxlet.explain.trees.levels import Levels, answers_to, arrange
 
 if TYPE_CHECKING:
     from onnxlet.values.tensors import Tensor
@@ -33,25 +33,26 @@ class Interventional:
     def __init__(self, ensemble: Ensemble, players: Tensor, count: int, background: Tensor) -> None:
         """`players` [columns] is whose each column is, of `count`; `background` is [rows, columns]."""
         self._count, self._background = count, background
-        self._groups = [
-            (target, _Masks(levels))
-            for target, trees in ensemble.groups()
-            for levels in arrange(ensemble, trees, players)
+        self._base = ensemble.base
+        self._levels = [
+            (target, levels) for target, trees in ensemble.groups() for levels in arrange(ensemble, trees, players)
         ]
+        self._groups = [(target, _Masks(levels)) for target, levels in self._levels]
         self._rows = len(background)
-        self.answers = np.tile(ensemble.base.astype(np.float64), (self._rows, 1))
+        self.answers = self.answers_to(background)
         known: list[_Known] = []
         size = 0
-        for target, masks in self._groups:
-            satisfied = masks.of(background.T)
-            reached = satisfied == masks.full[:, None]
-            self.answers[:, target : target + masks.leaves.shape[1]] += reached.T @ masks.leaves
+        for _, masks in self._groups:
             if size <= MOST_BYTES:
-                known.append(_gather(satisfied))
+                known.append(_gather(masks.of(background.T)))
                 size += known[-1].nbytes
         self._known = known if size <= MOST_BYTES else None
         self.expected = self.answers.mean(axis=0)
         self.nbytes = sum(masks.nbytes for _, masks in self._groups) + (size if self._known else 0)
+
+    def answers_to(self, rows: Tensor) -> Tensor:
+        """The outputs [N, outputs] of rows [N, columns]."""
+        return answers_to(rows, self._base, self._levels)
 
     def explain(self, rows: Tensor) -> Tensor:
         """Values [N, players, outputs] of rows [N, columns], which sum to the outputs minus `expected`."""
@@ -73,6 +74,13 @@ class Interventional:
             for output, column in enumerate(masks.leaves.T, target):
                 values[output] += _sum_apart(masks, pairs, column, known.rows[pairs.at], values.shape[1:])
         return values.transpose(1, 2, 0)
+
+
+def widest_path(ensemble: Ensemble, players: Tensor) -> int:
+    """How many players at most decide on one path."""
+    return max(
+        int(levels.widths.max()) for _, trees in ensemble.groups() for levels in arrange(ensemble, trees, players)
+    )
 
 
 class _Masks:

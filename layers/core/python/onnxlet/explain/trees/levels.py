@@ -6,7 +6,7 @@ which holds where all of them do, and its share is their product.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MOST_EDGES = 200_000
 """Edges that are kept together."""
+ROWS_AT_ONCE = 64
+"""Rows that go down the trees together, which bounds the memory that they take."""
 LEAST_SHARE = 1e-15
 """What is taken for no share at all, as of nodes that no training row came to: products are divided by it again."""
 
@@ -83,6 +85,30 @@ class Levels:
             if len(level.repeats):
                 held[level.repeats] &= held[self.before[level.repeats]]
         return held
+
+    def reached(self, columns: Tensor) -> Tensor:
+        """Which leaf [leaves, rows] of its tree each row comes to, columns [columns, rows]."""
+        true = passes(columns[self.columns], self.thresholds, self.modes, self.missing_true)
+        taken: Tensor = true != self.sides[:, None]
+        found = []
+        above = taken[:0]
+        for level in self.levels:
+            here = taken[level.start : level.stop]
+            if level.start:
+                here = here & above[level.parents]
+            found.append(here[level.leaf - level.start :])
+            above = here[: level.leaf - level.start]
+        return np.concatenate(found)
+
+
+def answers_to(rows: Tensor, base: Tensor, groups: Iterable[tuple[int, Levels]]) -> Tensor:
+    """The outputs [N, outputs] of rows [N, columns], of trees by the first output that they go to."""
+    answers = np.tile(base.astype(np.float64), (len(rows), 1))
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        part = slice(start, start + ROWS_AT_ONCE)
+        for target, levels in groups:
+            answers[part, target : target + levels.leaves.shape[1]] += levels.reached(rows[part].T).T @ levels.leaves
+    return answers
 
 
 class _Edges(NamedTuple):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from onnxlet.explain.trees.ensemble import Ensemble
-from onnxlet.explain.trees.levels import Level, Levels, arrange
+from onnxlet.explain.trees.levels import Level, Levels, answers_to, arrange
 
 if TYPE_CHECKING:
     from onnxlet.values.tensors import Tensor
@@ -41,6 +41,10 @@ class PathDependent:
         for target, levels in self._groups:
             means = levels.weights @ levels.leaves
             self.expected[target : target + len(means)] += means
+
+    def answers(self, rows: Tensor) -> Tensor:
+        """The outputs [N, outputs] of rows [N, columns]."""
+        return answers_to(rows, self._ensemble.base, self._groups)
 
     def explain(self, rows: Tensor) -> Tensor:
         """Values [N, players, outputs] of rows [N, columns], which sum to the outputs minus `expected`."""

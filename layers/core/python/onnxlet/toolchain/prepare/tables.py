@@ -18,8 +18,9 @@ from onnxlet.values.tensors import Tensors
 
 TABLES: dict[str, str] = {
     "linear": "onnxlet.toolchain.prepare.linear.table",
+    "trees": "onnxlet.toolchain.prepare.trees.table",
 }
-"""By the word that a manifest keeps a table under: the module whose `build` makes it."""
+"""By the word that a manifest keeps a table under: the module whose `build` makes it, or tells why not."""
 MOST_BYTES = 2**29
 """Graphs that are larger are networks, which no table is made of."""
 
@@ -46,16 +47,21 @@ class Published(NamedTuple):
 def add_tables(
     draft: Draft, steps: Steps, graph: Path, background: Path | None, folder: Path
 ) -> tuple[Draft, dict[str, Path]]:
-    """The draft with the tables that can be made, and their files, which are written into the folder."""
+    """The draft with the tables that can be made, and their files, which are written into the folder.
+
+    Where none can be made of a model that is of its kind, a note says why.
+    """
     if graph.stat().st_size > MOST_BYTES:
         return draft, {}
     rows = None if background is None else decode_background(background.read_bytes())
     published = Published(onnx.load(graph), graph, draft, steps, rows)
     document, files = read_document(draft.explanations), dict[str, Path]()
+    reasons: list[str] = []
     tables = {}
     for name, module in TABLES.items():
-        built: Built | None = import_module(module).build(published)
-        if built is None:
+        built: Built | str | None = import_module(module).build(published)
+        if not isinstance(built, Built):
+            reasons += [] if built is None else [built]
             continue
         tables[name] = built.table
         for path, contents in built.artifacts.items():
@@ -63,6 +69,7 @@ def add_tables(
                 raise ValueError(f"an artifact of explanations begins with {EXPLAIN!r}, which {path!r} does not")
             files[path] = folder / path
             files[path].write_bytes(contents)
+    draft = msgspec.structs.replace(draft, notes=(*draft.notes, *reasons))
     if not tables:
         return draft, {}
     document = msgspec.structs.replace(document, tables=tables)
