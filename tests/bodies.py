@@ -95,6 +95,9 @@ TENSORFLOW_SERVING: dict[str, Form] = {
     "bytes after the document": lambda size: ('{"instances":[[1,2]]}' + "[{" * (size // 2)).encode(),
     "not UTF-8 at the end": lambda size: (ROWS + "[1,2]," * (size // 6)).encode() + b"\xff",
     "cut off": _form(ROWS, '{"x":[1,2]}', ""),
+    "many keys in explain": _form('{"instances":[[1,2]],"explain":{', '"k#":1', "}}"),
+    "many classes in explain": _form('{"instances":[[1,2]],"explain":{"classes":[', "0", "]}}"),
+    "all keys of explain repeated": _form('{"instances":[[1,2]],"explain":{', '"seed":1', "}}"),
     "good matrix in inputs": _form(OPEN, "[1,2]", "]}"),
     "good object in inputs": _form('{"inputs":{"x":[', "[1,2]", "]}}"),
 }

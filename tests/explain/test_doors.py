@@ -124,6 +124,25 @@ def test_an_inference_is_explained_by_parameters(laboratory: Laboratory) -> None
     assert "parameters" not in plain
 
 
+def test_classes_are_looked_up_no_more_often_than_there_are_some(named: Laboratory) -> None:
+    many = {"instances": [ROW], "explain": {"classes": [0] * 1_000_000}}
+    inputs = [{"name": "x", "shape": [1, 4], "datatype": "FP32", "data": list(ROW.values())}]
+    open_many = {"inputs": inputs, "parameters": {"explain_classes": "y," * 1_000_000 + "y"}}
+    for path, document in (("/v1/models/product:explain", many), ("/v2/models/product/explain", open_many)):
+        answer = post(named, path, document)
+        assert answer.status == 400
+        assert b"names 1,000,00" in answer.body
+
+
+@pytest.mark.parametrize("rows", [1, 2000])
+def test_an_option_that_is_asked_twice_is_refused(named: Laboratory, rows: int) -> None:
+    instances = json.dumps([list(ROW.values())] * rows)
+    body = f'{{"instances":{instances},"explain":{{"seed":1,"seed":2}}}}'
+    answer = post(named, "/v1/models/product:explain", body.encode())
+    assert answer.status == 400
+    assert b"the key 'seed' appears twice in 'explain'" in answer.body
+
+
 @pytest.mark.parametrize(
     ("explain", "status", "words"),
     [

@@ -62,6 +62,8 @@ class ExplanationRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True
         wanted = self.classes if isinstance(self.classes, tuple) else (self.classes,)
         if not wanted:
             raise InvalidInputError("explain: 'classes' is empty: leave it out for all of them")
+        if len(wanted) > len(names):
+            raise InvalidInputError(f"explain: 'classes' names {len(wanted):,}, and there are {len(names)}")
         return tuple(dict.fromkeys(_position(each, names) for each in wanted))
 
 

@@ -167,8 +167,11 @@ def _read(document: Any, model: Model, *, exact: bool) -> Call:  # noqa: ANN401 
     top = members(document, "the body")
     call = _read_call(top, model, exact=exact)
     explain = top.get("explain")
+    if isinstance(explain, (dict, proxies.Object)):
+        members(explain, "'explain'")  # it has no key twice, and not too many
+        explain = explain.as_dict() if isinstance(explain, proxies.Object) else explain
     if explain is not None and explain is not False:
-        call.explain = explain.as_dict() if isinstance(explain, proxies.Object) else explain
+        call.explain = explain
     return call
 
 
