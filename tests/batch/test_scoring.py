@@ -397,8 +397,8 @@ def test_a_model_of_one_row_at_a_time_scores_row_by_row(score: Score, tmp_path: 
         ("in.csv", "radius,other\n1,2\n", "no column 'texture' that the model needs"),
         (
             "in.csv",
-            "radius;texture\n1;2\n",
-            "no columns 'radius', 'texture' that the model needs: its cells .* semicolons",
+            "radius;texture\n1,5;2\n",
+            "numbers have decimal commas, in column .radius.: write them with decimal points",
         ),
         ("in.csv", "", "the file is empty"),
         ("in.csv", "radius,texture,radius\n1,2,3\n", "columns 1 and 3 have the same name"),

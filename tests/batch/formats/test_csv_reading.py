@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from onnxlet.batch.formats import blocks, read_all
@@ -17,6 +18,7 @@ from onnxlet.batch.formats.cells import Empty, parse_text, read_column
 from onnxlet.batch.formats.csv_file import open_table
 from onnxlet.batch.inputs import Inputs
 from onnxlet.batch.sources import BytesSource
+from onnxlet.errors import InvalidInputError
 from onnxlet.steps import Column
 from onnxlet.values.datatypes import DATATYPES
 from onnxlet.values.signature import TensorSpec
@@ -35,6 +37,10 @@ def _inputs(columns: Sequence[Column]) -> Inputs:
     return Inputs("columns", specs, (), tuple(columns), {}, None)
 
 
+_COMMAS = bytes.maketrans(b";\t|\x01", b",,,,")
+"""Whatever the separator, rows have commas."""
+
+
 def _bits(value: object) -> bytes | str:
     return value if isinstance(value, str) else np.asarray(value).tobytes()
 
@@ -49,7 +55,8 @@ def _read_quickly(data: bytes, columns: Sequence[Column], block: int, rows: int,
             assert len(chunk.rows) + len(chunk.bad) <= rows
             for number, row in zip(chunk.numbers, chunk.rows, strict=True):
                 start = chunk.locate(number)
-                assert data[start : start + len(row)] == row if start is not None else False
+                assert start is not None
+                assert data[start : start + len(row)].translate(_COMMAS) == row.translate(_COMMAS)
             parsed = part.parse(chunk)
             for bad in (*chunk.bad, *parsed.bad):
                 assert bad.row not in read.faults
@@ -69,10 +76,10 @@ def _lines(data: bytes) -> Iterator[str]:
         yield line.decode("utf-8", "surrogateescape")
 
 
-def _read_slowly(data: bytes, columns: Sequence[Column]) -> Read:
+def _read_slowly(data: bytes, columns: Sequence[Column], separator: str = ",") -> Read:
     """One row after the other, by Python's csv module and the cells' own reading."""
     read = Read({}, {}, {})
-    reader = csv.reader(_lines(data.removeprefix(b"\xef\xbb\xbf")), strict=True)
+    reader = csv.reader(_lines(data.removeprefix(b"\xef\xbb\xbf")), delimiter=separator, strict=True)
     header = [name.strip() for name in next(reader)]
     number = 0
     while True:
@@ -234,6 +241,21 @@ def test_whatever_the_bytes_the_blocks_and_the_ranges_a_file_is_read_as_row_by_r
 ) -> None:
     data, columns = file
     assert _read_quickly(data, columns, block, rows, range_) == _read_slowly(data, columns)
+
+
+@settings(max_examples=150, deadline=None)
+@given(files(), st.sampled_from([1, 30, 10_000]), st.sampled_from([13, 2**20]), st.sampled_from(";\t|"))
+def test_with_other_separators_a_file_is_read_as_row_by_row(
+    file: tuple[bytes, list[Column]], block: int, range_: int, separator: str
+) -> None:
+    data, columns = file
+    assume(b"," in data.split(b"\n")[0] and b"\x01" not in data)
+    data = data.translate(bytes.maketrans(f",{separator}".encode(), f"{separator},".encode()))
+    slow = _read_slowly(data, columns, separator)
+    with suppress(InvalidInputError):  # of decimal commas
+        quick = _read_quickly(data, columns, block, 1000, range_)
+        # the cells of rows are as they are between commas
+        assert (quick.rows, quick.faults) == (slow.rows, slow.faults)
 
 
 @pytest.mark.parametrize(("header", "columns"), TABLES)

@@ -29,22 +29,26 @@ def tab_separated(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "module", "gzipped"),
+    ("name", "module", "compression"),
     [
-        ("rows.csv", "csv_file", False),
-        ("ward 7/ROWS.CSV.GZ", "csv_file", True),
-        ("rows.2026.jsonl", "json_lines", False),
-        ("batch/in/m/rows.ndjson.gz", "json_lines", True),
+        ("rows.csv", "csv_file", None),
+        ("ward 7/ROWS.CSV.GZ", "csv_file", ".gz"),
+        ("rows.2026.jsonl", "json_lines", None),
+        ("rows.csv.ZST", "csv_file", ".zst"),
+        ("batch/in/m/rows.ndjson.gz", "json_lines", ".gz"),
     ],
 )
-def test_a_file_is_of_the_format_that_its_suffix_names(name: str, module: str, *, gzipped: bool) -> None:
+def test_a_file_is_of_the_format_that_its_suffix_names(name: str, module: str, compression: str | None) -> None:
     file_type = find_type(name)
-    assert (file_type.format.module, file_type.gzipped) == (f"onnxlet.batch.formats.{module}", gzipped)
+    assert file_type.format.module == f"onnxlet.batch.formats.{module}"
+    assert (file_type.compression.suffix if file_type.compression else None) == compression
 
 
 @pytest.mark.parametrize("name", ["rows", "rows.gz", "csv", ".csv", "rows.csv.zip", "rows.csv/rows.tsv"])
 def test_a_file_of_another_suffix_is_refused_with_those_of_the_table(name: str) -> None:
-    with pytest.raises(InvalidInputError, match=r"use \.csv, \.jsonl or \.ndjson files, gzipped \(\.gz\) or not$"):
+    with pytest.raises(
+        InvalidInputError, match=r"use \.csv, \.jsonl or \.ndjson files, compressed \(\.gz, \.zst\) or not$"
+    ):
         find_type(name)
 
 

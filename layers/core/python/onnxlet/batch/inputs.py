@@ -26,7 +26,8 @@ class Inputs:
     """A model seen from its rows: the signature that is called, its inputs and outputs, the named columns if any,
     the titles of its classes' probabilities, and how many rows to send at once (None: any).
 
-    `version` is told beside its outputs; of a file's columns those to `keep` are written again (None: all).
+    `version` is told beside its outputs; of a file's columns those to `keep` are written again (None: all). `header`
+    names the columns of files that do not name them.
     """
 
     signature_name: str
@@ -37,6 +38,7 @@ class Inputs:
     rows_at_once: int | None
     version: int | None = None
     keep: tuple[str, ...] | None = None
+    header: tuple[str, ...] | None = None
 
     def find_kept(self, header: Sequence[str]) -> list[int]:
         """The places of the columns to keep. Raises InvalidInputError for one that is not there."""

@@ -18,7 +18,7 @@ from onnxlet.batch.assembling import OUTPUT, Assembly, open_files
 from onnxlet.batch.book import Book, OpenBook, OutputFile, RowCounts, Scorer
 from onnxlet.batch.formats import blocks, find_type
 from onnxlet.batch.formats.chunks import BadRow
-from onnxlet.batch.formats.streams import GunzippedSource, compress
+from onnxlet.batch.formats.compression import UnpackedSource
 from onnxlet.batch.inputs import Inputs, inputs_of
 from onnxlet.batch.journal import open_journal
 from onnxlet.batch.observed import ObservedModel
@@ -55,11 +55,12 @@ class Outputs(NamedTuple):
 
 class Options(NamedTuple):
     """How a file is scored: which of its columns are written again (None: all), and the share of its rows that may be
-    bad. A file all of whose rows are has failed, whatever the share.
+    bad. A file all of whose rows are has failed, whatever the share. `columns` are those of a table without a header.
     """
 
     keep: tuple[str, ...] | None = None
     max_bad: float = 1.0
+    columns: tuple[str, ...] | None = None
 
 
 class MadeFile(NamedTuple):
@@ -110,7 +111,7 @@ def score_source(
     try:
         find_type(source.key)
         model, book.scorer = load()
-        inputs = replace(inputs_of(model), keep=options.keep)
+        inputs = replace(inputs_of(model), keep=options.keep, header=options.columns)
         observed = model if telemetry is None else ObservedModel(model, book.scorer, telemetry)
         with _open_assembly(outputs, book.scorer) as assembly:
             table = _write_rows(source, observed, inputs, assembly, outputs.workers, on_progress)
@@ -167,7 +168,8 @@ def _open_assembly(outputs: Outputs, scorer: Scorer) -> Iterator[Assembly]:
         if outputs.job is not None:
             journal = stack.enter_context(closing(open_journal(outputs.folder, outputs.job, scorer)))
         files = stack.enter_context(open_files(outputs.folder))
-        yield Assembly(files, compress if find_type(outputs.name).gzipped else None, journal)
+        compression = find_type(outputs.name).compression
+        yield Assembly(files, None if compression is None else compression.compress, journal)
 
 
 def _write_rows(  # noqa: PLR0917 - what meets here
@@ -181,11 +183,12 @@ def _write_rows(  # noqa: PLR0917 - what meets here
     """Score all ranges of a source that are not in their places yet. The table that they are of."""
     kind = find_type(source.key)
     workers = max(1, min(workers, -(-source.size // blocks.RANGE_BYTES)))
-    if kind.gzipped or model.threads > 1:
+    if kind.compression is not None or model.threads > 1:
         # what is compressed is read from its beginning to its end, and a model's threads do not survive a fork
         workers = 1
     content = source if on_progress is None or workers > 1 else MeteredSource(source, on_progress)
-    table = kind.format.open_table(GunzippedSource(content) if kind.gzipped else content, inputs)
+    unpacked = content if kind.compression is None else UnpackedSource(content, kind.compression)
+    table = kind.format.open_table(unpacked, inputs)
     start = assembly.resume(table.first)
     scorer = RangeScorer(table, model, inputs, assembly.compress)
     if workers == 1:

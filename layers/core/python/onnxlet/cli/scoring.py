@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import time
 from pathlib import Path
@@ -79,6 +80,14 @@ def predict(
     _warn_of_substitute(version, output, stale=answer.stale, fallback=answer.fallback)
 
 
+def parse_names(text: str) -> tuple[str, ...]:
+    """Names between commas, as a header of CSV has them. Raises click.BadParameter if two are the same."""
+    names = tuple(name.strip() for name in next(csv.reader([text]), []))
+    if not names or len(set(names)) < len(names):
+        raise click.BadParameter("each column needs a name of its own", param_hint="--columns")
+    return names
+
+
 @click.command(short_help="Score a file of rows into another.")
 @click.argument("source", metavar="INPUT", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
@@ -97,6 +106,11 @@ def predict(
     multiple=True,
     metavar="COLUMN",
     help="A column of INPUT to write again, for each of them once; `-` for none. Default: all columns.",
+)
+@click.option(
+    "--columns",
+    metavar="NAMES",
+    help="The columns of a CSV file without a header, between commas, in their order.",
 )
 @click.option(
     "--max-bad",
@@ -121,11 +135,12 @@ def score(
     ref: Ref,
     target: Path,
     keep: tuple[str, ...],
+    columns: str | None,
     max_bad: float,
     workers: int,
     output: Output,
 ) -> None:
-    """Score a file of rows: CSV with a header or JSON Lines (.csv, .jsonl, .ndjson; gzipped with .gz).
+    """Score a file of rows: CSV or JSON Lines (.csv, .jsonl, .ndjson; compressed with .gz or .zst).
 
     OUTPUT has the columns of INPUT as they were written, then the row's number, what the model says, and its version. A
     row that cannot be scored goes to OUTPUT.errors.jsonl with the reason, and never stops the others; OUTPUT.book.json
@@ -141,7 +156,8 @@ def score(
 
     with output.progress(f"scoring {source.name}", "B") as advance:
         kept = tuple(name for name in keep if name != NO_COLUMN) if keep else None
-        options = Options(kept, max_bad)
+        named = None if columns is None else parse_names(columns)
+        options = Options(kept, max_bad, named)
         predictor = workspace.make_predictor()
         book = score_path(predictor, ref, source, target, options=options, workers=workers, on_progress=advance)
     output.show(book, str(target))

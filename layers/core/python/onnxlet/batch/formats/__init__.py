@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
+from onnxlet.batch.formats.compression import COMPRESSIONS, Compression
 from onnxlet.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from onnxlet.batch.formats.chunks import Chunk
     from onnxlet.batch.formats.ports import RowRange, Sink, Source, Table
     from onnxlet.batch.inputs import Inputs
-
-GZIP = ".gz"
 
 
 class FileFormat(NamedTuple):
@@ -53,21 +52,22 @@ def read_all(table: Table, sink: Sink, rows: int) -> Iterator[tuple[RowRange, Ch
 
 
 class FileType(NamedTuple):
-    """What a file's name says of it: its format, and whether it is compressed by gzip."""
+    """What a file's name says of it: its format, and how it is compressed, if it is."""
 
     format: FileFormat
-    gzipped: bool
+    compression: Compression | None
 
 
 def find_type(name: str) -> FileType:
     """The type of the file with this name or key. Raises InvalidInputError for suffixes that are not in the table."""
     path = PurePosixPath(name)
-    gzipped = path.suffix.lower() == GZIP
-    suffix = PurePosixPath(path.stem).suffix if gzipped else path.suffix
+    compression = next((each for each in COMPRESSIONS if each.suffix == path.suffix.lower()), None)
+    suffix = path.suffix if compression is None else PurePosixPath(path.stem).suffix
     for format_ in FORMATS:
         if suffix.lower() in format_.suffixes:
-            return FileType(format_, gzipped)
+            return FileType(format_, compression)
+    compressed = ", ".join(each.suffix for each in COMPRESSIONS)
     *most, last = (suffix for format_ in FORMATS for suffix in format_.suffixes)
     raise InvalidInputError(
-        f"{path.name!r} cannot be scored: use {', '.join(most)} or {last} files, gzipped ({GZIP}) or not"
+        f"{path.name!r} cannot be scored: use {', '.join(most)} or {last} files, compressed ({compressed}) or not"
     )

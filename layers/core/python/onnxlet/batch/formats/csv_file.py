@@ -1,4 +1,7 @@
-"""CSV (RFC 4180, UTF-8 with or without a byte order mark, commas, a header line): rows in, rows and predictions out.
+"""CSV (RFC 4180, UTF-8 with or without a byte order mark, a header line): rows in, rows and predictions out.
+
+Cells are separated by commas, or by semicolons, tabs or vertical bars where only these make the columns that the model
+needs; numbers have decimal points in all of them.
 
 The output has the input's columns, all or those to keep, as their bytes were; then `row`, the model's outputs and
 `model_version`. An output of several numbers becomes several columns (`probability_malignant`, `embedding.0`). An input
@@ -9,12 +12,16 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
+from io import BytesIO
+from typing import NamedTuple
 
 from onnxlet.batch.formats.blocks import LineBlocks
+from onnxlet.batch.formats.csv_dialect import COMMA, CommaSource, Dialect
 from onnxlet.batch.formats.csv_output import CsvLayout, CsvOutput
 from onnxlet.batch.formats.csv_range import CsvRange, CsvReader
+from onnxlet.batch.formats.csv_rows import read_rows
 from onnxlet.batch.formats.ports import Place, Sink, Source
-from onnxlet.batch.formats.sniffing import sniff_encoding, sniff_separator
+from onnxlet.batch.formats.sniffing import SEPARATORS, find_separator, sniff_encoding
 from onnxlet.batch.inputs import Inputs
 from onnxlet.errors import InvalidInputError
 from onnxlet.steps import Column
@@ -34,13 +41,12 @@ class CsvTable:
     """A CSV file opened for a model. Raises InvalidInputError if its header lacks what the model needs."""
 
     def __init__(self, source: Source, inputs: Inputs) -> None:
-        self._source = source
-        lines = LineBlocks(source)
-        header = _read_header(lines)
-        self.first = Place(lines.position, 1)
-        columns = _choose_columns(header, inputs)
-        self._reader = CsvReader(header, columns, inputs)
-        self._layout = CsvLayout(header, inputs)
+        opened = _open(source, inputs)
+        self._source = CommaSource(source, opened.dialect)
+        self.first = Place(opened.lines.position, 1)
+        self._reader = CsvReader(opened.header, opened.columns, inputs, opened.dialect)
+        self._layout = CsvLayout(opened.header, inputs, opened.dialect)
+        self._reader.check_decimals(opened.lines.look())
 
     def open_range(self, start: Place, sink: Sink) -> CsvRange:
         """The rows from a place to the end of its range."""
@@ -55,7 +61,50 @@ class CsvTable:
         return b""
 
 
-def _read_header(lines: LineBlocks) -> list[str]:
+class _Opened(NamedTuple):
+    """A file whose header was read: what separates its cells, its columns, those that the model reads, and its rows."""
+
+    dialect: Dialect
+    header: list[str]
+    columns: tuple[Column, ...]
+    lines: LineBlocks
+
+
+def _open(source: Source, inputs: Inputs) -> _Opened:
+    """Open a file with the first separator by which it has what the model needs. Raises InvalidInputError.
+
+    If it has that by none, the error is that of commas, or of what its first line seems to be separated by.
+    """
+    if inputs.header is not None:
+        return _open_declared(source, list(inputs.header), inputs)
+    errors: dict[str, InvalidInputError] = {}
+    seemingly = COMMA
+    for dialect in map(Dialect, (COMMA, *SEPARATORS)):
+        lines = LineBlocks(CommaSource(source, dialect))
+        header = _read_header(lines, dialect)
+        if dialect.plain:
+            seemingly = find_separator(header) or COMMA
+        try:
+            doubtful = seemingly != dialect.separator
+            return _Opened(dialect, header, _choose_columns(header, inputs, doubtful=doubtful), lines)
+        except InvalidInputError as error:
+            errors[dialect.separator] = error
+    raise errors[seemingly]
+
+
+def _open_declared(source: Source, header: list[str], inputs: Inputs) -> _Opened:
+    """Open a file with the first separator by which its first row has as many cells as it is said to have columns.
+
+    By none of them it is that of commas.
+    """
+    opened = [(dialect, LineBlocks(CommaSource(source, dialect))) for dialect in map(Dialect, (COMMA, *SEPARATORS))]
+    rows = [next(read_rows(BytesIO(lines.look()).readline), None) for _, lines in opened]
+    fits = [row is not None and not isinstance(row.cells, str) and len(row.cells) == len(header) for row in rows]
+    dialect, lines = opened[fits.index(True) if any(fits) else 0]
+    return _Opened(dialect, header, _choose_columns(header, inputs, doubtful=False), lines)
+
+
+def _read_header(lines: LineBlocks, dialect: Dialect) -> list[str]:
     opening = lines.look()
     try:
         row = next(csv.reader(_decode_lines(lines), strict=True), [])
@@ -65,7 +114,7 @@ def _read_header(lines: LineBlocks) -> list[str]:
         raise InvalidInputError(f"the file's first line is no CSV header in UTF-8: {other}")
     if not row:
         raise InvalidInputError("the file is empty: its first line must name the columns")
-    header = [name.strip() for name in row]
+    header = [name.strip() for name in dialect.restore(row)]
     for place, name in enumerate(header):
         if name in header[:place]:
             # by their places: where the header is missing, names are somebody's values
@@ -78,15 +127,16 @@ def _decode_lines(lines: LineBlocks) -> Iterator[str]:
         yield line.decode("utf-8", "surrogateescape")
 
 
-def _choose_columns(header: list[str], inputs: Inputs) -> tuple[Column, ...]:
-    """The columns to read, with their datatypes. Raises InvalidInputError if the header does not fit the model."""
-    separator = sniff_separator(header)
-    hint = f": {separator}" if separator else ""
+def _choose_columns(header: list[str], inputs: Inputs, doubtful: bool) -> tuple[Column, ...]:
+    """The columns to read, with their datatypes. Raises InvalidInputError if the header does not fit the model.
+
+    `doubtful`: it seems to be separated by something else.
+    """
     if inputs.columns is None and len(inputs.specs) == 1 and len(inputs.specs[0].shape) == 2:  # noqa: PLR2004 - a matrix
         (spec,) = inputs.specs
-        if spec.shape[1] not in {VARIABLE, len(header)}:
+        if spec.shape[1] not in {VARIABLE, len(header)} or (spec.shape[1] == VARIABLE and doubtful):
             raise InvalidInputError(
-                f"the model's input {spec.name!r} takes {spec.shape[1]} columns, the file has {len(header)}{hint}"
+                f"the model's input {spec.name!r} takes {spec.shape[1]} columns, the file has {len(header)}"
             )
         return tuple(Column(name, spec.datatype) for name in header)
     for spec in inputs.specs:
@@ -97,14 +147,14 @@ def _choose_columns(header: list[str], inputs: Inputs) -> tuple[Column, ...]:
     columns = inputs.columns or tuple(Column(spec.name, spec.datatype) for spec in inputs.specs)
     missing = [column.name for column in columns if column.default is None and column.name not in header]
     if missing:
-        raise _lacking_columns(missing, header, hint)
+        raise _lacking_columns(missing, header)
     return columns
 
 
-def _lacking_columns(missing: Sequence[str], header: Sequence[str], hint: str) -> InvalidInputError:
+def _lacking_columns(missing: Sequence[str], header: Sequence[str]) -> InvalidInputError:
     """The error for columns that are missing. Of the header it names what is like them alone: it may be a row."""
     listed = ", ".join(map(repr, missing[:MOST_NAMES]))
     more = f" and {len(missing) - MOST_NAMES} more" if len(missing) > MOST_NAMES else ""
     columns = "column" if len(missing) == 1 else "columns"
-    advice = hint or did_you_mean_each(missing, header)
+    advice = did_you_mean_each(missing, header)
     return InvalidInputError(f"the file has no {columns} {listed}{more} that the model needs{advice}", missing=missing)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from onnxlet.batch.formats.cells import EXACT_FLOAT, parse_text, read_column
+from onnxlet.batch.formats.csv_dialect import Dialect
 from onnxlet.batch.formats.csv_edges import Edges
 from onnxlet.batch.formats.csv_rows import FIELD_BYTES
 from onnxlet.batch.formats.numbers import NumberReader
@@ -62,11 +63,15 @@ class _Cells(NamedTuple):
 
 
 class CsvNumbers:
-    """Reads rows of a table `width` cells wide; `places` are those of its columns by their names."""
+    """Reads rows of a table `width` cells wide; `places` are those of its columns by their names.
 
-    def __init__(self, columns: Sequence[Column], places: dict[str, int], width: int) -> None:
+    Its cells are between commas; what the `dialect` put there is restored in texts.
+    """
+
+    def __init__(self, columns: Sequence[Column], places: dict[str, int], width: int, dialect: Dialect) -> None:
         self._columns = columns
         self._width = width
+        self._dialect = dialect
         present = [column for column in columns if column.name in places]
         self._numeric = [column for column in present if DATATYPES[column.datatype].kind in "fi"]
         self._texts = {column.name: places[column.name] for column in present if column not in self._numeric}
@@ -220,8 +225,9 @@ class CsvNumbers:
         for column in self._columns:
             if column.name in cells.texts:
                 datatype = DATATYPES[column.datatype]
+                texts = self._dialect.restore(cells.texts[column.name])
                 values, faults = read_column(
-                    cells.texts[column.name], datatype, parse_text, missing=column.filler(), absent=column.default
+                    texts, datatype, parse_text, missing=column.filler(), absent=column.default
                 )
                 doubtful[list(faults)] = True
                 tensors[column.name] = values

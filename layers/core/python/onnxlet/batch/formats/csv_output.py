@@ -17,6 +17,7 @@ from onnxlet.values.datatypes import VARIABLE
 from onnxlet.values.tensors import Tensors
 
 if TYPE_CHECKING:
+    from onnxlet.batch.formats.csv_dialect import Dialect
     from onnxlet.batch.formats.ports import Sink
 
 _CELL = re.compile(rb'(?:^|,)("(?:[^"]|"")*"|[^,]*)')
@@ -28,7 +29,8 @@ class CsvLayout:
     Raises InvalidInputError for columns to keep that the file has not.
     """
 
-    def __init__(self, header: list[str], inputs: Inputs) -> None:
+    def __init__(self, header: list[str], inputs: Inputs, dialect: Dialect) -> None:
+        self.dialect = dialect
         self._header = header
         self._inputs = inputs
         self._kept = inputs.find_kept(header)
@@ -51,8 +53,8 @@ class CsvLayout:
         added = [ROW, *titles, *([] if self._inputs.version is None else [MODEL_VERSION])]
         kept = [free_name(self._header[place], set(added)) for place in self._kept]
         text = io.StringIO(newline="")
-        csv.writer(text, lineterminator="\n").writerow([*kept, *added])
-        return text.getvalue().encode()
+        csv.writer(text, lineterminator="\n").writerow(map(self.dialect.hide, [*kept, *added]))
+        return self.dialect.from_commas(text.getvalue().encode())
 
     def title(self, name: str, shape: tuple[int, ...]) -> list[str]:
         """How the columns of an output are called."""
@@ -80,9 +82,11 @@ class CsvOutput:
             self._titles, self.heading = titles, self._layout.header(titles)
         elif titles != self._titles:
             raise InvalidInputError("the model's outputs vary in size from row to row: score JSON Lines instead of CSV")
+        dialect = self._layout.dialect
         answers = join_alike([np.array(numbers), *(tensor for tensor in outputs.values() if tensor.size)])
-        columns = [*self._layout.keep(rows), *map(write_cells, answers)]
-        self._sink.write(interleave(columns, [b","] * (len(columns) - 1) + [self._layout.end], len(rows)))
+        columns = [*self._layout.keep(rows), *(write_cells(answer, dialect.hide) for answer in answers)]
+        written = interleave(columns, [b","] * (len(columns) - 1) + [self._layout.end], len(rows))
+        self._sink.write(dialect.from_commas(written))
 
 
 def _cut_cells(row: bytes) -> list[bytes]:

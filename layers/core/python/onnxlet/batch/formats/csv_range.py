@@ -13,14 +13,20 @@ from onnxlet.batch.formats.cells import Empty, parse_text
 from onnxlet.batch.formats.chunks import BadRow, Batch, Chunk, ParsedRows
 from onnxlet.batch.formats.columns import ParsedColumns, merge_columns, parse_columns
 from onnxlet.batch.formats.csv_blocks import cut_rows
+from onnxlet.batch.formats.csv_dialect import Dialect
 from onnxlet.batch.formats.csv_numbers import FEW_ROWS, CsvNumbers, Places
 from onnxlet.batch.formats.csv_output import CsvOutput
 from onnxlet.batch.formats.csv_rows import find_fault, read_row, read_rows
 from onnxlet.batch.formats.ports import Place
 from onnxlet.batch.inputs import Inputs
+from onnxlet.errors import InvalidInputError
 from onnxlet.steps import Column
+from onnxlet.values.datatypes import DATATYPES
 from onnxlet.values.tensors import Tensors
 
+DECIMAL_ROWS = 20
+"""So many rows are looked at for decimal commas."""
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
 _LINE_ENDS = re.compile(rb"(?:\r*\n)*")
 """What can stand between two rows."""
 
@@ -46,12 +52,29 @@ class CsvChunk(Chunk):
 class CsvReader:
     """Reads rows under a header as a model's columns."""
 
-    def __init__(self, header: list[str], columns: tuple[Column, ...], inputs: Inputs) -> None:
+    def __init__(self, header: list[str], columns: tuple[Column, ...], inputs: Inputs, dialect: Dialect) -> None:
         self._width = len(header)
         self._columns = columns
         self._inputs = inputs
         self._places = {name: place for place, name in enumerate(header)}
-        self._numbers = CsvNumbers(columns, self._places, len(header))
+        self._dialect = dialect
+        self._numbers = CsvNumbers(columns, self._places, len(header), dialect)
+
+    def describe(self, fault: str) -> str:
+        """What is wrong with a row, in words that name the file's own separator."""
+        return self._dialect.restore([fault])[0]
+
+    def check_decimals(self, lines: bytes) -> None:
+        """Raises InvalidInputError if a column of numbers has decimal commas, as far as the first rows tell."""
+        rows = [read_row(row) for row in cut_rows(lines)[0][:DECIMAL_ROWS]] if not self._dialect.plain else []
+        table = [self._dialect.restore(row) for row in rows if not isinstance(row, str) and len(row) == self._width]
+        for column in self._columns:
+            if column.name in self._places and DATATYPES[column.datatype].kind == "f":
+                cells = [row[self._places[column.name]].strip() for row in table]
+                if any(map(_DECIMAL_COMMA.fullmatch, cells)):
+                    raise InvalidInputError(
+                        f"numbers have decimal commas, in column {column.name!r}: write them with decimal points"
+                    )
 
     def read(self, chunk: CsvChunk) -> ParsedRows:
         """One tensor per column, without the rows in which a cell is bad."""
@@ -80,12 +103,12 @@ class CsvReader:
                 places.append(place)
                 rows.append(cells)
             else:
-                bad.append(BadRow(chunk.numbers[position], str(fault)))
+                bad.append(BadRow(chunk.numbers[position], self.describe(str(fault))))
         columns = list(zip(*rows, strict=True)) or [()] * self._width
         absent = [Empty.ABSENT] * len(rows)
 
         def cells_of(name: str) -> Sequence[str | Empty]:
-            return columns[self._places[name]] if name in self._places else absent
+            return self._dialect.restore(columns[self._places[name]]) if name in self._places else absent
 
         numbers = [chunk.numbers[position] for position in doubtful[places].tolist()]
         parsed = parse_columns(Chunk(numbers, rows), self._columns, cells_of, parse_text)
@@ -137,7 +160,7 @@ class CsvRange:
                 break
             starts.append(self._lines.position - row.size)
             if isinstance(row.cells, str):
-                chunk.bad.append(BadRow(number, row.cells))
+                chunk.bad.append(BadRow(number, self._reader.describe(row.cells)))
             else:
                 chunk.numbers.append(number)
                 chunk.rows.append(row.raw)

@@ -27,6 +27,7 @@ from onnxlet.batch.formats.json_output import JsonOutput
 from onnxlet.batch.formats.json_rows import JsonColumns, JsonInstances, Reading
 from onnxlet.batch.formats.ports import Place, Sink, Source
 from onnxlet.batch.inputs import Inputs
+from onnxlet.errors import InvalidInputError
 from onnxlet.values.datatypes import VARIABLE
 from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import Tensor, Tensors
@@ -59,6 +60,8 @@ class JsonTable:
     first = Place(0, 1)
 
     def __init__(self, source: Source, inputs: Inputs) -> None:
+        if inputs.header is not None:
+            raise InvalidInputError("lines of JSON name their columns themselves: declare none")
         self._source = source
         self._inputs = inputs
         self._reader = JsonReader(inputs)

@@ -13,7 +13,7 @@ _OPENINGS = {
     b"PAR1": "it seems to be Parquet: save its rows as CSV",
     b"\x1f\x8b": "it seems to be compressed by gzip: unpack it",
 }
-_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
 def sniff_encoding(data: bytes) -> str | None:
@@ -32,12 +32,18 @@ def sniff_encoding(data: bytes) -> str | None:
 
 def sniff_separator(header: Sequence[str], rows: Iterable[str] = ()) -> str | None:
     """What seems to separate the cells of a header without a comma, and as often those of `rows`; None if nothing."""
+    separator = find_separator(header, rows)
+    return None if separator is None else f"its cells seem to be separated by {SEPARATORS[separator]}: use commas"
+
+
+def find_separator(header: Sequence[str], rows: Iterable[str] = ()) -> str | None:
+    """That separator itself."""
     if len(header) != 1:
         return None
-    for separator, name in _SEPARATORS.items():
+    for separator in SEPARATORS:
         count = header[0].count(separator)
         if count and all(row.count(separator) == count for row in rows):
-            return f"its cells seem to be separated by {name}: use commas"
+            return separator
     return None
 
 

@@ -6,7 +6,7 @@ CSV and null in JSON, which has no word for them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -19,11 +19,11 @@ from onnxlet.values.tensors import Tensor
 _NUMPY = orjson.OPT_SERIALIZE_NUMPY
 
 
-def write_cells(tensor: Tensor) -> list[bytes]:
-    """Each row's elements, between commas."""
+def write_cells(tensor: Tensor, hide: Callable[[str], str] = str) -> list[bytes]:
+    """Each row's elements, between commas; what is text as `hide` makes it."""
     flat = tensor.reshape(len(tensor), -1)
     if flat.dtype.kind == "O":
-        return [b",".join(map(_quote, row)) for row in flat.tolist()]
+        return [b",".join(_quote(hide(str(cell))) for cell in row) for row in flat.tolist()]
     texts = _write_numbers(flat)
     if flat.dtype.kind == "f":
         finite = np.isfinite(flat)
@@ -90,7 +90,6 @@ def _plain(array: Any) -> Tensor:  # noqa: ANN401 - an array of any type
 @lru_cache(maxsize=1024)
 def _quote(cell: str) -> bytes:
     """A text as a cell of CSV."""
-    text = str(cell)
-    if any(mark in text for mark in ',"\r\n'):
-        text = '"' + text.replace('"', '""') + '"'
-    return text.encode()
+    if any(mark in cell for mark in ',"\r\n'):
+        cell = '"' + cell.replace('"', '""') + '"'
+    return cell.encode()
