@@ -17,6 +17,7 @@ from pathlib import Path
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 from cold import cold_rows, memory_row
+from explanations import explanation_rows
 from images import image_rows
 from layers import layer_rows
 from reading import reading_rows
@@ -53,6 +54,7 @@ def measure() -> list[Row]:
                 ("texts", text_rows),
                 ("images", image_rows),
                 ("tokens", token_rows),
+                ("explanations", explanation_rows),
             ]
             rows = []
             for name, step in steps:
