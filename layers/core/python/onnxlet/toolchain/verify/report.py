@@ -10,6 +10,7 @@ from html import escape
 from typing import NamedTuple
 
 from onnxlet.toolchain.verify.charts import bars, curve, whiskers
+from onnxlet.toolchain.verify.importance import Importance
 from onnxlet.toolchain.verify.plots import Plots, decades
 from onnxlet.toolchain.workbench.slices import describe_worst_slice, loss_of
 from onnxlet.values.contract import Contract, Estimate
@@ -51,7 +52,9 @@ class Subject(NamedTuple):
     targets: Sequence[str] = ()
 
 
-def render_report(subject: Subject, draft: Draft, contract: Contract, plots: Plots) -> str:
+def render_report(
+    subject: Subject, draft: Draft, contract: Contract, plots: Plots, importance: Importance | None = None
+) -> str:
     """The page for a judged draft."""
     sections = (
         _head(subject, draft, contract),
@@ -61,6 +64,7 @@ def render_report(subject: Subject, draft: Draft, contract: Contract, plots: Plo
         _distances(contract, plots),
         _classes(contract),
         _slices(contract),
+        _importance(importance),
         _split(draft, contract),
         _ladder(draft, contract.metric or ""),
         _origin(draft, contract),
@@ -204,6 +208,28 @@ def _slices(contract: Contract) -> str:
     chart = bars(f"By slice: {metric}", by_slice, stages, most=most, left=WIDE)
     head = ("column", "value", "rows", *(f"{metric}, {escape(stage)}" for stage in stages), "loss")
     return f"<h2>Slices</h2>{worst}{chart}" + _table(head, rows, numbers=(2, 3, 4, 5))
+
+
+def _importance(importance: Importance | None) -> str:
+    """What answers hang on, over rows of the data and over the worst of them."""
+    if importance is None or not importance.columns:
+        return ""
+    which = [f"{importance.rows} rows", f"the {importance.worst_rows} worst"]
+    most = max(max(sizes) for _, *sizes in importance.columns)
+    chart = bars(
+        f"Mean size of attributions, in {importance.unit} of {importance.output}",
+        [(name, sizes) for name, *sizes in importance.columns],
+        which,
+        most=most,
+        form="{:.3g}",
+        left=WIDE,
+    )
+    note = (
+        f"<p>How far each column moves answers away from the expected value ({escape(importance.method)}), on average: "
+        "over rows of the data, and over those that are answered worst. <code>onnxlet explain</code> tells it of a row."
+        "</p>"
+    )
+    return f"<h2>What answers hang on</h2>{note}{chart}"
 
 
 def _split(draft: Draft, contract: Contract) -> str:

@@ -13,23 +13,29 @@ from onnxlet.serving.engine import Engine
 from onnxlet.store.files import replace_whole
 from onnxlet.toolchain.verify.contract import judge
 from onnxlet.toolchain.verify.decisions import Decided, Decisions
+from onnxlet.toolchain.verify.importance import Importance, errors_of, importance_of
 from onnxlet.toolchain.verify.plots import make_plots
 from onnxlet.toolchain.verify.report import REPORT, Subject, render_report
 from onnxlet.toolchain.workbench.agreement import compare_rows
 from onnxlet.toolchain.workbench.data import Data, Target
 from onnxlet.toolchain.workbench.directory import DRAFT, graph_digest, read_draft, read_steps
 from onnxlet.toolchain.workbench.evaluation import run_columns
-from onnxlet.toolchain.workbench.evaluation_data import open_graph, read_evaluation_data, unknown_answers
+from onnxlet.toolchain.workbench.evaluation_data import (
+    EvaluationData,
+    open_graph,
+    read_evaluation_data,
+    unknown_answers,
+)
 from onnxlet.toolchain.workbench.judging_rows import read_judging_rows
 from onnxlet.toolchain.workbench.progress import Progress
 from onnxlet.toolchain.workbench.reference import ONNX, PROBING_REFERENCE, SOURCE, read_reference
-from onnxlet.toolchain.workbench.task import task_of
+from onnxlet.toolchain.workbench.task import Task, task_of
 from onnxlet.values.canonical import canonical
 from onnxlet.values.contract import Bounds, Contract, Finding
 from onnxlet.values.keys import GRAPH
 from onnxlet.values.manifest import Draft, Tolerance
 from onnxlet.values.optimization import Split
-from onnxlet.values.tensors import Tensor
+from onnxlet.values.tensors import Tensor, Tensors
 from onnxlet.values.timestamps import format_timestamp, utc_now
 
 OPTIMIZED = "optimized"
@@ -104,13 +110,28 @@ class Verification:
         )
         drawn = make_plots(task, {SOURCE: stages[SOURCE], **between, name: candidate}, evaluation.truth)
         subject = Subject(self.model, format_timestamp(utc_now()), evaluation.targets)
-        page = render_report(subject, draft, contract, drawn)
+        importance = self._importance(draft, evaluation, stages[SOURCE], candidate, task)
+        page = render_report(subject, draft, contract, drawn, importance)
         _write(self.directory / REPORT, page.encode())
         judged = msgspec.structs.replace(draft, contract=contract, report=REPORT)
         _write(self.directory / DRAFT, canonical(judged) + b"\n")
         if copy is not None:
             _write(copy, page.encode())
         return contract
+
+    def _importance(
+        self, draft: Draft, evaluation: EvaluationData, reference: Tensors, candidate: Tensors, task: Task
+    ) -> Importance | None:
+        """What the answers hang on; None where that cannot be told."""
+        if draft.explanations is None or "background" not in draft.explanations:
+            return None
+        self.progress("explaining some of the answers")
+        errors = errors_of(reference, candidate, evaluation.truth, task)
+        engine = open_graph(self.directory / GRAPH)
+        try:
+            return importance_of(self.directory, draft, engine, evaluation.given, errors)
+        finally:
+            engine.close()
 
     def _probe(self, engine: Engine, draft: Draft) -> Finding | None:
         """To how many rows made of what the model knows the graph answers otherwise; None if there are none.
