@@ -57,7 +57,7 @@ MARKERS_torch := torch
 EXTRAS_tensorflow := tensorflow,sklearn,dev
 MARKERS_tensorflow := tensorflow
 # MLflow, which writes the directories that are read, beside the frameworks whose models are in them; not in the gate
-EXTRAS_mlflow := mlflow,boosting,torch,sklearn,dev
+EXTRAS_mlflow := mlflow,boosting,huggingface,sklearn,dev
 PIP_mlflow := mlflow-skinny==3.17.2 torch==2.13.0
 MARKERS_mlflow := mlflow
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -310,3 +311,21 @@ def test_texts_that_are_cut_may_be_flagged(tmp_path: Path, shipping: Ship) -> No
     np.testing.assert_allclose([answer["probabilities"] for answer in answers], expected, atol=1e-5)
     lengths = [len(ids) for ids in tokenizer(TEXTS)["input_ids"]]
     assert [answer["flags"] for answer in answers] == ["text" if length > 20 else "" for length in lengths]
+
+
+def test_a_pipeline_that_mlflow_saved_answers_as_it_did(tmp_path: Path, shipping: Ship) -> None:
+    model, _ = saved(tmp_path / "own")
+    # as mlflow.transformers.save_model writes it
+    tokenizer = wrapped("WordPiece")
+    tokenizer.save_pretrained(tmp_path / "flavoured/components/tokenizer")
+    model.save_pretrained(tmp_path / "flavoured/model")
+    flavour = {"model_binary": "model", "components": ["tokenizer"], "task": "text-classification", "code": None}
+    flavours = {"python_function": {"loader_module": "mlflow.transformers"}, "transformers": flavour}
+    (tmp_path / "flavoured/MLmodel").write_text(json.dumps({"flavors": flavours, "mlflow_version": "3.17.2"}))
+
+    shipped = shipping(tmp_path / "flavoured")
+
+    loaded = transformers.AutoTokenizer.from_pretrained(tmp_path / "flavoured/components/tokenizer")
+    expected = probabilities_of(model, loaded, TEXTS)
+    answers = answers_to(shipped, TEXTS)
+    np.testing.assert_allclose([answer["probabilities"] for answer in answers], expected, atol=1e-5)

@@ -285,3 +285,24 @@ def test_a_directory_is_shipped_from_python(tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         onnxlet.load("stage", store=store).predict(fresh), answers(tmp_path / "mlflow", fresh)
     )
+
+
+def test_a_pipeline_of_transformers_answers_texts_as_it_did(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    import mlflow.transformers
+
+    learned = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "pain", "in", "the", "knee", "no", "fever"]
+    tokenizer = transformers.BertTokenizer(vocab={word: number for number, word in enumerate(learned)})
+    torch.manual_seed(0)
+    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    config = transformers.BertConfig(vocab_size=len(learned), id2label={0: "well", 1: "ill"}, **shape)
+    model = transformers.BertForSequenceClassification(config).eval()
+    pipeline = transformers.pipeline("text-classification", model=model, tokenizer=tokenizer, device="cpu")
+    mlflow.transformers.save_model(pipeline, str(tmp_path / "model"), pip_requirements=["transformers"])
+    texts = ["pain in the knee", "no fever", "the the the"]
+
+    shipped = onnxlet.ship(tmp_path / "model", "notes", data=texts, store=tmp_path / "store", promote=True)
+
+    loaded = onnxlet.load(str(shipped), store=tmp_path / "store")
+    told = mlflow.transformers.load_model(str(tmp_path / "model"))(texts)
+    assert [loaded.manifest.labels[value] for value in loaded.predict(texts)] == [each["label"] for each in told]

@@ -50,7 +50,7 @@ FRAMEWORKS: tuple[Framework, ...] = (
         "mlflow.model",
         contains=("MLmodel",),
         source_pattern=r"(models|runs|mlflow-artifacts):/.+",
-        options=("labels", "weights", "inputs", "outputs", "signature", "missing_value"),
+        options=("labels", "weights", "inputs", "outputs", "signature", "missing_value", "task", "text"),
     ),
     Framework("scikit_learn.estimator_files", (".joblib", ".pkl", ".pickle", ".skops"), restores=True),
     Framework("scikit_learn.model", classes=("sklearn.base.BaseEstimator",), holds=True),

@@ -32,8 +32,11 @@ FLAVOURS = {
     "catboost": Flavour("data"),
     "onnx": Flavour("data"),
     "pytorch": Flavour("model_data", "model.pt2"),
+    "transformers": Flavour("model_binary", "config.json"),
 }
 """Those that are converted, by name."""
+COMPONENTS = "components"
+"""The folder of a pipeline's tokenizer and processors, each in a folder of its own."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,12 @@ class MLmodel:
                 "input_example=...), or give the module to onnxlet.convert in Python"
             )
         raise ConversionError(f"{self.directory.name!r} lacks {str(path.relative_to(self.directory))!r}: copy it again")
+
+    def component_folders(self) -> tuple[Path, ...]:
+        """The folders of what a pipeline of transformers has beside its model: its tokenizer, say."""
+        named = self.document["flavors"][self._flavour()].get("components") or ()
+        found = (self._path(f"{COMPONENTS}/{name}") for name in named)
+        return tuple(folder for folder in found if folder.is_dir())
 
     def code_folder(self) -> Path | None:
         """The folder of the user's own modules that the model needs, if it came with some."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,7 +12,7 @@ from pathlib import Path
 
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.toolchain.convert import frameworks
-from onnxlet.toolchain.convert.mlflow.mlmodel import MLmodel, read_mlmodel
+from onnxlet.toolchain.convert.mlflow.mlmodel import FLAVOURS, MLmodel, read_mlmodel
 from onnxlet.toolchain.convert.options import SourceOptions
 from onnxlet.toolchain.convert.probing import KnowsColumns
 from onnxlet.toolchain.convert.trained_model import (
@@ -41,8 +43,9 @@ def open_model(path: Path, *, trust: bool, progress: Progress, options: SourceOp
     file = description.model_file()
     if description.needs_cloudpickle():
         require("mlflow", "cloudpickle")
-    with _own_modules(description.code_folder() if trust else None):
-        model = frameworks.open_model(file, options, trust=trust, progress=progress)
+    components = description.component_folders()
+    with _own_modules(description.code_folder() if trust else None), _with_components(file, components) as source:
+        model = frameworks.open_model(source, options, trust=trust, progress=progress)
     return model if isinstance(model, TakesTensors) else SignedModel(model, description, progress)
 
 
@@ -57,6 +60,19 @@ def _own_modules(folder: Path | None) -> Iterator[None]:
         yield
     finally:
         sys.path.remove(str(folder))
+
+
+@contextmanager
+def _with_components(file: Path, components: Sequence[Path]) -> Iterator[Path]:
+    """The file of a model; of a pipeline of transformers a folder with its model and all that it has beside it."""
+    if file.name != FLAVOURS["transformers"].file:
+        yield file
+        return
+    with tempfile.TemporaryDirectory(prefix="onnxlet-") as folder:
+        joined = Path(folder, file.parents[1].name)
+        for part in (file.parent, *components):
+            shutil.copytree(part, joined, dirs_exist_ok=True)
+        yield joined
 
 
 class SignedModel:
