@@ -172,7 +172,7 @@ EXTRAS_bench := bench
 
 bench: $(VENV313)/.dev .venv-bench/.dev build ## measure the budget table: docs/performance.md and build/bench.json
 	$(VENV313)/bin/python -m compileall -q layers/core/python functions
-	$(VENV313)/bin/python tests/bench/run.py
+	PYTHONPATH=tests $(VENV313)/bin/python tests/bench/run.py
 
 check: $(VENV)/.dev $(TOOLS)/.sam-cli-$(SAM_CLI) ## ruff, mypy, import contracts, template lint, docs up to date
 	$(BIN)/ruff check .

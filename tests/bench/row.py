@@ -48,15 +48,29 @@ def interleaved(contenders: Mapping[str, Callable[[], float]], rounds: int = ROU
     return best
 
 
-def quantiles(call: Callable[[], object], calls: int) -> tuple[float, float]:
-    """Median and 99th percentile of `calls` calls, in seconds, after a warm-up of a tenth as many."""
+SPELL = 50
+"""Calls after which others may do their work."""
+
+
+def _nothing() -> None:
+    """Nobody has any."""
+
+
+def quantiles(call: Callable[[], object], calls: int, between: Callable[[], object] = _nothing) -> tuple[float, float]:
+    """Median and 99th percentile of `calls` calls, in seconds, after a warm-up of a tenth as many.
+
+    `between` is called after every SPELL calls, and not measured.
+    """
     for _ in range(calls // 10 + 1):
         call()
+    between()
     clock = time.perf_counter
     samples = []
-    for _ in range(calls):
+    for number in range(calls):
         started = clock()
         call()
         samples.append(clock() - started)
+        if number % SPELL == 0:
+            between()
     samples.sort()
     return samples[calls // 2], samples[calls * 99 // 100]

@@ -31,6 +31,7 @@ def _warm(stage: Stage, event: str, model: str = "diagnosis") -> dict[str, tuple
             "ONNXLET_STORE": stage.store,
             "ONNXLET_CACHE_DIR": str(stage.directory / "cache-warm"),
             "ONNXLET_THREADS": "1",
+            "AWS_LAMBDA_FUNCTION_NAME": "predict",
         }
     )
     arguments = [str(PROBES / "warm.py"), HANDLER, str(stage.published(model)), str(stage.event(event))]

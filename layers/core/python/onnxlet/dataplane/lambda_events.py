@@ -66,7 +66,9 @@ def _answer_http(dataplane: DataPlane, event: Event, context: object, *, rest_bi
         refusal.headers[REQUEST_ID] = request_id(None, _known_id(context))
         return to_event_answer(refusal, event)
     headers = request.headers
-    request.id = request_id(headers.get(_REQUEST_ID), _known_id(context))
+    request.id = known = _known_id(context)
+    if _REQUEST_ID in headers or not known:
+        request.id = request_id(headers.get(_REQUEST_ID), known)
     if TRACE in headers:
         request.trace = trace_context(headers[TRACE])
     response = dataplane.answer(request)

@@ -30,6 +30,7 @@ class Extension:
         self._api = api
         self._unanswered = threading.Lock()
         self._unanswered.acquire()
+        self._attends = True
         self._thread = threading.Thread(target=self._run, name="onnxlet-telemetry", daemon=True)
 
     def start(self) -> None:
@@ -38,7 +39,7 @@ class Extension:
 
     def answered(self) -> None:
         """Say that the handler ends, however it does."""
-        if self._thread.is_alive():
+        if self._attends:
             if self._unanswered.locked():
                 self._unanswered.release()
         else:
@@ -50,6 +51,8 @@ class Extension:
                 self._attend_invocation()
         except (RuntimeApiError, OSError) as error:
             log(__name__).error("the extension ends, metrics are written before answers: %s", error)
+        finally:
+            self._attends = False
 
     def _attend_invocation(self) -> None:
         self._unanswered.acquire(blocking=False)  # one that was given up may have ended since

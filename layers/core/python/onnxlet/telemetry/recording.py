@@ -154,8 +154,13 @@ class Telemetry:
         self._seconds = seconds
         self._clock = clock
         self._folding = Lock()
-        self._folded_rows = 0
         self._oldest: float | None = None
+        """When the first of what is not written was answered; beside it its rows, and whether an alarm waits for it."""
+        self._rows = 0
+        self._urgent = False
+        self._weighed = 0
+        """Pending records that are counted in these, and the bytes of their requests."""
+        self._bytes = 0
         self._failed: set[str] = set()
 
     def watch_with(self, open_watcher: Callable[[], Watcher]) -> None:
@@ -174,20 +179,17 @@ class Telemetry:
 
     def is_due(self) -> bool:
         """Whether enough has gathered to be written."""
-        pending = list(self._pending)
-        oldest = self._oldest if self._oldest is not None else pending[0].time if pending else None
-        if oldest is None:
+        with self._folding:
+            self._weigh()
+        if self._oldest is None:
             return False
-        return (
-            self._folded_rows + _weight(pending) >= self._most_rows
-            or self._clock() - oldest >= self._seconds
-            or any(record.urgent for record in pending)
-        )
+        return self._urgent or self._rows >= self._most_rows or self._clock() - self._oldest >= self._seconds
 
     def is_heavy(self) -> bool:
         """Whether what is pending should be folded, be a flush due or not."""
-        pending = list(self._pending)
-        return len(pending) >= HEAVY_RECORDS or sum(record.request_bytes for record in pending) >= HEAVY_BYTES
+        with self._folding:
+            self._weigh()
+        return self._weighed >= HEAVY_RECORDS or self._bytes >= HEAVY_BYTES
 
     def fold(self) -> None:
         """Show the watchers what is pending."""
@@ -202,7 +204,7 @@ class Telemetry:
             self._fold()
             for watcher in self._watchers:
                 self._run(watcher, watcher.flush, final=final)
-            self._folded_rows, self._oldest = 0, None
+            self._rows, self._oldest, self._urgent = 0, None, False
         finally:
             self._folding.release()
 
@@ -214,20 +216,27 @@ class Telemetry:
             self.fold()
 
     def _fold(self) -> None:
-        records = self._drain()
+        self._weigh()
+        records = [self._pending.popleft() for _ in range(min(self._weighed, len(self._pending)))]
+        self._weighed = self._bytes = 0
         if not records:
             return
         while self._unopened:
             self._watchers.append(self._unopened.pop(0)())
-        self._folded_rows += _weight(records)
-        if self._oldest is None:
-            self._oldest = records[0].time
         for watcher in self._watchers:
             self._run(watcher, watcher.fold, records)
 
-    def _drain(self) -> list[Record]:
-        pending = self._pending
-        return [pending.popleft() for _ in range(len(pending))]
+    def _weigh(self) -> None:
+        """Count what was appended since the last time; what has no rows counts as one, for it would be lost too."""
+        pending, count = self._pending, len(self._pending)
+        for position in range(self._weighed, count):
+            record = pending[position]
+            self._rows += record.rows or 1
+            self._bytes += record.request_bytes
+            self._urgent = self._urgent or record.urgent
+            if self._oldest is None:
+                self._oldest = record.time
+        self._weighed = count
 
     def _run(self, watcher: Watcher, work: Callable[..., None], *arguments: object, **options: object) -> None:
         """Do a watcher's work; what goes wrong harms nobody else, and is said once, in words that quote no value."""
@@ -238,8 +247,3 @@ class Telemetry:
             if name not in self._failed:
                 self._failed.add(name)
                 log(__name__).error("telemetry: %s failed with %s", name, type(error).__name__)
-
-
-def _weight(records: Sequence[Record]) -> int:
-    """The rows that would be lost; what has none counts as one."""
-    return sum(record.rows or 1 for record in records)
