@@ -31,7 +31,9 @@ from frameworks.keras_models import digits, digits_network, keras, saved, tf
 from onnxlet.cli import cli
 from onnxlet.errors import ConversionError, InvalidInputError
 from onnxlet.registry.registry import Registry
+from onnxlet.serving.golden import GoldenCase, encode_cases
 from onnxlet.steps import Steps
+from onnxlet.steps.categories import CategoricalColumn, Categories
 from onnxlet.steps.image import Image, Resize
 from onnxlet.steps.token_ids import Bound, TokenIds
 from onnxlet.steps.tokenizer import Tokenizer
@@ -41,7 +43,7 @@ from onnxlet.toolchain.export import export_saved_model
 from onnxlet.toolchain.optimize.weight_only import pack
 from onnxlet.toolchain.prepare import prepare
 from onnxlet.toolchain.workbench.tensorflow import silence_tensorflow
-from onnxlet.values.manifest import Manifest, Tolerance
+from onnxlet.values.manifest import Golden, Manifest, Tolerance
 from onnxlet.values.refs import Ref
 
 pytestmark = pytest.mark.tensorflow
@@ -466,3 +468,32 @@ def test_a_version_that_reads_pictures_is_exported_for_tensors(tmp_path: Path, s
     assert any("leaving the steps of kind 'image' behind" in line for line in said)
     pixels = np.random.default_rng(0).normal(size=(2, 3, 8, 8)).astype(np.float32)
     np.testing.assert_allclose(asked(place, pixels=pixels)["light"], pixels.mean(axis=(1, 2, 3)), rtol=1e-5)
+
+
+def test_categories_that_the_model_refuses_are_refused_by_tensorflow_too(tmp_path: Path, store: Store) -> None:
+    shop = Shop(store, tmp_path)
+    wards, ages = CategoricalColumn("ward", ("A", "B")), CategoricalColumn("age", (1.0, 2.5), missing=True)
+    shop.publish(
+        "wards",
+        [spec("ward", "BYTES", -1, 1), spec("age", "FP32", -1, 1)],
+        [spec("y", "FP32", -1, 1)],
+        [helper.make_node("Identity", ["age"], ["y"])],
+        steps=Steps((Categories((wards, ages)),)),
+    )
+    manifest = shop.registry.resolve(Ref("wards", version=1))[0]
+    case = GoldenCase(
+        {"ward": np.array([["A"]], dtype=object), "age": np.array([[2.5]], np.float32)},
+        {"y": np.array([[2.5]], np.float32)},
+    )
+    (tmp_path / "golden.json").write_bytes(encode_cases((case,)))
+    (tmp_path / "wards.onnx").rename(tmp_path / "model.onnx")
+    golden = Golden(path="golden.json", source="random", cases=1, tolerance=Tolerance())
+
+    place, _ = export_saved_model(msgspec.structs.replace(manifest, golden=golden), tmp_path, tmp_path / "models")
+
+    for ward, age in (("B", 1.0), ("A", float("nan"))):
+        answer = asked(place, ward=np.array([[ward]]), age=np.array([[age]], np.float32))
+        np.testing.assert_array_equal(answer["y"], [[age]])
+    for ward, age in (("C", 1.0), ("A", 3.0), ("", 1.0)):
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            asked(place, ward=np.array([[ward]]), age=np.array([[age]], np.float32))

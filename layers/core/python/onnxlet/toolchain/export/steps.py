@@ -12,6 +12,7 @@ import tensorflow as tf
 from onnxlet.errors import ConversionError
 from onnxlet.steps import Classification, Finite, Step, Steps, Tabular, decode_steps
 from onnxlet.steps.base import Specs, kind_of, spec_named
+from onnxlet.steps.categories import Categories
 from onnxlet.steps.image import Image
 from onnxlet.steps.token_ids import TokenIds
 from onnxlet.steps.tokenizer import Tokenizer
@@ -146,11 +147,30 @@ def _refuse_unknown(step: TokenIds, wanted: Specs, inputs: Tensors) -> Tensors: 
     return checked
 
 
+def _refuse_unlisted(step: Categories, wanted: Specs, inputs: Tensors) -> Tensors:  # noqa: ARG001 - it changes nothing
+    """The same tensors, behind what fails for a value that CategoryChecker refuses."""
+    checked = dict(inputs)
+    for column in step.columns:
+        name = step.input or column.name
+        tensor = checked[name]
+        values = tf.reshape(tensor, [-1]) if step.input is None else tensor[:, column.place]
+        known = tf.reduce_any(values[:, None] == tf.constant(list(column.values), values.dtype)[None], 1)
+        if column.missing and values.dtype in (tf.string, tf.float32, tf.float64):
+            known |= values == "" if values.dtype == tf.string else tf.math.is_nan(values)
+        fails = tf.debugging.Assert(
+            tf.reduce_all(known), [f"{column.name} holds a category that the model does not know"]
+        )
+        with tf.control_dependencies([fails]):
+            checked[name] = tf.identity(tensor)
+    return checked
+
+
 _READERS = (Image, Tokenizer)
 _BEFORE: dict[type[Step], Callable[[Any, Specs, Tensors], Tensors]] = {
     Tabular: _fill,
     Finite: _refuse,
     TokenIds: _refuse_unknown,
+    Categories: _refuse_unlisted,
 }
 _BEHIND: dict[type[Step], Callable[[Any, Tensors], Tensors]] = {Classification: _classify}
 _BACK: dict[type[Step], Callable[[Any, tensors.Tensors], tensors.Tensors]] = {Tabular: _columns_of}
