@@ -96,10 +96,16 @@ def background_of(rows: int, features: int, seed: int = 0) -> Array:
     return np.random.default_rng(seed).normal(size=(rows, features)).astype(np.float32)
 
 
-def product(laboratory: Laboratory, features: int = 4, rows: int = 12, **options: Any) -> Model:  # noqa: ANN401
+def product(
+    laboratory: Laboratory,
+    features: int = 4,
+    rows: int = 12,
+    name: str = "product",
+    **options: Any,  # noqa: ANN401
+) -> Model:
     """`x` FP32 [N, features] -> y FP32 [N]: the product of one more than each feature."""
     return laboratory.publish(
-        "product",
+        name,
         [
             helper.make_node("Add", ["x", "one"], ["more"]),
             helper.make_node("ReduceProd", ["more", "axes"], ["y"], keepdims=0),

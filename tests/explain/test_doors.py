@@ -191,3 +191,10 @@ def test_explanations_are_part_of_the_openapi_document() -> None:
             "components": {"schemas": serving.SCHEMAS | open_inference.SCHEMAS},
         }
     )
+
+
+def test_a_direct_invocation_is_explained_too(named: Laboratory) -> None:
+    event = {"model": "product", "instances": [ROW], "explain": {"method": "exact"}}
+    answer = DataPlane(named.predictor).invoke(event)
+    assert list(answer["explanations"][0]["attributions"]["y"]) == list(NAMES)
+    assert answer["model_version"] == 1

@@ -203,3 +203,10 @@ def test_explanations_are_loaded_by_the_first_who_asks() -> None:
         "print([name for name in sys.modules if 'explain' in name])"
     )
     assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "[]"
+
+
+def test_the_tables_of_many_coalitions_are_bounded(laboratory: Laboratory) -> None:
+    model = product(laboratory, features=17, rows=1)
+    row = {"x": np.zeros((1, 17), dtype=np.float32)}
+    with pytest.raises(NotExplainableError, match="131,072 coalitions"):
+        model.explain(row, request=ExplanationRequest("exact", max_evaluations=10**6))

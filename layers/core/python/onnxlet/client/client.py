@@ -10,7 +10,7 @@ from onnxlet.client.metadata import Metadata, read_metadata
 from onnxlet.client.registry import Version
 from onnxlet.client.splitting import path_of, predict_in_parts
 from onnxlet.client.transport import Transport
-from onnxlet.errors import InvalidInputError, UnavailableError
+from onnxlet.errors import InvalidInputError, NotExplainableError, RejectedModelError, UnavailableError
 from onnxlet.values.aliases import Alias, HistoryEntry
 from onnxlet.values.headers import ALIAS, FALLBACK, MODEL_VERSION, ROUTING_KEY, STALE
 from onnxlet.values.keys import PRODUCTION
@@ -18,6 +18,7 @@ from onnxlet.values.refs import Ref, check_alias_name, check_model_name, parse_r
 
 if TYPE_CHECKING:
     from onnxlet.client.predictions import Predictions
+    from onnxlet.explain.answer import Explanation
     from onnxlet.values.tensors import Tensor
 
 TIMEOUT = 60.0
@@ -123,6 +124,24 @@ class Client:
         if PROBABILITIES not in predictions:
             raise InvalidInputError(f"{ref!r} gives no probabilities, only {', '.join(map(repr, predictions))}")
         return predictions[PROBABILITIES]
+
+    def explain(self, ref: str | Ref, X: Any, **asked: Any) -> Explanation:  # noqa: ANN401, N803
+        """How much each column moves the answers to these rows, in one request: see docs/explanations.md.
+
+        `asked` are method, output, classes, seed, max_evaluations, max_ms and above. `attributions` of the answer are
+        [rows, columns, classes]. Raises NotExplainableError where the version or the method cannot do it, and as
+        `predict`.
+        """
+        from onnxlet.client.explanations import read_explanation, write_question
+        from onnxlet.client.rows import read_rows
+
+        target = ref if isinstance(ref, Ref) else parse_ref(ref)
+        rows = read_rows(X, self.metadata(target))
+        question = write_question(rows.body(0, rows.count), asked)
+        try:
+            return read_explanation(self._transport.post(path_of(target) + ":explain", question, {}).json())
+        except RejectedModelError as error:  # what the status 422 means elsewhere
+            raise NotExplainableError(error.detail, **error.context) from error
 
     def metadata(self, ref: str | Ref) -> Metadata:
         """The version that a ref means now, and what it takes and gives."""

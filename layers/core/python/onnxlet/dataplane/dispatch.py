@@ -132,6 +132,10 @@ class DataPlane:
         if served.model.tells:
             answering.count_rows(request, served.model, outputs, {})
         body = write_answer(outputs, rows=call.rows)
+        if call.explain is not None:
+            from onnxlet.dataplane.protocols.tensorflow_serving.explanation import add_explanations
+
+            body = add_explanations(body, call, served.model, due)
         if monotonic() > due:
             raise served.model.overdue()
         _check_size(body, b",:")  # the runtime writes a space behind each

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MOST_ROWS = 4096
 """Rows that the model is asked about at once."""
 MOST_NUMBERS = 2**20
-"""Values of inputs that are mixed at once: some MB, a dozen where they are texts."""
+"""Values of inputs that are mixed at once, and of outputs: some MB, a dozen where they are texts."""
 
 
 class Evaluation:
@@ -38,7 +38,7 @@ class Evaluation:
         self._output, self._columns = target.output, list(target.columns)
         self._due, self._cancellation = due, cancellation
         self.count = 0
-        values = max(1, sum(len(place.players) for place in players.places))
+        values = max(1, sum(len(place.players) for place in players.places), len(self._output.columns))
         self.size = max(1, min(MOST_ROWS, MOST_NUMBERS // values, subject.steps.most_rows or MOST_ROWS))
         """How many rows are asked about at once."""
 

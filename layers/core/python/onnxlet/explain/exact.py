@@ -17,8 +17,8 @@ from onnxlet.values.tensors import Tensor, Tensors
 
 MOST_EVALUATIONS = 2**15
 """Evaluations of a row, unless a request allows more: 8 players against 100 rows."""
-MOST_MEMBERS = 2**24
-"""Entries of the table of coalitions and players, a byte each."""
+MOST_MEMBERS = 2**21
+"""Entries of the tables of coalitions and players, and of coalitions and classes: 16 MB each."""
 
 
 def plan(planning: Planning) -> Exact:
@@ -35,11 +35,12 @@ class Exact:
         self._background = planning.background
         self._players = len(planning.players)
 
-    def refusal(self, target: Target, budget: Budget) -> str:  # noqa: ARG002 - any output will do
+    def refusal(self, target: Target, budget: Budget) -> str:
         """Too many coalitions."""
         needed = 2**self._players * self._background.count
         allowed = budget.evaluations or MOST_EVALUATIONS
-        if needed > allowed or 2**self._players * self._players > MOST_MEMBERS:
+        members = 2**self._players * max(self._players, len(target.columns))
+        if needed > allowed or members > MOST_MEMBERS:
             return (
                 f"{self._players} players have {2**self._players:,} coalitions, which against "
                 f"{self._background.count} rows of the background take more than {allowed:,} evaluations a row: "

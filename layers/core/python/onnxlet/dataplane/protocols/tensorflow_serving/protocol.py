@@ -122,25 +122,15 @@ def _predict(predictor: Predictor, request: Request, target: Ref, headers: dict[
         answering.count_rows(request, model, outputs, headers)
     body = write_answer(outputs, rows=call.rows)
     if call.explain is not None or request.path[-len(_EXPLAIN) :].lower() == _EXPLAIN:
-        body = _explained(body, call, model, request, due)
+        from onnxlet.dataplane.protocols.tensorflow_serving.explanation import add_explanations
+
+        body = add_explanations(body, call, model, due, request.cancellation)
     now = monotonic()
     if now > due:
         raise model.overdue()
     if loaded is not None:
         answering.write_timings(headers, loaded, run=run, total=now - began)
     return body
-
-
-def _explained(body: bytes, call: Call, model: Model, request: Request, due: float) -> bytes:
-    """The answer with what explains it: `explanations`, one for each row or null, and what holds for all of them."""
-    from onnxlet.explain.request import read_request
-    from onnxlet.explain.writing import write_head, write_rows
-
-    asked = read_request({} if call.explain is None else call.explain)
-    explanation = model.explain(call.inputs, call.signature, asked, due=due, cancellation=request.cancellation)
-    rows = write_rows(explanation, len(next(iter(call.inputs.values()))))
-    written = orjson.dumps({"explanations": rows, "explained": write_head(explanation)})
-    return body[:-1] + b"," + written[1:]
 
 
 def _read_pictures(request: Request, model: Model) -> Call:
