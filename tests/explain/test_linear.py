@@ -162,6 +162,19 @@ def test_a_network_with_a_hidden_layer_is_not_taken_for_linear(tmp_path: Path) -
         shipped.loaded.explain(rows[:2], method="linear")
 
 
+def test_probabilities_are_explained_where_their_scale_is_asked_for(tmp_path: Path) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    features, target = trained.blobs(classes=2)
+    rows = frame_of(features)
+    loaded = Shipped(tmp_path, LogisticRegression().fit(rows, target), rows).loaded
+    served, raw = (loaded.explain(rows[:2], scale=scale) for scale in ("output", "raw"))
+    assert (served.method, served.unit) == ("exact", "probability")
+    assert (raw.method, raw.unit) == ("linear", "log-odds")
+    with pytest.raises(NotExplainableError, match="not in what is served"):
+        loaded.explain(rows[:2], method="linear", scale="output")
+
+
 def test_what_the_model_is_not_linear_in_is_explained_otherwise(tmp_path: Path) -> None:
     from sklearn.linear_model import LogisticRegression
 

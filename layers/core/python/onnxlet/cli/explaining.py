@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 @click.argument("file", type=click.File("rb"))
 @click.option("--method", default="auto", show_default=True, help="How: see docs/explanations.md.")
 @click.option("--output", "served", metavar="NAME", help="Which served output. Default: a classifier's probabilities.")
+@click.option(
+    "--scale", type=click.Choice(("raw", "output")), help="Of what the model adds up itself, or of what is served."
+)
 @click.option("--class", "classes", multiple=True, metavar="LABEL", help="A class; once for each. Default: all.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of what is sampled.")
 @click.option("--max-evaluations", type=int, metavar="COUNT", help="Rows that the model may be asked about, for each.")

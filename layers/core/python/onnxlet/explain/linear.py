@@ -21,6 +21,8 @@ from onnxlet.explain.interface import Attributions, Planning, Target
 from onnxlet.explain.request import Budget
 from onnxlet.values.tensors import PackedTensor, Tensor, Tensors, unpack
 
+LINKED = ("log", "log-odds", "logit")
+"""Units of scores that a link makes the output of."""
 MOST_NUMBERS = 2**21
 """Values of the columns that are looked at at once: 16 MB."""
 
@@ -91,10 +93,13 @@ class Linear:
         return columns.reshape(len(columns), -1)
 
     def refusal(self, target: Target, budget: Budget) -> str:  # noqa: ARG002 - it costs next to nothing
-        """Another output than the one that is linear."""
-        return (
-            "" if target.output.name == self._table.output else f"the model is linear in {self._table.output!r} alone"
-        )
+        """Another output than the one that is linear, or what a link makes of it."""
+        table = self._table
+        if target.output.name != table.output:
+            return f"the model is linear in {table.output!r} alone"
+        if target.scale == "output" and table.unit in LINKED:
+            return f"the model is linear in the {table.unit} of {table.output!r}, not in what is served"
+        return ""
 
     def explain(self, rows: Tensors, target: Target, budget: Budget, evaluation: Evaluation) -> Attributions:  # noqa: ARG002
         """Explain some rows at a time."""

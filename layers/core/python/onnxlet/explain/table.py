@@ -31,7 +31,7 @@ class MethodEntry(msgspec.Struct, frozen=True):
 _BOTH: tuple[Scale, ...] = ("output", "raw")
 
 METHODS: dict[str, MethodEntry] = {
-    "linear": MethodEntry("onnxlet.explain.linear", needs="linear"),
+    "linear": MethodEntry("onnxlet.explain.linear", needs="linear", scales=_BOTH),
     "trees": MethodEntry("onnxlet.explain.trees.by_path", needs="trees", background=False, scales=_BOTH),
     "trees-interventional": MethodEntry("onnxlet.explain.trees.by_background", needs="trees", scales=_BOTH),
     "exact": MethodEntry("onnxlet.explain.exact"),
