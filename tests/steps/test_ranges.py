@@ -225,7 +225,19 @@ def test_scored_files_have_flags_and_refused_rows_apart(shop: Shop, tmp_path: Pa
     assert book is not None
     told = pd.read_csv(scored, keep_default_na=False)
     assert told["flags"].tolist() == ["", "texture, area"]
-    assert (tmp_path / "scored.csv.errors.jsonl").read_text().count("\n") == 1
+    (error,) = (tmp_path / "scored.csv.errors.jsonl").read_text().splitlines()
+    assert json.loads(error) == {"row": 2, "error": "the model takes no such value", "column": "radius"}
+
+
+def test_refused_rows_among_many_are_set_aside_and_all_others_scored(shop: Shop, tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    radius = random.uniform(0, 40, 5000).round(3)
+    source, scored = tmp_path / "rows.csv", tmp_path / "scored.csv"
+    pd.DataFrame({"radius": radius, "texture": 2.0, "area": 1.0}).to_csv(source, index=False)
+    score_path(shop.predictor, parse_ref("diagnosis"), source, scored)
+    told = pd.read_csv(scored)
+    assert told["row"].tolist() == (np.nonzero(radius <= 30)[0] + 1).tolist()
+    assert told["radius"].tolist() == radius[radius <= 30].tolist()
 
 
 def test_a_regressors_own_outputs_are_served_beside_flags(store: Store, tmp_path: Path) -> None:

@@ -134,6 +134,15 @@ def test_rows_beyond_are_answered_as_the_model_answers_the_bound(model: Any) -> 
     assert ["dose" in text for text in flags] == beyond.tolist()
 
 
+def test_explanations_compare_with_rows_that_the_ranges_take(model: Any) -> None:  # noqa: ANN401
+    columns = {"age": {"low": 40, "high": 60}}
+    onnxlet.ship(model, "screened", data=KNOWN[list(FEATURES)], columns=columns, promote=True)
+    rows = KNOWN[list(FEATURES)].query("40 <= age <= 60")[:1]
+    explained = onnxlet.load("screened").explain(rows)
+    assert np.abs(explained.sum_error) < 1e-6
+    assert explained.background.rows > 5
+
+
 def test_the_command_takes_a_file(model: Any, tmp_path: Path) -> None:  # noqa: ANN401
     import joblib
 

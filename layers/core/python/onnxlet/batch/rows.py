@@ -36,6 +36,17 @@ class ScoredRows(NamedTuple):
     outputs: Tensors
 
 
+class FailedRow(NamedTuple):
+    """The position of a row in its chunk, and the column to blame, where a step refused a value of it."""
+
+    position: int
+    column: str | None
+
+
+_FAILED = "the model failed on this row"
+_REFUSED = "the model takes no such value"
+
+
 def score_chunks(model: RowModel, inputs: Inputs, rows: RowRange, chunks: Iterable[Chunk], errors: Sink) -> RowCounts:
     """Score chunks of a range, in order, and write the bad rows to `errors` as JSON Lines.
 
@@ -46,7 +57,10 @@ def score_chunks(model: RowModel, inputs: Inputs, rows: RowRange, chunks: Iterab
         parsed = rows.parse(chunk)
         runs, failed = _run_batches(model, inputs, parsed.batches)
         # the model's own words may quote the row, which is nobody's business here
-        model_failed = [BadRow(chunk.numbers[position], "the model failed on this row") for position in failed]
+        model_failed = [
+            BadRow(chunk.numbers[position], _FAILED if column is None else _REFUSED, column)
+            for position, column in failed
+        ]
         bad = sorted([*chunk.bad, *parsed.bad, *model_failed], key=lambda row: row.row)
         for positions, outputs in _sort_rows(runs):
             rows.write(chunk, positions, outputs)
@@ -58,10 +72,10 @@ def score_chunks(model: RowModel, inputs: Inputs, rows: RowRange, chunks: Iterab
     return RowCounts(read, scored, read - scored)
 
 
-def _run_batches(model: RowModel, inputs: Inputs, batches: list[Batch]) -> tuple[list[ScoredRows], list[int]]:
-    """Run a chunk's batches: what came of them, and the positions of rows on which the model failed."""
+def _run_batches(model: RowModel, inputs: Inputs, batches: list[Batch]) -> tuple[list[ScoredRows], list[FailedRow]]:
+    """Run a chunk's batches: what came of them, and the rows on which the model failed."""
     runs: list[ScoredRows] = []
-    failed: list[int] = []
+    failed: list[FailedRow] = []
     for batch in _cut(batches, inputs.rows_at_once):
         done, bad = _run(model, inputs, batch)
         runs += done
@@ -74,23 +88,25 @@ def _cut(batches: list[Batch], rows_at_once: int | None) -> Iterator[Batch]:
     for batch in batches:
         rows = rows_at_once or len(batch.positions)
         for first in range(0, len(batch.positions), rows):
-            inputs = {name: tensor[first : first + rows] for name, tensor in batch.inputs.items()}
-            yield Batch(batch.positions[first : first + rows], inputs)
+            yield _part(batch, first, first + rows)
 
 
-def _run(model: RowModel, inputs: Inputs, batch: Batch) -> tuple[list[ScoredRows], list[int]]:
-    """Run a batch; if it fails, each of its rows alone, so that one row's fault stays its own. And who failed."""
+def _part(batch: Batch, first: int, last: int) -> Batch:
+    inputs = {name: tensor[first:last] for name, tensor in batch.inputs.items()}
+    return Batch(batch.positions[first:last], inputs)
+
+
+def _run(model: RowModel, inputs: Inputs, batch: Batch) -> tuple[list[ScoredRows], list[FailedRow]]:
+    """Run a batch; if it fails, its halves, so that one row's fault stays its own. And who failed."""
+    rows = len(batch.positions)
     try:
         outputs = model.predict(batch.inputs, inputs.signature_name)
-    except (ExecutionError, InvalidInputError, RequestTooLargeError):
-        if len(batch.positions) == 1:
-            return [], [batch.positions[0]]
-        alone = [
-            Batch([position], {name: tensor[place : place + 1] for name, tensor in batch.inputs.items()})
-            for place, position in enumerate(batch.positions)
-        ]
-        runs = [_run(model, inputs, row) for row in alone]
-        return [rows for done, _ in runs for rows in done], [position for _, failed in runs for position in failed]
+    except (ExecutionError, InvalidInputError, RequestTooLargeError) as error:
+        if rows == 1:
+            column = error.context.get("column")
+            return [], [FailedRow(batch.positions[0], None if column is None else str(column))]
+        halves = [_run(model, inputs, _part(batch, first, first + (rows + 1) // 2)) for first in (0, (rows + 1) // 2)]
+        return [each for done, _ in halves for each in done], [each for _, failed in halves for each in failed]
     for name, tensor in outputs.items():
         if tensor.shape[:1] != (len(batch.positions),):
             raise InvalidInputError(f"the model's output {name!r} does not have one element per row")

@@ -31,9 +31,9 @@ Background = tuple[BackgroundDocument, bytes]
 
 
 def make_background(
-    rows: ModelRows, export: Export, engine: Engine, wanted: Literal["synthetic", "data"]
+    rows: ModelRows, export: Export, steps: Steps, engine: Engine, wanted: Literal["synthetic", "data"]
 ) -> Background | None:
-    """The background; None where rows are no columns, or the graph answers none.
+    """The background; None where rows are no columns, or the graph answers none that the version's `steps` take.
 
     Only the statistics of the data are used, unless `wanted` is "data": then rows of it travel with the version.
     """
@@ -41,7 +41,7 @@ def make_background(
     if sum(map(_width, columns.values())) > MOST_PLAYERS:
         return None
     order = np.random.default_rng(SEED).permutation(count_rows(columns))[:TRIED]
-    chosen = _take(columns, _answered(columns, order, engine, export.steps)[:MOST_ROWS])
+    chosen = _take(columns, _answered(columns, order, engine, steps)[:MOST_ROWS])
     if not count_rows(chosen):
         return None
     artifact = encode_background(chosen)

@@ -129,9 +129,10 @@ class Conversion:
             evaluations = self._evaluate(verified, truth, None if reference is None else answers)
             notes = (*self._left_open(truth, labels), *(self._odd(verified, truth) if reference is None else ()))
             draft = self._declare(self._make_draft(verified, golden, reference, evaluations, notes), export.steps)
-            background = make_background(rows, export, verified.engine, background_from)
+            steps = decode_steps(draft.steps, export.steps.read)
+            background = make_background(rows, export, steps, verified.engine, background_from)
             draft = with_background(draft, background, directory)
-            counted = self._count_rows(verified, rows, draft)
+            counted = self._count_rows(verified, rows, draft, steps)
             judged = None if judge is None or table is None else self._answer(judge, target, verified, table)
             for engine in engines:
                 engine.close()
@@ -148,13 +149,12 @@ class Conversion:
                 (directory / name).write_bytes(contents)
         return draft
 
-    def _count_rows(self, verified: VerifiedExport, rows: ModelRows, draft: Draft) -> dict[str, bytes]:
+    def _count_rows(self, verified: VerifiedExport, rows: ModelRows, draft: Draft, declared: Steps) -> dict[str, bytes]:
         """The baseline, by its name, with which monitoring compares live rows; none of rows that were made up."""
         if rows.source != "data":
             return {}
         self.progress("counting the data's values for monitoring")
         engine, steps = verified.engine, verified.export.steps
-        declared = decode_steps(draft.steps, steps.read)
 
         def predict(part: Tensors) -> Tensors:
             return declared.finish(engine.run(graph_inputs(engine, steps, part)), draft.signature.outputs)
