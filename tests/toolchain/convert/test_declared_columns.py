@@ -140,6 +140,7 @@ def test_explanations_compare_with_rows_that_the_ranges_take(model: Any) -> None
     rows = KNOWN[list(FEATURES)].query("40 <= age <= 60")[:1]
     explained = onnxlet.load("screened").explain(rows)
     assert np.abs(explained.sum_error) < 1e-6
+    assert explained.background is not None
     assert explained.background.rows > 5
 
 

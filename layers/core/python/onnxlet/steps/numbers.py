@@ -29,7 +29,7 @@ class Numbers:
 
     def apply(self, outputs: Tensors) -> Tensors:
         """The numbers as they are served, and which rows are for a human [N]."""
-        numbers = self._linked(outputs[self._step.output])
+        numbers = link(self._step, outputs[self._step.output])
         answer = {}
         if self._step.abstains:
             scores = numbers.reshape(-1)
@@ -38,7 +38,7 @@ class Numbers:
         decimals = self._step.decimals
         return {self._step.output: numbers if decimals is None else np.round(numbers, decimals), **answer}
 
-    def _linked(self, numbers: Tensor) -> Tensor:
-        if self._step.link is None:
-            return numbers
-        return _LINKS[self._step.link](numbers.astype(np.float64)).astype(numbers.dtype)
+
+def link(step: Output, numbers: Tensor) -> Tensor:
+    """The output's numbers as its link makes them."""
+    return numbers if step.link is None else _LINKS[step.link](numbers.astype(np.float64)).astype(numbers.dtype)

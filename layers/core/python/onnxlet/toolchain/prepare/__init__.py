@@ -3,6 +3,7 @@
 preparation   checks and draft; starts the trial
 trial         loads, runs and optimizes the graph in a process of its own, with a deadline and a limit of memory: a
               file that hangs or crashes it is refused, and takes nothing down with it
+folding       links that output steps declare become nodes of the graph
 served_cases  what the steps that were declared make of the golden cases
 tables        what explanations keep of models that they know: the coefficients of linear ones, in linear
 parity        whether the optimized graph answers as the plain one, where there are no golden cases
