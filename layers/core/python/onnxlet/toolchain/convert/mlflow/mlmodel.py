@@ -84,9 +84,20 @@ class MLmodel:
 
     def column_names(self) -> tuple[str, ...] | None:
         """The columns that the signature lists; None where it lists none, or tensors."""
-        columns = json.loads((self.document.get("signature") or {}).get("inputs") or "[]")
+        columns = self._columns()
         names = tuple(str(column["name"]) for column in columns if column.get("type") != "tensor" and "name" in column)
         return names if names and len(names) == len(columns) else None
+
+    def boolean_columns(self) -> frozenset[str]:
+        """Those that are of truth values."""
+        return frozenset(str(each.get("name")) for each in self._columns() if each.get("type") == "boolean")
+
+    def optional_columns(self) -> tuple[str, ...]:
+        """Those that a row may leave out."""
+        return tuple(str(each.get("name")) for each in self._columns() if each.get("required") is False)
+
+    def _columns(self) -> list[dict[str, Any]]:
+        return list(json.loads((self.document.get("signature") or {}).get("inputs") or "[]"))
 
     def input_example(self) -> Any:
         """The rows of the input example as a DataFrame; None where there are none, or no columns."""

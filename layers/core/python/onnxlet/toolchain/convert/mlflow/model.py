@@ -10,7 +10,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
+
 from onnxlet.errors import ConversionError, InvalidInputError
+from onnxlet.steps import Tabular
 from onnxlet.toolchain.convert import frameworks
 from onnxlet.toolchain.convert.mlflow.mlmodel import FLAVOURS, MLmodel, read_mlmodel
 from onnxlet.toolchain.convert.options import SourceOptions
@@ -97,7 +100,8 @@ class SignedModel:
         Raises InvalidInputError if the data lacks a column.
         """
         if table is not None:
-            return self._model.read_rows(self._signed_columns(table, targets), targets, seed=seed)
+            signed = self._with_booleans(self._signed_columns(table, targets))
+            return self._model.read_rows(signed, targets, seed=seed)
         try:
             rows = self._model.read_rows(None, targets, seed=seed)
         except (InvalidInputError, ConversionError):
@@ -109,12 +113,15 @@ class SignedModel:
                 f"the signature names {len(self._signed)} columns, the model has {len(rows.columns)} features: save it "
                 "with the signature of what it was fitted on"
             )
-        named, _ = open_data(dict(zip(self._signed, rows.columns.values(), strict=True)), None)
+        drawn = dict(zip(self._signed, rows.columns.values(), strict=True))
+        booleans = {name: drawn[name] > 0 for name in self._description.boolean_columns() & drawn.keys()}
+        named, _ = open_data(drawn | booleans, None)
         return replace(self._model.read_rows(_as_table(named), (), seed=seed), source="random")
 
     def export(self, rows: ModelRows, labels: Sequence[tuple[str, ...]]) -> Iterator[Export]:
-        """The variants of the graph, best first."""
-        return self._model.export(rows, labels)
+        """The variants of the graph, best first; texts that the signature lets rows leave out are empty then."""
+        for export in self._model.export(rows, labels):
+            yield replace(export, tabular=self._with_optional(export.tabular))
 
     def predict(self, rows: ModelRows) -> Tensors:
         """The model's own answers."""
@@ -147,6 +154,26 @@ class SignedModel:
         if own is not None:
             own = own.iloc[:, positions] if hasattr(own, "iloc") else own[:, positions]
         return replace(table, columns={name: table.columns[name] for name in names}, own=own)
+
+    def _with_booleans(self, table: Table) -> Table:
+        """The table, in which columns that are signed as truth values, and hold but 0 and 1, are such."""
+        words = {"0": "False", "1": "True", "0.0": "False", "1.0": "True"}
+        signed = {name: table.columns[name] for name in self._description.boolean_columns() & table.columns.keys()}
+        told = {name: [words[cell] for cell in cells] for name, cells in signed.items() if words.keys() >= set(cells)}
+        return replace(table, columns={**table.columns, **told}) if told else table
+
+    def _with_optional(self, tabular: Tabular | None) -> Tabular | None:
+        optional = self._description.optional_columns()
+        if tabular is None or not optional:
+            return tabular
+        columns = []
+        for column in tabular.columns:
+            may_lack = column.name in optional and column.missing and column.datatype == "BYTES"
+            columns.append(msgspec.structs.replace(column, default="") if may_lack else column)
+            if column.name in optional and not may_lack:
+                how = "send null for it" if column.missing else "the model needs it"
+                self._progress(f"the signature lets rows leave {column.name!r} out: {how}")
+        return msgspec.structs.replace(tabular, columns=tuple(columns))
 
     def _read_example(self, seed: int) -> ModelRows:
         example = self._description.input_example()
