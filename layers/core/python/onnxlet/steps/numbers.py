@@ -36,7 +36,8 @@ class Numbers:
             reasons = find_reasons([(band, scores) for band in self._step.abstain], scores, None)
             answer = {self._step.names.abstain: reasons != "", self._step.names.reason: reasons}
         decimals = self._step.decimals
-        return {self._step.output: numbers if decimals is None else np.round(numbers, decimals), **answer}
+        # a negative zero is a zero to people
+        return {self._step.output: numbers if decimals is None else np.round(numbers, decimals) + 0, **answer}
 
 
 def link(step: Output, numbers: Tensor) -> Tensor:

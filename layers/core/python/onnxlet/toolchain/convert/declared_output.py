@@ -144,6 +144,12 @@ def _of_classes(known: dict[str, Any], target: Classification) -> dict[str, Any]
 
 def _of_numbers(known: dict[str, Any], steps: Steps, graph: Signature) -> dict[str, Any]:
     """About the output that is named, or the only one; others are passed on where nothing else serves them."""
+    of_classes = sorted({"calibration", "thresholds", "top"} & known.keys())
+    if of_classes:
+        raise InvalidInputError(
+            f"{', '.join(of_classes)} is about classes, and "
+            + ("the output step names an 'output'" if "output" in known else "the model tells none: name them by labels")
+        )
     names = [spec.name for spec in graph.outputs]
     name = known.get("output") or (names[0] if len(names) == 1 else "")
     if name not in names:
