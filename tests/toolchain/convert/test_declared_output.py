@@ -100,7 +100,9 @@ def test_of_labels_one_by_one_each_gets_its_own_threshold() -> None:
         (NAMED, {"step": {"decimal": 3}}, "unknown field `decimal`"),
         (NAMED, {"step": {"output": "y"}}, "say which .output."),
         (INDEPENDENT, {"thresholds": {"malignant": 0.3}}, "say of which 'target'"),
-        (Steps(), {"thresholds": {"malignant": 0.3}}, "say which .output."),
+        (Steps(), {"thresholds": {"malignant": 0.3}}, "the model tells none: name them by labels"),
+        (Steps(), {"step": {"decimals": 2}}, "say which .output."),
+        (NAMED, {"step": {"output": "label", "top": 1}}, "top is about classes"),
         (Steps((Classification("label", None, (), (0, 1)),)), {"top": 1}, "the model gives none"),
     ],
 )

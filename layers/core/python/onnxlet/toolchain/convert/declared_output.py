@@ -148,7 +148,11 @@ def _of_numbers(known: dict[str, Any], steps: Steps, graph: Signature) -> dict[s
     if of_classes:
         raise InvalidInputError(
             f"{', '.join(of_classes)} is about classes, and "
-            + ("the output step names an 'output'" if "output" in known else "the model tells none: name them by labels")
+            + (
+                "the output step names an 'output'"
+                if "output" in known
+                else "the model tells none: name them by labels"
+            )
         )
     names = [spec.name for spec in graph.outputs]
     name = known.get("output") or (names[0] if len(names) == 1 else "")
