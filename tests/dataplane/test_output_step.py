@@ -13,17 +13,20 @@ import pytest
 from doors import Shop
 from models import tiny
 from onnxlet.batch.local_files import score_path
-from onnxlet.dataplane.messages import Request
+from onnxlet.batch.objects import score_object
 from onnxlet.errors import GoldenMismatchError, RejectedModelError
 from onnxlet.serving.engine import load_engine
 from onnxlet.serving.golden import GoldenCase, decode_cases
 from onnxlet.steps import Steps, decode_steps
 from onnxlet.steps.output import Band, Output
 from onnxlet.store import Store
+from onnxlet.telemetry.embedded import EmbeddedMetrics
+from onnxlet.telemetry.recording import Telemetry
 from onnxlet.toolchain.prepare import prepare
 from onnxlet.toolchain.workbench.directory import write_draft
 from onnxlet.values.manifest import Draft
 from onnxlet.values.refs import parse_ref
+from telemetry.embedded_metric_format import check
 
 STEP = Output(
     classes=("benign", "malignant"),
@@ -44,7 +47,9 @@ TOLD = {
 
 @pytest.fixture
 def shop(store: Store, tmp_path: Path) -> Shop:
-    return Shop(store, tmp_path / "shop")
+    telemetry = Telemetry()
+    telemetry.watch_with(lambda: EmbeddedMetrics("predict"))
+    return Shop(store, tmp_path / "shop", telemetry=telemetry)
 
 
 def declared(folder: Path, step: Output = STEP) -> tuple[Draft, dict[str, Path]]:
@@ -100,20 +105,31 @@ def test_v2_answers_the_same_and_only_what_is_asked(shop: Shop, tmp_path: Path) 
     assert [each["name"] for each in json.loads(answer.body)["outputs"]] == ["label"]
 
 
-def test_rows_that_are_left_to_a_human_are_counted_even_if_nobody_asks(shop: Shop, tmp_path: Path) -> None:
+def test_rows_that_are_left_to_a_human_are_counted_whoever_asks_and_in_files_too(
+    shop: Shop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     publish(shop, tmp_path)
     inputs = [
         {"name": name, "datatype": "FP32", "shape": [2], "data": values} for name, values in columns(ROWS).items()
     ]
     asked = {"inputs": inputs, "outputs": [{"name": "label"}]}
-    for path, body, counts in (
-        ("/v1/models/diagnosis:predict", {"instances": ROWS[:1]}, None),
-        ("/v1/models/diagnosis:predict", {"instances": ROWS}, {"Abstentions": 1}),
-        ("/v2/models/diagnosis/infer", asked, {"Abstentions": 1}),
-    ):
-        request = Request("POST", path, body=json.dumps(body).encode())
-        assert shop.dataplane.answer(request).status == 200
-        assert request.counts == counts
+    shop.predict("diagnosis", json.dumps({"instances": ROWS[:1]}))
+    assert abstentions(shop, capsys) == 0
+    shop.predict("diagnosis", json.dumps({"instances": ROWS}))
+    shop.send("POST", "/v2/models/diagnosis/infer", json.dumps(asked))
+    shop.dataplane.invoke({"model": "diagnosis", "instances": ROWS})
+    assert abstentions(shop, capsys) == 3
+    shop.registry.store.put("batch/in/diagnosis/rows.csv", b"radius,texture,area\n2,2,1\n-1,1,1.25\n-1,1,1.25\n")
+    score_object(shop.registry.store, shop.predictor, "batch/in/diagnosis/rows.csv")
+    assert abstentions(shop, capsys) == 2
+
+
+def abstentions(shop: Shop, capsys: pytest.CaptureFixture[str]) -> float:
+    """The metric, as it is written."""
+    shop.predictor.telemetry.flush()
+    text = capsys.readouterr().out
+    assert "borderline" not in text
+    return sum(float(check(line).get("Abstentions", 0)) for line in text.splitlines())
 
 
 def test_files_are_scored_alike(shop: Shop, tmp_path: Path) -> None:

@@ -18,15 +18,18 @@ from hypothesis.extra.numpy import arrays
 from doors import Shop
 from models import tiny
 from onnxlet.batch.local_files import score_path
-from onnxlet.dataplane.messages import Request
 from onnxlet.errors import InvalidInputError, RejectedModelError, UnknownStepError
 from onnxlet.steps import Column, Steps, Tabular, decode_steps
-from onnxlet.steps.ranges import FLAGS, LONGEST_HEADER, Range, Ranges, flags_header
+from onnxlet.steps.base import FLAGS
+from onnxlet.steps.ranges import LONGEST_HEADER, Range, Ranges, flags_header
 from onnxlet.store import Store
+from onnxlet.telemetry.embedded import EmbeddedMetrics
+from onnxlet.telemetry.recording import Telemetry
 from onnxlet.values.manifest import Draft
 from onnxlet.values.refs import parse_ref
 from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import Tensor, Tensors
+from telemetry.embedded_metric_format import check as check_line
 
 quickly = settings(max_examples=50, deadline=None)
 MATRIX = (TensorSpec("x", "FP32", (-1, 2)),)
@@ -170,7 +173,9 @@ ROWS = [
 
 @pytest.fixture
 def shop(store: Store, tmp_path: Path) -> Shop:
-    shop = Shop(store, tmp_path / "shop")
+    telemetry = Telemetry()
+    telemetry.watch_with(lambda: EmbeddedMetrics("predict"))
+    shop = Shop(store, tmp_path / "shop", telemetry=telemetry)
     tiny.publish(store, "diagnosis", declared(tmp_path / "model"))
     return shop
 
@@ -202,13 +207,17 @@ def test_rows_and_matrices_are_flagged_in_v1_and_v2(shop: Shop) -> None:
     assert "X-Onnxlet-Flags" not in shop.predict("diagnosis", json.dumps({"instances": ROWS[:1]})).headers
 
 
-def test_flags_alone_may_be_asked_for_and_are_counted(shop: Shop) -> None:
+def test_flags_alone_may_be_asked_for(shop: Shop) -> None:
     model = shop.predictor.served(parse_ref("diagnosis")).model
     only = model.predict({"input": np.array([[1, 50, 1]], np.float32)}, outputs=["flags"])
     assert {name: tensor.tolist() for name, tensor in only.items()} == {"flags": ["texture"]}
-    request = Request("POST", "/v1/models/diagnosis:predict", body=json.dumps({"instances": ROWS}).encode())
-    shop.dataplane.answer(request)
-    assert request.counts == {"Flags": 2}
+
+
+def test_flagged_rows_are_counted(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    shop.predict("diagnosis", json.dumps({"instances": ROWS}))
+    shop.predictor.telemetry.flush()
+    lines = map(check_line, capsys.readouterr().out.splitlines())
+    assert sum(line.get("Flags", 0) for line in lines) == 2
 
 
 def test_a_value_that_is_refused_is_a_400_that_says_the_range_and_not_the_value(shop: Shop) -> None:
@@ -226,7 +235,9 @@ def test_scored_files_have_flags_and_refused_rows_apart(shop: Shop, tmp_path: Pa
     told = pd.read_csv(scored, keep_default_na=False)
     assert told["flags"].tolist() == ["", "texture, area"]
     (error,) = (tmp_path / "scored.csv.errors.jsonl").read_text().splitlines()
-    assert json.loads(error) == {"row": 2, "error": "the model takes no such value", "column": "radius"}
+    assert json.loads(error) == {
+        "row": 2, "error": "the model takes no such value", "column": "radius", "byte": 26
+    }  # fmt: skip
 
 
 def test_refused_rows_among_many_are_set_aside_and_all_others_scored(shop: Shop, tmp_path: Path) -> None:

@@ -26,9 +26,8 @@ from onnxlet.errors import (
 )
 from onnxlet.serving.model import Model
 from onnxlet.serving.predictor import Predictor, Served
-from onnxlet.telemetry import ABSTENTIONS, FLAGS
-from onnxlet.values.headers import ALIAS, FALLBACK, MODEL_VERSION, ROUTING_KEY, STALE
-from onnxlet.values.headers import FLAGS as FLAGS_HEADER
+from onnxlet.steps.base import FLAGS as FLAGS_OUTPUT
+from onnxlet.values.headers import ALIAS, FALLBACK, FLAGS, MODEL_VERSION, ROUTING_KEY, STALE
 from onnxlet.values.refs import Ref
 from onnxlet.values.signature import SERVING_DEFAULT
 from onnxlet.values.tensors import Tensors
@@ -94,21 +93,13 @@ def outputs_to_ask(model: Model, named: list[str] | None) -> list[str] | None:
     return named if named is None or not model.tells else list(dict.fromkeys((*named, *model.tells)))
 
 
-def count_rows(request: Request, model: Model, outputs: Tensors, headers: dict[str, str]) -> None:
-    """Count the rows that the version left to a human, and those that it flagged, whose columns a header names."""
-    counts: dict[str, float] = {}
-    for name in model.tells:
-        told = outputs[name]
-        rows = int(np.count_nonzero(told if told.dtype.kind == "b" else told != ""))
-        if rows:
-            metric = ABSTENTIONS if told.dtype.kind == "b" else FLAGS
-            counts[metric] = counts.get(metric, 0) + rows
-            if metric == FLAGS:
-                from onnxlet.steps.ranges import flags_header
+def write_flags(headers: dict[str, str], model: Model, outputs: Tensors) -> None:
+    """Say in the headers of which columns rows are flagged, if the version flags some, and in how many rows."""
+    flags = outputs.get(FLAGS_OUTPUT) if FLAGS_OUTPUT in model.tells else None
+    if flags is not None and np.any(flags != ""):
+        from onnxlet.steps.ranges import flags_header
 
-                headers[FLAGS_HEADER] = flags_header(told)
-    if counts:
-        request.counts = {**(request.counts or {}), **counts}
+        headers[FLAGS] = flags_header(flags)
 
 
 def write_timings(headers: dict[str, str], timings: Mapping[str, float], *, run: float, total: float) -> None:

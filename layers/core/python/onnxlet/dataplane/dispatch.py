@@ -129,8 +129,6 @@ class DataPlane:
         except ExecutionError:  # Lambda logs what is raised, and ONNX Runtime's words can repeat the input
             raise ExecutionError("the model failed on this input: over HTTP the answer says why") from None
         request.prediction = Prediction(call.signature, call.inputs, outputs, perf_counter() - before)
-        if served.model.tells:
-            answering.count_rows(request, served.model, outputs, {})
         body = write_answer(outputs, rows=call.rows)
         if call.explain is not None:
             from onnxlet.dataplane.protocols.tensorflow_serving.explanation import add_explanations

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from onnxlet.steps.classification import Classification
 
 Specs = tuple[TensorSpec, ...]
+FLAGS = "flags"
+"""The served output [N] that names the columns of each row that were beyond their range, and not refused."""
 Read = Callable[[str], bytes]
 """Reads an artifact of the version, by its path. Raises RejectedModelError if the version has none."""
 Preprocessor = Callable[[Tensors], Tensors]

@@ -11,12 +11,10 @@ import msgspec
 import numpy as np
 
 from onnxlet.errors import InvalidInputError, RejectedModelError
-from onnxlet.steps.base import Preprocessor, Specs, Step, spec_named
+from onnxlet.steps.base import FLAGS, Preprocessor, Specs, Step, spec_named
 from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import VARIABLE, Tensor, Tensors
 
-FLAGS = "flags"
-"""The served output [N] that names the columns of each row that were beyond their range, and not refused."""
 LONGEST_HEADER = 1000
 MATRIX = 2
 Value = bool | int | float | str

@@ -6,8 +6,7 @@ import msgspec
 import numpy as np
 
 from onnxlet.errors import InvalidInputError
-from onnxlet.steps.base import Preprocessor, Specs, Step
-from onnxlet.steps.ranges import FLAGS
+from onnxlet.steps.base import FLAGS, Preprocessor, Specs, Step
 from onnxlet.values.signature import SERVING_DEFAULT, TOKENS
 from onnxlet.values.tensors import Tensors
 

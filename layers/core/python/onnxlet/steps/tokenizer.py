@@ -11,8 +11,7 @@ from typing import Literal
 import msgspec
 
 from onnxlet.errors import RejectedModelError
-from onnxlet.steps.base import Column, Preprocessor, Read, Specs, Step, no_artifacts, spec_named
-from onnxlet.steps.ranges import FLAGS
+from onnxlet.steps.base import FLAGS, Column, Preprocessor, Read, Specs, Step, no_artifacts, spec_named
 from onnxlet.values.datatypes import VARIABLE
 from onnxlet.values.signature import COLUMNS, SERVING_DEFAULT, TensorSpec
 

@@ -57,7 +57,7 @@ METRICS = {
         Metric(RESPONSE_BYTES, BYTES, "onnxlet_response_bytes_total", "bytes of their answers, as they were sent"),
         Metric(STALE, COUNT, "onnxlet_stale_total", "answers while the store did not answer"),
         Metric(FALLBACK, COUNT, "onnxlet_fallback_total", "answers of a version that stood in for a refused one"),
-        Metric(ABSTENTIONS, COUNT, "onnxlet_abstentions_total", "rows for which no class was told"),
+        Metric(ABSTENTIONS, COUNT, "onnxlet_abstentions_total", "rows that were left to a human"),
         Metric(FLAGS, COUNT, "onnxlet_flags_total", "rows that were flagged"),
         Metric(MISSING, COUNT, "onnxlet_missing_inputs_total", "values that were missing in rows"),
         Metric(OUT_OF_RANGE, COUNT, "onnxlet_out_of_range_inputs_total", "values beyond what training had seen"),

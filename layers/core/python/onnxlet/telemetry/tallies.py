@@ -8,7 +8,7 @@ memory: those of one row would tell of one patient.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import isfinite, nan
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -187,6 +187,8 @@ class Tallies:
         if seen.prediction is not None and served is not None:
             tally.count(telemetry.ROWS, seen.rows)
             tally.times.setdefault(telemetry.RUN_TIME, []).append(seen.prediction.run)
+            for name, rows in _told(served.model.tells, seen.prediction.outputs):
+                tally.count(name, rows)
             targets: Sequence[Target] = served.model.steps.targets
             if targets:
                 self._waiting.setdefault(series, _Waiting()).add(targets, seen.prediction.outputs, seen.rows)
@@ -204,6 +206,15 @@ class Tallies:
         tally.count(telemetry.REQUEST_BYTES, seen.request_bytes)
         tally.count(telemetry.RESPONSE_BYTES, seen.response_bytes)
         tally.times.setdefault(telemetry.TOTAL_TIME, []).append(seen.total)
+
+
+def _told(names: Iterable[str], outputs: Tensors) -> Iterator[tuple[str, int]]:
+    """How many rows a version left to a human, and how many it flagged: outputs of truth values, or of texts."""
+    for name in names:
+        if (told := outputs.get(name)) is not None:
+            is_abstention = told.dtype.kind == "b"
+            metric = telemetry.ABSTENTIONS if is_abstention else telemetry.FLAGS
+            yield metric, int(np.count_nonzero(told if is_abstention else told != ""))
 
 
 def _kind(error: type[Exception]) -> str:

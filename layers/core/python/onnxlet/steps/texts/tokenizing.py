@@ -14,8 +14,7 @@ import numpy as np
 import tokenizers
 
 from onnxlet.errors import InvalidInputError, RejectedModelError, RequestTooLargeError
-from onnxlet.steps.base import Specs, spec_named
-from onnxlet.steps.ranges import FLAGS
+from onnxlet.steps.base import FLAGS, Specs, spec_named
 from onnxlet.steps.tokenizer import MOST_PLACES
 from onnxlet.values.tensors import Tensor, Tensors
 

@@ -165,7 +165,7 @@ def _infer(predictor: Predictor, request: Request, target: Target, headers: dict
     run = perf_counter() - before
     request.prediction = Prediction(call.signature, call.inputs, outputs, run)
     if model.tells:
-        answering.count_rows(request, model, outputs, headers)
+        answering.write_flags(headers, model, outputs)
         outputs = {name: tensor for name, tensor in outputs.items() if call.outputs is None or name in call.outputs}
     explained = _explain(call, model, request, due) if call.explain or target.verb == "explain" else None
     body = write_answer(outputs, call, model, model_name=ref.model, version=served.version, explained=explained)

@@ -119,7 +119,7 @@ def _predict(predictor: Predictor, request: Request, target: Ref, headers: dict[
     run = perf_counter() - before
     request.prediction = Prediction(call.signature, call.inputs, outputs, run)
     if model.tells:
-        answering.count_rows(request, model, outputs, headers)
+        answering.write_flags(headers, model, outputs)
     body = write_answer(outputs, rows=call.rows)
     if call.explain is not None or request.path[-len(_EXPLAIN) :].lower() == _EXPLAIN:
         from onnxlet.dataplane.protocols.tensorflow_serving.explanation import add_explanations
