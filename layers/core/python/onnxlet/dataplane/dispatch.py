@@ -7,7 +7,6 @@ HEAD and OPTIONS, and the last resort for errors that nobody foresaw.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import lru_cache
 from importlib import import_module
 from time import monotonic, perf_counter, time
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import orjson
 
 from onnxlet.dataplane import answering
+from onnxlet.dataplane.memory import keep_freed_memory
 from onnxlet.dataplane.messages import Request, Response
 from onnxlet.dataplane.protocols import entry_at
 from onnxlet.errors import (
@@ -49,11 +49,6 @@ COMPRESS_FROM = 64 * 1024
 MAX_MEMBERS = 64
 """Members that a gzip body may have: each costs a copy of those that follow."""
 _COMPRESSION = 1
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_LARGEST_FROM_HEAP = 32 * 2**20
-"""Bytes: the most that glibc takes."""
-_KEPT_MEMORY = 128 * 2**20
-"""Bytes: more than reading and answering 6 MB takes."""
 
 _OK = 200
 _OURS = 500
@@ -67,7 +62,7 @@ class DataPlane:
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
         self._append = predictor.telemetry.observe
-        _keep_freed_memory()
+        keep_freed_memory()
 
     def answer(self, request: Request) -> Response:
         """Answer a request. It never raises: what goes wrong is an answer too.
@@ -176,20 +171,6 @@ class DataPlane:
             return protocol.answer(self._predictor, request)
         except OnnxletError as error:
             return protocol.refuse(error)
-
-
-def _keep_freed_memory() -> None:
-    """Have glibc keep what a request has freed for the next one: fetched anew from the kernel, page by page, it costs
-    150 us for a body of 150 kB, and as much as all else for one of 6 MB. Elsewhere than on glibc nothing is done.
-
-    Source: mallopt(3), and malloc.h for the numbers of the parameters.
-    """
-    import ctypes  # numpy has it already
-
-    with suppress(AttributeError, OSError, TypeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_MMAP_THRESHOLD, _LARGEST_FROM_HEAP)
-        mallopt(_M_TRIM_THRESHOLD, _KEPT_MEMORY)
 
 
 class _Unclaimed:

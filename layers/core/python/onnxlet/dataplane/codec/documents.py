@@ -5,20 +5,20 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import numpy as np
 
 from onnxlet.dataplane.codec.proxies import proxies
+from onnxlet.dataplane.memory import map_large_blocks
 from onnxlet.errors import InvalidInputError
 
 _LISTED = 3
 """Names that an error spells out before it only counts."""
 _SMALL = 4096
 """Bytes below which bytes.count beats numpy at counting."""
-_OWN = 2**20
-"""Bytes of a body up to which each thread keeps a parser: it holds on to as many as fifteen times those of a body."""
+_KEPT = 2**20
+"""Bytes of a body up to which its parser is kept: it holds on to as many as fifteen times these."""
 _INFINITE = (float("inf"), float("-inf"))
 
 MAX_OBJECTS = 2**16
@@ -74,35 +74,31 @@ class RepeatedKeys(dict[str, Any]):
 
 _thread = threading.local()
 """Each thread's parser. It keeps its buffers: made anew, they cost 300 us of page faults for 150 kB."""
-_process = SimpleNamespace()
-"""The parser of all threads for larger bodies, 90 MB after one of 6 MB. Made anew it costs 30 ms of page faults: its
-largest buffer is more than malloc keeps.
-"""
 
 
 def parse_fast(body: bytes) -> Any | None:  # noqa: ANN401 - a JSON value or simdjson's proxy of one
     """The document as simdjson reads it, or None if it will not: NaN, numbers out of range, more than one document."""
-    keeper = _thread if len(body) <= _OWN else _process
-    try:
-        return _kept_parser(keeper).parse(body)
-    except ValueError:
-        return None
-    except RuntimeError:
-        # it is nested too deeply, or a proxy of the last document still lives, in another thread or in an error's
-        # traceback: that keeps the old parser
-        keeper.parser = proxies.parser()
+    if len(body) <= _KEPT:
+        try:
+            return _kept_parser().parse(body)
+        except ValueError:
+            return None
+        except RuntimeError:
+            # it is nested too deeply, or a proxy of the last document still lives, in an error's traceback say: that
+            # keeps the old parser
+            _thread.parser = proxies.parser()
     try:
         return proxies.parser().parse(body)
     except (ValueError, RuntimeError):
         return None
 
 
-def _kept_parser(keeper: threading.local | SimpleNamespace) -> Any:  # noqa: ANN401 - simdjson.Parser, which has no types
+def _kept_parser() -> Any:  # noqa: ANN401 - simdjson.Parser, whose package has no types
     try:
-        return keeper.parser
+        return _thread.parser
     except AttributeError:
-        keeper.parser = parser = proxies.parser()
-        return parser
+        _thread.parser = proxies.parser()
+        return _thread.parser
 
 
 def parse_exact(body: bytes, *, alone: bool = False, in_range: bool = False) -> Any:  # noqa: ANN401 - a JSON value
@@ -183,7 +179,8 @@ def _check_count(body: bytes, character: bytes, most: int, name: str) -> None:
 
 
 def read_large(read: Callable[[bytes, _Model], _Call], body: bytes, model: _Model) -> _Call:
-    """Read a large body with bounds: one of too many objects or lists not at all, and without the garbage collector.
+    """Read a large body with bounds: one of too many objects or lists not at all, in memory that is kept for the next
+    one, and without the garbage collector.
 
     It would look through all lists and objects made so far, again and again, for cycles that JSON does not have: three
     quarters of the time for a million of them.
@@ -192,9 +189,11 @@ def read_large(read: Callable[[bytes, _Model], _Call], body: bytes, model: _Mode
         _check_count(body, b"{", MAX_OBJECTS, "objects")
     collecting = gc.isenabled()
     gc.disable()
+    map_large_blocks(allowed=False)
     try:
         return read(body, model)
     finally:
+        map_large_blocks(allowed=True)
         if collecting:
             gc.enable()
 
