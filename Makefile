@@ -170,7 +170,7 @@ e2e: $(VENV)/.dev $(TOOLS)/.runtime-client-$(RUNTIME_CLIENT) build ## what was b
 # Data frames and DuckDB, whose scripts score the same files; they are none of ours.
 EXTRAS_bench := bench
 
-bench: $(VENV313)/.dev .venv-bench/.dev build ## measure the budget table: docs/performance.md and build/bench.json
+bench: $(VENV313)/.dev .venv-bench/.dev .venv-boosting/.dev build ## measure the budget table: docs/performance.md and build/bench.json
 	$(VENV313)/bin/python -m compileall -q layers/core/python functions
 	PYTHONPATH=tests $(VENV313)/bin/python tests/bench/run.py
 

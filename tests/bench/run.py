@@ -26,6 +26,7 @@ from row import Row
 from stage import REPOSITORY, staged
 from texts import text_rows
 from tokens import token_rows
+from trees import tree_rows
 from warm import image_row, warm_rows
 
 from batch import batch_rows
@@ -55,6 +56,7 @@ def measure() -> list[Row]:
                 ("images", image_rows),
                 ("tokens", token_rows),
                 ("explanations", explanation_rows),
+                ("explanations of trees", tree_rows),
             ]
             rows = []
             for name, step in steps:

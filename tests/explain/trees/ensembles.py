@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from onnxlet.explain.trees.ensemble import NEQ, Ensemble
 from onnxlet.values.tensors import Tensor
 
+FEW = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""Their witness tries all coalitions."""
 COLUMNS = 5
 VALUES = (-1.0, 0.0, 0.5, 1.0, 2.0)
 

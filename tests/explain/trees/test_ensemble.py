@@ -7,10 +7,10 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from explain.trees.ensembles import ensembles
+from explain.trees.ensembles import FEW, ensembles
 from onnxlet.errors import IntegrityError
 from onnxlet.explain.trees.ensemble import Ensemble, read_ensemble, save_ensemble
 
@@ -22,7 +22,7 @@ def written(ensemble: Ensemble) -> BytesIO:
     return file
 
 
-@settings(max_examples=30, deadline=None)
+@FEW
 @given(ensembles())
 def test_what_is_written_is_read(ensemble: Ensemble) -> None:
     read = read_ensemble(written(ensemble))
@@ -33,7 +33,7 @@ def test_what_is_written_is_read(ensemble: Ensemble) -> None:
         np.testing.assert_array_equal(getattr(read, field.name), array)
 
 
-@settings(max_examples=30, deadline=None)
+@FEW
 @given(ensembles(), st.data())
 def test_an_artifact_that_was_cut_off_is_refused(ensemble: Ensemble, data: st.DataObject) -> None:
     contents = written(ensemble).getvalue()
@@ -44,7 +44,7 @@ def test_an_artifact_that_was_cut_off_is_refused(ensemble: Ensemble, data: st.Da
 
 
 @pytest.mark.parametrize("damage", ["children", "roots", "targets", "modes", "shares", "backwards"])
-@settings(max_examples=30, deadline=None)
+@FEW
 @given(ensembles())
 def test_tables_that_point_outside_of_themselves_are_refused(damage: str, ensemble: Ensemble) -> None:
     changed = {

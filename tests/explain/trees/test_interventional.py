@@ -6,9 +6,9 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
-from explain.trees.ensembles import COLUMNS, PLAYERS, ensembles, rows
+from explain.trees.ensembles import COLUMNS, FEW, PLAYERS, ensembles, rows
 from onnxlet.explain.trees import interventional
 from onnxlet.explain.trees.ensemble import Ensemble
 from onnxlet.explain.trees.interventional import Interventional
@@ -23,7 +23,7 @@ def mean_answer(
     return np.asarray(np.mean([answer(ensemble, np.where(known, row, other)) for other in background], axis=0))
 
 
-@settings(max_examples=40, deadline=None)
+@FEW
 @given(ensembles(), rows(), rows(), PLAYERS)
 def test_values_are_the_shapley_values_against_the_background(
     ensemble: Ensemble, asked: Tensor, background: Tensor, players: list[int]
@@ -41,7 +41,7 @@ def test_values_are_the_shapley_values_against_the_background(
         np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
-@settings(max_examples=30, deadline=None)
+@FEW
 @given(ensembles(), rows(1), rows())
 def test_values_against_each_background_row_are_those_against_it_alone(
     ensemble: Ensemble, asked: Tensor, background: Tensor
@@ -54,7 +54,7 @@ def test_values_against_each_background_row_are_those_against_it_alone(
         np.testing.assert_allclose(found, alone, atol=1e-9)
 
 
-@settings(max_examples=30, deadline=None)
+@FEW
 @given(ensembles(), rows(), rows())
 def test_the_expected_value_is_the_mean_answer_to_the_background(
     ensemble: Ensemble, asked: Tensor, background: Tensor
@@ -68,7 +68,7 @@ def test_the_expected_value_is_the_mean_answer_to_the_background(
     np.testing.assert_allclose(explained.explain(asked).sum(axis=1) + explained.expected, answers, atol=1e-9)
 
 
-@settings(max_examples=30, deadline=None)
+@FEW
 @given(ensembles(), rows(), rows())
 def test_masks_that_are_too_large_to_keep_give_the_same(ensemble: Ensemble, asked: Tensor, background: Tensor) -> None:
     kept = Interventional(ensemble, np.arange(COLUMNS), COLUMNS, background)
@@ -77,4 +77,15 @@ def test_masks_that_are_too_large_to_keep_give_the_same(ensemble: Ensemble, aske
         made_again = Interventional(ensemble, np.arange(COLUMNS), COLUMNS, background)
 
     assert made_again.nbytes < kept.nbytes
-    np.testing.assert_array_equal(made_again.explain(asked), kept.explain(asked))
+    np.testing.assert_allclose(made_again.explain(asked), kept.explain(asked), atol=1e-9)
+
+
+@FEW
+@given(ensembles(), rows(), rows())
+def test_leaf_tables_give_what_masks_do(ensemble: Ensemble, asked: Tensor, background: Tensor) -> None:
+    tables = Interventional(ensemble, np.arange(COLUMNS), COLUMNS, background)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("onnxlet.explain.trees.leaf_tables.WIDEST", 0)
+        masks = Interventional(ensemble, np.arange(COLUMNS), COLUMNS, background)
+
+    np.testing.assert_allclose(masks.explain(asked), tables.explain(asked), atol=1e-9)

@@ -6,10 +6,10 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from explain.trees.ensembles import COLUMNS, PLAYERS, ensembles, rows
+from explain.trees.ensembles import COLUMNS, FEW, PLAYERS, ensembles, rows
 from onnxlet.explain.trees import path_dependent
 from onnxlet.explain.trees.ensemble import Ensemble
 from onnxlet.explain.trees.path_dependent import PathDependent
@@ -21,7 +21,7 @@ def known_to(ensemble: Ensemble, row: Tensor, players: list[int], members: froze
     return answer_where_known(ensemble, row, {column for column in range(COLUMNS) if players[column] in members})
 
 
-@settings(max_examples=40, deadline=None)
+@FEW
 @given(ensembles(), rows(), PLAYERS)
 def test_values_are_the_shapley_values_of_what_the_trees_expect(
     ensemble: Ensemble, asked: Tensor, players: list[int]
@@ -39,7 +39,7 @@ def test_values_are_the_shapley_values_of_what_the_trees_expect(
         np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
-@settings(max_examples=30, deadline=None)
+@FEW
 @given(ensembles(), rows())
 def test_values_sum_to_the_answer_minus_the_expected_value(ensemble: Ensemble, asked: Tensor) -> None:
     explained = PathDependent(ensemble, np.arange(COLUMNS), COLUMNS)
@@ -49,7 +49,7 @@ def test_values_sum_to_the_answer_minus_the_expected_value(ensemble: Ensemble, a
     np.testing.assert_allclose(explained.explain(asked).sum(axis=1) + explained.expected, answers, atol=1e-9)
 
 
-@settings(max_examples=30, deadline=None)
+@FEW
 @given(ensembles(), rows())
 def test_tables_that_are_too_large_to_keep_give_the_same(ensemble: Ensemble, asked: Tensor) -> None:
     kept = PathDependent(ensemble, np.arange(COLUMNS), COLUMNS)
@@ -61,7 +61,7 @@ def test_tables_that_are_too_large_to_keep_give_the_same(ensemble: Ensemble, ask
     np.testing.assert_array_equal(made_again.explain(asked), kept.explain(asked))
 
 
-@settings(max_examples=30, deadline=None)
+@FEW
 @given(ensembles(), rows(), st.integers(1, 6))
 def test_trees_that_are_arranged_apart_give_the_same(ensemble: Ensemble, asked: Tensor, edges: int) -> None:
     together = PathDependent(ensemble, np.arange(COLUMNS), COLUMNS)

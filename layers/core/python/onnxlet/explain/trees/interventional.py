@@ -9,12 +9,12 @@ background rows are asked at once, those that a leaf does not tell apart togethe
 
 from __future__ import annotations
 
-from math import factorial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from onnxlet.explain.trees.ensemble import Ensemble
+from onnxlet.explain.trees.leaf_tables import LeafTables, shapley_weights
 from onnxlet.explain.trees.levels import Levels, answers_to, arrange
 
 if TYPE_CHECKING:
@@ -39,12 +39,14 @@ class Interventional:
         ]
         self._groups = [(target, _Masks(levels)) for target, levels in self._levels]
         self._rows = len(background)
+        tables = sum(LeafTables.bytes_for(len(masks.full), masks.width) for _, masks in self._groups)
+        self._tabulates = tables <= MOST_BYTES
         self.answers = self.answers_to(background)
-        known: list[_Known] = []
+        known: list[_Known | LeafTables] = []
         size = 0
         for _, masks in self._groups:
             if size <= MOST_BYTES:
-                known.append(_gather(masks.of(background.T)))
+                known.append(self._know(masks))
                 size += known[-1].nbytes
         self._known = known if size <= MOST_BYTES else None
         self.expected = self.answers.mean(axis=0)
@@ -58,12 +60,19 @@ class Interventional:
         """Values [N, players, outputs] of rows [N, columns], which sum to the outputs minus `expected`."""
         values = np.zeros((len(self.expected), len(rows), self._count))
         for number, (target, masks) in enumerate(self._groups):
-            known = _gather(masks.of(self._background.T)) if self._known is None else self._known[number]
+            known = self._know(masks) if self._known is None else self._known[number]
             for at, row in enumerate(rows):
-                pairs = _pairs(masks, masks.of(row[:, None])[:, 0], known)
-                for output, column in enumerate(masks.leaves.T, target):
-                    values[output, at] += _sum_players(masks, pairs, column, self._count)
+                satisfied = masks.of(row[:, None])[:, 0]
+                values[target : target + masks.leaves.shape[1], at] += (
+                    known.explain(satisfied, masks.leaves, masks.players, self._count)
+                    if isinstance(known, LeafTables)
+                    else _explain(masks, satisfied, known, self._count)
+                )
         return values.transpose(1, 2, 0) / self._rows
+
+    def _know(self, masks: _Masks) -> _Known | LeafTables:
+        satisfied = masks.of(self._background.T)
+        return LeafTables(satisfied, masks.full, masks.width) if self._tabulates else _gather(satisfied)
 
     def explain_apart(self, row: Tensor) -> Tensor:
         """Values [background rows, players, outputs] of one row against each by itself."""
@@ -99,7 +108,7 @@ class _Masks:
         self.full = np.bitwise_or.reduce(np.where(used, bits, np.uint64(0)), axis=1).astype(dtype)
         self.bits = bits.astype(dtype)
         self.nbytes = levels.nbytes + self.players.nbytes + self.full.nbytes + self._bits.nbytes
-        self.gains, self.losses = _weights(self.width)
+        self.gains, self.losses = (each.ravel() for each in shapley_weights(self.width))
 
     def _players(self) -> Tensor:
         """The player [leaves, width] of each bit; 0 for bits that a leaf's path is too short for."""
@@ -181,6 +190,12 @@ def _pairs(masks: _Masks, satisfied: Tensor, known: _Known) -> _Pairs:
     return _Pairs(at, leaves, own, others, masks.gains.take(key), masks.losses.take(key), known.rows.take(at))
 
 
+def _explain(masks: _Masks, satisfied: Tensor, known: _Known, count: int) -> Tensor:
+    """Values [outputs, players] of a row, summed over the background."""
+    pairs = _pairs(masks, satisfied, known)
+    return np.stack([_sum_players(masks, pairs, column, count) for column in masks.leaves.T])
+
+
 def _sum_players(masks: _Masks, pairs: _Pairs, values: Tensor, count: int) -> Tensor:
     """Values [players], summed over the background; pairs of one leaf stand together."""
     if not len(pairs.leaves):
@@ -210,14 +225,3 @@ def _sum_apart(masks: _Masks, pairs: _Pairs, values: Tensor, rows: Tensor, shape
         moved = gains * ((pairs.own & bit) != 0) - losses * ((pairs.others & bit) != 0)
         total += np.bincount(rows * shape[1] + players[:, number], moved, len(total))
     return total.reshape(shape)
-
-
-def _weights(width: int) -> tuple[Tensor, Tensor]:
-    """What a player gets [(own, others)] that only the row satisfies, and that only the background row does."""
-    gains, losses = np.zeros((width + 1, width + 1)), np.zeros((width + 1, width + 1))
-    for own in range(width + 1):
-        for others in range(width + 1 - own):
-            whole = factorial(own + others)
-            gains[own, others] = factorial(own - 1) * factorial(others) / whole if own else 0
-            losses[own, others] = factorial(own) * factorial(others - 1) / whole if others else 0
-    return gains.ravel(), losses.ravel()

@@ -17,8 +17,8 @@ from onnxlet.explain.trees.ensemble import Ensemble, passes
 if TYPE_CHECKING:
     from onnxlet.values.tensors import Tensor
 
-MOST_EDGES = 200_000
-"""Edges that are kept together."""
+MOST_EDGES = 10_000
+"""Edges that are kept together: what is computed of them for one row stays near the processor."""
 ROWS_AT_ONCE = 64
 """Rows that go down the trees together, which bounds the memory that they take."""
 LEAST_SHARE = 1e-15
