@@ -95,6 +95,7 @@ class Assembly:
         if self._heading is None:
             self._write_heading(table.heading())
         self._append(table.ending(self.rows.scored))
+        self._seal(table)
         output, errors = self._next
         os.truncate(self.files.output, output)
         os.truncate(self.files.errors, errors)
@@ -103,6 +104,16 @@ class Assembly:
     def _write_heading(self, heading: bytes) -> None:
         self._heading = heading
         self._append(heading)
+
+    def _seal(self, table: Table) -> None:
+        assert self._heading is not None  # noqa: S101 - it is written
+        sealed = table.seal(self._heading, self.rows.scored)
+        if sealed == self._heading:
+            return
+        if self.compress is not None:
+            raise InvalidInputError("such files are not written compressed: name an output without the suffix for it")
+        _write_all(self.files.output, sealed, 0)
+        self._digest = RunningDigest(self.files.output)
 
     def _append(self, data: bytes) -> None:
         if data:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,7 @@ class Inputs:
     the titles of its classes' probabilities, and how many rows to send at once (None: any).
 
     `version` is told beside its outputs; of a file's columns those to `keep` are written again (None: all). `header`
-    names the columns of files that do not name them.
+    names the columns of files that do not name them; `labels` are the texts that an output may be, where it is known.
     """
 
     signature_name: str
@@ -39,6 +39,7 @@ class Inputs:
     version: int | None = None
     keep: tuple[str, ...] | None = None
     header: tuple[str, ...] | None = None
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def find_kept(self, header: Sequence[str]) -> list[int]:
         """The places of the columns to keep. Raises InvalidInputError for one that is not there."""
@@ -68,6 +69,7 @@ def inputs_of(model: Model) -> Inputs:
         titles=_title_classes(model, [spec.name for spec in signature.outputs]),
         rows_at_once=model.steps.most_rows if all(spec.batched for spec in signature.inputs) else 1,
         version=model.manifest.version,
+        labels={step.names.label: step.labels for step in model.steps.targets},
     )
 
 

@@ -36,6 +36,7 @@ class FileFormat(NamedTuple):
 FORMATS: list[FileFormat] = [
     FileFormat("onnxlet.batch.formats.csv_file", (".csv",)),
     FileFormat("onnxlet.batch.formats.json_lines", (".jsonl", ".ndjson")),
+    FileFormat("onnxlet.batch.formats.npy", (".npy",)),
 ]
 
 

@@ -75,6 +75,10 @@ class JsonTable:
         """Nothing stands at the beginning of JSON Lines."""
         return b""
 
+    def seal(self, heading: bytes, rows: int) -> bytes:  # noqa: ARG002 - it does not say
+        """The same."""
+        return heading
+
     def ending(self, _rows: int, /) -> bytes:
         """Nor at the end."""
         return b""

@@ -79,5 +79,8 @@ class Table(Protocol):
     def heading(self) -> bytes:
         """What stands at the beginning of an output without rows."""
 
+    def seal(self, heading: bytes, rows: int) -> bytes:
+        """What the heading of an output is in the end, when there are so many rows: as long as it was."""
+
     def ending(self, rows: int, /) -> bytes:
         """What stands at the end of an output of so many rows."""
