@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from laboratory import Array, Laboratory, background_of, perceptron, product
 from onnxlet.errors import InvalidInputError
 from onnxlet.explain.request import ExplanationRequest
-from onnxlet.explain.sampled import _Places, _Sums, _Turns, student
+from onnxlet.explain.sampled import Places, Sums, _Turns, student
 
 
 def by_permutations(row: Array, background: Array) -> Array:
@@ -112,7 +112,7 @@ def test_a_feature_that_makes_no_difference_gets_nothing(laboratory: Laboratory)
 @given(st.integers(1, 40), st.integers(1, 120), st.integers(0, 2**32))
 @settings(max_examples=30, deadline=None)
 def test_places_are_permutations_that_come_alike_often(players: int, count: int, seed: int) -> None:
-    places = _Places(np.random.default_rng(seed), players).take(count)
+    places = Places(np.random.default_rng(seed), players).take(count)
     assert (np.sort(places, axis=1) == np.arange(players)).all()
     for player in range(players):
         times = np.bincount(places[: count - count % players, player], minlength=players)
@@ -131,7 +131,7 @@ def test_rows_of_the_background_come_in_turns(rows: int, counts: list[int]) -> N
 @settings(max_examples=30, deadline=None)
 def test_sums_of_blocks_are_those_of_all(sizes: list[int]) -> None:
     values = np.random.default_rng(0).normal(1e6, 1, size=(sum(sizes), 3))
-    sums = _Sums()
+    sums = Sums()
     for block in np.split(values, np.cumsum(sizes)[:-1]):
         sums.add(block)
     np.testing.assert_allclose(sums.mean, values.mean(axis=0), rtol=1e-12)

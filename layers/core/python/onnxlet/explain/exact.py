@@ -53,13 +53,13 @@ class Exact:
         background = self._background.rows()
         predictions = evaluation.answers(rows)
         expected = evaluation.background(self._background).mean(axis=0)
-        known = _coalitions(self._players)
+        known = coalitions(self._players)
         values = np.empty((len(predictions), self._players, len(target.columns)))
         for number, prediction in enumerate(predictions):
             row = {name: tensor[number : number + 1] for name, tensor in rows.items()}
             worth = self._worth(row, background, known, evaluation)
             worth[0], worth[-1] = expected, prediction
-            values[number] = _shapley(worth, known)
+            values[number] = shapley(worth, known)
         return Attributions(
             values=values,
             expected=expected,
@@ -82,13 +82,13 @@ class Exact:
         return np.concatenate(parts)
 
 
-def _coalitions(players: int) -> Tensor:
+def coalitions(players: int) -> Tensor:
     """All of them [2**players, players]: player p is in number n if its bit p is set."""
     known: Tensor = (np.arange(2**players)[:, None] >> np.arange(players)) & 1 == 1
     return known
 
 
-def _shapley(worth: Tensor, known: Tensor) -> Tensor:
+def shapley(worth: Tensor, known: Tensor) -> Tensor:
     """The Shapley values [players, classes] for the worth [coalitions, classes]."""
     players = known.shape[1]
     weights = np.array([factorial(n) * factorial(players - 1 - n) / factorial(players) for n in range(players)])

@@ -126,7 +126,7 @@ class Explanations:
             output=found.output,
             unit=found.unit,
             rows=rows,
-            players=self._players.names,
+            players=self._players.names if found.players is None else found.players,
             classes=tuple(target.output.columns[column] for column in target.columns),
             attributions=found.values,
             expected=found.expected,

@@ -93,6 +93,8 @@ class Attributions(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     residual: Tensor | None = None
     pairs: int | None = None
     unreliable: bool = False
+    players: tuple[str, ...] | None = None
+    """What the attributions are of, where it is not the version's players."""
 
 
 class Explainer(Protocol):

@@ -11,6 +11,14 @@ from onnxlet.values.signature import TensorSpec
 _MATRIX = 2
 
 
+METHOD_UNITS = {
+    "decision_function": "decision function",
+    "predict_proba": "probability",
+    "score_samples": "log-likelihood",
+}
+"""The units of outputs that give what a method of the model's own gives; of others it is `value`."""
+
+
 class ExplainedOutput(msgspec.Struct, frozen=True):
     """A served output [N] or [N, columns]: its name, its unit, and what its columns are called."""
 
@@ -59,7 +67,7 @@ def _described(subject: Subject, spec: TensorSpec) -> ExplainedOutput:
 def _unit(subject: Subject, name: str) -> str:
     method = next((method for method, output in subject.steps.methods.items() if output == name), None)
     if method is not None:
-        return method.replace("_", " ")
+        return METHOD_UNITS.get(method, "value")
     meaning = subject.manifest.outputs
     scores = None if meaning is None else meaning.are
     if scores in ("logits", "independent-logits"):

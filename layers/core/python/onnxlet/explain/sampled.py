@@ -10,6 +10,7 @@ Frank, Holmes, "Sampling permutations for Shapley value estimation", 2022 (antit
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import monotonic
 
 import numpy as np
@@ -104,51 +105,56 @@ class Sampled:
         most: int,
         budget: Budget,
         evaluation: Evaluation,
-    ) -> _Sums:
+    ) -> Sums:
         """Means over pairs, of as many as evaluations and time allow."""
         random = np.random.default_rng(budget.seed)
         until = budget.next_row()
         size = max(1, evaluation.size // self._pair)
-        places, others = _Places(random, self._players), _Turns(random, self._background.count)
-        sums = _Sums()
+        places, others = Places(random, self._players), _Turns(random, self._background.count)
+        sums = Sums()
         while sums.count < most:
             late = until is not None and monotonic() >= until
             if late and sums.count >= FEWEST_PAIRS:
                 break
             count = min(FEWEST_PAIRS if late else size, most - sums.count)
-            sums.add(self._pair_means(row, background, ends, places.take(count), others.take(count), evaluation))
+            chosen = others.take(count)
+            each = np.repeat(chosen, self._pair)
+            sums.add(
+                pair_means(
+                    places.take(count),
+                    (ends[0][chosen], ends[1]),
+                    lambda known, each=each: evaluation.mixed(row, background, known, each),  # type: ignore[misc]
+                )
+            )
         return sums
 
-    def _pair_means(  # noqa: PLR0917 - as above
-        self,
-        row: Tensors,
-        background: Tensors,
-        ends: tuple[Tensor, Tensor],
-        places: Tensor,
-        others: Tensor,
-        evaluation: Evaluation,
-    ) -> Tensor:
-        """The mean gain [pairs, players, classes] of a permutation and its reverse; `places` [pairs, players]."""
-        pairs, players = places.shape
-        inner = np.arange(1, players)
+
+def pair_means(places: Tensor, ends: tuple[Tensor, Tensor], ask: Callable[[Tensor], Tensor]) -> Tensor:
+    """The mean gain [pairs, players, classes] of each permutation and its reverse.
+
+    `places` [pairs, players] are those of the players. `ends` are the answers where nothing is known [pairs, classes]
+    and where everything is [classes]; `ask` gives those [M, classes] where `known` [M, players] are, of one pair after
+    the other.
+    """
+    pairs, players = places.shape
+    inner = np.arange(1, players)
+    nothing, everything = ends
+    steps = np.empty((pairs, 2, players + 1, len(everything)))
+    steps[:, :, 0], steps[:, :, -1] = nothing[:, None], everything
+    if len(inner):
         forward = places[:, None, :] < inner[:, None]
         # the first t of the reverse are those that are not among the first players - t
         known = np.concatenate([forward, ~forward[:, ::-1]], axis=1).reshape(-1, players)
-        answers = evaluation.mixed(row, background, known, np.repeat(others, 2 * len(inner))) if len(inner) else None
-        nothing, everything = ends
-        steps = np.empty((pairs, 2, players + 1, len(everything)))
-        steps[:, :, 0], steps[:, :, -1] = nothing[others][:, None], everything
-        if answers is not None:
-            steps[:, :, 1:-1] = answers.reshape(pairs, 2, len(inner), -1)
-        gains = np.diff(steps, axis=2)
-        index = places[:, :, None]
-        there = np.take_along_axis(gains[:, 0], index, axis=1)
-        back = np.take_along_axis(gains[:, 1], players - 1 - index, axis=1)
-        mean: Tensor = (there + back) / 2
-        return mean
+        steps[:, :, 1:-1] = ask(known).reshape(pairs, 2, len(inner), -1)
+    gains = np.diff(steps, axis=2)
+    index = places[:, :, None]
+    there = np.take_along_axis(gains[:, 0], index, axis=1)
+    back = np.take_along_axis(gains[:, 1], players - 1 - index, axis=1)
+    mean: Tensor = (there + back) / 2
+    return mean
 
 
-class _Sums:
+class Sums:
     """Mean and spread of what is added in blocks. Source: Chan, Golub, LeVeque, 1983."""
 
     def __init__(self) -> None:
@@ -170,7 +176,7 @@ class _Sums:
         return error
 
 
-class _Places:
+class Places:
     """Permutations: the place of each player in each, rows of one random Latin square after the other."""
 
     def __init__(self, random: np.random.Generator, players: int) -> None:

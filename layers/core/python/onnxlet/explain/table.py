@@ -36,6 +36,8 @@ METHODS: dict[str, MethodEntry] = {
     "trees-interventional": MethodEntry("onnxlet.explain.trees.by_background", needs="trees", scales=_BOTH),
     "exact": MethodEntry("onnxlet.explain.exact"),
     "sampled": MethodEntry("onnxlet.explain.sampled"),
+    "words": MethodEntry("onnxlet.explain.texts.words", background=False, chosen=False),
+    "sentences": MethodEntry("onnxlet.explain.texts.sentences", background=False, chosen=False),
 }
 """By the name that requests and answers have for it."""
 

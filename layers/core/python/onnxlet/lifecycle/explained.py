@@ -90,6 +90,10 @@ class ExplainedRows:
     def values(self, row: int) -> list[str]:
         """What each player is in an explained row, as people read it; empty for several columns that are one."""
         sent = self.answer.rows[row]
+        if self.answer.method in ("words", "sentences"):
+            text = str(next(tensor for tensor in self._inputs.values() if tensor.dtype.kind == "O").ravel()[sent])
+            spans = (name.split(":") for name in self.answer.players)
+            return [text[int(start) : int(stop)] for start, stop in spans]
         matrix = next(iter(self._inputs.values()))
         players = self.answer.players
         if len(self._inputs) == 1 and matrix.ndim > 1 and matrix.shape[1] == len(players):

@@ -9,6 +9,7 @@ import onnx
 from onnxlet.errors import OnnxletError
 from onnxlet.explain.document import read_document
 from onnxlet.explain.linear import LinearTable
+from onnxlet.explain.outputs import METHOD_UNITS
 from onnxlet.toolchain.prepare.inside import graph_inputs, run_inside, served_numbers
 from onnxlet.toolchain.prepare.linear.links import Link, find_link
 from onnxlet.toolchain.prepare.linear.operations import Operation, linear_operations
@@ -52,7 +53,7 @@ def build(published: Published) -> Built | None:
 
 def _plain_unit(published: Published, output: str) -> str:
     methods = {served: method for method, served in published.steps.methods.items()}
-    return methods.get(output, "value").replace("_", " ")
+    return METHOD_UNITS.get(methods.get(output, ""), "value")
 
 
 def _tensors(model: onnx.ModelProto) -> list[str]:

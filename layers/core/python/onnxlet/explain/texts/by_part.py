@@ -1,0 +1,112 @@
+"""The parts of one text as players: exact where they are few, else sampled, against the text without any.
+
+There is no background: the expected value is the answer to the row with an empty text. Parts are named by their offsets
+in the text, in characters: `12:17`.
+"""
+
+from __future__ import annotations
+
+import re
+from time import monotonic
+
+import msgspec
+import numpy as np
+
+from onnxlet.errors import InvalidInputError
+from onnxlet.explain.evaluation import Evaluation
+from onnxlet.explain.exact import coalitions, shapley
+from onnxlet.explain.interface import Attributions, Planning, Target
+from onnxlet.explain.request import Budget
+from onnxlet.explain.sampled import FEWEST_PAIRS, RELIABLE_PAIRS, Places, Sums, pair_means, student
+from onnxlet.values.tensors import Tensor, Tensors
+
+MOST_PARTS = 400
+MOST_EXACT = 8
+"""Parts up to which all coalitions are asked about."""
+EVALUATIONS = 4_000
+"""Of the model, unless a request says otherwise."""
+PAIRS = 100
+
+Span = tuple[int, int]
+
+
+class ByPart:
+    """The text of one column of a version, taken apart."""
+
+    nbytes = 0
+
+    def __init__(self, planning: Planning, pattern: re.Pattern[str]) -> None:
+        signature = planning.subject.signatures[planning.players.signature]
+        self._texts = [spec.name for spec in signature.inputs if spec.type.kind == "s"]
+        self._pattern = pattern
+
+    def refusal(self, target: Target, budget: Budget) -> str:  # noqa: ARG002 - any output will do
+        """No text, or several."""
+        if len(self._texts) == 1:
+            return ""
+        return "the model takes no text" if not self._texts else "the model has several columns of texts"
+
+    def explain(self, rows: Tensors, target: Target, budget: Budget, evaluation: Evaluation) -> Attributions:
+        """Explain one row. Raises InvalidInputError for several, and for a text of too many parts or none."""
+        count = len(next(iter(rows.values())))
+        if count != 1:
+            raise InvalidInputError(f"texts are explained part by part one row at a time, and there are {count} rows")
+        text = str(rows[self._texts[0]][0])
+        spans = [match.span() for match in self._pattern.finditer(text)]
+        if not 0 < len(spans) <= MOST_PARTS:
+            raise InvalidInputError(f"the text has {len(spans)} parts, and 1 to {MOST_PARTS} can be explained")
+        game = _Game(rows, self._texts[0], text, spans, evaluation)
+        nothing, everything = game.worth(np.array([[False] * len(spans), [True] * len(spans)]))
+        found = Attributions(
+            values=np.zeros((1, len(spans), len(nothing))),
+            expected=nothing,
+            predictions=everything[None],
+            output=target.output.name,
+            unit=target.output.unit,
+            background=False,
+            players=tuple(f"{start}:{stop}" for start, stop in spans),
+        )
+        if len(spans) <= MOST_EXACT:
+            known = coalitions(len(spans))
+            return msgspec.structs.replace(found, values=shapley(game.worth(known), known)[None])
+        sums = _sample(game, nothing, everything, budget)
+        return msgspec.structs.replace(
+            found,
+            values=sums.mean[None],
+            interval=(student(sums.count - 1) * sums.standard_error())[None],
+            residual=(everything - nothing - sums.mean.sum(axis=0))[None],
+            seed=budget.seed,
+            pairs=sums.count,
+            unreliable=sums.count < RELIABLE_PAIRS,
+        )
+
+
+class _Game:
+    """What is answered where some parts of a text are known, and the others taken out."""
+
+    def __init__(self, row: Tensors, column: str, text: str, spans: list[Span], evaluation: Evaluation) -> None:
+        self._row, self._column, self._evaluation = row, column, evaluation
+        self._text, self._parts = text, [text[start:stop] for start, stop in spans]
+        self.players = len(spans)
+
+    def worth(self, known: Tensor) -> Tensor:
+        """The answers [M, classes] for `known` [M, parts]. The whole text is left as it is."""
+        texts = np.empty(len(known), dtype=object)
+        texts[:] = [
+            self._text if mask.all() else " ".join(part for part, kept in zip(self._parts, mask, strict=True) if kept)
+            for mask in known
+        ]
+        rows = {name: np.repeat(tensor, len(known), axis=0) for name, tensor in self._row.items()}
+        return self._evaluation.answers(rows | {self._column: texts})
+
+
+def _sample(game: _Game, nothing: Tensor, everything: Tensor, budget: Budget) -> Sums:
+    """Means over pairs, each by itself, of as many as evaluations and time allow."""
+    random = np.random.default_rng(budget.seed)
+    players = game.players
+    most = (budget.evaluations or EVALUATIONS) // (2 * (players - 1))
+    most = max(FEWEST_PAIRS, most if budget.evaluations else min(PAIRS, most))
+    places, sums, until = Places(random, players), Sums(), budget.next_row()
+    while sums.count < most and not (until is not None and sums.count >= FEWEST_PAIRS and monotonic() >= until):
+        sums.add(pair_means(places.take(1), (nothing[None], everything), game.worth))
+    return sums

@@ -1,0 +1,107 @@
+"""Texts by their parts: what each word or sentence does to the answer of a real classifier of texts."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import onnxlet
+from onnxlet.errors import InvalidInputError, NotExplainableError
+from onnxlet.lifecycle.loading import LoadedVersion
+from onnxlet.registry.registry import Registry
+from onnxlet.store import open_store
+from onnxlet.toolchain.convert import convert
+from onnxlet.toolchain.prepare import prepare
+
+pytest.importorskip("sklearn")
+pytestmark = pytest.mark.toolchain
+
+REPORTS = ["no finding, as planned", "pain over night, please see today", "Schmerzen über Nacht", "Befund wie geplant"]
+TEXT = "pain  over night!\nno finding today"
+
+
+@pytest.fixture(scope="module")
+def triage() -> Any:  # noqa: ANN401
+    """A classifier of texts."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    return make_pipeline(TfidfVectorizer(ngram_range=(1, 2)), LogisticRegression()).fit(REPORTS * 25, [0, 1, 1, 0] * 25)
+
+
+@pytest.fixture(scope="module")
+def loaded(triage: Any, tmp_path_factory: pytest.TempPathFactory) -> LoadedVersion:  # noqa: ANN401
+    """Its version."""
+    return published(tmp_path_factory.mktemp("texts"), triage, REPORTS * 25)
+
+
+def published(folder: Path, model: Any, rows: Any) -> LoadedVersion:  # noqa: ANN401
+    """The version of a model, loaded."""
+    convert(model, folder / "out", data=rows)
+    registry = Registry(open_store((folder / "store").as_uri()), who="tests")
+    registry.publish("model", *prepare(folder / "out", folder / "prepared"))
+    return onnxlet.load("model:1", store=folder / "store")
+
+
+def test_words_have_offsets_and_the_shapley_values_of_all_orders(loaded: LoadedVersion, triage: Any) -> None:  # noqa: ANN401
+    explained = loaded.explain([TEXT], method="words", classes=1)
+    spans = [tuple(map(int, player.split(":"))) for player in explained.players]
+    words = [TEXT[start:stop] for start, stop in spans]
+    assert words == ["pain", "over", "night!", "no", "finding", "today"]
+    values = np.zeros(len(words))
+    orders = list(permutations(range(len(words))))
+    known: dict[frozenset[int], float] = {}
+    for order in orders:
+        kept: set[int] = set()
+        before = known.setdefault(frozenset(), triage.predict_proba([""])[0, 1])
+        for place in order:
+            kept.add(place)
+            key = frozenset(kept)
+            if key not in known:
+                known[key] = triage.predict_proba([" ".join(words[each] for each in sorted(kept))])[0, 1]
+            values[place] += (known[key] - before) / len(orders)
+            before = known[key]
+    np.testing.assert_allclose(explained.attributions[0, :, 0], values, atol=1e-5)
+    assert explained.expected[0] == pytest.approx(triage.predict_proba([""])[0, 1], abs=1e-5)
+    assert explained.predictions[0, 0] == pytest.approx(triage.predict_proba([TEXT])[0, 1], abs=1e-5)
+    assert explained.background is None
+
+
+def test_sentences_end_with_their_marks_or_lines(loaded: LoadedVersion) -> None:
+    text = "Pain over night. Dr. Who was here?  No finding!\nas planned"
+    explained = loaded.explain([text], method="sentences")
+    parts = [text[int(start) : int(stop)] for start, stop in (each.split(":") for each in explained.players)]
+    assert parts == ["Pain over night.", "Dr.", "Who was here?", "No finding!", "as planned"]
+    assert explained.sum_error < 1e-9
+
+
+def test_long_texts_are_sampled_and_sum(loaded: LoadedVersion) -> None:
+    text = " ".join(["pain", "night", "planned", "finding"] * 5)
+    explained = loaded.explain([text], method="words", classes=1, seed=3)
+    again = loaded.explain([text], method="words", classes=1, seed=3)
+    assert (len(explained.players), explained.pairs, explained.seed) == (20, 100, 3)
+    assert explained.sum_error < 1e-9
+    np.testing.assert_array_equal(explained.attributions, again.attributions)
+    few = loaded.explain([text], method="words", max_evaluations=100)
+    assert few.unreliable
+    assert "18:25 = planned" not in explained._repr_html_()
+    assert "11:18 = planned" in explained._repr_html_()
+
+
+def test_what_cannot_be_taken_apart_is_refused(loaded: LoadedVersion, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="one row at a time"):
+        loaded.explain(["pain", "night"], method="words")
+    with pytest.raises(InvalidInputError, match="has 0 parts"):
+        loaded.explain(["  "], method="words")
+    with pytest.raises(InvalidInputError, match="has 401 parts"):
+        loaded.explain(["pain " * 401], method="words")
+    from sklearn.linear_model import Ridge
+
+    numbers = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+    with pytest.raises(NotExplainableError, match="takes no text"):
+        published(tmp_path, Ridge().fit(numbers, numbers[:, 0]), numbers).explain(numbers[:1], method="words")
