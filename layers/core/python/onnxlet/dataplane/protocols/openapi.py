@@ -83,6 +83,7 @@ ANSWER_HEADERS: Json = {
         (headers.MODEL_VERSION, "The version that made the answer."),
         (headers.ALIAS, "The alias that led to it."),
         (headers.STALE, "Set when the store did not answer and the last known routes were used."),
+        (headers.REQUEST_ID, "What the answer's lines in logs are found by: the caller's, if it sent a fit one."),
         (headers.FALLBACK, "Set when an earlier version answers because the routed one was refused."),
     )
 }
