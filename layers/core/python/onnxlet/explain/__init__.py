@@ -11,6 +11,7 @@ interface     what a method is
 table         the methods there are, in the order in which `auto` tries them
 explaining    rows in, an answer out
 linear, exact, sampled    methods
+pictures      heatmaps of pictures
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from onnxlet.errors import InvalidInputError
 from onnxlet.values.tensors import Tensor
 
 
@@ -25,6 +26,9 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     fewest pairs of permutations that a row got. `unreliable`: these are too few for the interval to hold.
     `rows` are the places, among those that were sent, of the rows that are explained: all, unless a request asks for
     those above a threshold. `evaluations` counts rows that the model was asked about.
+
+    Of pictures the players are the cells of a `grid`, row by row, whose attributions are slopes and do not sum; and
+    `pictures` are what the model saw, levels [height, width, 1 or 3] from 0 to 255.
     """
 
     method: str
@@ -44,3 +48,26 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     pairs: int | None = None
     unreliable: bool = False
     evaluations: int = 0
+    grid: tuple[int, int] | None = None
+    pictures: tuple[Tensor, ...] = ()
+
+    @property
+    def heatmaps(self) -> Tensor:
+        """The attributions of pictures as maps [N, classes, rows, columns]. Raises InvalidInputError for others."""
+        if self.grid is None:
+            raise InvalidInputError("only pictures have heatmaps")
+        return self.attributions.transpose(0, 2, 1).reshape(len(self.attributions), -1, *self.grid)
+
+    def overlay(self, row: int = 0, of: str | int | None = None) -> bytes:
+        """A PNG of a picture as the model saw it, under the heatmap of one class: by its name or position, or that of
+        the largest prediction. Raises InvalidInputError for what is no picture, and for classes that are not explained.
+        """
+        from onnxlet.explain.pictures.overlay import draw_overlay
+
+        if of is None:
+            of = int(self.predictions[row].argmax())
+        names = list(self.classes)
+        if of not in names and not (isinstance(of, int) and 0 <= of < len(names)):
+            raise InvalidInputError(f"there is no heatmap of {str(of)[:80]!r}, only of {', '.join(map(repr, names))}")
+        column = names.index(of) if isinstance(of, str) else of
+        return draw_overlay(self.pictures[row], self.heatmaps[row, column])

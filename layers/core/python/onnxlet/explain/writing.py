@@ -25,8 +25,12 @@ def write_head(explanation: Explanation) -> Document:
         "sum_error": explanation.sum_error,
         "evaluations": explanation.evaluations,
     }
+    if explanation.seed is not None:
+        head |= {"seed": explanation.seed, "unreliable": explanation.unreliable}
     if explanation.pairs is not None:
-        head |= {"seed": explanation.seed, "pairs": explanation.pairs, "unreliable": explanation.unreliable}
+        head["pairs"] = explanation.pairs
+    if explanation.grid is not None:
+        head["grid"] = explanation.grid
     return head
 
 

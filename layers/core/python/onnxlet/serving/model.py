@@ -20,8 +20,8 @@ from onnxlet.values.tensors import Tensors
 
 if TYPE_CHECKING:
     from onnxlet.explain.answer import Explanation
-    from onnxlet.explain.explaining import Explanations
     from onnxlet.explain.request import ExplanationRequest
+    from onnxlet.explain.subjects import VersionExplanations
 
 
 def no_artifact(path: str) -> str:
@@ -121,7 +121,7 @@ class Model:
         }
         self.encoded = steps.encoded
         self.fetch = fetch
-        self._explanations: Explanations | None = None
+        self._explanations: VersionExplanations | None = None
         self._explanations_lock = threading.Lock()
         self.tells = steps.tells
         self._all = self._plan([spec.name for spec in manifest.signature.outputs])
@@ -171,12 +171,12 @@ class Model:
 
         Raises NotExplainableError where that cannot be told, else as `predict` does.
         """
-        from onnxlet.explain.explaining import Explanations
         from onnxlet.explain.request import ExplanationRequest
+        from onnxlet.explain.subjects import explanations_of
 
         with self._explanations_lock:
             if self._explanations is None:
-                self._explanations = Explanations(self)
+                self._explanations = explanations_of(self)
         explained = self._explanations.explain(
             inputs, signature_name, request or ExplanationRequest(), due=due, cancellation=cancellation
         )
