@@ -3,6 +3,7 @@
 formats        a table of file formats, one file per format, and what formats share
 inputs         what a model wants of a row
 observed       what a model is given and gives, appended to the telemetry
+pictures       rows that name pictures, and folders of them
 rows           chunks of rows through a model; bad rows set aside
 planning       where a large file may be cut, found by scanning its stretches apart
 parts          ranges of a file scored, each in two steps

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from onnxlet.batch.pictures import COLUMN, ROWS_AT_ONCE
 from onnxlet.errors import InvalidInputError
 from onnxlet.steps import Column
-from onnxlet.values.signature import TensorSpec
+from onnxlet.values.signature import IMAGES, TensorSpec
 from onnxlet.values.spelling import did_you_mean_each
+from onnxlet.values.tensors import VARIABLE, Tensors
 
 if TYPE_CHECKING:
     from onnxlet.serving.model import Model
@@ -28,6 +31,7 @@ class Inputs:
 
     `version` is told beside its outputs; of a file's columns those to `keep` are written again (None: all). `header`
     names the columns of files that do not name them; `labels` are the texts that an output may be, where it is known.
+    Where the model reads `pictures`, by the input of this name, rows name files from `folder` on.
     """
 
     signature_name: str
@@ -40,6 +44,16 @@ class Inputs:
     keep: tuple[str, ...] | None = None
     header: tuple[str, ...] | None = None
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    pictures: str | None = None
+    folder: Path | None = None
+
+    def read(self, tensors: Tensors) -> Tensors:
+        """What the model is sent for a row's columns. Raises UnreadablePictureError for a file that cannot be read."""
+        if self.pictures is None or self.folder is None:
+            return tensors
+        from onnxlet.batch.pictures import read_files
+
+        return read_files(tensors, self.folder, self.pictures)
 
     def find_kept(self, header: Sequence[str]) -> list[int]:
         """The places of the columns to keep. Raises InvalidInputError for one that is not there."""
@@ -54,6 +68,8 @@ class Inputs:
 
 def inputs_of(model: Model) -> Inputs:
     """How to score rows with `model`. Raises InvalidInputError if it does not work row by row."""
+    if IMAGES in model.signatures and model.steps.columns is None:
+        return _inputs_of_pictures(model)
     name = model.steps.row_signature
     signature = model.signatures[name]
     for spec in signature.inputs:
@@ -70,6 +86,23 @@ def inputs_of(model: Model) -> Inputs:
         rows_at_once=model.steps.most_rows if all(spec.batched for spec in signature.inputs) else 1,
         version=model.manifest.version,
         labels={step.names.label: step.labels for step in model.steps.targets},
+    )
+
+
+def _inputs_of_pictures(model: Model) -> Inputs:
+    signature = model.signatures[IMAGES]
+    if len(signature.inputs) != 1:
+        raise InvalidInputError("the model takes more than a picture: rows that name files are not enough")
+    return Inputs(
+        signature_name=IMAGES,
+        specs=(TensorSpec(COLUMN, "BYTES", (VARIABLE,)),),
+        outputs=signature.outputs,
+        columns=(Column(COLUMN, "BYTES"),),
+        titles=_title_classes(model, [spec.name for spec in signature.outputs]),
+        rows_at_once=ROWS_AT_ONCE if all(spec.batched for spec in signature.outputs) else 1,
+        version=model.manifest.version,
+        labels={step.names.label: step.labels for step in model.steps.targets},
+        pictures=signature.inputs[0].name,
     )
 
 

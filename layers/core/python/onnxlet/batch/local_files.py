@@ -11,6 +11,7 @@ import msgspec
 
 from onnxlet.batch.book import Book, OpenBook, OutputFile, decode_book, encode_book
 from onnxlet.batch.formats import find_type
+from onnxlet.batch.pictures import list_folder
 from onnxlet.batch.scoring import BOOK, SUFFIXES, Options, Outcome, Outputs, describe, load_ref, score_source
 from onnxlet.batch.scratch import scratch_folder
 from onnxlet.batch.sources import LocalSource, Progress
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from onnxlet.serving.predictor import Predictor
 
 DEFAULTS = Options()
+LIST = ".list.csv"
+"""What the list of a folder's pictures adds to the output's name."""
 
 
 def score_path(
@@ -41,6 +44,7 @@ def score_path(
     A job that was killed goes on where it was, if source, options and model are the same.
     Raises InvalidInputError if it cannot be scored, or `output` not written.
     """
+    options = options._replace(folder=options.folder or source.parent)
     if find_type(source.name).format != find_type(output.name).format:
         raise InvalidInputError(f"{output.name!r} must have the format of {source.name!r}")
     if output.resolve() == source.resolve():
@@ -70,6 +74,29 @@ def score_path(
     if outcome.error is not None:
         raise outcome.error
     return book
+
+
+def score_folder(
+    predictor: Predictor,
+    ref: Ref,
+    folder: Path,
+    output: Path,
+    *,
+    options: Options = DEFAULTS,
+    workers: int = 1,
+    on_progress: Progress | None = None,
+) -> Book:
+    """Score the pictures in a folder. The list of them is written beside `output`, for the book to name.
+
+    Raises InvalidInputError if there is none, and as `score_path` does.
+    """
+    if find_type(output.name) != find_type(LIST):
+        raise InvalidInputError(f"{output.name!r} must be a CSV file: what is scored is a list of a folder")
+    listed = Path(f"{output}{LIST}")
+    with _write_errors_explained(output):
+        listed.write_bytes(list_folder(folder))
+    options = options._replace(folder=folder)
+    return score_path(predictor, ref, listed, output, options=options, workers=workers, on_progress=on_progress)
 
 
 def _hand_over(outcome: Outcome, output: Path, folder: Path) -> Book:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from onnxlet.batch.book import RowCounts
 from onnxlet.batch.formats.chunks import BadRow, Batch, Chunk
-from onnxlet.errors import ExecutionError, InvalidInputError, RequestTooLargeError
+from onnxlet.errors import ExecutionError, InvalidInputError, OnnxletError, RequestTooLargeError
 from onnxlet.values.tensors import Tensors
 
 if TYPE_CHECKING:
@@ -37,10 +37,11 @@ class ScoredRows(NamedTuple):
 
 
 class FailedRow(NamedTuple):
-    """The position of a row in its chunk, and the column to blame, where a step refused a value of it."""
+    """The position of a row in its chunk, why it failed, and the column to blame, where a step refused a value of it."""
 
     position: int
-    column: str | None
+    why: str
+    column: str | None = None
 
 
 _FAILED = "the model failed on this row"
@@ -56,11 +57,7 @@ def score_chunks(model: RowModel, inputs: Inputs, rows: RowRange, chunks: Iterab
     for chunk in chunks:
         parsed = rows.parse(chunk)
         runs, failed = _run_batches(model, inputs, parsed.batches)
-        # the model's own words may quote the row, which is nobody's business here
-        model_failed = [
-            BadRow(chunk.numbers[position], _FAILED if column is None else _REFUSED, column)
-            for position, column in failed
-        ]
+        model_failed = [BadRow(chunk.numbers[position], why, column) for position, why, column in failed]
         bad = sorted([*chunk.bad, *parsed.bad, *model_failed], key=lambda row: row.row)
         for positions, outputs in _sort_rows(runs):
             rows.write(chunk, positions, outputs)
@@ -100,17 +97,24 @@ def _run(model: RowModel, inputs: Inputs, batch: Batch) -> tuple[list[ScoredRows
     """Run a batch; if it fails, its halves, so that one row's fault stays its own. And who failed."""
     rows = len(batch.positions)
     try:
-        outputs = model.predict(batch.inputs, inputs.signature_name)
+        outputs = model.predict(inputs.read(batch.inputs), inputs.signature_name)
     except (ExecutionError, InvalidInputError, RequestTooLargeError) as error:
         if rows == 1:
-            column = error.context.get("column")
-            return [], [FailedRow(batch.positions[0], None if column is None else str(column))]
+            return [], [_blame(batch.positions[0], error, inputs)]
         halves = [_run(model, inputs, _part(batch, first, first + (rows + 1) // 2)) for first in (0, (rows + 1) // 2)]
         return [each for done, _ in halves for each in done], [each for _, failed in halves for each in failed]
     for name, tensor in outputs.items():
         if tensor.shape[:1] != (len(batch.positions),):
             raise InvalidInputError(f"the model's output {name!r} does not have one element per row")
     return [ScoredRows(batch.positions, outputs)], []
+
+
+def _blame(position: int, error: OnnxletError, inputs: Inputs) -> FailedRow:
+    """A row that failed. The model's own words may quote it, which is nobody's business; those on pictures do not."""
+    if inputs.pictures is not None and not isinstance(error, ExecutionError):
+        return FailedRow(position, error.detail.replace("picture 0 ", "the picture ", 1))
+    column = error.context.get("column")
+    return FailedRow(position, _FAILED) if column is None else FailedRow(position, _REFUSED, str(column))
 
 
 def _sort_rows(runs: list[ScoredRows]) -> list[ScoredRows]:

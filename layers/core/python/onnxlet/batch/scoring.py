@@ -56,11 +56,13 @@ class Outputs(NamedTuple):
 class Options(NamedTuple):
     """How a file is scored: which of its columns are written again (None: all), and the share of its rows that may be
     bad. A file all of whose rows are has failed, whatever the share. `columns` are those of a table without a header.
+    Names of pictures start from `folder`.
     """
 
     keep: tuple[str, ...] | None = None
     max_bad: float = 1.0
     columns: tuple[str, ...] | None = None
+    folder: Path | None = None
 
 
 class MadeFile(NamedTuple):
@@ -111,7 +113,9 @@ def score_source(
     try:
         find_type(source.key)
         model, book.scorer = load()
-        inputs = replace(inputs_of(model), keep=options.keep, header=options.columns)
+        inputs = replace(inputs_of(model), keep=options.keep, header=options.columns, folder=options.folder)
+        if inputs.pictures is not None and options.folder is None:
+            raise InvalidInputError("pictures are scored where their files are: `onnxlet score` does so")
         observed = model if telemetry is None else ObservedModel(model, book.scorer, telemetry)
         with _open_assembly(outputs, book.scorer) as assembly:
             table = _write_rows(source, observed, inputs, assembly, outputs.workers, on_progress)

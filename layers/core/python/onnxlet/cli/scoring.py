@@ -89,7 +89,7 @@ def parse_names(text: str) -> tuple[str, ...]:
 
 
 @click.command(short_help="Score a file of rows into another.")
-@click.argument("source", metavar="INPUT", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("source", metavar="INPUT", type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--model", "ref", type=RefType(), required=True, metavar="REF", help="The model, as `diagnosis` or `diagnosis:7`."
 )
@@ -144,14 +144,17 @@ def score(
 
     OUTPUT has the columns of INPUT as they were written, then the row's number, what the model says, and its version. A
     row that cannot be scored goes to OUTPUT.errors.jsonl with the reason, and never stops the others; OUTPUT.book.json
-    counts them. A file without a row that can be scored fails, or with too many that cannot.
+    counts them. A file without a row that can be scored fails, or with too many that cannot. For a model that reads
+    pictures INPUT names their files in a column `image`, from its own folder on, or is a folder of them: their list is
+    written to OUTPUT.list.csv.
 
     \b
     Example:
       onnxlet score patients.csv --model diagnosis -o scored.csv
       onnxlet score patients.csv --model diagnosis --max-bad 0.01 --keep patient -o scored.csv
+      onnxlet score films/ --model films -o scored.csv
     """
-    from onnxlet.batch.local_files import score_path
+    from onnxlet.batch.local_files import score_folder, score_path
     from onnxlet.batch.scoring import Options
 
     with output.progress(f"scoring {source.name}", "B") as advance:
@@ -159,7 +162,8 @@ def score(
         named = None if columns is None else parse_names(columns)
         options = Options(kept, max_bad, named)
         predictor = workspace.make_predictor()
-        book = score_path(predictor, ref, source, target, options=options, workers=workers, on_progress=advance)
+        score_all = score_folder if source.is_dir() else score_path
+        book = score_all(predictor, ref, source, target, options=options, workers=workers, on_progress=advance)
     output.show(book, str(target))
     rows, scorer = book.rows, book.scorer
     assert rows is not None  # noqa: S101 - a scored file has both
