@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import os
 import re
 import subprocess
@@ -44,4 +46,17 @@ def test_the_page_of_images_runs_and_answers_as_it_says(tmp_path: Path) -> None:
     with serving((tmp_path / "store").as_uri(), tmp_path / "serving") as server:
         commands = blocks("sh").replace("http://127.0.0.1:8080", server.url).splitlines()
         told = [run(command.replace("curl ", "curl -fsS "), tmp_path) for command in commands]
-    assert [re.findall("clear|opacity", answer) for answer in told] == [["opacity"], ["clear", "opacity"], ["opacity"]]
+    assert [re.findall("clear|opacity", answer) for answer in told[:3]] == [
+        ["opacity"],
+        ["clear", "opacity"],
+        ["opacity"],
+    ]
+    assert (tmp_path / "heatmap.png").read_bytes().startswith(b"\x89PNG")
+    listed, everything = (
+        list(csv.DictReader((tmp_path / name).read_text().splitlines())) for name in ("scored.csv", "all.csv")
+    )
+    assert (len(listed), len(everything)) == (160, 400)
+    assert sum(row["label"] == row["finding"] for row in listed) > 144
+    explained = json.loads(told[-1])
+    assert explained["explained"]["grid"] == [16, 16]
+    assert len(explained["explanations"][0]["attributions"]["opacity"]) == 256
