@@ -37,7 +37,7 @@ class ScoredRows(NamedTuple):
 
 
 class FailedRow(NamedTuple):
-    """The position of a row in its chunk, why it failed, and the column to blame, where a step refused a value of it."""
+    """The position of a row in its chunk, why it failed, and the column to blame, where a step refused its value."""
 
     position: int
     why: str
