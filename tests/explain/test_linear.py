@@ -59,6 +59,7 @@ def test_a_regression_is_coefficient_times_distance_from_the_mean(tmp_path: Path
     assert (explained.method, explained.unit, explained.output) == ("linear", "value", "prediction")
     assert explained.predictions[:, 0] == pytest.approx(shipped.estimator.predict(rows[:20]), rel=1e-5)
     assert explained.sum_error < 1e-9
+    assert "linear table; background of 100 rows, synthetic" in shipped.loaded._repr_html_()
 
 
 def test_a_classifier_is_explained_in_log_odds(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from onnxlet.errors import NotExplainableError
 from onnxlet.lifecycle.boxes import describe_pipeline
 from onnxlet.lifecycle.tables import Block, Facts, Table, format_size
 from onnxlet.values.keys import PRODUCTION
@@ -74,6 +75,7 @@ def describe_version(manifest: Manifest, digest: str) -> list[Block]:
         ("inputs", ", ".join(map(str, manifest.signature.inputs))),
         ("outputs", ", ".join(map(str, manifest.signature.outputs))),
         ("golden cases", f"{manifest.golden.cases} ({manifest.golden.source})" if manifest.golden else "none"),
+        ("explained by", _describe_explanations(manifest)),
         ("optimization", f"{optimization.method}: {optimization.reason}" if optimization else None),
         ("contract", format_verdict(manifest.contract) if manifest.contract else "none"),
         *(("note", note) for note in manifest.notes),
@@ -88,6 +90,22 @@ def describe_version(manifest: Manifest, digest: str) -> list[Block]:
         Table(("stage", "rows", "metrics"), evaluations),
         Table(("artifact", "size", "digest"), artifacts),
     ]
+
+
+def _describe_explanations(manifest: Manifest) -> str:
+    """What explanations use: `linear table; background of 100 rows, synthetic`; empty if there is nothing."""
+    from onnxlet.explain.document import read_document
+
+    try:
+        document = read_document(manifest.explanations)
+    except NotExplainableError:
+        return "what only a newer onnxlet reads"
+    background = document.background
+    parts = (
+        *(f"{name} table" for name in document.tables),
+        "" if background is None else f"background of {background.rows} rows, {background.kind}",
+    )
+    return "; ".join(filter(None, parts))
 
 
 def describe_evaluations(evaluations: Sequence[Evaluation]) -> Table:
