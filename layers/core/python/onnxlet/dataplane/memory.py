@@ -14,8 +14,8 @@ from typing import cast
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
 _LARGEST_FROM_HEAP = 32 * 2**20
 """Bytes: the most that glibc takes."""
-_KEPT_MEMORY = 128 * 2**20
-"""Bytes: more than reading and answering 6 MB takes."""
+_KEPT_MEMORY = 160 * 2**20
+"""Bytes: more than reading and answering 6 MB takes (130 MB for 3 million digits). With less, nothing is kept of it."""
 _MOST_MAPPED = 65_536
 """Blocks: glibc's own default."""
 
