@@ -18,6 +18,7 @@ from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
     RandomForestClassifier,
+    VotingClassifier,
 )
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
@@ -167,6 +168,35 @@ def test_columns_that_are_mixed_before_the_trees_are_left_to_other_methods(tmp_p
     [note] = [note for note in version.manifest.notes if "trees" in note]
     assert "as a PCA does" in note
     assert version.explain(ROWS[:1]).method == "exact"
+
+
+def test_several_ensembles_of_trees_are_left_to_other_methods(tmp_path: Path) -> None:
+    votes = VotingClassifier([("forest", forest()), ("other", forest().set_params(random_state=1))], voting="soft")
+    version = published(votes, ROWS, SCORE > 0, tmp_path)
+
+    assert any("several ensembles of trees" in note for note in version.manifest.notes)
+    assert version.explain(ROWS[:1]).method == "exact"
+
+
+def test_tables_that_are_too_large_are_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("onnxlet.toolchain.prepare.trees.table.MOST_BYTES", 1000)
+
+    version = published(*MODELS["a forest"], tmp_path)
+
+    assert any("their tables would take" in note for note in version.manifest.notes)
+    assert not list((tmp_path / "store").rglob("explain.trees.npz"))
+
+
+@pytest.mark.parametrize("value", [np.nan, 3e38, -3e38, 1e-45])
+def test_values_that_no_training_row_had_are_explained_as_the_graph_answers_them(value: float, tmp_path: Path) -> None:
+    version = published(*MODELS["missing values"], tmp_path)
+    row = pd.DataFrame(np.full((1, len(NUMBERS)), value), columns=NUMBERS)
+
+    told = version.explain(row)
+
+    # which holds its tables against what is served, and refuses what differs
+    assert told.method == "trees"
+    assert told.sum_error < 1e-9
 
 
 def test_trees_without_training_weights_are_explained_against_the_background(tmp_path: Path) -> None:
