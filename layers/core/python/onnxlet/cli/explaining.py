@@ -85,11 +85,13 @@ def _explain_here(
 ) -> tuple[ExplainedRows, int]:
     """The explained rows of a body or a CSV file, and how many rows were sent. Any published version will do."""
     from onnxlet.batch.inputs import inputs_of
-    from onnxlet.cli.request_body import encode_csv, is_json
+    from onnxlet.cli.request_body import encode_csv, encode_picture, is_json
     from onnxlet.dataplane.protocols.tensorflow_serving.body import read_body
     from onnxlet.lifecycle.explained import ExplainedRows
+    from onnxlet.steps.picture_formats import format_of
 
     model = predictor.load(ref).model
+    body = encode_picture(body) if format_of(body) else body
     call = read_body(body if is_json(body) else encode_csv(body, inputs_of(model)), model)
     explained = ExplainedRows(model.explain(call.inputs, call.signature, request), model.manifest, call.inputs)
     return explained, len(next(iter(call.inputs.values())))

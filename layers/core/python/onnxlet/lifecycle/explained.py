@@ -57,12 +57,16 @@ class ExplainedRows:
         return draw_waterfall(self._waterfall(row, label))
 
     def draw(self, path: str | Path, row: int = 0, label: str | None = None) -> None:
-        """Write the waterfall into a file: .svg, or .png with matplotlib.
+        """Write the waterfall into a file: .svg, or .png with matplotlib; of a picture the heatmap over it, as .png.
 
         Raises MissingExtraError where that is not installed, InvalidInputError for another ending, and as `waterfall`.
         """
         path = Path(path)
-        if path.suffix == ".svg":
+        if self.answer.grid is not None and path.suffix == ".png":
+            path.write_bytes(self.answer.overlay(row, label))
+        elif self.answer.grid is not None:
+            raise InvalidInputError(f"a heatmap is drawn as .png: {path.name!r} is another kind of file")
+        elif path.suffix == ".svg":
             path.write_text(self.waterfall(row, label), encoding="utf-8")
         elif path.suffix == ".png":
             plot_waterfall(self._waterfall(row, label), path)
