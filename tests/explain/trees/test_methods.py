@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import onnxlet
-from onnxlet.errors import IntegrityError, NotExplainableError
+from onnxlet.errors import DeadlineExceededError, IntegrityError, NotExplainableError
 from onnxlet.explain.document import read_document
+from onnxlet.explain.request import ExplanationRequest
+from onnxlet.serving.predictor import Predictor
+from onnxlet.settings import Settings
+from onnxlet.store import open_store
 from onnxlet.toolchain.prepare.trees.nodes import KINDS
+from onnxlet.values.refs import parse_ref
 from onnxlet.values.tensors import Tensor
 
 pytestmark = pytest.mark.toolchain
@@ -132,6 +138,25 @@ def test_boosting_is_explained_in_probabilities_where_that_is_asked_for(tmp_path
         told.expected + told.attributions.sum(axis=1), model.predict_proba(ROWS[:ASKED]), atol=1e-5
     )
     assert told.sum_error < 1e-9
+
+
+@pytest.mark.parametrize(
+    "asked", [{}, {"method": "trees-interventional"}, {"scale": "output"}, {"method": "exact"}, {"method": "sampled"}]
+)
+def test_where_no_row_is_above_nothing_is_explained(asked: dict[str, Any], tmp_path: Path) -> None:
+    version = published(HistGradientBoostingClassifier(max_iter=8), ROWS, SCORE > 0, tmp_path)
+    told = version.explain(ROWS[:ASKED], above=2, **asked)
+    assert (len(told), told.attributions.shape) == (0, (0, len(NUMBERS), 2))
+
+
+@pytest.mark.parametrize("asked", [{}, {"method": "trees-interventional"}, {"scale": "output"}])
+def test_explaining_trees_ends_with_the_time_of_an_answer(asked: dict[str, Any], tmp_path: Path) -> None:
+    published(HistGradientBoostingClassifier(max_iter=50), ROWS, SCORE > 0, tmp_path)
+    store = open_store((tmp_path / "store").as_uri())
+    model = Predictor(store, Settings(cache_dir=str(tmp_path / "cache"))).load(parse_ref("m:1")).model
+    rows = {name: np.tile(ROWS[name].to_numpy(np.float32), 200) for name in NUMBERS}
+    with pytest.raises(DeadlineExceededError, match="explaining took too long"):
+        model.explain(rows, "columns", ExplanationRequest(**asked), due=monotonic() + 1)
 
 
 def test_a_scale_that_is_asked_for_chooses_the_method(tmp_path: Path) -> None:

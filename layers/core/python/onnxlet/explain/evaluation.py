@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from onnxlet.errors import NotExplainableError
+from onnxlet.errors import DeadlineExceededError, NotExplainableError
 from onnxlet.explain.interface import Subject, Target
 from onnxlet.explain.players import Players
 from onnxlet.values.tensors import Tensor, Tensors
@@ -58,6 +59,11 @@ class Evaluation:
                 lambda start, stop: self._players.mix(row, background, known[start:stop], others[start:stop]),
             )
         )
+
+    def check_time(self) -> None:
+        """Raises DeadlineExceededError once the answer is overdue: for methods that work long without asking."""
+        if self._due is not None and monotonic() > self._due:
+            raise DeadlineExceededError("explaining took too long and was stopped: explain fewer rows per call")
 
     def _all(self, rows: Tensors) -> Tensor:
         return self._in_parts(

@@ -60,12 +60,16 @@ class ByBackground:
         served = self._trees.check(raw, rows, target, evaluation)
         link = self._trees.link(target)
         if target.scale != "output" or not link.unit:
-            values = self._explained.explain(matrix)
+            values = self._explained.explain(matrix, evaluation.check_time)
             return self._trees.told(values, self._explained.expected, raw, target, background=True)
         columns = list(target.columns)
         background = link.raw(self._explained.answers)
+        values = np.empty((len(matrix), self._trees.count, len(columns)))
+        for number, row in enumerate(matrix):
+            evaluation.check_time()
+            values[number] = self._rescaled(row, link, background)[:, columns]
         return Attributions(
-            values=np.stack([self._rescaled(row, link, background)[:, columns] for row in matrix]),
+            values=values,
             expected=served_of(link, background).mean(axis=0)[columns],
             predictions=served,
             output=target.output.name,

@@ -53,5 +53,5 @@ class ByPath:
         matrix = self._trees.matrix(rows)
         raw = self._explained.answers(matrix)
         self._trees.check(raw, rows, target, evaluation)
-        values = self._explained.explain(matrix)
+        values = self._explained.explain(matrix, evaluation.check_time)
         return self._trees.told(values, self._explained.expected, raw, target, background=False)

@@ -9,6 +9,7 @@ background rows are asked at once, those that a leaf does not tell apart togethe
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -56,12 +57,17 @@ class Interventional:
         """The outputs [N, outputs] of rows [N, columns]."""
         return answers_to(rows, self._base, self._levels)
 
-    def explain(self, rows: Tensor) -> Tensor:
-        """Values [N, players, outputs] of rows [N, columns], which sum to the outputs minus `expected`."""
+    def explain(self, rows: Tensor, check_time: Callable[[], None] | None = None) -> Tensor:
+        """Values [N, players, outputs] of rows [N, columns], which sum to the outputs minus `expected`.
+
+        `check_time` is called before each row, and raises what shall stop it.
+        """
         values = np.zeros((len(self.expected), len(rows), self._count))
         for number, (target, masks) in enumerate(self._groups):
             known = self._know(masks) if self._known is None else self._known[number]
             for at, row in enumerate(rows):
+                if check_time is not None:
+                    check_time()
                 satisfied = masks.of(row[:, None])[:, 0]
                 values[target : target + masks.leaves.shape[1], at] += (
                     known.explain(satisfied, masks.leaves, masks.players, self._count)

@@ -66,9 +66,12 @@ class Trees:
 
     def matrix(self, rows: Tensors) -> Tensor:
         """What the trees read [N, columns] of rows of the players' signature. Raises as predicting does."""
+        dtype = self.ensemble.thresholds.dtype
+        if not len(next(iter(rows.values()))):
+            return np.empty((0, len(self._table.players)), dtype)
         inputs = self._subject.prepare(rows)
         matrix = (inputs if self._front is None else self._front(inputs))[self._table.input]
-        return matrix.reshape(len(matrix), -1).astype(self.ensemble.thresholds.dtype, copy=False)
+        return matrix.reshape(len(matrix), -1).astype(dtype, copy=False)
 
     def refusal(self, target: Target) -> str:
         """Why an output does not follow from the trees in a way that is known; empty if it does."""

@@ -10,7 +10,7 @@ of leaves come up again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,12 +46,17 @@ class PathDependent:
         """The outputs [N, outputs] of rows [N, columns]."""
         return answers_to(rows, self._ensemble.base, self._groups)
 
-    def explain(self, rows: Tensor) -> Tensor:
-        """Values [N, players, outputs] of rows [N, columns], which sum to the outputs minus `expected`."""
+    def explain(self, rows: Tensor, check_time: Callable[[], None] | None = None) -> Tensor:
+        """Values [N, players, outputs] of rows [N, columns], which sum to the outputs minus `expected`.
+
+        `check_time` is called before each row, and raises what shall stop it.
+        """
         values = np.zeros((len(self.expected), len(rows), self._count))
         for (target, levels), tables in zip(self._groups, self._tables(), strict=True):
             scratch = _Scratch(levels, tables.order)
             for number, row in enumerate(rows):
+                if check_time is not None:
+                    check_time()
                 for output, edges in enumerate(tables.explain(row, scratch), target):
                     values[output, number] += np.bincount(levels.players, edges, self._count)
         return values.transpose(1, 2, 0)
