@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 from doors import Answer
 from laboratory import Laboratory, background_of, perceptron, product
 from onnxlet.dataplane.dispatch import DataPlane
 from onnxlet.dataplane.messages import Request
+from onnxlet.errors import ExecutionError
+from onnxlet.values.signature import TensorSpec
 
 NAMES = ("age", "dose", "weight", "height")
 ROW = dict(zip(NAMES, (0.5, -1.0, 2.0, 0.25), strict=True))
@@ -198,3 +201,24 @@ def test_a_direct_invocation_is_explained_too(named: Laboratory) -> None:
     answer = DataPlane(named.predictor).invoke(event)
     assert list(answer["explanations"][0]["attributions"]["y"]) == list(NAMES)
     assert answer["model_version"] == 1
+
+
+def test_what_a_direct_invocation_raises_repeats_no_value_where_explaining_fails(laboratory: Laboratory) -> None:
+    laboratory.publish(
+        "embedder",
+        [
+            helper.make_node("ReduceSum", ["x", "axes"], ["sum"], keepdims=0),
+            helper.make_node("Cast", ["sum"], ["place"], to=TensorProto.INT64),
+            helper.make_node("Gather", ["table", "place"], ["y"]),
+        ],
+        {"axes": np.array([1]), "table": np.arange(777, dtype=np.float32)},
+        features=2,
+        outputs=[TensorSpec("y", "FP32", (-1,))],
+        background={"x": np.array([[400, 0]], dtype=np.float32)},
+    )
+    event = {"model": "embedder", "instances": [[0, 500]]}
+    assert DataPlane(laboratory.predictor).invoke(event)["predictions"] == [500]
+    assert "900" in post(laboratory, "/v1/models/embedder:explain", {"instances": [[0, 500]]}).body.decode()
+    with pytest.raises(ExecutionError) as error:
+        DataPlane(laboratory.predictor).invoke({**event, "explain": True})
+    assert "900" not in f"{error.value}{error.value.__cause__}"

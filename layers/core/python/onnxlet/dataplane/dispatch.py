@@ -36,6 +36,8 @@ from onnxlet.values.request_ids import request_id
 
 if TYPE_CHECKING:
     from onnxlet.dataplane.protocols.interface import WireProtocol
+    from onnxlet.dataplane.protocols.tensorflow_serving.body import Call
+    from onnxlet.serving.model import Model
 
 MB = 1_000_000
 MAX_REQUEST = 6 * MB
@@ -111,24 +113,17 @@ class DataPlane:
         ref = event["model"]
         if not isinstance(ref, str):
             raise InvalidInputError("'model' must be a string: a name, 'name:version' or 'name@alias'")
-        from onnxlet.dataplane.protocols.tensorflow_serving.body import read_document, write_answer
+        from onnxlet.dataplane.protocols.tensorflow_serving.body import read_document
 
         parsed = parse_ref(ref)
         request.model = parsed.model
         served = request.served = self._predictor.served(parsed)
         due = monotonic() + served.model.run_deadline
         call = read_document(event, served.model)
-        before = perf_counter()
         try:
-            outputs = served.model.predict(call.inputs, call.signature, due=due)
+            body = self._predict(request, call, served.model, due)
         except ExecutionError:  # Lambda logs what is raised, and ONNX Runtime's words can repeat the input
             raise ExecutionError("the model failed on this input: over HTTP the answer says why") from None
-        request.prediction = Prediction(call.signature, call.inputs, outputs, perf_counter() - before)
-        body = write_answer(outputs, rows=call.rows)
-        if call.explain is not None:
-            from onnxlet.dataplane.protocols.tensorflow_serving.explanation import add_explanations
-
-            body = add_explanations(body, call, served.model, due)
         if monotonic() > due:
             raise served.model.overdue()
         _check_size(body, b",:")  # the runtime writes a space behind each
@@ -139,6 +134,21 @@ class DataPlane:
         if served.fallback:
             answer["fallback"] = True
         return answer, len(body)
+
+    @staticmethod
+    def _predict(request: Request, call: Call, model: Model, due: float) -> bytes:
+        """The answer to a direct invocation as TensorFlow Serving's JSON, with what explains it if that is asked for."""
+        from onnxlet.dataplane.protocols.tensorflow_serving.body import write_answer
+
+        before = perf_counter()
+        outputs = model.predict(call.inputs, call.signature, due=due)
+        request.prediction = Prediction(call.signature, call.inputs, outputs, perf_counter() - before)
+        body = write_answer(outputs, rows=call.rows)
+        if call.explain is None:
+            return body
+        from onnxlet.dataplane.protocols.tensorflow_serving.explanation import add_explanations
+
+        return add_explanations(body, call, model, due)
 
     def _observe(self, request: Request, status: int, error: OnnxletError | None, size: int, total: float) -> None:
         """Append what the answer of `size` bytes gave, and that it took `total` seconds."""
