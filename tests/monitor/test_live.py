@@ -12,12 +12,12 @@ from doors import COLUMNS, FEATURES, Shop
 from faults import WatchedStore
 from onnxlet.errors import StoreUnavailableError
 from onnxlet.monitor.baseline import Baseline, draw_baseline
-from onnxlet.monitor.live import FEWEST_ROWS, LiveSketches
+from onnxlet.monitor.live import FEWEST_ROWS, MOST_VERSIONS, LiveSketches
 from onnxlet.monitor.report import watch_version
 from onnxlet.monitor.versions import give_baseline
 from onnxlet.monitor.windows import list_days, read_window
 from onnxlet.store import Store
-from onnxlet.telemetry.recording import Telemetry
+from onnxlet.telemetry.recording import Observation, Prediction, Telemetry
 from onnxlet.values.refs import parse_ref
 
 ROWS = np.random.default_rng(0).normal(size=(600, FEATURES)).astype(np.float32)
@@ -103,6 +103,37 @@ def test_a_version_without_a_baseline_is_not_counted_and_asked_for_once(store: S
         telemetry.flush()
     assert asked == ["sketches/baselines/plain/1.json", "models/plain/1/baseline.json"]
     assert not list(store.list("sketches/"))
+
+
+def test_a_version_is_counted_once_the_store_answers_again(store: Store, tmp_path: Path) -> None:
+    down = [True]
+
+    def fail(_: str, key: str) -> None:
+        if down[0] and key.startswith("sketches/baselines/"):
+            raise StoreUnavailableError("down")
+
+    watched = Watched(store, tmp_path)
+    telemetry = Telemetry()
+    telemetry.watch_with(lambda: LiveSketches(WatchedStore(store, fail)))
+    watched.shop = Shop(store, tmp_path, telemetry=telemetry)
+    watched.ask(ROWS[:30])
+    telemetry.flush()
+    assert watched.rows() == 0
+    down[0] = False
+    watched.ask(ROWS[:40])
+    telemetry.flush()
+    assert watched.rows() == 40
+
+
+def test_many_days_of_few_rows_leave_room_for_those_that_follow(watched: Watched) -> None:
+    live = LiveSketches(watched.store)
+    served = watched.shop.predictor.served(parse_ref("diagnosis"))
+    for day in range(1, MOST_VERSIONS + 3):
+        rows = ROWS[: FEWEST_ROWS if day > MOST_VERSIONS + 1 else 1]
+        prediction = Prediction("serving_default", {"features": rows}, served.model.predict({"features": rows}), 0.1)
+        live.fold([Observation(day * 86_400.0, "id", "", "diagnosis", served, prediction, 200, None, 0, 0, 0.1)])
+        live.flush(final=False)
+    assert watched.rows() == FEWEST_ROWS
 
 
 def test_what_the_store_refuses_is_written_later_and_counts_once(store: Store, tmp_path: Path) -> None:

@@ -106,6 +106,10 @@ def test_many_records_or_large_ones_are_folded_before_a_flush() -> None:
     assert not telemetry.is_heavy()
     telemetry.observe(observed(size=9_000_000))
     assert telemetry.is_heavy()
+    telemetry.fold()
+    # masks of a small picture, or a direct invocation, which has no body
+    telemetry.observe(observed(rows=2_000_000))
+    assert telemetry.is_heavy()
 
 
 def test_tensors_are_let_go_once_they_are_folded() -> None:

@@ -137,7 +137,7 @@ class DataPlane:
 
     @staticmethod
     def _predict(request: Request, call: Call, model: Model, due: float) -> bytes:
-        """The answer to a direct invocation as TensorFlow Serving's JSON, with what explains it if that is asked for."""
+        """The answer to a direct invocation as TensorFlow Serving's JSON, with what explains it if asked for."""
         from onnxlet.dataplane.protocols.tensorflow_serving.body import write_answer
 
         before = perf_counter()

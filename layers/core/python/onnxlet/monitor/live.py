@@ -1,7 +1,7 @@
 """Live sketches: what a process has answered, counted in the baseline's bins and written now and then.
 
-A sketch of one row is that row, so one is written from twenty rows on; fewer wait, and are dropped when the process
-ends.
+A sketch of one row is that row, so one is written from twenty rows on; fewer wait, and are dropped when their day or
+the process ends.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from onnxlet.errors import OnnxletError
+from onnxlet.errors import OnnxletError, UnavailableError
 from onnxlet.monitor.sketch import Sketch, SketchDocument
 from onnxlet.monitor.versions import read_baseline
 from onnxlet.monitor.windows import part_key, write_part
@@ -43,6 +43,8 @@ class LiveSketches:
         self._sketches: dict[Counted, Sketch] = {}
         self._unwritten: dict[str, SketchDocument] = {}
         self._without: set[tuple[str, int]] = set()
+        self._newest = ""
+        """The newest day: sketches of those before it grow no more."""
 
     def fold(self, records: Sequence[Record]) -> None:
         """Count the rows of the predictions among the records."""
@@ -52,6 +54,7 @@ class LiveSketches:
             if not isinstance(record, Observation) or record.prediction is None or record.served is None:
                 continue
             day = datetime.fromtimestamp(record.time, UTC).strftime("%Y-%m-%d")
+            self._newest = max(self._newest, day)
             counted = (record.model, record.served.version, day)
             names[counted] = column_names(record.served.model.steps)
             together[counted, record.prediction.signature].append(record.prediction)
@@ -68,8 +71,9 @@ class LiveSketches:
         """
         for counted, sketch in list(self._sketches.items()):
             if sketch.rows < FEWEST_ROWS:
-                if final and sketch.rows:
+                if final or counted[2] < self._newest:
                     log(__name__).info("%d rows of %s:%d were not sketched: too few", sketch.rows, *counted[:2])
+                    del self._sketches[counted]
                 continue
             self._unwritten[part_key(*counted, self._environment, self._sequence)] = sketch.document()
             self._sequence += 1
@@ -91,6 +95,8 @@ class LiveSketches:
             baseline = read_baseline(self._store, model, version)
         except OnnxletError as error:
             log(__name__).warning("the rows of %s:%d are not counted: %s", model, version, error)
+            if isinstance(error, UnavailableError):  # the next rows may find it
+                return None
             baseline = None
         if baseline is None:
             self._without.add((model, version))

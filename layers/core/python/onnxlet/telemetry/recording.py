@@ -32,7 +32,7 @@ MOST = 10_000
 """Records kept until they are folded: many times what comes between two folds, so a bound and no rule."""
 HEAVY_RECORDS = 50
 HEAVY_BYTES = 8 * 2**20
-"""Pending records, and bytes of their requests, from which on they are folded before a flush is due."""
+"""Pending records, and bytes of what they hold, from which on they are folded before a flush is due."""
 PATIENCE = 0.3
 """Seconds that one who flushes waits for another who folds: Lambda gives a function that it ends half a second."""
 _OURS = 500
@@ -104,6 +104,14 @@ class Observation(msgspec.Struct):
         return 1 if tensor is None or tensor.ndim == 0 else len(tensor)
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of memory that it keeps from being freed, about: texts count as references to them."""
+        if self.prediction is None:
+            return 0
+        tensors = (*self.prediction.inputs.values(), *self.prediction.outputs.values())
+        return max(self.request_bytes, sum(tensor.nbytes for tensor in tensors))
+
+    @property
     def urgent(self) -> bool:
         """Whether an alarm may wait for it."""
         return self.status >= _OURS
@@ -117,7 +125,7 @@ class Event(msgspec.Struct):
     version: int
     metrics: Mapping[str, float]
     rows: int = 0
-    request_bytes: int = 0
+    nbytes: int = 0
     urgent: bool = False
 
 
@@ -159,7 +167,7 @@ class Telemetry:
         self._rows = 0
         self._urgent = False
         self._weighed = 0
-        """Pending records that are counted in these, and the bytes of their requests."""
+        """Pending records that are counted in these, and the bytes of what they hold."""
         self._bytes = 0
         self._failed: set[str] = set()
 
@@ -232,7 +240,7 @@ class Telemetry:
         for position in range(self._weighed, count):
             record = pending[position]
             self._rows += record.rows or 1
-            self._bytes += record.request_bytes
+            self._bytes += record.nbytes
             self._urgent = self._urgent or record.urgent
             if self._oldest is None:
                 self._oldest = record.time
