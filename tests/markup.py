@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
-KNOWN = frozenset({"table", "thead", "tbody", "tr", "th", "td", "p"})
+KNOWN = frozenset({"table", "thead", "tbody", "tr", "th", "td", "p", "pre"})
 
 
 class _Reader(HTMLParser):
