@@ -14,6 +14,8 @@ from onnx import helper
 import onnxlet
 from doors import Shop, spec
 from onnxlet.errors import InvalidInputError, NotExplainableError
+from onnxlet.explain.pictures.rise import find_heat
+from onnxlet.explain.request import Budget, ExplanationRequest
 from onnxlet.steps import Classification, Steps
 from onnxlet.steps.image import Image, Resize
 from onnxlet.store import open_store
@@ -178,6 +180,17 @@ def test_a_seed_repeats_and_a_picture_is_explained_alone_as_among_others(model: 
     assert not np.array_equal(both.attributions, model.explain(pictures, seed=8).attributions)
     assert (both.seed, both.method, both.unit, both.classes) == (7, "rise", "probability", ("clear", "opacity"))
     np.testing.assert_allclose(both.attributions[:, :, 0], -both.attributions[:, :, 1], atol=1e-6)
+
+
+def test_large_pictures_have_fewer_masks_at_once_and_the_same_heat() -> None:
+    slopes = []
+    for block in (1, 64):
+        budget = Budget(ExplanationRequest(max_evaluations=100), 1)
+        heat = find_heat(
+            lambda masks: masks[:, :8, :8].mean(axis=(1, 2), dtype=np.float64)[:, None], (40, 30), (4, 4), block, budget
+        )
+        slopes.append(heat.slopes()[0])
+    np.testing.assert_allclose(slopes[0], slopes[1], atol=1e-9)
 
 
 def test_budgets_are_kept_and_too_little_is_said(model: Any) -> None:  # noqa: ANN401

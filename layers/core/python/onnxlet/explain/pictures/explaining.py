@@ -22,7 +22,7 @@ MOST_PICTURES = 16
 MOST_NUMBERS = 2**22
 """Values of covered pictures at once: 16 MB, and three times that while they are made."""
 BLOCK = 64
-"""Masks between two looks at the clock."""
+"""Masks between two looks at the clock, fewer of large pictures."""
 GRAY = 128
 """The level that covers."""
 
@@ -113,13 +113,15 @@ class PictureExplanations:
         return min(MOST_CELLS, height), min(MOST_CELLS, width)
 
     def _heat(self, asking: _Asking, picture: Tensor, grid: tuple[int, int], budget: Budget) -> Heat:
+        height, width = self._size(picture)
         at_once = max(1, MOST_NUMBERS // picture.size)
+        block = max(1, min(BLOCK, MOST_NUMBERS // (height * width)))
         levels = picture.astype(np.float32)
 
         def ask(masks: Tensor) -> Tensor:
             return self._covered(asking, levels, masks, at_once)
 
-        return find_heat(ask, self._size(picture), grid, BLOCK, budget)
+        return find_heat(ask, (height, width), grid, block, budget)
 
     def _in_turn(self, asking: _Asking, pictures: Tensor) -> Tensor:
         return np.concatenate([asking.answers(pictures[number : number + 1]) for number in range(len(pictures))])
