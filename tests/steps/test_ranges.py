@@ -27,7 +27,7 @@ from onnxlet.telemetry.embedded import EmbeddedMetrics
 from onnxlet.telemetry.recording import Telemetry
 from onnxlet.values.manifest import Draft
 from onnxlet.values.refs import parse_ref
-from onnxlet.values.signature import TensorSpec
+from onnxlet.values.signature import Signature, TensorSpec
 from onnxlet.values.tensors import Tensor, Tensors
 from telemetry.embedded_metric_format import check as check_line
 
@@ -260,3 +260,14 @@ def test_a_regressors_own_outputs_are_served_beside_flags(store: Store, tmp_path
     tiny.publish(store, "sum", (draft, files))
     answer = shop.predict("sum", json.dumps({"instances": [{"a": 1.0, "b": 2.0}]}))
     assert json.loads(answer.body)["predictions"] == [{"prediction": 6.0, "flags": "b"}]
+
+
+@pytest.mark.parametrize("graph_input", ["flags", "age"])
+def test_flags_are_not_mixed_up_with_what_the_graph_has(graph_input: str) -> None:
+    graph = Signature(
+        (TensorSpec("age", "FP32", (-1,)), TensorSpec(graph_input, "FP32", (-1,))),
+        (TensorSpec("y" if graph_input == "flags" else "flags", "FP32", (-1,)),),
+    )
+    steps = Steps((Ranges((Range("age", 0, 120, outside="flag"),)),))
+    with pytest.raises(RejectedModelError, match="a step adds flags, which the graph has already"):
+        steps.check(graph, steps.served(graph))

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from onnxlet.errors import InvalidInputError, RejectedModelError, RequestTooLargeError, UnknownStepError
 from onnxlet.steps import Steps, decode_steps
-from onnxlet.steps.base import Preprocessor
+from onnxlet.steps.base import FLAGS, Preprocessor
+from onnxlet.steps.ranges import Range, Ranges
 from onnxlet.steps.token_ids import Bound, TokenIds
 from onnxlet.steps.tokenizer import MOST_PLACES, Padding, Side, Tokenizer
 from onnxlet.values.signature import Signature, TensorSpec
@@ -182,6 +183,24 @@ def test_texts_that_are_cut_are_flagged_where_the_step_says_so() -> None:
     pairs = msgspec.structs.replace(PAIRS, overflow="flag")
     got = planned(pairs)({"question": column("a", "a"), "context": column("a", "a " * 20)})
     assert got["flags"].tolist() == ["", "question, context"]
+
+
+def test_flags_of_ranges_and_of_cut_texts_stand_together() -> None:
+    tokenizer = msgspec.structs.replace(USUAL, most_tokens=5, overflow="flag")
+    ranges = Ranges((Range("age", 0, 120, outside="flag"),))
+    graph = Signature((*GRAPH, TensorSpec("age", "FP32", (-1,))), (TensorSpec("y", "FP32", (-1,)),))
+    sent = {
+        "text": column("a b c d e f g h", "a", "a b c d e f g h"),
+        "age": np.array([130, 130, 40], np.float32),
+    }
+    for each in ((ranges, tokenizer), (tokenizer, ranges)):
+        steps = Steps(each, lambda _: file_of("WordPiece"))
+        assert [spec.name for spec in steps.outputs(graph)] == ["y", FLAGS]
+        assert steps.tells == (FLAGS,)
+        preprocessor = steps.preprocessor("serving_default", graph, passing=True)
+        assert preprocessor is not None
+        flags = [set(filter(None, flags.split(", "))) for flags in preprocessor(dict(sent))[FLAGS]]
+        assert flags == [{"age", "text"}, {"age"}, {"text"}]
 
 
 def test_empty_texts_are_their_special_tokens_and_refused_without() -> None:

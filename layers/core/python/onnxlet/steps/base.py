@@ -11,10 +11,11 @@ from math import nan
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
+import numpy as np
 
 from onnxlet.errors import RejectedModelError
 from onnxlet.values.signature import TensorSpec
-from onnxlet.values.tensors import Tensors
+from onnxlet.values.tensors import Tensor, Tensors
 
 if TYPE_CHECKING:
     from onnxlet.steps.classification import Classification
@@ -147,6 +148,14 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="k
     def postprocessor(self) -> Postprocessor | None:
         """What makes them; None if it makes none."""
         return None
+
+
+def with_flags(tensors: Tensors, flags: Tensor) -> Tensors:
+    """The tensors with a step's `flags` [N], texts, behind those of the steps before it."""
+    before = tensors.get(FLAGS)
+    if before is not None:
+        flags = np.array([", ".join(filter(None, each)) for each in zip(before, flags, strict=True)], dtype=object)
+    return {**tensors, FLAGS: flags}
 
 
 def kind_of(step: Step | type[Step]) -> str:

@@ -51,12 +51,12 @@ class Steps(msgspec.Struct, frozen=True):
     @property
     def added(self) -> Specs:
         """Outputs that pass by the graph: steps before it make them."""
-        return tuple(chain.from_iterable(step.adds() for step in self.each))
+        return tuple({spec.name: spec for step in self.each for spec in step.adds()}.values())
 
     @property
     def tells(self) -> tuple[str, ...]:
         """Served outputs [N] that headers and metrics count the rows of."""
-        return tuple(chain.from_iterable(step.tells() for step in self.each))
+        return tuple(dict.fromkeys(chain.from_iterable(step.tells() for step in self.each)))
 
     @property
     def signature_names(self) -> tuple[str, ...]:
@@ -136,6 +136,9 @@ class Steps(msgspec.Struct, frozen=True):
         for name in self.signature_names:
             lacking |= self._unfilled(name, graph)
         lacking |= {spec.name for spec in served.outputs} - given.keys() - {spec.name for spec in self.added}
+        taken = {spec.name for spec in self.added} & {*given, *(spec.name for spec in graph.inputs)}
+        if taken:
+            raise RejectedModelError(f"a step adds {', '.join(sorted(taken))}, which the graph has already")
         if lacking:
             names = ", ".join(map(repr, sorted(lacking)))
             raise RejectedModelError(f"the manifest speaks of {names}, which the graph lacks")

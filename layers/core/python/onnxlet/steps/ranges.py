@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from onnxlet.errors import InvalidInputError, RejectedModelError
-from onnxlet.steps.base import FLAGS, Preprocessor, Specs, Step, spec_named
+from onnxlet.steps.base import FLAGS, Preprocessor, Specs, Step, spec_named, with_flags
 from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import VARIABLE, Tensor, Tensors
 
@@ -146,7 +146,8 @@ class RangeChecker:
                 clipped = values.clip(*_bounds(column, values.dtype))
                 checked[name] = clipped.reshape(tensor.shape) if self._input is None else _put(tensor, column, clipped)
         if self._flagged:
-            checked[FLAGS] = _texts(beyond, max((len(tensor) for tensor in tensors.values() if tensor.ndim), default=0))
+            rows = max((len(tensor) for tensor in tensors.values() if tensor.ndim), default=0)
+            return with_flags(checked, _texts(beyond, rows))
         return checked
 
     def _holds(self, tensor: Tensor, column: Range) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 import tokenizers
 
 from onnxlet.errors import InvalidInputError, RejectedModelError, RequestTooLargeError
-from onnxlet.steps.base import FLAGS, Specs, spec_named
+from onnxlet.steps.base import Specs, spec_named, with_flags
 from onnxlet.steps.tokenizer import MOST_PLACES
 from onnxlet.values.tensors import Tensor, Tensors
 
@@ -72,7 +72,7 @@ class TokenReader:
         rest = {name: tensor for name, tensor in tensors.items() if name not in self._step.columns}
         if self._step.overflow == "flag":
             named = ", ".join(self._step.columns)
-            rest[FLAGS] = np.array([named if each.is_cut else "" for each in encoded], dtype=object)
+            rest = with_flags(rest, np.array([named if each.is_cut else "" for each in encoded], dtype=object))
         return rest | self._padded(encoded, width)
 
     def _width(self, longest: int) -> int:

@@ -59,6 +59,7 @@ def with_declared_columns(declared: Mapping[str, DeclaredColumn], steps: Steps, 
         made = Steps(tuple(_declared_steps(declared, tabular, steps)), steps.read)
         for name in made.signature_names:
             made.preprocessor(name, graph)
+        made.check(graph, made.served(graph))
     except (ValueError, RejectedModelError) as error:
         reason = error.detail if isinstance(error, RejectedModelError) else error
         raise InvalidInputError(f"the columns cannot be declared so: {reason}") from error
