@@ -13,6 +13,7 @@ from onnx import helper
 
 import onnxlet
 from doors import Shop, spec
+from onnxlet.client.explanations import read_explanation
 from onnxlet.errors import InvalidInputError, NotExplainableError
 from onnxlet.explain.pictures.rise import find_heat
 from onnxlet.explain.request import Budget, ExplanationRequest
@@ -258,6 +259,9 @@ def test_a_picture_is_explained_over_http_by_itself_and_in_json(folder: Path) ->
     assert document["explained"]["seed"] == 0
     cells = document["explanations"][0]["attributions"]["opacity"]
     assert len(cells) == 256
+    read = read_explanation(document)
+    assert (read.grid, read.residual) == ((16, 16), None)
+    assert read.attributions[0, :, read.classes.index("opacity")].tolist() == list(cells.values())
     hottest = max(cells, key=cells.__getitem__)
     row, column = (int(word.split()[1]) for word in hottest.split(", "))
     assert max(abs((row + 0.5) / 16 - 0.3), abs((column + 0.5) / 16 - 0.7)) * SIDE < 6

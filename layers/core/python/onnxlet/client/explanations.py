@@ -44,7 +44,7 @@ def _read(head: Document, rows: list[Document | None]) -> Explanation:
         return np.array(values, dtype=np.float64).reshape(len(explained), len(classes))
 
     background = head.get("background")
-    sampled = any("interval" in row for _, row in explained)
+    told = {name for _, row in explained for name in row}
     return Explanation(
         method=head["method"],
         output=head["output"],
@@ -58,9 +58,10 @@ def _read(head: Document, rows: list[Document | None]) -> Explanation:
         sum_error=head["sum_error"],
         background=None if background is None else BackgroundUsed(**background),
         seed=head.get("seed"),
-        interval=by_player("interval") if sampled else None,
-        residual=by_class("residual") if sampled else None,
+        interval=by_player("interval") if "interval" in told else None,
+        residual=by_class("residual") if "residual" in told else None,
         pairs=head.get("pairs"),
         unreliable=head.get("unreliable", False),
         evaluations=head["evaluations"],
+        grid=None if "grid" not in head else (head["grid"][0], head["grid"][1]),
     )
