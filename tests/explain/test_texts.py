@@ -93,6 +93,12 @@ def test_long_texts_are_sampled_and_sum(loaded: LoadedVersion) -> None:
     assert "11:18 = planned" in explained._repr_html_()
 
 
+def test_a_text_that_is_not_above_the_threshold_is_not_explained(loaded: LoadedVersion) -> None:
+    told = loaded.explain([TEXT], method="words", above=2)
+    assert (len(told), told.players, told.attributions.shape) == (0, (), (0, 0, 2))
+    assert np.isnan(told.expected).all()
+
+
 def test_what_cannot_be_taken_apart_is_refused(loaded: LoadedVersion, tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="one row at a time"):
         loaded.explain(["pain", "night"], method="words")

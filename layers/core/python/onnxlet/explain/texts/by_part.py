@@ -47,8 +47,22 @@ class ByPart:
         return "the model takes no text" if not self._texts else "the model has several columns of texts"
 
     def explain(self, rows: Tensors, target: Target, budget: Budget, evaluation: Evaluation) -> Attributions:
-        """Explain one row. Raises InvalidInputError for several, and for a text of too many parts or none."""
+        """Explain one row, or none, whose expected value nobody knows: NaN.
+
+        Raises InvalidInputError for several, and for a text of too many parts or none.
+        """
         count = len(next(iter(rows.values())))
+        if not count:
+            classes = len(target.columns)
+            return Attributions(
+                values=np.empty((0, 0, classes)),
+                expected=np.full(classes, np.nan),
+                predictions=np.empty((0, classes)),
+                output=target.output.name,
+                unit=target.output.unit,
+                background=False,
+                players=(),
+            )
         if count != 1:
             raise InvalidInputError(f"texts are explained part by part one row at a time, and there are {count} rows")
         text = str(rows[self._texts[0]][0])
