@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doors import FEATURES, Shop
-from onnxlet.dataplane.messages import Request
 from onnxlet.store import Store
 from onnxlet.telemetry.embedded import EmbeddedMetrics
 from onnxlet.telemetry.recording import Observation, Telemetry
@@ -191,14 +190,6 @@ def test_more_models_than_are_told_apart_become_others(shop: Shop, written: Writ
     lines = [line for line in written() if "Requests" in line]
     assert len(lines) <= MOST_SERIES + 1
     assert main_line(lines, model="other")["Requests"] >= 50
-
-
-def test_what_others_count_is_told_too(shop: Shop, written: Written) -> None:
-    request = Request("POST", "/v1/models/diagnosis:predict", body=json.dumps({"instances": rows_of(1)}).encode())
-    request.counts = {"Flags": 2, "OutOfRangeInputs": 7}
-    shop.dataplane.answer(request)
-    line = main_line(written(), alias="production")
-    assert (line["Flags"], line["OutOfRangeInputs"]) == (2, 7)
 
 
 def test_what_stands_in_for_a_damaged_version_is_counted(shop: Shop, written: Written, tmp_path: Path) -> None:

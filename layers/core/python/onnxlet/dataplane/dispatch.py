@@ -165,7 +165,6 @@ class DataPlane:
                 len(request.body),
                 size,
                 total,
-                request.counts,
             )
         )
 

@@ -39,8 +39,6 @@ class Request(msgspec.Struct):
     """The name of the model that it asks, once that is known, and so with what follows."""
     served: Served | None = None
     prediction: Prediction | None = None
-    counts: dict[str, float] | None = None
-    """More to count, by metric, for whoever finds it: flagged rows, values out of range."""
 
 
 class Response(msgspec.Struct):

@@ -76,8 +76,7 @@ class Observation(msgspec.Struct):
     """One answered request for predictions, or one batch of a file's rows.
 
     `time` is when it was answered, in seconds since the epoch; `total` the seconds from its last byte to its answer.
-    `model` is its name as the request has it, empty where none was found. `counts` are more metrics, by name, of
-    whoever found something worth counting: inputs out of range, rows that were flagged.
+    `model` is its name as the request has it, empty where none was found.
     """
 
     time: float
@@ -91,7 +90,6 @@ class Observation(msgspec.Struct):
     request_bytes: int
     response_bytes: int
     total: float
-    counts: Mapping[str, float] | None = None
     requests: int = 1
     """1, or 0 for rows of a file."""
 

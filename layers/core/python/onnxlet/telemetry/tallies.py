@@ -182,8 +182,6 @@ class Tallies:
             tally.count(telemetry.FALLBACK, served.fallback)
         if seen.requests:
             self._add_request(seen, tally)
-        for name, value in (seen.counts or {}).items():
-            tally.count(name, value)
         if seen.prediction is not None and served is not None:
             tally.count(telemetry.ROWS, seen.rows)
             tally.times.setdefault(telemetry.RUN_TIME, []).append(seen.prediction.run)
