@@ -38,7 +38,8 @@ class Explanations:
     @property
     def nbytes(self) -> int:
         """Bytes that planned methods keep."""
-        return sum(explainer.nbytes for explainer in self._planned.values())
+        # a list, as another thread may plan one meanwhile
+        return sum(explainer.nbytes for explainer in list(self._planned.values()))
 
     def explain(
         self,
