@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,14 @@ import pytest
 
 import onnxlet
 import trained
+from onnxlet.dataplane.dispatch import DataPlane
+from onnxlet.dataplane.messages import Request
+from onnxlet.dataplane.protocols.tensorflow_serving.explanation import MOST_ATTRIBUTIONS
 from onnxlet.errors import NotExplainableError
 from onnxlet.explain.background import decode_background
 from onnxlet.registry.registry import Registry
+from onnxlet.serving.predictor import Predictor
+from onnxlet.settings import Settings
 from onnxlet.store import open_store
 from onnxlet.toolchain.convert import convert
 from onnxlet.toolchain.prepare import prepare
@@ -185,3 +191,18 @@ def test_what_the_model_is_not_linear_in_is_explained_otherwise(tmp_path: Path) 
     explained = shipped.loaded.explain(rows[:3], method="exact")
     assert explained.unit == "probability"
     np.testing.assert_allclose(explained.predictions[:, 1], shipped.estimator.predict_proba(rows[:3])[:, 1], atol=1e-5)
+
+
+def test_more_attributions_than_an_answer_carries_are_refused_before_they_are_written(tmp_path: Path) -> None:
+    from sklearn.linear_model import Ridge
+
+    features, target = trained.slopes()
+    Shipped(tmp_path, Ridge().fit(features, target), features)
+    store = open_store((tmp_path / "store").as_uri())
+    Registry(store, who="tests").promote("model", 1)
+    predictor = Predictor(store, Settings(cache_dir=str(tmp_path / "cache")))
+    body = json.dumps({"instances": [[0, 0, 0, 0]] * (MOST_ATTRIBUTIONS // 4 + 1)}).encode()
+    answer = DataPlane(predictor).answer(Request("POST", "/v1/models/model:explain", body=body))
+    assert answer.status == 413
+    assert isinstance(answer.body, bytes)
+    assert b"524,292 attributions, at most 524,288" in answer.body
