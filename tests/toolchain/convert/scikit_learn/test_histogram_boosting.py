@@ -116,3 +116,20 @@ def test_decimals_halfway_between_those_that_it_was_fitted_on_fall_on_the_side_t
     fresh = readings(3, scale)
     served = ask_served(tmp_path / "out", fresh)
     np.testing.assert_allclose(served["probabilities"], model.predict_proba(fresh), atol=1e-6)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_encoded_texts_beside_decimals_need_no_categories(classes: int, tmp_path: Path) -> None:
+    known, illness = admissions(11)
+    known["ward"] = known["ward"].map(lambda ward: f"ward {ward:.0f}")
+    stage = np.digitize(illness, np.quantile(illness, [0.4, 0.8][: classes - 1]))
+    columns = ColumnTransformer([("w", OrdinalEncoder(), ["ward"])], remainder="passthrough")
+    model = make_pipeline(columns, HistGradientBoostingClassifier(max_iter=8)).fit(known, stage)
+
+    convert(model, tmp_path / "out", data=known, target=stage)
+
+    fresh, _ = admissions(12)
+    fresh["ward"] = fresh["ward"].map(lambda ward: f"ward {ward:.0f}")
+    served = ask_served(tmp_path / "out", fresh)
+    assert served["label"].tolist() == model.predict(fresh).tolist()
+    np.testing.assert_allclose(served["probabilities"], model.predict_proba(fresh), atol=1e-6)

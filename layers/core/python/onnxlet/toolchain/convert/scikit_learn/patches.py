@@ -37,7 +37,6 @@ from onnxlet.toolchain.convert.scikit_learn.simple_imputer import patch_imputer_
 from onnxlet.toolchain.convert.scikit_learn.trees import patch_trees
 
 _GRADIENT_BOOSTING = ("SklearnHistGradientBoostingClassifier", "SklearnHistGradientBoostingRegressor")
-_NUMBERS = {"nodes_values", "nodes_hitrates", "target_weights", "class_weights", "base_values"}
 _ZIPMAP = {"zipmap": [True, False, "columns"]}
 
 
@@ -173,57 +172,29 @@ def _raw_scores_converter(convert: Converter) -> Converter:
 
 def _gradient_boosting_converter(convert: Callable[..., None]) -> Converter:
     """A converter whose tree nodes get integers for booleans, which protobuf 6 and later refuse; and thresholds that
-    are double for double inputs, and rounded down for single ones, as others would send rows the other way. The
-    probabilities are single even then.
+    are rounded down for single inputs, as others would send rows the other way. Double ones have a converter of ours.
     """
 
     def write_operator(scope: Any, operator: Any, container: Any) -> None:
-        from skl2onnx.common.data_types import DoubleTensorType
-
-        if histogram_boosting.needs_own_converter(operator.raw_operator):
+        if histogram_boosting.needs_own_converter(operator):
             histogram_boosting.convert(scope, operator, container)
             return
+        operator.raw_operator = _with_single_thresholds(operator.raw_operator)
         add_node = container.add_node
-        doubled = isinstance(operator.inputs[0].type, DoubleTensorType)
-        if not doubled:
-            operator.raw_operator = _with_single_thresholds(operator.raw_operator)
 
         def add(kind: str, inputs: Any, outputs: Any, **attributes: Any) -> None:
             flags = attributes.get("nodes_missing_value_tracks_true")
             if flags is not None:
                 attributes["nodes_missing_value_tracks_true"] = [int(flag) for flag in flags]
-                attributes = _with_double_tensors(attributes) if doubled else attributes
-            if kind == "TreeEnsembleRegressor" and doubled:
-                (wanted,) = outputs if isinstance(outputs, list) else [outputs]
-                outputs = scope.get_unique_variable_name("single_values")
-                cast = scope.get_unique_operator_name("Cast")
-                add_node("Cast", outputs, wanted, name=cast, to=onnx.TensorProto.DOUBLE)
-            if kind == "TreeEnsembleClassifier" and doubled:
-                label, wanted = outputs
-                single = scope.get_unique_variable_name("single_probabilities")
-                outputs = [label, single]
-                cast = scope.get_unique_operator_name("Cast")
-                add_node("Cast", single, wanted, name=cast, to=onnx.TensorProto.DOUBLE)
             add_node(kind, inputs, outputs, **attributes)
 
         container.add_node = add
         try:
-            # from version 3 on thresholds are not rounded
-            convert(scope, operator, container, **({"op_version": 3} if doubled else {}))
+            convert(scope, operator, container)
         finally:
             del container.add_node
 
     return write_operator
-
-
-def _with_double_tensors(attributes: dict[str, Any]) -> dict[str, Any]:
-    """The attributes of a tree ensemble with its numbers as double tensors, as ai.onnx.ml 3 has them."""
-    tensors = dict(attributes)
-    for name in _NUMBERS & tensors.keys():
-        values = np.asarray(tensors.pop(name), dtype=np.float64)
-        if values.size:
-            tensors[f"{name}_as_tensor"] = numpy_helper.from_array(values, f"{name}_as_tensor")
-    return {**tensors, "op_version": 3}
 
 
 def _with_single_thresholds(boosted: Any) -> Any:

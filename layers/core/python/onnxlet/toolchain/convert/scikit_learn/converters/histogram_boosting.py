@@ -1,4 +1,4 @@
-"""HistGradientBoosting with categories, or with a log link: neither of which skl2onnx 1.20 writes.
+"""HistGradientBoosting with categories, with a log link or of double columns, which skl2onnx 1.20 does not write.
 
 Categories are looked up among those that its encoder learned. A row whose category is unknown or missing goes where
 scikit-learn sends missing values.
@@ -20,9 +20,13 @@ from onnxlet.toolchain.convert.tabular.graph_writer import GraphWriter
 from onnxlet.values.tensors import Tensor
 
 
-def needs_own_converter(boosted: Any) -> bool:
-    """Whether some tree splits by categories, or predictions are exponentials."""
-    return boosted.is_categorical_ is not None or _link_of(boosted) == "LogLink"
+def needs_own_converter(operator: Any) -> bool:
+    """Whether some tree splits by categories, predictions are exponentials, or some input is double."""
+    from skl2onnx.common.data_types import DoubleTensorType
+
+    boosted = operator.raw_operator
+    doubled = any(isinstance(variable.type, DoubleTensorType) for variable in operator.inputs)
+    return doubled or boosted.is_categorical_ is not None or _link_of(boosted) == "LogLink"
 
 
 def convert(scope: Any, operator: Any, container: Any) -> None:
