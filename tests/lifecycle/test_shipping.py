@@ -165,7 +165,7 @@ def test_a_version_without_a_contract_says_so(tmp_path: Path) -> None:
         ({"bounds": {"size": 1}}, "'size' is not bounded: choose of metric_loss"),
         ({"bounds": {"distance": -1}}, "distance must be 0 or more"),
         ({"tolerance": 0}, "a tolerance is a share"),
-        ({"tolerances": 0.1}, "there is no option 'tolerances'; there are 'background_from', 'cpu', 'expected'"),
+        ({"tolerances": 0.1}, "there is no option 'tolerances'; there are 'abstain', 'background_from'"),
         ({"inputs": ["image"]}, "describes no input"),
         ({"target": "sex"}, "no column 'sex'"),
     ],

@@ -248,6 +248,13 @@ def test_whatever_the_bytes_the_blocks_and_the_ranges_a_file_is_read_as_line_by_
     assert _read_quickly(data, inputs, block, rows, range_) == _read_slowly(data, inputs)
 
 
+def test_a_number_too_large_for_any_float_spoils_a_line_even_where_a_later_member_hides_it() -> None:
+    line = b'{"i":[[%s]],"a":0.0,"i":3,"t":"text","f":true,"\xc3\xa4 b":0.0}\n' % (b"1" * 401)
+    read = _read_quickly(line, _named(MIXED), 2**20, 1000)
+    assert read == _read_slowly(line, _named(MIXED))
+    assert read.faults == {1: ("not JSON in UTF-8", None)}
+
+
 @pytest.mark.parametrize("columns", TABLES)
 def test_each_trap_in_each_member_costs_no_other_line_and_is_judged_as_it_is_alone(columns: list[Column]) -> None:
     good = {"i": "3", "t": '"text"', "f": "true"}

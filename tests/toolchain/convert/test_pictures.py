@@ -95,7 +95,7 @@ def test_a_step_that_makes_no_sense_is_refused(
 
 def test_a_file_that_is_no_step_and_a_model_without_pictures_are_refused(tmp_path: Path) -> None:
     (tmp_path / "image.json").write_text("[]")
-    with pytest.raises(InvalidInputError, match=r"'image\.json' holds no image step"):
+    with pytest.raises(InvalidInputError, match=r"'image\.json' holds no step"):
         convert(network(tmp_path / "colors.onnx"), tmp_path / "out", image=tmp_path / "image.json")
     (tmp_path / "model.json").write_text('{"learner": 1, "version": 2}')
     with pytest.raises(InvalidInputError, match="image cannot be chosen"):

@@ -36,6 +36,7 @@ from sklearn.svm import SVC, LinearSVC
 
 from onnxlet.errors import ConversionError, GoldenMismatchError, InvalidInputError
 from onnxlet.lifecycle.summaries import describe_version
+from onnxlet.lifecycle.tables import format_blocks
 from onnxlet.registry.registry import Registry
 from onnxlet.serving.model import Model
 from onnxlet.serving.predictor import Predictor
@@ -329,8 +330,8 @@ def test_a_version_of_texts_is_verified_published_and_told_of(store: Store, tmp_
     assert manifest.golden.cases == 4
     assert manifest.probing is not None
     assert manifest.probing.rows
-    (facts, *_) = describe_version(manifest, served.digest)
-    assert "text: words, lowered, 17 columns, norm l2" in facts.html()
+    told = format_blocks(describe_version(manifest, served.digest))
+    assert "text: words, lowered, 17 columns, norm l2" in told
 
 
 def test_golden_cases_hold_the_reading_of_texts_too(store: Store, tmp_path: Path) -> None:

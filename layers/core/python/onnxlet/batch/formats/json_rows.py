@@ -76,7 +76,7 @@ class JsonColumns:
         if self._decode is None:
             return Reading([], {}, list(range(len(lines))))
         rows, doubtful = _decode_all(self._decode, lines)
-        if Any in self._others.values():
+        if self._cells or Any in self._others.values():  # what is repeated is read, and forgotten
             long = [place for place, line in enumerate(lines) if _LONG_INTEGER.search(line)]
             doubtful = sorted({*doubtful, *long})
         positions = _without(len(lines), doubtful)

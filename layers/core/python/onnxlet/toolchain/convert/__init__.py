@@ -24,8 +24,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from onnxlet.errors import InvalidInputError
-from onnxlet.toolchain.convert.declared_columns import read_declared_columns
-from onnxlet.toolchain.convert.declared_output import read_declared_output
 from onnxlet.toolchain.convert.options import SourceOptions, parse_missing_value, parse_step
 from onnxlet.toolchain.workbench.progress import Progress, silent
 from onnxlet.values.contract import TaskKind
@@ -90,6 +88,8 @@ def convert(
     InvalidInputError for data that does not fit the model, UnavailableError for a full disk.
     """
     from onnxlet.toolchain.convert.conversion import Conversion, Declared
+    from onnxlet.toolchain.convert.declared_columns import read_declared_columns
+    from onnxlet.toolchain.convert.declared_output import read_declared_output
     from onnxlet.toolchain.convert.frameworks import open_model, open_object
 
     progress = on_progress or silent

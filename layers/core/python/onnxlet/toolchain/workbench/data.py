@@ -111,7 +111,7 @@ def _texts_of(data: Any) -> Any:
 
 def _are_columns_of_texts(data: Any, names: Sequence[str]) -> bool:
     """Whether these are columns by other names than those of the inputs, and hold texts."""
-    if not isinstance(data, Mapping) or not set(names).isdisjoint(map(str, data)):
+    if not names or not isinstance(data, Mapping) or not set(names).isdisjoint(map(str, data)):
         return False
     return any(np.asarray(column).dtype.kind in "OU" for column in data.values())
 
