@@ -192,6 +192,7 @@ class Squares:
 
 
 @pytest.mark.filterwarnings("ignore:Failed to import numba")
+@pytest.mark.filterwarnings("ignore:Failed to optimize method")
 def test_raw_scores_are_served_where_the_loss_is_the_users(tmp_path: Path) -> None:
     known, illness = patients(13)
     model = catboost.CatBoostRegressor(loss_function=Squares(), eval_metric="RMSE", **OPTIONS).fit(known, illness)
