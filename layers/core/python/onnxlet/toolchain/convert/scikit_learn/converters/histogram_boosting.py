@@ -41,14 +41,16 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
     trees = [(tree, target) for each in boosted._predictors for target, tree in enumerate(each)]  # noqa: SLF001 - there is no public way
     attributes = _tree_attributes(trees, order, columns)
     baseline = boosted._baseline_prediction.ravel()  # noqa: SLF001 - same
-    margins = graph.add(
+    # within the trees' own sum, which is rounded to single precision once and as a whole
+    attributes["base_values_as_tensor"] = numpy_helper.from_array(baseline.astype(np.float64), "base_values_as_tensor")
+    single = graph.add(
         "TreeEnsembleRegressor",
         columns.append(graph, features, features),
         domain="ai.onnx.ml",
         n_targets=len(baseline),
         **attributes,
     )
-    margins = graph.add("Add", graph.to_double(margins), graph.constant(baseline))
+    margins = graph.to_double(single)
     outputs, datatype = [variable.full_name for variable in operator.outputs], _datatype(operator)
     if is_classifier(boosted):
         classes = tuple(class_values(boosted.classes_).tolist())
