@@ -28,7 +28,7 @@ def watch(workspace: Workspace, ref: Ref, since: datetime | None, output: Output
     """Compare what a model was asked in production, day by day, with the rows that it was made for.
 
     Of a bare name all versions are told that live rows were counted for. A column alarms when it differs on two days in
-    a row by more than chance and by more than a trifle; docs/monitoring.md says how.
+    a row, those without rows left out, by more than chance and by more than a trifle; docs/monitoring.md says how.
 
     \b
     Example:
