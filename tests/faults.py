@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from onnxlet.errors import StoreUnavailableError
-from onnxlet.store import Blob, Entry, Store
+from onnxlet.store import Blob, Entry, Head, Store
 
 
 class FragileStore:
@@ -36,11 +36,15 @@ class FragileStore:
         self._read(key)
         return self._store.get_if_changed(key, etag)
 
-    def get_range(self, key: str, start: int, length: int) -> bytes | memoryview:
+    def head(self, key: str) -> Head:
+        self._read(key)
+        return self._store.head(key)
+
+    def get_range(self, key: str, start: int, length: int, *, etag: str | None = None) -> bytes | memoryview:
         self._read(key)
         if key in self.changed:
             return self._content(key, self._store.get(key).data)[start : start + length]
-        return self._store.get_range(key, start, length)
+        return self._store.get_range(key, start, length, etag=etag)
 
     def put(self, key: str, data: bytes | Path) -> str:
         return self._store.put(key, data)
@@ -48,7 +52,7 @@ class FragileStore:
     def create(self, key: str, data: bytes | Path) -> str:
         return self._store.create(key, data)
 
-    def swap(self, key: str, data: bytes, etag: str) -> str:
+    def swap(self, key: str, data: bytes | Path, etag: str) -> str:
         return self._store.swap(key, data, etag)
 
     def delete(self, key: str, *, etag: str | None = None) -> None:
@@ -85,9 +89,13 @@ class WatchedStore:
         self._before("get_if_changed", key)
         return self._store.get_if_changed(key, etag)
 
-    def get_range(self, key: str, start: int, length: int) -> bytes | memoryview:
+    def head(self, key: str) -> Head:
+        self._before("head", key)
+        return self._store.head(key)
+
+    def get_range(self, key: str, start: int, length: int, *, etag: str | None = None) -> bytes | memoryview:
         self._before("get_range", key)
-        return self._store.get_range(key, start, length)
+        return self._store.get_range(key, start, length, etag=etag)
 
     def put(self, key: str, data: bytes | Path) -> str:
         self._before("put", key)
@@ -97,7 +105,7 @@ class WatchedStore:
         self._before("create", key)
         return self._store.create(key, data)
 
-    def swap(self, key: str, data: bytes, etag: str) -> str:
+    def swap(self, key: str, data: bytes | Path, etag: str) -> str:
         self._before("swap", key)
         return self._store.swap(key, data, etag)
 

@@ -17,7 +17,7 @@ from onnxlet.registry.reading.requirements import Requirements
 from onnxlet.registry.registry import Registry
 from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
-from onnxlet.store import Blob, Entry, Store
+from onnxlet.store import Blob, Entry, Head, Store
 from onnxlet.values.refs import parse_ref
 from templates import grants, listing, stack
 
@@ -51,9 +51,13 @@ class Guarded:
         self._check("s3:GetObject", key)
         return self.inner.get_if_changed(key, etag)
 
-    def get_range(self, key: str, start: int, length: int) -> bytes | memoryview:
+    def head(self, key: str) -> Head:
         self._check("s3:GetObject", key)
-        return self.inner.get_range(key, start, length)
+        return self.inner.head(key)
+
+    def get_range(self, key: str, start: int, length: int, *, etag: str | None = None) -> bytes | memoryview:
+        self._check("s3:GetObject", key)
+        return self.inner.get_range(key, start, length, etag=etag)
 
     def put(self, key: str, data: bytes | Path) -> str:
         self._check("s3:PutObject", key)
@@ -64,7 +68,7 @@ class Guarded:
         self._check("s3:PutObject", key)
         return self.inner.create(key, data)
 
-    def swap(self, key: str, data: bytes, etag: str) -> str:
+    def swap(self, key: str, data: bytes | Path, etag: str) -> str:
         self._check("s3:PutObject", key)
         assert not any(fnmatchcase(key, pattern) for pattern in WRITTEN_ONCE)
         return self.inner.swap(key, data, etag)

@@ -414,8 +414,8 @@ def test_a_read_that_goes_wrong_once_is_no_finding(template: Path) -> None:
     class Flaky(MemoryStore):
         wrong = 0
 
-        def get_range(self, key: str, start: int, length: int) -> memoryview:
-            data = super().get_range(key, start, length)
+        def get_range(self, key: str, start: int, length: int, *, etag: str | None = None) -> memoryview:
+            data = super().get_range(key, start, length, etag=etag)
             if key.endswith("model.onnx") and not self.wrong:
                 self.wrong += 1
                 return memoryview(bytes(data[:-1]) + b"x")
@@ -456,9 +456,9 @@ def test_a_large_artifact_is_read_in_parts(template: Path, monkeypatch: pytest.M
     longest: list[int] = []
 
     class Watched(MemoryStore):
-        def get_range(self, key: str, start: int, length: int) -> memoryview:
+        def get_range(self, key: str, start: int, length: int, *, etag: str | None = None) -> memoryview:
             longest.append(length)
-            return super().get_range(key, start, length)
+            return super().get_range(key, start, length, etag=etag)
 
     store = Watched("memory://parts")
     source = FileVandal(template)

@@ -188,7 +188,7 @@ def overtaken(store: Store, meanwhile: Callable[[], object], times: int = 1) -> 
     class Overtaken(MemoryStore):
         left = times
 
-        def swap(self, key: str, data: bytes, etag: str) -> str:
+        def swap(self, key: str, data: bytes | Path, etag: str) -> str:
             if key == PRODUCTION and self.left:
                 self.left -= 1
                 meanwhile()
@@ -229,7 +229,7 @@ def test_a_swap_that_was_won_but_reported_lost_is_not_made_again(registry: Regis
     class Repeating(MemoryStore):
         overtake = False
 
-        def swap(self, key: str, data: bytes, etag: str) -> str:
+        def swap(self, key: str, data: bytes | Path, etag: str) -> str:
             super().swap(key, data, etag)
             if self.overtake:
                 registry.promote("m", 5)

@@ -220,10 +220,10 @@ def test_a_publish_that_ends_between_its_files_and_its_manifest_takes_them_back(
     store: Store, tmp_path: Path, fault: BaseException
 ) -> None:
     class Ending(MemoryStore):
-        def get_range(self, key: str, start: int, length: int) -> memoryview:
+        def get_range(self, key: str, start: int, length: int, *, etag: str | None = None) -> memoryview:
             if key.endswith(keys.TOMBSTONE):
                 raise fault
-            return super().get_range(key, start, length)
+            return super().get_range(key, start, length, etag=etag)
 
     with pytest.raises(type(fault)):
         publish(Registry(Ending(store.url)), tmp_path)
@@ -284,10 +284,10 @@ def test_a_publish_whose_manifest_is_not_answered_removes_nothing(
 
 def test_a_publish_that_is_done_is_not_said_to_have_left_anything_behind(store: Store, tmp_path: Path) -> None:
     class Silenced(MemoryStore):
-        def get_range(self, key: str, start: int, length: int) -> memoryview:
+        def get_range(self, key: str, start: int, length: int, *, etag: str | None = None) -> memoryview:
             if key.endswith(keys.TOMBSTONE) and Registry(store).models():
                 raise StoreUnavailableError("no answer")
-            return super().get_range(key, start, length)
+            return super().get_range(key, start, length, etag=etag)
 
     with pytest.raises(StoreUnavailableError, match=r"^no answer$"):
         publish(Registry(Silenced(store.url)), tmp_path)

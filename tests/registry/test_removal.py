@@ -71,7 +71,7 @@ class Dying(MemoryStore):
         self._spend()
         return super().create(key, data)
 
-    def swap(self, key: str, data: bytes, etag: str) -> str:
+    def swap(self, key: str, data: bytes | Path, etag: str) -> str:
         self._spend()
         return super().swap(key, data, etag)
 
@@ -354,7 +354,7 @@ def test_gc_takes_aliases_off_what_was_deleted_at_the_moment_that_it_was_promote
         pass
 
     class Dying(MemoryStore):
-        def swap(self, key: str, data: bytes, etag: str) -> str:
+        def swap(self, key: str, data: bytes | Path, etag: str) -> str:
             Registry(MemoryStore(self.url)).delete("m", 2, force=True)
             super().swap(key, data, etag)
             raise Killed

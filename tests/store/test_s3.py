@@ -22,6 +22,7 @@ READS: list[Callable[[Store], object]] = [
     lambda store: store.get("models/a"),
     lambda store: store.get_if_changed("models/a", "etag"),
     lambda store: store.get_range("models/a", 0, 10),
+    lambda store: store.head("models/a"),
     lambda store: list(store.list("models/")),
 ]
 WRITES: list[Callable[[Store], object]] = [
@@ -217,6 +218,21 @@ def test_a_large_file_is_one_request_under_its_condition(serve: Serve, tmp_path:
     assert [(asked["method"], asked["if-none-match"], asked["content-length"]) for asked in server.asked] == [
         ("PUT", "*", str(40 * 2**20))
     ]
+
+
+def test_a_range_is_asked_for_by_its_etag(serve: Serve) -> None:
+    server = serve((412, _error("PreconditionFailed")))
+    with pytest.raises(PreconditionFailedError, match="overwritten while it was read"):
+        open_store("s3://bucket").get_range("a", 5, 10, etag="one")
+    assert [(asked["range"], asked["if-match"]) for asked in server.asked] == [("bytes=5-14", '"one"')]
+
+
+@pytest.mark.parametrize("first", ["range", "condition"])
+def test_a_range_beyond_the_end_of_another_object_is_not_taken_for_its_end(serve: Serve, first: str) -> None:
+    # nobody says which S3 looks at first
+    serve(*[(416, _error("InvalidRange"))] * 2, (200, "")) if first == "range" else serve((412, _error("Precondition")))
+    with pytest.raises(PreconditionFailedError):
+        open_store("s3://bucket").get_range("a", 5, 10, etag="one")
 
 
 def test_a_prefix_keeps_stores_in_one_bucket_apart(s3_store_url: str) -> None:

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from onnxlet.errors import InvalidInputError, InvalidNameError, ObjectNotFoundError, PreconditionFailedError
-from onnxlet.store import Blob, Store, open_store
+from onnxlet.store import Blob, Head, Store, open_store
 
 ODD_KEYS = [
     "a",
@@ -74,7 +74,9 @@ BAD_URLS = [
 METHODS: list[Callable[[Store, str], object]] = [
     lambda store, key: store.get(key),
     lambda store, key: store.get_if_changed(key, "etag"),
+    lambda store, key: store.head(key),
     lambda store, key: store.get_range(key, 0, 1),
+    lambda store, key: store.get_range(key, 0, 1, etag="etag"),
     lambda store, key: store.put(key, b"data"),
     lambda store, key: store.create(key, b"data"),
     lambda store, key: store.swap(key, b"data", "etag"),
@@ -127,6 +129,8 @@ def test_a_missing_object_is_not_found_by_any_way_of_reading(any_store: Store, k
         lambda: any_store.get_range(key, 0, 10),
         lambda: any_store.get_range(key, 0, 0),
         lambda: any_store.get_range(key, 5, 10),
+        lambda: any_store.get_range(key, 5, 10, etag="etag"),
+        lambda: any_store.head(key),
     ):
         with pytest.raises(ObjectNotFoundError, match=key) as caught:
             read()
@@ -169,6 +173,27 @@ def test_a_negative_range_is_refused(any_store: Store, start: int, length: int) 
     any_store.put("a", b"0123456789")
     with pytest.raises(InvalidInputError, match="range"):
         any_store.get_range("a", start, length)
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"0123456789" * 1000])
+def test_a_head_tells_what_reading_would(any_store: Store, content: bytes) -> None:
+    any_store.put("a", b"something else")
+    etag = any_store.put("a", content)
+    assert any_store.head("a") == Head(len(content), etag)
+    assert any_store.head("a") == Head(len(content), any_store.get("a").etag)
+
+
+@pytest.mark.parametrize("after", [b"9876543210", b"shorter", b""])
+def test_ranges_of_an_object_that_was_overwritten_are_not_of_two(any_store: Store, after: bytes) -> None:
+    etag = any_store.put("a", b"0123456789")
+    assert bytes(any_store.get_range("a", 0, 4, etag=etag)) == b"0123"
+    assert bytes(any_store.get_range("a", 8, 4, etag=etag)) == b"89"
+    assert bytes(any_store.get_range("a", 10, 4, etag=etag)) == b""
+    new = any_store.put("a", after)
+    for start in (0, 4, 100):
+        with pytest.raises(PreconditionFailedError, match=r"'a' in .* was overwritten while it was read"):
+            any_store.get_range("a", start, 4, etag=etag)
+    assert bytes(any_store.get_range("a", 0, 4, etag=new)) == after[:4]
 
 
 def test_create_writes_only_what_is_not_there(any_store: Store) -> None:
@@ -227,6 +252,10 @@ def test_files_are_written_under_the_same_conditions_as_bytes(any_store: Store, 
     with pytest.raises(PreconditionFailedError):
         any_store.create("created", file)
     assert any_store.get("created") == Blob(content, etag)
+    swapped = any_store.swap("created", file, etag)
+    assert any_store.get("created") == Blob(content, swapped)
+    with pytest.raises(PreconditionFailedError):
+        any_store.swap("created", file, "stale")
     any_store.put("put", b"something else")
     any_store.put("put", file)
     assert bytes(any_store.get_range("put", max(0, size - 5), 5)) == content[-5:]

@@ -24,6 +24,14 @@ class Blob(msgspec.Struct, frozen=True):
     version: str | None = None
 
 
+class Head(msgspec.Struct, frozen=True):
+    """What is known of an object without its bytes: how many there are, their ETag, and its version as above."""
+
+    size: int
+    etag: str
+    version: str | None = None
+
+
 class Entry(msgspec.Struct, frozen=True):
     """One listed object: key relative to the store, size in bytes, seconds since the epoch of its last change."""
 
@@ -46,10 +54,14 @@ class Store(Protocol):
     def get_if_changed(self, key: str, etag: str) -> Blob | None:
         """Read an object unless it still has `etag` (then None). Raises ObjectNotFoundError."""
 
-    def get_range(self, key: str, start: int, length: int) -> bytes | memoryview:
+    def head(self, key: str) -> Head:
+        """Size, ETag and version of an object. Raises ObjectNotFoundError."""
+
+    def get_range(self, key: str, start: int, length: int, *, etag: str | None = None) -> bytes | memoryview:
         """Read `length` bytes from `start`; fewer where the object ends sooner. Raises ObjectNotFoundError.
 
-        A store may lend the buffer that the bytes arrived in, so that large artifacts are not copied.
+        With `etag` they are those of the object that has it: PreconditionFailedError if it was overwritten since. A
+        store may lend the buffer that the bytes arrived in, so that large artifacts are not copied.
         """
 
     def put(self, key: str, data: bytes | Path) -> str:
@@ -58,7 +70,7 @@ class Store(Protocol):
     def create(self, key: str, data: bytes | Path) -> str:
         """Write an object that must not exist yet. Raises PreconditionFailedError if it does."""
 
-    def swap(self, key: str, data: bytes, etag: str) -> str:
+    def swap(self, key: str, data: bytes | Path, etag: str) -> str:
         """Overwrite an object that must still have `etag`. Raises PreconditionFailedError if it has not, or is gone."""
 
     def delete(self, key: str, *, etag: str | None = None) -> None:

@@ -23,13 +23,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from onnxlet.errors import InvalidInputError, InvalidNameError, StoreUnavailableError
-from onnxlet.store import Blob, Entry
-from onnxlet.store.rules import RESERVED, check_key, check_prefix, check_range, not_found_error
+from onnxlet.store import Blob, Entry, Head
+from onnxlet.store.rules import RESERVED, check_key, check_prefix, check_range, not_found_error, overwritten_error
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from onnxlet.store.directory_writer import DirectoryWriter
+
+
+REMEMBERED = 256
+"""Files whose ETags are remembered while they do not change."""
 
 
 class DirectoryStore:
@@ -42,6 +46,8 @@ class DirectoryStore:
         self.url = url
         self._root = _path_of(url)
         self._lazy_writer: DirectoryWriter | None = None
+        self._etags: dict[tuple[int, ...], str] = {}
+        """Those of files that were read for them, by what changes when a file does."""
 
     def get(self, key: str) -> Blob:
         """Read a whole object. Raises ObjectNotFoundError."""
@@ -54,10 +60,20 @@ class DirectoryStore:
         blob = self.get(key)
         return None if blob.etag == etag else blob
 
-    def get_range(self, key: str, start: int, length: int) -> bytes:
-        """Read `length` bytes from `start`; fewer where the object ends sooner. Raises ObjectNotFoundError."""
+    def head(self, key: str) -> Head:
+        """Size, ETag and version of an object, which is read for its ETag. Raises ObjectNotFoundError."""
+        with self._reading(key) as (descriptor, size):
+            return Head(size, self._find_etag(descriptor))
+
+    def get_range(self, key: str, start: int, length: int, *, etag: str | None = None) -> bytes:
+        """Read `length` bytes from `start`, of the object with `etag` if that is given; fewer where it ends sooner.
+
+        Raises ObjectNotFoundError, PreconditionFailedError if it has another ETag.
+        """
         check_range(start, length)
         with self._reading(key) as (descriptor, size):
+            if etag is not None and self._find_etag(descriptor) != etag:
+                raise overwritten_error(self.url, key, etag)
             return _read(descriptor, start, max(0, min(length, size - start)))
 
     def put(self, key: str, data: bytes | Path) -> str:
@@ -68,7 +84,7 @@ class DirectoryStore:
         """Write an object that must not exist yet. Raises PreconditionFailedError if it does."""
         return self._writer.create(check_key(key), data)
 
-    def swap(self, key: str, data: bytes, etag: str) -> str:
+    def swap(self, key: str, data: bytes | Path, etag: str) -> str:
         """Overwrite an object that must still have `etag`. Raises PreconditionFailedError if it has not, or is gone."""
         return self._writer.swap(check_key(key), data, etag)
 
@@ -105,6 +121,17 @@ class DirectoryStore:
                 yield descriptor, status.st_size
             finally:
                 os.close(descriptor)
+
+    def _find_etag(self, descriptor: int) -> str:
+        """The ETag of an open file; it is read once, however many ranges are."""
+        status = os.fstat(descriptor)
+        stamp = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        if stamp not in self._etags:
+            if len(self._etags) >= REMEMBERED:
+                self._etags.clear()
+            with os.fdopen(os.dup(descriptor), "rb", buffering=0) as file:
+                self._etags[stamp] = hashlib.file_digest(file, "sha256").hexdigest()
+        return self._etags[stamp]
 
     def _walk(self, folder: str, prefix: str) -> Iterator[Entry]:
         """The objects below a folder (empty, or ending in a slash) in the order of their keys."""

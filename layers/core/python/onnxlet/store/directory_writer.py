@@ -10,7 +10,7 @@ from pathlib import Path
 
 from onnxlet.errors import InvalidNameError
 from onnxlet.store import files
-from onnxlet.store.directory import check_root, etag_of, os_errors_translated
+from onnxlet.store.directory import check_root, os_errors_translated
 from onnxlet.store.rules import RESERVED, already_exists_error, changed_error
 
 LOCKS = 256
@@ -47,7 +47,7 @@ class DirectoryWriter:
             self._replace(written, key)
         return etag
 
-    def swap(self, key: str, data: bytes, etag: str) -> str:
+    def swap(self, key: str, data: bytes | Path, etag: str) -> str:
         """Overwrite an object that must still have `etag`. Raises PreconditionFailedError if it has not, or is gone."""
         with self._writing(key, data) as (written, new_etag), self._locked(key):
             self._require(key, etag)
@@ -104,7 +104,8 @@ class DirectoryWriter:
     def _require(self, key: str, etag: str) -> None:
         """Raises PreconditionFailedError unless the object has `etag`. The lock is held."""
         try:
-            current = etag_of((self._root / key).read_bytes())
+            with (self._root / key).open("rb", buffering=0) as file:
+                current = hashlib.file_digest(file, "sha256").hexdigest()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             current = ""
         if current != etag:

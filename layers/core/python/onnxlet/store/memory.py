@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from onnxlet.errors import InvalidInputError
-from onnxlet.store import Blob, Entry
+from onnxlet.store import Blob, Entry, Head
 from onnxlet.store.rules import (
     already_exists_error,
     changed_error,
@@ -18,6 +18,7 @@ from onnxlet.store.rules import (
     check_prefix,
     check_range,
     not_found_error,
+    overwritten_error,
     unreadable_error,
 )
 
@@ -60,10 +61,21 @@ class MemoryStore:
         stored = self._read(key)
         return None if stored.etag == etag else Blob(stored.data, stored.etag)
 
-    def get_range(self, key: str, start: int, length: int) -> memoryview:
-        """Read `length` bytes from `start`; fewer where the object ends sooner. Raises ObjectNotFoundError."""
+    def head(self, key: str) -> Head:
+        """Size, ETag and version of an object. Raises ObjectNotFoundError."""
+        stored = self._read(key)
+        return Head(len(stored.data), stored.etag)
+
+    def get_range(self, key: str, start: int, length: int, *, etag: str | None = None) -> memoryview:
+        """Read `length` bytes from `start`, of the object with `etag` if that is given; fewer where it ends sooner.
+
+        Raises ObjectNotFoundError, PreconditionFailedError if it has another ETag.
+        """
         check_range(start, length)
-        return memoryview(self._read(key).data)[start : start + length]
+        stored = self._read(key)
+        if etag not in {None, stored.etag}:
+            raise overwritten_error(self.url, key, str(etag))
+        return memoryview(stored.data)[start : start + length]
 
     def put(self, key: str, data: bytes | Path) -> str:
         """Write an object (bytes, or a file's), whatever is there; return its ETag."""
@@ -81,12 +93,13 @@ class MemoryStore:
                 raise already_exists_error(self.url, key)
             return self._write(key, content)
 
-    def swap(self, key: str, data: bytes, etag: str) -> str:
+    def swap(self, key: str, data: bytes | Path, etag: str) -> str:
         """Overwrite an object that must still have `etag`. Raises PreconditionFailedError if it has not, or is gone."""
         check_key(key)
+        content = _content(data)
         with self._space.lock:
             self._require(key, etag)
-            return self._write(key, bytes(data))
+            return self._write(key, content)
 
     def delete(self, key: str, *, etag: str | None = None) -> None:
         """Remove an object; it is no error if there is none, unless `etag` is given. Raises PreconditionFailedError."""

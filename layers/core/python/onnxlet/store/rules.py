@@ -59,6 +59,16 @@ def changed_error(url: str, key: str, etag: str) -> PreconditionFailedError:
     )
 
 
+def overwritten_error(url: str, key: str, etag: str) -> PreconditionFailedError:
+    """The error of reading on in an object that is another one now."""
+    return PreconditionFailedError(
+        f"{key!r} in {url!r} was overwritten while it was read: read it from its beginning",
+        store=url,
+        key=key,
+        etag=etag,
+    )
+
+
 def unreadable_error(path: Path, error: OSError) -> InvalidInputError:
     """The error of a file that is to be written to a store and cannot be read."""
     return InvalidInputError(f"the file {str(path)!r} cannot be read: {error.strerror}", path=str(path))

@@ -28,7 +28,7 @@ from obstore.exceptions import (
 from obstore.store import S3Store as Client
 
 from onnxlet.errors import InvalidInputError, StoreUnavailableError
-from onnxlet.store import Blob, Entry
+from onnxlet.store import Blob, Entry, Head
 from onnxlet.store.aws import account
 from onnxlet.store.rules import (
     already_exists_error,
@@ -37,6 +37,7 @@ from onnxlet.store.rules import (
     check_prefix,
     check_range,
     not_found_error,
+    overwritten_error,
     unreadable_error,
 )
 
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from mmap import mmap
     from pathlib import Path
 
-    from obstore import GetResult, PutMode
+    from obstore import GetOptions, GetResult, PutMode
 
 CONNECT_SECONDS = 1
 READ_SECONDS = 2
@@ -105,18 +106,40 @@ class S3Store:
             except NotModifiedError:
                 return None
 
-    def get_range(self, key: str, start: int, length: int) -> memoryview:
-        """Read `length` bytes from `start`; fewer where the object ends sooner. Raises ObjectNotFoundError."""
+    def head(self, key: str) -> Head:
+        """Size, ETag and version of an object. Raises ObjectNotFoundError."""
         path = check_key(key)
-        check_range(start, length)
         with self._errors_translated(key):
             try:
-                # no range is empty in HTTP: of an empty one a byte is read to see whether the object exists
-                return memoryview(self._reader.get_range(path, start=start, length=length or 1))[:length]
+                # the answer to a HEAD has no body, which says what is wrong
+                return _head(self._reader.get(path, options={"range": (0, 1)}))
             except GenericError as error:
                 if _error_code(error) == "InvalidRange":
-                    return memoryview(b"")
+                    return _head(self._reader.get(path))  # it is empty
                 raise
+
+    def get_range(self, key: str, start: int, length: int, *, etag: str | None = None) -> memoryview:
+        """Read `length` bytes from `start`, of the object with `etag` if that is given; fewer where it ends sooner.
+
+        Raises ObjectNotFoundError, PreconditionFailedError if it has another ETag.
+        """
+        path = check_key(key)
+        check_range(start, length)
+        # no range is empty in HTTP: of an empty one a byte is read to see whether the object exists
+        options: GetOptions = {"range": (start, start + (length or 1))}
+        if etag is not None:
+            options["if_match"] = _quote(etag)
+        with self._errors_translated(key):
+            try:
+                return memoryview(self._reader.get(path, options=options).bytes())[:length]
+            except PreconditionError as error:
+                raise overwritten_error(self.url, key, str(etag)) from error
+            except GenericError as error:
+                if _error_code(error) != "InvalidRange":
+                    raise
+            if etag is not None and self.head(key).etag != etag:
+                raise overwritten_error(self.url, key, etag)
+            return memoryview(b"")
 
     def put(self, key: str, data: bytes | Path) -> str:
         """Write an object (bytes, or a file's), whatever is there; return its ETag."""
@@ -136,7 +159,7 @@ class S3Store:
             _pause(0.05 * 2**attempt)
         raise StoreUnavailableError(f"{key!r} in {self.url!r} is being written by others: try again", key=key)
 
-    def swap(self, key: str, data: bytes, etag: str) -> str:
+    def swap(self, key: str, data: bytes | Path, etag: str) -> str:
         """Overwrite an object that must still have `etag`. Raises PreconditionFailedError if it has not, or is gone."""
         with self._conditional(key, etag):
             return self._write(key, data, {"e_tag": _quote(etag)})
@@ -249,9 +272,14 @@ def _short_reason(error: Exception) -> str:
 
 
 def _blob(result: GetResult) -> Blob:
+    head = _head(result)
+    return Blob(bytes(result.bytes()), head.etag, head.version)
+
+
+def _head(result: GetResult) -> Head:
     # "null" is what S3 calls all that was written while the bucket kept no versions
     version = result.meta["version"]
-    return Blob(bytes(result.bytes()), _unquote(result.meta["e_tag"]), None if version == "null" else version)
+    return Head(result.meta["size"], _unquote(result.meta["e_tag"]), None if version == "null" else version)
 
 
 @contextmanager
