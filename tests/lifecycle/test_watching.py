@@ -19,6 +19,7 @@ import onnxlet
 from onnxlet.cli.root import cli
 from onnxlet.errors import VersionNotFoundError
 from onnxlet.monitor.live import LiveSketches
+from onnxlet.monitor.report.drift import DayDrift, Drift
 from onnxlet.monitor.sketch import Sketch
 from onnxlet.monitor.versions import read_baseline
 from onnxlet.monitor.windows import part_key, write_part
@@ -57,6 +58,12 @@ def run(url: str, *arguments: str) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
+def days(url: str) -> tuple[DayDrift, ...]:
+    drift = onnxlet.Registry(url).watch("diagnosis").sections["drift"]
+    assert isinstance(drift, Drift)
+    return drift.versions[0].days
+
+
 def test_without_live_rows_it_says_from_when_on_they_are_counted(url: str) -> None:
     code, told, _ = run(url, "watch", "diagnosis")
     assert code == 0
@@ -73,13 +80,15 @@ def test_a_drift_over_two_days_alarms_and_names_its_column(url: str) -> None:
     assert "alarm" not in warned
     live(url, "2026-11-03", older)
     _, told, warned = run(url, "watch", "diagnosis")
-    assert "alarm: diagnosis:1 age" in warned
+    assert "alarm: diagnosis:1 age has drifted" in warned
     _, document, _ = run(url, "watch", "diagnosis", "--since", "2026-11-02", "--json")
-    (report,) = json.loads(document)
-    assert [(day["day"], day["alarms"]) for day in report["days"]] == [("2026-11-02", []), ("2026-11-03", ["age"])]
+    (version,) = json.loads(document)["sections"]["drift"]["versions"]
+    assert [(day["day"], day["alarms"]) for day in version["days"]] == [("2026-11-02", []), ("2026-11-03", ["age"])]
     in_python = onnxlet.Registry(url).watch("diagnosis")
-    assert in_python.alarms == ["diagnosis:1 age"]
-    assert "<table>" in in_python._repr_html_()
+    assert [(finding.kind, finding.about) for finding in in_python.findings] == [("drift", "age")]
+    shown = in_python._repr_html_()
+    assert "<table>" in shown
+    assert "<svg" in shown
 
 
 def test_a_baseline_that_is_given_later_takes_the_place_of_the_versions_own(url: str, tmp_path: Path) -> None:
@@ -93,8 +102,7 @@ def test_a_baseline_that_is_given_later_takes_the_place_of_the_versions_own(url:
     baseline = read_baseline(open_store(url), "diagnosis", 1)
     assert baseline is not None
     assert baseline.rows == 400
-    (report,) = onnxlet.Registry(url).watch("diagnosis").versions
-    assert all(day.rows == 0 and day.elsewhere == 500 for day in report.days)
+    assert all(day.rows == 0 and day.elsewhere == 500 for day in days(url))
 
 
 def test_rows_that_are_not_the_models_give_no_baseline(url: str, tmp_path: Path) -> None:
@@ -128,5 +136,4 @@ def test_served_rows_reach_the_report(url: str) -> None:
     given = Prediction("columns", columns, served.model.predict(columns, "columns"), 0.0)
     counter.fold([Observation(1_796_000_000.0, "id", "", "diagnosis", served, given, 200, None, 0, 0, 0.0)])
     counter.flush(final=False)
-    days = onnxlet.Registry(url).watch("diagnosis").versions[0].days
-    assert [day.rows for day in days if day.day == "2026-11-30"] == [60]
+    assert [day.rows for day in days(url) if day.day == "2026-11-30"] == [60]

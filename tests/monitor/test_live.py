@@ -13,12 +13,15 @@ from faults import WatchedStore
 from onnxlet.errors import StoreUnavailableError
 from onnxlet.monitor.baseline import Baseline, draw_baseline
 from onnxlet.monitor.live import FEWEST_ROWS, MOST_VERSIONS, LiveSketches
-from onnxlet.monitor.report import watch_version
+from onnxlet.monitor.report.document import decode_report, read_report
+from onnxlet.monitor.report.drift import Drift, VersionDrift
+from onnxlet.monitor.report.scope import Scope
 from onnxlet.monitor.versions import give_baseline
 from onnxlet.monitor.windows import list_days, read_window
 from onnxlet.store import Store
 from onnxlet.telemetry.recording import Observation, Prediction, Telemetry
 from onnxlet.values.refs import parse_ref
+from onnxlet.values.timestamps import utc_now
 
 ROWS = np.random.default_rng(0).normal(size=(600, FEATURES)).astype(np.float32)
 
@@ -163,11 +166,15 @@ def test_what_the_store_refuses_is_written_later_and_counts_once(store: Store, t
 
 
 def test_a_drift_is_reported_with_its_column_and_the_days_before_are_quiet(watched: Watched) -> None:
-    report = watch_version(watched.store, "diagnosis", 1)
-    assert report.days == ()
+    def read() -> VersionDrift:
+        report = read_report(Scope(watched.store, "diagnosis", [1]), written=utc_now())
+        told = decode_report(report.encode()).sections["drift"]
+        assert isinstance(told, Drift)
+        (version,) = told.versions
+        return version
+
+    assert read().days == ()
     watched.ask(ROWS[:400])
     watched.telemetry.flush()
-    report = watch_version(watched.store, "diagnosis", 1)
-    assert [(day.rows, day.alarms) for day in report.days] == [(400, ())]
-    assert report.baseline == watched.baseline.pinned()
-    assert orjson.loads(report.encode())["days"][0]["rows"] == 400
+    assert [(day.rows, day.alarms) for day in read().days] == [(400, ())]
+    assert read().baseline == watched.baseline.pinned()

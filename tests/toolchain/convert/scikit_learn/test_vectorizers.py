@@ -36,7 +36,6 @@ from sklearn.svm import SVC, LinearSVC
 
 from onnxlet.errors import ConversionError, GoldenMismatchError, InvalidInputError
 from onnxlet.lifecycle.summaries import describe_version
-from onnxlet.lifecycle.tables import format_blocks
 from onnxlet.registry.registry import Registry
 from onnxlet.serving.model import Model
 from onnxlet.serving.predictor import Predictor
@@ -47,6 +46,7 @@ from onnxlet.toolchain.prepare import prepare
 from onnxlet.toolchain.verify import verify
 from onnxlet.values.manifest import Draft
 from onnxlet.values.refs import parse_ref
+from onnxlet.values.tables import format_blocks
 
 pytestmark = pytest.mark.toolchain
 

@@ -10,8 +10,8 @@ import click
 from onnxlet.cli.options import json_option, ref_argument
 from onnxlet.cli.output import Output
 from onnxlet.cli.workspace import pass_workspace
-from onnxlet.lifecycle.tables import format_blocks
 from onnxlet.lifecycle.workspace import Workspace
+from onnxlet.values.tables import format_blocks
 
 if TYPE_CHECKING:
     from onnxlet.explain.request import ExplanationRequest

@@ -10,8 +10,8 @@ import click
 from onnxlet.cli.options import json_option, version_argument
 from onnxlet.cli.output import Output
 from onnxlet.cli.workspace import pass_workspace
-from onnxlet.lifecycle.tables import format_facts, format_size, format_table
 from onnxlet.lifecycle.workspace import Workspace
+from onnxlet.values.tables import format_facts, format_size, format_table
 
 if TYPE_CHECKING:
     from onnxlet.toolchain.fit.limits import Architecture

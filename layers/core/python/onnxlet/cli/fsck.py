@@ -34,7 +34,7 @@ def fsck(ctx: click.Context, workspace: Workspace, older_than: timedelta, quick:
       onnxlet --store s3://models fsck --json
     """
     from onnxlet.lifecycle.fsck import check_store, describe_findings
-    from onnxlet.lifecycle.tables import format_facts
+    from onnxlet.values.tables import format_facts
 
     with output.progress("checking", "B") as advance:
         check = check_store(workspace.open_store(), older_than=older_than, quick=quick, on_progress=advance)

@@ -10,8 +10,8 @@ from onnxlet.cli.options import MODEL, RefType, json_option, ref_argument
 from onnxlet.cli.output import Output
 from onnxlet.cli.workspace import pass_workspace
 from onnxlet.lifecycle.summaries import describe_models, describe_version, describe_versions, summarize_models
-from onnxlet.lifecycle.tables import format_blocks
 from onnxlet.lifecycle.workspace import Workspace
+from onnxlet.values.tables import format_blocks
 
 if TYPE_CHECKING:
     from onnxlet.registry.registry import Registry

@@ -13,8 +13,8 @@ import click
 from onnxlet.cli.options import RefType, json_option, ref_argument
 from onnxlet.cli.output import Output
 from onnxlet.cli.workspace import pass_workspace
-from onnxlet.lifecycle.tables import format_table
 from onnxlet.lifecycle.workspace import Workspace
+from onnxlet.values.tables import format_table
 
 if TYPE_CHECKING:
     from onnxlet.values.refs import Ref

@@ -19,8 +19,8 @@ from onnxlet.cli.toolchain import convert, optimize
 from onnxlet.cli.workspace import pass_workspace
 from onnxlet.errors import ContractFailedError
 from onnxlet.lifecycle.summaries import describe_outcome, format_verdict
-from onnxlet.lifecycle.tables import format_blocks, format_facts
 from onnxlet.lifecycle.workspace import Workspace
+from onnxlet.values.tables import format_blocks, format_facts
 
 if TYPE_CHECKING:
     from onnxlet.lifecycle.shipping import Shipment

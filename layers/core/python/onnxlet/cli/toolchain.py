@@ -12,7 +12,7 @@ from onnxlet.cli.options import data_options, directory_argument, json_option
 from onnxlet.cli.output import Output
 from onnxlet.errors import InvalidInputError
 from onnxlet.lifecycle.summaries import describe_conversion, describe_rungs
-from onnxlet.lifecycle.tables import format_blocks
+from onnxlet.values.tables import format_blocks
 
 if TYPE_CHECKING:
     from onnxlet.values.manifest import Tolerance

@@ -11,7 +11,7 @@ from onnxlet.cli.contracts import contract_options, judge_option
 from onnxlet.cli.options import data_options, directory_argument, json_option
 from onnxlet.cli.output import Output
 from onnxlet.lifecycle.summaries import describe_contract
-from onnxlet.lifecycle.tables import format_blocks
+from onnxlet.values.tables import format_blocks
 
 if TYPE_CHECKING:
     from onnxlet.values.contract import Bounds

@@ -10,8 +10,8 @@ import click
 from onnxlet.cli.options import json_option, ref_argument
 from onnxlet.cli.output import Output
 from onnxlet.cli.workspace import pass_workspace
-from onnxlet.lifecycle.tables import format_blocks
 from onnxlet.lifecycle.workspace import Workspace
+from onnxlet.values.tables import format_blocks
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -40,9 +40,10 @@ def watch(workspace: Workspace, ref: Ref, since: datetime | None, output: Output
     from onnxlet.lifecycle.watching import watch_model
 
     report = watch_model(workspace, ref, since="" if since is None else since.strftime("%Y-%m-%d"))
-    output.show([msgspec.to_builtins(each) for each in report.versions], format_blocks(report.blocks()))
-    for alarm in report.alarms:
-        output.say(f"alarm: {alarm}")
+    told = "\n\n".join(f"{title}\n\n{format_blocks(blocks)}" for title, blocks in report.parts())
+    output.show(msgspec.to_builtins(report), told)
+    for finding in report.findings:
+        output.say(f"alarm: {report.model}:{finding.version} {finding.says}")
 
 
 @click.command(short_help="Give a published version a baseline.")

@@ -7,6 +7,6 @@ options              what callers say of a conversion, an optimization and a con
 attempt              one publish, and how far it got if it ends early
 workspace            the store that things are done in, and in whose name
 results              what the functions return: values that terminals and notebooks show
-summaries, tables    what is said of versions, contracts and moves; as text and as HTML
+summaries            what is said of versions, contracts and moves; as text and as HTML
 progress             what is being done, and bars
 """

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from onnxlet.errors import InvalidInputError
 from onnxlet.lifecycle.results import make_frame
 from onnxlet.lifecycle.summaries import format_verdict
-from onnxlet.lifecycle.tables import Table, format_size
 from onnxlet.values.metrics import badness, served_metrics
 from onnxlet.values.refs import Ref
+from onnxlet.values.tables import Table, format_size
 
 if TYPE_CHECKING:
     import pandas as pd

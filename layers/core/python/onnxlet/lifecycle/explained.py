@@ -11,7 +11,7 @@ from onnxlet.errors import InvalidInputError
 from onnxlet.explain.answer import Explanation
 from onnxlet.explain.waterfall import Bar, Waterfall, draw_waterfall, plot_waterfall
 from onnxlet.lifecycle.results import make_frame
-from onnxlet.lifecycle.tables import Block, Facts, Table
+from onnxlet.values.tables import Block, Facts, Table
 from onnxlet.values.tensors import Tensors
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from onnxlet.batch.examining import BATCH_KINDS, examine_batch
 from onnxlet.batch.scoring import BOOK
 from onnxlet.lifecycle.results import Shown
-from onnxlet.lifecycle.tables import Block, Facts, Table, format_size
 from onnxlet.registry.fsck.examine import examine_registry
 from onnxlet.registry.fsck.findings import REGISTRY_KINDS, Finding
 from onnxlet.registry.fsck.survey import Survey, survey
 from onnxlet.registry.fsck.versions import OLDER_THAN, Scope
 from onnxlet.values.keys import BATCH_OUT
+from onnxlet.values.tables import Block, Facts, Table, format_size
 from onnxlet.values.timestamps import utc_now
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from onnxlet.values.refs import Ref, parse_ref
 
 if TYPE_CHECKING:
     from onnxlet.lifecycle.fsck import StoreCheck
-    from onnxlet.lifecycle.watching import WatchReport
+    from onnxlet.monitor.report.document import Report
 
 
 class Registry:
@@ -94,10 +94,10 @@ class Registry:
         with byte_bar("checking") as advance:
             return check_store(self._registry.store, older_than=older_than, quick=quick, on_progress=advance)
 
-    def watch(self, ref: str | Ref, *, since: str = "") -> WatchReport:
+    def watch(self, ref: str | Ref, *, since: str = "") -> Report:
         """How live rows differ from those that versions were made for, day by day from `since` (`2026-11-01`) on.
 
-        Of a bare name all versions that were counted; `alarms` are the columns that matter. Raises as `show`.
+        Of a bare name all versions that were counted; `findings` are what matters. Raises as `show`.
         """
         from onnxlet.lifecycle.watching import watch_model
 

@@ -19,7 +19,7 @@ from onnxlet.lifecycle.summaries import (
     format_verdict,
     gate_warning,
 )
-from onnxlet.lifecycle.tables import Block, Facts, Table
+from onnxlet.values.tables import Block, Facts, Table
 
 if TYPE_CHECKING:
     import pandas as pd

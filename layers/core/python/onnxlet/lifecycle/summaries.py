@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from onnxlet.errors import NotExplainableError
 from onnxlet.lifecycle.boxes import describe_pipeline
-from onnxlet.lifecycle.tables import Block, Facts, Table, format_size
 from onnxlet.values.keys import PRODUCTION
 from onnxlet.values.plain_text import escape
+from onnxlet.values.tables import Block, Facts, Table, format_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -5,49 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from onnxlet.errors import InvalidInputError
-from onnxlet.lifecycle.tables import Block, Facts, Table
-from onnxlet.monitor.comparison import ColumnDrift
-from onnxlet.monitor.report import VersionReport, watch_version
+from onnxlet.monitor.report.document import Report, read_report
+from onnxlet.monitor.report.scope import Scope
 from onnxlet.monitor.versions import give_baseline
 from onnxlet.monitor.windows import list_versions
 from onnxlet.values.refs import Ref
+from onnxlet.values.timestamps import utc_now
 
 if TYPE_CHECKING:
     from onnxlet.lifecycle.workspace import Workspace
     from onnxlet.monitor.baseline import Baseline
 
-SHOWN = 10
-"""Columns that are listed, those first that differ most surely."""
 
-
-class WatchReport:
-    """What became of the rows of a model's versions; a notebook shows it as tables."""
-
-    def __init__(self, versions: tuple[VersionReport, ...]) -> None:
-        self.versions = versions
-
-    @property
-    def alarms(self) -> list[str]:
-        """Columns that alarm on the newest day of a version: `diagnosis:3 age`."""
-        return [
-            f"{report.model}:{report.version} {name}"
-            for report in self.versions
-            for name in (report.days[-1].alarms if report.days else ())
-        ]
-
-    def blocks(self) -> list[Block]:
-        """Tables: the days of each version, and the columns of its newest day."""
-        return [block for report in self.versions for block in _describe(report)]
-
-    def __repr__(self) -> str:
-        return f"<onnxlet watch: {len(self.versions)} versions, {len(self.alarms)} alarms>"
-
-    def _repr_html_(self) -> str:
-        return "".join(block.html() for block in self.blocks())
-
-
-def watch_model(workspace: Workspace, ref: Ref, *, since: str = "") -> WatchReport:
-    """Compare the days of a version, or of all versions that were sketched, with their baselines.
+def watch_model(workspace: Workspace, ref: Ref, *, since: str = "") -> Report:
+    """What became of the rows of a version, or of all versions that were sketched, from `since` (`2026-11-01`) on.
 
     Raises ModelNotFoundError, VersionNotFoundError, AliasNotFoundError, IntegrityError.
     """
@@ -57,7 +28,7 @@ def watch_model(workspace: Workspace, ref: Ref, *, since: str = "") -> WatchRepo
     named = ref.version is not None or ref.alias is not None
     sketched = [] if named else list_versions(registry.store, ref.model)
     versions = sorted({*sketched, manifest.version})
-    return WatchReport(tuple(watch_version(registry.store, ref.model, each, since=since) for each in versions))
+    return read_report(Scope(registry.store, ref.model, versions, since=since), written=utc_now())
 
 
 def draw_version_baseline(workspace: Workspace, ref: Ref, data: Any) -> tuple[Ref, Baseline]:
@@ -83,40 +54,3 @@ def draw_version_baseline(workspace: Workspace, ref: Ref, data: Any) -> tuple[Re
     baseline = count_rows(columns, steps, lambda part: served.model.predict(part, steps.row_signature))
     give_baseline(workspace.open_store(), ref.model, served.version, baseline)
     return Ref(ref.model, version=served.version), baseline
-
-
-def _describe(report: VersionReport) -> list[Block]:
-    name = f"{report.model}:{report.version}"
-    if report.baseline is None:
-        return [Facts(((name, f"no baseline: `onnxlet baseline {name} --data FILE` gives it one"),))]
-    if not report.days:
-        return [Facts(((name, "no sketches yet: live rows are counted from twenty on"),))]
-    days = [
-        (day.day, day.rows, day.elsewhere or None, _count_drifts(day.columns, report.level), ", ".join(day.alarms))
-        for day in report.days
-    ]
-    newest = sorted(report.days[-1].columns, key=lambda drift: (drift.adjusted, -drift.psi))[:SHOWN]
-    return [
-        Facts((("version", name), ("compared with", f"baseline {report.baseline}"))),
-        Table(("day", "rows", "of another baseline", "columns that differ", "alarms"), days),
-        Table(
-            (f"column on {report.days[-1].day}", "side", "test", "p (Holm)", "PSI", "KS", "Wasserstein/sd", "missing"),
-            [
-                (
-                    drift.name,
-                    drift.side,
-                    drift.test,
-                    f"{drift.adjusted:.2g}",
-                    f"{drift.psi:.3f}",
-                    f"{drift.ks:.3f}",
-                    "" if drift.wasserstein is None else f"{drift.wasserstein:.3f}",
-                    drift.missing or None,
-                )
-                for drift in newest
-            ],
-        ),
-    ]
-
-
-def _count_drifts(columns: tuple[ColumnDrift, ...], level: float) -> int:
-    return sum(drift.significant(level) for drift in columns)

@@ -8,7 +8,7 @@ windows          what was written of one day, by many, merged so that each part 
 distributions    tail probabilities
 statistics       tests and distances of two rows of counts
 comparison       a window of live rows beside the baseline: which columns have drifted
-report           the days of a version, with their drifts and alarms
+report           the days of versions, as one document of sections: drift, data quality …
 """
 
 from __future__ import annotations

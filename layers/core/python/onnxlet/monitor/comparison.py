@@ -34,14 +34,14 @@ class ColumnDrift(msgspec.Struct, frozen=True):
 
     `p` is the test's p-value, `adjusted` that among all columns of the window (Holm). `wasserstein` is in the
     baseline's standard deviations and None for categories; the other distances have no unit. `test` is that of values
-    or of the share that is missing, whichever is surer.
+    or of the share that is missing, whichever is surer. `missing` is None where reports do not tell so few rows.
     """
 
     side: Side
     name: str
     test: Test
     rows: int
-    missing: int
+    missing: int | None
     p: float
     adjusted: float
     psi: float

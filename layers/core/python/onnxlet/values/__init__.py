@@ -9,4 +9,5 @@ canonical, digests              the bytes of documents, and what pins bytes
 aliases                         the documents that route a name to versions, and the history of that
 timestamps                      moments as documents write them
 tokens                          bearer tokens
+tables                          tables and facts, as text and as HTML
 """

@@ -16,8 +16,8 @@ import click
 
 from onnxlet.cli.demo.command_runner import CommandRunner
 from onnxlet.cli.demo.local_server import LocalServer
-from onnxlet.lifecycle.tables import format_facts, format_size, format_table
 from onnxlet.values.headers import MODEL_VERSION
+from onnxlet.values.tables import format_facts, format_size, format_table
 
 WARM_REQUESTS = 300
 

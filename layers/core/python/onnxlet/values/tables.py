@@ -1,4 +1,4 @@
-"""Tables and lists of facts, as aligned text for terminals and as HTML for notebooks."""
+"""Tables and lists of facts, as aligned text for terminals and as HTML for notebooks and reports."""
 
 from __future__ import annotations
 

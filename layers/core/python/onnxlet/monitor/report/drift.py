@@ -1,0 +1,192 @@
+"""The section of drift: how a version's rows differ from its baseline, day by day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from onnxlet.monitor.comparison import STABILITY_FLOOR, ColumnDrift, alarming, compare, significance_level
+from onnxlet.monitor.report.plots import Bars, Lines
+from onnxlet.monitor.report.scope import Counted, Scope
+from onnxlet.monitor.report.section import Finding, Section
+from onnxlet.monitor.report.shown import show_cells, show_count
+from onnxlet.monitor.sketch import Side
+from onnxlet.values.tables import Block, Facts, Table
+
+BUDGET = 0.05
+"""The share of months without drift in which some column alarms by chance."""
+MONTH = 30
+MOST_COLUMNS = 100
+"""Columns that are kept of a day, those first that differ most surely."""
+MOST_SHOWN = 10
+MOST_DRAWN = 6
+
+
+class DayDrift(msgspec.Struct, frozen=True):
+    """One day: rows in the baseline's bins and in those of others (`elsewhere`), and how each column differs.
+
+    `differing` are the columns that differ by more than chance, `alarms` those of them that alarm. `columns` are those
+    that differ most surely, a hundred at most.
+    """
+
+    day: str
+    rows: int
+    elsewhere: int
+    differing: int = 0
+    alarms: tuple[str, ...] = ()
+    columns: tuple[ColumnDrift, ...] = ()
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """The rows of a column by bin: how many the baseline and the newest day have, in bins that hold five or none."""
+
+    side: Side
+    name: str
+    bins: tuple[str, ...]
+    baseline: tuple[int, ...]
+    window: tuple[int, ...]
+
+
+class VersionDrift(msgspec.Struct, frozen=True):
+    """The days of one version. `baseline` is the digest of what they are compared with; None if there is none."""
+
+    version: int
+    baseline: str | None
+    level: float
+    days: tuple[DayDrift, ...]
+    shapes: tuple[Shape, ...] = ()
+
+
+class Drift(msgspec.Struct, frozen=True):
+    """The section."""
+
+    versions: tuple[VersionDrift, ...]
+
+
+def read_drift(scope: Scope) -> Drift:
+    """Compare each day with the version's baseline. Raises IntegrityError."""
+    return Drift(tuple(_read_version(scope, version) for version in scope.versions))
+
+
+def find_drift(drift: Drift) -> list[Finding]:
+    """The columns that alarm on the newest day of each version that has rows."""
+    return [
+        Finding("drift", version.version, day.day, name, _say(day, name))
+        for version in drift.versions
+        for day in [day for day in version.days if day.rows][-1:]
+        for name in day.alarms
+    ]
+
+
+def show_drift(drift: Drift) -> list[Block]:
+    """The days of each version, the columns of its newest day, and plots."""
+    return [block for version in drift.versions for block in _show_version(version)]
+
+
+def _read_version(scope: Scope, version: int) -> VersionDrift:
+    baseline = scope.baseline(version)
+    level = significance_level(BUDGET, MONTH)
+    if baseline is None:
+        blank = tuple(DayDrift(day, 0, window.rows) for day, window in scope.windows(version).items())
+        return VersionDrift(version, None, level, blank)
+    counted = scope.counted(version)
+    days = tuple(_compare_days(counted, level))
+    return VersionDrift(version, baseline.pinned(), level, days, tuple(_shapes(counted, days)))
+
+
+def _compare_days(counted: Sequence[Counted], level: float) -> Iterator[DayDrift]:
+    before: list[list[ColumnDrift]] = []
+    for day, sketch, elsewhere in counted:
+        if not sketch.rows:
+            yield DayDrift(day, 0, elsewhere)
+            continue
+        columns = compare(sketch)
+        before = [*before[-1:], columns]
+        alarms = tuple(drift.name for drift in alarming(before, level))
+        differing = sum(drift.significant(level) for drift in columns)
+        surest = sorted(columns, key=lambda drift: (drift.name not in alarms, drift.adjusted, -drift.psi))
+        yield DayDrift(day, sketch.rows, elsewhere, differing, alarms, tuple(map(_shown, surest[:MOST_COLUMNS])))
+
+
+def _shown(drift: ColumnDrift) -> ColumnDrift:
+    return msgspec.structs.replace(drift, missing=show_count(drift.missing or 0))
+
+
+def _shapes(counted: Sequence[Counted], days: Sequence[DayDrift]) -> Iterator[Shape]:
+    """Those of the columns that the newest day with rows shows first."""
+    with_rows = [pair for pair in zip(counted, days, strict=True) if pair[1].rows]
+    if not with_rows:
+        return
+    (_, sketch, _), day = with_rows[-1]
+    for drift in day.columns[:MOST_DRAWN]:
+        column, counts = next(pair for pair in sketch.columns(drift.side) if pair[0].name == drift.name)
+        cells = show_cells(column, counts[:-1])
+        if cells.names:
+            yield Shape(
+                drift.side, drift.name, cells.names, tuple(cells.baseline.tolist()), tuple(cells.window.tolist())
+            )
+
+
+def _say(day: DayDrift, name: str) -> str:
+    column = next(column for column in day.columns if column.name == name)
+    return f"{name} has drifted: PSI {column.psi:.2f}, p {column.adjusted:.1g} in {day.rows} rows of {day.day}"
+
+
+def _show_version(version: VersionDrift) -> list[Block]:
+    if version.baseline is None:
+        return [Facts(((f"version {version.version}", "no baseline: `onnxlet baseline` gives it one"),))]
+    if not version.days:
+        return [Facts(((f"version {version.version}", "no sketches yet: live rows are counted from twenty on"),))]
+    rows = [
+        (day.day, day.rows, day.elsewhere or None, day.differing if day.rows else None, ", ".join(day.alarms))
+        for day in version.days
+    ]
+    newest = next((day for day in reversed(version.days) if day.rows), version.days[-1])
+    return [
+        Facts((("version", version.version), ("compared with", f"baseline {version.baseline}"))),
+        Table(("day", "rows", "of another baseline", "columns that differ", "alarms"), rows),
+        Table(
+            (f"column on {newest.day}", "side", "test", "p (Holm)", "PSI", "KS", "JS", "Wasserstein/sd", "missing"),
+            [_describe(drift) for drift in newest.columns[:MOST_SHOWN]],
+        ),
+        _draw_days(version),
+        *(_draw_shape(version, shape) for shape in version.shapes),
+    ]
+
+
+def _describe(drift: ColumnDrift) -> tuple[object, ...]:
+    return (
+        drift.name,
+        drift.side,
+        drift.test,
+        f"{drift.adjusted:.2g}",
+        f"{drift.psi:.3f}",
+        f"{drift.ks:.3f}",
+        f"{drift.js:.3f}",
+        "" if drift.wasserstein is None else f"{drift.wasserstein:.3f}",
+        "<5" if drift.missing is None else drift.missing or None,
+    )
+
+
+def _draw_days(version: VersionDrift) -> Lines:
+    days = [day for day in version.days if day.rows]
+    drawn = [(drift.side, drift.name) for drift in (days[-1].columns[:MOST_DRAWN] if days else ())]
+    psi = [{(drift.side, drift.name): drift.psi for drift in day.columns} for day in days]
+    return Lines(
+        f"PSI of version {version.version} by day",
+        [day.day for day in days],
+        {name: [values.get((side, name)) for values in psi] for side, name in drawn},
+        floor=STABILITY_FLOOR,
+    )
+
+
+def _draw_shape(version: VersionDrift, shape: Shape) -> Bars:
+    return Bars(
+        f"{shape.name} of version {version.version}: shares by bin",
+        shape.bins,
+        {"baseline": shape.baseline, "newest day": shape.window},
+    )
+
+
+SECTION = Section("drift", "Drift", Drift, read_drift, show_drift, find_drift)

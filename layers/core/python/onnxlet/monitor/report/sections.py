@@ -1,0 +1,10 @@
+"""The table of sections by name, in the order in which they are shown: another is one line here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from onnxlet.monitor.report import drift, quality
+from onnxlet.monitor.report.section import Section
+
+SECTIONS: dict[str, Section[Any]] = {section.name: section for section in (drift.SECTION, quality.SECTION)}
