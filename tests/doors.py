@@ -78,6 +78,7 @@ class Shop:
         served: Sequence[TensorSpec] | None = None,
         steps: Steps | None = None,
         artifacts: dict[str, bytes] | None = None,
+        policy: dict[str, Any] | None = None,
     ) -> int:
         """Publish a graph and let `production` route to it."""
         graph = helper.make_graph(
@@ -97,6 +98,7 @@ class Shop:
             signature=Signature(tuple(inputs), tuple(served or outputs)),
             steps=(steps or Steps()).documents,
             provenance=Provenance("onnx", {"ai.onnx": OPSET}),
+            policy=policy,
         )
         files = {"model.onnx": path}
         for each, contents in (artifacts or {}).items():
@@ -115,7 +117,7 @@ class Shop:
             [helper.make_node("Identity", ["x"], [output])],
         )
 
-    def publish_diagnosis(self, *, several: bool = True) -> int:
+    def publish_diagnosis(self, *, several: bool = True, policy: dict[str, Any] | None = None) -> int:
         """Publish a classifier of 30 named columns, with labels; `several` outputs or the probabilities alone."""
         weights = np.random.default_rng(7).normal(size=(FEATURES, 2)).astype(np.float32)
         served = [spec("label", "BYTES", -1), spec("probability", "FP32", -1), spec("probabilities", "FP32", -1, 2)]
@@ -134,6 +136,7 @@ class Shop:
             steps=Steps(
                 (Tabular(columns, "features"), Classification("class", "scores", ("malignant", "benign"), (0, 1)))
             ),
+            policy=policy,
         )
 
     def send(self, method: str, path: str, body: bytes | str = b"", **headers: str) -> Answer:

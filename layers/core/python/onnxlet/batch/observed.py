@@ -46,6 +46,8 @@ class ObservedModel:
         outputs = self._model.predict(inputs, signature)
         run = perf_counter() - began
         prediction = Prediction(signature, inputs, outputs, run)
+        if self._model.withhold is not None:
+            prediction = self._model.withhold(prediction)
         self._telemetry.observe(
             Observation(time(), "", "", self._name, self._version, prediction, _OK, None, 0, 0, run, requests=0)
         )

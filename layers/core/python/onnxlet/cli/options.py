@@ -148,6 +148,19 @@ def _show_values(ctx: click.Context, _param: click.Parameter, shown: bool) -> No
         ctx.with_resource(showing_values(shown=True))
 
 
+def policy_option(command: Decorated) -> Decorated:
+    """`--capture-policy`: what is kept of the rows that a version answers."""
+    option: Option[Decorated] = click.option(
+        "--capture-policy",
+        "policy",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="What is kept of the rows that the version will answer, as JSON: a rule by column and output, drop, "
+        "count, hash, bucket, round or keep. Default: nothing is kept, columns are counted.",
+    )
+    return option(command)
+
+
 def data_options(command: Decorated) -> Decorated:
     """`--data` and `--target`: held-out rows to check and measure a model with; `--show-values` of them in errors."""
     path = click.Path(exists=True, dir_okay=False, path_type=Path)

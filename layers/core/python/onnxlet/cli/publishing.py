@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from onnxlet.cli.options import DurationType, json_option, model_argument, version_argument
+from onnxlet.cli.options import DurationType, json_option, model_argument, policy_option, version_argument
 from onnxlet.cli.output import Output
 from onnxlet.cli.publish_attempt import PublishAttempt
 from onnxlet.cli.workspace import pass_workspace
@@ -23,9 +23,12 @@ if TYPE_CHECKING:
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
 @model_argument
 @click.option("--force", is_flag=True, help="Even if the graph runs on none of the inputs that are tried.")
+@policy_option
 @json_option
 @pass_workspace
-def publish(workspace: Workspace, path: Path, name: str, force: bool, output: Output) -> None:
+def publish(
+    workspace: Workspace, /, *, path: Path, name: str, force: bool, policy: Path | None, output: Output
+) -> None:
     """Publish PATH as the next version of the model NAME, and print NAME:VERSION.
 
     PATH is an .onnx file or a directory that `onnxlet convert` wrote. The graph is checked, optimized and tried out
@@ -35,14 +38,18 @@ def publish(workspace: Workspace, path: Path, name: str, force: bool, output: Ou
     \b
     Example:
       onnxlet publish diagnosis/ diagnosis
+      onnxlet publish diagnosis/ diagnosis --capture-policy policy.json
       onnxlet promote $(onnxlet publish encoder.onnx encoder)
     """
+    from onnxlet.lifecycle.options import as_policy
     from onnxlet.toolchain.prepare import prepare
+
+    document = as_policy(policy)
 
     attempt = PublishAttempt(workspace.open_registry(), name, output)
     with attempt.reporting(lambda: attempt.manifest), tempfile.TemporaryDirectory(prefix="onnxlet-") as workdir:
         with output.working(f"reading {path}") as begin:
-            draft, files = prepare(path, Path(workdir), force=force, on_progress=begin)
+            draft, files = prepare(path, Path(workdir), force=force, policy=document, on_progress=begin)
         attempt.publish(draft, files)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,7 +13,7 @@ import click
 from onnxlet.cli.command_group import CommandError
 from onnxlet.cli.contracts import contract_options, force_option, judge_option
 from onnxlet.cli.moving import warn_of_gate
-from onnxlet.cli.options import data_options, json_option, model_argument, why_option
+from onnxlet.cli.options import data_options, json_option, model_argument, policy_option, why_option
 from onnxlet.cli.output import Output
 from onnxlet.cli.publish_attempt import PublishAttempt
 from onnxlet.cli.toolchain import convert, optimize
@@ -35,11 +36,12 @@ OPTIMIZING = [param for param in optimize.params if param.name not in OWN]
 
 
 class PromotionChoice(NamedTuple):
-    """Whether the new version goes live, past which contract, and why."""
+    """Whether the new version goes live, past which contract, and why; and what is kept of the rows that it answers."""
 
     wanted: bool
     force: bool
     why: str
+    policy: Mapping[str, Any] | None
 
 
 @click.command(short_help="Convert, optimize, verify and publish in one go.")
@@ -51,6 +53,7 @@ class PromotionChoice(NamedTuple):
 @click.option("--promote", "promoting", is_flag=True, help="Route the alias `production` to the new version.")
 @force_option
 @why_option
+@policy_option
 @json_option
 @pass_workspace
 def ship(
@@ -67,6 +70,7 @@ def ship(
     promoting: bool,
     force: bool,
     why: str,
+    policy: Path | None,
     output: Output,
     **choices: Any,  # noqa: ANN401 - as convert takes them
 ) -> None:
@@ -89,11 +93,13 @@ def ship(
         raise click.UsageError("--data is needed: rows that the model was not trained on")
     if force and not why:
         raise click.UsageError("--force needs a --reason, which the history keeps")
+    from onnxlet.lifecycle.options import as_policy
     from onnxlet.lifecycle.shipping import Shipment
 
+    document = as_policy(policy)
     options = {name: value for name, value in choices.items() if value is not None}
     shipment = Shipment(name, model_file, data, target, slices, bounds, options, judge)
-    _ship(workspace, name, shipment, PromotionChoice(promoting, force, why), output)
+    _ship(workspace, name, shipment, PromotionChoice(promoting, force, why, document), output)
 
 
 ship.params[2:2] = [*CONVERTING, *OPTIMIZING]
@@ -116,7 +122,7 @@ def _ship(workspace: Workspace, name: str, shipment: Shipment, promotion: Promot
             draft, contract = shipment.build(Path(folder) / "model", begin)
             output.say(format_blocks(describe_outcome(draft, contract), "\n"))
             _refuse_broken(contract, force=promotion.force)
-            manifest = publish_path(attempt, Path(folder) / "model", begin)
+            manifest = publish_path(attempt, Path(folder) / "model", begin, policy=promotion.policy)
             if promotion.wanted:
                 warn_of_gate(attempt.promote(why=promotion.why, force=promotion.force), output)
             measurement.measure(workspace, manifest, begin)

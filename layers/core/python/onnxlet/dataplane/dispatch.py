@@ -152,6 +152,9 @@ class DataPlane:
 
     def _observe(self, request: Request, status: int, error: OnnxletError | None, size: int, total: float) -> None:
         """Append what the answer of `size` bytes gave, and that it took `total` seconds."""
+        prediction = request.prediction
+        if prediction is not None and request.served is not None and request.served.model.withhold is not None:
+            prediction = request.served.model.withhold(prediction)
         self._append(
             Observation(
                 time(),
@@ -159,7 +162,7 @@ class DataPlane:
                 request.trace,
                 request.model,
                 request.served,
-                request.prediction,
+                prediction,
                 status,
                 None if error is None else type(error),
                 len(request.body),

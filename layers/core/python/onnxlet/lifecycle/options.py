@@ -101,6 +101,18 @@ def as_path(given: Any) -> Any:
     return Path(given) if isinstance(given, str | PathLike) else given
 
 
+def as_policy(policy: Mapping[str, Any] | str | PathLike[str] | None) -> Mapping[str, Any] | None:
+    """A capture policy as a document, or that of a JSON file. Raises InvalidInputError for a file with none."""
+    if policy is None or isinstance(policy, Mapping):
+        return policy
+    import msgspec
+
+    try:
+        return msgspec.json.decode(Path(policy).read_bytes(), type=dict[str, Any])
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"{str(policy)!r} holds no capture policy in JSON: {error}") from error
+
+
 def as_rows(judge: Any) -> Any:
     """Rows that only judge: a path's text as a path, or rows and their target."""
     return (as_path(judge[0]), judge[1]) if isinstance(judge, tuple) else as_path(judge)

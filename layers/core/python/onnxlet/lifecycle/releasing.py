@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from onnxlet.errors import InvalidInputError
 from onnxlet.lifecycle.attempt import Attempt
+from onnxlet.lifecycle.options import as_policy
 from onnxlet.lifecycle.progress import showing_stages
 from onnxlet.lifecycle.results import ConvertedModel, Move, Version
 from onnxlet.lifecycle.workspace import open_workspace
@@ -22,12 +24,18 @@ if TYPE_CHECKING:
 
 
 def publish(
-    model: ConvertedModel | str | PathLike[str], name: str, *, force: bool = False, store: str | Path | None = None
+    model: ConvertedModel | str | PathLike[str],
+    name: str,
+    *,
+    force: bool = False,
+    policy: Mapping[str, Any] | str | PathLike[str] | None = None,
+    store: str | Path | None = None,
 ) -> Version:
     """Publish a converted model, or a bare .onnx file, as the next version of `name`. Nothing serves it yet.
 
     The version's `notes` say what to mind of it. A bare file that runs on none of the inputs that are tried needs
-    `force`.
+    `force`. `policy` is what is kept of the rows that it will answer, a dict or the path of a JSON file;
+    without one nothing is.
     Raises RejectedModelError for a file that cannot be served, InvalidInputError, InvalidNameError,
     StoreUnavailableError; an error after the version exists says so.
     """
@@ -36,19 +44,22 @@ def publish(
             f"publish takes a converted model or a path, not a {type(model).__name__}: "
             "onnxlet.ship(model, name, data=…) converts and publishes one"
         )
+    document = as_policy(policy)
     registry = open_workspace(store).open_registry()
     attempt = Attempt(registry, check_model_name(name))
     with attempt.explaining(), showing_stages("publishing") as begin:
-        manifest = publish_path(attempt, Path(model), begin, force=force)
+        manifest = publish_path(attempt, Path(model), begin, force=force, policy=document)
     return Version(*registry.resolve(Ref(name, version=manifest.version)))
 
 
-def publish_path(attempt: Attempt, path: Path, begin: Progress, *, force: bool = False) -> Manifest:
+def publish_path(
+    attempt: Attempt, path: Path, begin: Progress, *, force: bool = False, policy: Mapping[str, Any] | None = None
+) -> Manifest:
     """Check, optimize and try a converted directory or an .onnx file, and publish what comes of it."""
     from onnxlet.toolchain.prepare import prepare
 
     with tempfile.TemporaryDirectory(prefix="onnxlet-") as workdir:
-        draft, files = prepare(path, Path(workdir), force=force, on_progress=begin)
+        draft, files = prepare(path, Path(workdir), force=force, policy=policy, on_progress=begin)
         begin("publishing")
         return attempt.publish(draft, files)
 

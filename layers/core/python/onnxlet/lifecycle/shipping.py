@@ -5,12 +5,13 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from onnxlet.errors import ContractFailedError, InvalidInputError, OnnxletError
 from onnxlet.lifecycle.attempt import Attempt
-from onnxlet.lifecycle.options import ShipOptions, as_bounds, as_path, as_rows, split_options
+from onnxlet.lifecycle.options import ShipOptions, as_bounds, as_path, as_policy, as_rows, split_options
 from onnxlet.lifecycle.progress import showing_stages
 from onnxlet.lifecycle.releasing import publish_path
 from onnxlet.lifecycle.results import Move, Shipped, Version
@@ -38,6 +39,7 @@ def ship(
     promote: bool = False,
     force: bool = False,
     why: str = "",
+    policy: Mapping[str, Any] | str | PathLike[str] | None = None,
     store: str | Path | None = None,
     show_values: bool = False,
     **options: Unpack[ShipOptions],
@@ -47,9 +49,10 @@ def ship(
     `model` is a fitted estimator, a Pipeline, a network; or a path. `data` are rows that it was not trained on: a
     DataFrame, an array, arrays by name, or a path; `target` names what is predicted, or gives its values. Where a
     smaller graph is chosen, some of these rows choose and the others judge, or `judge` does, further rows. `slices` are
-    columns whose values are looked at one by one, `bounds` what may be lost. `show_values` lets errors quote values of
-    the data. `options`: see ConvertOptions and OptimizeOptions. A version whose accuracy contract does not hold is not
-    published, unless `force` says so and `why` the reason.
+    columns whose values are looked at one by one, `bounds` what may be lost. `policy` is what is kept of the rows that
+    the version will answer, a dict or the path of a JSON file; without one nothing is. `show_values` lets errors quote
+    values of the data. `options`: see ConvertOptions and OptimizeOptions. A version whose accuracy contract does not
+    hold is not published, unless `force` says so and `why` the reason.
 
         onnxlet.ship(pipeline, "diagnosis", data=held_out, target="diagnosis", promote=True)
 
@@ -57,6 +60,7 @@ def ship(
     """
     if force and not why:
         raise InvalidInputError("force needs a why, which the history keeps")
+    capture_policy = as_policy(policy)
     workspace = open_workspace(store)
     registry = workspace.open_registry()
     attempt, measurement = Attempt(registry, check_model_name(name)), FitMeasurement()
@@ -71,7 +75,7 @@ def ship(
     ):
         _, contract = shipment.build(Path(folder) / "model", begin)
         _refuse_broken(contract, force=force)
-        manifest = publish_path(attempt, Path(folder) / "model", begin)
+        manifest = publish_path(attempt, Path(folder) / "model", begin, policy=capture_policy)
         move = Move(attempt.promote(why=why, force=force)) if promote else None
         measurement.measure(workspace, manifest, begin)
     version = Version(*registry.resolve(Ref(name, version=manifest.version)))

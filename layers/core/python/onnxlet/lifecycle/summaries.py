@@ -55,6 +55,7 @@ def describe_models(models: Sequence[ModelSummary]) -> Table:
 
 def describe_version(manifest: Manifest, digest: str) -> list[Block]:
     """A version: its signature, where it comes from, how well it does, its artifacts."""
+    from onnxlet.monitor.capture.wording import describe_policy
     from onnxlet.values.manifest import describe_outputs, describe_probing, describe_reference
 
     came = manifest.provenance
@@ -76,6 +77,7 @@ def describe_version(manifest: Manifest, digest: str) -> list[Block]:
         ("outputs", ", ".join(map(str, manifest.signature.outputs))),
         ("golden cases", f"{manifest.golden.cases} ({manifest.golden.source})" if manifest.golden else "none"),
         ("explained by", _describe_explanations(manifest)),
+        ("captured", describe_policy(manifest.policy)),
         ("optimization", f"{optimization.method}: {optimization.reason}" if optimization else None),
         ("contract", format_verdict(manifest.contract) if manifest.contract else "none"),
         *(("note", note) for note in manifest.notes),

@@ -51,6 +51,8 @@ def draw_version_baseline(workspace: Workspace, ref: Ref, data: Any) -> tuple[Re
     if not isinstance(table, DataTable):
         raise InvalidInputError("a baseline is drawn of named columns, in a CSV file or a DataFrame: arrays have none")
     columns = {column.name: table.tensor(column.name, column.datatype) for column in steps.columns}
-    baseline = count_rows(columns, steps, lambda part: served.model.predict(part, steps.row_signature))
+    baseline = count_rows(
+        columns, steps, lambda part: served.model.predict(part, steps.row_signature), served.model.policy
+    )
     give_baseline(workspace.open_store(), ref.model, served.version, baseline)
     return Ref(ref.model, version=served.version), baseline

@@ -7,6 +7,7 @@ from math import prod
 
 import numpy as np
 
+from onnxlet.steps import Steps
 from onnxlet.values.tensors import Tensor
 
 MOST_VALUES = 16_384
@@ -35,6 +36,16 @@ def columns_of(
         for place, column in enumerate(called):
             if column not in away:
                 yield column, matrix[:, place]
+
+
+def column_names(steps: Steps) -> dict[str, tuple[str, ...]]:
+    """The names of the columns of a matrix that a version takes, by its name."""
+    for step in steps.each:
+        columns = step.named_columns()
+        filled = step.fills()
+        if columns is not None and len(filled) == 1 and len(columns) > 1:
+            return {filled[0]: tuple(column.name for column in columns)}
+    return {}
 
 
 def is_text(column: Tensor) -> bool:

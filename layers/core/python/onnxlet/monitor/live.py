@@ -10,18 +10,23 @@ import uuid
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from onnxlet.errors import OnnxletError, UnavailableError
+from onnxlet.monitor.columns import column_names
 from onnxlet.monitor.sketch import Sketch, SketchDocument
 from onnxlet.monitor.versions import read_baseline
 from onnxlet.monitor.windows import part_key, write_part
-from onnxlet.steps import Steps
 from onnxlet.store import Store
 from onnxlet.telemetry import log
 from onnxlet.telemetry.recording import Observation, Prediction, Record
 from onnxlet.values.tensors import Tensors
+
+if TYPE_CHECKING:
+    from onnxlet.monitor.baseline import Baseline
+    from onnxlet.monitor.capture.policy import CapturePolicy
 
 FEWEST_ROWS = 20
 MOST_VERSIONS = 32
@@ -49,20 +54,21 @@ class LiveSketches:
     def fold(self, records: Sequence[Record]) -> None:
         """Count the rows of the predictions among the records."""
         together: dict[tuple[Counted, str], list[Prediction]] = defaultdict(list)
-        names: dict[Counted, Mapping[str, tuple[str, ...]]] = {}
+        models: dict[Counted, Any] = {}
         for record in records:
             if not isinstance(record, Observation) or record.prediction is None or record.served is None:
                 continue
             day = datetime.fromtimestamp(record.time, UTC).strftime("%Y-%m-%d")
             self._newest = max(self._newest, day)
             counted = (record.model, record.served.version, day)
-            names[counted] = column_names(record.served.model.steps)
+            models[counted] = record.served.model
             together[counted, record.prediction.signature].append(record.prediction)
         for (counted, _), predictions in together.items():
             sketch = self._sketch(counted)
             if sketch is not None:
+                names, hidden = column_names(models[counted].steps), _hidden(sketch.baseline, models[counted].policy)
                 for part in _stacked(predictions):
-                    sketch.fold(*part, names[counted])
+                    sketch.fold(*part, names, hidden)
 
     def flush(self, *, final: bool) -> None:
         """Write the sketches that have enough rows, and forget them. Raises as the store does.
@@ -105,14 +111,12 @@ class LiveSketches:
         return self._sketches[counted]
 
 
-def column_names(steps: Steps) -> dict[str, tuple[str, ...]]:
-    """The names of the columns of a matrix that a version takes, by its name."""
-    for step in steps.each:
-        columns = step.named_columns()
-        filled = step.fills()
-        if columns is not None and len(filled) == 1 and len(columns) > 1:
-            return {filled[0]: tuple(column.name for column in columns)}
-    return {}
+def _hidden(baseline: Baseline, policy: CapturePolicy | None) -> frozenset[str]:
+    """Columns that the version's policy drops or hashes, should a baseline have them all the same."""
+    if policy is None:
+        return frozenset()
+    named = (*baseline.columns, *baseline.outputs)
+    return frozenset(column.name for column in named if not policy.rule_of(column.name).is_counted())
 
 
 def _stacked(predictions: Sequence[Prediction]) -> list[tuple[Tensors, Tensors]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
 import msgspec
@@ -47,12 +47,18 @@ class Sketch:
             for side, columns in self._columns.items()
         }
 
-    def fold(self, inputs: Tensors, outputs: Tensors, names: Mapping[str, tuple[str, ...]] | None = None) -> None:
-        """Count rows [N, ...]. Columns that the baseline lacks are left out."""
+    def fold(
+        self,
+        inputs: Tensors,
+        outputs: Tensors,
+        names: Mapping[str, tuple[str, ...]] | None = None,
+        dropped: Iterable[str] = (),
+    ) -> None:
+        """Count rows [N, ...]. Columns that the baseline lacks, or that are `dropped`, are left out."""
         self.rows += len(next(iter(inputs.values()), ()))
         for side, tensors in ((INPUTS, inputs), (OUTPUTS, outputs)):
             known, counts = self._columns[side], self._counts[side]
-            for name, column in columns_of(tensors, names or {}):
+            for name, column in columns_of(tensors, names or {}, dropped):
                 if name in known:
                     counts[name] += known[name].count(column)
 

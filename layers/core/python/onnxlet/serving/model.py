@@ -11,7 +11,7 @@ import msgspec
 from onnxlet.errors import DeadlineExceededError, InvalidInputError, RejectedModelError
 from onnxlet.serving.cancellation import Cancellation
 from onnxlet.serving.engine import Engine
-from onnxlet.steps import Column, Postprocessor, decode_steps
+from onnxlet.steps import Column, Postprocessor, Steps, decode_steps
 from onnxlet.steps.base import Read, no_artifacts
 from onnxlet.steps.pipeline import Plans
 from onnxlet.values.manifest import Manifest
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from onnxlet.explain.answer import Explanation
     from onnxlet.explain.request import ExplanationRequest
     from onnxlet.explain.subjects import VersionExplanations
+    from onnxlet.monitor.capture.policy import CapturePolicy
+    from onnxlet.monitor.capture.withholding import Withhold
 
 
 def no_artifact(path: str) -> str:
@@ -51,7 +53,8 @@ class Model:
 
     `signatures` are its ways in: `serving_default`, and those that its steps open, `columns` say. `columns` are the
     named columns that some of them take, by signature. `encoded` are names of inputs that are bytes, text or not;
-    `tells` those of served outputs whose rows are counted.
+    `tells` those of served outputs whose rows are counted. `policy` is what is kept of rows, and `withhold` takes out
+    of a prediction what must enter no buffer; None where there is no such thing.
     """
 
     __slots__ = (
@@ -69,11 +72,13 @@ class Model:
         "fetch",
         "manifest",
         "nbytes",
+        "policy",
         "run_deadline",
         "signatures",
         "steps",
         "tells",
         "threads",
+        "withhold",
     )
 
     def __init__(
@@ -92,6 +97,10 @@ class Model:
         steps = decode_steps(manifest.steps, read)
         steps.check(graph, manifest.signature)
         self.manifest = manifest
+        self.policy: CapturePolicy | None = None
+        self.withhold: Withhold | None = None
+        if manifest.policy is not None:
+            self._obey_policy(steps)
         self.steps = steps
         held = set(steps.artifacts)
         self.nbytes = self._own_bytes = engine.nbytes + sum(
@@ -193,6 +202,12 @@ class Model:
         engine = load_engine(self.fetch(path), threads=1, optimized=True, run_deadline=self.run_deadline)
         wanted = [spec.name for spec in engine.signature.inputs]
         return lambda inputs: engine.run({name: inputs[name] for name in wanted})
+
+    def _obey_policy(self, steps: Steps) -> None:
+        from onnxlet.monitor.capture.withholding import read_version_policy, withholder
+
+        self.policy = read_version_policy(self.manifest)
+        self.withhold = withholder(self.policy, steps)
 
     def prepare(self, rows: Tensors) -> Tensors:
         """The graph's inputs for what is sent to the row signature. Raises InvalidInputError for other tensors."""

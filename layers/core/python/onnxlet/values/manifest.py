@@ -169,7 +169,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     `offline_optimized` says that the graph was optimized when it was published, so that loading need not do it again.
     `assets` are further files that travel with a version, a tokenizer say; `report` is one for people to read. A graph
     that came without the model that it was made of has no `reference`. `outputs` tell what a network's answers are,
-    `explanations` are a document that `onnxlet.explain` decodes, `notes` what to mind of the version.
+    `explanations` are a document that `onnxlet.explain` decodes, `policy` is one of `onnxlet.monitor.capture`: what is
+    kept of the rows that the version answers. `notes` are what to mind of the version.
     """
 
     schema: int = SCHEMA
@@ -189,6 +190,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     offline_optimized: bool = False
     assets: tuple[str, ...] = ()
     explanations: dict[str, Any] | None = None
+    policy: dict[str, Any] | None = None
     report: str | None = None
     notes: tuple[str, ...] = ()
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from onnxlet.monitor.baseline import Baseline, draw_baseline
+from onnxlet.monitor.capture.policy import CapturePolicy
+from onnxlet.monitor.capture.publishing import obeying
 from onnxlet.steps import Steps
 from onnxlet.toolchain.workbench.evaluation import run_in_batches
 from onnxlet.values.tensors import Tensors
@@ -17,10 +19,13 @@ MOST_TENSOR_ROWS = 2_000
 SEED = 0
 
 
-def count_rows(columns: Tensors, steps: Steps, predict: Callable[[Tensors], Tensors]) -> Baseline:
+def count_rows(
+    columns: Tensors, steps: Steps, predict: Callable[[Tensors], Tensors], policy: CapturePolicy | None = None
+) -> Baseline:
     """Count rows of a version's row signature, with served datatypes, and its served answers to them.
 
-    Of many rows some are drawn. Pictures, and other inputs that are bytes, are not counted.
+    Of many rows some are drawn. Pictures, and other inputs that are bytes, are not counted, nor are columns that the
+    `policy` drops or hashes.
     """
     most = MOST_TENSOR_ROWS if steps.columns is None else MOST_ROWS
     rows = len(next(iter(columns.values())))
@@ -28,4 +33,4 @@ def count_rows(columns: Tensors, steps: Steps, predict: Callable[[Tensors], Tens
         drawn = np.sort(np.random.default_rng(SEED).choice(rows, most, replace=False))
         columns = {name: tensor[drawn] for name, tensor in columns.items()}
     answers = run_in_batches(predict, columns)
-    return draw_baseline(columns, answers, dropped=steps.encoded)
+    return obeying(draw_baseline(columns, answers, dropped=steps.encoded), policy)
