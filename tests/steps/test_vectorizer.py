@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from contextlib import suppress
 from typing import Any
 
@@ -18,9 +20,10 @@ from sklearn.utils import murmurhash3_32
 
 from onnxlet.errors import InvalidInputError, RejectedModelError, RequestTooLargeError
 from onnxlet.steps.base import Preprocessor
+from onnxlet.steps.texts.analysis import find_words
 from onnxlet.steps.texts.columns import murmur3
 from onnxlet.steps.texts.reading import MOST_CHARACTERS
-from onnxlet.steps.vectorizer import Vectorizer
+from onnxlet.steps.vectorizer import WORD_PATTERN, Vectorizer
 from onnxlet.toolchain.convert.scikit_learn.vectorizers import TextColumns, read_vectorizer
 from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import Tensors
@@ -140,6 +143,13 @@ def test_counts_that_a_transformer_weighs_are_weighed_in_one_step() -> None:
     weighed = columns.weigh(transformer)
     assert not weighed.is_counted
     check_equal(counting, weighed, CORPUS, transformer.transform(counting.transform(CORPUS)))
+
+
+def test_words_are_those_of_the_pattern_beside_every_character_that_there_is() -> None:
+    find = re.compile(WORD_PATTERN).findall
+    ascii_text = " ".join(f"x{chr(one)}{chr(other)}yz{chr(one)}" for one in range(128) for other in range(128))
+    for text in (ascii_text, "".join(f"x{chr(code)}yz{chr(code)} " for code in range(sys.maxunicode + 1))):
+        assert find_words(text) == find(text)
 
 
 @given(st.binary(max_size=40))
