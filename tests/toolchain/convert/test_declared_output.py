@@ -98,6 +98,7 @@ def test_of_labels_one_by_one_each_gets_its_own_threshold() -> None:
         (NAMED, {"top": 3}, "top is from 1 to 2"),
         (NAMED, {"step": {"target": "stage"}}, "no target 'stage'"),
         (NAMED, {"step": {"decimal": 3}}, "unknown field `decimal`"),
+        (NAMED, {"step": {"calibration": {"method": "temperature", "in_graph": True}}}, "leave 'in_graph' out"),
         (NAMED, {"step": {"output": "y"}}, "say which .output."),
         (INDEPENDENT, {"thresholds": {"malignant": 0.3}}, "say of which 'target'"),
         (Steps(), {"thresholds": {"malignant": 0.3}}, "the model tells none: name them by labels"),

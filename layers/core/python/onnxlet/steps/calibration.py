@@ -18,10 +18,16 @@ MOST_POINTS = 4096
 """Points of an isotonic table."""
 
 
-class Temperature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="method", tag="temperature"):
-    """Softmax of the logits divided by `temperature`; more than 1 makes a model less sure. It never changes a label."""
+class Temperature(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="method", tag="temperature"
+):
+    """Softmax of the logits divided by `temperature`; more than 1 makes a model less sure. It never changes a label.
+
+    `in_graph`: publishing put it into the graph, whose probabilities are calibrated by now.
+    """
 
     temperature: float
+    in_graph: bool = False
 
     def __post_init__(self) -> None:
         """Raise ValueError for a temperature that is none."""
@@ -29,15 +35,18 @@ class Temperature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_f
             raise ValueError("a temperature is more than 0")
 
 
-class Platt(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="method", tag="platt"):
+class Platt(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="method", tag="platt"
+):
     """`1 / (1 + exp(-(slope * x + intercept)))` of x, a class's `probability` or the `logit` of it.
 
-    scikit-learn keeps both with the other sign: `slope` is -a_, `intercept` is -b_.
+    scikit-learn keeps both with the other sign: `slope` is -a_, `intercept` is -b_. `in_graph` as of a temperature.
     """
 
     slope: float
     intercept: float
     of: Literal["logit", "probability"] = "logit"
+    in_graph: bool = False
 
     def __post_init__(self) -> None:
         """Raise ValueError for what is no number, and for a slope that turns the order around."""
@@ -78,6 +87,11 @@ class Isotonic(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
 OneAgainstRest = Platt | Isotonic
 Calibration = Temperature | Platt | Isotonic | tuple[OneAgainstRest, ...]
 """One for all classes, of two the second's; or of more than two one for each, which are then made to sum to 1."""
+
+
+def is_in_graph(calibration: Calibration | None) -> bool:
+    """Whether the graph's probabilities are calibrated."""
+    return isinstance(calibration, Temperature | Platt) and calibration.in_graph
 
 
 def plan_calibration(calibration: Calibration, classes: int) -> Callable[[Tensor], Tensor]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from onnxlet.steps.calibration import plan_calibration
+from onnxlet.steps.calibration import is_in_graph, plan_calibration
 from onnxlet.steps.classification import names_of
 from onnxlet.values.tensors import Tensor, Tensors
 
@@ -36,7 +36,9 @@ class Decisions:
         known = [str(value) for value in step.classes]
         kind = object if isinstance(step.classes[0], str) else None
         self._values = np.array(step.classes, dtype=kind)
-        self._calibrate = None if step.calibration is None else plan_calibration(step.calibration, len(known))
+        self._calibrate = None
+        if step.calibration is not None and not is_in_graph(step.calibration):
+            self._calibrate = plan_calibration(step.calibration, len(known))
         self._places = [place for place, name in enumerate(known) if name in step.thresholds]
         self._thresholds = np.array([step.thresholds[known[place]] for place in self._places])
         self._others = [place for place in range(len(known)) if place not in self._places]

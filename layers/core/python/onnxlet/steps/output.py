@@ -12,7 +12,7 @@ import msgspec
 
 from onnxlet.errors import RejectedModelError
 from onnxlet.steps.base import Postprocessor, Specs, Step, spec_named
-from onnxlet.steps.calibration import Calibration, plan_calibration
+from onnxlet.steps.calibration import Calibration, is_in_graph, plan_calibration
 from onnxlet.steps.classification import names_of
 from onnxlet.values.signature import TensorSpec
 from onnxlet.values.tensors import VARIABLE
@@ -208,7 +208,8 @@ class Output(Step, frozen=True, tag="output", omit_defaults=True):
             each.append(self.link)
         if self.calibration is not None:
             first = self.calibration[0] if isinstance(self.calibration, tuple) else self.calibration
-            each.append(f"calibrated ({type(first).__name__.lower()})")
+            where = " in the graph" if is_in_graph(self.calibration) else ""
+            each.append(f"calibrated{where} ({type(first).__name__.lower()})")
         if self.thresholds:
             each.append("thresholds " + ", ".join(f"{name} {value:g}" for name, value in self.thresholds.items()))
         each += [f"abstain {band.low:g} to {band.high:g} ({band.told})" for band in self.abstain]

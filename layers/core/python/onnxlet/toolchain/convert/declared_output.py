@@ -131,6 +131,8 @@ def _of_every_target(known: dict[str, Any], targets: Mapping[str, Classification
 def _of_classes(known: dict[str, Any], target: Classification) -> dict[str, Any]:
     if target.probabilities is None:
         raise InvalidInputError("the output step is about probabilities, and the model gives none")
+    if isinstance(calibration := known.get("calibration"), dict) and "in_graph" in calibration:
+        raise InvalidInputError("leave 'in_graph' out of the calibration: publishing says it")
     classes = _served_classes(target)
     names = [str(value) for value in classes]
     for name in known.get("thresholds") or ():

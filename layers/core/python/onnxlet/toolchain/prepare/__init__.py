@@ -3,7 +3,8 @@
 preparation   checks and draft; starts the trial
 trial         loads, runs and optimizes the graph in a process of its own, with a deadline and a limit of memory: a
               file that hangs or crashes it is refused, and takes nothing down with it
-folding       links that output steps declare become nodes of the graph
+folding       arithmetic that output steps declare becomes nodes of the graph
+nodes         what is written for it
 served_cases  what the steps that were declared make of the golden cases
 policy        what is kept of the rows that it will answer, checked
 tables        what explanations keep of models that they know: the coefficients of linear ones, in linear

@@ -14,7 +14,7 @@ from onnxlet import errors
 from onnxlet.errors import DeadlineExceededError, InvalidInputError, OnnxletError, RejectedModelError
 from onnxlet.serving.golden import ARCHITECTURES, architecture
 from onnxlet.steps import Steps
-from onnxlet.toolchain.prepare.folding import fold_links
+from onnxlet.toolchain.prepare.folding import fold_outputs
 from onnxlet.toolchain.prepare.served_cases import add_served
 from onnxlet.toolchain.prepare.tables import add_tables
 from onnxlet.toolchain.prepare.trial import REPORT, REQUEST, TrialReport, TrialRequest
@@ -93,8 +93,8 @@ class Preparation:
                 "or force it"
             )
         draft = self._draw_up(inspected, report, report.source, report.graph)
-        if report.cases:
-            self._steps = fold_links(self._workdir, GRAPH, GOLDEN, self._steps, draft.graph)
+        if draft.golden is not None:
+            self._steps = fold_outputs(self._workdir, GRAPH, draft.golden, self._steps, draft.graph)
             draft = msgspec.structs.replace(draft, steps=self._steps.documents) if self._draft else draft
             add_served(self._workdir / GOLDEN, self._steps, draft.signature)
         files = {name: self._workdir / name for name in (GRAPH, GRAPH_DATA, GOLDEN)}
