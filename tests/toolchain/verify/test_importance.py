@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,61 @@ def test_models_of_texts_and_numbers_have_it_too(tmp_path: Path) -> None:
     page = report_of(tmp_path, make_pipeline(encode, Ridge()).fit(rows, target), rows, target)
     section = page.split("What answers hang on")[1].split("<h2>")[0]
     assert section.index("age: ") < section.index("ward: ")
+
+
+@pytest.fixture(scope="module")
+def hard(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame, Any]:
+    """A conversion of a model that answers two rows far off, 7 and 30."""
+    from sklearn.linear_model import LinearRegression
+
+    random = np.random.default_rng(0)
+    rows = pd.DataFrame({"age": random.normal(60, 9, 200), "dose": random.normal(5, 1, 200)})
+    target = rows["age"] - 3 * rows["dose"] + random.normal(0, 0.1, 200)
+    model = LinearRegression().fit(rows, target)
+    target[7] += 90
+    target[30] -= 50
+    folder = tmp_path_factory.mktemp("hard") / "out"
+    convert(model, folder, data=rows, target=target)
+    return folder, rows, target
+
+
+def test_the_worst_rows_are_explained_one_by_one_where_that_is_asked_for(
+    hard: tuple[Path, pd.DataFrame, Any],
+) -> None:
+    folder, rows, target = hard
+    contract = verify(folder, data=rows, target=target, explain_rows=2)
+    page = (folder / "report.html").read_text()
+    section = page.split("The worst 2 rows")[1].split("<h2>")[0]
+    numbers = [cell.split("<")[0] for cell in section.split('<tr><td class="n">')[1:]]
+    assert numbers == ["7", "30"]
+    assert any("explains 2 rows of the data one by one" in note for note in contract.notes)
+
+    contract = verify(folder, data=rows, target=target)
+    page = (folder / "report.html").read_text()
+    assert "The worst 2 rows" not in page
+    assert not any("one by one" in note for note in contract.notes)
+
+
+def test_attributions_of_a_row_are_those_of_a_linear_model(hard: tuple[Path, pd.DataFrame, Any]) -> None:
+    folder, rows, target = hard
+    verify(folder, data=rows, target=target, explain_rows=1)
+    section = (folder / "report.html").read_text().split("The worst 1 rows")[1]
+    told = {name: float(value) for name, value in re.findall(r"(age|dose) ([+-][\d.]+)", section)}
+    assert told["age"] == pytest.approx(rows["age"][7] - 60, abs=3)
+    assert told["dose"] == pytest.approx(-3 * (rows["dose"][7] - 5), abs=1)
+
+
+def test_a_report_says_why_answers_are_not_explained(tmp_path: Path) -> None:
+    from sklearn.linear_model import Ridge
+
+    random = np.random.default_rng(0)
+    wide = random.normal(size=(60, 1100)).astype(np.float32)
+    convert(Ridge().fit(wide, wide[:, 0]), tmp_path / "out", data=wide, target=wide[:, 0])
+    verify(tmp_path / "out", data=wide, target=wide[:, 0])
+    page = (tmp_path / "out" / "report.html").read_text()
+    section = page.split("What answers hang on")[1].split("<h2>")[0]
+    assert "Not known: " in section
+    assert "1,000" in section or "background" in section
 
 
 def test_rows_are_worst_by_their_truth_or_by_how_far_they_moved() -> None:

@@ -29,6 +29,14 @@ if TYPE_CHECKING:
     type=click.Path(dir_okay=False, path_type=Path),
     help="A copy of the report that DIRECTORY gets, a page of HTML.",
 )
+@click.option(
+    "--explain-rows",
+    type=click.IntRange(0, 100),
+    default=0,
+    metavar="COUNT",
+    help="Explain so many of the rows that are answered worst one by one in the report. Their values may be worked out "
+    "of that, and the contract says so.",
+)
 @json_option
 @click.pass_context
 def verify(
@@ -41,13 +49,14 @@ def verify(
     bounds: Bounds,
     judge: Path | None,
     report: Path | None,
+    explain_rows: int,
     output: Output,
 ) -> None:
     """Judge a converted model by its own framework's answers, and print where the report lies.
 
     DIRECTORY is what `onnxlet convert` wrote with this --data, optimized or not. The contract goes into the version
-    that is published of it, and so does the report, which holds no row of the data. Without --target distances are
-    judged alone. The exit code is 1 if the contract does not hold.
+    that is published of it, and so does the report, which holds no row of the data (but for --explain-rows). Without
+    --target distances are judged alone. The exit code is 1 if the contract does not hold.
 
     \b
     Example:
@@ -58,7 +67,7 @@ def verify(
 
     if data is None and judge is None:
         raise click.UsageError("--data is needed: the file that the model was converted with", ctx)
-    rows: dict[str, Any] = {"data": data, "target": target, "judge": judge}
+    rows: dict[str, Any] = {"data": data, "target": target, "judge": judge, "explain_rows": explain_rows}
     with output.working(f"reading {directory}") as begin:
         contract = run(directory, **rows, slices=slices, bounds=bounds, report=report, on_progress=begin)
     output.say(format_blocks(describe_contract(contract), "\n"))

@@ -110,13 +110,15 @@ def verify(
     slices: Sequence[str] = (),
     bounds: Bounds | Mapping[str, float] | None = None,
     report: Folder | None = None,
+    explain_rows: int = 0,
     show_values: bool = False,
 ) -> Verdict:
     """Judge a converted model by the answers of the model that it was made of, and write the contract beside it.
 
     `data` is what it was converted with, of which those rows judge that chose nothing; `judge`, where `convert` was
     given it, judges in their place. `slices` are columns whose values are looked at one by one; `bounds` say what may
-    be lost: `{"metric_loss": 0.005, "label_change": 0.01}`. `report` is a copy of the page that it writes.
+    be lost: `{"metric_loss": 0.005, "label_change": 0.01}`. `report` is a copy of the page that it writes, which
+    explains `explain_rows` of the rows that are answered worst one by one: their values may be worked out of that.
     `show_values` lets errors quote values of the data.
     Raises InvalidInputError for no converted model, and for data that is not what it was converted with.
     """
@@ -131,7 +133,8 @@ def verify(
         "bounds": as_bounds(bounds),
     }
     with showing_values(shown=show_values), showing_stages("verifying") as begin:
-        return Verdict(Path(model), run(Path(model), **judging, report=copy, on_progress=begin))
+        contract = run(Path(model), **judging, report=copy, explain_rows=explain_rows, on_progress=begin)
+        return Verdict(Path(model), contract)
 
 
 def export(ref: str | Ref, directory: Folder, *, store: str | Path | None = None) -> Exported:

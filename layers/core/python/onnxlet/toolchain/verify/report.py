@@ -53,7 +53,7 @@ class Subject(NamedTuple):
 
 
 def render_report(
-    subject: Subject, draft: Draft, contract: Contract, plots: Plots, importance: Importance | None = None
+    subject: Subject, draft: Draft, contract: Contract, plots: Plots, importance: Importance | str = ""
 ) -> str:
     """The page for a judged draft."""
     sections = (
@@ -210,10 +210,11 @@ def _slices(contract: Contract) -> str:
     return f"<h2>Slices</h2>{worst}{chart}" + _table(head, rows, numbers=(2, 3, 4, 5))
 
 
-def _importance(importance: Importance | None) -> str:
-    """What answers hang on, over rows of the data and over the worst of them."""
-    if importance is None or not importance.columns:
-        return ""
+def _importance(importance: Importance | str) -> str:
+    """What answers hang on, over rows of the data and over the worst of them; or why that is not known."""
+    title = "<h2>What answers hang on</h2>"
+    if isinstance(importance, str):
+        return f"{title}<p>Not known: {escape(importance)}.</p>" if importance else ""
     which = [f"{importance.rows} rows", f"the {importance.worst_rows} worst"]
     most = max(max(sizes) for _, *sizes in importance.columns)
     chart = bars(
@@ -224,12 +225,33 @@ def _importance(importance: Importance | None) -> str:
         form="{:.3g}",
         left=WIDE,
     )
+    one_by_one = "" if importance.each else " Rows are told one by one where <code>--explain-rows</code> asks for it."
     note = (
         f"<p>How far each column moves answers away from the expected value ({escape(importance.method)}), on average: "
-        "over rows of the data, and over those that are answered worst. <code>onnxlet explain</code> tells it of a row."
-        "</p>"
+        f"over rows of the data, and over those that are answered worst.{one_by_one}</p>"
     )
-    return f"<h2>What answers hang on</h2>{note}{chart}"
+    return f"{title}{note}{chart}{_explained_rows(importance)}"
+
+
+def _explained_rows(importance: Importance) -> str:
+    """The rows that are answered worst, one by one, where that was asked for."""
+    if not importance.each:
+        return ""
+    rows = [
+        (
+            str(each.row),
+            escape(each.column),
+            f"{each.answer:.4g}",
+            f"{each.expected:.4g}",
+            escape(", ".join(f"{name} {value:+.3g}" for name, value in each.moves)),
+        )
+        for each in importance.each
+    ]
+    head = ("row, from 0", "explained", "answer", "expected", "what moves it most")
+    return (
+        f"<h3>The worst {len(rows)} rows</h3><p>In {escape(importance.unit)}. No values are shown, but who has the "
+        "model may work them out: keep this page as you keep the data.</p>" + _table(head, rows, numbers=(0, 2, 3))
+    )
 
 
 def _split(draft: Draft, contract: Contract) -> str:

@@ -13,7 +13,7 @@ from onnxlet.serving.engine import Engine
 from onnxlet.store.files import replace_whole
 from onnxlet.toolchain.verify.contract import judge
 from onnxlet.toolchain.verify.decisions import Decided, Decisions
-from onnxlet.toolchain.verify.importance import Importance, errors_of, importance_of
+from onnxlet.toolchain.verify.importance import Importance, errors_of, importance_of, in_data
 from onnxlet.toolchain.verify.plots import make_plots
 from onnxlet.toolchain.verify.report import REPORT, Subject, render_report
 from onnxlet.toolchain.workbench.agreement import compare_rows
@@ -53,6 +53,8 @@ class Verification:
     progress: Progress
     model: str
     """The name that the report has."""
+    explain_rows: int = 0
+    """How many of the rows that are answered worst the report explains one by one."""
 
     def write(self, copy: Path | None) -> Contract:
         """Judge, and write. Raises as `verify` does."""
@@ -103,14 +105,16 @@ class Verification:
             contract = _with_decisions(contract, decided)
         split = draft.optimization.split if draft.optimization is not None and name == OPTIMIZED else None
         own = split is not None and split.judge_digest == evaluation.digest
+        importance = self._importance(draft, evaluation, stages[SOURCE], candidate, task)
+        if not isinstance(importance, str) and judging is not None:
+            importance = in_data(importance, judging)
         contract = msgspec.structs.replace(
             contract,
             graph_digest=graph_digest(self.directory),
-            notes=(*_note_split(split, judging, own=own), *contract.notes),
+            notes=(*_note_split(split, judging, own=own), *_note_rows(importance), *contract.notes),
         )
         drawn = make_plots(task, {SOURCE: stages[SOURCE], **between, name: candidate}, evaluation.truth)
         subject = Subject(self.model, format_timestamp(utc_now()), evaluation.targets)
-        importance = self._importance(draft, evaluation, stages[SOURCE], candidate, task)
         page = render_report(subject, draft, contract, drawn, importance)
         _write(self.directory / REPORT, page.encode())
         judged = msgspec.structs.replace(draft, contract=contract, report=REPORT)
@@ -121,15 +125,15 @@ class Verification:
 
     def _importance(
         self, draft: Draft, evaluation: EvaluationData, reference: Tensors, candidate: Tensors, task: Task
-    ) -> Importance | None:
-        """What the answers hang on; None where that cannot be told."""
-        if draft.explanations is None or "background" not in draft.explanations:
-            return None
+    ) -> Importance | str:
+        """What the answers hang on, or why that cannot be told."""
         self.progress("explaining some of the answers")
         errors = errors_of(reference, candidate, evaluation.truth, task)
         engine = open_graph(self.directory / GRAPH)
         try:
-            return importance_of(self.directory, draft, engine, evaluation.given, errors)
+            return importance_of(
+                self.directory, draft, engine, evaluation.given, errors, explain_rows=self.explain_rows
+            )
         finally:
             engine.close()
 
@@ -160,6 +164,14 @@ def _with_decisions(contract: Contract, decided: Decided) -> Contract:
         holds=contract.holds and decided.finding.ok,
         notes=(*contract.notes, *decided.notes),
     )
+
+
+def _note_rows(importance: Importance | str) -> tuple[str, ...]:
+    """That rows are told of one by one."""
+    if isinstance(importance, str) or not importance.each:
+        return ()
+    count = len(importance.each)
+    return (f"its report explains {count} rows of the data one by one: who has the model may work out their values",)
 
 
 def _note_split(split: Split | None, judging: Tensor | None, *, own: bool) -> tuple[str, ...]:
