@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -11,6 +11,7 @@ from onnx import helper, numpy_helper
 
 from onnxlet.steps.calibration import Platt
 
+DOUBLE = np.dtype(np.float64)
 OPERATORS = {"sigmoid": "Sigmoid", "softmax": "Softmax"}
 
 
@@ -27,16 +28,16 @@ Write = Callable[[str, str], Nodes]
 
 def write_link(link: str, last: int) -> Write:
     """A sigmoid, or a softmax over the `last` dimension."""
-    attributes = {"axis": last} if link == "softmax" else {}
+    attributes: dict[str, Any] = {"axis": last} if link == "softmax" else {}
     return lambda free, name: Nodes([helper.make_node(OPERATORS[link], [free], [name], **attributes)], [])
 
 
-def write_temperature(temperature: float, dtype: type) -> Write:
+def write_temperature(temperature: float, dtype: np.dtype[Any]) -> Write:
     """The softmax of the logarithms of probabilities [N, classes] divided by a temperature."""
 
     def write(free: str, name: str) -> Nodes:
         made = _Chain(free)
-        double = made.cast(free, np.float64)
+        double = made.cast(free, DOUBLE)
         logits = made.add("Div", made.add("Log", double), made.constant(temperature))
         made.cast(made.add("Softmax", logits, axis=1), dtype, name)
         return Nodes(made.nodes, made.constants)
@@ -44,12 +45,12 @@ def write_temperature(temperature: float, dtype: type) -> Write:
     return write
 
 
-def write_platt(calibration: Platt, dtype: type) -> Write:
+def write_platt(calibration: Platt, dtype: np.dtype[Any]) -> Write:
     """The second class's probability [N, 2] through Platt's sigmoid, and the rest of it to 1."""
 
     def write(free: str, name: str) -> Nodes:
         made = _Chain(free)
-        share = made.cast(made.add("Gather", free, made.constant([1]), axis=1), np.float64)
+        share = made.cast(made.add("Gather", free, made.constant([1]), axis=1), DOUBLE)
         one = made.constant(1.0)
         score = share
         if calibration.of == "logit":
@@ -71,15 +72,15 @@ class _Chain:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
 
-    def add(self, operator: str, *inputs: str, name: str = "", **attributes: object) -> str:
+    def add(self, operator: str, *inputs: str, name: str = "", **attributes: Any) -> str:
         """A node; its output's name."""
         name = name or f"{self._prefix}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(operator, inputs, [name], **attributes))
         return name
 
-    def cast(self, tensor: str, dtype: type, name: str = "") -> str:
+    def cast(self, tensor: str, dtype: np.dtype[Any], name: str = "") -> str:
         """The tensor as another datatype."""
-        return self.add("Cast", tensor, name=name, to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+        return self.add("Cast", tensor, name=name, to=helper.np_dtype_to_tensor_dtype(dtype))
 
     def constant(self, value: float | list[int]) -> str:
         """A constant; its name."""
