@@ -7,10 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from faults import WatchedStore
 from onnxlet.errors import IntegrityError, StoreUnavailableError
 from onnxlet.monitor.baseline import draw_baseline
+from onnxlet.monitor.parts import add_parts, hold, part_name
 from onnxlet.monitor.sketch import Sketch, SketchDocument
 from onnxlet.monitor.windows import compact, list_days, part_key, read_window, write_part
 from onnxlet.store import Store, open_store
@@ -106,9 +109,52 @@ def test_a_merged_sketch_that_was_damaged_is_named(any_store: Store) -> None:
         read_window(any_store, "m", 1, DAY)
 
 
-def test_parts_whose_columns_were_changed_do_not_add_up(any_store: Store) -> None:
+def test_parts_that_cannot_be_read_are_named_left_alone_and_harm_no_other(any_store: Store) -> None:
     write(any_store, 1)
+    prefix = f"sketches/live/m/1/{DAY}/"
     changed = msgspec.structs.replace(part(20), inputs={"age": (1, 2)})
-    write_part(any_store, part_key("m", 1, DAY, "forged", 0), changed)
-    with pytest.raises(Exception, match="one was changed"):
-        read_window(any_store, "m", 1, DAY)
+    newer = msgspec.json.encode(msgspec.structs.replace(part(20), schema=9))
+    bad = {
+        "forged-000000.json": msgspec.json.encode(changed),
+        "newer-000000.json": newer,
+        "notes.txt": b"hello",
+        "torn-000000.json": b"{",
+    }
+    for name, data in bad.items():
+        any_store.put(prefix + name, data)
+    for read in (read_window, compact, compact, read_window):
+        window = read(any_store, "m", 1, DAY)
+        assert (window.rows, sorted(window.unread)) == (20, sorted(bad))
+    left = {entry.key.removeprefix(prefix) for entry in any_store.list(prefix)}
+    assert left == {*bad, "merged.json"}
+
+
+def test_a_merged_sketch_of_a_newer_onnxlet_is_refused(any_store: Store) -> None:
+    any_store.put(f"sketches/live/m/1/{DAY}/merged.json", b'{"schema":9}')
+    with pytest.raises(IntegrityError, match="upgrade onnxlet"):
+        compact(any_store, "m", 1, DAY)
+
+
+def test_many_parts_are_merged_bit_by_bit_and_the_next_run_goes_on(
+    any_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("onnxlet.monitor.windows.MOST_AT_ONCE", 2)
+    write(any_store, 5)
+    assert compact(any_store, "m", 1, DAY, out_of_time=lambda: True).rows == 41
+    assert read_window(any_store, "m", 1, DAY).rows == total(5)
+    assert compact(any_store, "m", 1, DAY).rows == total(5)
+
+
+def test_numbers_that_follow_each_other_take_no_room(store: Store) -> None:
+    for sequence in (*range(300), 400, 402, 401):
+        write_part(store, part_key("m", 1, DAY, "env", sequence), part(20))
+    assert compact(store, "m", 1, DAY).parts == {"env": ((0, 299), (400, 402))}
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a", "b-1"]), st.integers(0, 30))), st.integers(0, 60))
+def test_what_was_added_is_held_and_nothing_else(added: list[tuple[str, int]], cut: int) -> None:
+    names = [part_name(*each) for each in added]
+    parts = add_parts(add_parts({}, names[:cut]), names[cut:])
+    every = {part_name(environment, number) for environment in ("a", "b-1", "c") for number in range(32)}
+    assert {name for name in every if hold(parts, name)} == set(names)
+    assert add_parts({}, names) == parts
