@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +25,13 @@ from onnxlet.monitor.sketch import Sketch
 from onnxlet.monitor.versions import read_baseline
 from onnxlet.monitor.windows import part_key, write_part
 from onnxlet.store import open_store
+from onnxlet.values.timestamps import day_of, utc_now
 from patients import FEATURES, patients, pipeline
 
 pytestmark = pytest.mark.toolchain
 HELD_OUT = patients(1_000, 1)
+NOW = utc_now()
+FIRST, SECOND, THIRD = (day_of(NOW - timedelta(days=ago)) for ago in (3, 2, 1))
 
 
 @pytest.fixture(scope="module")
@@ -71,19 +75,19 @@ def test_without_live_rows_it_says_from_when_on_they_are_counted(url: str) -> No
 
 
 def test_a_drift_over_two_days_alarms_and_names_its_column(url: str) -> None:
-    live(url, "2026-11-01", patients(500, 2))
+    live(url, FIRST, patients(500, 2))
     older = patients(500, 3).assign(age=lambda frame: frame["age"] + 15)
-    live(url, "2026-11-02", older)
+    live(url, SECOND, older)
     code, told, warned = run(url, "watch", "diagnosis")
     assert code == 0
-    assert "2026-11-02" in told
+    assert SECOND in told
     assert "alarm" not in warned
-    live(url, "2026-11-03", older)
+    live(url, THIRD, older)
     _, told, warned = run(url, "watch", "diagnosis")
     assert "alarm: diagnosis:1 age has drifted" in warned
-    _, document, _ = run(url, "watch", "diagnosis", "--since", "2026-11-02", "--json")
+    _, document, _ = run(url, "watch", "diagnosis", "--since", SECOND, "--json")
     (version,) = json.loads(document)["sections"]["drift"]["versions"]
-    assert [(day["day"], day["alarms"]) for day in version["days"]] == [("2026-11-02", []), ("2026-11-03", ["age"])]
+    assert [(day["day"], day["alarms"]) for day in version["days"]] == [(SECOND, []), (THIRD, ["age"])]
     in_python = onnxlet.Registry(url).watch("diagnosis")
     assert [(finding.kind, finding.about) for finding in in_python.findings] == [("drift", "age")]
     shown = in_python._repr_html_()
@@ -134,6 +138,6 @@ def test_served_rows_reach_the_report(url: str) -> None:
     }
     counter = LiveSketches(store)
     given = Prediction("columns", columns, served.model.predict(columns, "columns"), 0.0)
-    counter.fold([Observation(1_796_000_000.0, "id", "", "diagnosis", served, given, 200, None, 0, 0, 0.0)])
+    counter.fold([Observation(NOW.timestamp(), "id", "", "diagnosis", served, given, 200, None, 0, 0, 0.0)])
     counter.flush(final=False)
-    assert [day.rows for day in days(url) if day.day == "2026-11-30"] == [60]
+    assert [day.rows for day in days(url) if day.day == day_of(NOW)] == [60]

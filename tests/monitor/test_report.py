@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 
 import msgspec
@@ -25,8 +25,11 @@ from onnxlet.monitor.sketch import Sketch
 from onnxlet.monitor.versions import give_baseline
 from onnxlet.monitor.windows import part_key, write_part
 from onnxlet.store import Store
+from onnxlet.values.aliases import Alias, HistoryEntry, Route, encode
+from onnxlet.values.keys import alias_key
 from onnxlet.values.tables import Block, Facts
 from onnxlet.values.tensors import Tensors
+from onnxlet.values.timestamps import day_of, utc_now
 
 WRITTEN = datetime(2026, 11, 29, 4, tzinfo=UTC)
 WARDS = ["<north>", "south", "east"]
@@ -55,8 +58,8 @@ def count(store: Store, day: str, inputs: Tensors, baseline: Baseline = BASELINE
     write_part(store, part_key("diagnosis", 1, day, "env", 0), sketch.document())
 
 
-def report(store: Store, **days: str) -> Report:
-    return read_report(Scope(store, "diagnosis", [1], **days), written=WRITTEN)
+def report(store: Store, since: str = "", until: str = "") -> Report:
+    return read_report(Scope(store, "diagnosis", [1], since=since, until=until), written=WRITTEN)
 
 
 def found(told: Report) -> list[tuple[str, str, str]]:
@@ -220,3 +223,64 @@ def test_a_version_without_baseline_says_how_it_gets_one(store: Store) -> None:
     told = read_report(Scope(store, "diagnosis", [2]), written=WRITTEN)
     assert "quality" not in told.sections
     assert "onnxlet baseline" in told.page()
+
+
+def route(store: Store, version: int) -> None:
+    """Let the alias `production` route to a version."""
+    move = Route(version, 1.0, "sha256:" + "0" * 64)
+    entry = HistoryEntry(
+        model="diagnosis",
+        alias="production",
+        sequence=1,
+        action="promote",
+        who="ann",
+        when="2026-11-01T00:00:00.000000Z",
+        why="",
+        origin=(),
+        target=(move,),
+        predecessor=None,
+    )
+    store.put(alias_key("diagnosis", "production"), encode(Alias(sequence=1, routes=(move,), entry=entry)))
+
+
+def silence(store: Store, now: str) -> list[tuple[str, str, str]]:
+    return found(read_report(Scope(store, "diagnosis", [1], now=datetime.fromisoformat(now)), written=WRITTEN))
+
+
+def test_a_version_that_nobody_asks_any_more_is_told_of_after_two_days(store: Store) -> None:
+    route(store, 1)
+    count(store, "2026-11-01", rows(1))
+    count(store, "2026-11-02", rows(2))
+    assert silence(store, "2026-11-04T23:59:00Z") == []
+    assert silence(store, "2026-11-05T00:01:00Z") == [("no traffic", "", "2026-11-04")]
+    route(store, 2)
+    assert silence(store, "2026-11-05T00:01:00Z") == []
+
+
+def test_weekends_are_quiet_where_they_always_were(store: Store) -> None:
+    route(store, 1)
+    for day in (2, 3, 4, 5, 6, 9, 10, 11, 12, 13):
+        count(store, f"2026-11-{day:02}", rows(day, 100))
+    assert silence(store, "2026-11-16T01:00:00Z") == []
+    assert silence(store, "2026-11-17T01:00:00Z") == [("no traffic", "", "2026-11-16")]
+
+
+def test_rows_in_the_bins_of_an_older_baseline_are_told_of_from_the_day_after_on(store: Store) -> None:
+    """The baseline was given by the fixture, just now."""
+    older = draw_baseline(rows(9, 1_000))
+    today, tomorrow, next_day, last = (day_of(utc_now() + timedelta(days=ahead)) for ahead in range(4))
+    count(store, today, rows(2), older)
+    assert silence(store, f"{tomorrow}T01:00:00Z") == []
+    count(store, tomorrow, rows(3), older)
+    assert silence(store, f"{next_day}T01:00:00Z") == [("stale baseline", "", tomorrow)]
+    count(store, next_day, rows(4))
+    assert silence(store, f"{last}T01:00:00Z") == []
+
+
+def test_days_of_clocks_that_are_years_off_are_told_and_not_drawn_day_by_day(store: Store) -> None:
+    for day in ("1970-01-01", "2026-11-01", "2099-01-01"):
+        count(store, day, rows(1))
+    store.put("sketches/live/diagnosis/1/2026-13-45/env-000000.json", b"{}")
+    told = report(store)
+    assert len(told.page()) < 100_000
+    assert "1970-01-01" in told.page()

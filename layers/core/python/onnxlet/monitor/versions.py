@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from onnxlet.errors import ObjectNotFoundError
 from onnxlet.monitor.baseline import Baseline, decode_baseline
 from onnxlet.store import Store
 from onnxlet.values.keys import BASELINE, drawn_baseline_key, version_prefix
+from onnxlet.values.timestamps import day_of
 
 
 def read_baseline(store: Store, model: str, version: int) -> Baseline | None:
@@ -19,6 +22,13 @@ def read_baseline(store: Store, model: str, version: int) -> Baseline | None:
         except ObjectNotFoundError:
             continue
     return None
+
+
+def baseline_given(store: Store, model: str, version: int) -> str:
+    """The day (`2026-11-29`) on which a version was given its baseline later; empty where it was not."""
+    key = drawn_baseline_key(model, version)
+    given = (entry.modified for entry in store.list(key) if entry.key == key)
+    return max((day_of(datetime.fromtimestamp(moment, UTC)) for moment in given), default="")
 
 
 def give_baseline(store: Store, model: str, version: int, baseline: Baseline) -> None:

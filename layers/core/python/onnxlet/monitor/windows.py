@@ -20,6 +20,7 @@ from onnxlet.registry.parallel import map_parallel
 from onnxlet.store import Store
 from onnxlet.values.canonical import canonical
 from onnxlet.values.keys import LIVE_SKETCHES, sketches_prefix
+from onnxlet.values.timestamps import is_day
 
 SCHEMA = 1
 MERGED = "merged.json"
@@ -69,7 +70,7 @@ def list_days(store: Store, model: str, version: int) -> list[str]:
     """The days of which there are sketches, oldest first."""
     prefix = sketches_prefix(model, version)
     within = (entry.key.removeprefix(prefix).split("/") for entry in store.list(prefix))
-    return sorted({parts[0] for parts in within if len(parts) > 1})
+    return sorted({parts[0] for parts in within if len(parts) > 1 and is_day(parts[0])})
 
 
 def read_window(store: Store, model: str, version: int, day: str) -> Window:

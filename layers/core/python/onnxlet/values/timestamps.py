@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 
 def utc_now() -> datetime:
@@ -13,6 +13,19 @@ def utc_now() -> datetime:
 def format_timestamp(moment: datetime) -> str:
     """`2026-11-23T14:03:00.000000Z` for an aware datetime."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def day_of(moment: datetime) -> str:
+    """`2026-11-23`, the day in UTC of an aware datetime."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d")
+
+
+def is_day(text: str) -> bool:
+    """Whether it is a day, written `2026-11-23`."""
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 def format_epoch_seconds(seconds: float) -> str:

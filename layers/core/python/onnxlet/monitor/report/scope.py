@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from onnxlet.monitor.baseline import Baseline
@@ -10,6 +11,7 @@ from onnxlet.monitor.sketch import Sketch
 from onnxlet.monitor.versions import read_baseline
 from onnxlet.monitor.windows import Window, list_days, read_window
 from onnxlet.store import Store
+from onnxlet.values.timestamps import day_of, utc_now
 
 
 class Counted(NamedTuple):
@@ -23,10 +25,21 @@ class Counted(NamedTuple):
 class Scope:
     """Versions of a model, and the days `since` … `until` (`2026-11-01`, both included; empty: no bound).
 
-    Windows and baselines are read when a section asks for them, once for all sections. Raises IntegrityError.
+    `now` is the present moment if None. Windows and baselines are read when a section asks for them, once for all
+    sections. Raises IntegrityError.
     """
 
-    def __init__(self, store: Store, model: str, versions: Sequence[int], *, since: str = "", until: str = "") -> None:
+    def __init__(
+        self,
+        store: Store,
+        model: str,
+        versions: Sequence[int],
+        *,
+        since: str = "",
+        until: str = "",
+        now: datetime | None = None,
+    ) -> None:
+        self.now = now or utc_now()
         self.store = store
         self.model = model
         self.versions = tuple(versions)
@@ -34,6 +47,12 @@ class Scope:
         self.until = until
         self._baselines: dict[int, Baseline | None] = {}
         self._windows: dict[int, dict[str, Window]] = {}
+
+    @property
+    def closed(self) -> str:
+        """The newest day that the report is about and to which nothing is added any more."""
+        yesterday = day_of(self.now - timedelta(days=1))
+        return min(self.until, yesterday) if self.until else yesterday
 
     def includes(self, day: str) -> bool:
         """Whether the report is about this day."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from onnxlet.monitor.report import drift, quality
+from onnxlet.monitor.report import drift, quality, traffic
 from onnxlet.monitor.report.section import Section
 
-SECTIONS: dict[str, Section[Any]] = {section.name: section for section in (drift.SECTION, quality.SECTION)}
+SECTIONS: dict[str, Section[Any]] = {
+    section.name: section for section in (traffic.SECTION, drift.SECTION, quality.SECTION)
+}
