@@ -99,7 +99,8 @@ def test_the_shown_the_readme_of_costs_and_of_operations_run_as_they_are_written
     tmp_path: Path, shell: dict[str, str]
 ) -> None:
     train(tmp_path, shell)
-    after = commands(ROOT / "docs" / "cost.md") + commands(ROOT / "docs" / "operations.md")
+    pages = ("cost.md", "operations.md", "tensorboard.md")
+    after = [command for page in pages for command in commands(ROOT / "docs" / page)]
     readme = [command for command in commands(ROOT / "README.md") if command.startswith("onnxlet ")]
     for command in [*readme, "onnxlet promote diagnosis:2", *after]:
         if command.startswith("onnxlet serve"):

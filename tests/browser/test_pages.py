@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from models import tiny
 from onnxlet.store import Store, open_store
@@ -21,20 +19,9 @@ from servers import Server, running
 
 TOKEN = hashlib.sha256(b"a token of this test").hexdigest()
 EVIL = "evil.example"
+"""A name that the browser finds on this machine."""
 OPERATIONS = 30
 """What /openapi.json describes at least."""
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Chromium, to which every name is this machine and no other address can be had."""
-    program = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    assert program, "no Chromium on PATH: install it (Debian: apt-get install chromium), or name it in CHROMIUM"
-    resolver = f"--host-resolver-rules=MAP {EVIL} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", resolver])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -14,11 +14,12 @@ _DIGITS = 4
 
 
 class Cells(NamedTuple):
-    """Names of cells, and the counts of the baseline and of a window in them."""
+    """Names of cells, and the counts of the baseline and of a window in them; `edges` lie between cells of numbers."""
 
     names: tuple[str, ...]
     baseline: Tensor
     window: Tensor
+    edges: tuple[float, ...] = ()
 
 
 def show_count(count: int) -> int | None:
@@ -26,12 +27,14 @@ def show_count(count: int) -> int | None:
     return None if 0 < count < FEWEST_SHOWN else count
 
 
-def show_cells(column: Column, window: Tensor) -> Cells:
+def show_cells(column: Column, window: Tensor | None = None) -> Cells:
     """The bins or categories of a column, those of fewer than five rows joined: with a neighbour, or the others.
 
-    `window` are its counts by bin, missing ones left out. Where fewer than five rows are all there are, none is shown.
+    `window` are its counts by bin, missing ones left out; without one the baseline stands beside itself. Where fewer
+    than five rows are all there are, none is shown.
     """
     baseline = np.array(column.counts, dtype=np.int64)
+    window = baseline if window is None else window
     if int(window.sum()) < FEWEST_SHOWN:
         return Cells((), baseline[:0], window[:0])
     return _bins(column, baseline, window) if isinstance(column, Numbers) else _values(column, baseline, window)
@@ -47,7 +50,9 @@ def _bins(column: Numbers, baseline: Tensor, window: Tensor) -> Cells:
             counts[low] += counts.pop(low + 1)
         del ends[low]
     names = tuple(f"≤ {end:.{_DIGITS}g}" for end in ends[:-1])
-    return Cells((*names, f"> {ends[-2]:.{_DIGITS}g}" if names else "all"), np.array(first), np.array(second))
+    return Cells(
+        (*names, f"> {ends[-2]:.{_DIGITS}g}" if names else "all"), np.array(first), np.array(second), tuple(ends[:-1])
+    )
 
 
 def _values(column: Categories, baseline: Tensor, window: Tensor) -> Cells:

@@ -1,0 +1,38 @@
+"""Numbers of the report's sections that are shown as scalars, by day: the table of measures, by a section's name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from onnxlet.monitor.report import drift, quality
+
+Measure = tuple[str, str, float]
+"""A day, a tag, a number."""
+
+
+def measure_drift(told: drift.Drift) -> Iterator[Measure]:
+    """How many columns differ and alarm, and how far each is from the baseline."""
+    for day in (day for version in told.versions for day in version.days if day.rows):
+        yield day.day, "columns that differ", day.differing
+        yield day.day, "columns that alarm", len(day.alarms)
+        for column in day.columns:
+            yield day.day, f"psi/{column.name}", column.psi
+            yield day.day, f"ks/{column.name}", column.ks
+            if column.wasserstein is not None:
+                yield day.day, f"wasserstein in sd/{column.name}", column.wasserstein
+
+
+def measure_quality(told: quality.Quality) -> Iterator[Measure]:
+    """How many checks fail, and the share of rows that fail each."""
+    for day in (day for version in told.versions for day in version.days):
+        yield day.day, "faults", day.faults
+        for column in day.columns:
+            if column.share is not None:
+                yield day.day, f"{column.check}/{column.name}", column.share
+
+
+MEASURES: dict[str, Callable[[Any], Iterator[Measure]]] = {
+    drift.SECTION.name: measure_drift,
+    quality.SECTION.name: measure_quality,
+}
