@@ -33,6 +33,8 @@ OPTIONS: Document = {
     "Preload": "diagnosis",
     "Media": "true",
     "RequestLog": "true",
+    "Capture": "true",
+    "CaptureSecretArn": "arn:aws:secretsmanager:eu-central-1:111122223333:secret:capture-AbCdEf",
     "OpenTelemetryLayer": "arn:aws:lambda:eu-central-1:111122223333:layer:tracing:1",
     "EncryptLogsAndQueues": "true",
     "LogDays": 365,

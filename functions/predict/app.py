@@ -6,7 +6,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 from onnxlet.dataplane.dispatch import DataPlane
 from onnxlet.dataplane.lambda_events import Event, handle
-from onnxlet.monitor import row_counters
+from onnxlet.monitor import row_watchers
 from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
 from onnxlet.store import open_store
@@ -14,7 +14,7 @@ from onnxlet.telemetry.on_lambda import observe_function
 
 settings = Settings.from_environ(os.environ)
 store = open_store(settings.store)
-telemetry, answered = observe_function(settings, os.environ, *row_counters(store, settings))
+telemetry, answered = observe_function(settings, os.environ, *row_watchers(store, settings))
 predictor = Predictor(store, settings, telemetry=telemetry)
 predictor.preload()
 dataplane = DataPlane(predictor)

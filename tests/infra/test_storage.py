@@ -46,8 +46,8 @@ def test_the_bucket_forgets_work_files_and_old_versions_but_no_model() -> None:
         rules = nested("storage.yaml", **chosen)["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
         return {rule["Prefix"] for rule in rules if "ExpirationInDays" in rule}
 
-    assert prefixes() == {"capture/", "sketches/live/"}
-    assert prefixes(BatchDays=7) == {"capture/", "sketches/live/", "batch/"}
+    assert prefixes() == {"capture/", "labels/", "sketches/live/"}
+    assert prefixes(BatchDays=7) == {"capture/", "labels/", "sketches/live/", "batch/"}
 
 
 def _denied(sid: str) -> Document:
@@ -211,6 +211,7 @@ def test_what_the_stack_is_told_of_its_storage_is_passed_on() -> None:
         "EncryptionKeyArn": KEY,
         "NoncurrentDays": 30,
         "BatchDays": 7,
+        "CaptureDays": 14,
         "HistoryLockDays": 365,
         "HistoryLockMode": "COMPLIANCE",
         "AccessLogBucket": "logs",
@@ -265,3 +266,11 @@ def test_the_printed_key_policy_is_of_no_use_to_other_log_groups() -> None:
     (logs,) = (it for it in _key_policy() if it["Sid"] == "Logs")
     arn = "arn:aws:logs:REGION:ACCOUNT:log-group:/aws/lambda/somebody-elses"
     assert not allows([logs], "kms:Decrypt", KEY, {"kms:EncryptionContext:aws:logs:arn": arn})
+
+
+@pytest.mark.parametrize("area", ["capture/", "labels/"])
+def test_captured_rows_and_labels_expire_and_their_old_versions_soon_after(area: str) -> None:
+    rules = nested("storage.yaml", CaptureDays=14)["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    (rule,) = [each for each in rules if each.get("Prefix") == area]
+    assert rule["ExpirationInDays"] == 14
+    assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1}

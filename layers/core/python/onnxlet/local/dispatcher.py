@@ -30,7 +30,7 @@ from onnxlet.local.metrics import CONTENT_TYPE, Metrics
 from onnxlet.local.origins import share_with_origins
 from onnxlet.local.shared_bytes import SharedBytes
 from onnxlet.local.thread_pool import ThreadPool, Timed
-from onnxlet.monitor import row_counters
+from onnxlet.monitor import row_watchers
 from onnxlet.serving.cancellation import Cancellation
 from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
@@ -67,8 +67,8 @@ class Dispatcher:
         self._telemetry.watch_with(partial(_open_totals, metrics.shared))
         if settings.request_log:
             self._telemetry.watch_with(_open_request_log)
-        for open_watcher in row_counters(store, settings):
-            self._telemetry.watch_with(open_watcher)
+        for open_watcher in row_watchers(store, settings):
+            self._telemetry.watch_with(partial(open_watcher, self._telemetry))
         self._predictor = Predictor(store, settings, telemetry=self._telemetry)
         self._dataplane = DataPlane(self._predictor)
         self._threads = ThreadPool(self._dataplane.answer)
@@ -178,7 +178,7 @@ class Dispatcher:
         await receive()
         refreshing.cancel()
         self._threads.stop()
-        background.stop()
+        await loop.run_in_executor(None, background.stop)
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _keep_fresh(self) -> None:

@@ -7,6 +7,7 @@ live             counts what a process answers, and writes it now and then
 windows          what was written of one day, by many, merged so that each part counts once
 distributions    tail probabilities
 statistics       tests and distances of two rows of counts
+capture          rows that were answered, as far as their version's policy releases them
 comparison       a window of live rows beside the baseline: which columns have drifted
 report           the days of versions, as one document of sections: drift, data quality …
 """
@@ -19,15 +20,23 @@ if TYPE_CHECKING:
 
     from onnxlet.settings import Settings
     from onnxlet.store import Store
-    from onnxlet.telemetry.recording import Watcher
+    from onnxlet.telemetry.recording import Telemetry, Watcher
 
 
-def row_counters(store: Store, settings: Settings) -> tuple[Callable[[], Watcher], ...]:
-    """What opens the watcher that counts live rows; none where the settings say so. Nothing is imported before."""
+def row_watchers(store: Store, settings: Settings) -> tuple[Callable[[Telemetry], Watcher], ...]:
+    """What opens the watchers that count live rows, and capture them; none where the settings say so.
 
-    def open_counter() -> Watcher:
+    Nothing is imported before.
+    """
+
+    def open_counter(_: Telemetry) -> Watcher:
         from onnxlet.monitor.live import LiveSketches
 
         return LiveSketches(store)
 
-    return (open_counter,) if settings.monitoring else ()
+    def open_capture(telemetry: Telemetry) -> Watcher:
+        from onnxlet.monitor.capture.watcher import open_capture
+
+        return open_capture(store, settings, telemetry)
+
+    return (*((open_counter,) if settings.monitoring else ()), *((open_capture,) if settings.capture else ()))

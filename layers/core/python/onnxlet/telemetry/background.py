@@ -10,6 +10,10 @@ INTERVAL = 0.25
 """Seconds between two looks: what a process that is killed loses, and how long tensors are held."""
 
 
+GRACE = 5.0
+"""Seconds that the last flush may take: a store that does not answer holds up nobody's end."""
+
+
 class Background:
     """Flushes every INTERVAL seconds from `start` to `stop`, and then once more."""
 
@@ -23,8 +27,9 @@ class Background:
         self._thread.start()
 
     def stop(self) -> None:
-        """End, soon."""
+        """End, once what is left is written, or GRACE seconds have passed."""
         self._over.set()
+        self._thread.join(GRACE)
 
     def _run(self) -> None:
         while not self._over.wait(INTERVAL):

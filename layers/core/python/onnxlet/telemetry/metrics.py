@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from onnxlet.telemetry import (
     ABSTENTIONS,
+    CAPTURED_ROWS,
     COLD_STARTS,
     ERRORS,
     EVICTION,
@@ -26,6 +27,7 @@ from onnxlet.telemetry import (
     RUN_TIME,
     STALE,
     TOTAL_TIME,
+    UNCAPTURED_ROWS,
 )
 
 NAMESPACE = "Onnxlet"
@@ -59,6 +61,13 @@ METRICS = {
         Metric(FLAGS, COUNT, "onnxlet_flags_total", "rows that were flagged"),
         Metric(LOAD_FAILURE, COUNT, "onnxlet_load_failures_total", "versions that were refused when they were loaded"),
         Metric(EVICTION, COUNT, "onnxlet_evictions_total", "models that left memory for others"),
+        Metric(CAPTURED_ROWS, COUNT, "onnxlet_captured_rows_total", "rows written as their version's policy says"),
+        Metric(
+            UNCAPTURED_ROWS,
+            COUNT,
+            "onnxlet_uncaptured_rows_total",
+            "rows that a policy would have captured, beyond its caps or because store or key did not answer",
+        ),
         Metric(TOTAL_TIME, MILLISECONDS, "onnxlet_total_seconds", "from a request's last byte to its answer"),
         Metric(RUN_TIME, MILLISECONDS, "onnxlet_run_seconds", "the model and its steps"),
         Metric(FETCH_TIME, MILLISECONDS, "onnxlet_fetch_seconds", "fetching a version's artifacts"),

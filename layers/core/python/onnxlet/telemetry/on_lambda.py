@@ -31,9 +31,10 @@ class FunctionSettings(Protocol):
 
 
 def observe_function(
-    settings: FunctionSettings, environ: Mapping[str, str], *more: Callable[[], Watcher]
+    settings: FunctionSettings, environ: Mapping[str, str], *more: Callable[[Telemetry], Watcher]
 ) -> tuple[Telemetry, Callable[[], None]]:
-    """What a function gathers, and what its handler calls at its end, whichever that is. `more` open further watchers.
+    """What a function gathers, and what its handler calls at its end, whichever that is. `more` open further
+    watchers of it.
 
     To be called while the function is imported, in the main thread: Lambda takes no extension later.
 
@@ -46,7 +47,7 @@ def observe_function(
     if settings.request_log:
         telemetry.watch_with(_open_request_log)
     for open_watcher in more:
-        telemetry.watch_with(open_watcher)
+        telemetry.watch_with(partial(open_watcher, telemetry))
     return telemetry, _attend(telemetry, environ)
 
 

@@ -38,6 +38,22 @@ LIVE_SKETCHES = SKETCHES + "live/"
 """What live rows looked like, in counts; they go after a while."""
 
 
+CAPTURE = "capture/"
+"""Captured rows, as far as policies release them; they go after a while."""
+ANY_VERSION = "any"
+"""Stands in keys where a policy drops the version."""
+
+
+def capture_prefix(model: str, version: int | None) -> str:
+    """All captured rows of a version."""
+    return f"{CAPTURE}{model}/{ANY_VERSION if version is None else version}/"
+
+
+def capture_key(model: str, version: int | None, day: str, environment: str, sequence: int) -> str:
+    """Where an environment writes its object number `sequence`, with rows of a day (`2026-11-29`)."""
+    return f"{capture_prefix(model, version)}{day}/{environment}-{sequence:06d}.jsonl.gz"
+
+
 def sketches_prefix(model: str, version: int) -> str:
     """All live sketches of a version."""
     return f"{LIVE_SKETCHES}{model}/{version}/"
