@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import onnx
 import pytest
 from click.testing import CliRunner
@@ -93,13 +95,20 @@ def test_a_plain_path_is_a_store_and_the_environment_names_the_default(
     assert (tmp_path / "a folder" / "onnxlet" / "store" / "models" / "sum" / "1" / "manifest.json").is_file()
 
 
+def leaves(group: click.Group, *words: str) -> Iterator[tuple[str, ...]]:
+    """The words of each command that does something, those below groups of commands too."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from leaves(command, *words, name)
+        elif not command.hidden:
+            yield (*words, name)
+
+
 def test_every_command_has_help_with_an_example_and_json() -> None:
-    for name, command in cli.commands.items():
-        if command.hidden:
-            continue
-        result = CliRunner().invoke(cli, [name, "--help"])
+    for words in leaves(cli):
+        result = CliRunner().invoke(cli, [*words, "--help"])
         assert result.exit_code == 0
-        assert re.search(rf"Example:\n.*onnxlet {name}", result.stdout, re.DOTALL), name
+        assert re.search(rf"Example:\n.*onnxlet {' '.join(words)}", result.stdout, re.DOTALL), words
         assert "--json" in result.stdout
 
 

@@ -10,7 +10,6 @@ contracts         the same for accuracy contracts
 explaining        why a model answers so
 prediction        one question to a model, here or over HTTP; request_body is what it sends
 publish_attempt   one publish, and how far it got where it ends early
-lambda_runtime    a function run as Lambda runs it
 demo/             a model's life, played by the commands
 
 No command's help loads numpy, ONNX Runtime, FastAPI or scikit-learn: what a command needs it imports when it runs.

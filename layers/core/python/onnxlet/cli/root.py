@@ -18,6 +18,7 @@ from onnxlet.cli import (
     ship,
     tensorboard,
     toolchain,
+    twin,
     verify,
     watching,
 )
@@ -87,12 +88,14 @@ for command in (
     scoring.score,
     serving.serve,
     serving.invoke,
+    twin.local,
     demo.demo,
     demo.demo_models,
 ):
-    command.params.append(
-        click.Option(["--store"], is_eager=True, expose_value=False, callback=_choose_store, hidden=True)
-    )
+    for each in (command, *(command.commands.values() if isinstance(command, click.Group) else ())):
+        each.params.append(
+            click.Option(["--store"], is_eager=True, expose_value=False, callback=_choose_store, hidden=True)
+        )
     cli.add_command(command)
 
 

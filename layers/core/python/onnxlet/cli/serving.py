@@ -122,7 +122,7 @@ def invoke(
     Example:
       onnxlet invoke predict tests/events/predict-http-api.json
     """
-    from onnxlet.cli.lambda_runtime import LambdaFunction, format_error
+    from onnxlet.local.lambda_runtime import LambdaFunction, format_error
 
     path = Path("functions") / function.lower() / "app.py"
     if not path.is_file():

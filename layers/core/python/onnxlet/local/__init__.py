@@ -14,6 +14,8 @@ thread_pool    threads for the others
 metrics        what /metrics shows
 totals         what it shows of predictions, by model, version and alias
 shared_bytes   memory that workers share, for those totals
+lambda_runtime a function run in this process as Lambda runs it
+twin/          what template.yaml wires on AWS, at work on this machine
 
 Nothing heavy is imported before a worker needs it: a supervisor stays small.
 """

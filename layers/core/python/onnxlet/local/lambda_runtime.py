@@ -1,4 +1,4 @@
-"""A function run in this process as Lambda runs it: its environment, its event, its context, and how errors come back.
+"""A function run in this process as Lambda runs it: its environment, its events, its context, and how errors come back.
 
 After docs.aws.amazon.com/lambda/latest/dg/python-context.html and python-exceptions.html.
 """
@@ -12,6 +12,7 @@ import sys
 import time
 import traceback
 import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,12 +53,18 @@ class LambdaContext:
 
 
 class LambdaFunction:
-    """A function: `app.py` with its `handler`, given a store, memory in MB and a timeout in seconds."""
+    """A function: `app.py` with its `handler`, given a store, memory in MB, a timeout in seconds and an environment.
 
-    def __init__(self, path: Path, *, store: str, memory: int, timeout: int) -> None:
+    `request_id` is that of its newest call.
+    """
+
+    def __init__(
+        self, path: Path, *, store: str, memory: int, timeout: int, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.path = path
-        self.request_id = str(uuid.uuid4())
+        self.request_id = ""
         self._environment = {
+            **(environment or {}),
             "ONNXLET_STORE": store,
             "ONNXLET_CACHE_DIR": Settings.from_environ(os.environ).cache_folder,
             "ORT_DISABLE_TELEMETRY": "1",
@@ -66,19 +73,28 @@ class LambdaFunction:
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
         }
         self._timeout = timeout
+        self._handler: Callable[[Any, LambdaContext], Any] | None = None
 
     def __call__(self, event: Any) -> Any:  # noqa: ANN401 - any JSON
         """What the handler returns for the event, as JSON carries it. Raises what the function raises."""
-        os.environ.update(self._environment)
+        self.request_id = str(uuid.uuid4())
+        handler = self.initialize()
         context = LambdaContext(
             function_name=self.path.parent.name,
             memory_limit_in_mb=self._environment["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"],
             aws_request_id=self.request_id,
             deadline=time.monotonic() + self._timeout,
         )
-        return json.loads(json.dumps(self._load_handler()(event, context)))
+        return json.loads(json.dumps(handler(event, context)))
 
-    def _load_handler(self) -> Any:  # noqa: ANN401 - a callable that Lambda types as little as we do
+    def initialize(self) -> Callable[[Any, LambdaContext], Any]:
+        """The function's handler, imported by the first who asks. Raises what the import raises."""
+        if self._handler is None:
+            os.environ.update(self._environment)
+            self._handler = self._load_handler()
+        return self._handler
+
+    def _load_handler(self) -> Callable[[Any, LambdaContext], Any]:
         # Lambda has the function's own folder on the path and imports app.py as a top-level module
         sys.path.insert(0, str(self.path.parent.absolute()))
         spec = importlib.util.spec_from_file_location("app", self.path)
@@ -86,7 +102,8 @@ class LambdaFunction:
             raise ImportError(f"cannot import {self.path}")
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        return module.handler
+        handler: Callable[[Any, LambdaContext], Any] = module.handler
+        return handler
 
 
 def format_error(error: BaseException, request_id: str) -> dict[str, Any]:
