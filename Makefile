@@ -182,6 +182,7 @@ check: $(VENV)/.dev $(TOOLS)/.sam-cli-$(SAM_CLI) ## ruff, mypy, import contracts
 	$(BIN)/cfn-lint template.yaml infra/*.yaml
 	$(SAM) validate --lint --region us-east-1
 	$(BIN)/python docs/generate.py --check
+	$(BIN)/python infra/write_alarms.py --check
 
 # So does checkov.
 CHECKOV := 3.3.30
@@ -199,7 +200,8 @@ check-infra: $(VENV)/.dev .venv-checkov/.checkov-$(CHECKOV) ## checkov on the st
 	.venv-checkov/bin/checkov --config-file infra/checkov/default.yaml --directory build/stacks/default
 	.venv-checkov/bin/checkov --config-file infra/checkov/options.yaml --directory build/stacks/options
 
-docs: $(VENV)/.dev ## regenerate docs/cli.md, docs/errors.md, docs/registry.md and docs/settings.md
+docs: $(VENV)/.dev ## regenerate docs/cli.md, docs/errors.md, docs/registry.md and docs/settings.md, and infra/alarms.yaml
 	$(BIN)/python docs/generate.py
+	$(BIN)/python infra/write_alarms.py
 
 .PHONY: help install demo test test-all test-representative test-toolchain test-lambda-python test-browser test-package test-clients $(CLIENTS:%=test-client-%) check check-infra docs fault-run bench build pins e2e fidelity

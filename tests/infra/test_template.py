@@ -273,10 +273,19 @@ def test_the_api_is_throttled_and_logged() -> None:
 
 def test_alarms_watch_every_function_the_api_and_the_dead_letters() -> None:
     alarms = nested("alarms.yaml", TopicArn="arn:aws:sns:::topic")
+    del alarms["Dashboard"]
     expected = {f"{function}{what}" for function in FUNCTIONS for what in ("Errors", "Throttles", "Duration")}
     assert alarms.keys() == expected | {"ApiServerErrors", "FilesWaitTooLong", "DeadLettersWaiting"}
     assert all(alarm["Properties"]["AlarmActions"] == ["arn:aws:sns:::topic"] for alarm in alarms.values())
     assert not any("AlarmActions" in alarm["Properties"] for alarm in nested("alarms.yaml").values())
+
+
+def test_the_dashboard_shows_every_alarm_and_refers_to_what_there_is() -> None:
+    built = nested("alarms.yaml")
+    text = built.pop("Dashboard")["Properties"]["DashboardBody"]["Fn::Sub"]
+    assert set(json.loads(text)["widgets"][0]["properties"]["alarms"]) == {f"${{{name}.Arn}}" for name in built}
+    parameters = yaml_parse((REPOSITORY / "infra" / "alarms.yaml").read_text())["Parameters"]
+    assert set(re.findall(r"\$\{(\w+)\}", text)) <= parameters.keys()
 
 
 def test_a_function_is_slow_from_four_fifths_of_its_timeout() -> None:

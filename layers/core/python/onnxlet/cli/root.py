@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from onnxlet.cli import (
+    alarms,
     explaining,
     export,
     fit,
@@ -83,6 +84,7 @@ for command in (
     watching.watch,
     watching.baseline,
     tensorboard.tensorboard,
+    alarms.alarms,
     scoring.predict,
     explaining.explain,
     scoring.score,

@@ -47,6 +47,8 @@ RUN_TIME = "RunTime"
 FETCH_TIME = "FetchTime"
 LOAD_TIME = "LoadTime"
 PREDICTIONS = "Predictions"
+DRIFTED_COLUMNS = "DriftedColumns"
+QUALITY_FAULTS = "QualityFaults"
 """Names of metrics; `metrics` says what they mean."""
 
 

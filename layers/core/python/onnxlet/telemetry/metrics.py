@@ -12,6 +12,7 @@ from onnxlet.telemetry import (
     ABSTENTIONS,
     CAPTURED_ROWS,
     COLD_STARTS,
+    DRIFTED_COLUMNS,
     ERRORS,
     EVICTION,
     FALLBACK,
@@ -20,6 +21,7 @@ from onnxlet.telemetry import (
     LOAD_FAILURE,
     LOAD_TIME,
     PREDICTIONS,
+    QUALITY_FAULTS,
     REQUEST_BYTES,
     REQUESTS,
     RESPONSE_BYTES,
@@ -76,6 +78,10 @@ METRICS = {
         *(
             Metric(name, NONE, "onnxlet_score", f"quantile {share:g} of the probabilities of the labels told")
             for name, share in SCORES.items()
+        ),
+        Metric(DRIFTED_COLUMNS, COUNT, "", "columns that alarm on the newest day that was compared"),
+        Metric(
+            QUALITY_FAULTS, COUNT, "", "checks of columns that more rows fail than did: missing, out of range, unknown"
         ),
     )
 }
