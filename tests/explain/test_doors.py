@@ -155,6 +155,8 @@ def test_an_option_that_is_asked_twice_is_refused(named: Laboratory, rows: int) 
         ("yes", 400, "'explain' is true, or an object"),
         ([1], 400, "'explain' is true, or an object"),
         ({"output": "label"}, 400, "no output 'label'"),
+        ({"overlay": True}, 400, "'overlay' is of pictures"),
+        ({"max_ms": 0.001}, 422, "'max_ms' was over"),
     ],
 )
 def test_what_is_asked_wrongly_is_the_callers_error(

@@ -14,9 +14,9 @@ import onnxlet
 import trained
 from onnxlet.dataplane.dispatch import DataPlane
 from onnxlet.dataplane.messages import Request
-from onnxlet.dataplane.protocols.tensorflow_serving.explanation import MOST_ATTRIBUTIONS
 from onnxlet.errors import NotExplainableError
 from onnxlet.explain.background import decode_background
+from onnxlet.explain.writing import MOST_ATTRIBUTIONS
 from onnxlet.registry.registry import Registry
 from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
@@ -201,8 +201,42 @@ def test_more_attributions_than_an_answer_carries_are_refused_before_they_are_wr
     store = open_store((tmp_path / "store").as_uri())
     Registry(store, who="tests").promote("model", 1)
     predictor = Predictor(store, Settings(cache_dir=str(tmp_path / "cache")))
-    body = json.dumps({"instances": [[0, 0, 0, 0]] * (MOST_ATTRIBUTIONS // 4 + 1)}).encode()
-    answer = DataPlane(predictor).answer(Request("POST", "/v1/models/model:explain", body=body))
-    assert answer.status == 413
-    assert isinstance(answer.body, bytes)
-    assert b"524,292 attributions, at most 524,288" in answer.body
+    rows = MOST_ATTRIBUTIONS // 4 + 1
+    tensor = {"name": "features", "datatype": "FP32", "shape": [rows, 4], "data": [0] * rows * 4}
+    for path, asked in (
+        ("/v1/models/model:explain", {"instances": [[0, 0, 0, 0]] * rows}),
+        ("/v2/models/model/explain", {"inputs": [tensor]}),
+    ):
+        answer = DataPlane(predictor).answer(Request("POST", path, body=json.dumps(asked).encode()))
+        assert answer.status == 413
+        assert isinstance(answer.body, bytes)
+        assert b"524,292 attributions, at most 524,288" in answer.body
+
+
+def test_a_scale_is_asked_for_in_the_open_inference_protocol_too(tmp_path: Path) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    features, target = trained.blobs(classes=2)
+    estimator = LogisticRegression().fit(features, target)
+    Shipped(tmp_path, estimator, features)
+    store = open_store((tmp_path / "store").as_uri())
+    Registry(store, who="tests").promote("model", 1)
+    plane = DataPlane(Predictor(store, Settings(cache_dir=str(tmp_path / "cache"))))
+    row = features[:1].astype(np.float32)
+    tensor = {"name": "features", "datatype": "FP32", "shape": list(row.shape), "data": row.ravel().tolist()}
+    margin = estimator.decision_function(row)[0]
+    for scale, unit, sum_ in (
+        ("raw", "log-odds", margin),
+        ("output", "probability", estimator.predict_proba(row)[0, 1]),
+    ):
+        body = {"inputs": [tensor], "parameters": {"explain_scale": scale, "explain_classes": "1"}}
+        answer = plane.answer(Request("POST", "/v2/models/model/explain", body=json.dumps(body).encode()))
+        assert answer.status == 200
+        told = json.loads(answer.body)
+        tensors = {each["name"]: each["data"] for each in told["outputs"]}
+        assert told["parameters"]["explain_unit"] == unit
+        total = sum(tensors["explain_attributions"]) + tensors["explain_expected"][0]
+        assert total == pytest.approx(sum_, abs=1e-4)
+    body = {"inputs": [tensor], "parameters": {"explain_scale": "decibel"}}
+    answer = plane.answer(Request("POST", "/v2/models/model/explain", body=json.dumps(body).encode()))
+    assert answer.status == 400

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 from pathlib import Path
@@ -14,7 +15,10 @@ from onnx import helper
 import onnxlet
 from doors import Shop, spec
 from onnxlet.client.explanations import read_explanation
+from onnxlet.dataplane.dispatch import DataPlane
+from onnxlet.dataplane.messages import Request
 from onnxlet.errors import InvalidInputError, NotExplainableError
+from onnxlet.explain.pictures.overlay import draw_overlay
 from onnxlet.explain.pictures.rise import find_heat
 from onnxlet.explain.request import Budget, ExplanationRequest
 from onnxlet.steps import Classification, Steps
@@ -265,6 +269,64 @@ def test_a_picture_is_explained_over_http_by_itself_and_in_json(folder: Path) ->
     hottest = max(cells, key=cells.__getitem__)
     row, column = (int(word.split()[1]) for word in hottest.split(", "))
     assert max(abs((row + 0.5) / 16 - 0.3), abs((column + 0.5) / 16 - 0.7)) * SIDE < 6
+
+
+def test_the_overlay_comes_over_http_where_it_is_asked_for(folder: Path, model: Any) -> None:  # noqa: ANN401
+    shop = Shop(open_store((folder / "store").as_uri()), folder / "shop")
+    picture = written(film(0.3, 0.7), "JPEG")
+    own = model.explain([picture], classes="opacity").overlay()
+    query = DataPlane(shop.predictor).answer(
+        Request(
+            "POST",
+            "/v1/models/spots:explain",
+            "overlay=true&classes=opacity",
+            {"content-type": "image/jpeg"},
+            picture,
+        )
+    )
+    sent = {"b64": base64.b64encode(picture).decode()}
+    asked = {"instances": [sent], "explain": {"overlay": True, "classes": "opacity"}}
+    by_json = shop.send("POST", "/v1/models/spots:explain", json.dumps(asked).encode())
+    for body in (query.body, by_json.body):
+        document = json.loads(body)
+        assert base64.b64decode(document["explanations"][0]["overlay"]) == own
+        assert read_explanation(document).overlay() == own
+        with pytest.raises(InvalidInputError, match="picture is not here"):
+            read_explanation(document).overlay(of="opacity")
+    tensor = {"name": "image_bytes", "datatype": "BYTES", "shape": [1], "data": [sent["b64"]]}
+    tensor["parameters"] = {"content_type": "base64"}
+    parameters = {"explain_overlay": True, "explain_classes": "opacity"}
+    by_open = shop.send(
+        "POST", "/v2/models/spots/explain", json.dumps({"inputs": [tensor], "parameters": parameters}).encode()
+    )
+    tensors = {each["name"]: each["data"] for each in json.loads(by_open.body)["outputs"]}
+    assert base64.b64decode(tensors["explain_overlay"][0]) == own
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("method=sampled", b"by the method 'rise', and by no other"),
+        ("seed=-1", b"'seed' is a whole number"),
+        ("color=red", b"'explain' takes method"),
+        ("&".join(f"f{number}=1" for number in range(40)), b"the query cannot be read"),
+    ],
+)
+def test_what_a_query_asks_wrongly_is_the_callers_error(folder: Path, query: str, words: bytes) -> None:
+    shop = Shop(open_store((folder / "store").as_uri()), folder / "shop")
+    request = Request(
+        "POST", "/v1/models/spots:explain", query, {"content-type": "image/jpeg"}, written(film(0.3, 0.7), "JPEG")
+    )
+    answer = DataPlane(shop.predictor).answer(request)
+    assert answer.status in {400, 422}
+    assert isinstance(answer.body, bytes)
+    assert words in answer.body
+
+
+def test_overlays_of_large_pictures_are_made_smaller() -> None:
+    levels = np.zeros((3000, 1500, 1), np.uint8)
+    drawn = PIL.Image.open(io.BytesIO(draw_overlay(levels, np.ones((16, 16)))))
+    assert drawn.size == (512, 1024)
 
 
 def test_only_pictures_above_a_threshold_are_explained(model: Any) -> None:  # noqa: ANN401

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from laboratory import Array, Laboratory, background_of, perceptron, product
-from onnxlet.errors import InvalidInputError
+from onnxlet.errors import InvalidInputError, NotExplainableError
 from onnxlet.explain.request import ExplanationRequest
 from onnxlet.explain.sampled import Places, Sums, _Turns, student
 
@@ -92,6 +92,15 @@ def test_time_that_is_up_gives_fewer_pairs_and_says_so(laboratory: Laboratory) -
     hurried = model.explain(rows, request=ExplanationRequest(max_ms=0.001))
     assert (hurried.pairs, hurried.unreliable) == (2, True)
     assert hurried.sum_error < 1e-9
+
+
+def test_exact_values_that_take_too_long_are_refused_with_what_to_ask_instead(laboratory: Laboratory) -> None:
+    model = product(laboratory)
+    row = {"x": background_of(1, 4, seed=4)}
+    for method in ("exact", "auto"):
+        with pytest.raises(NotExplainableError, match=r"'max_ms' was over .* fewer rows per call, .* 'sampled'"):
+            model.explain(row, request=ExplanationRequest(method, max_ms=0.001))
+    assert model.explain(row, request=ExplanationRequest("exact", max_ms=60_000)).sum_error < 1e-9
 
 
 def test_one_player_gets_all_there_is(laboratory: Laboratory) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,18 @@ def test_long_texts_are_sampled_and_sum(loaded: LoadedVersion) -> None:
     assert few.unreliable
     assert "18:25 = planned" not in explained._repr_html_()
     assert "11:18 = planned" in explained._repr_html_()
+
+
+def test_texts_that_are_made_of_a_long_one_are_not_all_held_at_once(loaded: LoadedVersion) -> None:
+    text = " ".join(["pain", "over", "night", "x" * 900_000, "no", "finding", "today"])
+    tracemalloc.start()
+    explained = loaded.explain([text], method="words", classes=1)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert explained.attributions[0, 3, 0] == pytest.approx(0, abs=1e-6)
+    assert peak < 50e6, "128 texts would be 58 MB"
+    with pytest.raises(NotExplainableError, match="'max_ms' was over"):
+        loaded.explain([text], method="words", max_ms=0.001)
 
 
 def test_a_text_that_is_not_above_the_threshold_is_not_explained(loaded: LoadedVersion) -> None:

@@ -159,6 +159,14 @@ def test_explaining_trees_ends_with_the_time_of_an_answer(asked: dict[str, Any],
         model.explain(rows, "columns", ExplanationRequest(**asked), due=monotonic() + 1)
 
 
+@pytest.mark.parametrize("method", ["trees", "trees-interventional"])
+def test_explaining_trees_ends_with_the_time_that_is_given(method: str, tmp_path: Path) -> None:
+    version = published(HistGradientBoostingClassifier(max_iter=8), ROWS, SCORE > 0, tmp_path)
+    for scale in (None, "output") if method == "trees-interventional" else (None,):
+        with pytest.raises(NotExplainableError, match="'max_ms' was over before all rows were explained"):
+            version.explain(ROWS, method=method, scale=scale, max_ms=0.001)
+
+
 def test_a_scale_that_is_asked_for_chooses_the_method(tmp_path: Path) -> None:
     version = published(HistGradientBoostingClassifier(max_iter=8), ROWS, SCORE > 0, tmp_path)
 

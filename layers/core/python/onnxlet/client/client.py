@@ -128,9 +128,9 @@ class Client:
     def explain(self, ref: str | Ref, X: Any, **asked: Any) -> Explanation:  # noqa: ANN401, N803
         """How much each column moves the answers to these rows, in one request: see docs/explanations.md.
 
-        `asked` are method, output, classes, seed, max_evaluations, max_ms and above. `attributions` of the answer are
-        [rows, columns, classes]. Raises NotExplainableError where the version or the method cannot do it, and as
-        `predict`.
+        `asked` are method, output, scale, classes, seed, max_evaluations, max_ms, above and overlay. `attributions` of
+        the answer are [rows, columns, classes]. Raises NotExplainableError where the version or the method cannot do
+        it, and as `predict`.
         """
         from onnxlet.client.explanations import read_explanation, write_question
         from onnxlet.client.rows import read_rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any
 
@@ -63,5 +64,6 @@ def _read(head: Document, rows: list[Document | None]) -> Explanation:
         pairs=head.get("pairs"),
         unreliable=head.get("unreliable", False),
         evaluations=head["evaluations"],
+        overlays=tuple(b64decode(row["overlay"]) for _, row in explained if "overlay" in row),
         grid=None if "grid" not in head else (head["grid"][0], head["grid"][1]),
     )

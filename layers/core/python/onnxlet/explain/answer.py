@@ -28,7 +28,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     those above a threshold. `evaluations` counts rows that the model was asked about.
 
     Of pictures the players are the cells of a `grid`, row by row, whose attributions are slopes and do not sum; and
-    `pictures` are what the model saw, levels [height, width, 1 or 3] from 0 to 255.
+    `pictures` are what the model saw, levels [height, width, 1 or 3] from 0 to 255. `overlays` are PNGs of each under
+    the heatmap of its largest prediction, where a request asks for them.
     """
 
     method: str
@@ -50,6 +51,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     evaluations: int = 0
     grid: tuple[int, int] | None = None
     pictures: tuple[Tensor, ...] = ()
+    overlays: tuple[bytes, ...] = ()
 
     @property
     def heatmaps(self) -> Tensor:
@@ -64,10 +66,14 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """
         from onnxlet.explain.pictures.overlay import draw_overlay
 
+        if not self.pictures and of is None and self.overlays:
+            return self.overlays[row]
         if of is None:
             of = int(self.predictions[row].argmax())
         names = list(self.classes)
         if of not in names and not (isinstance(of, int) and 0 <= of < len(names)):
             raise InvalidInputError(f"there is no heatmap of {str(of)[:80]!r}, only of {', '.join(map(repr, names))}")
+        if not self.pictures:
+            raise InvalidInputError("the picture is not here: ask for it with overlay=True, or explain it where it is")
         column = names.index(of) if isinstance(of, str) else of
         return draw_overlay(self.pictures[row], self.heatmaps[row, column])

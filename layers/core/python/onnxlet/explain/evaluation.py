@@ -38,6 +38,8 @@ class Evaluation:
         self._players = players
         self._output, self._columns = target.output, list(target.columns)
         self._due, self._cancellation = due, cancellation
+        self.until: float | None = None
+        """When the time that a request gave is over, by the monotonic clock."""
         self.count = 0
         values = max(1, sum(len(place.players) for place in players.places), len(self._output.columns))
         self.size = max(1, min(MOST_ROWS, MOST_NUMBERS // values, subject.steps.most_rows or MOST_ROWS))
@@ -61,9 +63,19 @@ class Evaluation:
         )
 
     def check_time(self) -> None:
-        """Raises DeadlineExceededError once the answer is overdue: for methods that work long without asking."""
-        if self._due is not None and monotonic() > self._due:
+        """For methods that are exact, and give nothing by halves.
+
+        Raises DeadlineExceededError once the answer is overdue, NotExplainableError once the time is over that the
+        request gave.
+        """
+        now = monotonic()
+        if self._due is not None and now > self._due:
             raise DeadlineExceededError("explaining took too long and was stopped: explain fewer rows per call")
+        if self.until is not None and now > self.until:
+            raise NotExplainableError(
+                "explain: 'max_ms' was over before all rows were explained, and exact values are not given by halves: "
+                "give more, explain fewer rows per call, or ask for the method 'sampled'"
+            )
 
     def _all(self, rows: Tensors) -> Tensor:
         return self._in_parts(

@@ -75,6 +75,7 @@ class Exact:
         step = max(1, evaluation.size // count)
         parts = []
         for start in range(0, len(known), step):
+            evaluation.check_time()
             some = known[start : start + step]
             others = np.tile(np.arange(count), len(some))
             answers = evaluation.mixed(row, background, np.repeat(some, count, axis=0), others)

@@ -55,6 +55,8 @@ class Explanations:
 
         Raises NotExplainableError, InvalidInputError, and what predicting raises.
         """
+        if request.overlay:
+            raise InvalidInputError("explain: 'overlay' is of pictures, and these are none: leave it out")
         rows = self._players.rows(inputs, signature)
         count = len(next(iter(rows.values())))
         output = explained_output(self._subject, request.output)
@@ -69,8 +71,10 @@ class Explanations:
         if request.above is not None:
             chosen = np.flatnonzero((evaluation.answers(rows) > request.above).any(axis=1))
             rows = {column: tensor[chosen] for column, tensor in rows.items()}
+        name, explainer = self._choose(request.method, target, Budget(request, len(chosen)))
+        # what the first request plans for all is not of its time
         budget = Budget(request, len(chosen))
-        name, explainer = self._choose(request.method, target, budget)
+        evaluation.until = budget.until
         found = explainer.explain(rows, target, budget, evaluation)
         return self._told(name, found, target, evaluation.count, tuple(chosen.tolist()))
 

@@ -110,6 +110,7 @@ class Linear:
         predictions = np.empty((count, len(scores)))
         size = max(1, MOST_NUMBERS // max(1, coefficients.size))
         for start in range(0, count, min(size, evaluation.size)):
+            evaluation.check_time()
             part = slice(start, start + min(size, evaluation.size))
             columns = self._columns({name: tensor[part] for name, tensor in rows.items()})
             predictions[part] = columns @ coefficients + intercepts

@@ -15,7 +15,7 @@ AUTO = "auto"
 MOST_EVALUATIONS = 1_000_000
 """Rows that the model may be asked about, for each that is explained."""
 _NOT_DONE = ("gradient", "counterfactual", "interaction")
-_FIELDS = "method, output, scale, classes, seed, max_evaluations, max_ms and above"
+_FIELDS = "method, output, scale, classes, seed, max_evaluations, max_ms, above and overlay"
 
 Class = str | int
 Scale = Literal["output", "raw"]
@@ -29,7 +29,7 @@ class ExplanationRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     one; None: its own. `output` is a served output, `classes` are the labels or positions of its
     columns; None: all. `seed` makes what is sampled repeatable. `max_evaluations` bounds the rows that the model is
     asked about for each row that is explained, `max_ms` the time for all of them. `above`: explain only rows where an
-    explained class, or the value, is more than this.
+    explained class, or the value, is more than this. `overlay`: draw the heatmaps of pictures too.
     """
 
     method: str = AUTO
@@ -40,6 +40,7 @@ class ExplanationRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     max_evaluations: int | None = None
     max_ms: float | None = None
     above: float | None = None
+    overlay: bool = False
 
     def __post_init__(self) -> None:
         """Raise InvalidInputError for budgets of nothing, and seeds that are none."""
@@ -102,6 +103,11 @@ class Budget:
         self.evaluations = request.max_evaluations
         self._until = None if request.max_ms is None else monotonic() + request.max_ms / 1000
         self._rows_left = rows
+
+    @property
+    def until(self) -> float | None:
+        """When the time is over, by the monotonic clock; None: never."""
+        return self._until
 
     def next_row(self) -> float | None:
         """When the next row has to be done, by the monotonic clock: what is left is shared by those that are left."""

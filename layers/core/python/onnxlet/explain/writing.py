@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
+from onnxlet.errors import ResponseTooLargeError
 from onnxlet.explain.answer import Explanation
 from onnxlet.values.tensors import Tensor
 
 Document = dict[str, Any]
+
+MOST_ATTRIBUTIONS = 2**19
+"""Attributions of an answer in JSON: more fit in none that Lambda carries, also compressed, and take much memory."""
+
+
+def check_size(explanation: Explanation) -> None:
+    """Raises ResponseTooLargeError for more attributions than are answered in JSON."""
+    count = explanation.attributions.size
+    if count > MOST_ATTRIBUTIONS:
+        raise ResponseTooLargeError(
+            f"response too large: {count:,} attributions, at most {MOST_ATTRIBUTIONS:,} can be answered: explain fewer "
+            "rows or classes per call"
+        )
 
 
 def write_head(explanation: Explanation) -> Document:
@@ -53,6 +68,8 @@ def write_row(explanation: Explanation, number: int) -> Document:
         document["interval"] = _by_class(classes, players, explanation.interval[number])
     if explanation.residual is not None:
         document["residual"] = dict(zip(classes, explanation.residual[number].tolist(), strict=True))
+    if explanation.overlays:
+        document["overlay"] = b64encode(explanation.overlays[number]).decode()
     return document
 
 

@@ -56,6 +56,10 @@ def post_json(schema: str, described: Json, **others: Json) -> Json:
 EXPLANATION_OPTIONS: Json = {
     "method": {"type": "string", "default": "auto", "description": "How; `auto` takes the best that there is."},
     "output": {"type": "string", "description": "A served output of numbers; by itself, a classifier's probabilities."},
+    "scale": {
+        "enum": ["raw", "output"],
+        "description": "Of what the model adds up itself, log-odds say, or of what is served.",
+    },
     "classes": {"description": "A label or position of the output's columns, or several; all without it."},
     "seed": {"type": "integer", "minimum": 0, "default": 0},
     "max_evaluations": {
@@ -65,6 +69,7 @@ EXPLANATION_OPTIONS: Json = {
     },
     "max_ms": {"type": "number", "exclusiveMinimum": 0, "description": "Milliseconds for all rows."},
     "above": {"type": "number", "description": "Explain only rows of which an explained class, or the value, is more."},
+    "overlay": {"type": "boolean", "description": "Of pictures: a PNG of each under its heatmap, in base64."},
 }
 """What may be asked of an explanation."""
 

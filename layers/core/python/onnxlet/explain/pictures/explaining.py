@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 
 from onnxlet.errors import InvalidInputError, NotExplainableError
@@ -80,7 +81,7 @@ class PictureExplanations:
         heats = [self._heat(asking, picture, grid, budget) for picture in pictures]
         found = np.array([heat.slopes() for heat in heats]).reshape(-1, 2, grid[0] * grid[1], len(columns))
         values = found[:, 0]
-        return Explanation(
+        explained = Explanation(
             method=METHOD,
             output=output.name,
             unit=output.unit,
@@ -99,6 +100,9 @@ class PictureExplanations:
             grid=grid,
             pictures=tuple(map(self._levels, pictures)),
         )
+        if not request.overlay:
+            return explained
+        return msgspec.structs.replace(explained, overlays=tuple(map(explained.overlay, range(len(rows)))))
 
     def _tensor(self, inputs: Tensors, signature: str) -> Tensor:
         """The graph's input for what was sent. Raises InvalidInputError."""

@@ -26,6 +26,10 @@ MOST_EXACT = 8
 EVALUATIONS = 4_000
 """Of the model, unless a request says otherwise."""
 PAIRS = 100
+AT_ONCE = 32
+"""Coalitions between two looks at the clock."""
+MOST_CHARACTERS = 2**22
+"""Characters of the texts that are made of one at once."""
 
 Span = tuple[int, int]
 
@@ -82,7 +86,7 @@ class ByPart:
         )
         if len(spans) <= MOST_EXACT:
             known = coalitions(len(spans))
-            return msgspec.structs.replace(found, values=shapley(game.worth(known), known)[None])
+            return msgspec.structs.replace(found, values=shapley(game.worth_in_time(known), known)[None])
         sums = _sample(game, nothing, everything, budget)
         return msgspec.structs.replace(
             found,
@@ -105,6 +109,18 @@ class _Game:
 
     def worth(self, known: Tensor) -> Tensor:
         """The answers [M, classes] for `known` [M, parts]. The whole text is left as it is."""
+        step = max(1, MOST_CHARACTERS // max(1, len(self._text)))
+        return np.concatenate([self._ask(known[start : start + step]) for start in range(0, len(known), step)])
+
+    def worth_in_time(self, known: Tensor) -> Tensor:
+        """The same, while there is time. Raises NotExplainableError, DeadlineExceededError when there is none."""
+        answers = []
+        for start in range(0, len(known), AT_ONCE):
+            self._evaluation.check_time()
+            answers.append(self.worth(known[start : start + AT_ONCE]))
+        return np.concatenate(answers)
+
+    def _ask(self, known: Tensor) -> Tensor:
         texts = np.empty(len(known), dtype=object)
         texts[:] = [
             self._text if mask.all() else " ".join(part for part, kept in zip(self._parts, mask, strict=True) if kept)

@@ -1,12 +1,14 @@
 """Explanations in the Open Inference Protocol, an extension: more output tensors, and parameters that say of what.
 
 A request asks for them at `/explain`, or with the parameter `explain`: true at `/infer`; `explain_method`,
-`explain_output`, `explain_classes` (one, or several with commas), `explain_seed`, `explain_max_evaluations`,
-`explain_max_ms` and `explain_above` are parameters too, since parameters hold strings, numbers and booleans alone.
+`explain_output`, `explain_scale`, `explain_classes` (one, or several with commas), `explain_seed`,
+`explain_max_evaluations`, `explain_max_ms`, `explain_above` and `explain_overlay` are parameters too, since parameters
+hold strings, numbers and booleans alone.
 """
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +18,7 @@ import numpy as np
 from onnxlet.dataplane.protocols.open_inference.body import Call, Explained
 from onnxlet.explain.answer import Explanation
 from onnxlet.explain.request import read_request
+from onnxlet.explain.writing import check_size
 from onnxlet.serving.cancellation import Cancellation
 from onnxlet.serving.model import Model
 from onnxlet.values.tensors import Tensor
@@ -27,6 +30,7 @@ def explain(call: Call, model: Model, due: float, cancellation: Cancellation | N
     """What explains the answer to a call. Raises NotExplainableError, InvalidInputError, and what predicting raises."""
     request = read_request(_asked(call.parameters))
     explanation = model.explain(call.inputs, call.signature, request, due=due, cancellation=cancellation)
+    check_size(explanation)
     tensors = {PREFIX + name: tensor for name, tensor in _tensors(explanation).items()}
     kinds = {"O": "BYTES", "i": "INT64", "f": "FP64"}
     return Explained(
@@ -55,7 +59,12 @@ def _tensors(explanation: Explanation) -> dict[str, Tensor]:
         "players": np.array(explanation.players, dtype=object),
         "classes": np.array(explanation.classes, dtype=object),
     }
-    more = {"interval": explanation.interval, "residual": explanation.residual}
+    overlays = [b64encode(each).decode() for each in explanation.overlays]
+    more = {
+        "interval": explanation.interval,
+        "residual": explanation.residual,
+        "overlay": np.array(overlays, dtype=object) if overlays else None,
+    }
     return tensors | {name: tensor for name, tensor in more.items() if tensor is not None}
 
 

@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Any
+from urllib.parse import parse_qs
+
 import orjson
 
 from onnxlet.dataplane.protocols.tensorflow_serving.body import Call
-from onnxlet.errors import ResponseTooLargeError
+from onnxlet.errors import InvalidInputError
 from onnxlet.explain.request import read_request
-from onnxlet.explain.writing import write_head, write_rows
+from onnxlet.explain.writing import check_size, write_head, write_rows
 from onnxlet.serving.cancellation import Cancellation
 from onnxlet.serving.model import Model
 
-MOST_ATTRIBUTIONS = 2**19
-"""Attributions of an answer: more fit in none that Lambda carries, also compressed, and take much memory as JSON."""
+MOST_OPTIONS = 32
+"""Options of a query."""
+
+
+def asked_in(query: str) -> dict[str, Any]:
+    """What a query asks of the pictures of a body: `overlay=true&classes=opacity`. Raises InvalidInputError."""
+    try:
+        fields = parse_qs(query, keep_blank_values=True, max_num_fields=MOST_OPTIONS)
+    except ValueError as error:
+        raise InvalidInputError(f"the query cannot be read: {error}") from error
+    asked = {name: [_value(text) for text in texts] for name, texts in fields.items()}
+    return {name: values if len(values) > 1 else values[0] for name, values in asked.items()}
+
+
+def _value(text: str) -> bool | float | str:
+    try:
+        value = orjson.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, bool | int | float) else text
 
 
 def add_explanations(
@@ -24,12 +45,7 @@ def add_explanations(
     """
     asked = read_request({} if call.explain is None else call.explain)
     explanation = model.explain(call.inputs, call.signature, asked, due=due, cancellation=cancellation)
-    count = explanation.attributions.size
-    if count > MOST_ATTRIBUTIONS:
-        raise ResponseTooLargeError(
-            f"response too large: {count:,} attributions, at most {MOST_ATTRIBUTIONS:,} can be answered: explain fewer "
-            "rows or classes per call"
-        )
+    check_size(explanation)
     rows = write_rows(explanation, len(next(iter(call.inputs.values()))))
     written = orjson.dumps({"explanations": rows, "explained": write_head(explanation)})
     return body[:-1] + b"," + written[1:]

@@ -37,6 +37,18 @@ _PICTURES: Json = {
 """Other bodies, which models that read pictures take."""
 
 
+_OPTIONS: list[Json] = [
+    {
+        "name": name,
+        "in": "query",
+        "required": False,
+        "description": "What a JSON body has in `explain`, where the body is pictures.",
+        "schema": schema,
+    }
+    for name, schema in EXPLANATION_OPTIONS.items()
+]
+
+
 def _paths() -> Json:
     paths: Json = {}
     for suffix, part, words, parameters in _TARGETS:
@@ -52,11 +64,11 @@ def _paths() -> Json:
         explain = operation(
             "explain" + suffix,
             f"Predict and explain with {words}",
-            [*parameters, ROUTING_KEY],
+            [*parameters, ROUTING_KEY, *_OPTIONS],
             "ExplainResponse",
             ANSWER_HEADERS,
         )
-        paths[base + ":explain"] = post_json("PredictRequest", explain)
+        paths[base + ":explain"] = post_json("PredictRequest", explain, **_PICTURES)
         paths[base] = {"get": operation("status" + suffix, f"Status of {words}", parameters, "ModelStatus")}
         paths[base + "/metadata"] = {
             "get": operation("metadata" + suffix, f"Signatures of {words}", parameters, "ModelMetadata")
@@ -114,6 +126,7 @@ SCHEMAS: Json = {
                     {
                         "prediction": _NUMBERS,
                         "attributions": _BY_CLASS,
+                        "overlay": {"type": "string", "contentEncoding": "base64", "contentMediaType": "image/png"},
                         "interval": _BY_CLASS,
                         "residual": _NUMBERS,
                     },

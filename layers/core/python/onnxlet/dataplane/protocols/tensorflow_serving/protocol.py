@@ -121,7 +121,7 @@ def _predict(predictor: Predictor, request: Request, target: Ref, headers: dict[
     if model.tells:
         answering.write_flags(headers, model, outputs)
     body = write_answer(outputs, rows=call.rows)
-    if call.explain is not None or request.path[-len(_EXPLAIN) :].lower() == _EXPLAIN:
+    if call.explain is not None or _is_explain(request):
         from onnxlet.dataplane.protocols.tensorflow_serving.explanation import add_explanations
 
         body = add_explanations(body, call, model, due, request.cancellation)
@@ -138,7 +138,18 @@ def _read_pictures(request: Request, model: Model) -> Call:
     from onnxlet.dataplane.codec.pictures import pictures_in
 
     pictures = pictures_in(request)
-    return read_body(request.body, model) if pictures is None else call_of_pictures(pictures, model)
+    if pictures is None:
+        return read_body(request.body, model)
+    call = call_of_pictures(pictures, model)
+    if request.query and _is_explain(request):
+        from onnxlet.dataplane.protocols.tensorflow_serving.explanation import asked_in
+
+        call.explain = asked_in(request.query)
+    return call
+
+
+def _is_explain(request: Request) -> bool:
+    return request.path[-len(_EXPLAIN) :].lower() == _EXPLAIN
 
 
 # --- status and metadata ----------------------------------------------------------------------------------------------
