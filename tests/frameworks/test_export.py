@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import onnx
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from onnx import TensorProto, helper
@@ -123,6 +124,24 @@ def test_a_classifier_of_columns_is_served_by_tensorflow_under_the_same_names(
     assert np.allclose(got["probability"], expected.max(axis=1), atol=1e-5)
     by_column = asked(place, "columns", **dict(zip(trained.feature_names(), rows[:9].T, strict=True)))
     assert all(np.array_equal(by_column[name], got[name]) for name in got)
+
+
+@pytest.mark.parametrize(
+    ("declared", "kind"),
+    [({"thresholds": {"malignant": 0.3}}, "output"), ({"columns": {"f0": {"low": -9, "high": 9}}}, "ranges")],
+    ids=["output", "ranges"],
+)
+def test_what_a_user_declared_beside_the_model_is_refused_and_nothing_is_written(
+    tmp_path: Path, published: Publish, declared: dict[str, Any], kind: str
+) -> None:
+    features, target = trained.blobs(classes=2)
+    names = np.array(["benign", "malignant"])[target]
+    columns = pd.DataFrame(features, columns=[f"f{place}" for place in range(features.shape[1])])
+    convert(LogisticRegression().fit(columns, names), tmp_path / "converted", data=columns, **declared)
+    manifest = published(tmp_path / "converted")
+    with pytest.raises(ConversionError, match=f"steps of kind '{kind}' cannot be written as a SavedModel"):
+        export_saved_model(manifest, tmp_path / "artifacts", tmp_path / "models")
+    assert not list((tmp_path / "models").glob("**/*"))
 
 
 def test_each_of_several_targets_is_served_by_tensorflow(tmp_path: Path, published: Publish) -> None:

@@ -187,6 +187,16 @@ def test_a_table_of_modality_values_is_refused() -> None:
         assert "a table of modality values" in refused(FILM, data)
 
 
+def test_a_table_in_place_of_a_window_is_refused_and_beside_one_not_needed() -> None:
+    table = pydicom.Dataset()
+    table.LUTDescriptor, table.LUTData = [3, 0, 16], b"\1\0\2\0\3\0"
+    tables = pydicom.DataElement("VOILUTSequence", "SQ", pydicom.Sequence([table]))
+    data = dicom_file(stored_pixels(12), 12, VOILUTSequence=tables, WindowCenter=None, WindowWidth=None)
+    assert "with a table of levels in place of a window" in refused(FILM, data)
+    beside = dicom_file(stored_pixels(12), 12, VOILUTSequence=tables)
+    assert np.array_equal(levels_of(FILM, beside), levels_of(FILM, dicom_file(stored_pixels(12), 12)))
+
+
 def test_a_version_that_declares_no_dicom_takes_none() -> None:
     said = refused(Image("pixels"), dicom_file(stored_pixels(12), 12))
     assert said.startswith("picture 0 is DICOM, which the model's image step does not speak of")

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import time
+import tracemalloc
 import zlib
 from base64 import b64encode
 from collections.abc import Iterator
@@ -130,16 +131,14 @@ def test_levels_may_stay_what_they_are() -> None:
 # --- what is refused --------------------------------------------------------------------------------------------------
 
 
-def png_that_claims(width: int, height: int, depth: int = 8, color: int = 2) -> bytes:
-    """A PNG whose header claims a size that nothing follows."""
+def png_that_claims(width: int, height: int, *, color: int = 2, pixels: bytes = zlib.compress(b"\0" * 100)) -> bytes:
+    """A PNG whose header claims a size, which nothing follows unless there are `pixels`."""
 
     def chunk(name: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
-    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
-    )
+    header = struct.pack(">IIBBBBB", width, height, 8, color, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
 
 @pytest.mark.parametrize(
@@ -150,6 +149,20 @@ def test_a_header_that_claims_too_many_pixels_is_refused_before_decoding(width: 
     said = refused(USUAL, png_that_claims(width, height))
     assert said.startswith("picture 0 has more than 25,000,000 pixels") or "is broken" in said
     assert time.monotonic() - began < 1
+
+
+def test_many_pixels_in_few_bytes_are_refused_before_they_are_decoded() -> None:
+    """A true picture of 169 megapixels, of which Pillow only warns."""
+    packed = zlib.compressobj(9)
+    line = b"\0" * 13_001
+    pixels = b"".join(packed.compress(line * 100) for _ in range(130)) + packed.flush()
+    data = png_that_claims(13_000, 13_000, color=0, pixels=pixels)
+    assert len(data) < 170_000
+    tracemalloc.start()
+    assert refused(USUAL, data).startswith("picture 0 has more than 25,000,000 pixels")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**20
 
 
 def test_a_step_may_take_fewer_pixels_and_a_request_four_pictures_of_them() -> None:

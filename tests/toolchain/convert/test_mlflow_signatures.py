@@ -76,3 +76,25 @@ def test_texts_that_rows_may_leave_out_are_empty_then(tmp_path: Path) -> None:
     ward = columns_of(draft)["ward"]
     assert (ward.default, ward.missing) == ("", True)
     assert columns_of(draft)["age"].default is None
+
+
+def test_numbers_that_rows_may_leave_out_are_null_where_the_model_takes_that(tmp_path: Path) -> None:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.linear_model import LogisticRegression
+
+    random = np.random.default_rng(0)
+    rows = pd.DataFrame({"age": random.normal(size=200), "dose": random.normal(size=200)})
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    signed = [{"type": "double", "name": "age", "required": False}, {"type": "long", "name": "dose", "required": True}]
+    for name, model, takes, how in (
+        ("boosted", HistGradientBoostingClassifier(max_iter=3), True, "send null for it"),
+        ("linear", LogisticRegression(), False, "the model needs it"),
+    ):
+        said: list[str] = []
+        source = directory(tmp_path / name, model.fit(rows, rows["age"] > 0), signed)
+        draft = convert(
+            source, tmp_path / f"{name}-out", trust=True, data=tmp_path / "rows.csv", on_progress=said.append
+        )
+        columns = columns_of(draft)
+        assert (columns["age"].datatype[:2], columns["age"].missing) == ("FP", takes)
+        assert f"the signature lets rows leave 'age' out: {how}" in said

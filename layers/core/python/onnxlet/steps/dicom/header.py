@@ -13,7 +13,7 @@ _TRANSFER_SYNTAX = 0x00020010
 _SAMPLES, _PHOTOMETRIC, _FRAMES, _ROWS, _COLUMNS = 0x00280002, 0x00280004, 0x00280008, 0x00280010, 0x00280011
 _ALLOCATED, _STORED, _HIGH_BIT, _SIGNED = 0x00280100, 0x00280101, 0x00280102, 0x00280103
 _CENTER, _WIDTH, _INTERCEPT, _SLOPE, _FUNCTION = 0x00281050, 0x00281051, 0x00281052, 0x00281053, 0x00281056
-_MODALITY_TABLE = 0x00283000
+_MODALITY_TABLE, _WINDOW_TABLE = 0x00283000, 0x00283010
 _READ = frozenset(
     {_SAMPLES, _PHOTOMETRIC, _FRAMES, _ROWS, _COLUMNS, _ALLOCATED, _STORED, _HIGH_BIT, _SIGNED}
     | {_CENTER, _WIDTH, _INTERCEPT, _SLOPE, _FUNCTION}
@@ -29,7 +29,10 @@ _LARGEST = 1e100
 
 @dataclass(frozen=True)
 class Header:
-    """What is said of the pixels; `pixels_at` and `length` tell where they are, `length` UNDEFINED in RLE."""
+    """What is said of the pixels; `pixels_at` and `length` tell where they are, `length` UNDEFINED in RLE.
+
+    `has_table`: it has a table of levels beside a window, or in its place.
+    """
 
     rows: int
     columns: int
@@ -41,6 +44,7 @@ class Header:
     intercept: float
     window: tuple[float, float] | None
     function: str
+    has_table: bool
     pixels_at: int
     length: int
 
@@ -59,9 +63,11 @@ def read_header(data: bytes, row: int) -> Header:
     syntax, at = _read_syntax(data, row)
     texts: dict[int, bytes] = {}
     pixels: Element | None = None
+    has_table = False
     for element in walk(data, at, explicit=syntax != _IMPLICIT):
         if element.tag == _MODALITY_TABLE:
             raise _refuse(row, "has a table of modality values, which is not read")
+        has_table |= element.tag == _WINDOW_TABLE
         if element.tag in _READ and element.length <= _LONGEST:
             texts[element.tag] = data[element.start : element.start + element.length]
         if element.tag == PIXEL_DATA:
@@ -71,7 +77,7 @@ def read_header(data: bytes, row: int) -> Header:
         raise _refuse(row, "has no pixels that are integers")
     if (syntax == _RLE) != (pixels.length == UNDEFINED):
         raise BrokenFileError("pixels are not written as is said")
-    return _header(texts, pixels, row)
+    return _header(texts, pixels, row, has_table=has_table)
 
 
 def _read_syntax(data: bytes, row: int) -> tuple[str, int]:
@@ -95,7 +101,7 @@ def _check_kind(values: dict[int, bytes], row: int) -> None:
         raise _refuse(row, "has neither 8 nor 16 bits for a pixel")
 
 
-def _header(values: dict[int, bytes], pixels: Element, row: int) -> Header:
+def _header(values: dict[int, bytes], pixels: Element, row: int, *, has_table: bool) -> Header:
     stored, allocated = _number(values, _STORED), _number(values, _ALLOCATED)
     rows, columns = _number(values, _ROWS), _number(values, _COLUMNS)
     if not (0 < stored <= allocated and _number(values, _HIGH_BIT) == stored - 1 and rows and columns):
@@ -114,6 +120,7 @@ def _header(values: dict[int, bytes], pixels: Element, row: int) -> Header:
         _decimal(values, _INTERCEPT, 0.0),
         _window(values, function),
         function,
+        has_table,
         pixels.start,
         pixels.length,
     )

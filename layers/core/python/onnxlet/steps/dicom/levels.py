@@ -34,8 +34,10 @@ def check_header(data: bytes, row: int, options: Dicom) -> Header:
     """
     header = read_header(data, row)
     if options.window == "file" and header.window is None:
+        instead = "with a table of levels in place of a window" if header.has_table else "without a window"
         raise InvalidInputError(
-            f"picture {row} is a DICOM file without a window, which the model's image step takes from the file", row=row
+            f"picture {row} is a DICOM file {instead}, and the model's image step takes its window from the file",
+            row=row,
         )
     growth = _MOST_GROWTH if header.length == UNDEFINED else 1
     if header.pixels * (header.allocated // 8) > (len(data) - header.pixels_at) * growth:
