@@ -155,7 +155,8 @@ def test_explaining_trees_ends_with_the_time_of_an_answer(asked: dict[str, Any],
     store = open_store((tmp_path / "store").as_uri())
     model = Predictor(store, Settings(cache_dir=str(tmp_path / "cache"))).load(parse_ref("m:1")).model
     rows = {name: np.tile(ROWS[name].to_numpy(np.float32), 200) for name in NUMBERS}
-    with pytest.raises(DeadlineExceededError, match="explaining took too long"):
+    # a busy machine may not even be through with the predictions by then
+    with pytest.raises(DeadlineExceededError, match=r"explaining took too long|the model ran longer"):
         model.explain(rows, "columns", ExplanationRequest(**asked), due=monotonic() + 1)
 
 
