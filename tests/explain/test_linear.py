@@ -232,6 +232,7 @@ def test_a_scale_is_asked_for_in_the_open_inference_protocol_too(tmp_path: Path)
         body = {"inputs": [tensor], "parameters": {"explain_scale": scale, "explain_classes": "1"}}
         answer = plane.answer(Request("POST", "/v2/models/model/explain", body=json.dumps(body).encode()))
         assert answer.status == 200
+        assert isinstance(answer.body, bytes)
         told = json.loads(answer.body)
         tensors = {each["name"]: each["data"] for each in told["outputs"]}
         assert told["parameters"]["explain_unit"] == unit

@@ -288,12 +288,13 @@ def test_the_overlay_comes_over_http_where_it_is_asked_for(folder: Path, model: 
     asked = {"instances": [sent], "explain": {"overlay": True, "classes": "opacity"}}
     by_json = shop.send("POST", "/v1/models/spots:explain", json.dumps(asked).encode())
     for body in (query.body, by_json.body):
+        assert isinstance(body, bytes)
         document = json.loads(body)
         assert base64.b64decode(document["explanations"][0]["overlay"]) == own
         assert read_explanation(document).overlay() == own
         with pytest.raises(InvalidInputError, match="picture is not here"):
             read_explanation(document).overlay(of="opacity")
-    tensor = {"name": "image_bytes", "datatype": "BYTES", "shape": [1], "data": [sent["b64"]]}
+    tensor: dict[str, Any] = {"name": "image_bytes", "datatype": "BYTES", "shape": [1], "data": [sent["b64"]]}
     tensor["parameters"] = {"content_type": "base64"}
     parameters = {"explain_overlay": True, "explain_classes": "opacity"}
     by_open = shop.send(
