@@ -6,6 +6,7 @@ import click
 
 from onnxlet.cli import (
     alarms,
+    capturing,
     explaining,
     export,
     fit,
@@ -83,6 +84,8 @@ for command in (
     fsck.fsck,
     watching.watch,
     watching.baseline,
+    capturing.label,
+    capturing.capture,
     tensorboard.tensorboard,
     alarms.alarms,
     scoring.predict,

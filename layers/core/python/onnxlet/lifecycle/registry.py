@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from onnxlet.lifecycle.comparison import VersionComparison, compare_versions, sort_versions
 from onnxlet.lifecycle.progress import byte_bar
@@ -26,6 +26,7 @@ from onnxlet.values.refs import Ref, parse_ref
 
 if TYPE_CHECKING:
     from onnxlet.lifecycle.fsck import StoreCheck
+    from onnxlet.monitor.capture.labels import Labelled
     from onnxlet.monitor.report.document import Report
 
 
@@ -102,6 +103,19 @@ class Registry:
         from onnxlet.lifecycle.watching import watch_model
 
         return watch_model(self._workspace, ref if isinstance(ref, Ref) else parse_ref(ref), since=since)
+
+    def label(self, labels: Any, *, model: str | None = None) -> Listing[Labelled]:
+        """Join what turned out to be true with captured rows: a file, a DataFrame or documents with `request_id`,
+        `label` and, for requests of several rows, `row`. `watch` then tells accuracy.
+
+            registry.label([{"request_id": "visit-42", "label": "benign"}], model="diagnosis")
+
+        Repeating it changes nothing; of two labels of a row the later counts. Raises ModelNotFoundError, and
+        InvalidInputError where the capture policy keeps too little.
+        """
+        from onnxlet.lifecycle.labelling import label_rows
+
+        return label_rows(self._workspace, labels, model)
 
     def history(self, model: str, alias: str = PRODUCTION) -> Listing[HistoryEntry]:
         """Every move of an alias, oldest first. Raises ModelNotFoundError, AliasNotFoundError."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from onnxlet.errors import InvalidInputError
+from onnxlet.monitor.capture.reading import captured_versions
 from onnxlet.monitor.report.document import Report, read_report
 from onnxlet.monitor.report.scope import Scope
 from onnxlet.monitor.versions import give_baseline
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def watch_model(workspace: Workspace, ref: Ref, *, since: str = "") -> Report:
-    """What became of the rows of a version, or of all versions that were sketched, from `since` (`2026-11-01`) on.
+    """What became of the rows of a version, or of all that were sketched or captured, from `since` (`2026-11-01`) on.
 
     Raises ModelNotFoundError, VersionNotFoundError, AliasNotFoundError, IntegrityError.
     """
@@ -26,8 +27,8 @@ def watch_model(workspace: Workspace, ref: Ref, *, since: str = "") -> Report:
     with workspace.naming_others():
         manifest, _ = registry.resolve(ref)
     named = ref.version is not None or ref.alias is not None
-    sketched = [] if named else list_versions(registry.store, ref.model)
-    versions = sorted({*sketched, manifest.version})
+    seen = [] if named else [*list_versions(registry.store, ref.model), *captured_versions(registry.store, ref.model)]
+    versions = sorted({*seen, manifest.version})
     return read_report(Scope(registry.store, ref.model, versions, since=since), written=utc_now())
 
 

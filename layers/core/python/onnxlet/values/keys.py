@@ -54,6 +54,20 @@ def capture_key(model: str, version: int | None, day: str, environment: str, seq
     return f"{capture_prefix(model, version)}{day}/{environment}-{sequence:06d}.jsonl.gz"
 
 
+LABELS = "labels/"
+"""What turned out to be true of captured rows."""
+
+
+def labels_prefix(model: str) -> str:
+    """All labels of a model."""
+    return f"{LABELS}{model}/"
+
+
+def label_key(model: str, stamp: str, nonce: str) -> str:
+    """Labels that were brought at one time; keys sort as times do."""
+    return f"{labels_prefix(model)}{stamp}-{nonce}.jsonl.gz"
+
+
 def sketches_prefix(model: str, version: int) -> str:
     """All live sketches of a version."""
     return f"{LIVE_SKETCHES}{model}/{version}/"

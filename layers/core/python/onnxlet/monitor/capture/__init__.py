@@ -8,4 +8,7 @@ wording     a policy in words
 data_key    the key that hashes are made with, and where it lies; aws_call asks AWS for it
 rows        captured rows, as policy and rules make them of observations
 watcher     writes them below `capture/`, after the answers
+reading     finds and reads them again
+labels      what turned out to be true of them, joined by request id
+accuracy    how often a version was right, by rows that have labels
 """

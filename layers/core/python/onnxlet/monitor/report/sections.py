@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from onnxlet.monitor.report import drift, quality, traffic
+from onnxlet.monitor.report import drift, labels, quality, traffic
 from onnxlet.monitor.report.section import Section
 
 SECTIONS: dict[str, Section[Any]] = {
-    section.name: section for section in (traffic.SECTION, drift.SECTION, quality.SECTION)
+    section.name: section for section in (traffic.SECTION, labels.SECTION, drift.SECTION, quality.SECTION)
 }

@@ -1,0 +1,97 @@
+"""Commands about captured rows: label, and below capture list and show."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+
+import click
+
+from onnxlet.cli.options import MODEL, json_option, model_argument
+from onnxlet.cli.output import Output
+from onnxlet.cli.workspace import pass_workspace
+from onnxlet.lifecycle.workspace import Workspace
+
+
+@click.command(short_help="Join what turned out to be true with captured rows.")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--model", type=MODEL, metavar="NAME", help="The model. Default: whichever captured the requests.")
+@json_option
+@pass_workspace
+def label(workspace: Workspace, file: Path, model: str | None, output: Output) -> None:
+    """Join the labels in FILE, CSV or JSON Lines, with captured rows, for `onnxlet watch` to tell accuracy.
+
+    FILE has `request_id`, the X-Onnxlet-Request-Id of an answer, `label`, and `row`, from 0, for requests of several
+    rows. Labels may come late and again: what is known already changes nothing, of two labels of a row the later
+    counts. It takes a capture policy that keeps request_id, version and an output.
+
+    \b
+    Example:
+      onnxlet label outcomes.csv
+      onnxlet label outcomes.csv --model diagnosis --json
+    """
+    from onnxlet.lifecycle.labelling import describe_labelled, label_rows
+
+    with output.progress("finding rows") as advance:
+        labelled = label_rows(workspace, file, model, advance)
+    output.show(list(labelled), describe_labelled(labelled).text())
+    unknown = sum(each.unknown for each in labelled)
+    ambiguous = sum(each.ambiguous for each in labelled)
+    if unknown:
+        output.say(
+            f"note: {unknown} labels are of requests or rows that were not captured; if they still will be, try later"
+        )
+    if ambiguous:
+        output.say(f"note: {ambiguous} labels name no row of a request with several: add a column `row`, from 0")
+
+
+@click.group(short_help="List, show and erase captured rows.")
+def capture() -> None:
+    """Look at captured rows, and erase those of a patient."""
+
+
+@capture.command("list", short_help="List what was captured, by version and day.")
+@click.argument("name", type=MODEL, required=False)
+@json_option
+@pass_workspace
+def list_(workspace: Workspace, name: str | None, output: Output) -> None:
+    """List of which days of which versions rows were captured.
+
+    \b
+    Example:
+      onnxlet capture list
+      onnxlet capture list diagnosis --json
+    """
+    from onnxlet.lifecycle.captures import describe_days, list_days
+
+    days = list_days(workspace, name or "")
+    output.show(days, describe_days(days).text())
+    if not days:
+        output.say(
+            "nothing is captured: that takes a version with a capture policy, `onnxlet publish --capture-policy`"
+        )
+
+
+@capture.command("show", short_help="Print captured rows.")
+@model_argument
+@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="The first day, 2026-11-01 say.")
+@click.option("--request-id", metavar="ID", help="Only the rows of this request, whose id its policy keeps.")
+@click.option("-n", "--rows", type=click.IntRange(1), default=20, show_default=True, help="How many at most.")
+@pass_workspace
+def show(workspace: Workspace, name: str, since: object, request_id: str | None, rows: int) -> None:
+    """Print captured rows as JSON Lines, as they were written.
+
+    \b
+    Example:
+      onnxlet capture show diagnosis
+      onnxlet capture show diagnosis --request-id visit-42
+    """
+    from onnxlet.lifecycle.captures import read_lines
+
+    first = f"{since:%Y-%m-%d}" if since is not None else ""
+    for line in islice(read_lines(workspace, name, since=first, request_id=request_id), rows):
+        click.echo(line.decode())
+
+
+for command in capture.commands.values():
+    command.context_settings = {"help_option_names": ["-h", "--help"]}
