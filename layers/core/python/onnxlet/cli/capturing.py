@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,10 @@ from onnxlet.cli.options import MODEL, json_option, model_argument
 from onnxlet.cli.output import Output
 from onnxlet.cli.workspace import pass_workspace
 from onnxlet.lifecycle.workspace import Workspace
+from onnxlet.values.plain_text import escape
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 @click.command(short_help="Join what turned out to be true with captured rows.")
@@ -77,21 +82,22 @@ def list_(workspace: Workspace, name: str | None, output: Output) -> None:
 @click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="The first day, 2026-11-01 say.")
 @click.option("--request-id", metavar="ID", help="Only the rows of this request, whose id its policy keeps.")
 @click.option("-n", "--rows", type=click.IntRange(1), default=20, show_default=True, help="How many at most.")
+@json_option
 @pass_workspace
-def show(workspace: Workspace, name: str, since: object, request_id: str | None, rows: int) -> None:
-    """Print captured rows as JSON Lines, as they were written.
+def show(
+    workspace: Workspace, /, *, name: str, since: datetime | None, request_id: str | None, rows: int, output: Output
+) -> None:
+    """Print captured rows as JSON Lines, as they were written; with --json as one list.
 
     \b
     Example:
       onnxlet capture show diagnosis
       onnxlet capture show diagnosis --request-id visit-42
     """
+    import msgspec
+
     from onnxlet.lifecycle.captures import read_lines
 
     first = f"{since:%Y-%m-%d}" if since is not None else ""
-    for line in islice(read_lines(workspace, name, since=first, request_id=request_id), rows):
-        click.echo(line.decode())
-
-
-for command in capture.commands.values():
-    command.context_settings = {"help_option_names": ["-h", "--help"]}
+    lines = list(islice(read_lines(workspace, name, since=first, request_id=request_id), rows))
+    output.show([msgspec.Raw(line) for line in lines], "\n".join(escape(line.decode()) for line in lines))
