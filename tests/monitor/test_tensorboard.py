@@ -65,6 +65,7 @@ class Read:
 def baseline(store: Store, tmp_path: Path) -> Baseline:
     baseline = watched_models.publish(store, tmp_path / "packages")
     watched_models.drift(store, baseline)
+    watched_models.label(store, watched_models.DAYS[0])
     return baseline
 
 
@@ -102,6 +103,9 @@ def test_scalars_are_what_the_store_holds(store: Store, folder: Path) -> None:
     assert version.scalars("rows/counted") == dict.fromkeys((first, second, third, fourth), watched_models.ROWS)
     assert version.scalars("traffic/rows")[first] == 1.0
     assert version.scalars("drift/columns that alarm") == {first: 0, second: 0, third: 0, fourth: 1}
+    assert version.scalars("labels/accuracy") == {first: watched_models.RIGHT}
+    assert version.scalars("labels/share labelled") == {first: 1.0}
+    assert version.scalars("labels/all labels/brier").keys() == {first}
     psi = version.values("drift/psi/radius")
     assert psi[third] > 0.1 > psi[second]
     assert version.scalars("requests/error_share") == {second: 0.04}
@@ -125,10 +129,11 @@ def test_histograms_hold_every_row_and_no_bin_of_fewer_than_five(store: Store, f
 def test_plots_are_pictures_and_texts_name_who_moved_what(store: Store, folder: Path) -> None:
     write(store, folder)
     version = Read(folder / "diagnosis" / "2")
-    (drawn,) = version.values("Drift/PSI by day").values()
-    with Image.open(BytesIO(drawn[2])) as picture:
-        assert (picture.format, picture.width, picture.height) == ("PNG", int(drawn[0]), int(drawn[1]))
-        assert len(picture.getcolors(10_000) or ()) > 3
+    for tag in ("Drift/PSI by day", "Drift/radius: shares by bin", "Accuracy by labels/right by probability"):
+        (drawn,) = version.values(tag).values()
+        with Image.open(BytesIO(drawn[2])) as picture:
+            assert (picture.format, picture.width, picture.height) == ("PNG", int(drawn[0]), int(drawn[1]))
+            assert len(picture.getcolors(10_000) or ()) > 3
     (moves,) = Read(folder / "diagnosis").values("moves/production").values()
     assert moves[0].decode().count("promote") == watched_models.moves(store)
     (report,) = version.values("report").values()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -9,24 +10,33 @@ import numpy as np
 
 from models import tiny
 from onnxlet.monitor.baseline import Baseline, draw_baseline
+from onnxlet.monitor.capture.labels import GivenLabel, bring_labels
+from onnxlet.monitor.capture.policy import read_policy
+from onnxlet.monitor.capture.reading import pack
 from onnxlet.monitor.sketch import Sketch
 from onnxlet.monitor.versions import give_baseline
 from onnxlet.monitor.windows import part_key, write_part
 from onnxlet.registry.registry import Registry
 from onnxlet.store import Store
+from onnxlet.values.canonical import canonical
 from onnxlet.values.contract import Bounds, Contract, Estimate, Finding, Stage
+from onnxlet.values.keys import capture_key
 from onnxlet.values.tensors import Tensors
 
 DAYS = ("2026-11-01", "2026-11-02", "2026-11-03", "2026-11-04")
 ACCURACY = {1: 0.8125, 2: 0.875}
 ROWS = 400
+POLICY = {"outputs": {"label": "keep", "probability": "keep"}, "request_id": "keep"}
+RIGHT = 0.75
+"""The share of captured rows whose label turns out to be right."""
 
 
 def publish(store: Store, folder: Path) -> Baseline:
     """Publish and promote two versions of `diagnosis`, and give the second a baseline."""
     for version, accuracy in ACCURACY.items():
         draft, files = tiny.classifier_package(folder / str(version), bias=version)
-        judged = msgspec.structs.replace(draft, contract=_contract(accuracy))
+        policy = read_policy(POLICY).document()
+        judged = msgspec.structs.replace(draft, contract=_contract(accuracy), policy=policy)
         tiny.publish(store, "diagnosis", (judged, files))
     baseline = draw_baseline(rows_of(0), answers_of(0))
     give_baseline(store, "diagnosis", 2, baseline)
@@ -58,6 +68,22 @@ def drift(store: Store, baseline: Baseline) -> None:
     """Four days, `radius` shifted from the third on."""
     for seed, day in enumerate(DAYS, start=1):
         count(store, baseline, day, seed, shift=1.0 if seed > 2 else 0.0)
+
+
+def label(store: Store, day: str) -> None:
+    """Capture the answers of a day, and bring what turned out to be true of them."""
+    answers = answers_of(DAYS.index(day))
+    told = list(zip(answers["label"].tolist(), answers["probability"].tolist(), strict=True))
+    rows = [
+        {"columns": {}, "id": f"{day}-{at}", "outputs": {"label": name, "probability": sure}, "row": 0, "version": 2}
+        for at, (name, sure) in enumerate(told)
+    ]
+    store.create(capture_key("diagnosis", 2, day, "env", 0), pack([canonical(row) + b"\n" for row in rows]))
+    truths = [
+        name if at < RIGHT * ROWS else next(it for it in tiny.LABELS if it != name) for at, (name, _) in enumerate(told)
+    ]
+    given = [GivenLabel(f"{day}-{at}", truth) for at, truth in enumerate(truths)]
+    bring_labels(store, ["diagnosis"], given, datetime(2026, 11, 9, tzinfo=UTC))
 
 
 def moves(store: Store) -> int:

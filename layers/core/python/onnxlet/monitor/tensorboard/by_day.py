@@ -102,8 +102,13 @@ def read_plots(model: ModelHistory) -> Iterator[Reading]:
         for title, blocks in _parts(version) if version.counted else ():
             for block in blocks:
                 if (drawn := draw_block(block)) is not None:
-                    tag = f"{title}/{drawn.title}".replace(f" of version {version.manifest.version}", "")
+                    tag = f"{title}/{_without_version(drawn.title, version)}"
                     yield _on(version, version.counted[-1].day, image(tag, drawn.picture))
+
+
+def _without_version(title: str, version: VersionHistory) -> str:
+    number = version.manifest.version
+    return title.replace(f" of version {number}", "").replace(f", version {number}", "")
 
 
 def _parts(version: VersionHistory) -> list[tuple[str, list[Block]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from onnxlet.monitor.report import drift, quality
+from onnxlet.monitor.report import drift, labels, quality
 
 Measure = tuple[str, str, float]
 """A day, a tag, a number."""
@@ -32,7 +32,24 @@ def measure_quality(told: quality.Quality) -> Iterator[Measure]:
                 yield day.day, f"{column.check}/{column.name}", column.share
 
 
+def measure_labels(told: labels.Labels) -> Iterator[Measure]:
+    """How many rows have labels, how often those were right, and the figures of all of them on the newest such day."""
+    for version in told.versions:
+        judged = [day for day in version.days if day.accuracy is not None]
+        for day in version.days:
+            if day.rows and day.labelled is not None:
+                yield day.day, "share labelled", day.labelled / day.rows
+        for day in judged:
+            if day.accuracy is not None:
+                yield day.day, "accuracy", day.accuracy.value
+                yield day.day, "accuracy, low", day.accuracy.low
+                yield day.day, "accuracy, high", day.accuracy.high
+        for name, figure in version.figures.items() if judged else ():
+            yield judged[-1].day, f"all labels/{name}", figure.value
+
+
 MEASURES: dict[str, Callable[[Any], Iterator[Measure]]] = {
     drift.SECTION.name: measure_drift,
     quality.SECTION.name: measure_quality,
+    labels.SECTION.name: measure_labels,
 }

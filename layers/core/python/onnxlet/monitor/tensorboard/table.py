@@ -52,15 +52,15 @@ WRITTEN = (
         by_day.read_requests,
     ),
     Written(
-        ("drift/…", "quality/…"),
+        ("drift/…", "quality/…", "labels/…"),
         "scalars",
         "day",
-        "the numbers of the report: PSI, KS and Wasserstein by column, alarms, missing values",
+        "the numbers of the report: PSI, KS and Wasserstein by column, missing values, accuracy by labels",
         by_day.read_measures,
     ),
     Written(("columns/…", "answers/…"), "histograms", "day", "rows by bin, the baseline first", by_day.read_histograms),
     Written(("report",), "text", "day", "the report as it is on the newest day", by_day.read_reports),
-    Written(("Drift/…", "Data quality/…"), "images", "day", "its plots", by_day.read_plots),
+    Written(("Drift/…", "Data quality/…", "Accuracy by labels/…"), "images", "day", "its plots", by_day.read_plots),
 )
 
 
