@@ -1,4 +1,4 @@
-"""Commands about captured rows: label, and below capture list and show."""
+"""Commands about captured rows: label, and below capture list, show and erase."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ import click
 from onnxlet.cli.options import MODEL, json_option, model_argument
 from onnxlet.cli.output import Output
 from onnxlet.cli.workspace import pass_workspace
+from onnxlet.errors import UnavailableError
 from onnxlet.lifecycle.workspace import Workspace
 from onnxlet.values.plain_text import escape
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+MOST_NAMED = 5
+"""Objects that an error names."""
 
 
 @click.command(short_help="Join what turned out to be true with captured rows.")
@@ -101,3 +105,42 @@ def show(
     first = f"{since:%Y-%m-%d}" if since is not None else ""
     lines = list(islice(read_lines(workspace, name, since=first, request_id=request_id), rows))
     output.show([msgspec.Raw(line) for line in lines], "\n".join(escape(line.decode()) for line in lines))
+
+
+@capture.command("erase", short_help="Erase the rows of some requests.")
+@click.option(
+    "--request-id",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="Request ids, one a line; of a .csv file the column request_id.",
+)
+@click.option("--dry-run", is_flag=True, help="Only count what would be erased.")
+@json_option
+@pass_workspace
+def erase(workspace: Workspace, file: Path, dry_run: bool, output: Output) -> None:
+    """Erase captured rows and labels of the requests in FILE, and record that without their ids.
+
+    In a bucket that keeps versions the old ones go too, for which it takes s3:ListBucketVersions, s3:GetObjectVersion
+    and s3:DeleteObjectVersion. What was stopped halfway is started again. Rows whose policy hashes ids are found by the
+    key that ONNXLET_CAPTURE_KEY names; those whose policy drops them by nobody, which is told.
+
+    \b
+    Example:
+      onnxlet capture erase --request-id ids.txt --dry-run
+      onnxlet capture erase --request-id ids.txt
+    """
+    from onnxlet.lifecycle.erasing import describe_erasure, erase_requests, read_ids
+
+    with output.progress("erasing") as advance:
+        erasure = erase_requests(workspace, read_ids(file), dry_run=dry_run, on_progress=advance)
+    output.show(erasure, describe_erasure(erasure).text())
+    if dry_run:
+        output.say("nothing was erased: this was a dry run")
+    if erasure.untraceable:
+        output.say(f"note: {erasure.untraceable} rows have no id, by their policies: whose they are nobody can tell")
+    if erasure.refused:
+        raise UnavailableError(
+            f"{len(erasure.refused)} objects still may hold their rows: {'; '.join(erasure.refused[:MOST_NAMED])}"
+        )

@@ -25,7 +25,10 @@ from onnxlet.values.keys import PRODUCTION
 from onnxlet.values.refs import Ref, parse_ref
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from onnxlet.lifecycle.fsck import StoreCheck
+    from onnxlet.monitor.capture.erasing import Erasure
     from onnxlet.monitor.capture.labels import Labelled
     from onnxlet.monitor.report.document import Report
 
@@ -116,6 +119,16 @@ class Registry:
         from onnxlet.lifecycle.labelling import label_rows
 
         return label_rows(self._workspace, labels, model)
+
+    def erase(self, request_ids: Iterable[str], *, dry_run: bool = False) -> Erasure:
+        """Remove captured rows and labels of these requests, in every version that a bucket keeps, and record that.
+
+        A dry run only counts. What it returns is `complete` unless something refused to go. Raises InvalidInputError
+        where ids are kept as hashes and ONNXLET_CAPTURE_KEY does not say where the key lies.
+        """
+        from onnxlet.lifecycle.erasing import erase_requests
+
+        return erase_requests(self._workspace, request_ids, dry_run=dry_run)
 
     def history(self, model: str, alias: str = PRODUCTION) -> Listing[HistoryEntry]:
         """Every move of an alias, oldest first. Raises ModelNotFoundError, AliasNotFoundError."""

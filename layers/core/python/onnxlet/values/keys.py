@@ -68,6 +68,15 @@ def label_key(model: str, stamp: str, nonce: str) -> str:
     return f"{labels_prefix(model)}{stamp}-{nonce}.jsonl.gz"
 
 
+ERASURES = "erasures/"
+"""What was erased of captured rows and labels, and when; no ids."""
+
+
+def erasure_key(stamp: str, nonce: str) -> str:
+    """One erasure; keys sort as times do."""
+    return f"{ERASURES}{stamp}-{nonce}.json"
+
+
 def sketches_prefix(model: str, version: int) -> str:
     """All live sketches of a version."""
     return f"{LIVE_SKETCHES}{model}/{version}/"

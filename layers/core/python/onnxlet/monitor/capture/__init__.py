@@ -10,5 +10,6 @@ rows        captured rows, as policy and rules make them of observations
 watcher     writes them below `capture/`, after the answers
 reading     finds and reads them again
 labels      what turned out to be true of them, joined by request id
+erasing     removes the rows and labels of requests, and records that
 accuracy    how often a version was right, by rows that have labels
 """
