@@ -45,7 +45,6 @@ class Echo:
         self,
         inputs: Tensors,
         outputs: Sequence[str] | None = None,
-        *,
         due: float | None = None,  # noqa: ARG002 - the port's
         cancellation: Cancellation | None = None,  # noqa: ARG002 - the port's
     ) -> Tensors:

@@ -27,7 +27,7 @@ from onnxlet.errors import (
 from onnxlet.serving.model import Model
 from onnxlet.serving.predictor import Predictor, Served
 from onnxlet.steps.base import FLAGS as FLAGS_OUTPUT
-from onnxlet.values.headers import ALIAS, FALLBACK, FLAGS, MODEL_VERSION, ROUTING_KEY, STALE
+from onnxlet.values.headers import FLAGS, ROUTING_KEY
 from onnxlet.values.refs import Ref
 from onnxlet.values.signature import SERVING_DEFAULT
 from onnxlet.values.tensors import Tensors
@@ -66,13 +66,7 @@ def resolve(predictor: Predictor, request: Request, ref: Ref, headers: dict[str,
     """
     request.model = ref.model
     served = request.served = predictor.served(ref, request.headers.get(_ROUTING_KEY))
-    headers[MODEL_VERSION] = str(served.version)
-    if served.alias is not None:
-        headers[ALIAS] = served.alias
-    if served.stale:
-        headers[STALE] = "true"
-    if served.fallback:
-        headers[FALLBACK] = "true"
+    headers |= served.headers
     return served
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib import import_module
-from time import monotonic, perf_counter, time
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any, cast
 
 import orjson
@@ -52,6 +52,7 @@ MAX_MEMBERS = 64
 """Members that a gzip body may have: each costs a copy of those that follow."""
 _COMPRESSION = 1
 
+_ENCODING = "content-encoding"
 _OK = 200
 _OURS = 500
 """From this status on it is not the caller who is wrong."""
@@ -71,19 +72,30 @@ class DataPlane:
 
         What it took and gave is appended to the telemetry, which others read when this request is over.
         """
-        began = perf_counter()
+        began = request.began = monotonic()
+        is_post = request.method == "POST"
         try:
             protocol = _protocol_at(request.path)
-            response = _finish(protocol, request, self._answer(protocol, request))
+            try:
+                if is_post and _ENCODING not in request.headers and len(request.body) <= MAX_REQUEST:
+                    response = protocol.answer(self._predictor, request)
+                else:
+                    response = self._answer_unusual(protocol, request)
+            except OnnxletError as refused:
+                # else its traceback holds this frame, which holds the response, which holds the error
+                response = protocol.refuse(refused.with_traceback(None))
+            body = response.body
+            if not is_post or not isinstance(body, bytes) or len(body) >= COMPRESS_FROM:
+                response = _finish(protocol, request, response)
         except Exception as unforeseen:  # noqa: BLE001 - the outermost door
             response = _answer_unforeseen(request, unforeseen)
         headers, body, error = response.headers, response.body, response.error
         headers[REQUEST_ID] = request.id = request.id or request_id(None)
         if request.trace:
             headers[TRACE] = request.trace
-        if request.method == "POST":
+        if is_post:
             size = len(body) if isinstance(body, bytes) else 0
-            self._observe(request, response.status, error, size, perf_counter() - began)
+            self._observe(request, response.status, error, size, monotonic() - began)
         if error is not None and response.status >= _OURS:
             _log_refusal(request, response.status, error)
         return response
@@ -98,14 +110,14 @@ class DataPlane:
         """Answer a direct invocation: `{"model": ref, "instances" or "inputs": …}` in, TensorFlow Serving's body with
         `model_version` out; `known_id` is what the invocation is found by. Raises the errors that `answer` would write.
         """
-        began = perf_counter()
+        began = monotonic()
         request = Request("POST", "", id=request_id(None, known_id))
         try:
             answer, size = self._invoke(request, event)
         except OnnxletError as error:
-            self._observe(request, answering.status_of(error), error, 0, perf_counter() - began)
+            self._observe(request, answering.status_of(error), error, 0, monotonic() - began)
             raise
-        self._observe(request, _OK, None, size, perf_counter() - began)
+        self._observe(request, _OK, None, size, monotonic() - began)
         return answer
 
     def _invoke(self, request: Request, event: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
@@ -140,9 +152,9 @@ class DataPlane:
         """The answer to a direct invocation as TensorFlow Serving's JSON, with what explains it if asked for."""
         from onnxlet.dataplane.protocols.tensorflow_serving.body import write_answer
 
-        before = perf_counter()
+        before = monotonic()
         outputs = model.predict(call.inputs, call.signature, due=due)
-        request.prediction = Prediction(call.signature, call.inputs, outputs, perf_counter() - before)
+        request.prediction = Prediction(call.signature, call.inputs, outputs, monotonic() - before)
         body = write_answer(outputs, rows=call.rows)
         if call.explain is None:
             return body
@@ -171,18 +183,16 @@ class DataPlane:
             )
         )
 
-    def _answer(self, protocol: WireProtocol, request: Request) -> Response:
-        try:
-            if len(request.body) > MAX_REQUEST:
-                raise _request_too_large()
-            encoding = request.headers.get("content-encoding")
-            if encoding:
-                request.body = _decompressed(request.body, encoding)
-            if request.method == "OPTIONS":
-                return _answer_options(protocol, request)
-            return protocol.answer(self._predictor, request)
-        except OnnxletError as error:
-            return protocol.refuse(error)
+    def _answer_unusual(self, protocol: WireProtocol, request: Request) -> Response:
+        """Answer what is no POST, too large, or compressed. Raises as the protocol does."""
+        if len(request.body) > MAX_REQUEST:
+            raise _request_too_large()
+        encoding = request.headers.get(_ENCODING)
+        if encoding:
+            request.body = _decompressed(request.body, encoding)
+        if request.method == "OPTIONS":
+            return _answer_options(protocol, request)
+        return protocol.answer(self._predictor, request)
 
 
 class _Unclaimed:

@@ -38,6 +38,8 @@ class Request(msgspec.Struct):
     model: str = ""
     """The name of the model that it asks, once that is known, and so with what follows."""
     served: Served | None = None
+    began: float = 0.0
+    """When it came, in seconds of `time.monotonic`."""
     prediction: Prediction | None = None
 
 

@@ -62,7 +62,6 @@ class Engine(Protocol):
         self,
         inputs: Tensors,
         outputs: Sequence[str] | None = None,
-        *,
         due: float | None = None,
         cancellation: Cancellation | None = None,
     ) -> Tensors:
@@ -98,7 +97,6 @@ class OnnxEngine:
         self,
         inputs: Tensors,
         outputs: Sequence[str] | None = None,
-        *,
         due: float | None = None,
         cancellation: Cancellation | None = None,
     ) -> Tensors:

@@ -41,6 +41,8 @@ from onnxlet.telemetry import ALIAS, MODEL, VERSION, log
 from onnxlet.telemetry.recording import Telemetry
 from onnxlet.values import keys
 from onnxlet.values.aliases import Alias, Route
+from onnxlet.values.headers import ALIAS as ALIAS_HEADER
+from onnxlet.values.headers import FALLBACK, MODEL_VERSION, STALE
 from onnxlet.values.keys import PRODUCTION
 from onnxlet.values.refs import Ref, parse_ref
 from onnxlet.values.timestamps import utc_now
@@ -51,7 +53,7 @@ class Served(msgspec.Struct, frozen=True):
 
     `digest` is that of the version's manifest. `stale`: the store does not answer, so this may no longer be what the
     alias routes to. `fallback`: the version that the alias routes to was refused, and another one answers. `timings`:
-    seconds by stage (fetch, load), if this very call loaded the model.
+    seconds by stage (fetch, load), if this very call loaded the model. `headers`: what those of an answer say of it.
     """
 
     model: Model
@@ -61,6 +63,16 @@ class Served(msgspec.Struct, frozen=True):
     stale: bool = False
     fallback: bool = False
     timings: dict[str, float] | None = None
+    headers: dict[str, str] = {}
+
+    def __post_init__(self) -> None:
+        self.headers[MODEL_VERSION] = str(self.version)
+        if self.alias is not None:
+            self.headers[ALIAS_HEADER] = self.alias
+        if self.stale:
+            self.headers[STALE] = "true"
+        if self.fallback:
+            self.headers[FALLBACK] = "true"
 
 
 class VersionStatus(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from time import monotonic, perf_counter
+from time import monotonic
 from typing import Any, NamedTuple
 
 import orjson
@@ -153,16 +153,15 @@ def _tensor_metadata(spec: TensorSpec) -> dict[str, Any]:
 
 def _infer(predictor: Predictor, request: Request, target: Target, headers: dict[str, str]) -> bytes:
     ref = target.ref
-    began = monotonic()
     served = answering.resolve(predictor, request, ref, headers)
     model, loaded = served.model, served.timings
     due = monotonic() + model.run_deadline
     _refuse_binary(request)
     call = read_body(request.body, model)
     asked = answering.outputs_to_ask(model, call.outputs)
-    before = perf_counter()
-    outputs = model.predict(call.inputs, call.signature, asked, due=due, cancellation=request.cancellation)
-    run = perf_counter() - before
+    before = monotonic()
+    outputs = model.predict(call.inputs, call.signature, asked, False, due, request.cancellation)
+    run = monotonic() - before
     request.prediction = Prediction(call.signature, call.inputs, outputs, run)
     if model.tells:
         answering.write_flags(headers, model, outputs)
@@ -173,7 +172,7 @@ def _infer(predictor: Predictor, request: Request, target: Target, headers: dict
     if now > due:
         raise model.overdue()
     if loaded is not None:
-        answering.write_timings(headers, loaded, run=run, total=now - began)
+        answering.write_timings(headers, loaded, run=run, total=now - request.began)
     return body
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from time import monotonic, perf_counter
+from time import monotonic
 from typing import Any
 
 import orjson
@@ -109,18 +109,17 @@ def _target(match: re.Match[str]) -> Ref:
 
 
 def _predict(predictor: Predictor, request: Request, target: Ref, headers: dict[str, str]) -> bytes:
-    began = monotonic()
     served = answering.resolve(predictor, request, target, headers)
     model, loaded = served.model, served.timings
     due = monotonic() + model.run_deadline
     call = _read_pictures(request, model) if model.encoded else read_body(request.body, model)
-    before = perf_counter()
-    outputs = model.predict(call.inputs, call.signature, finite=call.finite, due=due, cancellation=request.cancellation)
-    run = perf_counter() - before
+    before = monotonic()
+    outputs = model.predict(call.inputs, call.signature, None, call.finite, due, request.cancellation)
+    run = monotonic() - before
     request.prediction = Prediction(call.signature, call.inputs, outputs, run)
     if model.tells:
         answering.write_flags(headers, model, outputs)
-    body = write_answer(outputs, rows=call.rows)
+    body = write_answer(outputs, call.rows)
     if call.explain is not None or _is_explain(request):
         from onnxlet.dataplane.protocols.tensorflow_serving.explanation import add_explanations
 
@@ -129,7 +128,7 @@ def _predict(predictor: Predictor, request: Request, target: Ref, headers: dict[
     if now > due:
         raise model.overdue()
     if loaded is not None:
-        answering.write_timings(headers, loaded, run=run, total=now - began)
+        answering.write_timings(headers, loaded, run=run, total=now - request.began)
     return body
 
 
