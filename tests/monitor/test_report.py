@@ -18,12 +18,12 @@ from onnxlet.monitor.report.document import Report, decode_report, read_report
 from onnxlet.monitor.report.drift import Drift
 from onnxlet.monitor.report.quality import Quality
 from onnxlet.monitor.report.scope import Scope
-from onnxlet.monitor.report.section import Finding, Section
+from onnxlet.monitor.report.section import MOST_ALIKE, Finding, Section
 from onnxlet.monitor.report.sections import SECTIONS
 from onnxlet.monitor.report.shown import FEWEST_SHOWN, show_cells
 from onnxlet.monitor.sketch import Sketch
 from onnxlet.monitor.versions import give_baseline
-from onnxlet.monitor.windows import part_key, write_part
+from onnxlet.monitor.windows import list_days, part_key, write_part
 from onnxlet.store import Store
 from onnxlet.values.aliases import Alias, HistoryEntry, Route, encode
 from onnxlet.values.keys import alias_key
@@ -47,9 +47,28 @@ def rows(seed: int, count: int = 500, *, older: float = 0.0) -> Tensors:
 BASELINE = draw_baseline(rows(0, 10_000))
 
 
+def route(store: Store, version: int) -> None:
+    """Let the alias `production` route to a version."""
+    move = Route(version, 1.0, "sha256:" + "0" * 64)
+    entry = HistoryEntry(
+        model="diagnosis",
+        alias="production",
+        sequence=1,
+        action="promote",
+        who="ann",
+        when="2026-11-01T00:00:00.000000Z",
+        why="",
+        origin=(),
+        target=(move,),
+        predecessor=None,
+    )
+    store.put(alias_key("diagnosis", "production"), encode(Alias(sequence=1, routes=(move,), entry=entry)))
+
+
 @pytest.fixture(autouse=True)
-def baseline(store: Store) -> None:
+def served(store: Store) -> None:
     give_baseline(store, "diagnosis", 1, BASELINE)
+    route(store, 1)
 
 
 def count(store: Store, day: str, inputs: Tensors, baseline: Baseline = BASELINE) -> None:
@@ -59,7 +78,10 @@ def count(store: Store, day: str, inputs: Tensors, baseline: Baseline = BASELINE
 
 
 def report(store: Store, since: str = "", until: str = "") -> Report:
-    return read_report(Scope(store, "diagnosis", [1], since=since, until=until), written=WRITTEN)
+    """As it is told on the day after the newest that was counted."""
+    newest = max(list_days(store, "diagnosis", 1), default="2026-11-28")
+    now = datetime.fromisoformat(f"{newest}T01:00:00Z") + timedelta(days=1)
+    return read_report(Scope(store, "diagnosis", [1], since=since, until=until, now=now), written=WRITTEN)
 
 
 def found(told: Report) -> list[tuple[str, str, str]]:
@@ -225,30 +247,11 @@ def test_a_version_without_baseline_says_how_it_gets_one(store: Store) -> None:
     assert "onnxlet baseline" in told.page()
 
 
-def route(store: Store, version: int) -> None:
-    """Let the alias `production` route to a version."""
-    move = Route(version, 1.0, "sha256:" + "0" * 64)
-    entry = HistoryEntry(
-        model="diagnosis",
-        alias="production",
-        sequence=1,
-        action="promote",
-        who="ann",
-        when="2026-11-01T00:00:00.000000Z",
-        why="",
-        origin=(),
-        target=(move,),
-        predecessor=None,
-    )
-    store.put(alias_key("diagnosis", "production"), encode(Alias(sequence=1, routes=(move,), entry=entry)))
-
-
 def silence(store: Store, now: str) -> list[tuple[str, str, str]]:
     return found(read_report(Scope(store, "diagnosis", [1], now=datetime.fromisoformat(now)), written=WRITTEN))
 
 
 def test_a_version_that_nobody_asks_any_more_is_told_of_after_two_days(store: Store) -> None:
-    route(store, 1)
     count(store, "2026-11-01", rows(1))
     count(store, "2026-11-02", rows(2))
     assert silence(store, "2026-11-04T23:59:00Z") == []
@@ -257,8 +260,31 @@ def test_a_version_that_nobody_asks_any_more_is_told_of_after_two_days(store: St
     assert silence(store, "2026-11-05T00:01:00Z") == []
 
 
-def test_weekends_are_quiet_where_they_always_were(store: Store) -> None:
+def test_what_is_wrong_with_a_version_that_is_served_no_more_is_told_to_nobody(store: Store) -> None:
+    route(store, 2)
+    for day in (1, 2):
+        count(store, f"2026-11-0{day}", rows(day, older=10))
+    assert silence(store, "2026-11-04T01:00:00Z") == [("drift", "age", "2026-11-02")]
+    assert silence(store, "2026-11-05T01:00:00Z") == []
     route(store, 1)
+    assert ("drift", "age", "2026-11-02") in silence(store, "2026-11-05T01:00:00Z")
+
+
+def test_of_very_many_columns_that_drift_one_finding_stands_for_all(store: Store) -> None:
+    def matrix(seed: int, shift: float) -> Tensors:
+        generator = np.random.default_rng(seed)
+        return {f"c{place}": generator.normal(shift, 1, 300) for place in range(MOST_ALIKE + 2)}
+
+    baseline = draw_baseline(matrix(0, 0.0))
+    give_baseline(store, "diagnosis", 1, baseline)
+    for day in (1, 2):
+        count(store, f"2026-11-0{day}", matrix(day, 1.0), baseline)
+    told = report(store)
+    assert found(told) == [("drift", "", "2026-11-02")]
+    assert "drift in 22 columns" in told.findings[0].says
+
+
+def test_weekends_are_quiet_where_they_always_were(store: Store) -> None:
     for day in (2, 3, 4, 5, 6, 9, 10, 11, 12, 13):
         count(store, f"2026-11-{day:02}", rows(day, 100))
     assert silence(store, "2026-11-16T01:00:00Z") == []

@@ -36,6 +36,10 @@ FETCHED_LATER = (EXPLAIN, BASELINE)
 SKETCHES = "sketches/"
 LIVE_SKETCHES = SKETCHES + "live/"
 """What live rows looked like, in counts; they go after a while."""
+REPORTS = SKETCHES + "reports/"
+"""What became of models in production, day by day."""
+ALARMS = SKETCHES + "alarms/"
+"""What was found wrong with models, and who said what of it."""
 
 
 CAPTURE = "capture/"
@@ -85,6 +89,31 @@ def sketches_prefix(model: str, version: int) -> str:
 def drawn_baseline_key(model: str, version: int) -> str:
     """The baseline that a published version was given later."""
     return f"{SKETCHES}baselines/{model}/{version}.json"
+
+
+def report_prefix(model: str) -> str:
+    """All reports of a model, by the newest day that each is about."""
+    return f"{REPORTS}{model}/"
+
+
+def report_key(model: str, day: str, suffix: str = "json") -> str:
+    """The report until a day (`2026-11-29`): `json` for programs, `html` for people."""
+    return f"{report_prefix(model)}{day}.{suffix}"
+
+
+def alarm_book_key(model: str) -> str:
+    """The alarms of a model as they are."""
+    return f"{ALARMS}{model}/alarms.json"
+
+
+def alarm_log_prefix(model: str) -> str:
+    """All past entries of a model's alarms."""
+    return f"{ALARMS}{model}/log/"
+
+
+def alarm_entry_key(model: str, sequence: int) -> str:
+    """One entry; zero-padded so that keys sort as numbers do."""
+    return f"{alarm_log_prefix(model)}{sequence:010d}.json"
 
 
 def model_prefix(model: str) -> str:

@@ -10,8 +10,10 @@ import msgspec
 from onnxlet.errors import IntegrityError
 from onnxlet.monitor.report.page import write_page
 from onnxlet.monitor.report.scope import Scope
-from onnxlet.monitor.report.section import Finding, Section
+from onnxlet.monitor.report.section import Finding, Section, join_findings
 from onnxlet.monitor.report.sections import SECTIONS
+from onnxlet.monitor.report.traffic import SECTION as TRAFFIC
+from onnxlet.monitor.report.traffic import Traffic
 from onnxlet.values.canonical import canonical
 from onnxlet.values.tables import Block
 from onnxlet.values.timestamps import format_timestamp
@@ -40,8 +42,11 @@ class Report(msgspec.Struct, frozen=True):
 
     @property
     def findings(self) -> list[Finding]:
-        """What is wrong on the newest day of each version."""
-        return [finding for section, told in self._told() for finding in section.find(told)]
+        """What is wrong on the newest day of each version that is served; of very many alike, one stands for all."""
+        found = [finding for section, told in self._told() for finding in section.find(told)]
+        traffic = self.sections.get(TRAFFIC.name)
+        gone = {each.version for each in traffic.versions if not each.served} if isinstance(traffic, Traffic) else set()
+        return join_findings(finding for finding in found if finding.version not in gone)
 
     def parts(self) -> list[tuple[str, list[Block]]]:
         """The title of each section, and its tables and plots."""

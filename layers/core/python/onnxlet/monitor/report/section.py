@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -26,6 +26,28 @@ class Finding(msgspec.Struct, frozen=True):
     day: str
     about: str
     says: str
+
+
+MOST_ALIKE = 20
+"""Findings of one kind and version that are told one by one."""
+_MOST_NAMED = 5
+
+
+def join_findings(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings; of more than twenty of one kind and version, one about the whole version."""
+    alike: dict[tuple[str, int], list[Finding]] = {}
+    for finding in findings:
+        alike.setdefault((finding.kind, finding.version), []).append(finding)
+    return [
+        finding
+        for (kind, version), found in alike.items()
+        for finding in (found if len(found) <= MOST_ALIKE else [_join(kind, version, found)])
+    ]
+
+
+def _join(kind: str, version: int, found: Sequence[Finding]) -> Finding:
+    named = ", ".join(finding.about for finding in found[:_MOST_NAMED])
+    return Finding(kind, version, max(each.day for each in found), "", f"{kind} in {len(found)} columns: {named} …")
 
 
 def find_nothing(_: msgspec.Struct) -> Sequence[Finding]:

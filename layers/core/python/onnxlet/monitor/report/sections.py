@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from onnxlet.monitor.report import drift, labels, quality, traffic
+from onnxlet.monitor.report import alarms, drift, labels, quality, traffic
 from onnxlet.monitor.report.section import Section
 
 SECTIONS: dict[str, Section[Any]] = {
-    section.name: section for section in (traffic.SECTION, labels.SECTION, drift.SECTION, quality.SECTION)
+    section.name: section
+    for section in (
+        alarms.SECTION,
+        traffic.SECTION,
+        labels.SECTION,
+        drift.SECTION,
+        quality.SECTION,
+    )
 }

@@ -49,6 +49,11 @@ class VersionTraffic(msgspec.Struct, frozen=True):
         """Whether rows should come and do not."""
         return bool(self.aliases and self.days) and self.quiet >= max(QUIET_DAYS, self.longest + 1)
 
+    @property
+    def served(self) -> bool:
+        """Whether it matters what is wrong with it: an alias routes to it, or somebody asked for it lately."""
+        return bool(self.aliases) or (bool(self.days) and self.quiet < QUIET_DAYS)
+
 
 class Traffic(msgspec.Struct, frozen=True):
     """The section."""
