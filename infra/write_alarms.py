@@ -20,7 +20,7 @@ from onnxlet.monitor.cloudwatch.watched import Told, Watched, watch_api, watch_f
 
 PATH = Path(__file__).with_name("alarms.yaml")
 HEAD = "# Written by infra/write_alarms.py from onnxlet.monitor.cloudwatch.rules.\n"
-SLOW = {"Predict": "SlowHttp", "Api": "SlowHttp", "Score": "SlowScore"}
+SLOW = {"Predict": "SlowHttp", "Api": "SlowHttp", "Score": "SlowScore", "Watch": "SlowWatch"}
 """Functions, and the parameter that says when one comes near its timeout."""
 API, LANDED, DEAD = "HttpApi", "LandedFiles", "DeadLetters"
 PARAMETERS: dict[str, Request] = {
@@ -31,6 +31,7 @@ PARAMETERS: dict[str, Request] = {
     DEAD: {"Type": "String", "Description": "The dead-letter queue's name"},
     "SlowHttp": {"Type": "Number", "Description": "Milliseconds, four fifths of what Predict and Api may take"},
     "SlowScore": {"Type": "Number", "Description": "Milliseconds, four fifths of what Score may take"},
+    "SlowWatch": {"Type": "Number", "Description": "Milliseconds, four fifths of what Watch may take"},
 }
 TOLD = {"Fn::If": ["HasTopic", [{"Ref": "TopicArn"}], {"Ref": "AWS::NoValue"}]}
 

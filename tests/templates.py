@@ -16,7 +16,7 @@ from samtranslator.yaml_helper import yaml_parse
 from policies import listed
 
 REPOSITORY = Path(__file__).parents[1]
-FUNCTIONS = ("Predict", "Api", "Score")
+FUNCTIONS = ("Predict", "Api", "Score", "Watch")
 NOTHING = {"Ref": "AWS::NoValue"}
 Document = dict[str, Any]
 

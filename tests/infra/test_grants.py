@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from models import tiny
 from onnxlet.batch.events import handle
 from onnxlet.errors import ContractFailedError, ModelNotFoundError, StoreUnavailableError
+from onnxlet.monitor.alarms.events import AlarmEvent
+from onnxlet.monitor.alarms.ledger import read_book
+from onnxlet.monitor.baseline import draw_baseline
+from onnxlet.monitor.sketch import Sketch
+from onnxlet.monitor.versions import give_baseline
+from onnxlet.monitor.watch.run import Watch
+from onnxlet.monitor.windows import part_key, write_part
 from onnxlet.registry.reading.requirements import Requirements
 from onnxlet.registry.registry import Registry
 from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
 from onnxlet.store import Blob, Entry, Head, Store
 from onnxlet.values.refs import parse_ref
-from templates import grants, listing, stack
+from templates import FUNCTIONS, grants, listing, stack
 
 WRITTEN_ONCE = ("models/*", "history/*")
 """Where the bucket takes no put and no swap, see test_storage.py."""
@@ -139,7 +148,30 @@ def test_score_may_do_what_it_does(published: Store, tmp_path: Path, content: by
     assert bool(content) == (answer == {"batchItemFailures": []})
 
 
+def test_watch_may_do_what_it_does(published: Store) -> None:
+    baseline = draw_baseline({"radius": np.arange(200.0)})
+    give_baseline(published, "diagnosis", 2, baseline)
+    for day in ("2026-11-27", "2026-11-28"):
+        sketch = Sketch(baseline)
+        sketch.fold({"radius": np.arange(100.0) + 300}, {})
+        write_part(published, part_key("diagnosis", 2, day, "env", 0), sketch.document())
+    watch = Watch(Guarded(published, "Watch"), announcer=Deaf(), clock=lambda: datetime(2026, 11, 29, 1, tzinfo=UTC))
+    for _ in range(2):
+        run = watch.run()
+        assert (run.failed, run.watched) == ({}, ("diagnosis",))
+    assert read_book(published, "diagnosis").alarms
+    with pytest.raises(StoreUnavailableError):
+        Guarded(published, "Watch").delete("sketches/alarms/diagnosis/log/0000000001.json")
+
+
+class Deaf:
+    """Takes no event."""
+
+    def announce(self, events: Sequence[AlarmEvent]) -> Sequence[AlarmEvent]:
+        return events
+
+
 def test_no_function_may_remove_what_was_promised_to_stay(published: Store) -> None:
-    for function in ("Predict", "Api", "Score"):
+    for function in FUNCTIONS:
         with pytest.raises(StoreUnavailableError):
             Guarded(published, function).delete("history/diagnosis/production/0000000001.json")

@@ -136,13 +136,18 @@ def _invoking(built: Document) -> Iterator[str]:
     for role in of_type(built, "AWS::IAM::Role").values():
         for policy in role["Policies"]:
             for statement in policy["PolicyDocument"]["Statement"]:
-                yield from (action for action in listed(statement["Action"]) if action.startswith(("lambda:", "*")))
+                if any(action.startswith(("lambda:", "*")) for action in listed(statement["Action"])):
+                    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+                    yield json.dumps([trust["Principal"]["Service"], statement["Resource"]])
 
 
-def test_nobody_but_the_api_may_invoke_a_function() -> None:
+def test_nobody_but_the_api_and_the_schedule_of_watch_may_invoke_a_function() -> None:
     arn = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${HttpApi}/*"
     for mode in ({}, TOKENS, {"AuthMode": "none"}):
-        assert set(_invoking(stack(**mode))) == {json.dumps(["apigateway.amazonaws.com", {"Fn::Sub": arn}])}
+        assert set(_invoking(stack(**mode))) == {
+            json.dumps(["apigateway.amazonaws.com", {"Fn::Sub": arn}]),
+            json.dumps([["scheduler.amazonaws.com"], {"Fn::GetAtt": ["Watch", "Arn"]}]),
+        }
     assert not re.search(r"lambda:(\*|Invoke)", json.dumps(list(_examples().values())))
 
 

@@ -46,8 +46,8 @@ def test_the_bucket_forgets_work_files_and_old_versions_but_no_model() -> None:
         rules = nested("storage.yaml", **chosen)["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
         return {rule["Prefix"] for rule in rules if "ExpirationInDays" in rule}
 
-    assert prefixes() == {"capture/", "labels/", "sketches/live/"}
-    assert prefixes(BatchDays=7) == {"capture/", "labels/", "sketches/live/", "batch/"}
+    assert prefixes() == {"capture/", "labels/", "sketches/live/", "sketches/reports/"}
+    assert prefixes(BatchDays=7) == {"capture/", "labels/", "sketches/live/", "sketches/reports/", "batch/"}
 
 
 def _denied(sid: str) -> Document:
@@ -68,7 +68,8 @@ def test_the_bucket_answers_only_over_tls() -> None:
 def test_versions_and_history_can_only_be_created() -> None:
     statement = _denied("VersionsAndHistoryAreWrittenOnce")
     assert statement["Action"] == "s3:PutObject"
-    assert statement["Resource"] == [{"Fn::Sub": "${Bucket.Arn}/models/*"}, {"Fn::Sub": "${Bucket.Arn}/history/*"}]
+    written = ("models/*", "history/*", "sketches/alarms/*/log/*")
+    assert statement["Resource"] == [{"Fn::Sub": f"${{Bucket.Arn}}/{key}"} for key in written]
     assert statement["Condition"] == {
         "Null": {"s3:if-none-match": "true"},
         "Bool": {"s3:ObjectCreationOperation": "true"},
@@ -77,7 +78,8 @@ def test_versions_and_history_can_only_be_created() -> None:
 
 def test_an_alias_and_the_settings_can_only_be_created_or_swapped() -> None:
     statement = _denied("AliasesAndSettingsChangeByCompareAndSwap")
-    assert statement["Resource"] == [{"Fn::Sub": "${Bucket.Arn}/aliases/*"}, {"Fn::Sub": "${Bucket.Arn}/settings/*"}]
+    swapped = ("aliases/*", "settings/*", "sketches/alarms/*/alarms.json")
+    assert statement["Resource"] == [{"Fn::Sub": f"${{Bucket.Arn}}/{key}"} for key in swapped]
     assert statement["Condition"]["Null"] == {"s3:if-none-match": "true", "s3:if-match": "true"}
 
 
@@ -100,6 +102,9 @@ def _refused(action: str, key: str, context: dict[str, str], **chosen: object) -
         ("history/diagnosis/production/0000000001.json", True, False, False),
         ("aliases/diagnosis/production.json", True, True, False),
         ("settings/registry.json", True, True, False),
+        ("sketches/alarms/diagnosis/log/0000000001.json", True, False, False),
+        ("sketches/alarms/diagnosis/alarms.json", True, True, False),
+        ("sketches/reports/diagnosis/2026-11-29.json", True, True, True),
         ("batch/out/diagnosis/patients.csv", True, True, True),
     ],
 )
@@ -114,6 +119,7 @@ def test_what_must_not_be_overwritten_unseen_takes_only_conditional_writes(
 @pytest.mark.parametrize("action", ["s3:DeleteObject", "s3:DeleteObjectVersion"])
 def test_the_history_is_deleted_by_nobody_and_models_may_be(action: str) -> None:
     assert _refused(action, "history/diagnosis/production/0000000001.json", WHOLE)
+    assert _refused(action, "sketches/alarms/diagnosis/log/0000000001.json", WHOLE)
     assert not _refused(action, "models/diagnosis/1/model.onnx", WHOLE)
     assert not _refused(action, "batch/in/diagnosis/patients.csv", WHOLE)
 

@@ -8,6 +8,7 @@ import re
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
+from onnxlet.monitor.alarms.events import SOURCE
 from onnxlet.settings import Settings, variable
 from policies import listed
 from templates import (
@@ -49,6 +50,12 @@ def test_the_template_stays_readable_on_its_own() -> None:
             | {("s3:PutObject", "batch/out/*"), ("s3:DeleteObject", "batch/out/*")}
             | {("s3:DeleteObject", "batch/claims/*")},
         ),
+        (
+            "Watch",
+            (READABLE - {("s3:GetObject", "history/*")})
+            | {("s3:GetObject", "sketches/*"), ("s3:DeleteObject", "sketches/live/*")}
+            | {("s3:PutObject", f"sketches/{kind}/*") for kind in ("live", "reports", "alarms")},
+        ),
     ],
 )
 def test_a_function_touches_exactly_its_prefixes(function: str, expected: set[tuple[str, str]]) -> None:
@@ -61,6 +68,7 @@ def test_a_function_touches_exactly_its_prefixes(function: str, expected: set[tu
         ("Predict", ["models/*", "aliases/*", "history/*", "sketches/*"]),
         ("Api", ["models/*", "aliases/*", "history/*"]),
         ("Score", ["models/*", "aliases/*", "history/*", "batch/in/*"]),
+        ("Watch", ["models/*", "aliases/*", "sketches/*"]),
     ],
 )
 def test_a_function_lists_its_prefixes_and_learns_that_a_key_is_missing(function: str, prefixes: list[str]) -> None:
@@ -75,6 +83,7 @@ def test_a_function_lists_its_prefixes_and_learns_that_a_key_is_missing(function
         ("Predict", {"kms:Decrypt", "kms:GenerateDataKey"}),
         ("Api", {"kms:Decrypt", "kms:GenerateDataKey"}),
         ("Score", {"kms:Decrypt", "kms:GenerateDataKey"}),
+        ("Watch", {"kms:Decrypt", "kms:GenerateDataKey"}),
     ],
 )
 def test_a_function_may_use_the_key_only_where_there_is_one(function: str, actions: set[str]) -> None:
@@ -291,7 +300,12 @@ def test_the_dashboard_shows_every_alarm_and_refers_to_what_there_is() -> None:
 def test_a_function_is_slow_from_four_fifths_of_its_timeout() -> None:
     built = stack()
     given = built["Alarms"]["Properties"]["Parameters"]
-    for parameter, function in (("SlowHttp", "Predict"), ("SlowHttp", "Api"), ("SlowScore", "Score")):
+    for parameter, function in (
+        ("SlowHttp", "Predict"),
+        ("SlowHttp", "Api"),
+        ("SlowScore", "Score"),
+        ("SlowWatch", "Watch"),
+    ):
         assert given[parameter] == 800 * built[function]["Properties"]["Timeout"]
 
 
@@ -310,3 +324,18 @@ def test_predict_captures_and_reads_the_key_only_where_parameters_say_so() -> No
     variables = captures["Predict"]["Properties"]["Environment"]["Variables"]
     assert (variables["ONNXLET_CAPTURE"], variables["ONNXLET_CAPTURE_KEY"]) == ("true", arn)
     assert stack()["Predict"]["Properties"]["Environment"]["Variables"]["ONNXLET_CAPTURE"] == "false"
+
+
+def test_watch_looks_every_hour_unless_nothing_is_counted() -> None:
+    (schedule,) = of_type(stack(), "AWS::Scheduler::Schedule").values()
+    assert schedule["ScheduleExpression"] == "rate(1 hour)"
+    assert schedule["Target"]["Arn"] == {"Fn::GetAtt": ["Watch", "Arn"]}
+    assert schedule["State"] == "ENABLED"
+    (off,) = of_type(stack(Monitoring="false"), "AWS::Scheduler::Schedule").values()
+    assert off["State"] == "DISABLED"
+
+
+def test_watch_may_put_events_in_its_own_name_alone() -> None:
+    (statement,) = (each for each in statements(stack(), "Watch") if each["Action"] == "events:PutEvents")
+    assert statement["Condition"] == {"StringEquals": {"events:source": SOURCE}}
+    assert statement["Resource"]["Fn::Sub"].endswith(":event-bus/default")

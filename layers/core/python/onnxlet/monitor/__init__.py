@@ -9,6 +9,8 @@ distributions    tail probabilities
 statistics       tests and distances of two rows of counts
 capture          rows that were answered, as far as their version's policy releases them
 comparison       a window of live rows beside the baseline: which columns have drifted
+alarms           what was found wrong, from its first day to its last, and what people said of it
+watch            what is done on a schedule with all of this
 report           the days of versions, as one document of sections: drift, data quality …
 """
 

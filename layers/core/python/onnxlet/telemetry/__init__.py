@@ -47,8 +47,13 @@ RUN_TIME = "RunTime"
 FETCH_TIME = "FetchTime"
 LOAD_TIME = "LoadTime"
 PREDICTIONS = "Predictions"
+DRIFT = "Drift"
 DRIFTED_COLUMNS = "DriftedColumns"
 QUALITY_FAULTS = "QualityFaults"
+QUIET_DAYS = "QuietDays"
+STALE_BASELINE = "StaleBaseline"
+OPEN_ALARMS = "OpenAlarms"
+WINDOWS = "Windows"
 """Names of metrics; `metrics` says what they mean."""
 
 

@@ -8,7 +8,7 @@ minute.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -40,14 +40,21 @@ class EmbeddedMetrics:
 
     def flush(self, *, final: bool) -> None:  # noqa: ARG002 - outcomes of too few rows are dropped, last time or not
         """Write a line or several for each series that something came to."""
-        lines = [
-            msgspec.json.encode(line).decode()
-            for series, tally in self._tallies.take().items()
-            for line in lines_of(series, tally, self._function)
-        ]
-        if lines:
-            sys.stdout.write("\n".join(lines) + "\n")
-            sys.stdout.flush()
+        _write(
+            line for series, tally in self._tallies.take().items() for line in lines_of(series, tally, self._function)
+        )
+
+
+def write_tally(series: Series, tally: Tally, function: str) -> None:
+    """Write a tally that no request made."""
+    _write(lines_of(series, tally, function))
+
+
+def _write(documents: Iterable[Document]) -> None:
+    lines = [msgspec.json.encode(document).decode() for document in documents]
+    if lines:
+        sys.stdout.write("\n".join(lines) + "\n")
+        sys.stdout.flush()
 
 
 def lines_of(series: Series, tally: Tally, function: str) -> Iterator[Document]:

@@ -12,6 +12,7 @@ from onnxlet.telemetry import (
     ABSTENTIONS,
     CAPTURED_ROWS,
     COLD_STARTS,
+    DRIFT,
     DRIFTED_COLUMNS,
     ERRORS,
     EVICTION,
@@ -20,16 +21,20 @@ from onnxlet.telemetry import (
     FLAGS,
     LOAD_FAILURE,
     LOAD_TIME,
+    OPEN_ALARMS,
     PREDICTIONS,
     QUALITY_FAULTS,
+    QUIET_DAYS,
     REQUEST_BYTES,
     REQUESTS,
     RESPONSE_BYTES,
     ROWS,
     RUN_TIME,
     STALE,
+    STALE_BASELINE,
     TOTAL_TIME,
     UNCAPTURED_ROWS,
+    WINDOWS,
 )
 
 NAMESPACE = "Onnxlet"
@@ -40,7 +45,7 @@ SCORES = {"ScoreP10": 0.1, "ScoreP50": 0.5, "ScoreP90": 0.9}
 
 
 class Metric(NamedTuple):
-    """One metric. `prometheus` is empty where the local server has another one that tells the same."""
+    """One metric. `prometheus` is empty where the local server has none, or another one that tells the same."""
 
     name: str
     unit: str
@@ -79,9 +84,14 @@ METRICS = {
             Metric(name, NONE, "onnxlet_score", f"quantile {share:g} of the probabilities of the labels told")
             for name, share in SCORES.items()
         ),
-        Metric(DRIFTED_COLUMNS, COUNT, "", "columns that alarm on the newest day that was compared"),
+        Metric(DRIFT, NONE, "", "the largest PSI of a column on the newest day that was compared"),
+        Metric(DRIFTED_COLUMNS, COUNT, "", "columns that alarm on it"),
         Metric(
             QUALITY_FAULTS, COUNT, "", "checks of columns that more rows fail than did: missing, out of range, unknown"
         ),
+        Metric(QUIET_DAYS, COUNT, "", "closed days since anybody asked"),
+        Metric(STALE_BASELINE, COUNT, "", "1 while rows are counted in the bins of another baseline, else 0"),
+        Metric(OPEN_ALARMS, COUNT, "", "alarms that are open, and neither acknowledged nor muted"),
+        Metric(WINDOWS, COUNT, "", "windows of sketches that were merged"),
     )
 }

@@ -43,10 +43,17 @@ class Report(msgspec.Struct, frozen=True):
     @property
     def findings(self) -> list[Finding]:
         """What is wrong on the newest day of each version that is served; of very many alike, one stands for all."""
-        found = [finding for section, told in self._told() for finding in section.find(told)]
-        traffic = self.sections.get(TRAFFIC.name)
-        gone = {each.version for each in traffic.versions if not each.served} if isinstance(traffic, Traffic) else set()
-        return join_findings(finding for finding in found if finding.version not in gone)
+        found = (finding for section, told in self._told() for finding in section.find(told))
+        return join_findings(finding for finding in found if finding.version in self._served())
+
+    def measures(self) -> dict[int, dict[str, float]]:
+        """Values of metrics by the versions that are served, and by the names of the metrics."""
+        values: dict[int, dict[str, float]] = {version: {} for version in self._served()}
+        for section, told in self._told():
+            for version, metric, value in section.measure(told):
+                if version in values:
+                    values[version][metric] = float(value)
+        return values
 
     def parts(self) -> list[tuple[str, list[Block]]]:
         """The title of each section, and its tables and plots."""
@@ -62,6 +69,11 @@ class Report(msgspec.Struct, frozen=True):
 
     def _repr_html_(self) -> str:
         return "".join(f"<h4>{title}</h4>{''.join(block.html() for block in blocks)}" for title, blocks in self.parts())
+
+    def _served(self) -> set[int]:
+        traffic = self.sections.get(TRAFFIC.name)
+        gone = {each.version for each in traffic.versions if not each.served} if isinstance(traffic, Traffic) else set()
+        return set(self.versions) - gone
 
     def _told(self) -> Iterator[tuple[Section[msgspec.Struct], msgspec.Struct]]:
         for name, section in SECTIONS.items():

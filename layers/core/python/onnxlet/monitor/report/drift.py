@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from onnxlet import telemetry
 from onnxlet.monitor.comparison import STABILITY_FLOOR, ColumnDrift, alarming, compare, significance_level
 from onnxlet.monitor.report.plots import Bars, Lines
 from onnxlet.monitor.report.scope import Counted, Scope
-from onnxlet.monitor.report.section import Finding, Section
+from onnxlet.monitor.report.section import Finding, Measure, Section
 from onnxlet.monitor.report.shown import show_cells, show_count
 from onnxlet.monitor.sketch import Side
 from onnxlet.values.tables import Block, Facts, Table
@@ -79,6 +80,14 @@ def find_drift(drift: Drift) -> list[Finding]:
     ]
 
 
+def measure_drift(drift: Drift) -> Iterator[Measure]:
+    """How far the newest day that was compared has drifted, and in how many columns."""
+    for version in drift.versions:
+        for day in [day for day in version.days if day.rows][-1:]:
+            yield Measure(version.version, telemetry.DRIFT, max((column.psi for column in day.columns), default=0.0))
+            yield Measure(version.version, telemetry.DRIFTED_COLUMNS, len(day.alarms))
+
+
 def show_drift(drift: Drift) -> list[Block]:
     """The days of each version, the columns of its newest day, and plots."""
     return [block for version in drift.versions for block in _show_version(version)]
@@ -129,8 +138,9 @@ def _shapes(counted: Sequence[Counted], days: Sequence[DayDrift]) -> Iterator[Sh
 
 
 def _say(day: DayDrift, name: str) -> str:
-    column = next(column for column in day.columns if column.name == name)
-    return f"{name} has drifted: PSI {column.psi:.2f}, p {column.adjusted:.1g} in {day.rows} rows of {day.day}"
+    told = f"{name} has drifted in {day.rows} rows of {day.day}"
+    column = next((column for column in day.columns if column.name == name), None)
+    return told if column is None else f"{told}: PSI {column.psi:.2f}, p {column.adjusted:.1g}"
 
 
 def _show_version(version: VersionDrift) -> list[Block]:
@@ -189,4 +199,4 @@ def _draw_shape(version: VersionDrift, shape: Shape) -> Bars:
     )
 
 
-SECTION = Section("drift", "Drift", Drift, read_drift, show_drift, find_drift)
+SECTION = Section("drift", "Drift", Drift, read_drift, show_drift, find_drift, measure_drift)

@@ -8,12 +8,13 @@ from typing import Literal, NamedTuple
 import msgspec
 import numpy as np
 
+from onnxlet import telemetry
 from onnxlet.monitor.baseline import Categories, Column
 from onnxlet.monitor.comparison import significance_level
 from onnxlet.monitor.report.drift import BUDGET, MONTH
 from onnxlet.monitor.report.plots import Lines
 from onnxlet.monitor.report.scope import Counted, Scope
-from onnxlet.monitor.report.section import Finding, Section
+from onnxlet.monitor.report.section import Finding, Measure, Section
 from onnxlet.monitor.report.shown import show_count
 from onnxlet.monitor.sketch import INPUTS
 from onnxlet.monitor.statistics import chi_square, holm
@@ -113,6 +114,13 @@ def find_faults(quality: Quality) -> list[Finding]:
     ]
 
 
+def measure_quality(quality: Quality) -> Iterator[Measure]:
+    """How many checks the newest day of each version fails."""
+    for version in quality.versions:
+        for day in version.days[-1:]:
+            yield Measure(version.version, telemetry.QUALITY_FAULTS, day.faults)
+
+
 def show_quality(quality: Quality) -> list[Block]:
     """The days of each version, the checks of its newest day, and a plot."""
     return [block for version in quality.versions if version.days for block in _show_version(version)]
@@ -199,4 +207,4 @@ def _draw(version: VersionQuality) -> Lines:
     )
 
 
-SECTION = Section("quality", "Data quality", Quality, read_quality, show_quality, find_faults)
+SECTION = Section("quality", "Data quality", Quality, read_quality, show_quality, find_faults, measure_quality)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -55,13 +55,27 @@ def find_nothing(_: msgspec.Struct) -> Sequence[Finding]:
     return ()
 
 
+class Measure(NamedTuple):
+    """A value of a metric of `onnxlet.telemetry.metrics`, of one version."""
+
+    version: int
+    metric: str
+    value: float
+
+
+def measure_nothing(_: msgspec.Struct) -> Sequence[Measure]:
+    """What a section measures that has no metrics."""
+    return ()
+
+
 @dataclass(frozen=True)
 class Section(Generic[Told]):
     """One section: `read` says what is known of a scope, or None where there is nothing; the rest is said of that.
 
     `name` is its key in the document, `title` what people read. `document` is what `read` gives: a frozen Struct that
     JSON can say, and that holds nothing of fewer than five rows. `show` gives its tables and plots, for terminals,
-    notebooks and the page alike; `find` what is wrong on the newest day of each version.
+    notebooks and the page alike; `find` what is wrong on the newest day of each version, `measure` what metrics say of
+    it.
     """
 
     name: str
@@ -70,3 +84,4 @@ class Section(Generic[Told]):
     read: Callable[[Scope], Told | None]
     show: Callable[[Told], list[Block]]
     find: Callable[[Told], Sequence[Finding]] = find_nothing
+    measure: Callable[[Told], Iterable[Measure]] = measure_nothing

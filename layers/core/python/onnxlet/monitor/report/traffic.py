@@ -8,9 +8,10 @@ from itertools import pairwise
 
 import msgspec
 
+from onnxlet import telemetry
 from onnxlet.monitor.report.plots import Lines
 from onnxlet.monitor.report.scope import Scope
-from onnxlet.monitor.report.section import Finding, Section
+from onnxlet.monitor.report.section import Finding, Measure, Section
 from onnxlet.monitor.report.shown import show_count
 from onnxlet.monitor.versions import baseline_given
 from onnxlet.registry.reading.listing import aliases
@@ -76,6 +77,13 @@ def read_traffic(scope: Scope) -> Traffic:
 def find_silence(traffic: Traffic) -> list[Finding]:
     """Versions that an alias routes to and nobody asks any more, and those whose baseline is not the one counted in."""
     return [finding for version in traffic.versions for finding in _find_of(version, traffic.closed)]
+
+
+def measure_traffic(traffic: Traffic) -> Iterator[Measure]:
+    """How long each version was asked nothing, and whether its rows can be compared."""
+    for version in traffic.versions:
+        yield Measure(version.version, telemetry.QUIET_DAYS, version.quiet)
+        yield Measure(version.version, telemetry.STALE_BASELINE, version.stale)
 
 
 def show_traffic(traffic: Traffic) -> list[Block]:
@@ -150,4 +158,4 @@ def _every_day(known: Sequence[str]) -> list[str]:
     return [(first + timedelta(days=place)).isoformat() for place in range(between + 2)]
 
 
-SECTION = Section("traffic", "Traffic", Traffic, read_traffic, show_traffic, find_silence)
+SECTION = Section("traffic", "Traffic", Traffic, read_traffic, show_traffic, find_silence, measure_traffic)
