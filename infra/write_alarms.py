@@ -15,13 +15,14 @@ import yaml
 
 from onnxlet.monitor.cloudwatch.dashboard import API_GRAPHS, FUNCTION_GRAPHS, QUEUE_GRAPHS, dashboard_body
 from onnxlet.monitor.cloudwatch.requests import Request, alarm_request
-from onnxlet.monitor.cloudwatch.rules import API_RULES, DEAD_RULES, FUNCTION_RULES, LANDED_RULES, Rule
+from onnxlet.monitor.cloudwatch.rules import API_RULES, DEAD_RULES, FUNCTION_RULES, LANDED_RULES, SCHEDULED_RULES, Rule
 from onnxlet.monitor.cloudwatch.watched import Told, Watched, watch_api, watch_function, watch_queue
 
 PATH = Path(__file__).with_name("alarms.yaml")
 HEAD = "# Written by infra/write_alarms.py from onnxlet.monitor.cloudwatch.rules.\n"
 SLOW = {"Predict": "SlowHttp", "Api": "SlowHttp", "Score": "SlowScore", "Watch": "SlowWatch"}
 """Functions, and the parameter that says when one comes near its timeout."""
+SCHEDULED = frozenset({"Watch"})
 API, LANDED, DEAD = "HttpApi", "LandedFiles", "DeadLetters"
 PARAMETERS: dict[str, Request] = {
     "TopicArn": {"Type": "String", "Default": ""},
@@ -63,7 +64,7 @@ def written() -> str:
 
 def _alarms() -> Iterator[tuple[str, Request]]:
     for name, slow in SLOW.items():
-        for rule in FUNCTION_RULES:
+        for rule in SCHEDULED_RULES if name in SCHEDULED else FUNCTION_RULES:
             threshold = {"Ref": slow} if rule.kind == "Duration" else None
             yield f"{name}{rule.kind}", _request(rule, watch_function(name, {"Ref": name}), threshold)
     yield from ((rule.kind, _request(rule, watch_api({"Ref": API}))) for rule in API_RULES)

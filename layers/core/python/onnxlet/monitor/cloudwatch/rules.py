@@ -18,6 +18,7 @@ from onnxlet.telemetry import (
 SLOW_MILLISECONDS = 1000.0
 """What the slowest of a hundred requests of a model may take, unless told otherwise."""
 PERIOD = 300
+HOUR = 3600
 DAY = 86_400
 
 
@@ -59,6 +60,13 @@ FUNCTION_RULES = (
     Rule("Duration", "{name} comes near its timeout", "Duration", 0, statistic="p99", periods=2),
 )
 """Of a Lambda function, in Lambda's metrics; the threshold of its duration is the stack's to say."""
+
+SCHEDULED_RULES = (
+    # asked once an hour, it never fails in two periods in a row
+    Rule("Errors", "A run of {name} failed", "Errors", 0, period=HOUR),
+    *(rule for rule in FUNCTION_RULES if rule.kind != "Errors"),
+)
+"""Of a Lambda function that a schedule invokes."""
 
 API_RULES = (Rule("ApiServerErrors", "The API answers with server errors", "5xx", 5, periods=2),)
 LANDED_RULES = (
