@@ -53,7 +53,8 @@ def test_the_template_stays_readable_on_its_own() -> None:
         (
             "Watch",
             (READABLE - {("s3:GetObject", "history/*")})
-            | {("s3:GetObject", "sketches/*"), ("s3:DeleteObject", "sketches/live/*")}
+            | {("s3:GetObject", f"{kind}/*") for kind in ("sketches", "capture", "labels")}
+            | {("s3:DeleteObject", "sketches/live/*")}
             | {("s3:PutObject", f"sketches/{kind}/*") for kind in ("live", "reports", "alarms")},
         ),
     ],
@@ -68,7 +69,7 @@ def test_a_function_touches_exactly_its_prefixes(function: str, expected: set[tu
         ("Predict", ["models/*", "aliases/*", "history/*", "sketches/*"]),
         ("Api", ["models/*", "aliases/*", "history/*"]),
         ("Score", ["models/*", "aliases/*", "history/*", "batch/in/*"]),
-        ("Watch", ["models/*", "aliases/*", "sketches/*"]),
+        ("Watch", ["models/*", "aliases/*", "sketches/*", "capture/*", "labels/*"]),
     ],
 )
 def test_a_function_lists_its_prefixes_and_learns_that_a_key_is_missing(function: str, prefixes: list[str]) -> None:
