@@ -144,3 +144,25 @@ def erase(workspace: Workspace, file: Path, dry_run: bool, output: Output) -> No
         raise UnavailableError(
             f"{len(erasure.refused)} objects still may hold their rows: {'; '.join(erasure.refused[:MOST_NAMED])}"
         )
+
+
+@capture.command("expire", short_help="Remove rows that policies keep no longer.")
+@click.option("--dry-run", is_flag=True, help="Only print what would be removed.")
+@json_option
+@pass_workspace
+def expire(workspace: Workspace, dry_run: bool, output: Output) -> None:
+    """Remove captured rows, and labels, that are older than the retention_days of their policies; print the keys.
+
+    On AWS the bucket's lifecycle removes them too, after the stack's CaptureDays.
+
+    \b
+    Example:
+      onnxlet capture expire --dry-run
+    """
+    from onnxlet.monitor.capture.retention import expire as remove
+    from onnxlet.values.timestamps import utc_now
+
+    with output.working("looking through what was captured"):
+        keys = remove(workspace.open_store(), utc_now(), dry_run=dry_run)
+    output.show({"removed": keys, "dry_run": dry_run}, "\n".join(keys))
+    output.say(f"{'would remove' if dry_run else 'removed'} {len(keys)} objects")

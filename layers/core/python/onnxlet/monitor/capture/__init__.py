@@ -11,5 +11,6 @@ watcher     writes them below `capture/`, after the answers
 reading     finds and reads them again
 labels      what turned out to be true of them, joined by request id
 erasing     removes the rows and labels of requests, and records that
+retention   removes what policies keep no longer
 accuracy    how often a version was right, by rows that have labels
 """
