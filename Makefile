@@ -136,6 +136,12 @@ fidelity: $(VENV)/.dev $(FRAMEWORKS:%=.venv-%/.dev) ## convert, optimize and ver
 	-for name in $(FRAMEWORKS); do PYTHONPATH=tests .venv-$$name/bin/python -m fidelity $$name; done
 	PYTHONPATH=tests $(BIN)/python -m fidelity write
 
+# evidently, with a pandas of its own.
+EXTRAS_drift := drift
+
+drift: .venv-drift/.dev ## what drift statistics find, and how often they err: docs/drift.md (half an hour, JOBS=2 PARTS="power months")
+	PYTHONPATH=tests OMP_NUM_THREADS=1 .venv-drift/bin/python -m drift $(if $(JOBS),--jobs $(JOBS)) $(PARTS)
+
 # SAM CLI lives apart from the package: its dependencies are its own.
 SAM_CLI := 1.170.0
 RUNTIME_CLIENT := 4.2.2
@@ -204,4 +210,4 @@ docs: $(VENV)/.dev ## regenerate docs/cli.md, docs/errors.md, docs/registry.md a
 	$(BIN)/python docs/generate.py
 	$(BIN)/python infra/write_alarms.py
 
-.PHONY: help install demo test test-all test-representative test-toolchain test-lambda-python test-browser test-package test-clients $(CLIENTS:%=test-client-%) check check-infra docs fault-run bench build pins e2e fidelity
+.PHONY: help install demo test test-all test-representative test-toolchain test-lambda-python test-browser test-package test-clients $(CLIENTS:%=test-client-%) check check-infra docs fault-run bench build pins e2e fidelity drift

@@ -59,8 +59,34 @@ def test_a_category_never_seen_counts_among_the_others() -> None:
 def test_rare_categories_are_not_named() -> None:
     wards = np.array(["common"] * 100 + ["rare-diagnosis"] * 9, dtype=object)
     baseline = draw_baseline({"ward": wards})
-    assert column(baseline, "ward") == Categories("ward", ("common",), (100, 9), 0)
+    drawn = column(baseline, "ward")
+    assert isinstance(drawn, Categories)
+    assert (drawn.values, drawn.counts, drawn.missing) == (("common",), (100, 9), 0)
     assert b"rare-diagnosis" not in baseline.encode()
+
+
+def test_values_are_chosen_by_other_rows_than_those_that_tests_compare_with() -> None:
+    """Of many values that come equally often, those that came most often in some rows come less often in others."""
+    tested = chosen = 0
+    for seed in range(60):
+        wards = np.array([f"w{number}" for number in np.random.default_rng(seed).integers(0, 30, 3_000)], dtype=object)
+        drawn = column(draw_baseline({"ward": wards}), "ward")
+        assert isinstance(drawn, Categories)
+        assert len(drawn.values) == 16
+        assert sum(drawn.counts) == 3_000
+        assert sum(drawn.tested) == 1_500
+        tested += sum(drawn.tested[:-1])
+        chosen += sum(drawn.counts[:-1]) - sum(drawn.tested[:-1])
+    expected = 60 * 1_500 * 16 / 30
+    assert abs(tested - expected) < 3 * np.sqrt(expected)
+    assert chosen > 1.05 * expected
+
+
+def test_where_all_values_are_named_nothing_was_chosen() -> None:
+    drawn = column(BASELINE, "ward")
+    assert isinstance(drawn, Categories)
+    assert drawn.counts[-1] == 0
+    assert drawn.tested == ()
 
 
 def test_of_free_texts_only_lengths_are_kept() -> None:

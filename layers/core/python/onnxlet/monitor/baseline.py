@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Literal
 
 import msgspec
@@ -19,6 +20,7 @@ from onnxlet.values.tensors import Tensor, Tensors
 SCHEMA = 1
 MOST_CATEGORIES = 16
 _DIGITS = 3
+_SEED = 0
 _CLIPPED = (0.001, 0.999)
 
 
@@ -48,12 +50,17 @@ class Numbers(msgspec.Struct, frozen=True, tag="numbers", tag_field="kind"):
 
 
 class Categories(msgspec.Struct, frozen=True, tag="categories", tag_field="kind"):
-    """The most frequent values of a column of texts, each in ten rows or more; the last count is that of all others."""
+    """The most frequent values of a column of texts, each in ten rows or more; the last count is that of all others.
+
+    Where there are others, a half of the rows, drawn at random, chose the values, and `tested` counts the other half:
+    those that were chosen because they came often are expected to come less often again, by a test too.
+    """
 
     name: str
     values: tuple[str, ...]
     counts: tuple[int, ...]
     missing: int
+    tested: tuple[int, ...] = ()
 
     def count(self, column: Tensor) -> list[int]:
         """How many rows have each of the values, any other, and none."""
@@ -64,6 +71,11 @@ class Categories(msgspec.Struct, frozen=True, tag="categories", tag_field="kind"
 
 
 Column = Numbers | Categories
+
+
+def tested_counts(column: Column) -> tuple[int, ...]:
+    """The counts that a test compares live ones with."""
+    return (column.tested or column.counts) if isinstance(column, Categories) else column.counts
 
 
 class Baseline(msgspec.Struct, frozen=True):
@@ -116,13 +128,30 @@ def _drawn(name: str, column: Tensor) -> Column:
     if not is_text(column):
         return _numbers(name, present_numbers(column), len(column), "value")
     present = present_texts(column)
-    frequent = [(value, count) for value, count in Counter(present).most_common(MOST_CATEGORIES) if count >= FEWEST]
-    known = sum(count for _, count in frequent)
-    if known * 2 < len(present):  # free text: what it says is nobody's business here
+    found = Counter(present)
+    values = _frequent(found, found, FEWEST)
+    tested: tuple[int, ...] = ()
+    if len(values) < len(found):
+        chosen = np.random.default_rng(_SEED).permutation(len(present))[: len(present) // 2]
+        first = Counter(present[place] for place in chosen.tolist())
+        values = _frequent(first, found, FEWEST // 2)
+        tested = _counts(values, found - first)
+    counts = _counts(values, found)
+    if counts[-1] * 2 > len(present):  # free text: what it says is nobody's business here
         lengths = np.array([len(text) for text in present], dtype=np.float64)
         return _numbers(name, lengths, len(column), "length")
-    counts = (*(count for _, count in frequent), len(present) - known)
-    return Categories(name, tuple(value for value, _ in frequent), counts, len(column) - len(present))
+    return Categories(name, values, counts, len(column) - len(present), tested)
+
+
+def _frequent(counted: Counter[str], found: Counter[str], fewest: int) -> tuple[str, ...]:
+    """The values that were `counted` most often, `fewest` times or more, of those that ten rows share."""
+    most = (value for value, count in counted.most_common() if count >= fewest and found[value] >= FEWEST)
+    return tuple(islice(most, MOST_CATEGORIES))
+
+
+def _counts(values: tuple[str, ...], found: Counter[str]) -> tuple[int, ...]:
+    known = [found[value] for value in values]
+    return (*known, found.total() - sum(known))
 
 
 def _numbers(name: str, present: Tensor, rows: int, of: Literal["value", "length"]) -> Numbers:

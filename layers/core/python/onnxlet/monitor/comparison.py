@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import sqrt
 from typing import Literal
 
 import msgspec
 import numpy as np
 
-from onnxlet.monitor.baseline import Categories, Column, Numbers
+from onnxlet.monitor.baseline import Categories, Column, Numbers, tested_counts
+from onnxlet.monitor.levels import significance_level
 from onnxlet.monitor.sketch import SIDES, Side, Sketch
 from onnxlet.monitor.statistics import (
     Counts,
@@ -24,7 +23,6 @@ from onnxlet.monitor.statistics import (
 
 STABILITY_FLOOR = 0.1
 WASSERSTEIN_FLOOR = 0.1
-_CONSECUTIVE = 2
 _TESTS = {"anderson-darling": anderson_darling, "chi-square": chi_square}
 Test = Literal["anderson-darling", "chi-square", "missing"]
 
@@ -49,54 +47,46 @@ class ColumnDrift(msgspec.Struct, frozen=True):
     js: float
     wasserstein: float | None
 
-    def significant(self, alpha: float) -> bool:
-        """Whether the window differs by more than chance gives a window in 1 / `alpha`."""
-        return self.adjusted < alpha
-
     def large(self) -> bool:
         """Whether the difference is more than a trifle, as thousands of rows make any trifle significant."""
         return self.psi >= STABILITY_FLOOR or (self.wasserstein or 0.0) >= WASSERSTEIN_FLOOR
 
 
-def compare(window: Sketch) -> list[ColumnDrift]:
+class Comparison(msgspec.Struct, frozen=True):
+    """The columns of one window beside the baseline; those differ by more than chance whose p is below the `level`."""
+
+    level: float
+    columns: tuple[ColumnDrift, ...]
+
+    def differing(self) -> list[ColumnDrift]:
+        """The columns that differ by more than chance."""
+        return [drift for drift in self.columns if drift.adjusted < self.level]
+
+
+def compare(window: Sketch) -> Comparison:
     """Each column of a window of live rows beside its baseline."""
-    drifts = [
-        drift
-        for side in SIDES
-        for column, counts in window.columns(side)
-        if (drift := _compared(side, column, counts)) is not None
-    ]
+    known = [(side, column, counts) for side in SIDES for column, counts in window.columns(side) if counts.any()]
+    drifts = [_compared(*each) for each in known]
     adjusted = holm([drift.p for drift in drifts])
-    return [msgspec.structs.replace(drift, adjusted=p) for drift, p in zip(drifts, adjusted, strict=True)]
+    rows = {sum(tested_counts(column)) + column.missing for _, column, _ in known}
+    levels = [significance_level(len(known), window.rows / (window.rows + each)) for each in rows]
+    return Comparison(
+        min(levels, default=0.0),
+        tuple(msgspec.structs.replace(drift, adjusted=p) for drift, p in zip(drifts, adjusted, strict=True)),
+    )
 
 
-def significance_level(budget: float, windows: int) -> float:
-    """The level of one window for which at most a share `budget` of clean months of `windows` windows raise an alarm.
-
-    An alarm takes two windows in a row, so a month has about windows * level^2 of them by chance.
-    """
-    return sqrt(budget / max(windows, 1))
+def alarming(before: Comparison, now: Comparison) -> list[ColumnDrift]:
+    """The columns that differ in two windows in a row, and by more than a trifle in the second."""
+    differed = {(drift.side, drift.name) for drift in before.differing()}
+    return [drift for drift in now.differing() if (drift.side, drift.name) in differed and drift.large()]
 
 
-def alarming(windows: Sequence[Sequence[ColumnDrift]], alpha: float) -> list[ColumnDrift]:
-    """The columns of the newest of consecutive `windows` that are significant in it and the one before, and large."""
-    if len(windows) < _CONSECUTIVE:
-        return []
-    before = {(drift.side, drift.name) for drift in windows[-2] if drift.significant(alpha)}
-    return [
-        drift
-        for drift in windows[-1]
-        if (drift.side, drift.name) in before and drift.significant(alpha) and drift.large()
-    ]
-
-
-def _compared(side: Side, column: Column, counts: Counts) -> ColumnDrift | None:
+def _compared(side: Side, column: Column, counts: Counts) -> ColumnDrift:
     baseline, live = np.array(column.counts, dtype=np.int64), counts[:-1]
     rows, missing = int(counts.sum()), int(counts[-1])
-    if not rows:
-        return None
     test: Test = "chi-square" if isinstance(column, Categories) else "anderson-darling"
-    p = _TESTS[test](baseline, live)
+    p = _TESTS[test](np.array(tested_counts(column), dtype=np.int64), live)
     psi = _stability(column, baseline, live)
     if missing or column.missing:  # two tests of one column
         held, gone = np.array([baseline.sum(), column.missing]), np.array([live.sum(), missing])

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from onnxlet import telemetry
-from onnxlet.monitor.comparison import STABILITY_FLOOR, ColumnDrift, alarming, compare, significance_level
+from onnxlet.monitor.comparison import STABILITY_FLOOR, ColumnDrift, Comparison, alarming, compare
 from onnxlet.monitor.report.plots import Bars, Lines
 from onnxlet.monitor.report.scope import Counted, Scope
 from onnxlet.monitor.report.section import Finding, Measure, Section
@@ -15,9 +15,6 @@ from onnxlet.monitor.report.shown import show_cells, show_count
 from onnxlet.monitor.sketch import Side
 from onnxlet.values.tables import Block, Facts, Table
 
-BUDGET = 0.05
-"""The share of months without drift in which some column alarms by chance."""
-MONTH = 30
 MOST_COLUMNS = 100
 """Columns that are kept of a day, those first that differ most surely."""
 MOST_SHOWN = 10
@@ -27,13 +24,14 @@ MOST_DRAWN = 6
 class DayDrift(msgspec.Struct, frozen=True):
     """One day: rows in the baseline's bins and in those of others (`elsewhere`), and how each column differs.
 
-    `differing` are the columns that differ by more than chance, `alarms` those of them that alarm. `columns` are those
-    that differ most surely, a hundred at most.
+    `differing` are the columns that differ by more than chance, those whose p is below the `level`, `alarms` those of
+    them that alarm. `columns` are those that differ most surely, a hundred at most.
     """
 
     day: str
     rows: int
     elsewhere: int
+    level: float = 0.0
     differing: int = 0
     alarms: tuple[str, ...] = ()
     columns: tuple[ColumnDrift, ...] = ()
@@ -54,7 +52,6 @@ class VersionDrift(msgspec.Struct, frozen=True):
 
     version: int
     baseline: str | None
-    level: float
     days: tuple[DayDrift, ...]
     shapes: tuple[Shape, ...] = ()
 
@@ -95,27 +92,26 @@ def show_drift(drift: Drift) -> list[Block]:
 
 def _read_version(scope: Scope, version: int) -> VersionDrift:
     baseline = scope.baseline(version)
-    level = significance_level(BUDGET, MONTH)
     if baseline is None:
         blank = tuple(DayDrift(day, 0, window.rows) for day, window in scope.windows(version).items())
-        return VersionDrift(version, None, level, blank)
+        return VersionDrift(version, None, blank)
     counted = scope.counted(version)
-    days = tuple(_compare_days(counted, level))
-    return VersionDrift(version, baseline.pinned(), level, days, tuple(_shapes(counted, days)))
+    days = tuple(_compare_days(counted))
+    return VersionDrift(version, baseline.pinned(), days, tuple(_shapes(counted, days)))
 
 
-def _compare_days(counted: Sequence[Counted], level: float) -> Iterator[DayDrift]:
-    before: list[list[ColumnDrift]] = []
+def _compare_days(counted: Sequence[Counted]) -> Iterator[DayDrift]:
+    before: Comparison | None = None
     for day, sketch, elsewhere in counted:
         if not sketch.rows:
             yield DayDrift(day, 0, elsewhere)
             continue
-        columns = compare(sketch)
-        before = [*before[-1:], columns]
-        alarms = tuple(drift.name for drift in alarming(before, level))
-        differing = sum(drift.significant(level) for drift in columns)
-        surest = sorted(columns, key=lambda drift: (drift.name not in alarms, drift.adjusted, -drift.psi))
-        yield DayDrift(day, sketch.rows, elsewhere, differing, alarms, tuple(map(_shown, surest[:MOST_COLUMNS])))
+        now = compare(sketch)
+        alarms = () if before is None else tuple(drift.name for drift in alarming(before, now))
+        surest = sorted(now.columns, key=lambda drift: (drift.name not in alarms, drift.adjusted, -drift.psi))
+        columns = tuple(map(_shown, surest[:MOST_COLUMNS]))
+        yield DayDrift(day, sketch.rows, elsewhere, now.level, len(now.differing()), alarms, columns)
+        before = now
 
 
 def _shown(drift: ColumnDrift) -> ColumnDrift:

@@ -9,9 +9,8 @@ import msgspec
 import numpy as np
 
 from onnxlet import telemetry
-from onnxlet.monitor.baseline import Categories, Column
-from onnxlet.monitor.comparison import significance_level
-from onnxlet.monitor.report.drift import BUDGET, MONTH
+from onnxlet.monitor.baseline import Categories, Column, tested_counts
+from onnxlet.monitor.levels import BUDGET, MONTH
 from onnxlet.monitor.report.plots import Lines
 from onnxlet.monitor.report.scope import Counted, Scope
 from onnxlet.monitor.report.section import Finding, Measure, Section
@@ -21,7 +20,7 @@ from onnxlet.monitor.statistics import chi_square, holm
 from onnxlet.values.tables import Block, Facts, Table
 from onnxlet.values.tensors import Tensor
 
-LEVEL = significance_level(BUDGET, MONTH) ** 2
+LEVEL = BUDGET / MONTH
 """Of one day: a fault needs no second, so that clean months stay within the same budget."""
 FLOORS = {"missing": 0.01, "out of range": 0.05, "unknown": 0.05}
 """How much larger a share must be than the baseline's to be a fault."""
@@ -141,7 +140,8 @@ def _count(column: Column, counts: Tensor) -> Iterator[_Found]:
     missing = int(counts[-1])
     yield _Found(column.name, "missing", missing, held + missing, column.missing, column.missing + present)
     if isinstance(column, Categories):
-        yield _Found(column.name, "unknown", int(live[-1]), held, known[-1], present)
+        tested = tested_counts(column)
+        yield _Found(column.name, "unknown", int(live[-1]), held, tested[-1], sum(tested))
     elif len(known) >= _FEWEST_BINS:
         yield _Found(column.name, "out of range", int(live[0] + live[-1]), held, known[0] + known[-1], present)
 
