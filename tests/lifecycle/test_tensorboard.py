@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 from tensorboard.util import tensor_util
 
+import onnxlet
 from monitor import watched_models
 from onnxlet.cli.root import cli
 from onnxlet.errors import MissingExtraError
@@ -45,6 +46,14 @@ def test_it_writes_all_models_or_those_named_and_the_second_time_nothing(directo
     assert set(told["runs"]) == {"diagnosis", "diagnosis/1", "diagnosis/2"}
     assert scalars(f"{logs}/diagnosis", "contract/accuracy") == list(watched_models.ACCURACY.values())
     assert not any(run(directory_url, "diagnosis", "--logdir", logs)["runs"].values())
+
+
+def test_python_writes_the_same(directory_url: str, tmp_path: Path) -> None:
+    watched_models.publish(open_store(directory_url), tmp_path)
+    registry = onnxlet.Registry(directory_url)
+    written = registry.tensorboard("diagnosis", logdir=tmp_path / "logs")
+    assert written.steps == sum(written.runs.values()) > 0
+    assert run(directory_url, "--logdir", written.logdir)["runs"] == dict.fromkeys(written.runs, 0)
 
 
 def test_names_that_are_no_model_and_logs_in_memory_are_refused(directory_url: str, tmp_path: Path) -> None:

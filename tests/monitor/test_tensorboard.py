@@ -100,6 +100,7 @@ def test_scalars_are_what_the_store_holds(store: Store, folder: Path) -> None:
     model, version = Read(folder / "diagnosis"), Read(folder / "diagnosis" / "2")
     first, second, third, fourth = map(step_of, watched_models.DAYS)
     assert model.scalars("contract/accuracy") == watched_models.ACCURACY
+    assert model.scalars("labels/accuracy") == {2: watched_models.RIGHT}
     assert version.scalars("rows/counted") == dict.fromkeys((first, second, third, fourth), watched_models.ROWS)
     assert version.scalars("traffic/rows")[first] == 1.0
     assert version.scalars("drift/columns that alarm") == {first: 0, second: 0, third: 0, fourth: 1}

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from onnxlet.lifecycle.fsck import StoreCheck
+    from onnxlet.lifecycle.tensorboard import WrittenLogs
     from onnxlet.monitor.capture.erasing import Erasure
     from onnxlet.monitor.capture.labels import Labelled
     from onnxlet.monitor.report.document import Report
@@ -129,6 +130,15 @@ class Registry:
         from onnxlet.lifecycle.erasing import erase_requests
 
         return erase_requests(self._workspace, request_ids, dry_run=dry_run)
+
+    def tensorboard(self, *models: str, logdir: str | Path | None = None) -> WrittenLogs:
+        """Write what is new of some models, or of all, as event files, to the `logdir` that TensorBoard then opens.
+
+        Without a directory or `s3://bucket/prefix` they go to one of your own data folder. Raises ModelNotFoundError.
+        """
+        from onnxlet.lifecycle.tensorboard import default_logdir, write_logs
+
+        return write_logs(self._workspace, models, str(logdir or default_logdir(self._workspace)))
 
     def history(self, model: str, alias: str = PRODUCTION) -> Listing[HistoryEntry]:
         """Every move of an alias, oldest first. Raises ModelNotFoundError, AliasNotFoundError."""

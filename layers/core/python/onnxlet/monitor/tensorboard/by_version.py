@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
+from onnxlet.monitor.report import labels
 from onnxlet.monitor.tensorboard.history import ModelHistory, VersionHistory
 from onnxlet.monitor.tensorboard.reading import Reading, markdown_table
 from onnxlet.monitor.tensorboard.summaries import (
@@ -30,6 +31,16 @@ def read_metrics(model: ModelHistory) -> Iterator[Reading]:
             metric = scalar(CONTRACT + name, value, "of what is served, on the rows that judged the version")
             for run in (model.model, version.run):
                 yield Reading(run, version.manifest.version, version.published, metric)
+
+
+def read_label_figures(model: ModelHistory) -> Iterator[Reading]:
+    """How good each version turned out to be, by the labels of its rows so far."""
+    for version in model.versions:
+        told = version.report.sections.get(labels.SECTION.name)
+        for each in told.versions if isinstance(told, labels.Labels) else ():
+            for name, figure in each.figures.items():
+                value = scalar(f"labels/{name}", figure.value, "of all labelled rows so far")
+                yield Reading(model.model, version.manifest.version, version.published, value)
 
 
 def read_sizes(model: ModelHistory) -> Iterator[Reading]:

@@ -24,6 +24,9 @@ class Written(NamedTuple):
 
 WRITTEN = (
     Written(("contract/…",), "scalars", "version", "each metric of the contract", by_version.read_metrics),
+    Written(
+        ("labels/…",), "scalars", "version", "accuracy and more by the labels so far", by_version.read_label_figures
+    ),
     Written(("size/megabytes",), "scalars", "version", "all artifacts", by_version.read_sizes),
     Written(
         ("contract",), "text", "version", "what a version was held to, and what was found", by_version.read_contracts
