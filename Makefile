@@ -128,6 +128,9 @@ SECONDS ?= 600
 fault-run: $(VENV)/.dev ## everything at once over a failing S3, processes killed at random, for ten minutes (or SECONDS=60)
 	PYTHONPATH=tests $(BIN)/python -m fault_run --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
+month: $(VENV)/.dev ## a month of a model in production, lived in a minute: what goes wrong is found (DOCS=1 draws its plots anew)
+	PYTHONPATH=tests $(BIN)/python -m month $(if $(DOCS),--docs)
+
 test-all: test test-lambda-python test-toolchain test-graphs test-clients test-browser test-package e2e ## every test there is, and a minute of the fault run
 	$(MAKE) fault-run SECONDS=60
 
@@ -210,4 +213,4 @@ docs: $(VENV)/.dev ## regenerate docs/cli.md, docs/errors.md, docs/registry.md a
 	$(BIN)/python docs/generate.py
 	$(BIN)/python infra/write_alarms.py
 
-.PHONY: help install demo test test-all test-representative test-toolchain test-lambda-python test-browser test-package test-clients $(CLIENTS:%=test-client-%) check check-infra docs fault-run bench build pins e2e fidelity drift
+.PHONY: help install demo test test-all test-representative test-toolchain test-lambda-python test-browser test-package test-clients $(CLIENTS:%=test-client-%) check check-infra docs fault-run month bench build pins e2e fidelity drift
