@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 
@@ -38,34 +39,35 @@ def withholder(policy: CapturePolicy, steps: Steps) -> Withhold | None:
         return None
     matrices = column_names(steps)
     blanked = {
-        name: [place for place, column in enumerate(columns) if isinstance(policy.rule_of(column), Drop)]
+        name: np.array([at for at, column in enumerate(columns) if isinstance(policy.rule_of(column), Drop)], np.intp)
         for name, columns in matrices.items()
     }
     columns = steps.columns
     raw = None if columns is None else {column.name for column in columns}
 
-    def keep_input(name: str, tensor: Tensor) -> Tensor:
+    @lru_cache(maxsize=1024)  # names are the model's own; a request pays a look for each
+    def keeps_input(name: str) -> bool:
+        known = raw is None or name in raw
+        return known and name not in blanked and not isinstance(policy.rule_of(name), Drop)
+
+    @lru_cache(maxsize=1024)
+    def keeps_output(name: str) -> bool:
+        return not isinstance(policy.rule_of(name), Drop)
+
+    def lessen(name: str, tensor: Tensor) -> Tensor:
         if name in blanked:
             return _blanked(tensor, blanked[name], len(matrices[name]))
-        unknown = raw is not None and name not in raw
-        return _emptied(tensor) if unknown or isinstance(policy.rule_of(name), Drop) else tensor
-
-    def keep_output(name: str, tensor: Tensor) -> Tensor:
-        return _emptied(tensor) if isinstance(policy.rule_of(name), Drop) else tensor
+        return _emptied(tensor)
 
     def withhold(prediction: Prediction) -> Prediction:
         return Prediction(
             prediction.signature,
-            _each(keep_input, prediction.inputs),
-            _each(keep_output, prediction.outputs),
+            {name: each if keeps_input(name) else lessen(name, each) for name, each in prediction.inputs.items()},
+            {name: each if keeps_output(name) else _emptied(each) for name, each in prediction.outputs.items()},
             prediction.run,
         )
 
     return withhold
-
-
-def _each(keep: Callable[[str, Tensor], Tensor], tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: keep(name, tensor) for name, tensor in tensors.items()}
 
 
 def _emptied(tensor: Tensor) -> Tensor:
@@ -73,8 +75,8 @@ def _emptied(tensor: Tensor) -> Tensor:
     return np.empty((len(tensor) if tensor.ndim else 1, 0), tensor.dtype)
 
 
-def _blanked(matrix: Tensor, places: list[int], width: int) -> Tensor:
-    if not places:
+def _blanked(matrix: Tensor, places: Tensor, width: int) -> Tensor:
+    if not len(places):
         return matrix
     if matrix.ndim < 2 or matrix.shape[1] != width:  # noqa: PLR2004 - rows and columns
         return _emptied(matrix)
