@@ -54,7 +54,7 @@ def test_the_template_stays_readable_on_its_own() -> None:
             "Watch",
             (READABLE - {("s3:GetObject", "history/*")})
             | {("s3:GetObject", f"{kind}/*") for kind in ("sketches", "capture", "labels")}
-            | {("s3:DeleteObject", "sketches/live/*")}
+            | {("s3:DeleteObject", key) for key in ("sketches/live/*", "capture/*", "labels/*")}
             | {("s3:PutObject", f"sketches/{kind}/*") for kind in ("live", "reports", "alarms")},
         ),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from click.testing import CliRunner
 
 from doors import Shop
 from onnxlet.cli.root import cli
+from onnxlet.monitor.alarms.events import AlarmEvent
 from onnxlet.monitor.capture.reading import pack
 from onnxlet.monitor.capture.retention import expire
+from onnxlet.monitor.watch.run import Watch
 from onnxlet.store import Store, open_store
 from onnxlet.values.keys import capture_key, label_key
 
@@ -75,3 +78,18 @@ def test_the_command_says_what_it_removes(tmp_path: Path, directory_url: str) ->
     result = CliRunner().invoke(cli, ["--store", directory_url, "capture", "expire", "--json"])
     assert json.loads(result.stdout)["removed"] == ["capture/diagnosis/1/2020-01-01/env-000000.jsonl.gz"]
     assert left(store) == []
+
+
+def test_each_run_of_the_watch_removes_what_is_over_unless_it_has_no_time(store: Store, tmp_path: Path) -> None:
+    class Deaf:
+        def announce(self, _: Sequence[AlarmEvent]) -> Sequence[AlarmEvent]:
+            return ()
+
+    publish(store, tmp_path, {"retention_days": 10})
+    fill(store, 1, "2026-11-30", "2026-12-05")
+    watch = Watch(store, announcer=Deaf(), clock=lambda: NOW)
+    assert watch.run(out_of_time=lambda: True).expired == 0
+    assert watch.run().expired == 1
+    assert left(store) == ["1/2026-12-05"]
+    store.put("models/diagnosis/1/manifest.json", b"{}")
+    assert watch.run().expired == 0, "what cannot be read is said, and fails no run"

@@ -11,11 +11,12 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from onnxlet.errors import OnnxletError, StoreUnavailableError
+from onnxlet.errors import IntegrityError, OnnxletError, StoreUnavailableError
 from onnxlet.monitor.alarms.book import AlarmBook, Note
 from onnxlet.monitor.alarms.events import Announcer
 from onnxlet.monitor.alarms.ledger import read_book, take_out, turn
 from onnxlet.monitor.alarms.turning import settle
+from onnxlet.monitor.capture.retention import expire
 from onnxlet.monitor.report import alarms
 from onnxlet.monitor.report.document import Report, decode_report, read_report
 from onnxlet.monitor.report.scope import Scope
@@ -40,7 +41,7 @@ class WatchRun(msgspec.Struct, frozen=True):
     """What one run did: models that were looked at, with new reports, left for the next run, and those that failed.
 
     `closed` is the newest day that was over, `windows` how many were merged, `events` how many somebody took, and
-    `waiting` how many nobody did yet.
+    `waiting` how many nobody did yet; `expired` are objects of captured rows and labels whose time was over.
     """
 
     closed: str
@@ -51,6 +52,7 @@ class WatchRun(msgspec.Struct, frozen=True):
     windows: int = 0
     events: int = 0
     waiting: int = 0
+    expired: int = 0
 
 
 class Watch:
@@ -95,7 +97,15 @@ class Watch:
             except OnnxletError as error:
                 log(__name__).error("%s is not watched: %s", due.model, error, extra={MODEL: due.model})
                 run = msgspec.structs.replace(run, failed={**run.failed, due.model: error.detail})
-        return run
+        return msgspec.structs.replace(run, expired=0 if out_of_time() else self._expire(now))
+
+    def _expire(self, now: datetime) -> int:
+        """Remove captured rows that their policies keep no longer; how many objects went."""
+        try:
+            return len(expire(self._store, now))
+        except IntegrityError as error:
+            log(__name__).error("captured rows were not removed in time: %s", error)
+            return 0
 
     def _watch(self, run: WatchRun, due: Due, now: datetime, out_of_time: Callable[[], bool]) -> WatchRun:
         merged: dict[int, int] = {}
