@@ -13,6 +13,7 @@ monitor               what a model meets in production, in counts: baseline, ske
 explain               how much each column of a row moves an answer; loaded by the first who asks
 serving               from a ref to a loaded model: fetch, verify, open, keep, run
 dataplane             one HTTP request in, one answer out: wire protocols, JSON, Lambda events
+jobs                  what one scoring of a file is asked by, and the state machine that does large ones
 controlplane, batch   the registry over HTTP; files of rows in, files of predictions out
 toolchain             convert, optimize, verify, prepare, export, fit
 client                a server of ours, from Python

@@ -57,6 +57,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Whether rows are captured, as the policies of their versions say; without a policy none is."""
     capture_key: str = ""
     """Where the key lies that captured columns are hashed with: file:///path, the ARN of a secret, kms:… or hex:…"""
+    state_machine: str = ""
+    """The ARN of the state machine that scores large files in sections; empty: one function scores each file whole."""
+    large_file_mb: int = 256
+    """MiB from which on a file is large."""
+    section_concurrency: int = 50
+    """Sections of a file that are scanned or scored at once."""
     function_memory: int = 0
     """MB of the Lambda function (AWS_LAMBDA_FUNCTION_MEMORY_SIZE); 0 elsewhere."""
     function_name: str = ""

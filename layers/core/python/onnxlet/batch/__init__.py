@@ -18,5 +18,7 @@ local_files    a local file scored into another
 claims         who scores a source, pinned by its first delivery
 results        output, errors and book in a store: one set of one source, whatever is delivered how often
 objects        a file of a store, from look to look
+large          files that many invocations score in sections, as a state machine says
+answering      what an event asks for: files that landed, or a step of the state machine
 events         S3 events from EventBridge, SQS or S3 itself → files to score
 """

@@ -51,6 +51,22 @@ class RowCounts(msgspec.Struct, frozen=True):
     errors: int
 
 
+class BookedPart(msgspec.Struct, frozen=True):
+    """A part of a file that was scored in sections: its first row, rows, and the digests of its bytes.
+
+    The input's are those from `start` to `end` where rows are lines; the output's are one behind the other under the
+    heading, `size` of them.
+    """
+
+    row: int
+    rows: RowCounts
+    start: int
+    end: int
+    input: str | None
+    size: int
+    output: str | None
+
+
 class Scorer(msgspec.Struct, frozen=True):
     """The version that answered: `digest` is its manifest's; `alias` led to it; `fallback` says that it stood in for
     the version the alias routes to, which was refused.
@@ -73,7 +89,8 @@ class Failure(msgspec.Struct, frozen=True):
 class Book(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one file: scored by whom into what, or failed and why. Times are RFC 3339 in UTC.
 
-    A file none of whose rows could be scored has failed, and the only output is the errors.
+    A file none of whose rows could be scored has failed, and the only output is the errors. A file that was scored in
+    sections has `parts`, and digests of their digests, one a line.
     """
 
     schema: int = SCHEMA
@@ -86,6 +103,7 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
     rows: RowCounts | None = None
     outputs: tuple[OutputFile, ...] = ()
     failure: Failure | None = None
+    parts: tuple[BookedPart, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 @dataclass(slots=True)
@@ -96,6 +114,7 @@ class OpenBook:
     started: str = field(default_factory=lambda: format_timestamp(utc_now()))
     source: SourceFile | None = None
     scorer: Scorer | None = None
+    parts: tuple[BookedPart, ...] = ()
 
     def close_scored(self, rows: RowCounts, outputs: tuple[OutputFile, ...]) -> Book:
         """The book of a file that was scored."""
@@ -126,6 +145,7 @@ class OpenBook:
             rows=rows,
             outputs=outputs,
             failure=failure,
+            parts=self.parts or msgspec.UNSET,
         )
 
 

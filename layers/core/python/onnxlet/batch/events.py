@@ -35,35 +35,49 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+Divert = Callable[[str], bool]
+"""Hands the file of a key to others who score it; False if it does not."""
+
+
 def _do_nothing() -> None:
     """Nobody wants to know."""
 
 
+def _keep(_key: str) -> bool:
+    """Every file is scored here."""
+    return False
+
+
 def handle(
-    store: Store, predictor: Predictor, event: Mapping[str, Any], *, answered: Callable[[], None] = _do_nothing
+    store: Store,
+    predictor: Predictor,
+    event: Mapping[str, Any],
+    *,
+    divert: Divert = _keep,
+    answered: Callable[[], None] = _do_nothing,
 ) -> dict[str, Any]:
     """Score the files that an event names: for SQS which messages failed, for others the books, or the error.
 
     `answered` is called at the end, whichever it is.
     """
     try:
-        return _score_event(store, predictor, event)
+        return _score_event(store, predictor, event, divert)
     finally:
         answered()
 
 
-def _score_event(store: Store, predictor: Predictor, event: Mapping[str, Any]) -> dict[str, Any]:
+def _score_event(store: Store, predictor: Predictor, event: Mapping[str, Any], divert: Divert) -> dict[str, Any]:
     records = event.get("Records") or []
     if any(record.get("eventSource") == "aws:sqs" for record in records):
-        failed = [record["messageId"] for record in records if not _score_message(store, predictor, record)]
+        failed = [record["messageId"] for record in records if not _score_message(store, predictor, record, divert)]
         return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
-    books = _score_keys(store, predictor, keys_to_score(event, store.url))
+    books = _score_keys(store, predictor, keys_to_score(event, store.url), divert)
     return {"scored": [msgspec.to_builtins(book) for book in books]}
 
 
-def _score_message(store: Store, predictor: Predictor, record: Mapping[str, Any]) -> bool:
+def _score_message(store: Store, predictor: Predictor, record: Mapping[str, Any], divert: Divert) -> bool:
     try:
-        _score_keys(store, predictor, keys_to_score(_decode_body(record), store.url))
+        _score_keys(store, predictor, keys_to_score(_decode_body(record), store.url), divert)
     except OnnxletError as error:
         message = record["messageId"]
         log.error("message %s failed: %s", message, error.detail, extra={"message_id": message})  # noqa: TRY400 - ours
@@ -71,12 +85,13 @@ def _score_message(store: Store, predictor: Predictor, record: Mapping[str, Any]
     return True
 
 
-def _score_keys(store: Store, predictor: Predictor, keys: list[str]) -> list[Book]:
+def _score_keys(store: Store, predictor: Predictor, keys: list[str], divert: Divert) -> list[Book]:
     """Score each, whatever becomes of the others. Raises the first error, once all had their turn."""
     books, errors = [], []
     for key in keys:
         try:
-            books.append(_score_key(store, predictor, key))
+            if not divert(key):
+                books.append(_score_key(store, predictor, key))
         except OnnxletError as error:
             log.error("%s was not scored: %s", key, error.detail)  # noqa: TRY400 - ours
             errors.append(error)

@@ -12,7 +12,7 @@ import msgspec
 from onnxlet.batch.book import Book, OpenBook, OutputFile, decode_book, encode_book
 from onnxlet.batch.formats import find_type
 from onnxlet.batch.pictures import list_folder
-from onnxlet.batch.scoring import BOOK, SUFFIXES, Options, Outcome, Outputs, describe, load_ref, score_source
+from onnxlet.batch.scoring import BOOK, SUFFIXES, MadeFile, Options, Outcome, Outputs, describe, load_ref, score_source
 from onnxlet.batch.scratch import scratch_folder
 from onnxlet.batch.sources import LocalSource, Progress
 from onnxlet.errors import InvalidInputError
@@ -107,9 +107,9 @@ def _hand_over(outcome: Outcome, output: Path, folder: Path) -> Book:
     outputs = []
     for suffix in SUFFIXES:
         target, made = Path(f"{output}{suffix}"), outcome.files.get(suffix)
-        if made is not None:
+        if isinstance(made, MadeFile):
             rows = outcome.count_rows(suffix)
-            outputs.append(OutputFile(str(target), made.digest, made.path.stat().st_size, rows))
+            outputs.append(OutputFile(str(target), made.digest, made.size, rows))
             made.path.replace(target)
         elif target.name in earlier:
             target.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ for longer than a cell may be, no cut is made any more, and the last range holds
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from io import BytesIO
 from itertools import islice
@@ -18,8 +19,10 @@ from typing import NamedTuple
 from onnxlet.batch.formats.csv_blocks import cut_rows
 from onnxlet.batch.formats.csv_numbers import FEW_ROWS
 from onnxlet.batch.formats.csv_rows import FIELD_BYTES, CsvRow, read_rows
-from onnxlet.batch.formats.ports import Place
+from onnxlet.batch.formats.ports import Place, Source
 
+_SPECIAL = re.compile(rb'["\r]|\n\n')
+"""What makes rows others than lines."""
 END_OF_DATA = "not CSV: unexpected end of data"
 """What a row's fault is where quotes are open at the end."""
 
@@ -48,6 +51,13 @@ class Scan(NamedTuple):
 
 Scanner = Callable[[bytes], Scan]
 """Scans whole lines."""
+
+
+class Lines(NamedTuple):
+    """A file of lines: its bytes as its rows are read from them, and what scans them."""
+
+    source: Source
+    scan: Scanner
 
 
 def scan_csv(lines: bytes) -> Scan:
@@ -109,6 +119,8 @@ def _compose(passage: Passage, size: int, second: Scan) -> Passage:
 
 def _count_rows(lines: bytes) -> Passage:
     """The rows of lines with the first of which a row begins."""
+    if _SPECIAL.search(lines) is None and not lines.startswith(b"\n"):
+        return Passage(0, lines.count(b"\n") + (not lines.endswith(b"\n") and bool(lines)))
     rows = position = 0
     while position < len(lines):
         found, size = cut_rows(lines[position:])

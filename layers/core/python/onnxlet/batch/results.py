@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from onnxlet.batch.book import Book, OutputFile, SourceFile, decode_book, encode_book
-from onnxlet.batch.scoring import BOOK, SUFFIXES, MadeFile, Outcome
+from onnxlet.batch.scoring import BOOK, SUFFIXES, Made, Outcome
 from onnxlet.errors import ObjectNotFoundError
 from onnxlet.values.digests import digest
 
@@ -32,8 +32,12 @@ if TYPE_CHECKING:
     from onnxlet.store import Store
 
 
+LARGE = 64 * 2**20
+"""Outputs of more bytes are written anew rather than read to see whether that is needed."""
+
+
 class StandingFile(NamedTuple):
-    """An output as it stands."""
+    """An output as it stands; its digest is empty where it would cost too much to know."""
 
     etag: str
     digest: str
@@ -61,15 +65,16 @@ class Results:
         self.name = name
         self._store = store
 
-    def look(self) -> StandingSet:
-        """The set as it stands, the book first."""
+    def look(self, *, inside: bool = False) -> StandingSet:
+        """The set as it stands, the book first; with what lies `inside` a folder of the output's name, too."""
         book, etag = self._read_book()
         named = {} if book is None else {written.key: written for written in book.outputs}
+        listed = [entry.key for entry in self._store.list(f"{self.name}/")] if inside else []
         files = {}
-        for suffix in SUFFIXES:
-            standing = self._read_file(self.name + suffix, named.get(self.name + suffix))
+        for key in dict.fromkeys([*(self.name + suffix for suffix in SUFFIXES), *named, *listed]):
+            standing = self._read_file(key, named.get(key))
             if standing is not None:
-                files[self.name + suffix] = standing
+                files[key] = standing
         return StandingSet(book, etag, files)
 
     def replace(self, standing: StandingSet, outcome: Outcome, source_changed: Callable[[], bool]) -> None:
@@ -80,7 +85,8 @@ class Results:
         if standing.book_etag is not None:
             self._store.delete(self.name + BOOK, etag=standing.book_etag)
         outputs = []
-        for suffix in SUFFIXES:
+        standing_suffixes = [key.removeprefix(self.name) for key in standing.files]
+        for suffix in dict.fromkeys([*outcome.files, *standing_suffixes]):
             file, made = standing.files.get(self.name + suffix), outcome.files.get(suffix)
             if made is not None:
                 outputs.append(self._write_file(suffix, made, file, outcome.count_rows(suffix)))
@@ -89,16 +95,14 @@ class Results:
         if not source_changed():
             self._store.create(self.name + BOOK, encode_book(outcome.close(tuple(outputs))))
 
-    def _write_file(self, suffix: str, made: MadeFile, standing: StandingFile | None, rows: int) -> OutputFile:
+    def _write_file(self, suffix: str, made: Made, standing: StandingFile | None, rows: int) -> OutputFile:
         """Write an output unless the same bytes stand there: deliveries of one source leave each other's alone."""
         key = self.name + suffix
-        if standing is None:
-            etag = self._store.create(key, made.path)
-        elif standing.digest != made.digest:
-            etag = self._store.swap(key, made.path.read_bytes(), standing.etag)
-        else:
+        if standing is not None and standing.digest == made.digest:
             etag = standing.etag
-        return OutputFile(key, made.digest, made.path.stat().st_size, rows, etag)
+        else:
+            etag = made.write(self._store, key, None if standing is None else standing.etag)
+        return OutputFile(key, made.digest, made.size, rows, etag)
 
     def _read_book(self) -> tuple[Book | None, str | None]:
         try:
@@ -111,15 +115,14 @@ class Results:
             return None, blob.etag
 
     def _read_file(self, key: str, named: OutputFile | None) -> StandingFile | None:
-        """An output; its bytes are read only if they are not those that the book names."""
+        """An output; its bytes are read only if they are not those that the book names, and not many."""
         try:
-            if named is None or named.etag is None:
-                blob = self._store.get(key)
-            else:
-                changed = self._store.get_if_changed(key, named.etag)
-                if changed is None:
-                    return StandingFile(named.etag, named.digest)
-                blob = changed
+            head = self._store.head(key)
+            if named is not None and named.etag == head.etag:
+                return StandingFile(head.etag, named.digest)
+            if head.size > LARGE:
+                return StandingFile(head.etag, "")
+            blob = self._store.get(key)
         except ObjectNotFoundError:
             return None
         return StandingFile(blob.etag, digest(blob.data))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from onnxlet.batch.rows import RowModel
     from onnxlet.serving.model import Model
     from onnxlet.serving.predictor import Predictor, Served
+    from onnxlet.store import Store
     from onnxlet.telemetry.recording import Telemetry
 
 ERRORS = ".errors.jsonl"
@@ -65,11 +66,35 @@ class Options(NamedTuple):
     folder: Path | None = None
 
 
+class Made(Protocol):
+    """A file of an outcome: its size in bytes and its digest."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes it has."""
+
+    @property
+    def digest(self) -> str:
+        """What tells it from others."""
+
+    def write(self, store: Store, key: str, etag: str | None) -> str:
+        """Put it where nothing stands, or what has this ETag; its own ETag. Raises PreconditionFailedError."""
+
+
 class MadeFile(NamedTuple):
     """A file of an outcome, where it was made, and its digest."""
 
     path: Path
     digest: str
+
+    @property
+    def size(self) -> int:
+        """How many bytes it has."""
+        return self.path.stat().st_size
+
+    def write(self, store: Store, key: str, etag: str | None) -> str:
+        """Put it where nothing stands, or what has this ETag; its own ETag. Raises PreconditionFailedError."""
+        return store.create(key, self.path) if etag is None else store.swap(key, self.path, etag)
 
 
 @dataclass(slots=True)
@@ -81,8 +106,10 @@ class Outcome:
 
     book: OpenBook
     rows: RowCounts | None = None
-    files: dict[str, MadeFile] = field(default_factory=dict)
+    files: dict[str, Made] = field(default_factory=dict)
     error: OnnxletError | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+    """The rows of files that have not all of them, by their suffix."""
 
     def close(self, outputs: tuple[OutputFile, ...]) -> Book:
         """The book, now that its outputs stand where they belong."""
@@ -94,7 +121,7 @@ class Outcome:
     def count_rows(self, suffix: str) -> int:
         """The rows in the file of this suffix."""
         assert self.rows is not None  # noqa: S101 - a file that was written has them
-        return self.rows.errors if suffix == ERRORS else self.rows.scored
+        return self.counts.get(suffix, self.rows.errors if suffix == ERRORS else self.rows.scored)
 
 
 def score_source(
@@ -127,16 +154,21 @@ def score_source(
         return Outcome(book, error=error)
     book.source = source.record
     errors = MadeFile(outputs.folder / ERRORS_FILE, digests.errors)
-    bad = {ERRORS: errors} if rows.errors else {}
-    if rows.errors and (not rows.scored or rows.errors > options.max_bad * rows.read):
-        return Outcome(book, rows, bad, _explain_bad_rows(source.key, rows, errors.path, options.max_bad))
+    bad: dict[str, Made] = {ERRORS: errors} if rows.errors else {}
+    if is_too_bad(rows, options.max_bad):
+        with errors.path.open("rb") as lines:
+            return Outcome(book, rows, bad, explain_bad_rows(source.key, rows, next(lines), options.max_bad))
     return Outcome(book, rows, {"": MadeFile(outputs.folder / OUTPUT, digests.output), **bad})
 
 
-def _explain_bad_rows(key: str, rows: RowCounts, errors: Path, max_bad: float) -> InvalidInputError:
-    """The error of a file with too many bad rows, with what is wrong with the first."""
-    with errors.open("rb") as lines:
-        first = msgspec.json.decode(next(lines), type=BadRow)
+def is_too_bad(rows: RowCounts, max_bad: float) -> bool:
+    """Whether a file has more bad rows than it may have."""
+    return rows.errors > 0 and (not rows.scored or rows.errors > max_bad * rows.read)
+
+
+def explain_bad_rows(key: str, rows: RowCounts, line: bytes, max_bad: float) -> InvalidInputError:
+    """The error of a file with too many bad rows, with what is wrong with the first; `line` is that of the errors."""
+    first = msgspec.json.decode(line, type=BadRow)
     column = f", column {first.column!r}" if first.column else ""
     fault = f"row {first.row}{column}: {first.error}; {ERRORS} beside the book says the rest"
     if not rows.scored:

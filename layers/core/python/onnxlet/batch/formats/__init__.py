@@ -17,20 +17,46 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from onnxlet.batch.formats.chunks import Chunk
-    from onnxlet.batch.formats.ports import RowRange, Sink, Source, Table
+    from onnxlet.batch.formats.ports import Place, RowRange, Sink, Source, Table
     from onnxlet.batch.inputs import Inputs
+    from onnxlet.batch.planning import Lines
 
 
 class FileFormat(NamedTuple):
-    """A module with `open_table(source, inputs) -> Table`, by its full name, and the suffixes of its files."""
+    """A module with `open_table(source, inputs) -> Table`, by its full name, and the suffixes of its files.
+
+    Large files are scored in stretches if it has, for files of lines, `open_lines(source, separator) -> Lines`, or else
+    `find_places(table, least) -> list[Place]`. The outputs of stretches are `joined`, or stay files beside each other.
+    """
 
     module: str
     suffixes: tuple[str, ...]
+    joined: bool = True
+
+    @property
+    def has_lines(self) -> bool:
+        """Whether rows are found by scanning lines."""
+        return hasattr(import_module(self.module), "open_lines")
+
+    @property
+    def has_places(self) -> bool:
+        """Whether a table knows where its rows are."""
+        return hasattr(import_module(self.module), "find_places")
 
     def open_table(self, source: Source, inputs: Inputs) -> Table:
         """Open a file of rows for a model's inputs. Raises InvalidInputError if it cannot be scored."""
         table: Table = import_module(self.module).open_table(source, inputs)
         return table
+
+    def open_lines(self, source: Source, separator: str) -> Lines:
+        """Open a file of lines to scan it."""
+        lines: Lines = import_module(self.module).open_lines(source, separator)
+        return lines
+
+    def find_places(self, table: Table, least: int) -> list[Place]:
+        """Where stretches of at least so many bytes begin, and where the last one ends."""
+        places: list[Place] = import_module(self.module).find_places(table, least)
+        return places
 
 
 FORMATS: list[FileFormat] = [

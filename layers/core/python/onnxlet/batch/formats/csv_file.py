@@ -23,6 +23,7 @@ from onnxlet.batch.formats.csv_rows import read_rows
 from onnxlet.batch.formats.ports import Place, Sink, Source
 from onnxlet.batch.formats.sniffing import SEPARATORS, find_separator, sniff_encoding
 from onnxlet.batch.inputs import Inputs
+from onnxlet.batch.planning import Lines, scan_csv
 from onnxlet.errors import InvalidInputError
 from onnxlet.steps import Column
 from onnxlet.values.datatypes import VARIABLE
@@ -37,6 +38,11 @@ def open_table(source: Source, inputs: Inputs) -> CsvTable:
     return CsvTable(source, inputs)
 
 
+def open_lines(source: Source, separator: str) -> Lines:
+    """A CSV file whose cells are separated so, to be scanned."""
+    return Lines(CommaSource(source, Dialect(separator)), scan_csv)
+
+
 class CsvTable:
     """A CSV file opened for a model. Raises InvalidInputError if its header lacks what the model needs."""
 
@@ -44,6 +50,7 @@ class CsvTable:
         opened = _open(source, inputs)
         self._source = CommaSource(source, opened.dialect)
         self.first = Place(opened.lines.position, 1)
+        self.separator = opened.dialect.separator
         self._reader = CsvReader(opened.header, opened.columns, inputs, opened.dialect)
         self._layout = CsvLayout(opened.header, inputs, opened.dialect)
         self._reader.check_decimals(opened.lines.look())

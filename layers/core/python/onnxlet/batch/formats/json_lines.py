@@ -27,6 +27,7 @@ from onnxlet.batch.formats.json_output import JsonOutput
 from onnxlet.batch.formats.json_rows import JsonColumns, JsonInstances, Reading
 from onnxlet.batch.formats.ports import Place, Sink, Source
 from onnxlet.batch.inputs import Inputs
+from onnxlet.batch.planning import Lines, scan_json_lines
 from onnxlet.errors import InvalidInputError
 from onnxlet.values.datatypes import VARIABLE
 from onnxlet.values.signature import TensorSpec
@@ -40,6 +41,11 @@ _BRACKETS = {b"{", b"}", b"[", b"]"}
 def open_table(source: Source, inputs: Inputs) -> JsonTable:
     """Open a JSON Lines file for a model."""
     return JsonTable(source, inputs)
+
+
+def open_lines(source: Source, _separator: str) -> Lines:
+    """A JSON Lines file to be scanned."""
+    return Lines(source, scan_json_lines)
 
 
 @dataclass(slots=True)

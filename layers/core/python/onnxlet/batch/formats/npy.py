@@ -37,6 +37,13 @@ def open_table(source: Source, inputs: Inputs) -> NpyTable:
     return NpyTable(source, inputs)
 
 
+def find_places(table: NpyTable, least: int) -> list[Place]:
+    """Where stretches of at least so many bytes begin, and where the last one ends."""
+    ranges = max(1, least // max(1, table.range_rows * table.row_bytes))
+    begins = range(0, table.shape[0], ranges * table.range_rows)
+    return [Place(row, row + 1) for row in (*begins, table.shape[0])]
+
+
 class NpyTable:
     """An array opened for a model; places are counted in rows."""
 
@@ -54,6 +61,7 @@ class NpyTable:
         if self.dtype.kind not in "fiub":
             raise InvalidInputError(f"the array's elements are no numbers but {self.dtype.name!r}")
         self.row_bytes = self.dtype.itemsize * math.prod(self.shape[1:])
+        self.range_rows = max(1, blocks.RANGE_BYTES // max(1, self.row_bytes))
         if source.size < self.offset + self.row_bytes * self.shape[0]:
             raise InvalidInputError("the array breaks off: the file is shorter than its header says")
         self.record = self._make_record()
@@ -109,7 +117,7 @@ class NpyRange:
     def chunks(self, rows: int) -> Iterator[Chunk]:
         """All rows, at most `rows` at a time."""
         table, first = self._table, self.end.position
-        last = min(table.shape[0], first + max(1, blocks.RANGE_BYTES // max(1, table.row_bytes)))
+        last = min(table.shape[0], first + table.range_rows)
         for begin in range(first, last, rows):
             count = min(rows, last - begin)
             data = table.source.read(table.offset + begin * table.row_bytes, count * table.row_bytes)
