@@ -16,6 +16,7 @@ totals         what it shows of predictions, by model, version and alias
 shared_bytes   memory that workers share, for those totals
 lambda_runtime a function run in this process as Lambda runs it
 twin/          what template.yaml wires on AWS, at work on this machine
+step_functions a simulator of Step Functions, for state machines of ours
 
 Nothing heavy is imported before a worker needs it: a supervisor stays small.
 """
