@@ -15,20 +15,36 @@ import yaml
 
 from onnxlet.monitor.cloudwatch.dashboard import API_GRAPHS, FUNCTION_GRAPHS, QUEUE_GRAPHS, dashboard_body
 from onnxlet.monitor.cloudwatch.requests import Request, alarm_request
-from onnxlet.monitor.cloudwatch.rules import API_RULES, DEAD_RULES, FUNCTION_RULES, LANDED_RULES, SCHEDULED_RULES, Rule
-from onnxlet.monitor.cloudwatch.watched import Told, Watched, watch_api, watch_function, watch_queue
+from onnxlet.monitor.cloudwatch.rules import (
+    API_RULES,
+    DEAD_RULES,
+    FUNCTION_RULES,
+    LANDED_RULES,
+    MACHINE_RULES,
+    SCHEDULED_RULES,
+    Rule,
+)
+from onnxlet.monitor.cloudwatch.watched import (
+    Told,
+    Watched,
+    watch_api,
+    watch_function,
+    watch_queue,
+    watch_state_machine,
+)
 
 PATH = Path(__file__).with_name("alarms.yaml")
 HEAD = "# Written by infra/write_alarms.py from onnxlet.monitor.cloudwatch.rules.\n"
 SLOW = {"Predict": "SlowHttp", "Api": "SlowHttp", "Score": "SlowScore", "Watch": "SlowWatch"}
 """Functions, and the parameter that says when one comes near its timeout."""
 SCHEDULED = frozenset({"Watch"})
-API, LANDED, DEAD = "HttpApi", "LandedFiles", "DeadLetters"
+API, LANDED, MACHINE, DEAD = "HttpApi", "LandedFiles", "Scoring", "DeadLetters"
 PARAMETERS: dict[str, Request] = {
     "TopicArn": {"Type": "String", "Default": ""},
     **{name: {"Type": "String", "Description": "The function's name"} for name in SLOW},
     API: {"Type": "String", "Description": "The API's id"},
     LANDED: {"Type": "String", "Description": "The name of the queue of files to score"},
+    MACHINE: {"Type": "String", "Description": "The ARN of the state machine of large files"},
     DEAD: {"Type": "String", "Description": "The dead-letter queue's name"},
     "SlowHttp": {"Type": "Number", "Description": "Milliseconds, four fifths of what Predict and Api may take"},
     "SlowScore": {"Type": "Number", "Description": "Milliseconds, four fifths of what Score may take"},
@@ -69,6 +85,7 @@ def _alarms() -> Iterator[tuple[str, Request]]:
             yield f"{name}{rule.kind}", _request(rule, watch_function(name, {"Ref": name}), threshold)
     yield from ((rule.kind, _request(rule, watch_api({"Ref": API}))) for rule in API_RULES)
     yield from ((rule.kind, _request(rule, watch_queue(LANDED, {"Ref": LANDED}))) for rule in LANDED_RULES)
+    yield from ((rule.kind, _request(rule, watch_state_machine(MACHINE, {"Ref": MACHINE}))) for rule in MACHINE_RULES)
     yield from ((rule.kind, _request(rule, watch_queue(DEAD, {"Ref": DEAD}))) for rule in DEAD_RULES)
 
 

@@ -30,6 +30,7 @@ OPTIONS: Document = {
     "JwtAudience": ["onnxlet"],
     "ReservedConcurrency": 10,
     "ApiReservedConcurrency": 5,
+    "ScoreReservedConcurrency": 60,
     "Preload": "diagnosis",
     "Media": "true",
     "RequestLog": "true",
@@ -43,6 +44,7 @@ OPTIONS: Document = {
     "VpcSecurityGroupIds": ["sg-11112222"],
 }
 """Every parameter that turns something on."""
+MACHINE: Document = {"EncryptionKeyArn": KEY, "EncryptLogs": "true", "LogDays": 365}
 
 
 def stacks() -> Iterator[tuple[str, Document]]:
@@ -50,9 +52,11 @@ def stacks() -> Iterator[tuple[str, Document]]:
     yield "default/main.json", stack()
     yield "default/storage.json", nested("storage.yaml")
     yield "default/alarms.json", nested("alarms.yaml")
+    yield "default/machine.json", nested("machine.yaml")
     yield "options/main.json", stack(**OPTIONS)
     yield "options/storage.json", nested("storage.yaml", **STORAGE)
     yield "options/alarms.json", nested("alarms.yaml", TopicArn=TOPIC)
+    yield "options/machine.json", nested("machine.yaml", **MACHINE)
 
 
 def main(directory: Path) -> None:

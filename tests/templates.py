@@ -16,7 +16,7 @@ from samtranslator.yaml_helper import yaml_parse
 from policies import listed
 
 REPOSITORY = Path(__file__).parents[1]
-FUNCTIONS = ("Predict", "Api", "Score", "Watch")
+FUNCTIONS = ("Predict", "Api", "Score", "Plan", "Finish", "Watch")
 NOTHING = {"Ref": "AWS::NoValue"}
 Document = dict[str, Any]
 
@@ -26,7 +26,7 @@ def translated() -> str:
     """The template as SAM hands it to CloudFormation, as JSON, so that no test can change another's."""
     source = yaml_parse((REPOSITORY / "template.yaml").read_text())
     for resource in source["Resources"].values():
-        for location in {"CodeUri", "ContentUri", "Location"} & resource["Properties"].keys():
+        for location in {"CodeUri", "ContentUri", "DefinitionUri", "Location"} & resource["Properties"].keys():
             resource["Properties"][location] = "s3://uploaded/by-package"
     defaults = {name: parameter["Default"] for name, parameter in source["Parameters"].items()}
     translator = Translator({}, Parser(), boto_session=boto3.Session(region_name="eu-central-1"))

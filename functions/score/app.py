@@ -1,4 +1,4 @@
-"""Lambda: files that land in `batch/in/` → predictions in `batch/out/`. Composition only."""
+"""Lambda: files that land in `batch/in/` and sections of large ones → predictions. Composition only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before onnxruntime is imp
 
 from typing import Any
 
-from onnxlet.batch.events import handle
+from onnxlet.batch.answering import Scoring
 from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
 from onnxlet.store import open_store
@@ -17,9 +17,9 @@ from onnxlet.telemetry.on_lambda import observe_function
 settings = Settings.from_environ(os.environ)
 store = open_store(settings.store)
 telemetry, answered = observe_function(settings, os.environ)
-predictor = Predictor(store, settings, telemetry=telemetry)
+scoring = Scoring(store, Predictor(store, settings, telemetry=telemetry), settings, answered)
 
 
-def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
-    """One event: an S3 object written, as EventBridge, SQS or S3 tells it."""
-    return handle(store, predictor, event, answered=answered)
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """One event: an S3 object written, as EventBridge, SQS or S3 tells it, or a section of a large one to score."""
+    return scoring.answer(event, context)

@@ -46,8 +46,9 @@ def test_the_bucket_forgets_work_files_and_old_versions_but_no_model() -> None:
         rules = nested("storage.yaml", **chosen)["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
         return {rule["Prefix"] for rule in rules if "ExpirationInDays" in rule}
 
-    assert prefixes() == {"capture/", "labels/", "sketches/live/", "sketches/reports/"}
-    assert prefixes(BatchDays=7) == {"capture/", "labels/", "sketches/live/", "sketches/reports/", "batch/"}
+    work = {"batch/work/", "capture/", "labels/", "sketches/live/", "sketches/reports/"}
+    assert prefixes() == work
+    assert prefixes(BatchDays=7) == work | {"batch/"}
 
 
 def _denied(sid: str) -> Document:

@@ -27,6 +27,16 @@ from templates import (
 
 READABLE = {("s3:GetObject", f"{prefix}/*") for prefix in ("models", "aliases", "history")}
 
+SECTIONS = (
+    READABLE
+    | {("s3:GetObject", "batch/*")}
+    | {
+        (f"s3:{action}", f"batch/{folder}/*")
+        for folder in ("claims", "out", "work")
+        for action in ("PutObject", "DeleteObject", "AbortMultipartUpload", "ListMultipartUploadParts")
+    }
+)
+
 
 def test_the_template_stays_readable_on_its_own() -> None:
     assert len((REPOSITORY / "template.yaml").read_text().splitlines()) <= 650
@@ -46,7 +56,7 @@ def test_the_template_stays_readable_on_its_own() -> None:
         (
             "Score",
             READABLE
-            | {("s3:GetObject", "batch/*"), ("s3:PutObject", "batch/claims/*")}
+            | {("s3:GetObject", "batch/*"), ("s3:PutObject", "batch/claims/*"), ("s3:PutObject", "batch/work/*")}
             | {("s3:PutObject", "batch/out/*"), ("s3:DeleteObject", "batch/out/*")}
             | {("s3:DeleteObject", "batch/claims/*")},
         ),
@@ -57,6 +67,8 @@ def test_the_template_stays_readable_on_its_own() -> None:
             | {("s3:DeleteObject", key) for key in ("sketches/live/*", "capture/*", "labels/*")}
             | {("s3:PutObject", f"sketches/{kind}/*") for kind in ("live", "reports", "alarms")},
         ),
+        ("Plan", SECTIONS),
+        ("Finish", SECTIONS),
     ],
 )
 def test_a_function_touches_exactly_its_prefixes(function: str, expected: set[tuple[str, str]]) -> None:
@@ -68,8 +80,8 @@ def test_a_function_touches_exactly_its_prefixes(function: str, expected: set[tu
     [
         ("Predict", ["models/*", "aliases/*", "history/*", "sketches/*"]),
         ("Api", ["models/*", "aliases/*", "history/*"]),
-        ("Score", ["models/*", "aliases/*", "history/*", "batch/in/*"]),
         ("Watch", ["models/*", "aliases/*", "sketches/*", "capture/*", "labels/*"]),
+        *((function, ["models/*", "aliases/*", "history/*", "batch/*"]) for function in ("Score", "Plan", "Finish")),
     ],
 )
 def test_a_function_lists_its_prefixes_and_learns_that_a_key_is_missing(function: str, prefixes: list[str]) -> None:
@@ -85,6 +97,8 @@ def test_a_function_lists_its_prefixes_and_learns_that_a_key_is_missing(function
         ("Api", {"kms:Decrypt", "kms:GenerateDataKey"}),
         ("Score", {"kms:Decrypt", "kms:GenerateDataKey"}),
         ("Watch", {"kms:Decrypt", "kms:GenerateDataKey"}),
+        ("Plan", {"kms:Decrypt", "kms:GenerateDataKey"}),
+        ("Finish", {"kms:Decrypt", "kms:GenerateDataKey"}),
     ],
 )
 def test_a_function_may_use_the_key_only_where_there_is_one(function: str, actions: set[str]) -> None:
@@ -281,11 +295,14 @@ def test_the_api_is_throttled_and_logged() -> None:
     assert "status" in json.loads(stage["AccessLogSettings"]["Format"])
 
 
-def test_alarms_watch_every_function_the_api_and_the_dead_letters() -> None:
+def test_alarms_watch_every_function_the_api_the_state_machine_and_the_dead_letters() -> None:
     alarms = nested("alarms.yaml", TopicArn="arn:aws:sns:::topic")
     del alarms["Dashboard"]
-    expected = {f"{function}{what}" for function in FUNCTIONS for what in ("Errors", "Throttles", "Duration")}
-    assert alarms.keys() == expected | {"ApiServerErrors", "FilesWaitTooLong", "DeadLettersWaiting"}
+    # what fails in Plan and Finish fails the state machine, in the end
+    watched = [function for function in FUNCTIONS if function not in {"Plan", "Finish"}]
+    expected = {f"{function}{what}" for function in watched for what in ("Errors", "Throttles", "Duration")}
+    others = {"ApiServerErrors", "FilesWaitTooLong", "DeadLettersWaiting", "LargeFilesNotScored"}
+    assert alarms.keys() == expected | others
     assert all(alarm["Properties"]["AlarmActions"] == ["arn:aws:sns:::topic"] for alarm in alarms.values())
     assert not any("AlarmActions" in alarm["Properties"] for alarm in nested("alarms.yaml").values())
 

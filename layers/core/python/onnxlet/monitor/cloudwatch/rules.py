@@ -79,6 +79,7 @@ LANDED_RULES = (
         "Maximum",
     ),
 )
+MACHINE_RULES = (Rule("LargeFilesNotScored", "A large file could not be scored", "ExecutionsFailed", 0),)
 DEAD_RULES = (
     Rule(
         "DeadLettersWaiting",

@@ -9,7 +9,7 @@ from onnxlet.telemetry.metrics import NAMESPACE
 
 Told = str | Mapping[str, object]
 """A text, or how CloudFormation finds it (`{"Ref": "Predict"}`)."""
-LAMBDA, API_GATEWAY, QUEUES = "AWS/Lambda", "AWS/ApiGateway", "AWS/SQS"
+LAMBDA, API_GATEWAY, QUEUES, STATES = "AWS/Lambda", "AWS/ApiGateway", "AWS/SQS", "AWS/States"
 
 
 class Watched(NamedTuple):
@@ -38,3 +38,8 @@ def watch_api(api: Told) -> Watched:
 def watch_queue(name: str, queue: Told) -> Watched:
     """What SQS tells of a queue."""
     return Watched(name, QUEUES, (("QueueName", queue),))
+
+
+def watch_state_machine(name: str, machine: Told) -> Watched:
+    """What Step Functions tells of a state machine."""
+    return Watched(name, STATES, (("StateMachineArn", machine),))
