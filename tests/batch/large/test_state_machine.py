@@ -85,7 +85,9 @@ def book_of(store: Store, name: str = OUT) -> Book:
 
 
 def left_over(store: Store) -> list[str]:
-    return [entry.key for entry in store.list("batch/work/")]
+    """What is large or many of the work area."""
+    folders = [entry.key.split("/")[3] for entry in store.list("batch/work/")]
+    return [folder for folder in folders if folder not in {"work.json", "plan.json", "items"}]
 
 
 def counted(content: bytes) -> RowCounts:

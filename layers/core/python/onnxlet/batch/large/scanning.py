@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from onnxlet.batch.formats import find_type
 from onnxlet.batch.formats.blocks import LineBlocks
 from onnxlet.batch.formats.ports import Place
-from onnxlet.batch.large.concluding import conclude, refuse
+from onnxlet.batch.large.concluding import conclude, is_closed, refuse
 from onnxlet.batch.large.reading import ForwardSource
 from onnxlet.batch.large.work import PLAN, WORK, Plan, Scanned, Work, WorkArea, describe, scan_name, store_of
 from onnxlet.batch.planning import Scan, compose, plan_ranges
-from onnxlet.errors import OnnxletError, UnavailableError
+from onnxlet.errors import ObjectNotFoundError, OnnxletError, UnavailableError
 
 if TYPE_CHECKING:
     from onnxlet.batch.planning import Lines
@@ -46,9 +46,11 @@ def plan_sections(store: Store, prefix: str) -> dict[str, Any]:
     """Plan the sections of a file whose stretches are all scanned: what the state machine goes through next."""
     area = WorkArea(store, prefix)
     work = area.read(WORK, Work)
+    if is_closed(store, work.order, work.source):
+        return {"state": "closed"}
     try:
         scans = area.scans(max(1, -(-work.source.size // work.stretch)))
-    except UnavailableError:
+    except (UnavailableError, ObjectNotFoundError):
         raise
     except OnnxletError as error:
         return conclude(store, work.order, refuse(work.open_book(), error))

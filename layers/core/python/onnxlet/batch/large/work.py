@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 WORK, PLAN = "work.json", "plan.json"
 SECTIONS = "sections/"
+SWEPT = (SECTIONS, "scans/", "progress/", "pieces/", "errors/")
 SWEPT_AT_ONCE = 500
 
 
@@ -168,8 +169,11 @@ class WorkArea:
         return Written(self.key(name), size, digest)
 
     def sweep(self, out_of_time: Callable[[], bool]) -> None:
-        """Remove all of it, what names before what is named, as long as there is time: the rest goes by itself."""
-        for folder in (SECTIONS, ""):
+        """Remove what is large or many, what names before what is named, as long as there is time.
+
+        Documents that other executions may be about to read stay; they go by themselves, as the rest does.
+        """
+        for folder in SWEPT:
             batch: list[str] = []
             for entry in self.store.list(self.key(folder)):
                 batch.append(entry.key)
