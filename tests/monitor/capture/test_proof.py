@@ -9,30 +9,40 @@ import math
 import sys
 import traceback
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+import requests
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from doors import Shop, spec
+from onnxlet.cli.root import cli
 from onnxlet.dataplane.lambda_events import handle
+from onnxlet.monitor.alarms.events import AlarmEvent
 from onnxlet.monitor.baseline import draw_baseline
 from onnxlet.monitor.capture.data_key import DataKey
 from onnxlet.monitor.capture.publishing import check_policy, obeying
 from onnxlet.monitor.capture.watcher import CapturedRows
 from onnxlet.monitor.live import LiveSketches
 from onnxlet.monitor.versions import give_baseline
+from onnxlet.monitor.watch.measures import tell_metrics
+from onnxlet.monitor.watch.run import Watch
 from onnxlet.steps import Column, Steps, Tabular
 from onnxlet.store import Store, open_store
 from onnxlet.telemetry.embedded import EmbeddedMetrics
 from onnxlet.telemetry.recording import Observation, Record, Telemetry
 from onnxlet.telemetry.request_log import RequestLog
+from onnxlet.values.timestamps import utc_now
+from scripted import serving
 from sentinels import LENGTH, NUMBER, TEXT, files_below, forms, leaks
 
 EVENT: dict[str, Any] = json.loads((Path(__file__).parents[2] / "events" / "predict-http-api.json").read_text())
@@ -49,6 +59,7 @@ POLICY: dict[str, Any] = {
     "outputs": {"score": {"rule": "round", "digits": 3}, "echo": "drop"},
     "request_id": "keep",
     "time": "keep",
+    "slices": ["zip", "age"],
 }
 Row = dict[str, Any]
 MOMENT = 1_796_000_000.0
@@ -162,7 +173,10 @@ def ask(module: ModuleType, event: Mapping[str, Any]) -> tuple[Any, bytes]:
 
 
 def test_no_form_of_a_dropped_or_hashed_value_is_in_anything_that_is_written(
-    predict: tuple[ModuleType, Path], capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    predict: tuple[ModuleType, Path],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     module, folder = predict
     caplog.set_level(logging.DEBUG)
@@ -178,10 +192,57 @@ def test_no_form_of_a_dropped_or_hashed_value_is_in_anything_that_is_written(
     assert {row["columns"]["zip"] for row in rows}.isdisjoint({TEXT, None})
     assert all(row["columns"].keys() == {"age", "zip", "born"} and row["outputs"].keys() == {"score"} for row in rows)
     assert list(store.list("sketches/live/")), "sketches were written as well"
+    tell_all(store, tmp_path)
     out, err = capfd.readouterr()
     assert '"CapturedRows"' in out
     logged = [record.getMessage().encode() for record in caplog.records]
-    assert leaks([*files_below(folder), out.encode(), err.encode(), *logged, *raised]) == []
+    files = files_below(folder, tmp_path / "events")
+    assert leaks([*files, out.encode(), err.encode(), *logged, *raised]) == []
+
+
+def tell_all(store: Store, folder: Path) -> None:
+    """Everything that tells of what was captured: labels, reports, alarms, metrics, TensorBoard, commands."""
+    (folder / "outcomes.csv").write_text(
+        "request_id,row,label\n" + "".join(f"visit-1,{row},0.5\n" for row in range(30))
+    )
+    tomorrow = utc_now() + timedelta(days=1)
+
+    class Printer:
+        def announce(self, events: Sequence[AlarmEvent]) -> Sequence[AlarmEvent]:
+            print(list(events))  # noqa: T201 - it is searched
+            return ()
+
+    for words in (
+        ["label", str(folder / "outcomes.csv")],
+        ["watch", "triage"],
+        ["watch", "triage", "--json"],
+        ["capture", "list"],
+        ["capture", "show", "triage", "-n", "200"],
+        ["show", "triage"],
+        ["tensorboard", "--logdir", str(folder / "events")],
+    ):
+        done = CliRunner().invoke(cli, ["--store", store.url, *words])
+        assert done.exit_code == 0, (words, done.output)
+        print(done.output)  # noqa: T201 - it is searched
+    told = partial(tell_metrics, "watch")
+    assert Watch(store, announcer=Printer(), tell=told, clock=lambda: tomorrow).run().reported == ("triage",)
+    assert any(entry.key.endswith(".html") for entry in store.list("sketches/reports/triage/"))
+
+
+def test_the_local_server_writes_none_of_it_either(tmp_path: Path, directory_url: str) -> None:
+    publish(open_store(directory_url), tmp_path / "shop")
+    environ = {"ONNXLET_CAPTURE_KEY": "hex:" + "ab" * 32, "ONNXLET_REQUEST_LOG": "true"}
+    with serving(directory_url, tmp_path / "serving", 0, **environ) as server:
+        for door in DOORS[:-1]:
+            path, document = door(secret_rows(30))
+            assert requests.post(server.url + path, json=document, timeout=20).status_code == 200
+            path, document = door(secret_rows(2, weight=TEXT))
+            assert requests.post(server.url + path, json=document, timeout=20).status_code == 400
+        metrics = requests.get(f"{server.url}/metrics", timeout=20).content
+    store = open_store(directory_url)
+    assert sum(len(_lines(store, entry.key)) for entry in store.list("capture/")) == 90
+    written = files_below(tmp_path / "store", tmp_path / "serving")
+    assert leaks([*written, metrics, (tmp_path / "serving.log").read_bytes()]) == []
 
 
 def test_no_error_of_any_door_writes_or_raises_them_either(
