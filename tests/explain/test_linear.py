@@ -96,6 +96,32 @@ def test_several_classes_are_explained_by_their_logits(tmp_path: Path) -> None:
     assert (explained.unit, explained.classes) == ("logit", ("2", "0"))
 
 
+@pytest.mark.parametrize("kind", ["splines", "bins", "powers"])
+def test_a_sum_of_curves_of_single_columns_is_exact_however_many_there_are(tmp_path: Path, kind: str) -> None:
+    """An additive model's column counts for what it adds: by the estimator itself, with that column alone changed."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import KBinsDiscretizer, PowerTransformer, SplineTransformer
+
+    curves = {
+        "splines": SplineTransformer(),
+        "bins": KBinsDiscretizer(encode="onehot-dense", quantile_method="averaged_inverted_cdf"),
+        "powers": PowerTransformer(),
+    }
+    random = np.random.default_rng(0)
+    rows = pd.DataFrame(random.normal(size=(400, 12)).astype(np.float32), columns=[f"c{place}" for place in range(12)])
+    target = np.sin(2 * rows["c0"]) + rows["c5"] ** 2 - rows["c11"] > 0.5
+    shipped = Shipped(tmp_path, make_pipeline(curves[kind], LogisticRegression()).fit(rows, target), rows)
+    explained = shipped.loaded.explain(rows[:3], classes="True")
+    assert (explained.method, explained.unit, explained.evaluations) == ("linear", "log-odds", 0)
+    ask, background = shipped.estimator.decision_function, shipped.background[list(rows)]
+    for number in range(3):
+        for place, column in enumerate(rows):
+            alone = background.assign(**{column: rows[column][number]})
+            added = (ask(alone) - ask(background)).mean()
+            assert explained.attributions[number, place, 0] == pytest.approx(added, abs=1e-4)
+
+
 def test_the_columns_of_an_encoder_are_the_one_that_was_encoded(tmp_path: Path) -> None:
     from sklearn.compose import make_column_transformer
     from sklearn.impute import SimpleImputer

@@ -17,9 +17,23 @@ Owned = tuple[str, ...]
 
 _ELEMENTWISE = frozenset(
     {
-        *("Abs", "Add", "Binarizer", "Cast", "Ceil", "Clip", "Div", "Equal", "Exp", "Flatten", "Floor", "Greater"),
+        *(
+            "Abs",
+            "Add",
+            "And",
+            "Binarizer",
+            "Cast",
+            "Ceil",
+            "Clip",
+            "Div",
+            "Equal",
+            "Exp",
+            "Flatten",
+            "Floor",
+            "Greater",
+        ),
         *("GreaterOrEqual", "Identity", "Imputer", "IsInf", "IsNaN", "LabelEncoder", "Less", "LessOrEqual", "Log"),
-        *("Max", "Min", "Mul", "Neg", "Not", "Pow", "Relu", "Reshape", "Round", "Scaler", "Sigmoid", "Sqrt"),
+        *("Max", "Min", "Mul", "Neg", "Not", "Or", "Pow", "Relu", "Reshape", "Round", "Scaler", "Sigmoid", "Sqrt"),
         *("Squeeze", "Sub", "Tanh", "Unsqueeze", "Where"),
     }
 )
@@ -39,8 +53,8 @@ def trace_owners(model: onnx.ModelProto, owners: Mapping[str, Owned], values: Te
         given = [name for name in node.input if name and name not in constants]
         if not given or any(name not in owned for name in given):
             continue
-        for output in filter(None, node.output):
-            made = _made(node, given, owned, constants, _width(values.get(output)))
+        for number, output in enumerate(node.output):
+            made = _made(node, number, given, owned, constants, values) if output else None
             if made is not None:
                 owned[output] = made
     return owned
@@ -70,25 +84,57 @@ def _input_owners(spec: TensorSpec, steps: Steps, known: list[str]) -> Owned | N
     return (raw.name,) if len(raw.shape) == 1 else tuple(f"{raw.name}[{column}]" for column in range(width))
 
 
-def _made(
-    node: onnx.NodeProto, given: list[str], owned: Mapping[str, Owned], constants: Tensors, width: int
+def _made(  # noqa: PLR0917 - what is known of one node
+    node: onnx.NodeProto,
+    number: int,
+    given: list[str],
+    owned: Mapping[str, Owned],
+    constants: Tensors,
+    values: Tensors,
 ) -> Owned | None:
-    """The owners of an output of `width` columns; None if one of its columns stems from several."""
+    """The owners of an output by its number; None if one of its columns stems from several."""
     inputs = [owned[name] for name in given]
     names = {name for each in inputs for name in each}
+    output = node.output[number]
+    width = _width(values.get(output))
     if len(names) == 1 and width > 0:
         return tuple(names) * width
     if node.op_type in ("Concat", "FeatureVectorizer") and len(given) == len(node.input):
         joined = tuple(name for each in inputs for name in each)
         return joined if len(joined) == width else None
+    if node.op_type == "Split" and len(given) == 1 and _axis(node) in (1, -1) and width:
+        before = sum(_width(values.get(name)) for name in node.output[:number])
+        return inputs[0][before : before + width]
     if node.op_type in ("Gather", "ArrayFeatureExtractor") and len(given) == 1 and given[0] == node.input[0]:
         places = constants[node.input[1]].astype(np.int64).ravel()
-        axis = next((each.i for each in node.attribute if each.name == "axis"), 0)
-        chosen = node.op_type != "Gather" or axis in (1, -1)
+        chosen = node.op_type != "Gather" or _axis(node) in (1, -1)
         return tuple(inputs[0][place] for place in places) if chosen and len(places) == width else None
-    if node.op_type in _ELEMENTWISE and inputs and all(each == inputs[0] for each in inputs):
-        return inputs[0] if len(inputs[0]) == width else None
-    return None
+    if node.op_type == "Gather" and given == [node.input[1]] and _axis(node) == 0:
+        # what a table has for each index
+        times = width // max(1, len(inputs[0]))
+        return tuple(name for name in inputs[0] for _ in range(times)) if times * len(inputs[0]) == width else None
+    return _broadcast(given, inputs, output, values) if node.op_type in _ELEMENTWISE else None
+
+
+def _broadcast(given: list[str], inputs: list[Owned], output: str, values: Tensors) -> Owned | None:
+    """The owners of what stays in its column; None where columns of several meet, or it is not known what meets."""
+    width = _width(values.get(output))
+    if all(each == inputs[0] for each in inputs) and len(inputs[0]) == width:
+        return inputs[0]
+    if output not in values or any(name not in values for name in given):
+        return None
+    shape = values[output].shape[1:]
+    met = []
+    for name, owners in zip(given, inputs, strict=True):
+        own = values[name].shape[1:]
+        if len(own) != len(shape) or len(owners) != _width(values[name]):
+            return None
+        met.append(np.broadcast_to(np.array(owners, dtype=object).reshape(own), shape).ravel().tolist())
+    return tuple(met[0]) if all(each == met[0] for each in met) else None
+
+
+def _axis(node: onnx.NodeProto) -> int:
+    return next((each.i for each in node.attribute if each.name == "axis"), 0)
 
 
 def constants_of(model: onnx.ModelProto) -> Tensors:
