@@ -10,7 +10,6 @@ for longer than a cell may be, no cut is made any more, and the last range holds
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from io import BytesIO
 from itertools import islice
@@ -21,7 +20,7 @@ from onnxlet.batch.formats.csv_numbers import FEW_ROWS
 from onnxlet.batch.formats.csv_rows import FIELD_BYTES, CsvRow, read_rows
 from onnxlet.batch.formats.ports import Place, Source
 
-_SPECIAL = re.compile(rb'["\r]|\n\n')
+_SPECIAL = (b'"', b"\r", b"\n\n")
 """What makes rows others than lines."""
 END_OF_DATA = "not CSV: unexpected end of data"
 """What a row's fault is where quotes are open at the end."""
@@ -119,7 +118,7 @@ def _compose(passage: Passage, size: int, second: Scan) -> Passage:
 
 def _count_rows(lines: bytes) -> Passage:
     """The rows of lines with the first of which a row begins."""
-    if _SPECIAL.search(lines) is None and not lines.startswith(b"\n"):
+    if not lines.startswith(b"\n") and not any(special in lines for special in _SPECIAL):
         return Passage(0, lines.count(b"\n") + (not lines.endswith(b"\n") and bool(lines)))
     rows = position = 0
     while position < len(lines):
