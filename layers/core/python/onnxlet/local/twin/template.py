@@ -190,6 +190,7 @@ def _function(name: str, properties: Mapping[str, Any], root: Path, defaults: Ma
         **defaults.get("Environment", {}).get("Variables", {}),
         **properties.get("Environment", {}).get("Variables", {}),
     }
+    variables.pop("ONNXLET_STATE_MACHINE", None)  # none is played: one process scores each file whole
     queue = schedule = None
     messages = at_once = 1
     reports = False
