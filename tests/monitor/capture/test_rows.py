@@ -100,6 +100,15 @@ def test_objects_lie_by_model_version_and_day_and_are_written_once(store: Store,
     assert keys[1].endswith("-000001.jsonl.gz")
 
 
+def test_a_direct_invocation_may_bring_its_own_id(store: Store, ward: Ward) -> None:
+    event = {"model": "diagnosis", "instances": ROWS[:1].tolist()}
+    assert ward.shop.dataplane.invoke(event | {"request_id": "visit-7"}, "lambda-1")["request_id"] == "visit-7"
+    assert ward.shop.dataplane.invoke(event | {"request_id": "no id\n"}, "lambda-2")["request_id"] == "lambda-2"
+    assert "request_id" not in ward.shop.dataplane.invoke(event, "lambda-3")
+    ward.telemetry.flush()
+    assert [row["id"] for row in captured(store, "diagnosis")] == ["visit-7", "lambda-2", "lambda-3"]
+
+
 def test_without_a_policy_or_where_it_captures_nothing_nothing_is_written(store: Store, tmp_path: Path) -> None:
     for folder, policy in enumerate(({}, {"columns": {AGE: "count"}, "request_id": "keep"})):
         ward = Ward(store, tmp_path / str(folder), policy)

@@ -108,10 +108,12 @@ class DataPlane:
 
     def invoke(self, event: Mapping[str, Any], known_id: str = "") -> dict[str, Any]:
         """Answer a direct invocation: `{"model": ref, "instances" or "inputs": …}` in, TensorFlow Serving's body with
-        `model_version` out; `known_id` is what the invocation is found by. Raises the errors that `answer` would write.
+        `model_version` out; `known_id` is what the invocation is found by, unless the event has a fit `request_id`,
+        which the answer repeats. Raises the errors that `answer` would write.
         """
         began = monotonic()
-        request = Request("POST", "", id=request_id(None, known_id))
+        sent = event.get("request_id")
+        request = Request("POST", "", id=request_id(sent if isinstance(sent, str) else None, known_id))
         try:
             answer, size = self._invoke(request, event)
         except OnnxletError as error:
@@ -141,6 +143,8 @@ class DataPlane:
         _check_size(body, b",:")  # the runtime writes a space behind each
         answer: dict[str, Any] = _parsed(body)
         answer["model_version"] = served.version
+        if "request_id" in event:
+            answer["request_id"] = request.id
         if served.stale:
             answer["stale"] = True
         if served.fallback:
