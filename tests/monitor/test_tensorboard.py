@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -183,6 +184,17 @@ def test_who_was_killed_before_the_note_writes_again_and_nothing_is_told_twice(s
     version = Read(folder / "diagnosis" / "2")
     for tag in version.plugins:
         assert version.values(tag)
+
+
+@pytest.mark.usefixtures("baseline")
+def test_several_who_write_at_once_tell_nothing_twice(store: Store, folder: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: write(store, folder), range(4)))
+    assert not any(write(store, folder).values())
+    version = Read(folder / "diagnosis" / "2")
+    for tag in version.plugins:
+        assert version.values(tag)
+    assert len(version.scalars("rows/counted")) == len(watched_models.DAYS)
 
 
 @pytest.mark.usefixtures("baseline")

@@ -12,6 +12,7 @@ from onnxlet.telemetry import (
     ERRORS,
     FALLBACK,
     LOAD_FAILURE,
+    OPEN_ALARMS,
     QUALITY_FAULTS,
     REQUESTS,
     ROWS,
@@ -37,7 +38,9 @@ MODEL_GRAPHS = (
     Graph("milliseconds", ((TOTAL_TIME, "p50"), (TOTAL_TIME, "p99"))),
     Graph("rows", ((ROWS, "Sum"),)),
     Graph("refused versions", ((LOAD_FAILURE, "Sum"), (FALLBACK, "Sum"), (STALE, "Sum"))),
-    Graph("found by day", ((DRIFTED_COLUMNS, "Maximum"), (QUALITY_FAULTS, "Maximum")), 86_400),
+    Graph(
+        "found by day", ((DRIFTED_COLUMNS, "Maximum"), (QUALITY_FAULTS, "Maximum"), (OPEN_ALARMS, "Maximum")), 86_400
+    ),
 )
 FUNCTION_GRAPHS = (
     Graph("{name}: invocations and errors", (("Invocations", "Sum"), ("Errors", "Sum"), ("Throttles", "Sum"))),

@@ -9,6 +9,7 @@ from onnxlet.telemetry import (
     ERRORS,
     FALLBACK,
     LOAD_FAILURE,
+    OPEN_ALARMS,
     QUALITY_FAULTS,
     REQUESTS,
     STALE,
@@ -48,10 +49,11 @@ MODEL_RULES = (
     Rule("stale", "answers while the store does not answer", STALE, 0, periods=2),
     Rule("drift", "columns differ from the baseline on two days in a row", DRIFTED_COLUMNS, 0, "Maximum", period=DAY),
     Rule("quality", "values are missing, out of range or unknown", QUALITY_FAULTS, 0, "Maximum", period=DAY),
+    Rule("open", "the watch has alarms that nobody acknowledged or muted", OPEN_ALARMS, 0, "Maximum", period=3 * HOUR),
 )
 """Of a model, in the metrics that functions write themselves."""
 
-FOUND = frozenset({DRIFTED_COLUMNS, QUALITY_FAULTS})
+FOUND = frozenset({DRIFTED_COLUMNS, QUALITY_FAULTS, OPEN_ALARMS})
 """Metrics that the function writes which compares rows, and not the one that answers."""
 
 FUNCTION_RULES = (
