@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from onnxlet.batch.formats.cells import parse_text
 from onnxlet.batch.formats.chunks import BadRow, Batch, Chunk, ParsedRows
 from onnxlet.batch.formats.columns import parse_columns
-from onnxlet.batch.formats.ports import Place, Sink, Source
+from onnxlet.batch.formats.ports import Note, Place, Sink, Source
 from onnxlet.batch.formats.streams import read_lines
 from onnxlet.batch.inputs import Inputs
 from onnxlet.values.tensors import Tensors
@@ -27,6 +27,7 @@ class TabSeparated:
     """
 
     first = Place(0, 1)
+    divisible = True
 
     def __init__(self, source: Source, inputs: Inputs) -> None:
         self.header, *self.rows = (line.decode().rstrip("\n").split("\t") for line in read_lines(source))
@@ -41,7 +42,7 @@ class TabSeparated:
     def seal(self, heading: bytes, rows: int) -> bytes:  # noqa: ARG002
         return heading
 
-    def ending(self, rows: int) -> bytes:
+    def ending(self, rows: int, _notes: Sequence[Note]) -> bytes:
         return f"# {rows} rows\n".encode()
 
 
@@ -81,3 +82,6 @@ class Rows:
         for place, position in enumerate(positions):
             answers = [str(tensor[place]) for tensor in outputs.values() if tensor.ndim == 1]
             self._sink.write("\t".join([str(chunk.numbers[position]), *answers]).encode() + b"\n")
+
+    def finish(self) -> bytes:
+        return b""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from onnxlet.batch.book import RowCounts
+from onnxlet.batch.formats.ports import Note
 from onnxlet.errors import InvalidInputError
 from onnxlet.values.digests import RunningDigest
 
@@ -57,6 +58,7 @@ class Assembly:
         self.compress = compress
         self._heading: bytes | None = None
         self._next = Offsets(0, 0)
+        self._notes: list[Note] = []
         self._written = 0
         self._digest = RunningDigest(files.output)
 
@@ -67,6 +69,8 @@ class Assembly:
         elif part.heading not in {None, self._heading}:
             raise InvalidInputError("the model's outputs vary in size from row to row: score JSON Lines instead of CSV")
         offsets = self._next
+        if part.told:
+            self._notes.append(Note(offsets.output, part.told))
         self._next = Offsets(offsets.output + part.output, offsets.errors + part.errors)
         ours, theirs = self.rows, part.rows
         self.rows = RowCounts(ours.read + theirs.read, ours.scored + theirs.scored, ours.errors + theirs.errors)
@@ -94,7 +98,7 @@ class Assembly:
         """Write what stands at the ends of the output, once all parts are in their places: the rows of the file."""
         if self._heading is None:
             self._write_heading(table.heading())
-        self._append(table.ending(self.rows.scored))
+        self._append(table.ending(self.rows.scored, self._notes))
         self._seal(table)
         output, errors = self._next
         os.truncate(self.files.output, output)

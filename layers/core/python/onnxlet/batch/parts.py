@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -24,7 +24,8 @@ Compress = Callable[[bytes], bytes]
 class Part(msgspec.Struct, frozen=True):
     """What came of a range: where it began and the next one does, its rows, how many bytes of output and of errors.
 
-    `heading` stands at the beginning of the whole output; None if no row of this range was written.
+    `heading` stands at the beginning of the whole output; None if no row of this range was written. `told` is for its
+    end.
     """
 
     start: Place
@@ -33,6 +34,7 @@ class Part(msgspec.Struct, frozen=True):
     output: int
     errors: int
     heading: bytes | None
+    told: bytes = b""
 
 
 class PartBytes(NamedTuple):
@@ -54,16 +56,19 @@ class RangeScorer(NamedTuple):
         """Read the rows of the range that begins at a place. Raises InvalidInputError if the file cannot be scored."""
         sink = io.BytesIO()
         rows = self.table.open_range(start, sink)
-        return CutRange(self, start, rows, list(rows.chunks(CHUNK_ROWS)), sink)
+        chunks: Iterable[Chunk] = rows.chunks(CHUNK_ROWS)
+        if rows.end == start:
+            chunks = list(chunks)  # only then it is known where they end
+        return CutRange(self, start, rows, chunks, sink)
 
 
 class CutRange(NamedTuple):
-    """A range whose rows were read."""
+    """A range whose end is known."""
 
     scorer: RangeScorer
     start: Place
     rows: RowRange
-    chunks: list[Chunk]
+    chunks: Iterable[Chunk]
     sink: io.BytesIO
 
     @property
@@ -75,8 +80,9 @@ class CutRange(NamedTuple):
         """Score the rows. Raises as `score_chunks` does."""
         errors = io.BytesIO()
         counts = score_chunks(self.scorer.model, self.scorer.inputs, self.rows, self.chunks, errors)
+        told = self.rows.finish()
         output = self.sink.getvalue()
         if self.scorer.compress is not None and output:
             output = self.scorer.compress(output)
-        part = Part(self.start, self.end, counts, len(output), errors.tell(), self.rows.heading)
+        part = Part(self.start, self.end, counts, len(output), errors.tell(), self.rows.heading, told)
         return part, PartBytes(output, errors.getvalue())

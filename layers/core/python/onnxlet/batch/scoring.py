@@ -225,6 +225,7 @@ def _write_rows(  # noqa: PLR0917 - what meets here
     content = source if on_progress is None or workers > 1 else MeteredSource(source, on_progress)
     unpacked = content if kind.compression is None else UnpackedSource(content, kind.compression)
     table = kind.format.open_table(unpacked, inputs)
+    workers = workers if table.divisible else 1
     start = assembly.resume(table.first)
     scorer = RangeScorer(table, model, inputs, assembly.compress)
     if workers == 1:

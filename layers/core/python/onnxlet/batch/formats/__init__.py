@@ -27,11 +27,13 @@ class FileFormat(NamedTuple):
 
     Large files are scored in stretches if it has, for files of lines, `open_lines(source, separator) -> Lines`, or else
     `find_places(table, least) -> list[Place]`. The outputs of stretches are `joined`, or stay files beside each other.
+    Files of a format that is `packed` are compressed within, and not as a whole.
     """
 
     module: str
     suffixes: tuple[str, ...]
     joined: bool = True
+    packed: bool = False
 
     @property
     def has_lines(self) -> bool:
@@ -63,6 +65,7 @@ FORMATS: list[FileFormat] = [
     FileFormat("onnxlet.batch.formats.csv_file", (".csv",)),
     FileFormat("onnxlet.batch.formats.json_lines", (".jsonl", ".ndjson")),
     FileFormat("onnxlet.batch.formats.npy", (".npy",)),
+    FileFormat("onnxlet.batch.formats.parquet_file", (".parquet", ".pq"), joined=False, packed=True),
 ]
 
 
@@ -92,6 +95,8 @@ def find_type(name: str) -> FileType:
     suffix = path.suffix if compression is None else PurePosixPath(path.stem).suffix
     for format_ in FORMATS:
         if suffix.lower() in format_.suffixes:
+            if format_.packed and compression is not None:
+                raise InvalidInputError(f"unpack {path.name!r}: {suffix} files are compressed within")
             return FileType(format_, compression)
     compressed = ", ".join(each.suffix for each in COMPRESSIONS)
     *most, last = (suffix for format_ in FORMATS for suffix in format_.suffixes)

@@ -16,21 +16,18 @@ from io import BytesIO
 from typing import NamedTuple
 
 from onnxlet.batch.formats.blocks import LineBlocks
+from onnxlet.batch.formats.columns import lacking_error
 from onnxlet.batch.formats.csv_dialect import COMMA, CommaSource, Dialect
 from onnxlet.batch.formats.csv_output import CsvLayout, CsvOutput
 from onnxlet.batch.formats.csv_range import CsvRange, CsvReader
 from onnxlet.batch.formats.csv_rows import read_rows
-from onnxlet.batch.formats.ports import Place, Sink, Source
+from onnxlet.batch.formats.ports import Note, Place, Sink, Source
 from onnxlet.batch.formats.sniffing import SEPARATORS, find_separator, sniff_encoding
 from onnxlet.batch.inputs import Inputs
 from onnxlet.batch.planning import Lines, scan_csv
 from onnxlet.errors import InvalidInputError
 from onnxlet.steps import Column
 from onnxlet.values.datatypes import VARIABLE
-from onnxlet.values.spelling import did_you_mean_each
-
-MOST_NAMES = 100
-"""At most so many missing columns are named."""
 
 
 def open_table(source: Source, inputs: Inputs) -> CsvTable:
@@ -45,6 +42,8 @@ def open_lines(source: Source, separator: str) -> Lines:
 
 class CsvTable:
     """A CSV file opened for a model. Raises InvalidInputError if its header lacks what the model needs."""
+
+    divisible = True
 
     def __init__(self, source: Source, inputs: Inputs) -> None:
         opened = _open(source, inputs)
@@ -67,7 +66,7 @@ class CsvTable:
         """The same."""
         return heading
 
-    def ending(self, _rows: int, /) -> bytes:
+    def ending(self, _rows: int, _notes: Sequence[Note], /) -> bytes:
         """Nothing stands at the end of CSV."""
         return b""
 
@@ -158,14 +157,5 @@ def _choose_columns(header: list[str], inputs: Inputs, doubtful: bool) -> tuple[
     columns = inputs.columns or tuple(Column(spec.name, spec.datatype) for spec in inputs.specs)
     missing = [column.name for column in columns if column.default is None and column.name not in header]
     if missing:
-        raise _lacking_columns(missing, header)
+        raise lacking_error(missing, header)
     return columns
-
-
-def _lacking_columns(missing: Sequence[str], header: Sequence[str]) -> InvalidInputError:
-    """The error for columns that are missing. Of the header it names what is like them alone: it may be a row."""
-    listed = ", ".join(map(repr, missing[:MOST_NAMES]))
-    more = f" and {len(missing) - MOST_NAMES} more" if len(missing) > MOST_NAMES else ""
-    columns = "column" if len(missing) == 1 else "columns"
-    advice = did_you_mean_each(missing, header)
-    return InvalidInputError(f"the file has no {columns} {listed}{more} that the model needs{advice}", missing=missing)

@@ -11,7 +11,7 @@ import numpy as np
 from onnxlet.batch.formats.blocks import LineBlocks, RowStarts
 from onnxlet.batch.formats.cells import Empty, parse_text
 from onnxlet.batch.formats.chunks import BadRow, Batch, Chunk, ParsedRows
-from onnxlet.batch.formats.columns import ParsedColumns, merge_columns, parse_columns
+from onnxlet.batch.formats.columns import ParsedColumns, assemble, merge_columns, parse_columns
 from onnxlet.batch.formats.csv_blocks import cut_rows
 from onnxlet.batch.formats.csv_dialect import Dialect
 from onnxlet.batch.formats.csv_numbers import FEW_ROWS, CsvNumbers, Places
@@ -89,7 +89,7 @@ class CsvReader:
             if judged.positions:
                 pieces.append((doubtful[judged.positions].tolist(), judged.tensors))
         positions, tensors = merge_columns(pieces)
-        return ParsedRows([Batch(positions, _assemble(tensors, self._inputs))] if positions else [], bad)
+        return ParsedRows([Batch(positions, assemble(tensors, self._inputs))] if positions else [], bad)
 
     def _judge(self, chunk: Chunk, doubtful: Places) -> ParsedColumns:
         """Rows one by one; the positions are those among the doubtful ones."""
@@ -179,9 +179,6 @@ class CsvRange:
             rows = [chunk.rows[position] for position in positions]
             self._output.write(rows, [chunk.numbers[position] for position in positions], outputs)
 
-
-def _assemble(columns: Tensors, inputs: Inputs) -> Tensors:
-    """Columns [N] as the called signature's inputs."""
-    if inputs.columns is None and set(columns) != {spec.name for spec in inputs.specs}:
-        return {inputs.specs[0].name: np.stack(list(columns.values()), axis=1)}
-    return {spec.name: columns[spec.name].reshape(-1, *spec.shape[1:]) for spec in inputs.specs}
+    def finish(self) -> bytes:
+        """All is written, and nothing must be known of it."""
+        return b""

@@ -13,25 +13,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
-import numpy as np
 import orjson
 
 from onnxlet.batch.formats.blocks import LineBlocks, RowStarts
-from onnxlet.batch.formats.cells import BadCellError, Empty, parse_json, read_column
+from onnxlet.batch.formats.cells import BadCellError, Empty, parse_json
 from onnxlet.batch.formats.chunks import BadRow, Batch, Chunk, ParsedRows
 from onnxlet.batch.formats.columns import merge_columns, parse_columns
+from onnxlet.batch.formats.elements import read_elements
 from onnxlet.batch.formats.json_output import JsonOutput
 from onnxlet.batch.formats.json_rows import JsonColumns, JsonInstances, Reading
-from onnxlet.batch.formats.ports import Place, Sink, Source
+from onnxlet.batch.formats.ports import Note, Place, Sink, Source
 from onnxlet.batch.inputs import Inputs
 from onnxlet.batch.planning import Lines, scan_json_lines
 from onnxlet.errors import InvalidInputError
-from onnxlet.values.datatypes import VARIABLE
-from onnxlet.values.signature import TensorSpec
-from onnxlet.values.tensors import Tensor, Tensors
+from onnxlet.values.tensors import Tensors
 
 _BLANKS = re.compile(rb"(?:\s*\n)*[ \t\r]*")
 """What can stand between two lines that are rows."""
@@ -64,6 +61,7 @@ class JsonTable:
     """A JSON Lines file opened for a model."""
 
     first = Place(0, 1)
+    divisible = True
 
     def __init__(self, source: Source, inputs: Inputs) -> None:
         if inputs.header is not None:
@@ -85,7 +83,7 @@ class JsonTable:
         """The same."""
         return heading
 
-    def ending(self, _rows: int, /) -> bytes:
+    def ending(self, _rows: int, _notes: Sequence[Note], /) -> bytes:
         """Nor at the end."""
         return b""
 
@@ -144,21 +142,11 @@ class JsonReader:
         return [positions[place] for place in parsed.positions], parsed.tensors, [*bad, *parsed.bad]
 
     def _judge_instances(self, chunk: Chunk, doubtful: Sequence[int]) -> ParsedRows:
-        """Rows whose tensors have the same shapes form a batch: inputs may have free dimensions besides the first."""
-        groups: dict[tuple[tuple[int, ...], ...], list[tuple[int, list[Tensor]]]] = {}
+        """Lines one by one."""
         rows, positions, bad = self._read_rows(chunk, doubtful)
-        for position, row in zip(positions, rows, strict=True):
-            tensors: list[Tensor] = []
-            for spec in self._inputs.specs:
-                try:
-                    tensors.append(_read_element(row.get(spec.name, Empty.ABSENT), spec))
-                except BadCellError as error:
-                    bad.append(BadRow(chunk.numbers[position], str(error), spec.name))
-                    break
-            else:
-                self._members |= row.keys()
-                groups.setdefault(tuple(tensor.shape for tensor in tensors), []).append((position, tensors))
-        return ParsedRows([self._stack(members) for members in groups.values()], bad)
+        self._members.update(*rows)
+        parsed = read_elements(chunk, zip(positions, rows, strict=True), self._inputs.specs)
+        return ParsedRows(parsed.batches, [*bad, *parsed.bad])
 
     def _read_rows(self, chunk: Chunk, doubtful: Iterable[int]) -> tuple[list[dict[str, Any]], list[int], list[BadRow]]:
         """Lines as members, with their positions, and those that are no JSON, or no row."""
@@ -182,13 +170,6 @@ class JsonReader:
         if len(self._inputs.specs) > 1:
             raise BadCellError("not an object of the model's inputs")
         return {self._inputs.specs[0].name: value}
-
-    def _stack(self, members: list[tuple[int, list[Tensor]]]) -> Batch:
-        stacked = {
-            spec.name: np.stack([tensors[place] for _, tensors in members])
-            for place, spec in enumerate(self._inputs.specs)
-        }
-        return Batch([position for position, _ in members], stacked)
 
 
 class JsonRange:
@@ -227,6 +208,10 @@ class JsonRange:
         lines = [chunk.rows[position] for position in positions]
         self._output.write(lines, [chunk.numbers[position] for position in positions], outputs, self._reader.members)
 
+    def finish(self) -> bytes:
+        """All is written, and nothing must be known of it."""
+        return b""
+
 
 def _cut_lines(block: bytes) -> list[bytes]:
     """The lines of a block that are not blank, without the spaces around them."""
@@ -235,43 +220,3 @@ def _cut_lines(block: bytes) -> list[bytes]:
         return lines
     stripped = (line.strip(b" \t\r") for line in lines)
     return [line for line in stripped if line and not line.isspace()]
-
-
-def _read_element(value: object, spec: TensorSpec) -> Tensor:
-    """One row's part of an input. Raises BadCellError if it is missing, ragged, or of another type or shape."""
-    if value is Empty.ABSENT:
-        raise BadCellError(f"no member of this name, which holds a row's {_name_shape(spec)}")
-    if value is None:
-        raise BadCellError("missing value")
-    shape = _find_shape(value)
-    wanted = spec.shape[1:]
-    if len(shape) != len(wanted) or any(w not in {VARIABLE, got} for w, got in zip(wanted, shape, strict=True)):
-        raise BadCellError(f"has shape {list(shape)} where the model takes {list(wanted)}")
-    tensor, faults = read_column(_flatten(value, shape), spec.type, parse_json)
-    if faults:
-        raise BadCellError(next(iter(faults.values())))
-    return tensor.reshape(shape)
-
-
-def _name_shape(spec: TensorSpec) -> str:
-    """What an element is in words: a model without named columns cannot tell which member belongs where in it."""
-    shape = spec.shape[1:]
-    return f"list of shape {list(shape)}" if shape else "value"
-
-
-def _find_shape(value: object) -> tuple[int, ...]:
-    shape: list[int] = []
-    while isinstance(value, list):
-        shape.append(len(value))
-        value = value[0] if value else None
-    return tuple(shape)
-
-
-def _flatten(value: object, shape: tuple[int, ...]) -> list[Any]:
-    """What stands inside the lists. Raises BadCellError unless all lists of a level have the level's length."""
-    level: list[Any] = [value]
-    for size in shape:
-        if any(type(item) is not list or len(item) != size for item in level):
-            raise BadCellError("ragged: its lists differ in length")
-        level = list(chain.from_iterable(level))
-    return level

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from onnxlet.batch.formats import blocks
-from onnxlet.batch.formats.cells import parse_json, read_column
+from onnxlet.batch.formats.arrays import read_numbers
 from onnxlet.batch.formats.chunks import BadRow, Batch, Chunk, ParsedRows
-from onnxlet.batch.formats.ports import Place, Sink, Source
+from onnxlet.batch.formats.ports import Note, Place, Sink, Source
 from onnxlet.batch.inputs import MODEL_VERSION, ROW, Inputs
 from onnxlet.errors import InvalidInputError
 from onnxlet.steps import Column
@@ -48,6 +48,7 @@ class NpyTable:
     """An array opened for a model; places are counted in rows."""
 
     first = Place(0, 1)
+    divisible = True
 
     def __init__(self, source: Source, inputs: Inputs) -> None:
         if inputs.header is not None:
@@ -78,7 +79,7 @@ class NpyTable:
         """The header of an array of so many records."""
         return _write_header(self.record, rows)
 
-    def ending(self, _rows: int, /) -> bytes:
+    def ending(self, _rows: int, _notes: Sequence[Note], /) -> bytes:
         """Nothing stands at the end of an array."""
         return b""
 
@@ -161,6 +162,10 @@ class NpyRange:
         self._sink.write(records.tobytes())
         self._written = True
 
+    def finish(self) -> bytes:
+        """All is written, and nothing must be known of it."""
+        return b""
+
 
 def _read_header(source: Source) -> tuple[tuple[int, ...], np.dtype[Any], int]:
     """Shape, datatype and where the elements begin. Raises InvalidInputError."""
@@ -202,31 +207,10 @@ def _choose_columns(shape: tuple[int, ...], inputs: Inputs) -> tuple[Column, ...
 
 
 def _read_cells(cells: Tensor, column: Column) -> tuple[Tensor, dict[int, str]]:
-    """Cells [N, width] as the column's datatype, [N] if one wide, and why each bad row is."""
-    datatype = DATATYPES[column.datatype]
-    flat = cells.reshape(-1)
-    if datatype.kind == "f" and flat.dtype.kind == "f":
-        with np.errstate(over="ignore"):
-            values = flat.astype(datatype.numpy)
-        missing = np.isnan(flat)
-        if (np.isfinite(values) | missing).all() and (column.filler() is not None or not missing.any()):
-            values[missing] = column.filler()
-            return values.reshape(cells.shape), {}
-    texts: list[Any] = [_plain(value, datatype.kind) for value in flat.tolist()]
-    values, faults = read_column(texts, datatype, parse_json, missing=column.filler(), absent=column.default)
+    """Cells [N, width] as the column's datatype, and why each bad row is."""
+    values, faults = read_numbers(cells.reshape(-1), column)
     width = max(1, cells.shape[1])
     return values.reshape(cells.shape), {place // width: reason for place, reason in reversed(list(faults.items()))}
-
-
-def _plain(value: float, kind: str) -> float | None:
-    """A number as JSON would have it: NaN is a missing value; whole numbers are integers, 0 and 1 no and yes."""
-    if isinstance(value, float) and math.isnan(value):
-        return None
-    if kind == "b" and value in {0, 1}:
-        return bool(value)
-    if kind == "i" and isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return int(value)
-    return float(value) if kind == "f" else value
 
 
 def _write_header(record: np.dtype[Any], rows: int) -> bytes:

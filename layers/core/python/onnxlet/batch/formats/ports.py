@@ -27,7 +27,7 @@ class Source(Protocol):
 class Sink(Protocol):
     """Where the bytes of one file go, in order."""
 
-    def write(self, data: bytes, /) -> int:
+    def write(self, data: bytes | memoryview, /) -> int:
         """Append bytes."""
 
 
@@ -38,6 +38,13 @@ class Place(NamedTuple):
     row: int
 
 
+class Note(NamedTuple):
+    """What a range told of what it wrote, for the ending, and where that stands."""
+
+    offset: int
+    told: bytes
+
+
 class RowRange(Protocol):
     """Some rows of a table: it reads them, parses them as the model's inputs, and writes their like.
 
@@ -45,7 +52,10 @@ class RowRange(Protocol):
     """
 
     end: Place
-    """Where the next range begins, once all chunks were taken; where this one begins if there are no more rows."""
+    """Where the next range begins: from the start if the file says so, else once all chunks were taken.
+
+    It is where this one begins if there are no more rows.
+    """
 
     @property
     def heading(self) -> bytes | None:
@@ -63,6 +73,9 @@ class RowRange(Protocol):
         `outputs` have one element for each position.
         """
 
+    def finish(self) -> bytes:
+        """Write what is still to be written of the rows; what the table's ending must know of them."""
+
 
 class Table(Protocol):
     """A file of rows, opened for one model: what is decided once for all ranges. Other processes may be forked with it.
@@ -72,6 +85,8 @@ class Table(Protocol):
 
     first: Place
     """Where the first range begins."""
+    divisible: bool
+    """Whether ranges can be read by several processes; if not, each is read quickly only after the one before."""
 
     def open_range(self, start: Place, sink: Sink) -> RowRange:
         """The range of rows that begins at a place, a few megabytes; its rows are written to `sink`."""
@@ -82,5 +97,5 @@ class Table(Protocol):
     def seal(self, heading: bytes, rows: int) -> bytes:
         """What the heading of an output is in the end, when there are so many rows: as long as it was."""
 
-    def ending(self, rows: int, /) -> bytes:
-        """What stands at the end of an output of so many rows."""
+    def ending(self, rows: int, notes: Sequence[Note], /) -> bytes:
+        """What stands at the end of an output of so many rows, and what its ranges told, in order."""
