@@ -15,7 +15,8 @@ import onnxruntime
 
 ROWS = 4096
 peer, model, source, output = sys.argv[1:]
-json_lines = source.endswith(".jsonl")
+kind = Path(source).suffix
+json_lines = kind == ".jsonl"
 
 
 def predict(matrix: np.ndarray[Any, Any]) -> dict[str, Any]:
@@ -33,49 +34,74 @@ def predict(matrix: np.ndarray[Any, Any]) -> dict[str, Any]:
 def find_names() -> list[str]:
     import json
 
+    if kind == ".parquet":
+        return []  # it says so itself
     with Path(source).open() as lines:
         first = lines.readline()
     return list(json.loads(first)) if json_lines else first.strip().split(",")
 
 
 names = find_names()
-numeric = [name for name in names if name.startswith("x")]
+
+
+def choose_numeric(names: list[str]) -> list[str]:
+    return [name for name in names if name.startswith("x")]
+
+
+def to_matrix(table: Any) -> np.ndarray[Any, Any]:  # noqa: ANN401 - of either library
+    return np.stack([table[column].to_numpy() for column in choose_numeric(table.column_names)], axis=1)
+
+
+numeric = choose_numeric(names)
 
 
 def with_polars() -> None:
     import polars as pl
 
     schema = {name: pl.Float32 if name in numeric else pl.String for name in names}
-    frame = pl.read_ndjson(source, schema=schema) if json_lines else pl.read_csv(source, schema=schema)
-    answers = predict(frame.select(numeric).to_numpy())
+    read: dict[str, Any] = {
+        ".jsonl": lambda: pl.read_ndjson(source, schema=schema),
+        ".csv": lambda: pl.read_csv(source, schema=schema),
+        ".parquet": lambda: pl.read_parquet(source),
+    }
+    frame = read[kind]()
+    answers = predict(frame.select(choose_numeric(frame.columns)).to_numpy())
     frame = frame.with_columns(**{name: pl.Series(values) for name, values in answers.items()})
-    if json_lines:
-        frame.write_ndjson(output)
-    else:
-        frame.write_csv(output)
+    write = {".jsonl": frame.write_ndjson, ".csv": frame.write_csv, ".parquet": frame.write_parquet}
+    write[kind](output)
 
 
 def with_duckdb() -> None:
     import duckdb
 
     columns = ", ".join(f"'{name}': '{'FLOAT' if name in numeric else 'VARCHAR'}'" for name in names)
-    read = "read_json" if json_lines else "read_csv"
-    table = duckdb.sql(f"SELECT * FROM {read}('{source}', columns={{{columns}}})").to_arrow_table()  # noqa: S608
-    for name, values in predict(np.stack([table[column].to_numpy() for column in numeric], axis=1)).items():
+    read = {
+        ".jsonl": f"read_json('{source}', columns={{{columns}}})",
+        ".csv": f"read_csv('{source}', columns={{{columns}}})",
+        ".parquet": f"read_parquet('{source}')",
+    }
+    table = duckdb.sql(f"SELECT * FROM {read[kind]}").to_arrow_table()  # noqa: S608
+    for name, values in predict(to_matrix(table)).items():
         table = table.append_column(name, [values])
     duckdb.register("scored", table)
-    duckdb.sql(f"COPY scored TO '{output}' (FORMAT {'JSON' if json_lines else 'CSV'})")
+    duckdb.sql(f"COPY scored TO '{output}' (FORMAT {'JSON' if json_lines else kind.removeprefix('.')})")
 
 
 def with_pyarrow() -> None:
     import pyarrow as pa
-    from pyarrow import csv
+    from pyarrow import csv, parquet
 
     types = {name: pa.float32() if name in numeric else pa.string() for name in names}
-    table = csv.read_csv(source, convert_options=csv.ConvertOptions(column_types=types))
-    for name, values in predict(np.stack([table[column].to_numpy() for column in numeric], axis=1)).items():
+    if kind == ".parquet":
+        table = parquet.read_table(source)
+    else:
+        table = csv.read_csv(source, convert_options=csv.ConvertOptions(column_types=types))
+    for name, values in predict(to_matrix(table)).items():
         table = table.append_column(name, [values])
-    csv.write_csv(table, output)
+    if kind == ".parquet":
+        parquet.write_table(table, output)
+    else:
+        csv.write_csv(table, output)
 
 
 {"polars": with_polars, "duckdb": with_duckdb, "pyarrow": with_pyarrow}[peer]()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
+import numpy as np
 from msgspec.structs import replace
 
 from onnxlet.batch.book import RowCounts
-from onnxlet.batch.formats.chunks import BadRow, Batch, Chunk
+from onnxlet.batch.formats.chunks import RUN_ROWS, BadRow, Batch, Chunk
 from onnxlet.errors import ExecutionError, InvalidInputError, OnnxletError, RequestTooLargeError
 from onnxlet.values.tensors import Tensors
 
@@ -82,8 +84,8 @@ def _run_batches(model: RowModel, inputs: Inputs, batches: list[Batch]) -> tuple
 
 def _cut(batches: list[Batch], rows_at_once: int | None) -> Iterator[Batch]:
     """Batches of as many rows as the model takes at once."""
+    rows = rows_at_once or RUN_ROWS
     for batch in batches:
-        rows = rows_at_once or len(batch.positions)
         for first in range(0, len(batch.positions), rows):
             yield _part(batch, first, first + rows)
 
@@ -117,10 +119,21 @@ def _blame(position: int, error: OnnxletError, inputs: Inputs) -> FailedRow:
     return FailedRow(position, _FAILED) if column is None else FailedRow(position, _REFUSED, str(column))
 
 
+def _join(runs: list[ScoredRows]) -> list[ScoredRows]:
+    """Runs of rows in order, whose outputs are of one shape, as one."""
+    if len(runs) < 2 or any(first.positions[-1] > second.positions[0] for first, second in pairwise(runs)):  # noqa: PLR2004
+        return runs
+    if len({tuple((name, tensor.shape[1:]) for name, tensor in outputs.items()) for _, outputs in runs}) > 1:
+        return runs
+    outputs = {name: np.concatenate([run.outputs[name] for run in runs]) for name in runs[0].outputs}
+    return [ScoredRows([position for run in runs for position in run.positions], outputs)]
+
+
 def _sort_rows(runs: list[ScoredRows]) -> list[ScoredRows]:
     """Rows that were run apart, because of their shapes or a bad one among them, in their file's order again."""
-    if len(runs) == 1:
-        return runs
+    joined = _join(runs)
+    if len(joined) == 1:
+        return joined
     rows = [
         ScoredRows([position], {name: tensor[place : place + 1] for name, tensor in outputs.items()})
         for positions, outputs in runs

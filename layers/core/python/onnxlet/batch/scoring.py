@@ -225,7 +225,6 @@ def _write_rows(  # noqa: PLR0917 - what meets here
     content = source if on_progress is None or workers > 1 else MeteredSource(source, on_progress)
     unpacked = content if kind.compression is None else UnpackedSource(content, kind.compression)
     table = kind.format.open_table(unpacked, inputs)
-    workers = workers if table.divisible else 1
     start = assembly.resume(table.first)
     scorer = RangeScorer(table, model, inputs, assembly.compress)
     if workers == 1:
@@ -236,6 +235,8 @@ def _write_rows(  # noqa: PLR0917 - what meets here
         if on_progress is not None:
             on_progress(part.end.position, source.size)
 
+    if not table.divisible:
+        workers = 1
     # the digests are the parent's business, which else waits for its children
     score_by_workers(scorer, assembly, start, workers, Watch(tell, lambda: source.prepare() or assembly.prepare()))
     return table

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from onnxlet.batch.assembling import Offsets
 from onnxlet.batch.formats.ports import Place
 from onnxlet.batch.parts import Part, PartBytes, RangeScorer
-from onnxlet.errors import OnnxletError, UnavailableError
+from onnxlet.errors import InvalidInputError, OnnxletError, UnavailableError
 
 if TYPE_CHECKING:
     from onnxlet.batch.assembling import Assembly, Files
@@ -248,7 +248,11 @@ class _Schedule:
                 task.worker.tell(task.placed)
 
     def _bury(self, worker: _Worker) -> None:
-        """Have what a dead worker did not write done again."""
+        """Have what a dead worker did not write done again. Raises InvalidInputError if what it read made it abort."""
+        worker.process.join()
+        if worker.process.exitcode == -signal.SIGABRT:
+            first = worker.tasks[-1].start.row if worker.tasks else 1
+            raise InvalidInputError(f"the file is damaged, in the rows from {first} on: who reads them is aborted")
         for task in worker.tasks:
             task.worker = None
             if task.tries >= TRIES:

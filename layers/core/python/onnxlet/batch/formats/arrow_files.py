@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from onnxlet.batch.formats.parquet_footer import MAGIC, Footer, RowGroup, cut_footer
+from onnxlet.batch.formats.parquet_footer import MAGIC, Footer, RowGroup, check_group, cut_footer
 from onnxlet.errors import InvalidInputError, MissingExtraError, OnnxletError
 
 try:
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from onnxlet.batch.formats.ports import Source
 
-BATCH_ROWS = 2048
-"""Rows that are decoded together."""
 WRITE_ROWS = 16384
 """Rows of a column that are encoded together."""
 _ALL_ROWS = 2**62
@@ -55,11 +53,13 @@ def read_schema(source: Source, footer: Footer) -> Schema:
         return read_parquet(file).schema  # type: ignore[arg-type] # what it needs of a file
 
 
-def read_batches(source: Source, footer: Footer, groups: Sequence[RowGroup]) -> Iterator[RecordBatch]:
-    """The rows of row groups, BATCH_ROWS at a time. Raises InvalidInputError."""
+def read_batches(source: Source, footer: Footer, groups: Sequence[RowGroup], rows: int) -> Iterator[RecordBatch]:
+    """The rows of row groups, so many at a time. Raises InvalidInputError."""
+    for group in groups:
+        check_group(group, footer.start)
     file = _PresentedFile(source, footer, groups)
     with _errors_translated(file):
-        reader = read_parquet(file, batch_size=BATCH_ROWS)  # type: ignore[arg-type] # as above
+        reader = read_parquet(file, batch_size=rows)  # type: ignore[arg-type] # as above
     while True:
         with _errors_translated(file):
             batch = next(reader, None)

@@ -10,8 +10,10 @@ import msgspec
 
 from onnxlet.values.tensors import Tensors
 
-CHUNK_ROWS = 2048
-"""Rows that are parsed and run together."""
+CHUNK_ROWS = 8192
+"""Rows that are parsed and written together, at most."""
+RUN_ROWS = 2048
+"""Rows that are run together, at most."""
 
 
 class BadRow(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -96,7 +96,7 @@ class ParquetTable:
         stretch, last = self.ranges.find_stretch(first), self._reading
         if last is not None and stretch.start < last.position <= first:
             return last
-        return _Reading(stretch.start, read_batches(self.source, self.footer, stretch.groups))
+        return _Reading(stretch.start, read_batches(self.source, self.footer, stretch.groups, self.ranges.batch_rows))
 
 
 @dataclass(slots=True)

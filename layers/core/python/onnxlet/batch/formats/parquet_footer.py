@@ -33,7 +33,8 @@ _CHUNK_INDEXES = (4, 5, 6, 7)
 _TYPE, _PATH, _CODEC, _DICTIONARY_PAGE = 1, 3, 4, 11
 _FLOATS = (4, 5)
 """Types of values that hardly ever repeat, whatever their writer hoped for."""
-_PAGES = (9, 10, _DICTIONARY_PAGE)
+_PACKED, _DATA_PAGE = 7, 9
+_PAGES = (_DATA_PAGE, 10, _DICTIONARY_PAGE)
 """Where its pages begin."""
 _BLOOM_FILTER = (14, 15)
 """Fields of a column chunk's metadata."""
@@ -123,6 +124,21 @@ def read_columns(group: RowGroup) -> list[Column]:
     except (ThriftError, LookupError, AttributeError, TypeError) as error:
         raise InvalidInputError("the file's footer is damaged: it does not say how columns are written") from error
     return columns
+
+
+def check_group(group: RowGroup, pages: int) -> None:
+    """Raises InvalidInputError if pages of a row group would stand elsewhere than in a file's first so many bytes.
+
+    arro3 ends the process of whoever reads such a one.
+    """
+    try:
+        for chunk in _read_struct(group.data)[_COLUMNS].value.values:
+            facts: Struct = chunk[_META_DATA].value
+            start = min(facts[number].value for number in (_DATA_PAGE, _DICTIONARY_PAGE) if number in facts)
+            if not len(MAGIC) <= start <= start + facts[_PACKED].value <= pages:
+                raise InvalidInputError("the file's footer is damaged: there are no pages where it says")
+    except (ThriftError, LookupError, AttributeError, TypeError, ValueError) as error:
+        raise InvalidInputError("the file's footer is damaged: it does not say where pages are") from error
 
 
 def parse_group(data: bytes) -> RowGroup:

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from onnxlet.batch.formats.arrow_files import BATCH_ROWS
+from onnxlet.batch.formats.chunks import CHUNK_ROWS
 from onnxlet.batch.formats.parquet_footer import Footer, RowGroup, read_footer
 from onnxlet.batch.formats.ports import Place, Source
 
@@ -15,6 +15,8 @@ RANGE_BYTES = 16 * 2**20
 COLUMN_BYTES = 16 * 2**10
 """Where there are very many columns it is so many bytes of each, up to MOST_BYTES."""
 MOST_BYTES = 8 * RANGE_BYTES
+BATCH_BYTES = 2 * 2**20
+"""So much is decoded at once."""
 WHOLE_BYTES = 4 * RANGE_BYTES
 """Row groups of so many bytes are not divided."""
 
@@ -35,13 +37,14 @@ class Stretch(NamedTuple):
 class Ranges:
     """The ranges of a file with so many columns. They are `divisible` if no row group is divided into several.
 
-    `bytes` is what a range has about, of rows that have `row_bytes`.
+    `bytes` is what a range has about, of rows that have `row_bytes`, of which `batch_rows` are decoded at once.
     """
 
     def __init__(self, footer: Footer, columns: int) -> None:
         rows = sum(group.rows for group in footer.groups)
         self.bytes = max(RANGE_BYTES, min(COLUMN_BYTES * columns, MOST_BYTES))
         self.row_bytes = max(1, sum(group.size for group in footer.groups) // max(1, rows))
+        self.batch_rows = max(1, min(CHUNK_ROWS, BATCH_BYTES // self.row_bytes))
         self._stretches = list(self._find_stretches(footer))
         self._starts = [stretch.start for stretch in self._stretches]
         self.divisible = all(stretch.start + stretch.step >= stretch.end for stretch in self._stretches)
@@ -74,7 +77,7 @@ class Ranges:
         rows, size = sum(group.rows for group in groups), sum(group.size for group in groups)
         step = rows
         if size > max(WHOLE_BYTES, self.bytes):
-            step = -(-rows * self.bytes // size // BATCH_ROWS) * BATCH_ROWS
+            step = -(-rows * self.bytes // size // self.batch_rows) * self.batch_rows
         return Stretch(start, tuple(groups), step)
 
 
