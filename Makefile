@@ -170,7 +170,7 @@ build: $(TOOLS)/.sam-cli-$(SAM_CLI) ## functions and layers for Lambda, in .aws-
 	$(TOOLS)/bin/python layers/weigh.py
 
 pins: ## choose the versions of the layers' wheels anew
-	$(PYTHON) layers/pin.py layers/engine layers/web layers/media
+	$(PYTHON) layers/pin.py layers/engine layers/web layers/media layers/tabular
 
 e2e: $(VENV)/.dev $(TOOLS)/.runtime-client-$(RUNTIME_CLIENT) build ## what was built, run by SAM CLI in containers and by Lambda's own emulator
 	engine=$$(tests/e2e/lambda-docker up) && eval "$$engine" && LAMBDA_PYTHON=$(LAMBDA_PYTHON) \

@@ -10,7 +10,7 @@ from row import Row
 FUNCTIONS = {
     "Predict": ("CoreLayer", "EngineLayer", "MediaLayer"),
     "Api": ("CoreLayer", "WebLayer"),
-    "Score": ("CoreLayer", "EngineLayer", "MediaLayer"),
+    "Score": ("CoreLayer", "EngineLayer", "TabularLayer", "MediaLayer"),
 }
 
 
@@ -30,6 +30,8 @@ def layer_rows() -> list[Row]:
     }
     return [
         Row(12, "core + engine layers", parts["CoreLayer"] + parts["EngineLayer"], 116, "MB", parts={**parts}),
+        # 33.1 MiB
+        Row(12, "tabular layer", parts["TabularLayer"], 35, "MB"),
         Row(12, "media layer", parts["MediaLayer"], 31, "MB"),
         Row(12, "largest function with its layers", max(functions.values()), 180, "MB", parts={**functions}),
     ]

@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 
 REPOSITORY = Path(__file__).parents[2]
 LAYERS = REPOSITORY / "layers"
-PINNED = ("engine", "web", "media")
+PINNED = ("engine", "web", "media", "tabular")
 BUILT = [LAYERS / "core", *(LAYERS / name for name in PINNED), *sorted((REPOSITORY / "functions").glob("*/"))]
 
 
@@ -58,7 +58,7 @@ def test_layers_agree_on_what_they_share() -> None:
 def test_pins_are_within_what_the_package_asks_for(layer: str) -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    named = [*project["dependencies"], *extras["image"], *extras["text"]]
+    named = [*project["dependencies"], *extras["image"], *extras["text"], *extras["tabular"]]
     asked = {canonicalize_name(it.name): it.specifier for it in map(Requirement, named)}
     for name, version in _pins(layer, "x86_64").items():
         assert name not in asked or version in asked[canonicalize_name(name)], name
@@ -72,6 +72,10 @@ def test_a_layer_names_no_place_to_get_wheels_from(layer: str) -> None:
 
 def test_the_engine_layer_holds_what_the_data_plane_may_import_and_no_more() -> None:
     assert _pins("engine", "x86_64").keys() == {"msgspec", "numpy", "obstore", "onnxruntime", "orjson", "pysimdjson"}
+
+
+def test_the_tabular_layer_holds_what_reads_parquet_without_what_only_type_checkers_read() -> None:
+    assert _pins("tabular", "x86_64").keys() == {"arro3-core", "arro3-io"}
 
 
 def test_the_media_layer_holds_pillow_and_tokenizers_without_what_the_latter_downloads_with() -> None:

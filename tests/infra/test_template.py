@@ -178,8 +178,8 @@ def test_predict_is_traced_only_if_a_layer_is_named() -> None:
 def test_predict_gets_the_media_layer_only_if_told() -> None:
     layers = [list(stack(Media=media)["Predict"]["Properties"]["Layers"]) for media in ("false", "true")]
     assert [len(each) for each in layers] == [2, 3]
-    assert len(of_type(stack(Media="true"), "AWS::Lambda::LayerVersion")) == 4
-    assert len(of_type(stack(), "AWS::Lambda::LayerVersion")) == 3
+    assert len(of_type(stack(Media="true"), "AWS::Lambda::LayerVersion")) == 5
+    assert len(of_type(stack(), "AWS::Lambda::LayerVersion")) == 4
 
 
 @pytest.mark.parametrize("architecture", ["x86_64", "arm64"])
@@ -187,7 +187,7 @@ def test_the_architecture_is_a_parameter(architecture: str) -> None:
     built = stack(Architecture=architecture)
     assert all(built[function]["Properties"]["Architectures"] == [architecture] for function in FUNCTIONS)
     source = resources(yaml_parse((REPOSITORY / "template.yaml").read_text()), Architecture=architecture, Media="true")
-    for layer in ("EngineLayer", "WebLayer", "MediaLayer"):
+    for layer in ("EngineLayer", "WebLayer", "TabularLayer", "MediaLayer"):
         assert source[layer]["Metadata"]["BuildArchitecture"] == architecture
         assert source[layer]["Metadata"]["WorkingDirectory"]["Fn::Sub"].endswith("/${Architecture}")
 

@@ -35,6 +35,7 @@ def tab_separated(monkeypatch: pytest.MonkeyPatch) -> None:
         ("ward 7/ROWS.CSV.GZ", "csv_file", ".gz"),
         ("rows.2026.jsonl", "json_lines", None),
         ("rows.csv.ZST", "csv_file", ".zst"),
+        ("part-0.snappy.parquet", "parquet_file", None),
         ("batch/in/m/rows.ndjson.gz", "json_lines", ".gz"),
     ],
 )
@@ -47,7 +48,7 @@ def test_a_file_is_of_the_format_that_its_suffix_names(name: str, module: str, c
 @pytest.mark.parametrize("name", ["rows", "rows.gz", "csv", ".csv", "rows.csv.zip", "rows.csv/rows.tsv"])
 def test_a_file_of_another_suffix_is_refused_with_those_of_the_table(name: str) -> None:
     with pytest.raises(
-        InvalidInputError, match=r"use \.csv, \.jsonl, \.ndjson or \.npy files, compressed \(\.gz, \.zst\) or not$"
+        InvalidInputError, match=r"use \.csv, .*, \.npy, \.parquet or \.pq files, compressed \(\.gz, \.zst\) or not$"
     ):
         find_type(name)
 
@@ -88,4 +89,4 @@ def test_a_format_from_outside_is_one_of_the_commands(directory_url: str, tmp_pa
     other = CliRunner().invoke(cli, [*words, str(tmp_path / "scored.csv")])
     assert "error: 'scored.csv' must have the format of 'rows.tab'" in other.stderr
     unknown = CliRunner().invoke(cli, [*words, str(tmp_path / "scored.xlsx")])
-    assert "use .csv, .jsonl, .ndjson, .npy, .tsv or .tab files" in unknown.stderr
+    assert "use .csv, .jsonl, .ndjson, .npy, .parquet, .pq, .tsv or .tab files" in unknown.stderr

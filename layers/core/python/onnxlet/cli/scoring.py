@@ -140,7 +140,7 @@ def score(
     workers: int,
     output: Output,
 ) -> None:
-    """Score a file of rows: CSV, JSON Lines or NumPy (.csv, .jsonl, .ndjson, .npy; compressed with .gz or .zst).
+    """Score a file of rows: CSV, JSON Lines, Parquet or NumPy (.csv, .jsonl, .parquet, .npy; .gz and .zst).
 
     OUTPUT has the columns of INPUT as they were written, then the row's number, what the model says, and its version. A
     row that cannot be scored goes to OUTPUT.errors.jsonl with the reason, and never stops the others; OUTPUT.book.json
