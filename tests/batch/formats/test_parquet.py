@@ -18,9 +18,12 @@ import pytest
 
 from models import tiny
 from onnxlet.batch.book import Book
-from onnxlet.batch.formats import parquet_ranges
+from onnxlet.batch.formats import find_type, parquet_ranges
+from onnxlet.batch.formats.parquet_file import find_places
+from onnxlet.batch.inputs import inputs_of
 from onnxlet.batch.local_files import score_path
 from onnxlet.batch.scoring import Options
+from onnxlet.batch.sources import LocalSource
 from onnxlet.errors import InvalidInputError
 from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
@@ -254,3 +257,19 @@ def test_of_ten_thousand_columns_those_are_read_that_the_model_needs(score: Scor
     book, scored = score(pa.table(columns))
     assert book.rows is not None
     assert (book.rows.scored, scored.num_columns) == (1, 10_002 + len(ADDED))
+
+
+def test_a_file_is_divided_where_row_groups_begin(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet_ranges, "RANGE_BYTES", 1)
+    monkeypatch.setattr(parquet_ranges, "COLUMN_BYTES", 0)
+    tiny.publish(store, "m", tiny.classifier_package(tmp_path / "model"))
+    model = Predictor(store, Settings(store=store.url, cache_dir=str(tmp_path / "cache"))).load(parse_ref("m")).model
+    pq.write_table(_rows(1000), tmp_path / "in.parquet", row_group_size=100)
+    table = find_type("in.parquet").format.open_table(LocalSource(tmp_path / "in.parquet"), inputs_of(model))
+    for least, places in ((1, list(range(0, 1001, 100))), (10**9, [0, 1000])):
+        assert [place.position for place in find_places(table, least)] == places
+    few = [place.position for place in find_places(table, (tmp_path / "in.parquet").stat().st_size // 4)]
+    assert (few[0], few[-1]) == (0, 1000)
+    assert 3 <= len(few) <= 5

@@ -36,6 +36,11 @@ def open_table(source: Source, inputs: Inputs) -> ParquetTable:
     return ParquetTable(source, inputs)
 
 
+def find_places(table: ParquetTable, least: int) -> list[Place]:
+    """Where stretches of at least so many bytes begin, and where the last one ends."""
+    return table.ranges.places(least)
+
+
 @dataclass(slots=True)
 class ParquetChunk(Chunk):
     """Rows as Arrow's arrays."""

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from onnxlet.batch.formats.chunks import CHUNK_ROWS
-from onnxlet.batch.formats.parquet_footer import Footer, RowGroup, read_footer
-from onnxlet.batch.formats.ports import Place, Source
+from onnxlet.batch.formats.parquet_footer import Footer, RowGroup
+from onnxlet.batch.formats.ports import Place
 
 RANGE_BYTES = 16 * 2**20
 """Small row groups are together up to so many bytes before compression, and large ones are divided by that."""
@@ -60,6 +60,17 @@ class Ranges:
         stretch = self.find_stretch(start)
         return min(start + stretch.step, stretch.end)
 
+    def places(self, least: int) -> list[Place]:
+        """Where stretches of at least so many bytes begin, each with row groups of its own, and where the last ends."""
+        places, size = [], least
+        for stretch in self._stretches:
+            if size >= least:
+                places.append(Place(stretch.start, stretch.start + 1))
+                size = 0
+            size += sum(group.packed or group.size for group in stretch.groups)
+        end = self._stretches[-1].end if self._stretches else 0
+        return [*places, Place(end, end + 1)]
+
     def _find_stretches(self, footer: Footer) -> Iterator[Stretch]:
         start = size = 0
         together: list[RowGroup] = []
@@ -79,17 +90,3 @@ class Ranges:
         if size > max(WHOLE_BYTES, self.bytes):
             step = -(-rows * self.bytes // size // self.batch_rows) * self.batch_rows
         return Stretch(start, tuple(groups), step)
-
-
-def plan_places(source: Source, least: int) -> list[Place]:
-    """Where a file may be cut: the first rows of row groups with at least so many bytes, as they are stored, between.
-
-    Raises InvalidInputError if it is no Parquet.
-    """
-    places, row, size = [Place(0, 1)], 0, 0
-    for group in read_footer(source).groups:
-        if size >= least and group.rows:
-            places.append(Place(row, row + 1))
-            size = 0
-        row, size = row + group.rows, size + (group.packed or group.size)
-    return places

@@ -14,6 +14,7 @@ import msgspec
 
 from onnxlet.batch.book import BookedPart, OpenBook, RowCounts
 from onnxlet.batch.formats import find_type
+from onnxlet.batch.formats.ports import Note
 from onnxlet.batch.large.concluding import conclude, is_closed, refuse
 from onnxlet.batch.large.joining import Clock, Joined, digest_of_digests
 from onnxlet.batch.large.reading import ForwardSource
@@ -42,6 +43,8 @@ from onnxlet.errors import (
 from onnxlet.registry.parallel import map_parallel
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from onnxlet.batch.formats.ports import Table
     from onnxlet.serving.predictor import Predictor
     from onnxlet.store import Store
@@ -111,8 +114,7 @@ def _make_outcome(  # noqa: PLR0917 - what meets here
     with closing(ForwardSource(store_of(area.store, work.order.input), work.order.key, work.source)) as content:
         table = open_table(work.order, content, choose_inputs(model, work.order))
         if find_type(work.order.key).format.joined:
-            outputs = [piece.output for piece in pieces if piece.output is not None]
-            made = _join(area, "output", table, heading, rows.scored, outputs, out_of_time)
+            made = _join(area, "output", table, heading, pieces, out_of_time)
             return Outcome(book, rows, {"": made, **bad})
         files, counts = _keep_apart(area, work, table, sections, out_of_time)
         return Outcome(book, rows, {**files, **bad}, counts=counts)
@@ -131,13 +133,19 @@ def _join(  # noqa: PLR0917 - what meets here
     name: str,
     table: Table,
     heading: bytes | None,
-    rows: int,
-    outputs: list[Written],
+    pieces: Sequence[Piece],
     out_of_time: Clock,
 ) -> Joined:
     """An output of pieces between what stands at its beginning and at its end."""
+    rows = _add(pieces).scored
     opening = table.seal(table.heading() if heading is None else heading, rows)
-    chunks: list[Chunk] = [opening, *_extents(outputs), table.ending(rows)]
+    outputs, notes, offset = [], [], len(opening)
+    for piece in pieces:
+        notes += [Note(offset + note.offset, note.told) for note in piece.notes]
+        if piece.output is not None:
+            outputs.append(piece.output)
+            offset += piece.output.size
+    chunks: list[Chunk] = [opening, *_extents(outputs), table.ending(rows, notes)]
     return Joined(area, name, chunks, _digest(outputs), out_of_time)
 
 
@@ -149,14 +157,13 @@ def _keep_apart(
     counts = {}
     for section in sections:
         suffix = f"/part-{section.number:05d}{PurePosixPath(work.order.name).suffix}"
-        outputs = [piece.output for piece in section.pieces if piece.output is not None]
         counts[suffix] = _add(section.pieces).scored
         name = f"output-{section.number:05d}"
-        files[suffix] = _join(area, name, table, section.heading, counts[suffix], outputs, out_of_time)
+        files[suffix] = _join(area, name, table, section.heading, section.pieces, out_of_time)
     return files, counts
 
 
-def _add(pieces: tuple[Piece, ...] | list[Piece]) -> RowCounts:
+def _add(pieces: Sequence[Piece]) -> RowCounts:
     counts = [piece.rows for piece in pieces]
     return RowCounts(*(sum(getattr(each, name) for each in counts) for name in ("read", "scored", "errors")))
 

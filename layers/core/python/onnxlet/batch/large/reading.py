@@ -1,4 +1,7 @@
-"""An object of a store read forward: in windows, the next of which is on its way while one is used."""
+"""An object of a store read forward: in windows, the next of which is on its way while one is used.
+
+Some that were used are kept: the columns of a row group are read side by side.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ WINDOW_BYTES = 8 * 2**20
 """What S3 is asked for at once: it advises 8 or 16 MB."""
 AHEAD = 2
 """Windows on their way."""
+KEPT = 9
+"""Windows that are held, with those on their way."""
 
 
 class ForwardSource:
@@ -41,12 +46,12 @@ class ForwardSource:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _window(self, number: int) -> bytes | memoryview:
-        # one before is kept: what is read next may begin with the last lines again
-        for other in [each for each in self._windows if not number - 1 <= each <= number + AHEAD]:
-            self._windows.pop(other).cancel()
-        for wanted in range(number, min(number + AHEAD, -(-self.size // WINDOW_BYTES))):
-            if wanted not in self._windows:
-                self._windows[wanted] = self._pool.submit(self._fetch, wanted)
+        wanted = range(number, min(number + AHEAD, -(-self.size // WINDOW_BYTES)))
+        for each in reversed(wanted):
+            # what was used last is at the end
+            self._windows[each] = self._windows.pop(each, None) or self._pool.submit(self._fetch, each)
+        while len(self._windows) > KEPT:
+            self._windows.pop(next(iter(self._windows))).cancel()
         return self._windows[number].result()
 
     def _fetch(self, number: int) -> bytes | memoryview:

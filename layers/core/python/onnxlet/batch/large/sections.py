@@ -11,7 +11,7 @@ import msgspec
 
 from onnxlet.batch.book import RowCounts
 from onnxlet.batch.formats import find_type
-from onnxlet.batch.formats.ports import Place
+from onnxlet.batch.formats.ports import Note, Place
 from onnxlet.batch.large.reading import ForwardSource
 from onnxlet.batch.large.tables import choose_inputs, load_scorer, open_table
 from onnxlet.batch.large.work import WORK, Piece, Section, Work, WorkArea, describe, section_name, store_of
@@ -101,6 +101,7 @@ class _PieceMaker:
         self._content = content
         self._start = self._place = start
         self._rows = RowCounts(0, 0, 0)
+        self._notes: list[Note] = []
         self._output, self._errors = folder / "output", folder / "errors"
         self._digests = [hashlib.sha256() for _ in range(3)]
 
@@ -113,6 +114,8 @@ class _PieceMaker:
                     break
                 part, data = cut.score()
                 self._take_heading(part.heading)
+                if part.told:
+                    self._notes.append(Note(output.tell(), part.told))
                 output.write(data.output)
                 errors.write(data.errors)
                 self._account(part.end, part.rows, data)
@@ -135,6 +138,7 @@ class _PieceMaker:
             read if self._content is not None else None,
             area.upload(f"pieces/{name}", self._output, output),
             area.upload(f"errors/{name}.jsonl", self._errors, errors),
+            tuple(self._notes),
         )
 
     def _take_heading(self, heading: bytes | None) -> None:

@@ -20,7 +20,7 @@ import msgspec
 
 from onnxlet import errors
 from onnxlet.batch.book import Failure, OpenBook, RowCounts, Scorer, SourceFile
-from onnxlet.batch.formats.ports import Place
+from onnxlet.batch.formats.ports import Note, Place
 from onnxlet.batch.planning import Scan
 from onnxlet.errors import IntegrityError, InternalError, ObjectNotFoundError, OnnxletError, PreconditionFailedError
 from onnxlet.jobs.orders import Order
@@ -64,7 +64,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 class Piece(msgspec.Struct, frozen=True):
     """Scored rows and bad rows of one invocation: their objects, if there are any, and what they are of.
 
-    Rows from `start` to `end` were read; the digest of the input is that of their bytes, where rows are lines.
+    Rows from `start` to `end` were read; the digest of the input is that of their bytes, where rows are lines. `notes`
+    are what the output's end needs to know, by places in it.
     """
 
     start: Place
@@ -73,6 +74,7 @@ class Piece(msgspec.Struct, frozen=True):
     input: str | None
     output: Written | None
     errors: Written | None
+    notes: tuple[Note, ...] = ()
 
 
 class Written(msgspec.Struct, frozen=True):
