@@ -18,8 +18,8 @@ import pytest
 
 from models import tiny
 from onnxlet.batch.book import Book
-from onnxlet.batch.formats import find_type, parquet_ranges
-from onnxlet.batch.formats.parquet_file import find_places
+from onnxlet.batch.formats import parquet_ranges
+from onnxlet.batch.formats.parquet_file import find_places, open_table
 from onnxlet.batch.inputs import inputs_of
 from onnxlet.batch.local_files import score_path
 from onnxlet.batch.scoring import Options
@@ -267,7 +267,7 @@ def test_a_file_is_divided_where_row_groups_begin(
     tiny.publish(store, "m", tiny.classifier_package(tmp_path / "model"))
     model = Predictor(store, Settings(store=store.url, cache_dir=str(tmp_path / "cache"))).load(parse_ref("m")).model
     pq.write_table(_rows(1000), tmp_path / "in.parquet", row_group_size=100)
-    table = find_type("in.parquet").format.open_table(LocalSource(tmp_path / "in.parquet"), inputs_of(model))
+    table = open_table(LocalSource(tmp_path / "in.parquet"), inputs_of(model))
     for least, places in ((1, list(range(0, 1001, 100))), (10**9, [0, 1000])):
         assert [place.position for place in find_places(table, least)] == places
     few = [place.position for place in find_places(table, (tmp_path / "in.parquet").stat().st_size // 4)]

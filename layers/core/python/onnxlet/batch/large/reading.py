@@ -49,7 +49,8 @@ class ForwardSource:
         wanted = range(number, min(number + AHEAD, -(-self.size // WINDOW_BYTES)))
         for each in reversed(wanted):
             # what was used last is at the end
-            self._windows[each] = self._windows.pop(each, None) or self._pool.submit(self._fetch, each)
+            held = self._windows.pop(each) if each in self._windows else self._pool.submit(self._fetch, each)
+            self._windows[each] = held
         while len(self._windows) > KEPT:
             self._windows.pop(next(iter(self._windows))).cancel()
         return self._windows[number].result()
