@@ -161,6 +161,15 @@ def test_fewer_than_five_labels_are_not_told(ward: Ward) -> None:
     assert "labels" not in read_report(Scope(ward.store, "diagnosis", [1]), written=NOW).sections
 
 
+def test_an_object_that_is_no_capture_is_passed_over_and_said(ward: Ward, caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(6):
+        ward.ask(f"visit-{number}", seed=number)
+    ward.store.put("capture/diagnosis/1/2026-11-29/junk.jsonl.gz", b"junk")
+    assert bring(ward.store, *(GivenLabel(f"visit-{number}", "benign") for number in range(6)))[0] == 6
+    assert "labels" in read_report(Scope(ward.store, "diagnosis", [1]), written=NOW).sections
+    assert "'capture/diagnosis/1/2026-11-29/junk.jsonl.gz' holds no captured rows" in caplog.text
+
+
 def test_numbers_are_told_by_their_errors(store: Store, tmp_path: Path) -> None:
     telemetry = Telemetry()
     telemetry.watch_with(lambda: CapturedRows(store, lambda: DataKey(b"k" * 32), lambda *_: None))

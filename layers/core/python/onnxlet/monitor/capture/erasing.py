@@ -10,15 +10,17 @@ import hmac
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Protocol
 
 import msgspec
 
 from onnxlet.errors import IntegrityError, InvalidInputError, ObjectNotFoundError, PreconditionFailedError
 from onnxlet.monitor.capture.data_key import DataKey
-from onnxlet.monitor.capture.reading import list_captures, pack, read_published_policy, unpack
+from onnxlet.monitor.capture.reading import AT_ONCE, list_captures, pack, read_published_policy, unpack
 from onnxlet.monitor.capture.rows import REQUEST
 from onnxlet.monitor.capture.rules import Hash
+from onnxlet.registry.parallel import map_parallel
 from onnxlet.store import Store
 from onnxlet.values.canonical import canonical
 from onnxlet.values.keys import CAPTURE, ERASURES, LABELS, erasure_key
@@ -98,10 +100,12 @@ class Eraser:
         """
         self._check_policies()
         keys = [*(entry.key for entry in self._store.list(CAPTURE)), *(entry.key for entry in self._store.list(LABELS))]
-        for done, key in enumerate(keys):
+        for done in range(0, len(keys), AT_ONCE):
             if on_progress is not None:
                 on_progress(done, len(keys))
-            self._erase_current(key)
+            some = keys[done : done + AT_ONCE]
+            for key, counts in zip(some, map_parallel(self._erase_current, some), strict=True):
+                self._count(key, *counts)
         if self._old_versions is not None:
             for prefix in (CAPTURE, LABELS):
                 self._erase_old(self._old_versions(prefix))
@@ -134,19 +138,19 @@ class Eraser:
                     "without which nobody finds their rows"
                 )
 
-    def _erase_current(self, key: str) -> None:
+    def _erase_current(self, key: str) -> tuple[int, int]:
+        """How many rows went, and how many have no id."""
         for _ in range(_ATTEMPTS):
             try:
                 blob = self._store.get(key)
             except ObjectNotFoundError:
-                return
+                return 0, 0
             lines = self._read(blob.data, key)
             kept = [line for line in lines if not self._is_theirs(line, key)]
             gone = len(lines) - len(kept)
             if gone and not self._dry_run and not self._replace(key, kept, blob.etag):
                 continue
-            self._count(key, gone, sum(_lines.decode(line).id is None for line in lines))
-            return
+            return gone, sum(_lines.decode(line).id is None for line in lines)
         raise PreconditionFailedError(f"others keep changing {key!r}: erase again", key=key)
 
     def _replace(self, key: str, lines: Sequence[bytes], etag: str) -> bool:
@@ -160,14 +164,18 @@ class Eraser:
         return True
 
     def _erase_old(self, versions: Iterable[OldVersion]) -> None:
-        for version in versions:
-            if not any(self._is_theirs(line, version.key) for line in self._read(version.read(), version.key)):
-                continue
-            refusal = "" if self._dry_run else version.delete()
-            if refusal:
-                self._refused.append(f"{version.key}: {refusal}")
-            else:
-                self._counts["old_versions"] += 1
+        waiting = iter(versions)
+        while some := list(islice(waiting, AT_ONCE)):
+            self._counts["old_versions"] += sum(map_parallel(self._erase_version, some))
+
+    def _erase_version(self, version: OldVersion) -> bool:
+        """Whether it had to go, and went."""
+        if not any(self._is_theirs(line, version.key) for line in self._read(version.read(), version.key)):
+            return False
+        refusal = "" if self._dry_run else version.delete()
+        if refusal:
+            self._refused.append(f"{version.key}: {refusal}")
+        return not refusal
 
     def _read(self, data: bytes, key: str) -> list[bytes]:
         """The lines of an object; none of one that is no such object, whose rows nobody can tell."""

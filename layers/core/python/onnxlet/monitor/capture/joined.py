@@ -74,8 +74,8 @@ def join(
     store: Store, model: str, version: int, known: Joinable, labels: Mapping[Place, Label], *, since: str = ""
 ) -> Iterator[JoinedRow]:
     """The captured rows of a version, with the labels of those that have one."""
-    for each in list_captures(store, model, version, since=since):
-        for row in read_rows(store, each.key):
+    for each, rows in read_rows(store, list_captures(store, model, version, since=since)):
+        for row in rows:
             if row.id is not None and row.version == version:
                 yield _joined(row, each.day, known, labels.get((row.id, row.row)))
 

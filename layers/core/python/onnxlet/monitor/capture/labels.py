@@ -156,8 +156,8 @@ def _find_rows(
     """The rows that were captured of each of the wanted requests."""
     found: defaultdict[str, set[int]] = defaultdict(set)
     objects = list(list_captures(store, model))
-    for done, each in enumerate(objects, 1):
-        for row in read_rows(store, each.key):
+    for done, (_, rows) in enumerate(read_rows(store, objects), 1):
+        for row in rows:
             if row.id is not None and row.id in wanted:
                 found[row.id].add(row.row)
         if on_progress is not None:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import msgspec
 
 from onnxlet.errors import IntegrityError, NotFoundError, ObjectNotFoundError
 from onnxlet.monitor.capture.policy import CapturePolicy, policy_of
+from onnxlet.registry.parallel import map_parallel
 from onnxlet.registry.reading import lookup
 from onnxlet.store import Store
+from onnxlet.telemetry import log
 from onnxlet.values.keys import ANY_VERSION, CAPTURE, capture_prefix
 
+AT_ONCE = 64
+"""Objects whose rows are held at once."""
 _PARTS = 4
 
 
@@ -72,13 +78,23 @@ def pack(lines: list[bytes]) -> bytes:
     return gzip.compress(b"".join(lines)) + gzip.flush()
 
 
-def read_rows(store: Store, key: str) -> list[CapturedRow]:
-    """The rows of an object; none if it was removed meanwhile. Raises IntegrityError."""
+def read_rows(store: Store, objects: Iterable[CaptureObject]) -> Iterator[tuple[CaptureObject, list[CapturedRow]]]:
+    """Objects with their rows, some read at once. Those that were removed meanwhile have none, nor have those that are
+    no such objects, which is logged.
+    """
+    waiting = iter(objects)
+    while some := list(islice(waiting, AT_ONCE)):
+        yield from zip(some, map_parallel(partial(_read_object, store), some), strict=True)
+
+
+def _read_object(store: Store, each: CaptureObject) -> list[CapturedRow]:
     try:
-        data = store.get(key).data
+        return [decode_row(line, each.key) for line in unpack(store.get(each.key).data, each.key)]
     except ObjectNotFoundError:
         return []
-    return [decode_row(line, key) for line in unpack(data, key)]
+    except IntegrityError as error:
+        log(__name__).warning("%s", error.detail)
+        return []
 
 
 def decode_row(line: bytes, key: str) -> CapturedRow:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 
 import msgspec
@@ -92,10 +92,15 @@ def read_accuracy(scope: Scope) -> Labels | None:
         return None
     read = []
     for version, found in known.items():
-        joined = join(scope.store, scope.model, version, found, labels, since=scope.since)
-        rows = [row for row in joined if scope.includes(row.day)]
-        if sum(row.truth is not None for row in rows) >= FEWEST_SHOWN:
-            read.append(_read_version(version, found, rows))
+        captured: Counter[str] = Counter()
+        labelled = []
+        for row in join(scope.store, scope.model, version, found, labels, since=scope.since):
+            if scope.includes(row.day):
+                captured[row.day] += 1
+                if row.truth is not None:  # the others may be millions
+                    labelled.append(row)
+        if len(labelled) >= FEWEST_SHOWN:
+            read.append(_read_version(version, found, captured, labelled))
     return Labels(tuple(read)) if read else None
 
 
@@ -136,18 +141,19 @@ def show_labels(labels: Labels) -> list[Block]:
     return [Table(head, rows), *(block for version in labels.versions for block in _show_version(version))]
 
 
-def _read_version(version: int, known: Joinable, rows: Sequence[JoinedRow]) -> VersionLabels:
-    labelled = [row for row in rows if row.truth is not None]
+def _read_version(
+    version: int, known: Joinable, captured: Mapping[str, int], labelled: Sequence[JoinedRow]
+) -> VersionLabels:
     return VersionLabels(
         version,
-        len(rows),
+        sum(captured.values()),
         len(labelled),
         median([row.lag for row in labelled if row.lag is not None]),
         known.held_out,
         _figures(known, labelled),
         _bins(labelled) if known.answers.classes else (),
         tuple(_read_slices(known, labelled)),
-        tuple(_read_days(known, rows)),
+        tuple(_read_days(known, captured, labelled)),
     )
 
 
@@ -189,15 +195,15 @@ def _read_slices(known: Joinable, labelled: Sequence[JoinedRow]) -> Iterator[Sli
                 yield SliceLabels(column, value, count, _figures(known, chosen))
 
 
-def _read_days(known: Joinable, rows: Sequence[JoinedRow]) -> Iterator[DayLabels]:
+def _read_days(known: Joinable, captured: Mapping[str, int], labelled: Sequence[JoinedRow]) -> Iterator[DayLabels]:
     by_day: defaultdict[str, list[JoinedRow]] = defaultdict(list)
-    for row in rows:
+    for row in labelled:
         by_day[row.day].append(row)
-    for day, its in sorted(by_day.items()):
-        labelled = [row for row in its if row.truth is not None]
-        enough = len(labelled) >= FEWEST_SHOWN and known.answers.classes
-        accuracy = wilson(sum(row.right for row in labelled), len(labelled)) if enough else None
-        yield DayLabels(day, show_count(len(its)), show_count(len(labelled)), accuracy)
+    for day, rows in sorted(captured.items()):
+        its = by_day[day]
+        enough = len(its) >= FEWEST_SHOWN and known.answers.classes
+        accuracy = wilson(sum(row.right for row in its), len(its)) if enough else None
+        yield DayLabels(day, show_count(rows), show_count(len(its)), accuracy)
 
 
 def _find_of(version: VersionLabels) -> Iterator[Finding]:
