@@ -21,8 +21,10 @@ from faults import WatchedStore
 from monitor import watched_models
 from monitor.watched_models import DAYS, ROWS
 from onnxlet.errors import StoreUnavailableError
+from onnxlet.monitor.alarms.book import Note
 from onnxlet.monitor.alarms.events import AlarmEvent
-from onnxlet.monitor.alarms.ledger import read_book, read_log
+from onnxlet.monitor.alarms.ledger import read_book, read_log, turn
+from onnxlet.monitor.alarms.turning import acknowledge, mute, unmute
 from onnxlet.monitor.baseline import Baseline, draw_baseline
 from onnxlet.monitor.report.document import Report, decode_report
 from onnxlet.monitor.report.drift import Drift
@@ -198,6 +200,31 @@ def test_a_run_without_time_leaves_the_rest_to_the_next_which_begins_with_it(
     second = run(store, listener)
     assert second.watched == ("aa", "bb", "diagnosis")
     assert second.left == ()
+
+
+def test_a_report_that_was_damaged_is_written_again(store: Store, baseline: Baseline, listener: Listener) -> None:
+    watched_models.drift(store, baseline)
+    run(store, listener)
+    store.put(f"sketches/reports/diagnosis/{DAYS[-1]}.json", b"{")
+    assert run(store, listener).failed == {}
+    assert report(store, DAYS[-1]).findings
+    assert len(listener.heard) == 1
+
+
+def test_a_mute_that_ends_and_what_was_acknowledged_are_in_the_report_of_the_same_day(
+    store: Store, baseline: Baseline, listener: Listener
+) -> None:
+    watched_models.drift(store, baseline)
+    note = Note("ann", "2026-11-05T00:30:00.000000Z", "moving")
+    turn(store, "diagnosis", note, lambda book: mute(book, "radius", note))
+    run(store, listener)
+    assert listener.told() == []
+    turn(store, "diagnosis", note, lambda book: unmute(book, "radius"))
+    assert run(store, listener).reported in {(), ("diagnosis",)}
+    assert listener.told() == [("drift found", "radius")]
+    turn(store, "diagnosis", note, lambda book: acknowledge(book, None, note))
+    run(store, listener)
+    assert "ann, 2026-11-05: moving" in report(store, DAYS[-1]).page()
 
 
 def test_what_is_wrong_with_one_model_harms_no_other(store: Store, baseline: Baseline, listener: Listener) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from onnxlet.lifecycle.fsck import StoreCheck
     from onnxlet.lifecycle.tensorboard import WrittenLogs
+    from onnxlet.monitor.alarms.book import AlarmBook, Entry
     from onnxlet.monitor.capture.erasing import Erasure
     from onnxlet.monitor.capture.labels import Labelled
     from onnxlet.monitor.report.document import Report
@@ -139,6 +140,39 @@ class Registry:
         from onnxlet.lifecycle.tensorboard import default_logdir, write_logs
 
         return write_logs(self._workspace, models, str(logdir or default_logdir(self._workspace)))
+
+    def acknowledge(self, model: str, column: str | None = None, *, why: str) -> AlarmBook:
+        """Say that somebody knows of the open alarms about a column, of all if None.
+
+        Raises ModelNotFoundError, InvalidInputError without a reason, or where no alarm waits for that.
+        """
+        from onnxlet.lifecycle.muting import acknowledge_alarms
+
+        return acknowledge_alarms(self._workspace, model, column, why=why)
+
+    def mute(self, model: str, column: str = "", *, why: str, until: str = "") -> AlarmBook:
+        """Tell nobody of alarms about a column, or any of the model, until a day (`2026-12-31`) is over, or for ever.
+
+        Raises ModelNotFoundError, InvalidInputError without a reason, for a past day, and for an unknown column.
+        """
+        from onnxlet.lifecycle.muting import mute_alarms
+
+        return mute_alarms(self._workspace, model, column, why=why, until=until)
+
+    def unmute(self, model: str, column: str = "", *, why: str = "") -> AlarmBook:
+        """End a mute. Raises ModelNotFoundError, InvalidInputError where there is none."""
+        from onnxlet.lifecycle.muting import unmute_alarms
+
+        return unmute_alarms(self._workspace, model, column, why=why)
+
+    def alarm_log(self, model: str) -> Listing[Entry]:
+        """Everything that happened to a model's alarms, oldest first: what opened and closed, who said what and why.
+
+        Raises ModelNotFoundError, IntegrityError where an entry is gone, or is not as it was written.
+        """
+        from onnxlet.lifecycle.muting import list_turns
+
+        return list_turns(self._workspace, model)
 
     def history(self, model: str, alias: str = PRODUCTION) -> Listing[HistoryEntry]:
         """Every move of an alias, oldest first. Raises ModelNotFoundError, AliasNotFoundError."""

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from onnxlet.errors import InvalidInputError
+from onnxlet.monitor.alarms.book import Alarm, AlarmBook
+from onnxlet.monitor.alarms.events import AlarmEvent
 from onnxlet.monitor.capture.reading import captured_versions
+from onnxlet.monitor.report.alarms import SECTION, Alarms
 from onnxlet.monitor.report.document import Report, read_report
 from onnxlet.monitor.report.scope import Scope
+from onnxlet.monitor.report.section import Finding
 from onnxlet.monitor.versions import give_baseline
+from onnxlet.monitor.watch.run import Watch, WatchRun
 from onnxlet.monitor.windows import list_versions
+from onnxlet.values.canonical import canonical
 from onnxlet.values.refs import Ref
 from onnxlet.values.timestamps import utc_now
 
@@ -30,6 +37,44 @@ def watch_model(workspace: Workspace, ref: Ref, *, since: str = "") -> Report:
     seen = [] if named else [*list_versions(registry.store, ref.model), *captured_versions(registry.store, ref.model)]
     versions = sorted({*seen, manifest.version})
     return read_report(Scope(registry.store, ref.model, versions, since=since), written=utc_now())
+
+
+def run_watch(workspace: Workspace, tell: Callable[[str], None]) -> WatchRun:
+    """Do once what the function Watch does; `tell` takes each event, as a line of JSON.
+
+    Raises StoreUnavailableError if the store does not answer.
+    """
+
+    class Teller:
+        def announce(self, events: Sequence[AlarmEvent]) -> Sequence[AlarmEvent]:
+            for event in events:
+                tell(canonical(event).decode())
+            return ()
+
+    return Watch(workspace.open_store(), announcer=Teller()).run()
+
+
+def describe_findings(report: Report, today: str) -> list[str]:
+    """A line for each finding: an alarm, or one that somebody has acknowledged or muted."""
+    told = report.sections.get(SECTION.name)
+    book = AlarmBook(told.alarms, told.mutes) if isinstance(told, Alarms) else AlarmBook()
+    known = {alarm.key: alarm for alarm in book.alarms}
+    return [
+        _describe(report.model, finding, known.get((finding.kind, finding.version, finding.about)), book, today)
+        for finding in report.findings
+    ]
+
+
+def _describe(model: str, finding: Finding, alarm: Alarm | None, book: AlarmBook, today: str) -> str:
+    said = f"{model}:{finding.version} {finding.says}"
+    mute = next((mute for mute in book.mutes if mute.covers(finding.about, today)), None)
+    if mute is not None:
+        return f"muted: {said} ({mute.note.who}: {mute.note.why})"
+    if alarm is None:
+        return f"alarm: {said}"
+    if alarm.acknowledged is not None:
+        return f"acknowledged: {said} ({alarm.acknowledged.who}: {alarm.acknowledged.why})"
+    return f"alarm: {said} (open since {alarm.opened[:10]})"
 
 
 def draw_version_baseline(workspace: Workspace, ref: Ref, data: Any) -> tuple[Ref, Baseline]:

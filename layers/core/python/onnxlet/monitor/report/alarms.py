@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from onnxlet.monitor.alarms.book import Alarm, Mute, Note
+from onnxlet.monitor.alarms.book import Alarm, AlarmBook, Mute, Note
 from onnxlet.monitor.alarms.ledger import read_book
 from onnxlet.monitor.report.scope import Scope
 from onnxlet.monitor.report.section import Section
@@ -20,7 +20,11 @@ class Alarms(msgspec.Struct, frozen=True):
 
 def read_alarms(scope: Scope) -> Alarms | None:
     """Those of the model that are open, and what is muted; None where there is nothing. Raises IntegrityError."""
-    book = read_book(scope.store, scope.model)
+    return tell_alarms(read_book(scope.store, scope.model))
+
+
+def tell_alarms(book: AlarmBook) -> Alarms | None:
+    """What the section says of alarms that were read."""
     return Alarms(book.alarms, book.mutes) if book.alarms or book.mutes else None
 
 

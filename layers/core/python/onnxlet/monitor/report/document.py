@@ -46,6 +46,11 @@ class Report(msgspec.Struct, frozen=True):
         found = (finding for section, told in self._told() for finding in section.find(told))
         return join_findings(finding for finding in found if finding.version in self._served())
 
+    def with_section(self, name: str, told: msgspec.Struct | None) -> Report:
+        """The report with another section of this name, or none."""
+        sections = {each: self.sections[each] for each in self.sections if each != name}
+        return msgspec.structs.replace(self, sections=sections if told is None else {**sections, name: told})
+
     def measures(self) -> dict[int, dict[str, float]]:
         """Values of metrics by the versions that are served, and by the names of the metrics."""
         values: dict[int, dict[str, float]] = {version: {} for version in self._served()}

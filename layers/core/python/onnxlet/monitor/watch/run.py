@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from onnxlet.errors import IntegrityError, OnnxletError, StoreUnavailableError
+from onnxlet.errors import IntegrityError, ObjectNotFoundError, OnnxletError, StoreUnavailableError
 from onnxlet.monitor.alarms.book import AlarmBook, Note
 from onnxlet.monitor.alarms.events import Announcer
-from onnxlet.monitor.alarms.ledger import read_book, take_out, turn
+from onnxlet.monitor.alarms.ledger import take_out, turn
 from onnxlet.monitor.alarms.turning import settle
 from onnxlet.monitor.capture.retention import expire
 from onnxlet.monitor.report import alarms
@@ -110,58 +110,55 @@ class Watch:
     def _watch(self, run: WatchRun, due: Due, now: datetime, out_of_time: Callable[[], bool]) -> WatchRun:
         merged: dict[int, int] = {}
         for version, day in due.windows:
-            if out_of_time():
-                return msgspec.structs.replace(run, left=(*run.left, due.model))
-            compact(self._store, due.model, version, day, out_of_time=out_of_time)
-            merged[version] = merged.get(version, 0) + 1
-        report = self._report(due, run.closed, now) if due.report else None
-        book = read_book(self._store, due.model)
-        told = report or self._last_report(due)
-        if told is not None:
-            self._tell(told, book, merged, now)
+            if not out_of_time():
+                compact(self._store, due.model, version, day, out_of_time=out_of_time)
+                merged[version] = merged.get(version, 0) + 1
+        if out_of_time():
+            return msgspec.structs.replace(run, left=(*run.left, due.model))
+        before = self._last_report(due)
+        report = self._read_report(due, run.closed, now) if due.report or before is None else before
+        book = self._settle(report, now)
+        report = report.with_section(alarms.SECTION.name, alarms.tell_alarms(book))
+        if report != before:
+            self._write_report(report)
+        self._tell(report, book, merged, now)
         taken, waiting = self._announce(due.model, book, try_it=not run.waiting)
         return msgspec.structs.replace(
             run,
             watched=(*run.watched, due.model),
-            reported=(*run.reported, due.model) if report is not None else run.reported,
+            reported=(*run.reported, due.model) if due.report else run.reported,
             windows=run.windows + sum(merged.values()),
             events=run.events + taken,
             waiting=run.waiting + waiting,
         )
 
-    def _report(self, due: Due, closed: str, now: datetime) -> Report:
-        """Write the report until the newest closed day, once its alarms are settled; the JSON is written last."""
+    def _read_report(self, due: Due, closed: str, now: datetime) -> Report:
+        """What became of the model until the newest closed day."""
         routed = {route.version for alias in aliases(self._store, due.model).values() for route in alias.routes}
-        scope = Scope(
-            self._store,
-            due.model,
-            sorted({*due.versions, *routed}),
-            since=day_of(now - timedelta(days=DAYS)),
-            until=closed,
-            now=now,
-        )
-        report = read_report(scope, written=now)
-        moment = format_timestamp(now)
-        findings, routes = report.findings, aliases_of(report)
-        turn(
-            self._store,
-            due.model,
-            Note(WHO, moment, ""),
-            lambda book: settle(book, due.model, findings, routes, moment),
-        )
-        settled = alarms.read_alarms(scope)
-        sections = {name: told for name, told in report.sections.items() if name != alarms.SECTION.name}
-        report = msgspec.structs.replace(
-            report, sections={**({} if settled is None else {alarms.SECTION.name: settled}), **sections}
-        )
-        self._store.put(report_key(due.model, closed, "html"), report.page().encode())
-        self._store.put(report_key(due.model, closed), report.encode())
-        return report
+        versions = sorted({*due.versions, *routed})
+        since = day_of(now - timedelta(days=DAYS))
+        return read_report(Scope(self._store, due.model, versions, since=since, until=closed, now=now), written=now)
 
     def _last_report(self, due: Due) -> Report | None:
+        """None where there is none, or one that this onnxlet cannot read: it is written again."""
         if not due.reported:
             return None
-        return decode_report(self._store.get(report_key(due.model, due.reported)).data)
+        try:
+            return decode_report(self._store.get(report_key(due.model, due.reported)).data)
+        except (IntegrityError, ObjectNotFoundError) as error:
+            log(__name__).warning("the report of %s is written again: %s", due.model, error, extra={MODEL: due.model})
+            return None
+
+    def _settle(self, report: Report, now: datetime) -> AlarmBook:
+        """Open and close alarms as the report finds something or nothing."""
+        moment, findings, routes = format_timestamp(now), report.findings, aliases_of(report)
+        note = Note(WHO, moment, "")
+        return turn(self._store, report.model, note, lambda book: settle(book, report.model, findings, routes, moment))
+
+    def _write_report(self, report: Report) -> None:
+        """The JSON comes last: while there is none, the report is due."""
+        self._store.put(report_key(report.model, report.until, "html"), report.page().encode())
+        self._store.put(report_key(report.model, report.until), report.encode())
 
     def _announce(self, model: str, book: AlarmBook, *, try_it: bool) -> tuple[int, int]:
         """How many events were taken, and how many wait: once some do, the others of a run wait with them."""
