@@ -116,10 +116,14 @@ def test_a_muted_column_is_told_to_nobody(url: str) -> None:
     assert run(url, "run")[0] == ""
     assert run(url, "diagnosis")[1].startswith("muted: diagnosis:2 radius has drifted")
     assert run(url, "unmute", "diagnosis", "radius")[0] == "unmuted: radius\n"
+    assert json.loads(run(url, "mute", "diagnosis", "label", "--why", "x", "--json")[0])["sequence"] == 4
+    assert run(url, "unmute", "diagnosis", "label")
     assert json.loads(run(url, "run")[0])["state"] == "found"
     assert [entry.changes[0].what for entry in onnxlet.Registry(url).alarm_log("diagnosis")] == [
         "muted",
         "opened",
+        "unmuted",
+        "muted",
         "unmuted",
         "announced",
     ]

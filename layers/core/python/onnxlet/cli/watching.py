@@ -103,8 +103,9 @@ reason_option = click.option("--why", "--reason", "why", required=True, help="Th
 @model_argument
 @column_argument
 @reason_option
+@json_option
 @pass_workspace
-def acknowledge(workspace: Workspace, name: str, column: str, why: str) -> None:
+def acknowledge(workspace: Workspace, /, *, name: str, column: str, why: str, output: Output) -> None:
     """Say that somebody knows of the open alarms about a column, or of all that are open.
 
     They stay open, are counted by no metric any more, and are over when nothing is found; what comes again is new.
@@ -116,7 +117,7 @@ def acknowledge(workspace: Workspace, name: str, column: str, why: str) -> None:
     from onnxlet.lifecycle.muting import acknowledge_alarms
 
     book = acknowledge_alarms(workspace, name, column or None, why=why)
-    _say_changes(book)
+    _show_entry(book, output)
 
 
 @watch.command(short_help="Tell nobody of alarms about a column.")
@@ -124,8 +125,9 @@ def acknowledge(workspace: Workspace, name: str, column: str, why: str) -> None:
 @column_argument
 @reason_option
 @click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="The last day of it. Default: for ever.")
+@json_option
 @pass_workspace
-def mute(workspace: Workspace, name: str, column: str, why: str, until: datetime | None) -> None:
+def mute(workspace: Workspace, /, *, name: str, column: str, why: str, until: datetime | None, output: Output) -> None:
     """Tell nobody of alarms about a column, or of any of the model: no event, no metric, no line.
 
     Alarms open and close all the same; those that are open when the mute ends are told then.
@@ -137,15 +139,16 @@ def mute(workspace: Workspace, name: str, column: str, why: str, until: datetime
     from onnxlet.lifecycle.muting import mute_alarms
 
     book = mute_alarms(workspace, name, column, why=why, until="" if until is None else until.strftime("%Y-%m-%d"))
-    _say_changes(book)
+    _show_entry(book, output)
 
 
 @watch.command(short_help="End a mute.")
 @model_argument
 @column_argument
 @click.option("--why", "--reason", "why", default="", help="The reason, for the log.")
+@json_option
 @pass_workspace
-def unmute(workspace: Workspace, name: str, column: str, why: str) -> None:
+def unmute(workspace: Workspace, /, *, name: str, column: str, why: str, output: Output) -> None:
     """End the mute of a column, or that of the model.
 
     \b
@@ -155,7 +158,7 @@ def unmute(workspace: Workspace, name: str, column: str, why: str) -> None:
     from onnxlet.lifecycle.muting import unmute_alarms
 
     book = unmute_alarms(workspace, name, column, why=why)
-    _say_changes(book)
+    _show_entry(book, output)
 
 
 @watch.command(short_help="Show what happened to a model's alarms, and who said what of them.")
@@ -200,9 +203,10 @@ def run(workspace: Workspace, output: Output) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _say_changes(book: AlarmBook) -> None:
-    for change in book.entry.changes if book.entry is not None else ():
-        click.echo(escape(f"{change.what}: {change.about or 'the whole model'} {change.says}".strip()))
+def _show_entry(book: AlarmBook, output: Output) -> None:
+    changes = book.entry.changes if book.entry is not None else ()
+    lines = (f"{change.what}: {change.about or 'the whole model'} {change.says}".strip() for change in changes)
+    output.show(book.entry, "\n".join(map(escape, lines)))
 
 
 @click.command(short_help="Give a published version a baseline.")
