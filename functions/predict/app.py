@@ -22,4 +22,4 @@ dataplane = DataPlane(predictor)
 
 def handler(event: Event, context: object) -> dict[str, object]:
     """Lambda's entry point."""
-    return handle(dataplane, event, context, rest_binary=settings.rest_binary, answered=answered)
+    return handle(dataplane, event, context, settings.rest_binary, answered)

@@ -37,7 +37,6 @@ def handle(
     dataplane: DataPlane,
     event: Event,
     context: object,
-    *,
     rest_binary: bool = False,
     answered: Callable[[], None] = _do_nothing,
 ) -> dict[str, Any]:
@@ -91,16 +90,15 @@ def to_request(event: Event, rest_binary: bool = False) -> Request:
     context = event.get("requestContext")
     if not isinstance(context, dict):
         raise InvalidInputError(_ACCEPTED)
-    if "http" not in context:
+    http = context.get("http")
+    if http is None:
         if "httpMethod" in event:
             return _from_payload_1(event, context, rest_binary=rest_binary)
         raise InvalidInputError(_ACCEPTED)
     headers = event.get("headers") or {}
     if "host" not in headers:  # AWS writes names in lower case, local stand-ins may not
         headers = {name.lower(): value for name, value in headers.items()}
-    return Request(
-        context["http"]["method"], _path(event, context), event.get("rawQueryString") or "", headers, _body(event)
-    )
+    return Request(http["method"], _path(event, context), event.get("rawQueryString") or "", headers, _body(event))
 
 
 def _from_payload_1(event: Event, context: Mapping[str, Any], *, rest_binary: bool) -> Request:
@@ -173,19 +171,21 @@ def to_event_answer(response: Response, event: Event, rest_binary: bool = False)
 
     Raises NotAcceptableError for a stream, and for what is no text if the sender is a REST API without binary types.
     """
-    context = event["requestContext"]
     text = response.text()
     body = _in_base64(response, event, rest_binary=rest_binary) if text is None else text
-    answer: dict[str, Any] = {"statusCode": response.status, "body": body, "isBase64Encoded": text is None}
-    balancer = isinstance(context, dict) and "elb" in context
-    if balancer:
+    answer: dict[str, Any] = {
+        "statusCode": response.status,
+        "headers": response.headers,
+        "body": body,
+        "isBase64Encoded": text is None,
+    }
+    context = event["requestContext"]
+    if isinstance(context, dict) and "elb" in context:
         from http import HTTPStatus
 
         answer["statusDescription"] = f"{response.status} {HTTPStatus(response.status).phrase}"
-    if balancer and "multiValueHeaders" in event:
-        answer["multiValueHeaders"] = {name: [value] for name, value in response.headers.items()}
-    else:
-        answer["headers"] = response.headers
+        if "multiValueHeaders" in event:
+            answer["multiValueHeaders"] = {name: [value] for name, value in answer.pop("headers").items()}
     return answer
 
 

@@ -119,7 +119,7 @@ class ArtifactCache:
                 file.write(data)
                 actual = digests.digest(data)
             else:
-                actual = digests.parts_digest(read_ranges(self._store, key, artifact.size, until, write))
+                actual = digests.parts_digest(read_ranges(self._store, key, artifact.size, until, write), artifact.size)
         except ObjectNotFoundError as error:
             raise IntegrityError(f"{key!r} is gone, though its manifest lists it: publish it again", key=key) from error
         if monotonic() > until:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 
 from onnxlet.values.aliases import Alias, Route, Routes
@@ -18,6 +17,8 @@ def choose(routes: Routes, model: str, routing_key: str | None) -> Route:
 
         point = random.random()  # noqa: S311 - which route is no secret
     else:
+        import hashlib
+
         hashed = hashlib.sha256(f"{model}\0{routing_key}".encode()).digest()
         point = int.from_bytes(hashed[:8]) / 2**64
     left = point * sum(route.weight for route in routes)

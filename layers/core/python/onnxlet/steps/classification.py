@@ -124,12 +124,11 @@ class Classifier:
         if position is None:
             raise self._unlisted()
         label, probability, all_probabilities = self._served
-        answer = {label: self._single[position] if self._single else values}
-        if self._probabilities is not None:
-            probabilities = outputs[self._probabilities]
-            answer[probability] = probabilities[self._own[position]]
-            answer[all_probabilities] = probabilities
-        return answer
+        named = self._single[position] if self._single else values
+        if self._probabilities is None:
+            return {label: named}
+        probabilities = outputs[self._probabilities]
+        return {label: named, probability: probabilities[self._own[position]], all_probabilities: probabilities}
 
     def _many(self, values: Tensor, outputs: Tensors) -> Tensors:
         positions = self._positions(values.ravel())

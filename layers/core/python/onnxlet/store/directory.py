@@ -15,7 +15,6 @@ Any number of threads and processes may use one directory, and any of them may b
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING
 from onnxlet.errors import InvalidInputError, InvalidNameError, StoreUnavailableError
 from onnxlet.store import Blob, Entry, Head
 from onnxlet.store.rules import RESERVED, check_key, check_prefix, check_range, not_found_error, overwritten_error
+from onnxlet.values.digests import sha256_of, sha256_of_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -130,7 +130,7 @@ class DirectoryStore:
             if len(self._etags) >= REMEMBERED:
                 self._etags.clear()
             with os.fdopen(os.dup(descriptor), "rb", buffering=0) as file:
-                self._etags[stamp] = hashlib.file_digest(file, "sha256").hexdigest()
+                self._etags[stamp] = sha256_of_file(file)
         return self._etags[stamp]
 
     def _walk(self, folder: str, prefix: str) -> Iterator[Entry]:
@@ -171,7 +171,7 @@ def check_root(url: str, root: str) -> None:
 
 def etag_of(data: bytes) -> str:
     """The ETag of an object with this content."""
-    return hashlib.sha256(data).hexdigest()
+    return sha256_of(data)
 
 
 def _path_of(url: str) -> str:

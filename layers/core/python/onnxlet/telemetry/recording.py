@@ -63,7 +63,7 @@ class ServedVersion(Protocol):
         """The model in memory."""
 
 
-class Prediction(msgspec.Struct):
+class Prediction(msgspec.Struct, gc=False):
     """What a model was given and gave: references, no copies; `run` are the model's own seconds."""
 
     signature: str
@@ -72,7 +72,7 @@ class Prediction(msgspec.Struct):
     run: float
 
 
-class Observation(msgspec.Struct):
+class Observation(msgspec.Struct, gc=False):
     """One answered request for predictions, or one batch of a file's rows.
 
     `time` is when it was answered, in seconds since the epoch; `total` the seconds from its last byte to its answer.

@@ -1,23 +1,62 @@
 """Digests: `sha256:` and 64 hexadecimal digits, of bytes, of files and of what arrives in parts."""
 
-import hashlib
+from __future__ import annotations
+
 import os
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import io
+    from hashlib import _Hash
 
 ALGORITHM = "sha256:"
+FEW_BYTES = 2**20
+"""Bytes up to which they are hashed by Python's own code: importing `hashlib` loads OpenSSL, 3 ms of a cold start."""
 PART_BYTES = 2**20
 """Bytes that are read at once for a running digest."""
 
 
+def new_sha256(size: int | None = None) -> _Hash:
+    """What hashes about `size` bytes; None: many."""
+    if size is not None and size <= FEW_BYTES:
+        try:
+            from _sha2 import sha256  # type: ignore[import-not-found]
+        except ImportError:  # before Python 3.12
+            pass
+        else:
+            own: _Hash = sha256()
+            return own
+    import hashlib
+
+    return hashlib.sha256()
+
+
+def sha256_of(data: bytes | bytearray | memoryview) -> str:
+    """The hexadecimal digits of the hash of bytes in memory."""
+    sha256 = new_sha256(len(data))
+    sha256.update(data)
+    return sha256.hexdigest()
+
+
 def digest(data: bytes | bytearray | memoryview) -> str:
     """The digest of bytes in memory."""
-    return ALGORITHM + hashlib.sha256(data).hexdigest()
+    return ALGORITHM + sha256_of(data)
 
 
 def file_digest(path: str | os.PathLike[str]) -> str:
     """The digest of a file, which is read in parts. Raises OSError where it cannot be read."""
     with open(path, "rb") as file:
-        return ALGORITHM + hashlib.file_digest(file, "sha256").hexdigest()
+        return ALGORITHM + sha256_of_file(file)
+
+
+def sha256_of_file(file: io.BufferedReader | io.FileIO) -> str:
+    """The hexadecimal digits of the hash of an open file, which is read in parts from where it stands."""
+    if os.fstat(file.fileno()).st_size <= FEW_BYTES:
+        return sha256_of(file.read())
+    import hashlib
+
+    return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class RunningDigest:
@@ -25,7 +64,7 @@ class RunningDigest:
 
     def __init__(self, file: int) -> None:
         self._file = file
-        self._sha256 = hashlib.sha256()
+        self._sha256 = new_sha256()
         self._position = 0
 
     def advance(self, size: int) -> bool:
@@ -42,9 +81,9 @@ class RunningDigest:
         return ALGORITHM + self._sha256.hexdigest()
 
 
-def parts_digest(parts: Iterable[bytes | memoryview]) -> str:
-    """The digest of bytes that come one part after the other."""
-    sha256 = hashlib.sha256()
+def parts_digest(parts: Iterable[bytes | memoryview], size: int | None = None) -> str:
+    """The digest of bytes that come one part after the other, `size` of them if that is known."""
+    sha256 = new_sha256(size)
     for part in parts:
         sha256.update(part)
     return ALGORITHM + sha256.hexdigest()

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import os
 import re
+from functools import cache
 
-_ID = re.compile(r"[A-Za-z0-9._~:/+=@-]{1,128}")
-_TRACE = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_ID = r"[A-Za-z0-9._~:/+=@-]{1,128}"
+_TRACE = r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
 """Source: Trace Context, W3C recommendation, "traceparent header field values"; of later versions the known parts."""
 
 
 def request_id(sent: str | None, known: str = "") -> str:
     """The id of a request: what was `sent`, else what is `known` of it, else a new one."""
-    if sent is not None and _ID.fullmatch(sent):
+    if sent is not None and _pattern(_ID).fullmatch(sent):
         return sent
     return known or os.urandom(16).hex()
 
 
 def trace_context(sent: str | None) -> str:
     """The `traceparent` that was sent; empty for none, and for what is none."""
-    return sent if sent is not None and _TRACE.fullmatch(sent) else ""
+    return sent if sent is not None and _pattern(_TRACE).fullmatch(sent) else ""
+
+
+@cache
+def _pattern(pattern: str) -> re.Pattern[str]:
+    """The pattern, compiled when it is first wanted: most cold starts want none."""
+    return re.compile(pattern)

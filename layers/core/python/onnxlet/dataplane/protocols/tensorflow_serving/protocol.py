@@ -34,7 +34,6 @@ from onnxlet.values.signature import Signature, TensorSpec
 STATUSES = answering.STATUSES | {MethodNotAllowedError: 400}
 """The status of each kind of error, as TensorFlow Serving has it."""
 
-_EXPLAIN = ":explain"
 _MODEL = r"/v1/models(?:/(?P<model>[^/:]+))%s(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
 _CALL = re.compile(_MODEL % "" + r":(?P<verb>classify|regress|predict|explain)", re.IGNORECASE)
 _QUERY = _MODEL % "?" + r"(?P<metadata>/metadata)?"
@@ -79,8 +78,8 @@ def _malformed(request: Request) -> MethodNotAllowedError:
 
 
 @lru_cache(maxsize=512)
-def parse_call(path: str) -> Ref | None:
-    """What the path of a prediction names, or None if it is no such path.
+def parse_call(path: str) -> tuple[Ref, bool] | None:
+    """What the path of a prediction names, and whether it asks for explanations; None if it is no such path.
 
     Raises InvalidNameError for names that cannot be, InvalidInputError for versions beyond 64 bits and other verbs.
     """
@@ -90,7 +89,7 @@ def parse_call(path: str) -> Ref | None:
     verb = match["verb"].lower()
     if verb not in ("predict", "explain"):
         raise InvalidInputError(f"the models here have no signature for '{verb}': use ':predict'")
-    return _target(match)
+    return _target(match), verb == "explain"
 
 
 def _target(match: re.Match[str]) -> Ref:
@@ -108,11 +107,12 @@ def _target(match: re.Match[str]) -> Ref:
 # --- predict ----------------------------------------------------------------------------------------------------------
 
 
-def _predict(predictor: Predictor, request: Request, target: Ref, headers: dict[str, str]) -> bytes:
-    served = answering.resolve(predictor, request, target, headers)
+def _predict(predictor: Predictor, request: Request, target: tuple[Ref, bool], headers: dict[str, str]) -> bytes:
+    ref, explains = target
+    served = answering.resolve(predictor, request, ref, headers)
     model, loaded = served.model, served.timings
     due = monotonic() + model.run_deadline
-    call = _read_pictures(request, model) if model.encoded else read_body(request.body, model)
+    call = _read_pictures(request, model, explains) if model.encoded else read_body(request.body, model)
     before = monotonic()
     outputs = model.predict(call.inputs, call.signature, None, call.finite, due, request.cancellation)
     run = monotonic() - before
@@ -120,7 +120,7 @@ def _predict(predictor: Predictor, request: Request, target: Ref, headers: dict[
     if model.tells:
         answering.write_flags(headers, model, outputs)
     body = write_answer(outputs, call.rows)
-    if call.explain is not None or _is_explain(request):
+    if explains or call.explain is not None:
         from onnxlet.dataplane.protocols.tensorflow_serving.explanation import add_explanations
 
         body = add_explanations(body, call, model, due, request.cancellation)
@@ -132,7 +132,7 @@ def _predict(predictor: Predictor, request: Request, target: Ref, headers: dict[
     return body
 
 
-def _read_pictures(request: Request, model: Model) -> Call:
+def _read_pictures(request: Request, model: Model, explains: bool) -> Call:
     """Read a body of pictures as it is, or one in JSON."""
     from onnxlet.dataplane.codec.pictures import pictures_in
 
@@ -140,15 +140,11 @@ def _read_pictures(request: Request, model: Model) -> Call:
     if pictures is None:
         return read_body(request.body, model)
     call = call_of_pictures(pictures, model)
-    if request.query and _is_explain(request):
+    if explains and request.query:
         from onnxlet.dataplane.protocols.tensorflow_serving.explanation import asked_in
 
         call.explain = asked_in(request.query)
     return call
-
-
-def _is_explain(request: Request) -> bool:
-    return request.path[-len(_EXPLAIN) :].lower() == _EXPLAIN
 
 
 # --- status and metadata ----------------------------------------------------------------------------------------------
