@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tracemalloc
-from itertools import permutations
+from itertools import compress, permutations, product
+from math import comb
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,16 @@ import numpy as np
 import pytest
 
 import onnxlet
+from doors import Shop
 from onnxlet.errors import InvalidInputError, NotExplainableError
+from onnxlet.explain.request import ExplanationRequest
 from onnxlet.lifecycle.loading import LoadedVersion
 from onnxlet.registry.registry import Registry
 from onnxlet.store import open_store
 from onnxlet.toolchain.convert import convert
 from onnxlet.toolchain.prepare import prepare
+from onnxlet.values.refs import parse_ref
+from wordings import publish_triage, tokenizer_of
 
 pytest.importorskip("sklearn")
 pytestmark = pytest.mark.toolchain
@@ -124,3 +129,57 @@ def test_what_cannot_be_taken_apart_is_refused(loaded: LoadedVersion, tmp_path: 
     numbers = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
     with pytest.raises(NotExplainableError, match="takes no text"):
         published(tmp_path, Ridge().fit(numbers, numbers[:, 0]), numbers).explain(numbers[:1], method="words")
+
+
+@pytest.fixture
+def triage_by_tokens(tmp_path: Path) -> LoadedVersion:
+    """A version that reads texts by a tokenizer of its own."""
+    pytest.importorskip("tokenizers")
+    publish_triage(Shop(open_store((tmp_path / "store").as_uri()), tmp_path / "shop"))
+    return onnxlet.load("triage", store=tmp_path / "store")
+
+
+def test_tokens_are_those_of_the_versions_tokenizer_and_stand_as_they_stood(triage_by_tokens: LoadedVersion) -> None:
+    text = "東京  unfever, no"
+    spans = tokenizer_of("WordPiece").encode(text, add_special_tokens=False).offsets
+    assert len(spans) > len(text.split()), "some are within words"
+    explained = triage_by_tokens.explain([text], method="tokens", classes=1)
+    assert [tuple(map(int, each.split(":"))) for each in explained.players] == spans
+    values = explained.attributions[0, :, 0]
+    assert explained.sum_error < 1e-9
+
+    ends = [*(start for start, _ in spans[1:]), len(text)]
+    parts = [text[start:end] for (start, _), end in zip(spans, ends, strict=True)]
+    subsets = list(product([False, True], repeat=len(parts)))
+    kept = ["".join(compress(parts, each)).strip() if not all(each) else text for each in subsets]
+    worth = dict(zip(subsets, triage_by_tokens.predict_proba(kept)[:, 1], strict=True))
+    for place in range(len(parts)):
+        share = 0.0
+        for each in subsets:
+            if not each[place]:
+                more = (*each[:place], True, *each[place + 1 :])
+                share += (worth[more] - worth[each]) / (len(parts) * comb(len(parts) - 1, sum(each)))
+        assert values[place] == pytest.approx(share, abs=1e-5)
+
+
+def test_texts_that_no_tokenizer_takes_apart_are_refused(
+    triage_by_tokens: LoadedVersion, loaded: LoadedVersion
+) -> None:
+    for text, words in (
+        ("a" * 100_001, "100001 characters, the model reads 100000"),
+        ("no " * 401, "has 401 parts"),
+        ("", "has 0 parts"),
+    ):
+        with pytest.raises(InvalidInputError, match=words):
+            triage_by_tokens.explain([text], method="tokens")
+    with pytest.raises(NotExplainableError, match="no tokenizer: its texts are explained by 'words'"):
+        loaded.explain([TEXT], method="tokens")
+
+
+def test_half_of_a_surrogate_pair_is_the_callers_error_there_too(tmp_path: Path) -> None:
+    pytest.importorskip("tokenizers")
+    shop = Shop(open_store((tmp_path / "store").as_uri()), tmp_path / "shop")
+    publish_triage(shop)
+    model = shop.predictor.served(parse_ref("triage")).model
+    with pytest.raises(InvalidInputError, match="the tokenizer does not take this text"):
+        model.explain({"text": np.array(["\ud800"], dtype=object)}, "columns", ExplanationRequest("tokens"))

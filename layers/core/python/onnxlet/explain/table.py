@@ -37,6 +37,7 @@ METHODS: dict[str, MethodEntry] = {
     "exact": MethodEntry("onnxlet.explain.exact"),
     "sampled": MethodEntry("onnxlet.explain.sampled"),
     "words": MethodEntry("onnxlet.explain.texts.words", background=False, chosen=False),
+    "tokens": MethodEntry("onnxlet.explain.texts.tokens", background=False, chosen=False),
     "sentences": MethodEntry("onnxlet.explain.texts.sentences", background=False, chosen=False),
 }
 """By the name that requests and answers have for it."""

@@ -94,7 +94,7 @@ class ExplainedRows:
     def values(self, row: int) -> list[str]:
         """What each player is in an explained row, as people read it; empty for several columns that are one."""
         sent = self.answer.rows[row]
-        if self.answer.method in ("words", "sentences"):
+        if self.answer.method in ("words", "tokens", "sentences"):
             text = str(next(tensor for tensor in self._inputs.values() if tensor.dtype.kind == "O").ravel()[sent])
             spans = (name.split(":") for name in self.answer.players)
             return [text[int(start) : int(stop)] for start, stop in spans]

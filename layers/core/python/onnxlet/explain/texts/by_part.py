@@ -6,8 +6,10 @@ in the text, in characters: `12:17`.
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
+from itertools import compress
 from time import monotonic
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -32,6 +34,8 @@ MOST_CHARACTERS = 2**22
 """Characters of the texts that are made of one at once."""
 
 Span = tuple[int, int]
+Split = Callable[[str], list[Span]]
+"""The parts of a text, in its order. Raises InvalidInputError for a text that cannot be taken apart."""
 
 
 class ByPart:
@@ -39,10 +43,11 @@ class ByPart:
 
     nbytes = 0
 
-    def __init__(self, planning: Planning, pattern: re.Pattern[str]) -> None:
+    def __init__(self, planning: Planning, split: Split, *, glued: bool = False) -> None:
+        """`glued`: parts may be within words, so that what is known stands as it stood, spaces and all."""
         signature = planning.subject.signatures[planning.players.signature]
         self._texts = [spec.name for spec in signature.inputs if spec.type.kind == "s"]
-        self._pattern = pattern
+        self._split, self._glued = split, glued
 
     def refusal(self, target: Target, budget: Budget) -> str:  # noqa: ARG002 - any output will do
         """No text, or several."""
@@ -70,10 +75,10 @@ class ByPart:
         if count != 1:
             raise InvalidInputError(f"texts are explained part by part one row at a time, and there are {count} rows")
         text = str(rows[self._texts[0]][0])
-        spans = [match.span() for match in self._pattern.finditer(text)]
+        spans = self._split(text)
         if not 0 < len(spans) <= MOST_PARTS:
             raise InvalidInputError(f"the text has {len(spans)} parts, and 1 to {MOST_PARTS} can be explained")
-        game = _Game(rows, self._texts[0], text, spans, evaluation)
+        game = _Game(rows, self._texts[0], _parted(text, spans, glued=self._glued), evaluation)
         nothing, everything = game.worth(np.array([[False] * len(spans), [True] * len(spans)]))
         found = Attributions(
             values=np.zeros((1, len(spans), len(nothing))),
@@ -99,13 +104,28 @@ class ByPart:
         )
 
 
+class _Parted(NamedTuple):
+    """A text, its parts, and what stands between two that are known."""
+
+    text: str
+    parts: list[str]
+    between: str
+
+
+def _parted(text: str, spans: list[Span], *, glued: bool) -> _Parted:
+    if not glued:
+        return _Parted(text, [text[start:stop] for start, stop in spans], " ")
+    ends = [*(start for start, _ in spans[1:]), len(text)]
+    return _Parted(text, [text[start:end] for (start, _), end in zip(spans, ends, strict=True)], "")
+
+
 class _Game:
     """What is answered where some parts of a text are known, and the others taken out."""
 
-    def __init__(self, row: Tensors, column: str, text: str, spans: list[Span], evaluation: Evaluation) -> None:
+    def __init__(self, row: Tensors, column: str, parted: _Parted, evaluation: Evaluation) -> None:
         self._row, self._column, self._evaluation = row, column, evaluation
-        self._text, self._parts = text, [text[start:stop] for start, stop in spans]
-        self.players = len(spans)
+        self._text, self._parts, self._between = parted
+        self.players = len(self._parts)
 
     def worth(self, known: Tensor) -> Tensor:
         """The answers [M, classes] for `known` [M, parts]. The whole text is left as it is."""
@@ -123,8 +143,7 @@ class _Game:
     def _ask(self, known: Tensor) -> Tensor:
         texts = np.empty(len(known), dtype=object)
         texts[:] = [
-            self._text if mask.all() else " ".join(part for part, kept in zip(self._parts, mask, strict=True) if kept)
-            for mask in known
+            self._text if mask.all() else self._between.join(compress(self._parts, mask)).strip() for mask in known
         ]
         rows = {name: np.repeat(tensor, len(known), axis=0) for name, tensor in self._row.items()}
         return self._evaluation.answers(rows | {self._column: texts})

@@ -163,12 +163,21 @@ def _parts(columns: Sequence[Sequence[str]]) -> Iterator[tuple[int, Sequence[Sen
     yield start, rows[start:]
 
 
-def _load(step: Tokenizer, contents: bytes) -> Any:  # noqa: ANN401 - a tokenizers.Tokenizer
-    """The tokenizer of the file, cutting as the step says."""
+def open_tokenizer(artifact: str, contents: bytes) -> Any:  # noqa: ANN401 - a tokenizers.Tokenizer
+    """The tokenizer of the file, which cuts nothing. Raises RejectedModelError if it is none."""
     try:
         tokenizer = tokenizers.Tokenizer.from_buffer(contents)
         tokenizer.no_padding()
         tokenizer.no_truncation()
+    except Exception as error:  # the library raises nothing more special
+        raise RejectedModelError(f"{artifact!r} is no tokenizer: {error}") from error
+    return tokenizer
+
+
+def _load(step: Tokenizer, contents: bytes) -> Any:  # noqa: ANN401 - a tokenizers.Tokenizer
+    """The same, cutting as the step says."""
+    tokenizer = open_tokenizer(step.artifact, contents)
+    try:
         if step.overflow != "refuse":
             tokenizer.enable_truncation(step.most_tokens, strategy=step.cut, direction=step.cut_side)
     except Exception as error:  # the library raises nothing more special
