@@ -119,6 +119,13 @@ PIP_browser := playwright==1.65.2
 test-browser: .venv-browser/.dev ## a real browser at the local server: its page, and pages of other sites
 	.venv-browser/bin/python -m pytest -o addopts="--import-mode=importlib --strict-config --strict-markers -ra" tests/browser
 
+# Engines of data frames, which weigh a gigabyte. Spark needs Java, 17 or newer (Debian: apt-get install openjdk-17-jre-headless).
+EXTRAS_engines := tabular,dev
+PIP_engines := pyspark==4.3.0 'dask[dataframe]==2026.8.0' 'ray[data]==2.60.0' polars==2.1.0 duckdb==2.0.1
+
+test-engines: .venv-engines/.dev ## the page of Spark, Dask, Ray, polars and DuckDB, run as it is written
+	.venv-engines/bin/python -m pytest -o addopts="--import-mode=importlib --strict-config --strict-markers -ra" tests/engines
+
 test-package: $(VENV)/.dev ## the wheel and the source archive, in empty environments
 	$(BIN)/python -m pytest -o addopts="--import-mode=importlib --strict-config --strict-markers -ra" tests/package
 
@@ -131,7 +138,7 @@ fault-run: $(VENV)/.dev ## everything at once over a failing S3, processes kille
 month: $(VENV)/.dev ## a month of a model in production, lived in a minute: what goes wrong is found (DOCS=1 draws its plots anew)
 	PYTHONPATH=tests $(BIN)/python -m month $(if $(DOCS),--docs)
 
-test-all: test test-lambda-python test-toolchain test-graphs test-clients test-browser test-package e2e ## every test there is, and a minute of the fault run
+test-all: test test-lambda-python test-toolchain test-graphs test-clients test-engines test-browser test-package e2e ## every test there is, and a minute of the fault run
 	$(MAKE) fault-run SECONDS=60
 
 fidelity: $(VENV)/.dev $(FRAMEWORKS:%=.venv-%/.dev) ## convert, optimize and verify every kind of model: docs/fidelity.md (a quarter of an hour)

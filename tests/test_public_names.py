@@ -13,6 +13,7 @@ from onnxlet.client import connect
 
 HOMES = {
     "Registry": "lifecycle.registry",
+    "Scorer": "lifecycle.scorer",
     "connect": "client.client",
     "convert": "lifecycle.toolchain",
     "export": "lifecycle.toolchain",

@@ -27,6 +27,7 @@ from onnxlet.version import __version__
 
 __all__ = [
     "Registry",
+    "Scorer",
     "__version__",
     "connect",
     "convert",
@@ -46,11 +47,13 @@ if TYPE_CHECKING:
     from onnxlet.lifecycle.loading import load
     from onnxlet.lifecycle.registry import Registry
     from onnxlet.lifecycle.releasing import promote, publish, rollback
+    from onnxlet.lifecycle.scorer import Scorer
     from onnxlet.lifecycle.shipping import ship
     from onnxlet.lifecycle.toolchain import convert, export, optimize, verify
 else:
     _HOMES = {
         "Registry": "onnxlet.lifecycle.registry",
+        "Scorer": "onnxlet.lifecycle.scorer",
         "connect": "onnxlet.client",
         "load": "onnxlet.lifecycle.loading",
         "ship": "onnxlet.lifecycle.shipping",

@@ -5,6 +5,7 @@ inputs         what a model wants of a row
 observed       what a model is given and gives, appended to the telemetry
 pictures       rows that name pictures, and folders of them
 rows           chunks of rows through a model; bad rows set aside
+arrow_scoring  rows of Arrow's batches, where engines of data frames have them
 planning       where a large file may be cut, found by scanning its stretches apart
 parts          ranges of a file scored, each in two steps
 workers        ranges scored on all cores

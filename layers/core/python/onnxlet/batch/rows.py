@@ -11,7 +11,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from onnxlet.batch.book import RowCounts
-from onnxlet.batch.formats.chunks import RUN_ROWS, BadRow, Batch, Chunk
+from onnxlet.batch.formats.chunks import RUN_ROWS, BadRow, Batch, Chunk, ParsedRows
 from onnxlet.errors import ExecutionError, InvalidInputError, OnnxletError, RequestTooLargeError
 from onnxlet.values.tensors import Tensors
 
@@ -57,11 +57,8 @@ def score_chunks(model: RowModel, inputs: Inputs, rows: RowRange, chunks: Iterab
     """
     read = scored = 0
     for chunk in chunks:
-        parsed = rows.parse(chunk)
-        runs, failed = _run_batches(model, inputs, parsed.batches)
-        model_failed = [BadRow(chunk.numbers[position], why, column) for position, why, column in failed]
-        bad = sorted([*chunk.bad, *parsed.bad, *model_failed], key=lambda row: row.row)
-        for positions, outputs in _sort_rows(runs):
+        runs, bad = score_rows(model, inputs, chunk, rows.parse(chunk))
+        for positions, outputs in runs:
             rows.write(chunk, positions, outputs)
             scored += len(positions)
         if bad:
@@ -69,6 +66,15 @@ def score_chunks(model: RowModel, inputs: Inputs, rows: RowRange, chunks: Iterab
             errors.write(b"".join(msgspec.json.encode(row) + b"\n" for row in located))
         read += len(chunk.rows) + len(chunk.bad)
     return RowCounts(read, scored, read - scored)
+
+
+def score_rows(
+    model: RowModel, inputs: Inputs, chunk: Chunk, parsed: ParsedRows
+) -> tuple[list[ScoredRows], list[BadRow]]:
+    """What the model says of a chunk's rows, and the bad rows, both in their order. Raises as `score_chunks`."""
+    runs, failed = _run_batches(model, inputs, parsed.batches)
+    model_failed = [BadRow(chunk.numbers[position], why, column) for position, why, column in failed]
+    return _sort_rows(runs), sorted([*chunk.bad, *parsed.bad, *model_failed], key=lambda row: row.row)
 
 
 def _run_batches(model: RowModel, inputs: Inputs, batches: list[Batch]) -> tuple[list[ScoredRows], list[FailedRow]]:

@@ -3,6 +3,7 @@
 shipping             the whole way of a model; toolchain and releasing have its steps one by one
 loading              a version in this process, which predicts as the model that it was made of
 registry             what a store holds: listed, shown, compared
+scorer               a version where an engine has its rows, sent to its workers
 options              what callers say of a conversion, an optimization and a contract
 attempt              one publish, and how far it got if it ends early
 workspace            the store that things are done in, and in whose name
