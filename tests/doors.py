@@ -16,7 +16,7 @@ from onnxlet.dataplane.messages import Request, Response
 from onnxlet.registry.registry import Registry
 from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
-from onnxlet.steps import Classification, Column, Steps, Tabular
+from onnxlet.steps import Classification, Column, Step, Steps, Tabular
 from onnxlet.store import Store
 from onnxlet.telemetry.recording import Telemetry
 from onnxlet.values.manifest import Draft, Provenance
@@ -117,8 +117,13 @@ class Shop:
             [helper.make_node("Identity", ["x"], [output])],
         )
 
-    def publish_diagnosis(self, *, several: bool = True, policy: dict[str, Any] | None = None) -> int:
-        """Publish a classifier of 30 named columns, with labels; `several` outputs or the probabilities alone."""
+    def publish_diagnosis(
+        self, *, several: bool = True, policy: dict[str, Any] | None = None, more: Sequence[Step] = ()
+    ) -> int:
+        """Publish a classifier of 30 named columns, with labels; `several` outputs or the probabilities alone.
+
+        `more` steps come behind its own.
+        """
         weights = np.random.default_rng(7).normal(size=(FEATURES, 2)).astype(np.float32)
         served = [spec("label", "BYTES", -1), spec("probability", "FP32", -1), spec("probabilities", "FP32", -1, 2)]
         columns = tuple(Column(name, "FP32", default=0.5 if name == COLUMNS[-1] else None) for name in COLUMNS)
@@ -134,7 +139,11 @@ class Shop:
             weights={"w": weights},
             served=served if several else served[-1:],
             steps=Steps(
-                (Tabular(columns, "features"), Classification("class", "scores", ("malignant", "benign"), (0, 1)))
+                (
+                    Tabular(columns, "features"),
+                    Classification("class", "scores", ("malignant", "benign"), (0, 1)),
+                    *more,
+                )
             ),
             policy=policy,
         )

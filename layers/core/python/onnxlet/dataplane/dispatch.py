@@ -30,7 +30,7 @@ from onnxlet.errors import (
 from onnxlet.serving.predictor import Predictor
 from onnxlet.telemetry import ALIAS, MODEL, VERSION, log
 from onnxlet.telemetry.recording import Observation, Prediction
-from onnxlet.values.headers import REQUEST_ID, TRACE
+from onnxlet.values.headers import REQUEST_ID, ROUTING_KEY, TRACE
 from onnxlet.values.refs import parse_ref
 from onnxlet.values.request_ids import request_id
 
@@ -53,6 +53,7 @@ MAX_MEMBERS = 64
 _COMPRESSION = 1
 
 _ENCODING = "content-encoding"
+_ROUTING_KEY = ROUTING_KEY.lower()
 _OK = 200
 _OURS = 500
 """From this status on it is not the caller who is wrong."""
@@ -184,6 +185,8 @@ class DataPlane:
                 len(request.body),
                 size,
                 total,
+                1,
+                request.headers.get(_ROUTING_KEY),
             )
         )
 

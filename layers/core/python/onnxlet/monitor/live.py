@@ -16,6 +16,7 @@ import numpy as np
 
 from onnxlet.errors import OnnxletError, UnavailableError
 from onnxlet.monitor.columns import column_names
+from onnxlet.monitor.keys import SeenKeys
 from onnxlet.monitor.sketch import Sketch, SketchDocument
 from onnxlet.monitor.versions import read_baseline
 from onnxlet.monitor.windows import part_key, write_part
@@ -27,6 +28,7 @@ from onnxlet.values.tensors import Tensors
 if TYPE_CHECKING:
     from onnxlet.monitor.baseline import Baseline
     from onnxlet.monitor.capture.policy import CapturePolicy
+    from onnxlet.steps import Classification, Steps
 
 FEWEST_ROWS = 20
 MOST_VERSIONS = 32
@@ -48,6 +50,7 @@ class LiveSketches:
         self._sketches: dict[Counted, Sketch] = {}
         self._unwritten: dict[str, SketchDocument] = {}
         self._without: set[tuple[str, int]] = set()
+        self._keys = SeenKeys()
         self._newest = ""
         """The newest day: sketches of those before it grow no more."""
 
@@ -62,13 +65,17 @@ class LiveSketches:
             self._newest = max(self._newest, day)
             counted = (record.model, record.served.version, day)
             models[counted] = record.served.model
-            together[counted, record.prediction.signature].append(record.prediction)
+            prediction = self._one_of_each_key(counted, record, record.prediction)
+            if prediction is not None:
+                together[counted, prediction.signature].append(prediction)
         for (counted, _), predictions in together.items():
             sketch = self._sketch(counted)
             if sketch is not None:
-                names, hidden = column_names(models[counted].steps), _hidden(sketch.baseline, models[counted].policy)
-                for part in _stacked(predictions):
-                    sketch.fold(*part, names, hidden)
+                steps, hidden = models[counted].steps, _hidden(sketch.baseline, models[counted].policy)
+                names = column_names(steps)
+                for inputs, outputs in _stacked(predictions):
+                    sketch.fold(inputs, outputs, names, hidden)
+                    sketch.scores.fold(_told(steps, models[counted].policy), outputs)
 
     def flush(self, *, final: bool) -> None:
         """Write the sketches that have enough rows, and forget them. Raises as the store does.
@@ -84,11 +91,26 @@ class LiveSketches:
             self._unwritten[part_key(*counted, self._environment, self._sequence)] = sketch.document()
             self._sequence += 1
             del self._sketches[counted]
+        self._keys.forget_before(self._newest)
         for key in list(self._unwritten)[:-MOST_UNWRITTEN]:
             del self._unwritten[key]
         for key, document in list(self._unwritten.items()):
             write_part(self._store, key, document)
             del self._unwritten[key]
+
+    def _one_of_each_key(self, counted: Counted, record: Observation, prediction: Prediction) -> Prediction | None:
+        """What counts of a prediction: all rows without a routing key, the first of a key that is new, else none."""
+        if record.key is None:
+            return prediction
+        sketch = self._sketch(counted)
+        if sketch is None:
+            return None
+        is_new = self._keys.is_new(counted, record.key)
+        sketch.keyed += is_new
+        sketch.repeated += record.rows - is_new
+        if not is_new:
+            return None
+        return prediction if record.rows == 1 else _first_row(prediction)
 
     def _sketch(self, counted: Counted) -> Sketch | None:
         known = self._sketches.get(counted)
@@ -117,6 +139,24 @@ def _hidden(baseline: Baseline, policy: CapturePolicy | None) -> frozenset[str]:
         return frozenset()
     named = (*baseline.columns, *baseline.outputs)
     return frozenset(column.name for column in named if not policy.rule_of(column.name).is_counted())
+
+
+def _told(steps: Steps, policy: CapturePolicy | None) -> list[Classification]:
+    """The targets whose labels and probabilities the version's policy lets be counted."""
+    return [
+        target
+        for target in steps.targets
+        if policy is None
+        or all(policy.rule_of(name).is_counted() for name in (target.names.label, target.names.probability))
+    ]
+
+
+def _first_row(prediction: Prediction) -> Prediction:
+    inputs, outputs = (
+        {name: tensor[:1] if tensor.ndim else tensor for name, tensor in tensors.items()}
+        for tensors in (prediction.inputs, prediction.outputs)
+    )
+    return Prediction(prediction.signature, inputs, outputs, prediction.run)
 
 
 def _stacked(predictions: Sequence[Prediction]) -> list[tuple[Tensors, Tensors]]:

@@ -11,6 +11,7 @@ import numpy as np
 from onnxlet.errors import IntegrityError, InvalidInputError
 from onnxlet.monitor.baseline import Baseline, Column
 from onnxlet.monitor.columns import columns_of
+from onnxlet.monitor.scores import Scores, ScoresDocument, add_scores
 from onnxlet.values.canonical import canonical
 from onnxlet.values.tensors import Tensor, Tensors
 
@@ -22,12 +23,18 @@ SIDES = (INPUTS, OUTPUTS)
 
 
 class SketchDocument(msgspec.Struct, frozen=True):
-    """A sketch as it is stored: counts by column, in the baseline's order, the last of each those of missing values."""
+    """A sketch as it is stored: counts by column, in the baseline's order, the last of each those of missing values.
+
+    Of its rows `keyed` are one of each routing key; `repeated` are rows that were left out since their key had one.
+    """
 
     baseline: str
     rows: int
     inputs: dict[str, tuple[int, ...]]
     outputs: dict[str, tuple[int, ...]]
+    scores: ScoresDocument = {}
+    keyed: int = 0
+    repeated: int = 0
     schema: int = SCHEMA
 
 
@@ -36,7 +43,9 @@ class Sketch:
 
     def __init__(self, baseline: Baseline) -> None:
         self.baseline = baseline
-        self.rows = 0
+        self.rows = self.keyed = self.repeated = 0
+        self.scores = Scores()
+        self._added_scores: ScoresDocument = {}
         self._digest = baseline.pinned()
         self._columns: dict[Side, dict[str, Column]] = {
             INPUTS: {column.name: column for column in baseline.columns},
@@ -77,7 +86,10 @@ class Sketch:
         for side, columns in sides:
             for name, counts in columns.items():
                 self._counts[side][name] += np.array(counts, dtype=np.int64)
+        self._added_scores = add_scores(self._added_scores, document.scores)
         self.rows += document.rows
+        self.keyed += document.keyed
+        self.repeated += document.repeated
 
     def columns(self, side: Side) -> Iterator[tuple[Column, Tensor]]:
         """Each column of `inputs` or `outputs`, as the baseline has it, with the live counts."""
@@ -91,6 +103,9 @@ class Sketch:
             self.rows,
             self._stored(INPUTS),
             self._stored(OUTPUTS),
+            add_scores(self._added_scores, self.scores.document()),
+            self.keyed,
+            self.repeated,
         )
 
     def _stored(self, side: Side) -> dict[str, tuple[int, ...]]:
@@ -106,6 +121,9 @@ def add_documents(first: SketchDocument, second: SketchDocument) -> SketchDocume
         first.rows + second.rows,
         _added(first.inputs, second.inputs),
         _added(first.outputs, second.outputs),
+        add_scores(first.scores, second.scores),
+        first.keyed + second.keyed,
+        first.repeated + second.repeated,
     )
 
 

@@ -92,6 +92,8 @@ class Observation(msgspec.Struct, gc=False):
     total: float
     requests: int = 1
     """1, or 0 for rows of a file."""
+    key: str | None = None
+    """What its rows share with those of other requests, as the caller says it: its routing key."""
 
     @property
     def rows(self) -> int:

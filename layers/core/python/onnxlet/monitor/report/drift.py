@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
 from onnxlet import telemetry
 from onnxlet.monitor.comparison import STABILITY_FLOOR, ColumnDrift, Comparison, alarming, compare
+from onnxlet.monitor.levels import BUDGET
 from onnxlet.monitor.report.plots import Bars, Lines
 from onnxlet.monitor.report.scope import Counted, Scope
 from onnxlet.monitor.report.section import Finding, Measure, Section
@@ -25,7 +26,8 @@ class DayDrift(msgspec.Struct, frozen=True):
     """One day: rows in the baseline's bins and in those of others (`elsewhere`), and how each column differs.
 
     `differing` are the columns that differ by more than chance, those whose p is below the `level`, `alarms` those of
-    them that alarm. `columns` are those that differ most surely, a hundred at most.
+    them that alarm. `columns` are those that differ most surely, a hundred at most. `keyed` rows are one of each
+    routing key, for which `repeated` others were left out, by `processes` that know nothing of each other's keys.
     """
 
     day: str
@@ -35,6 +37,9 @@ class DayDrift(msgspec.Struct, frozen=True):
     differing: int = 0
     alarms: tuple[str, ...] = ()
     columns: tuple[ColumnDrift, ...] = ()
+    keyed: int = 0
+    repeated: int = 0
+    processes: int = 0
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -96,11 +101,12 @@ def _read_version(scope: Scope, version: int) -> VersionDrift:
         blank = tuple(DayDrift(day, 0, window.rows) for day, window in scope.windows(version).items())
         return VersionDrift(version, None, blank)
     counted = scope.counted(version)
-    days = tuple(_compare_days(counted))
+    processes = {day: len(window.parts) for day, window in scope.windows(version).items()}
+    days = tuple(_compare_days(counted, processes))
     return VersionDrift(version, baseline.pinned(), days, tuple(_shapes(counted, days)))
 
 
-def _compare_days(counted: Sequence[Counted]) -> Iterator[DayDrift]:
+def _compare_days(counted: Sequence[Counted], processes: Mapping[str, int]) -> Iterator[DayDrift]:
     before: Comparison | None = None
     for day, sketch, elsewhere in counted:
         if not sketch.rows:
@@ -110,7 +116,8 @@ def _compare_days(counted: Sequence[Counted]) -> Iterator[DayDrift]:
         alarms = () if before is None else tuple(drift.name for drift in alarming(before, now))
         surest = sorted(now.columns, key=lambda drift: (drift.name not in alarms, drift.adjusted, -drift.psi))
         columns = tuple(map(_shown, surest[:MOST_COLUMNS]))
-        yield DayDrift(day, sketch.rows, elsewhere, now.level, len(now.differing()), alarms, columns)
+        keys = (sketch.keyed, sketch.repeated, processes[day])
+        yield DayDrift(day, sketch.rows, elsewhere, now.level, len(now.differing()), alarms, columns, *keys)
         before = now
 
 
@@ -150,7 +157,13 @@ def _show_version(version: VersionDrift) -> list[Block]:
     ]
     newest = next((day for day in reversed(version.days) if day.rows), version.days[-1])
     return [
-        Facts((("version", version.version), ("compared with", f"baseline {version.baseline}"))),
+        Facts(
+            (
+                ("version", version.version),
+                ("compared with", f"baseline {version.baseline}"),
+                ("false alarms", _say_rate(newest)),
+            )
+        ),
         Table(("day", "rows", "of another baseline", "columns that differ", "alarms"), rows),
         Table(
             (f"column on {newest.day}", "side", "test", "p (Holm)", "PSI", "KS", "JS", "Wasserstein/sd", "missing"),
@@ -159,6 +172,19 @@ def _show_version(version: VersionDrift) -> list[Block]:
         _draw_days(version),
         *(_draw_shape(version, shape) for shape in version.shapes),
     ]
+
+
+def _say_rate(day: DayDrift) -> str:
+    """Whether the rate of false alarms is the nominal one, as far as that can be known."""
+    nominal = f"{BUDGET:.0%} of months"
+    if not day.keyed:
+        return f"{nominal} where rows are independent; rows that share a routing key would count once"
+    left = f"{day.repeated} rows left out"
+    if day.keyed < day.rows:
+        return f"{nominal} where the {day.rows - day.keyed} rows without a routing key are independent; {left}"
+    if day.processes > 1:
+        return f"above {nominal} where keys came to several of the {day.processes} processes, each counting one; {left}"
+    return f"{nominal}: one row of each routing key counts, {left}"
 
 
 def _describe(drift: ColumnDrift) -> tuple[object, ...]:

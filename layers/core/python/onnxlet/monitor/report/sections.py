@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from onnxlet.monitor.report import alarms, drift, labels, quality, traffic
+from onnxlet.monitor.report import alarms, drift, expected, labels, quality, traffic
 from onnxlet.monitor.report.section import Section
 
 SECTIONS: dict[str, Section[Any]] = {
@@ -12,6 +12,7 @@ SECTIONS: dict[str, Section[Any]] = {
     for section in (
         alarms.SECTION,
         traffic.SECTION,
+        expected.SECTION,
         labels.SECTION,
         drift.SECTION,
         quality.SECTION,

@@ -1,0 +1,117 @@
+"""Scores of classifiers in integers: how sure a version was of what it told, by class and by bin of probability.
+
+What is needed to estimate accuracy before labels come: for each class that was told, rows by bin of the probability
+that its label had, and the sums of those probabilities, in units of 2^-20. Integers add up exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from onnxlet.errors import InvalidInputError
+from onnxlet.values.tensors import Tensor, Tensors
+
+if TYPE_CHECKING:
+    from onnxlet.steps import Classification
+
+UNIT = 2**20
+BINS = 20
+"""Of equal width, from 0 to 1."""
+MOST_CLASSES = 16
+OTHER = "other"
+"""What stands for the classes of a manifest beyond the first."""
+FEWEST_SUMMED = 5
+
+
+class ClassScores(msgspec.Struct, frozen=True):
+    """Rows that were told one class, by the bin of their label's probability, and the sums of those in 2^-20."""
+
+    rows: tuple[int, ...]
+    sums: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where there is not one for each bin."""
+        if len(self.rows) != BINS or len(self.sums) != BINS:
+            raise ValueError(f"scores have {BINS} bins")
+
+
+ScoresDocument = dict[str, dict[str, ClassScores]]
+"""Scores by the name of the output that tells a label, and by class: all classes of the manifest, told or not."""
+
+
+class Scores:
+    """Scores as they are counted."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, dict[str, Tensor]] = {}
+
+    def fold(self, targets: Iterable[Classification], outputs: Tensors) -> None:
+        """Count the answers [N] of each target whose label and probability were told."""
+        for target in targets:
+            label, probability = target.names.label, target.names.probability
+            if label not in outputs or probability not in outputs:
+                continue
+            classes = [str(value) for value in (target.labels or target.classes)]
+            counts = self._counts.setdefault(label, _nothing(classes))
+            _count(counts, outputs[label].ravel(), outputs[probability].ravel())
+
+    def document(self) -> ScoresDocument:
+        """What is stored. The sum of a bin of fewer than five rows would tell theirs: they count as in its middle."""
+        return {
+            target: {name: _stored(counts) for name, counts in classes.items()}
+            for target, classes in self._counts.items()
+        }
+
+
+def add_scores(first: ScoresDocument, second: ScoresDocument) -> ScoresDocument:
+    """The scores of both. Raises InvalidInputError if they have other classes."""
+    both = {**first, **second}
+    for target in first.keys() & second.keys():
+        one, other = first[target], second[target]
+        if one.keys() != other.keys():
+            raise InvalidInputError(f"two sketches of one baseline have other classes of {target!r}: one was changed")
+        both[target] = {name: _added(scores, other[name]) for name, scores in one.items()}
+    return both
+
+
+def _added(first: ClassScores, second: ClassScores) -> ClassScores:
+    return ClassScores(
+        tuple(map(sum, zip(first.rows, second.rows, strict=True))),
+        tuple(map(sum, zip(first.sums, second.sums, strict=True))),
+    )
+
+
+def _nothing(classes: Iterable[str]) -> dict[str, Tensor]:
+    names = list(dict.fromkeys(classes))
+    kept = names if len(names) <= MOST_CLASSES + 1 else [*names[:MOST_CLASSES], OTHER]
+    return {name: np.zeros((2, BINS), dtype=np.int64) for name in kept}
+
+
+def _count(counts: dict[str, Tensor], labels: Tensor, probabilities: Tensor) -> None:
+    values = probabilities.astype(np.float64)
+    sure = np.isfinite(values)
+    values = values[sure].clip(0, 1)
+    units = np.rint(values * UNIT).astype(np.int64)
+    bins = (values * BINS).astype(np.int64).clip(max=BINS - 1)
+    told = np.array([_named(value) for value in labels.tolist()], dtype=object)[sure]
+    for name in set(told.tolist()):
+        own = told == name
+        cell = counts.get(name, counts.get(OTHER))
+        if cell is not None:
+            cell[0] += np.bincount(bins[own], minlength=BINS)
+            np.add.at(cell[1], bins[own], units[own])
+
+
+def _named(value: object) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _stored(counts: Tensor) -> ClassScores:
+    rows, sums = counts
+    middles = (2 * np.arange(BINS) + 1) * UNIT // (2 * BINS)
+    told = np.where(rows < FEWEST_SUMMED, rows * middles, sums)
+    return ClassScores(tuple(rows.tolist()), tuple(told.tolist()))
