@@ -149,6 +149,15 @@ def test_a_baseline_has_no_column_that_the_policy_drops_or_hashes() -> None:
     assert b"13435" not in baseline.encode()
 
 
+def test_the_rule_of_a_tensor_is_that_of_each_of_its_values() -> None:
+    policy = read_policy({"columns": {"x": "hash"}, "outputs": {"y": "drop"}})
+    rows = np.random.default_rng(0).normal(size=(100, 3))
+    baseline = obeying(draw_baseline({"x": rows, "z": rows}, {"y": rows}), policy)
+    assert [column.name for column in baseline.columns] == ["z[0]", "z[1]", "z[2]"]
+    assert baseline.outputs == ()
+    assert read_policy({"columns": {"x": "drop", "x[1]": "keep"}}).rule_of("x[1]") == Keep()
+
+
 class Recorder:
     """Holds what it was shown, as any buffer might."""
 

@@ -40,9 +40,12 @@ class CapturePolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     slices: tuple[str, ...] = ()
 
     def rule_of(self, name: str) -> AnyRule:
-        """The rule of a column, or of an output; `probabilities[0]` has that of `probabilities`."""
-        rules = self.columns if name in self.columns else self.outputs
-        return rules.get(name) or self.outputs.get(name.rpartition("[")[0]) or self.otherwise
+        """The rule of a column, or of an output; `probabilities[0]` has that of `probabilities`, if none of its own."""
+        for named in (name, name.rpartition("[")[0]):
+            rule = self.columns.get(named) or self.outputs.get(named)
+            if rule is not None:
+                return rule
+        return self.otherwise
 
     @property
     def needs_key(self) -> bool:
