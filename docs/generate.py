@@ -133,7 +133,7 @@ def registry_page() -> str:
     """Every operation of the control plane, and the documents that it takes and gives."""
     document = create_app(Settings(), Registry(open_store("memory://docs"))).openapi()
     schemas, paths = document["components"]["schemas"], document["paths"]
-    own = {path: methods for path, methods in paths.items() if path.startswith(("/registry", "/problems"))}
+    own = {path: methods for path, methods in paths.items() if path.startswith(("/registry", "/batch", "/problems"))}
     parts = [
         operation(method.upper(), path, described)
         for path, methods in own.items()

@@ -31,6 +31,7 @@ OPTIONS: Document = {
     "ReservedConcurrency": 10,
     "ApiReservedConcurrency": 5,
     "ScoreReservedConcurrency": 60,
+    "BatchArns": ["arn:aws:s3:::lake", "arn:aws:s3:::lake/patients/*"],
     "Preload": "diagnosis",
     "Media": "true",
     "RequestLog": "true",

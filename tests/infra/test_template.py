@@ -29,7 +29,7 @@ READABLE = {("s3:GetObject", f"{prefix}/*") for prefix in ("models", "aliases", 
 
 SECTIONS = (
     READABLE
-    | {("s3:GetObject", "batch/*")}
+    | {("s3:GetObject", "batch/*"), ("s3:PutObject", "batch/jobs/*")}
     | {
         (f"s3:{action}", f"batch/{folder}/*")
         for folder in ("claims", "out", "work")
@@ -51,7 +51,8 @@ def test_the_template_stays_readable_on_its_own() -> None:
             READABLE
             | {("s3:GetObject", "settings/*")}
             | {("s3:PutObject", key) for key in ("aliases/*", "history/*", "models/*/deleted.json")}
-            | {("s3:DeleteObject", "models/*")},
+            | {("s3:DeleteObject", "models/*"), ("s3:DeleteObject", "batch/in/*"), ("s3:GetObject", "batch/*")}
+            | {("s3:PutObject", "batch/in/*"), ("s3:PutObject", "batch/jobs/*")},
         ),
         (
             "Score",
@@ -79,7 +80,7 @@ def test_a_function_touches_exactly_its_prefixes(function: str, expected: set[tu
     ("function", "prefixes"),
     [
         ("Predict", ["models/*", "aliases/*", "history/*", "sketches/*"]),
-        ("Api", ["models/*", "aliases/*", "history/*"]),
+        ("Api", ["models/*", "aliases/*", "history/*", "batch/*"]),
         ("Watch", ["models/*", "aliases/*", "sketches/*", "capture/*", "labels/*"]),
         *((function, ["models/*", "aliases/*", "history/*", "batch/*"]) for function in ("Score", "Plan", "Finish")),
     ],
@@ -280,6 +281,7 @@ def test_every_path_has_one_owner() -> None:
         "/v2": ["Predict"],
         "/v2/{proxy+}": ["Predict"],
         "/registry/{proxy+}": ["Api"],
+        "/batch/{proxy+}": ["Api"],
         "/docs": ["Api"],
         "/docs/{proxy+}": ["Api"],
         "/openapi.json": ["Api"],

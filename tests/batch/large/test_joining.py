@@ -10,12 +10,13 @@ import pytest
 
 from deliveries import IN, OUT, make_predictor, publish
 from machines import Machine
-from onnxlet.batch.large import joining, opening
+from onnxlet.batch.large import joining
 from onnxlet.batch.large.joining import Joined, OutOfTimeError
 from onnxlet.batch.large.uploading import Extent
 from onnxlet.batch.large.work import WorkArea, locate
 from onnxlet.batch.objects import score_object
 from onnxlet.errors import PreconditionFailedError
+from onnxlet.jobs import estimates
 from onnxlet.jobs.orders import order_landed
 from onnxlet.store import Store, open_store
 from onnxlet.values.keys import BATCH_WORK
@@ -88,7 +89,7 @@ def test_an_upload_that_somebody_ended_is_begun_anew(s3_store: Store, monkeypatc
 def test_a_file_of_sections_of_real_size_is_joined_by_copies(
     s3_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening, "LEAST_SECTION", 6 * MIB)
+    monkeypatch.setattr(estimates, "LEAST_SECTION", 6 * MIB)
     publish(s3_store, tmp_path)
     row = b"%d," + b"n" * 1900 + b",1.5,2\n"
     content = b"id,note,radius,texture\n" + b"".join(row % number for number in range(7000))

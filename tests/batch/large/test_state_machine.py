@@ -22,9 +22,9 @@ from machines import KilledFunctionError, Machine
 from onnxlet.batch import formats
 from onnxlet.batch.book import Book, RowCounts, decode_book
 from onnxlet.batch.formats import blocks
-from onnxlet.batch.large import opening
 from onnxlet.batch.objects import score_object
 from onnxlet.errors import StoreUnavailableError
+from onnxlet.jobs import estimates
 from onnxlet.jobs.orders import order_landed
 from onnxlet.local.step_functions import ExecutionFailedError
 from onnxlet.registry.registry import Registry
@@ -39,7 +39,7 @@ def _small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file of some kilobytes has several sections of several ranges."""
     monkeypatch.setattr(blocks, "RANGE_BYTES", 2048)
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 700)
-    monkeypatch.setattr(opening, "LEAST_SECTION", 4096)
+    monkeypatch.setattr(estimates, "LEAST_SECTION", 4096)
 
 
 @pytest.fixture

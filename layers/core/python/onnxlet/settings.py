@@ -63,6 +63,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """MiB from which on a file is large."""
     section_concurrency: int = 50
     """Sections of a file that are scanned or scored at once."""
+    batch_arns: str = ""
+    """What jobs may read and write besides the store, separated by commas: ARNs as `arn:aws:s3:::lake/patients/*`."""
     function_memory: int = 0
     """MB of the Lambda function (AWS_LAMBDA_FUNCTION_MEMORY_SIZE); 0 elsewhere."""
     function_name: str = ""

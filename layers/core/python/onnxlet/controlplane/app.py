@@ -6,21 +6,18 @@ On Lambda an environment answers one request at a time, so store calls run right
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request, Response
-from fastapi.concurrency import run_in_threadpool
-from fastapi.routing import APIRoute
+from fastapi import APIRouter, FastAPI, Header, Path, Query, Request, Response
 from pydantic import AfterValidator, BeforeValidator
 from starlette.types import Receive, Scope, Send
 
-from onnxlet.controlplane import docs_page, openapi, problem
+from onnxlet.controlplane import docs_page, jobs, openapi, problem
 from onnxlet.controlplane import use_cases as control
-from onnxlet.controlplane.caller import caller
 from onnxlet.controlplane.etags import etag_matches, format_etag
 from onnxlet.controlplane.openapi import responses
 from onnxlet.controlplane.request_ids import identified
+from onnxlet.controlplane.running import Run, SmallBodyRoute
 from onnxlet.controlplane.schemas import (
     AliasList,
     History,
@@ -31,7 +28,6 @@ from onnxlet.controlplane.schemas import (
     VersionList,
     answer,
 )
-from onnxlet.errors import RequestTooLargeError
 from onnxlet.registry.registry import Registry
 from onnxlet.settings import Settings
 from onnxlet.values.aliases import Alias, encode
@@ -46,34 +42,11 @@ ONNX models in a store, behind names that move. Predictions speak TensorFlow Ser
 versions, moves aliases and keeps their history. Errors of the registry are problem documents (RFC 9457).
 """
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
 ModelName = Annotated[str, Path(description="The model's name."), AfterValidator(check_model_name)]
 VersionNumber = Annotated[int, Path(description="The version's number."), BeforeValidator(check_version)]
 AliasName = Annotated[str, AfterValidator(check_alias_name)]
 IfMatch = Annotated[str | None, Header(description="The ETag of the alias as the caller knows it.")]
 IfNoneMatch = Annotated[str | None, Header(description="ETags that the caller has already; `*` for any.")]
-
-
-MAX_BODY = 64 * 1024
-"""Bytes of a body: what the registry is asked takes less than a hundredth of it."""
-
-
-class SmallBodyRoute(APIRoute):
-    """A route that reads no body over MAX_BODY as JSON."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """What answers a request. Raises RequestTooLargeError."""
-        handle = super().get_route_handler()
-
-        async def handle_small(request: Request) -> Response:
-            size = len(await request.body())
-            if size > MAX_BODY:
-                raise RequestTooLargeError(f"the body has {size:,} bytes: the registry reads at most {MAX_BODY:,}")
-            return await handle(request)
-
-        return handle_small
 
 
 class ControlPlane(FastAPI):
@@ -88,32 +61,6 @@ class ControlPlane(FastAPI):
         if self.openapi_schema is None:
             self.openapi_schema = openapi.complete(super().openapi())
         return self.openapi_schema
-
-
-class Runner:
-    """Runs use cases on the registry, in the name of the request's caller; `in_thread` if they may not block."""
-
-    def __init__(self, registry: Registry, *, in_thread: bool) -> None:
-        self.registry = registry
-        self.in_thread = in_thread
-
-    async def __call__(self, use: Callable[Concatenate[Registry, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return what `use(registry, *args, **kwargs)` returns."""
-        if self.in_thread:
-            return await run_in_threadpool(use, self.registry, *args, **kwargs)
-        return use(self.registry, *args, **kwargs)
-
-
-async def _runner(request: Request) -> Runner:
-    settings: Settings = request.app.state.settings
-    registry: Registry = request.app.state.registry
-    event = request.scope.get("aws.event")
-    if event is not None:
-        registry = registry.acting_as(caller(event))
-    return Runner(registry, in_thread=not settings.function_name)
-
-
-Run = Annotated[Runner, Depends(_runner)]
 
 
 def create_app(settings: Settings, registry: Registry) -> FastAPI:
@@ -132,6 +79,7 @@ def create_app(settings: Settings, registry: Registry) -> FastAPI:
     problem.install(app)
     docs_page.install(app)
     app.include_router(_routes)
+    app.include_router(jobs.routes)
     return app
 
 

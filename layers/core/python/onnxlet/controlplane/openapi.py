@@ -13,6 +13,9 @@ import msgspec
 from onnxlet.controlplane.schemas import (
     AliasList,
     History,
+    JobList,
+    JobMade,
+    JobResults,
     ModelList,
     ModelOverview,
     Problem,
@@ -21,6 +24,7 @@ from onnxlet.controlplane.schemas import (
     VersionList,
 )
 from onnxlet.dataplane.protocols import PROTOCOLS
+from onnxlet.jobs.jobs import Status
 from onnxlet.values.aliases import Alias, HistoryEntry
 from onnxlet.values.manifest import Manifest
 
@@ -31,6 +35,7 @@ _SCHEMA_REF = "#/components/schemas/"
 _READ = (
     *(Alias, AliasList, History, HistoryEntry, Manifest, ModelList, ModelOverview),
     *(Problem, ProblemKind, ProblemKinds, VersionList),
+    *(JobList, JobMade, JobResults, Status),
 )
 
 Json = dict[str, Any]

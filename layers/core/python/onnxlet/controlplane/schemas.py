@@ -12,6 +12,7 @@ import msgspec
 from fastapi import Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from onnxlet.jobs.jobs import Status
 from onnxlet.values.aliases import Alias, HistoryEntry
 from onnxlet.values.canonical import canonical
 from onnxlet.values.keys import PRODUCTION
@@ -52,6 +53,27 @@ class Rollback(BaseModel):
     alias: Annotated[str, AfterValidator(check_alias_name)] = PRODUCTION
     why: Why = ""
     force: Annotated[bool, Field(description="Even if the alias's history is broken; `why` must say why.")] = False
+
+
+class JobMade(msgspec.Struct, frozen=True):
+    """A job, and the URL that its file is to be PUT to within an hour, if it is one to upload."""
+
+    id: str
+    upload: str
+    status: Status
+
+
+class JobList(msgspec.Struct, frozen=True):
+    """How the newest jobs stand, the newest first."""
+
+    jobs: list[Status]
+
+
+class JobResults(msgspec.Struct, frozen=True):
+    """URLs of a job's files by their keys, for an hour."""
+
+    id: str
+    files: dict[str, str]
 
 
 class ModelList(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 import msgspec
 
@@ -28,12 +29,15 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     job: str = ""
 
 
+_JOB = re.compile(r"[^/]+/([0-9]{8}T[0-9]{6}-[0-9a-f]{8})/[^/]+")
 _decoder = msgspec.json.Decoder(Order)
 
 
 def order_landed(key: str, ref: str) -> Order:
-    """The order that a file in `batch/in/` is."""
-    return Order(ref=ref, key=key, name=BATCH_OUT + key.removeprefix(BATCH_IN))
+    """The order that a file in `batch/in/` is; uploads of jobs lie in a folder of the job's id."""
+    inside = key.removeprefix(BATCH_IN)
+    job = _JOB.fullmatch(inside)
+    return Order(ref=ref, key=key, name=BATCH_OUT + inside, job=job[1] if job else "")
 
 
 def decode_order(data: bytes) -> Order:

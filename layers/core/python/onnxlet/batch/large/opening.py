@@ -17,8 +17,10 @@ from onnxlet.batch.large.scanning import plan_places
 from onnxlet.batch.large.tables import choose_inputs, open_table
 from onnxlet.batch.large.work import Work, WorkArea, store_of
 from onnxlet.errors import ObjectNotFoundError, OnnxletError, UnavailableError
+from onnxlet.jobs import estimates
 from onnxlet.jobs.orders import work_prefix
-from onnxlet.values.keys import BATCH_IN
+from onnxlet.values.canonical import canonical
+from onnxlet.values.keys import BATCH_IN, BATCH_JOBS
 from onnxlet.values.refs import parse_ref
 
 if TYPE_CHECKING:
@@ -26,11 +28,6 @@ if TYPE_CHECKING:
     from onnxlet.jobs.orders import Order
     from onnxlet.serving.predictor import Predictor
     from onnxlet.store import Store
-
-LEAST_SECTION = 64 * 2**20
-"""Bytes of a section, at least: its output should not be less than 32 MiB."""
-MOST_SECTIONS = 5000
-"""Sections of a file: half of what a multipart upload has parts."""
 
 
 def open_order(store: Store, predictor: Predictor, order: Order) -> dict[str, Any]:
@@ -59,10 +56,12 @@ def open_order(store: Store, predictor: Predictor, order: Order) -> dict[str, An
                 scorer=book.scorer,
                 started=book.started,
                 first=table.first,
-                stretch=size_stretches(source.size),
+                stretch=estimates.size_sections(source.size, blocks.RANGE_BYTES),
                 separator=getattr(table, "separator", ","),
             )
             area.note("work.json", work)
+            if order.job:
+                store.put(f"{BATCH_JOBS}{order.job}.work.json", canonical({"work": area.prefix}))
             return _go_on(area, work, table)
     except UnavailableError:
         raise
@@ -83,11 +82,6 @@ def claimed_as(order: Order, source: SourceFile) -> SourceFile:
         return source
     elsewhere = hashlib.sha256(f"{source.key} {order.ref}".encode()).hexdigest()[:32]
     return replace(source, key=f"{BATCH_IN}.elsewhere/{elsewhere}")
-
-
-def size_stretches(size: int) -> int:
-    """Bytes of a stretch: whole ranges of the formats, so that rows meet the model beside the same others as ever."""
-    return max(LEAST_SECTION, -(-size // (MOST_SECTIONS * blocks.RANGE_BYTES)) * blocks.RANGE_BYTES)
 
 
 def _go_on(area: WorkArea, work: Work, table: Table) -> dict[str, Any]:

@@ -1,0 +1,221 @@
+"""Commands of batch jobs on AWS: asked for, listed, followed, cancelled, repeated, fetched."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from onnxlet.cli.options import RefType, json_option
+from onnxlet.cli.output import Output
+from onnxlet.cli.workspace import pass_workspace
+from onnxlet.errors import InvalidInputError
+from onnxlet.lifecycle.workspace import Workspace
+from onnxlet.settings import Settings
+
+if TYPE_CHECKING:
+    from onnxlet.jobs.jobs import Job, Status
+    from onnxlet.jobs.state_machine import StateMachine
+    from onnxlet.store import Store
+    from onnxlet.values.refs import Ref
+
+ENDED = frozenset({"scored", "failed", "cancelled"})
+POLL_SECONDS = 2.0
+
+
+@click.group(short_help="Score files on AWS.")
+def jobs() -> None:
+    """Score files on AWS, where the store is: a job is one scoring of a file.
+
+    Small files are scored by one function, large ones in sections by a state machine.
+    """
+
+
+@jobs.command(short_help="Ask for a scoring.")
+@click.argument("file")
+@click.option("--model", "ref", type=RefType(), required=True, metavar="REF", help="The version that scores it.")
+@click.option("--to", "target", metavar="URL", default="", help="Of a file in S3: where its output goes, s3://….")
+@click.option("--dry-run", is_flag=True, help="Only say what it would take: sections, time, cost.")
+@click.option("--wait", is_flag=True, help="Follow it to its end.")
+@json_option
+@pass_workspace
+def create(  # noqa: PLR0917 - a command's options
+    workspace: Workspace, file: str, ref: Ref, target: str, dry_run: bool, wait: bool, output: Output
+) -> None:
+    """Have FILE scored: one of this machine, which is uploaded, or s3://bucket/path where it lies.
+
+    What lies elsewhere than in the store must be granted by the stack's parameter BatchArns, and is scored by the state
+    machine that ONNXLET_STATE_MACHINE names.
+
+    \b
+    Example:
+      onnxlet jobs create patients.csv --model diagnosis --dry-run
+    """
+    from onnxlet.jobs import jobs as use
+    from onnxlet.jobs.orders import Order
+    from onnxlet.store import open_store
+
+    settings = Settings.from_environ(os.environ)
+    if file.startswith("s3://"):
+        url, key = use.split_location(file)
+        to, name = use.split_location(target) if target else ("", "")
+        order = Order(ref=str(ref), key=key, name=name, input=url, output=to)
+        size = open_store(url).head(key).size
+    else:
+        order, size = Order(ref=str(ref), key=Path(file).name, name=""), _size(Path(file))
+    if dry_run:
+        _show_estimate(size, settings, output)
+        return
+    store = workspace.open_registry().store
+    granted = [order.input, order.output]  # whoever runs the command has rights of their own
+    job = use.create(store, order, by=_who(workspace), machine=_machine(settings), granted=[it for it in granted if it])
+    if not order.input:
+        with output.working(f"uploading {file}"):
+            store.put(job.order.key, Path(file))
+    _show(store, job, settings, output, wait=wait)
+
+
+@jobs.command("list", short_help="List the newest jobs.")
+@json_option
+@pass_workspace
+def list_(workspace: Workspace, output: Output) -> None:
+    """List the newest jobs, and how they stand.
+
+    \b
+    Example:
+      onnxlet jobs list --json
+    """
+    from onnxlet.jobs.jobs import listed
+
+    found = listed(workspace.open_registry().store)
+    output.show([msgspec.to_builtins(each) for each in found], "\n".join(map(_line, found)) or "no jobs")
+
+
+@jobs.command(short_help="Show how a job stands.")
+@click.argument("job")
+@click.option("--wait", is_flag=True, help="Follow it to its end.")
+@json_option
+@pass_workspace
+def show(workspace: Workspace, job: str, wait: bool, output: Output) -> None:
+    """Show how JOB stands: of a large file how many sections are done, and how fast.
+
+    \b
+    Example:
+      onnxlet jobs show 20261129T190000-0123abcd --wait
+    """
+    from onnxlet.jobs.jobs import read
+
+    store = workspace.open_registry().store
+    _show(store, read(store, job), Settings.from_environ(os.environ), output, wait=wait)
+
+
+@jobs.command(short_help="End a job.")
+@click.argument("job")
+@json_option
+@pass_workspace
+def cancel(workspace: Workspace, job: str, output: Output) -> None:
+    """End JOB: an upload is removed, an execution stopped. What one process has begun it finishes.
+
+    \b
+    Example:
+      onnxlet jobs cancel 20261129T190000-0123abcd
+    """
+    from onnxlet.jobs import jobs as use
+
+    store = workspace.open_registry().store
+    machine = _machine(Settings.from_environ(os.environ))
+    ended = use.cancel(store, use.read(store, job), machine, _who(workspace))
+    output.show(msgspec.to_builtins(ended), _line(ended))
+
+
+@jobs.command(short_help="Score a job's bad rows again.")
+@click.argument("job")
+@json_option
+@pass_workspace
+def retry(workspace: Workspace, job: str, output: Output) -> None:
+    """Make another job of the rows of JOB that were bad, under the same heading.
+
+    \b
+    Example:
+      onnxlet jobs retry 20261129T190000-0123abcd
+    """
+    from onnxlet.jobs import jobs as use
+
+    store = workspace.open_registry().store
+    again = use.retry(store, use.read(store, job), _who(workspace))
+    _show(store, again, Settings.from_environ(os.environ), output, wait=False)
+
+
+@jobs.command(short_help="Get URLs of a job's files.")
+@click.argument("job")
+@json_option
+@pass_workspace
+def results(workspace: Workspace, job: str, output: Output) -> None:
+    """Get URLs of the output, the errors and the book of JOB, which anybody can open for an hour.
+
+    \b
+    Example:
+      onnxlet jobs results 20261129T190000-0123abcd
+    """
+    from onnxlet.jobs import jobs as use
+
+    store = workspace.open_registry().store
+    files = {key: use.presign(url, key, "get_object") for url, key in use.outputs(store, use.read(store, job))}
+    output.show(files, "\n".join(files.values()))
+
+
+def _show(store: Store, job: Job, settings: Settings, output: Output, *, wait: bool) -> None:
+    from onnxlet.jobs.jobs import status
+
+    machine = _machine(settings)
+    standing = status(store, job, machine)
+    if wait and standing.state not in ENDED:
+        with output.progress(f"scoring {job.order.key}", "sections") as advance:
+            while standing.state not in ENDED:
+                time.sleep(POLL_SECONDS)
+                standing = status(store, job, machine)
+                if standing.sections:
+                    advance(standing.done or 0, standing.sections)
+    output.show(msgspec.to_builtins(standing), _line(standing))
+
+
+def _line(standing: Status) -> str:
+    """How a job stands in a line."""
+    parts = [standing.id, standing.state, standing.ref, standing.output]
+    if standing.sections is not None:
+        parts.insert(2, f"{standing.done or 0} of {standing.sections} sections, {standing.rate or 0:g} a second")
+    if standing.rows is not None:
+        parts.insert(2, f"{standing.rows['scored']:,} rows, {standing.rows['errors']:,} bad")
+    return "  ".join([*parts, *([standing.failure] if standing.failure else [])])
+
+
+def _show_estimate(size: int, settings: Settings, output: Output) -> None:
+    from onnxlet.jobs.estimates import estimate
+
+    taken = estimate(size, settings.section_concurrency)
+    words = (
+        f"{taken.sections:,} sections of {taken.section_mib} MiB, {settings.section_concurrency} at once: about "
+        f"{taken.seconds:,.0f} seconds and {taken.usd:.2f} USD, for a table of numbers and a small model"
+    )
+    output.show({"bytes": size, **taken._asdict()}, words)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise InvalidInputError(f"the file {str(path)!r} cannot be read: {error.strerror}") from error
+
+
+def _who(workspace: Workspace) -> str:
+    return workspace.open_registry().writer.who
+
+
+def _machine(settings: Settings) -> StateMachine | None:
+    from onnxlet.jobs.state_machine import StateMachine
+
+    return StateMachine(settings.state_machine) if settings.state_machine else None
