@@ -133,6 +133,12 @@ def test_a_hash_is_the_hmac_of_the_text_and_says_nothing_without_the_key() -> No
     assert release_column(Hash(), np.array(["13435"], object), b"other" * 8) != [hashed]
 
 
+def test_texts_that_are_none_are_captured_as_far_as_json_can_say_them() -> None:
+    texts = np.array(["half \ud800", b"\xff", "Müller"], object)
+    assert release_column(Keep(), texts, b"") == ["half ?", "\N{REPLACEMENT CHARACTER}", "Müller"]
+    assert all(release_column(Hash(), texts, KEY))
+
+
 def test_rows_of_several_values_are_captured_as_lists() -> None:
     assert release_column(Round(1), np.array([[0.125, 0.875], [1, 0]]), b"") == [[0.1, 0.9], [1, 0]]
 

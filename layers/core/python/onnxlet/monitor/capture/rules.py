@@ -154,6 +154,8 @@ def _released(value: object, release: Callable[[Json, bytes], Json], key: bytes)
         return [_released(each, release, key) for each in value]
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
+    if isinstance(value, str) and not value.isascii():
+        value = value.encode("utf-8", "replace").decode()  # half a surrogate pair is no text that JSON can say
     if isinstance(value, float) and not isfinite(value):
         value = None if isnan(value) else repr(value)
     return release(value if isinstance(value, bool | int | float | str) else None, key)
