@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -12,9 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from machines import Machine
 from models import tiny
 from onnxlet.batch.events import handle
+from onnxlet.batch.formats import blocks
 from onnxlet.errors import ContractFailedError, ModelNotFoundError, StoreUnavailableError
+from onnxlet.jobs import estimates
+from onnxlet.jobs.orders import order_landed
+from onnxlet.local.step_functions import ExecutionFailedError
 from onnxlet.monitor.alarms.events import AlarmEvent
 from onnxlet.monitor.alarms.ledger import read_book
 from onnxlet.monitor.baseline import draw_baseline
@@ -169,6 +175,28 @@ class Deaf:
 
     def announce(self, events: Sequence[AlarmEvent]) -> Sequence[AlarmEvent]:
         return events
+
+
+@pytest.mark.parametrize("content", [b"radius,texture\n" + b"1,2\n,2\n" * 900, b"radius\n1\n"], ids=["rows", "header"])
+def test_the_functions_of_the_state_machine_may_do_what_they_do(
+    published: Store, tmp_path: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "RANGE_BYTES", 2048)
+    monkeypatch.setattr(estimates, "LEAST_SECTION", 4096)
+    key = "batch/in/diagnosis/20261129T190000-0123abcd/rows.csv"
+    published.put(key, content)
+    machine = Machine(published, _predictor(published, tmp_path))
+
+    def take_role(event: dict[str, object]) -> None:
+        function = {"section": "Score", "finish": "Finish"}.get(str(event["step"]), "Plan")
+        machine.store = Guarded(published, function)
+        machine.predictor = _predictor(machine.store, tmp_path)
+
+    machine.before = take_role
+    with suppress(ExecutionFailedError):
+        machine.run(order_landed(key, "diagnosis"))
+    assert len(machine.events) == 1
+    assert machine.taken["finish"] == (1 if b"texture" in content else 0)
 
 
 def test_no_function_may_remove_what_was_promised_to_stay(published: Store) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def machine_arn(s3_environment: str) -> str:
     """A state machine that moto keeps, and does not run."""
     assert s3_environment
     arn: str = boto3.client("stepfunctions").create_state_machine(
-        name="scoring", definition="{}", roleArn="arn:aws:iam::123456789012:role/r"
+        name=f"scoring-{uuid.uuid4().hex}", definition="{}", roleArn="arn:aws:iam::123456789012:role/r"
     )["stateMachineArn"]
     return arn
 

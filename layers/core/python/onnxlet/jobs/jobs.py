@@ -135,11 +135,12 @@ def status(store: Store, job: Job, machine: StateMachine | None = None) -> Statu
         job.id, "waiting", job.created, order.ref, f"{order.input or store.url}/{order.key}", _output(store, job)
     )
     book = _read_book(store, job)
+    cancelled = _stands(store, f"{BATCH_JOBS}{job.id}.cancelled.json")
+    if cancelled and (book is None or book.state == "failed"):
+        return msgspec.structs.replace(base, state="cancelled")
     if book is not None:
         failure = None if book.failure is None else book.failure.get("detail")
         return msgspec.structs.replace(base, state=book.state, rows=book.rows, failure=failure)
-    if _stands(store, f"{BATCH_JOBS}{job.id}.cancelled.json"):
-        return msgspec.structs.replace(base, state="cancelled")
     if job.execution and machine is not None:
         ended, cause = machine.status(job.execution)
         if ended in {"FAILED", "TIMED_OUT", "ABORTED"}:
