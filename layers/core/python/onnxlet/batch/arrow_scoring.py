@@ -10,7 +10,7 @@ from arro3.core import Array, DataType, Field, RecordBatch, Schema, Table
 
 from onnxlet.batch.formats.arrow_columns import plan_reading
 from onnxlet.batch.formats.arrow_outputs import ArrowOutputs
-from onnxlet.batch.formats.chunks import RUN_ROWS, BadRow, Chunk
+from onnxlet.batch.formats.chunks import CHUNK_ROWS, BadRow, Chunk
 from onnxlet.batch.inputs import MODEL_VERSION, Inputs, free_name
 from onnxlet.batch.rows import ScoredRows, score_rows
 from onnxlet.values.tensors import Tensors, stack_padded
@@ -55,8 +55,8 @@ class ArrowScorer:
         read = plan_reading(batch.schema, self._inputs)
         runs: list[ScoredRows] = []
         bad: list[BadRow] = []
-        for start in range(0, batch.num_rows, RUN_ROWS):
-            part = batch.slice(start, min(RUN_ROWS, batch.num_rows - start))
+        for start in range(0, batch.num_rows, CHUNK_ROWS):
+            part = batch.slice(start, min(CHUNK_ROWS, batch.num_rows - start))
             chunk = Chunk(list(range(start, start + part.num_rows)), list(range(part.num_rows)))
             scored, failed = score_rows(self._model, self._inputs, chunk, read(chunk, part))
             runs += [ScoredRows([start + position for position in positions], each) for positions, each in scored]
