@@ -207,6 +207,15 @@ def test_rows_and_matrices_are_flagged_in_v1_and_v2(shop: Shop) -> None:
     assert "X-Onnxlet-Flags" not in shop.predict("diagnosis", json.dumps({"instances": ROWS[:1]})).headers
 
 
+def test_flagged_rows_and_values_are_metrics(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    shop.predict("diagnosis", json.dumps({"instances": ROWS}))
+    shop.predict("diagnosis", json.dumps({"instances": ROWS[:2]}))
+    shop.predictor.telemetry.flush()
+    (line,) = (each for line in capsys.readouterr().out.splitlines() if "Flags" in (each := check_line(line)))
+    assert (line["Flags"], line["OutOfRangeInputs"]) == (3, 5)
+    assert "MissingInputs" not in line
+
+
 def test_flags_alone_may_be_asked_for(shop: Shop) -> None:
     model = shop.predictor.served(parse_ref("diagnosis")).model
     only = model.predict({"input": np.array([[1, 50, 1]], np.float32)}, outputs=["flags"])

@@ -54,6 +54,8 @@ LONGEST = 100
 OTHER = "other"
 NONE = "-"
 """What stands for an alias, a version or a model that there is not: a dimension must have a value."""
+MOST_VALUES = 16_384
+"""Of a row, that are looked at one by one."""
 FEW = 8
 """Probabilities that are counted one by one."""
 BINS = 100
@@ -138,11 +140,16 @@ class Tallies:
 
     def fold(self, records: Iterable[Record]) -> None:
         """Add records."""
+        asked: dict[Series, list[Tensors]] = {}
         for record in records:
             if isinstance(record, Event):
                 self._add_event(record)
-            else:
-                self._add_observation(record)
+                continue
+            series = self._add_observation(record)
+            if record.prediction is not None and record.served is not None:
+                asked.setdefault(series, []).append(record.prediction.inputs)
+        for series, inputs in asked.items():
+            self._tallies[series].count(telemetry.MISSING, _count_missing(inputs))
 
     def take(self) -> dict[Series, Tally]:
         """What was added since the last time, with the outcomes that are of enough rows."""
@@ -171,7 +178,7 @@ class Tallies:
             else:
                 tally.count(name, value)
 
-    def _add_observation(self, seen: Observation) -> None:
+    def _add_observation(self, seen: Observation) -> Series:
         served = seen.served
         # names that no version answers for are the caller's own: as many as anybody likes
         if served is None:
@@ -190,6 +197,7 @@ class Tallies:
             targets: Sequence[Target] = served.model.steps.targets
             if targets:
                 self._waiting.setdefault(series, _Waiting()).add(targets, seen.prediction.outputs, seen.rows)
+        return series
 
     def _add_request(self, seen: Observation, tally: Tally) -> None:
         tally.count(telemetry.REQUESTS)
@@ -207,12 +215,48 @@ class Tallies:
 
 
 def _told(names: Iterable[str], outputs: Tensors) -> Iterator[tuple[str, int]]:
-    """How many rows a version left to a human, and how many it flagged: outputs of truth values, or of texts."""
+    """How many rows a version left to a human, how many it flagged, and in how many values.
+
+    The former are outputs of truth values, the latter of texts, which name the columns, separated by commas.
+    """
     for name in names:
-        if (told := outputs.get(name)) is not None:
-            is_abstention = told.dtype.kind == "b"
-            metric = telemetry.ABSTENTIONS if is_abstention else telemetry.FLAGS
-            yield metric, int(np.count_nonzero(told if is_abstention else told != ""))
+        told = outputs.get(name)
+        if told is None:
+            continue
+        if told.dtype.kind == "b":
+            yield telemetry.ABSTENTIONS, int(np.count_nonzero(told))
+            continue
+        flagged = [str(text) for text in told.ravel().tolist() if text]
+        yield telemetry.FLAGS, len(flagged)
+        yield telemetry.OUT_OF_RANGE, sum(text.count(",") + 1 for text in flagged)
+
+
+def _count_missing(asked: Sequence[Tensors]) -> int:
+    """How many values rows lacked: NaN, None and empty texts. Pictures and the like lack none.
+
+    Requests of the same columns are looked at together: thousands of small ones would take longer than their answers.
+    """
+    alike: dict[tuple[str, ...], list[Tensors]] = {}
+    for inputs in asked:
+        alike.setdefault(tuple(inputs), []).append(inputs)
+    return sum(
+        _missing_in(np.concatenate([inputs[name] for inputs in group], axis=None))
+        for names, group in alike.items()
+        for name in names
+        if _may_lack(group[0][name])
+    )
+
+
+def _may_lack(tensor: Tensor) -> bool:
+    """Whether its values are of a datatype that knows missing ones, and few enough in a row."""
+    rows = len(tensor) if tensor.ndim else 1
+    return tensor.dtype.kind in "fOSU" and tensor.size <= MOST_VALUES * max(rows, 1)
+
+
+def _missing_in(values: Tensor) -> int:
+    if values.dtype.kind == "f":
+        return int(np.count_nonzero(np.isnan(values)))
+    return sum(not value or value != value for value in values.tolist())  # noqa: PLR0124 - NaN differs from itself
 
 
 def _kind(error: type[Exception]) -> str:
