@@ -65,7 +65,7 @@ class Read:
 @pytest.fixture
 def baseline(store: Store, tmp_path: Path) -> Baseline:
     baseline = watched_models.publish(store, tmp_path / "packages")
-    watched_models.drift(store, baseline)
+    watched_models.drift(store, baseline, scored=True)
     watched_models.label(store, watched_models.DAYS[0])
     return baseline
 
@@ -108,6 +108,8 @@ def test_scalars_are_what_the_store_holds(store: Store, folder: Path) -> None:
     assert version.scalars("labels/accuracy") == {first: watched_models.RIGHT}
     assert version.scalars("labels/share labelled") == {first: 1.0}
     assert version.scalars("labels/all labels/brier").keys() == {first}
+    sure = float(watched_models.answers_of(1)["probability"].mean())
+    assert version.scalars("expected/accuracy of label, estimated")[first] == pytest.approx(sure, abs=0.001)
     psi = version.values("drift/psi/radius")
     assert psi[third] > 0.1 > psi[second]
     assert version.scalars("requests/error_share") == {second: 0.04}

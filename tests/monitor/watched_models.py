@@ -17,6 +17,7 @@ from onnxlet.monitor.sketch import Sketch
 from onnxlet.monitor.versions import give_baseline
 from onnxlet.monitor.windows import part_key, write_part
 from onnxlet.registry.registry import Registry
+from onnxlet.steps import Classification
 from onnxlet.store import Store
 from onnxlet.values.canonical import canonical
 from onnxlet.values.contract import Bounds, Contract, Estimate, Finding, Stage
@@ -27,6 +28,7 @@ DAYS = ("2026-11-01", "2026-11-02", "2026-11-03", "2026-11-04")
 ACCURACY = {1: 0.8125, 2: 0.875}
 ROWS = 400
 POLICY = {"outputs": {"label": "keep", "probability": "keep"}, "request_id": "keep"}
+TARGET = Classification("class", "scores", tiny.LABELS, (0, 1))
 RIGHT = 0.75
 """The share of captured rows whose label turns out to be right."""
 
@@ -57,17 +59,19 @@ def answers_of(seed: int) -> Tensors:
     return {"label": labels, "probability": probability}
 
 
-def count(store: Store, baseline: Baseline, day: str, seed: int, shift: float = 0.0) -> None:
-    """Count some rows of a day, as an environment of its own."""
+def count(store: Store, baseline: Baseline, day: str, seed: int, shift: float = 0.0, *, scored: bool = False) -> None:
+    """Count some rows of a day, as an environment of its own; `scored`: and how sure the answers to them were."""
     sketch = Sketch(baseline)
     sketch.fold(rows_of(seed, shift), answers_of(seed))
+    if scored:
+        sketch.scores.fold([TARGET], answers_of(seed))
     write_part(store, part_key("diagnosis", 2, day, f"env{seed}", 0), sketch.document())
 
 
-def drift(store: Store, baseline: Baseline) -> None:
+def drift(store: Store, baseline: Baseline, *, scored: bool = False) -> None:
     """Four days, `radius` shifted from the third on."""
     for seed, day in enumerate(DAYS, start=1):
-        count(store, baseline, day, seed, shift=1.0 if seed > 2 else 0.0)
+        count(store, baseline, day, seed, shift=1.0 if seed > 2 else 0.0, scored=scored)
 
 
 def label(store: Store, day: str) -> None:

@@ -8,6 +8,7 @@ from month.drawing import Plot
 from month.judging import judge
 from month.story import MODEL, Month
 from onnxlet.monitor.report.drift import Drift
+from onnxlet.monitor.report.expected import Expected
 from onnxlet.monitor.report.labels import Labels
 from onnxlet.monitor.report.quality import Quality
 
@@ -22,7 +23,12 @@ def month_plots(month: Month) -> dict[str, Plot]:
     for told, name, title, series in (
         (older, "drift", "PSI of columns by day", _drift(sections["drift"])),
         (doseless, "quality", "share of rows without a dose by day", _quality(sections["quality"])),
-        (otherwise, "accuracy", "accuracy by day, once labels are there", _accuracy(sections["labels"])),
+        (
+            otherwise,
+            "accuracy",
+            "accuracy by day, once labels are there",
+            _accuracy(sections["labels"], sections["expected"]),
+        ),
     ):
         drawn.append((name, Plot(title, series, told.planted.day, told.found or DAYS)))
     return dict(drawn)
@@ -51,7 +57,11 @@ def _quality(quality: object) -> dict[str, Series]:
     return {"dose is missing": _by_day(missing, 0.0)}
 
 
-def _accuracy(labels: object) -> dict[str, Series]:
+def _accuracy(labels: object, expected: object) -> dict[str, Series]:
     assert isinstance(labels, Labels)
     (version,) = labels.versions
-    return {"accuracy": _by_day({day.day: day.accuracy.value for day in version.days if day.accuracy is not None})}
+    assert isinstance(expected, Expected)
+    (target,) = expected.targets
+    estimated = {day.day: day.performance.accuracy.value for day in target.days}
+    told = {day.day: day.accuracy.value for day in version.days if day.accuracy is not None}
+    return {"by labels": _by_day(told), "estimated before": _by_day(estimated)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from onnxlet.monitor.report import drift, labels, quality
+from onnxlet.monitor.report import drift, expected, labels, quality
 
 Measure = tuple[str, str, float]
 """A day, a tag, a number."""
@@ -48,8 +48,19 @@ def measure_labels(told: labels.Labels) -> Iterator[Measure]:
             yield judged[-1].day, f"all labels/{name}", figure.value
 
 
+def measure_expected(told: expected.Expected) -> Iterator[Measure]:
+    """What accuracy is expected before labels come: an estimate, with its interval."""
+    for target in told.targets:
+        for day in target.days:
+            accuracy = day.performance.accuracy
+            yield day.day, f"accuracy of {target.output}, estimated", accuracy.value
+            yield day.day, f"accuracy of {target.output}, estimated, low", accuracy.low
+            yield day.day, f"accuracy of {target.output}, estimated, high", accuracy.high
+
+
 MEASURES: dict[str, Callable[[Any], Iterator[Measure]]] = {
     drift.SECTION.name: measure_drift,
     quality.SECTION.name: measure_quality,
     labels.SECTION.name: measure_labels,
+    expected.SECTION.name: measure_expected,
 }

@@ -55,10 +55,10 @@ WRITTEN = (
         by_day.read_requests,
     ),
     Written(
-        ("drift/…", "quality/…", "labels/…"),
+        ("drift/…", "quality/…", "labels/…", "expected/…"),
         "scalars",
         "day",
-        "the numbers of the report: PSI, KS and Wasserstein by column, missing values, accuracy by labels",
+        "the numbers of the report: distances by column, missing values, accuracy by labels and estimated",
         by_day.read_measures,
     ),
     Written(("columns/…", "answers/…"), "histograms", "day", "rows by bin, the baseline first", by_day.read_histograms),
