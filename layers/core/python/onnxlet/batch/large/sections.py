@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from onnxlet.serving.predictor import Predictor
     from onnxlet.store import Store
 
-PIECE_BYTES = 384 * 2**20
-"""Output that one invocation makes: it lies in the function's temporary storage, which has 512 MB."""
+PIECE_BYTES = 256 * 2**20
+"""Output that one invocation makes: it lies in the function's temporary storage, beside models: both have 512 MB."""
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
