@@ -133,7 +133,7 @@ def _path(event: Event, context: Mapping[str, Any]) -> str:
         path: str = event["rawPath"]
         if stage != "$default":
             path = _without_stage(path, stage, domain)
-        return _unquoted(path) if ".lambda-url." in domain else path
+        return _unquoted(path) if "%" in path and ".lambda-url." in domain else path
     path = event.get("path") or "/"
     # an HTTP API that speaks the old payload: decoded, and with the stage in its path
     return _without_stage(path, stage, domain) if event.get("version") == "1.0" else _unquoted(path)

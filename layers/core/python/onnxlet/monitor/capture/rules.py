@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable
 from math import floor, isfinite, isnan
 
@@ -84,6 +83,8 @@ class Hash(Rule, frozen=True, tag="hash"):
         if value is None or value == "" or (isinstance(value, float) and isnan(value)):
             return None
         text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        import hmac  # it loads OpenSSL, which a cold start need not wait for
+
         return hmac.digest(key, text.encode("utf-8", "surrogatepass"), "sha256")[:HASH_BYTES].hex()
 
 
