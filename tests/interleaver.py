@@ -51,5 +51,6 @@ class Interleaver:
         except BaseException as error:  # noqa: BLE001 - the test's thread raises it
             self.faults.append(error)
         finally:
+            del self._turns[own]  # another thread may get the number
             self._running.discard(own)
             self._arrived.release()

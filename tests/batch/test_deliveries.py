@@ -213,7 +213,7 @@ def test_a_file_that_is_rewritten_without_end_is_left_to_come_again(store: Store
     numbers = iter(range(10_000))
 
     def rewrite(method: str, key: str) -> None:
-        if (method, key) == ("get_if_changed", IN):
+        if (method, key) == ("head", IN):
             store.put(IN, rows(f"again-{next(numbers)}"))
 
     with pytest.raises(StoreUnavailableError, match=r"'batch/in/m/ward/rows\.csv' is being written .* again"):

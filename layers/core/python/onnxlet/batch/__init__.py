@@ -11,6 +11,7 @@ parts          ranges of a file scored, each in two steps
 workers        ranges scored on all cores
 assembling     parts put together into one file
 journal        which parts are in their places, for a job that is killed
+reading        an object of a store read in windows, the next of which are on their way
 sources        where files come from: this machine, a store
 book           the JSON that closes a scored file
 scoring        one file's rows by one version, into files of a folder

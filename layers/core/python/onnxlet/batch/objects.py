@@ -104,12 +104,12 @@ class Delivery:
             if standing.book is not None and standing.book.state == "scored":
                 return standing.book
             raise
-        with closing(source):
-            if self._attempt is None or self._attempt.source.identity != source.record.identity:
-                if standing.closes(source.record) and standing.book is not None and standing.book.state == "scored":
-                    return standing.book
-                self._attempt = Attempt(source.record, self._score(source))
         try:
+            with closing(source):
+                if self._attempt is None or self._attempt.source.identity != source.upload.identity:
+                    if standing.closes(source.upload) and standing.book is not None and standing.book.state == "scored":
+                        return standing.book
+                    self._attempt = Attempt(source.upload, self._score(source))
             self._results.replace(standing, self._attempt.outcome, self._source_changed)
         except PreconditionFailedError:
             return None
@@ -117,7 +117,7 @@ class Delivery:
 
     def _score(self, source: StoredSource) -> Outcome:
         def load() -> tuple[Model, Scorer]:
-            return load_claimed(self._store, self._predictor, self._ref, source.record)
+            return load_claimed(self._store, self._predictor, self._ref, source.upload)
 
         outputs, telemetry = Outputs(self._key, self._folder), self._predictor.telemetry
         return score_source(OpenBook(self._ref), source, load, outputs, Options(), telemetry=telemetry)
@@ -127,7 +127,7 @@ class Delivery:
         assert self._attempt is not None  # noqa: S101 - it is asked of what was scored
         assert self._attempt.source.etag is not None  # noqa: S101 - which lay in a store
         try:
-            return self._store.get_if_changed(self._key, self._attempt.source.etag) is not None
+            return self._store.head(self._key).etag != self._attempt.source.etag
         except ObjectNotFoundError:
             return False
 

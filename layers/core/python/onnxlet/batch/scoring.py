@@ -25,7 +25,7 @@ from onnxlet.batch.observed import ObservedModel
 from onnxlet.batch.parts import Part, RangeScorer
 from onnxlet.batch.sources import MeteredSource, Progress, RecordedSource
 from onnxlet.batch.workers import Watch, score_by_workers, score_in_turn
-from onnxlet.errors import InvalidInputError, OnnxletError, UnavailableError
+from onnxlet.errors import InvalidInputError, OnnxletError, PreconditionFailedError, UnavailableError
 from onnxlet.values.refs import Ref
 
 if TYPE_CHECKING:
@@ -147,8 +147,8 @@ def score_source(
         with _open_assembly(outputs, book.scorer) as assembly:
             table = _write_rows(source, observed, inputs, assembly, outputs.workers, on_progress)
             rows, digests = assembly.finish(table)
-    except UnavailableError:
-        raise
+    except (UnavailableError, PreconditionFailedError):
+        raise  # nobody answers, or the source is another one now
     except OnnxletError as error:
         book.source = source.record
         return Outcome(book, error=error)

@@ -5,20 +5,21 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec import structs
+
 from onnxlet.batch.book import SourceFile
 from onnxlet.batch.formats.ports import Source
+from onnxlet.batch.reading import WINDOW_BYTES, ForwardSource
 from onnxlet.errors import InvalidInputError, StoreUnavailableError
-from onnxlet.store.directory import etag_of
-from onnxlet.values.digests import RunningDigest, digest
+from onnxlet.values.digests import ALGORITHM, RunningDigest
 
 if TYPE_CHECKING:
-    from onnxlet.store import Blob, Store
+    from onnxlet.store import Store
 
-AGREEING_READS = 4
-"""Reads of an object until two in a row must have agreed."""
 Progress = Callable[[int, int], None]
 """Called with the bytes read so far and the bytes there are."""
 
@@ -111,43 +112,85 @@ class BytesSource:
         return self._data[start : start + length]
 
 
-class StoredSource(BytesSource):
-    """An object of a store. Raises what the store raises.
+class StoredSource:
+    """An object of a store, read in windows of which a few are held. Raises what the store raises.
 
-    It is fetched by one request: ranges of an object that is overwritten meanwhile would be of two files, and no store
-    says which of them a range is of.
+    All of them are of the object that was looked at first: if it is overwritten meanwhile, PreconditionFailedError.
+    `upload` tells it from others; its digest is known once all was read.
     """
 
     def __init__(self, store: Store, key: str) -> None:
         self.key = key
-        blob = _get_whole(store, key)
-        self.record = SourceFile(key, digest(blob.data), len(blob.data), blob.etag, blob.version)
-        super().__init__(blob.data)
+        head = store.head(key)
+        self.size = head.size
+        self.upload = SourceFile(key, "", head.size, head.etag, head.version)
+        self._store = store
+        self._windows = ForwardSource(store, key, self.upload)
+        self._digest = _ForwardDigest()
+
+    @property
+    def record(self) -> SourceFile:
+        """The upload with its digest, which is of what was scored.
+
+        Raises StoreUnavailableError if that is not what a second look at it says, where its ETag says nothing.
+        """
+        while self._digest.size < self.size:
+            self.read(self._digest.size, WINDOW_BYTES)
+        if self._digest.differs_from(self.upload.etag) and self._read_again() != self._digest.sha256:
+            raise StoreUnavailableError(f"{self.key!r} is read differently each time: deliver it again", key=self.key)
+        return structs.replace(self.upload, digest=self._digest.sha256)
+
+    def read(self, start: int, length: int) -> bytes:
+        """Read `length` bytes from `start`; fewer where the object ends sooner."""
+        data = self._windows.read(start, length)
+        self._digest.take(start, data)
+        return data
 
     def prepare(self) -> bool:
-        """All is known: it was fetched whole."""
+        """What was read is in the digest."""
         return False
 
     def close(self) -> None:
-        """Free the object's bytes, once nobody reads them any more."""
-        self._data = memoryview(b"")
+        """Let go of the windows, and wait for none."""
+        self._windows.close()
+
+    def _read_again(self) -> str:
+        digest = _ForwardDigest()
+        with closing(ForwardSource(self._store, self.key, self.upload)) as windows:
+            while digest.size < self.size:
+                digest.take(digest.size, windows.read(digest.size, WINDOW_BYTES))
+        return digest.sha256
 
 
-def _get_whole(store: Store, key: str) -> Blob:
-    """An object whose bytes are those of its ETag, or that two reads agree on.
+class _ForwardDigest:
+    """Digests of an object's first bytes, as they come; what came before, or leaves a gap, is left out."""
 
-    ETags are MD5 where S3 got an object in one part and encrypts it with its own key, SHA-256 in a directory; others
-    say nothing of the bytes, and no book could tell that a read went wrong.
-    Raises StoreUnavailableError if all reads differ.
-    """
-    blob = store.get(key)
-    for _ in range(AGREEING_READS):
-        if blob.etag in {hashlib.md5(blob.data, usedforsecurity=False).hexdigest(), etag_of(blob.data)}:
-            return blob
-        before, blob = blob, store.get(key)
-        if blob == before:
-            return blob
-    raise StoreUnavailableError(f"{key!r} is read differently each time: deliver it again", key=key)
+    def __init__(self) -> None:
+        self.size = 0
+        self._sha256 = hashlib.sha256()
+        self._md5 = hashlib.md5(usedforsecurity=False)
+
+    @property
+    def sha256(self) -> str:
+        """The digest as books have it."""
+        return ALGORITHM + self._sha256.hexdigest()
+
+    def take(self, start: int, data: bytes) -> None:
+        """Bytes from a place on."""
+        if start <= self.size < start + len(data):
+            rest = memoryview(data)[self.size - start :]
+            self._sha256.update(rest)
+            self._md5.update(rest)
+            self.size += len(rest)
+
+    def differs_from(self, etag: str | None) -> bool:
+        """Whether an ETag is none of the digests.
+
+        ETags are MD5 where S3 got an object in one part and encrypts it with its own key, SHA-256 in a directory; the
+        others
+        say nothing of the bytes, and no book could tell that a read went wrong.
+        """
+        return etag not in {self._md5.hexdigest(), self._sha256.hexdigest()}
 
 
 class MeteredSource:

@@ -1,6 +1,5 @@
 """Large files: scored in sections by many invocations at once, as the state machine in infra/ says.
 
-reading    an object read forward, the next bytes on their way
 work       the work area of a source: what all steps share, written once
 tables     an order's file, opened for its model
 opening    Plan, first: who scores, and what is to be scanned

@@ -17,7 +17,6 @@ from onnxlet.batch.formats import find_type
 from onnxlet.batch.formats.ports import Note
 from onnxlet.batch.large.concluding import conclude, is_closed, refuse
 from onnxlet.batch.large.joining import Clock, Joined, digest_of_digests
-from onnxlet.batch.large.reading import ForwardSource
 from onnxlet.batch.large.scanning import list_sections
 from onnxlet.batch.large.tables import choose_inputs, load_scorer, open_table
 from onnxlet.batch.large.uploading import Chunk, Extent
@@ -34,6 +33,7 @@ from onnxlet.batch.large.work import (
     section_name,
     store_of,
 )
+from onnxlet.batch.reading import ForwardSource
 from onnxlet.batch.scoring import ERRORS, Made, Outcome, explain_bad_rows, is_too_bad
 from onnxlet.errors import (
     InvalidInputError,

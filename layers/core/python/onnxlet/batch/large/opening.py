@@ -12,10 +12,10 @@ from onnxlet.batch.book import OpenBook, SourceFile
 from onnxlet.batch.claims import load_claimed
 from onnxlet.batch.formats import blocks, find_type
 from onnxlet.batch.large.concluding import conclude, is_closed, is_scored, refuse
-from onnxlet.batch.large.reading import ForwardSource
 from onnxlet.batch.large.scanning import plan_places
 from onnxlet.batch.large.tables import choose_inputs, open_table
 from onnxlet.batch.large.work import Work, WorkArea, store_of
+from onnxlet.batch.reading import ForwardSource
 from onnxlet.errors import ObjectNotFoundError, OnnxletError, UnavailableError
 from onnxlet.jobs import estimates
 from onnxlet.jobs.orders import work_prefix

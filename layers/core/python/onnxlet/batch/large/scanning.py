@@ -10,9 +10,9 @@ from onnxlet.batch.formats import find_type
 from onnxlet.batch.formats.blocks import LineBlocks
 from onnxlet.batch.formats.ports import Place
 from onnxlet.batch.large.concluding import conclude, is_closed, refuse
-from onnxlet.batch.large.reading import ForwardSource
 from onnxlet.batch.large.work import PLAN, WORK, Plan, Scanned, Work, WorkArea, describe, scan_name, store_of
 from onnxlet.batch.planning import Scan, compose, plan_ranges
+from onnxlet.batch.reading import ForwardSource
 from onnxlet.errors import ObjectNotFoundError, OnnxletError, UnavailableError
 
 if TYPE_CHECKING:

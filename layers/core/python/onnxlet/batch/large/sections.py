@@ -12,11 +12,11 @@ import msgspec
 from onnxlet.batch.book import RowCounts
 from onnxlet.batch.formats import find_type
 from onnxlet.batch.formats.ports import Note, Place
-from onnxlet.batch.large.reading import ForwardSource
 from onnxlet.batch.large.tables import choose_inputs, load_scorer, open_table
 from onnxlet.batch.large.work import WORK, Piece, Section, Work, WorkArea, describe, section_name, store_of
 from onnxlet.batch.observed import ObservedModel
 from onnxlet.batch.parts import RangeScorer
+from onnxlet.batch.reading import ForwardSource
 from onnxlet.batch.scratch import scratch_folder
 from onnxlet.errors import IntegrityError, InvalidInputError, OnnxletError, UnavailableError
 from onnxlet.values.digests import ALGORITHM
