@@ -12,6 +12,7 @@ from pathlib import Path
 
 import joblib
 import numpy as np
+import polars
 from processes import Cost, run_measured
 from row import Row
 from sklearn.datasets import load_breast_cancer
@@ -93,6 +94,31 @@ def _bound_by_parsing(bench: Bench, matrix: np.ndarray[tuple[int, int], np.dtype
         yield Row(11, f"{name}, memory at ten times the rows", ours.memory / costs["a tenth"].memory, 1.1, "ratio")
         if suffix == ".csv":
             yield from _less_clean(bench, matrix, clean)
+    yield from _parquet(bench, matrix)
+
+
+def _parquet(bench: Bench, matrix: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> Iterator[Row]:
+    """Parquet as polars writes it: several row groups, zstd."""
+    files = [bench.folder / f"{name}.parquet" for name in ("clean", "small")]
+    for file, rows in zip(files, (matrix, matrix[: len(matrix) // 10]), strict=True):
+        text = polars.read_csv(
+            _write(bench.folder / "text.csv", rows, _csv), schema=dict.fromkeys(NAMES, polars.Float32)
+        )
+        text.write_parquet(file)
+    clean, small = files
+    costs = _measure(
+        {
+            "ours": bench.ours("logistic", clean),
+            "a tenth": bench.ours("logistic", small),
+            **{peer: bench.peer(peer, "logistic", clean) for peer in ("polars", "duckdb", "pyarrow")},
+        }
+    )
+    ours, peer = costs["ours"], costs["polars"]
+    parts = {text: value for name in costs for text, value in _tell(name, costs[name], len(matrix)).items()}
+    # what was measured on two busy cores, less a tenth
+    yield Row(11, "Parquet / polars, rows/s", peer.wall / ours.wall, 1.09, "ratio", at_least=True, parts=parts)
+    yield Row(11, "Parquet / polars, CPU", ours.processor / peer.processor, 1.11, "ratio")
+    yield Row(11, "Parquet / polars, peak memory", ours.memory / peer.memory, 0.7, "ratio")
 
 
 def _less_clean(bench: Bench, matrix: np.ndarray[tuple[int, int], np.dtype[np.float64]], clean: Path) -> Iterator[Row]:
