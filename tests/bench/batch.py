@@ -12,7 +12,7 @@ from pathlib import Path
 
 import joblib
 import numpy as np
-import polars
+import polars as pl
 from processes import Cost, run_measured
 from row import Row
 from sklearn.datasets import load_breast_cancer
@@ -99,20 +99,10 @@ def _bound_by_parsing(bench: Bench, matrix: np.ndarray[tuple[int, int], np.dtype
 
 def _parquet(bench: Bench, matrix: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> Iterator[Row]:
     """Parquet as polars writes it: several row groups, zstd."""
-    files = [bench.folder / f"{name}.parquet" for name in ("clean", "small")]
-    for file, rows in zip(files, (matrix, matrix[: len(matrix) // 10]), strict=True):
-        text = polars.read_csv(
-            _write(bench.folder / "text.csv", rows, _csv), schema=dict.fromkeys(NAMES, polars.Float32)
-        )
-        text.write_parquet(file)
-    clean, small = files
-    costs = _measure(
-        {
-            "ours": bench.ours("logistic", clean),
-            "a tenth": bench.ours("logistic", small),
-            **{peer: bench.peer(peer, "logistic", clean) for peer in ("polars", "duckdb", "pyarrow")},
-        }
-    )
+    file, schema = bench.folder / "clean.parquet", dict.fromkeys(NAMES, pl.Float32)
+    pl.read_csv(_write(bench.folder / "text.csv", matrix, _csv), schema=schema).write_parquet(file)
+    peers = {peer: bench.peer(peer, "logistic", file) for peer in ("polars", "duckdb", "pyarrow")}
+    costs = _measure({"ours": bench.ours("logistic", file), **peers})
     ours, peer = costs["ours"], costs["polars"]
     parts = {text: value for name in costs for text, value in _tell(name, costs[name], len(matrix)).items()}
     # what was measured on two busy cores, less a tenth
