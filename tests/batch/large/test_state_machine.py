@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from msgspec.structs import replace
 
@@ -21,7 +23,7 @@ from deliveries import IN, OUT, make_predictor, publish
 from machines import KilledFunctionError, Machine
 from onnxlet.batch import formats
 from onnxlet.batch.book import Book, RowCounts, decode_book
-from onnxlet.batch.formats import blocks
+from onnxlet.batch.formats import blocks, parquet_ranges
 from onnxlet.batch.objects import score_object
 from onnxlet.errors import StoreUnavailableError
 from onnxlet.jobs import estimates
@@ -344,3 +346,21 @@ def test_files_are_read_from_and_written_to_other_stores(machine: Machine, tmp_p
     book = book_of(theirs, "scored/rows.csv")
     assert book.source is not None
     assert book.source.key == f"{theirs.url}/lake/rows.csv"
+
+
+def test_parquet_becomes_a_folder_of_files_with_all_rows(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet_ranges, "RANGE_BYTES", 2048)
+    monkeypatch.setattr(parquet_ranges, "COLUMN_BYTES", 0)
+    rows, file = 2000, io.BytesIO()
+    radius = [None if number % 50 == 0 else number / 7 for number in range(rows)]
+    written = pa.table({"id": [f"P{number}" for number in range(rows)], "radius": radius, "texture": [1.0] * rows})
+    pq.write_table(written, file, row_group_size=100)
+    machine.store.put("batch/in/m/rows.parquet", file.getvalue())
+    machine.run(order_landed("batch/in/m/rows.parquet", "m"))
+    parts = standing(machine.store, "batch/out/m/rows.parquet/")
+    assert len(parts) > 2
+    scored = pa.concat_tables([pq.read_table(io.BytesIO(data)) for _, data in sorted(parts.items())])
+    assert scored["row"].to_pylist() == [number + 1 for number in range(rows) if number % 50]
+    assert scored.select(written.column_names).equals(written.filter(pa.array([n % 50 != 0 for n in range(rows)])))
+    book = book_of(machine.store, "batch/out/m/rows.parquet")
+    assert (book.state, book.rows) == ("scored", RowCounts(rows, rows - 40, 40))
