@@ -109,6 +109,19 @@ def test_a_baseline_that_is_given_later_takes_the_place_of_the_versions_own(url:
     assert all(day.rows == 0 and day.elsewhere == 500 for day in days(url))
 
 
+def test_a_baseline_has_slices_by_a_column_that_is_named(url: str, tmp_path: Path) -> None:
+    HELD_OUT.to_csv(tmp_path / "rows.csv", index=False)
+    code, _, _ = run(url, "baseline", "diagnosis:1", "--data", str(tmp_path / "rows.csv"), "--slice", "ward")
+    assert code == 0
+    baseline = read_baseline(open_store(url), "diagnosis", 1)
+    assert baseline is not None
+    assert set(baseline.slices) <= set(HELD_OUT["ward"].dropna())
+    assert len(baseline.slices) > 1
+    code, _, warned = run(url, "baseline", "diagnosis:1", "--data", str(tmp_path / "rows.csv"), "--slice", "age")
+    assert code == 1
+    assert "makes no slices" in warned
+
+
 def test_rows_that_are_not_the_models_give_no_baseline(url: str, tmp_path: Path) -> None:
     (tmp_path / "other.csv").write_text("height\n1.8\n" * 20)
     code, _, warned = run(url, "baseline", "diagnosis:1", "--data", str(tmp_path / "other.csv"))

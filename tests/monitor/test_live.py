@@ -86,6 +86,43 @@ def test_fewer_rows_than_twenty_wait_and_are_never_written(watched: Watched) -> 
     assert watched.rows() == FEWEST_ROWS
 
 
+def test_rows_that_are_too_few_at_the_end_are_counted_in_the_log(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    watched.ask(ROWS[:40])
+    watched.telemetry.flush()
+    watched.ask(ROWS[: FEWEST_ROWS - 1])
+    watched.telemetry.flush(final=True)
+    assert "19 rows of diagnosis:1 were not sketched" in caplog.text
+    assert watched.rows() == 40
+
+
+def test_slices_of_a_process_wait_for_enough_rows_and_are_written_once(watched: Watched) -> None:
+    columns = {name: ROWS[:, place].copy() for place, name in enumerate(COLUMNS)}
+    columns[COLUMNS[0]] = np.repeat([0.0, 1.0], 300).astype(np.float32)
+    give_baseline(watched.store, "diagnosis", 1, draw_baseline(columns, sliced_by=COLUMNS[0]))
+    rows = np.column_stack(list(columns.values()))
+
+    def slices() -> dict[str, int]:
+        (day,) = list_days(watched.store, "diagnosis", 1)
+        (sketch,) = read_window(watched.store, "diagnosis", 1, day).sketches
+        return {value: each.rows for value, each in sketch.slices.items()}
+
+    watched.ask(rows[:30])
+    watched.telemetry.flush()
+    assert slices() == {"0": 30}
+    watched.ask(rows[281:310])
+    watched.telemetry.flush()
+    assert slices() == {"0": 30}
+    watched.ask(rows[310:330], named=True)
+    watched.telemetry.flush()
+    assert slices() == {"0": 30}
+    watched.ask(rows[299:330])
+    watched.telemetry.flush(final=True)
+    assert slices() == {"0": 30 + 19 + 1, "1": 30 + 30}
+
+
 def test_no_value_that_was_sent_is_in_the_store(watched: Watched) -> None:
     marked = np.full((40, FEATURES), 7_654_321.25, np.float32)
     watched.ask(marked)

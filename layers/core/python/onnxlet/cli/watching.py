@@ -217,9 +217,12 @@ def _show_entry(book: AlarmBook, output: Output) -> None:
     required=True,
     help="Rows like those that the model was made for, as a CSV file.",
 )
+@click.option(
+    "--slice", "sliced_by", default="", metavar="COLUMN", help="Compare rows by its values too, eight at most."
+)
 @json_option
 @pass_workspace
-def baseline(workspace: Workspace, ref: Ref, data: Path, output: Output) -> None:
+def baseline(workspace: Workspace, ref: Ref, data: Path, sliced_by: str, output: Output) -> None:
     """Count the rows of a file, and the version's answers to them, as what live rows are compared with.
 
     Versions that were converted with --data have a baseline already; this one takes its place. The version itself
@@ -228,9 +231,10 @@ def baseline(workspace: Workspace, ref: Ref, data: Path, output: Output) -> None
     \b
     Example:
       onnxlet baseline diagnosis:3 --data held-out.csv
+      onnxlet baseline diagnosis:3 --data held-out.csv --slice sex
     """
     from onnxlet.lifecycle.watching import draw_version_baseline
 
-    version, drawn = draw_version_baseline(workspace, ref, data)
+    version, drawn = draw_version_baseline(workspace, ref, data, sliced_by=sliced_by)
     document = {"version": str(version), "baseline": drawn.pinned(), "rows": drawn.rows}
     output.show(document, f"{version} is compared with {drawn.rows} rows of {data.name} from now on")

@@ -77,10 +77,11 @@ def _describe(model: str, finding: Finding, alarm: Alarm | None, book: AlarmBook
     return f"alarm: {said} (open since {alarm.opened[:10]})"
 
 
-def draw_version_baseline(workspace: Workspace, ref: Ref, data: Any) -> tuple[Ref, Baseline]:
+def draw_version_baseline(workspace: Workspace, ref: Ref, data: Any, *, sliced_by: str = "") -> tuple[Ref, Baseline]:
     """Give a published version a baseline of rows: a CSV file, a DataFrame. The version itself stays as it is.
 
-    Raises InvalidInputError for rows that are not the model's, or a model that takes no named columns.
+    Rows are also compared by the values of the column `sliced_by`. Raises InvalidInputError for rows that are not the
+    model's, a model that takes no named columns, or a column that makes no slices.
     """
     from onnxlet.toolchain.workbench.baseline import count_rows
     from onnxlet.toolchain.workbench.data import open_data
@@ -98,7 +99,11 @@ def draw_version_baseline(workspace: Workspace, ref: Ref, data: Any) -> tuple[Re
         raise InvalidInputError("a baseline is drawn of named columns, in a CSV file or a DataFrame: arrays have none")
     columns = {column.name: table.tensor(column.name, column.datatype) for column in steps.columns}
     baseline = count_rows(
-        columns, steps, lambda part: served.model.predict(part, steps.row_signature), served.model.policy
+        columns,
+        steps,
+        lambda part: served.model.predict(part, steps.row_signature),
+        served.model.policy,
+        sliced_by=sliced_by,
     )
     give_baseline(workspace.open_store(), ref.model, served.version, baseline)
     return Ref(ref.model, version=served.version), baseline

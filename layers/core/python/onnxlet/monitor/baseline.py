@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from onnxlet.errors import IntegrityError
+from onnxlet.errors import IntegrityError, InvalidInputError
 from onnxlet.monitor.bins import FEWEST, count_in_bins, draw_edges
 from onnxlet.monitor.columns import columns_of, is_text, present_numbers, present_texts
 from onnxlet.values.canonical import canonical
@@ -19,6 +19,10 @@ from onnxlet.values.tensors import Tensor, Tensors
 
 SCHEMA = 1
 MOST_CATEGORIES = 16
+MOST_SLICES = 8
+FEWEST_OF_SLICE = 50
+"""Rows of the baseline that a slice has, at least."""
+_NO_VALUE = ("", "nan")
 _DIGITS = 3
 _SEED = 0
 _CLIPPED = (0.001, 0.999)
@@ -79,12 +83,17 @@ def tested_counts(column: Column) -> tuple[int, ...]:
 
 
 class Baseline(msgspec.Struct, frozen=True):
-    """The columns of `rows` rows, and of the answers to them (`outputs`)."""
+    """The columns of `rows` rows, and of the answers to them (`outputs`).
+
+    `slices` are baselines of the rows that have one value each of the column `sliced_by`, by that value.
+    """
 
     rows: int
     columns: tuple[Column, ...]
     outputs: tuple[Column, ...] = ()
     schema: int = SCHEMA
+    sliced_by: str = ""
+    slices: dict[str, Baseline] = {}
 
     def encode(self) -> bytes:
         """Canonical JSON."""
@@ -112,16 +121,64 @@ def draw_baseline(
     *,
     names: Mapping[str, tuple[str, ...]] | None = None,
     dropped: Iterable[str] = (),
+    sliced_by: str = "",
 ) -> Baseline:
     """Count the rows [N, ...] of `inputs`, in the datatypes that are served, and of what a model answered to them.
 
-    `names` are those of the columns of a matrix; `dropped` columns are left out.
+    `names` are those of the columns of a matrix; `dropped` columns are left out. Rows with the most frequent values of
+    the column `sliced_by`, eight at most, are counted on their own too. Raises InvalidInputError where it makes no
+    slices.
     """
     away = tuple(dropped)
     rows = next((len(tensor) for tensor in (*inputs.values(), *(outputs or {}).values())), 0)
     columns = tuple(_drawn(name, column) for name, column in columns_of(inputs, names or {}, away))
     answers = tuple(_drawn(name, column) for name, column in columns_of(outputs or {}, names or {}, away))
-    return Baseline(rows, columns, answers)
+    drawn = Baseline(rows, columns, answers)
+    return _sliced(drawn, (inputs, outputs or {}), names or {}, away, sliced_by) if sliced_by else drawn
+
+
+def slices_of(tensors: Tensors, names: Mapping[str, tuple[str, ...]], sliced_by: str) -> list[str] | None:
+    """The value of each row in the column by which rows are sliced, as text; None where there is no such column."""
+    column = next((column for name, column in columns_of(tensors, names) if name == sliced_by), None)
+    if column is None:
+        return None
+    values = column.tolist()
+    if not is_text(column):
+        return [f"{value:g}" for value in values]
+    return [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value or "") for value in values]
+
+
+def _sliced(
+    whole: Baseline,
+    sides: tuple[Tensors, Tensors],
+    names: Mapping[str, tuple[str, ...]],
+    dropped: tuple[str, ...],
+    sliced_by: str,
+) -> Baseline:
+    values = slices_of(sides[0], names, sliced_by) if sliced_by not in dropped else None
+    if values is None:
+        raise InvalidInputError(f"there is no column {sliced_by!r} that is counted, by which rows could be sliced")
+    frequent = [(value, count) for value, count in Counter(values).most_common(MOST_SLICES) if value not in _NO_VALUE]
+    chosen = [value for value, count in frequent if count >= FEWEST_OF_SLICE]
+    if sum(count for value, count in frequent if value in chosen) * 2 < len(values):
+        raise InvalidInputError(
+            f"{sliced_by!r} makes no slices: half of the rows must have one of {MOST_SLICES} values, "
+            f"in {FEWEST_OF_SLICE} rows each"
+        )
+    slices = {
+        value: draw_baseline(*take_slice(sides, values, value), names=names, dropped=dropped)
+        for value in sorted(chosen)
+    }
+    return msgspec.structs.replace(whole, sliced_by=sliced_by, slices=slices)
+
+
+def take_slice(sides: tuple[Tensors, Tensors], values: list[str], value: str) -> tuple[Tensors, Tensors]:
+    """The rows of a slice, of inputs and of outputs."""
+    own = np.array([each == value for each in values], dtype=bool)
+    inputs, outputs = (
+        {name: tensor[own] for name, tensor in side.items() if tensor.ndim and len(tensor) == len(own)} for side in sides
+    )
+    return inputs, outputs
 
 
 def _drawn(name: str, column: Tensor) -> Column:

@@ -85,12 +85,17 @@ class LiveSketches:
         for counted, sketch in list(self._sketches.items()):
             if sketch.rows < FEWEST_ROWS:
                 if final or counted[2] < self._newest:
-                    log(__name__).info("%d rows of %s:%d were not sketched: too few", sketch.rows, *counted[:2])
+                    if sketch.rows:
+                        log(__name__).info("%d rows of %s:%d were not sketched: too few", sketch.rows, *counted[:2])
                     del self._sketches[counted]
                 continue
-            self._unwritten[part_key(*counted, self._environment, self._sequence)] = sketch.document()
+            sliced = sketch.has_sliced(FEWEST_ROWS)
+            self._unwritten[part_key(*counted, self._environment, self._sequence)] = sketch.document(sliced=sliced)
             self._sequence += 1
             del self._sketches[counted]
+            if sketch.slices and not sliced and not final and counted[2] >= self._newest:
+                self._sketches[counted] = Sketch(sketch.baseline)
+                self._sketches[counted].take_slices(sketch)
         self._keys.forget_before(self._newest)
         for key in list(self._unwritten)[:-MOST_UNWRITTEN]:
             del self._unwritten[key]

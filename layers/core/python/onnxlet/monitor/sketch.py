@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from onnxlet.errors import IntegrityError, InvalidInputError
-from onnxlet.monitor.baseline import Baseline, Column
+from onnxlet.monitor.baseline import Baseline, Column, slices_of, take_slice
 from onnxlet.monitor.columns import columns_of
 from onnxlet.monitor.scores import Scores, ScoresDocument, add_scores
 from onnxlet.values.canonical import canonical
@@ -26,6 +26,7 @@ class SketchDocument(msgspec.Struct, frozen=True):
     """A sketch as it is stored: counts by column, in the baseline's order, the last of each those of missing values.
 
     Of its rows `keyed` are one of each routing key; `repeated` are rows that were left out since their key had one.
+    `slices` are those of the baseline's slices, by value, as far as they were written by now.
     """
 
     baseline: str
@@ -35,6 +36,7 @@ class SketchDocument(msgspec.Struct, frozen=True):
     scores: ScoresDocument = {}
     keyed: int = 0
     repeated: int = 0
+    slices: dict[str, SketchDocument] = {}
     schema: int = SCHEMA
 
 
@@ -47,6 +49,9 @@ class Sketch:
         self.scores = Scores()
         self._added_scores: ScoresDocument = {}
         self._digest = baseline.pinned()
+        self.slices = {value: Sketch(each) for value, each in baseline.slices.items()}
+        self._unsliced = 0
+        """Rows of no slice since slices were written."""
         self._columns: dict[Side, dict[str, Column]] = {
             INPUTS: {column.name: column for column in baseline.columns},
             OUTPUTS: {column.name: column for column in baseline.outputs},
@@ -70,6 +75,27 @@ class Sketch:
             for name, column in columns_of(tensors, names or {}, dropped):
                 if name in known:
                     counts[name] += known[name].count(column)
+        if self.slices:
+            self._fold_slices(inputs, outputs, names or {}, dropped)
+
+    def _fold_slices(
+        self, inputs: Tensors, outputs: Tensors, names: Mapping[str, tuple[str, ...]], dropped: Iterable[str]
+    ) -> None:
+        by = self.baseline.sliced_by
+        values = None if by in (away := tuple(dropped)) else slices_of(inputs, names, by)
+        for value in set(values or ()):
+            if value in self.slices:
+                self.slices[value].fold(*take_slice((inputs, outputs), values or [], value), names, away)
+        self._unsliced += sum(value not in self.slices for value in values or ())
+
+    def take_slices(self, before: Sketch) -> None:
+        """Go on with the slices of a sketch that was written without them."""
+        self.slices, self._unsliced = before.slices, before._unsliced
+
+    def has_sliced(self, fewest: int) -> bool:
+        """Whether each slice that has rows, and the rest, has so many that none can be told from the others."""
+        groups = [*(sketch.rows for sketch in self.slices.values()), self._unsliced]
+        return any(groups) and all(rows == 0 or rows >= fewest for rows in groups)
 
     def add(self, document: SketchDocument) -> None:
         """Add the counts of another sketch. Raises InvalidInputError if it has another baseline's bins."""
@@ -88,6 +114,10 @@ class Sketch:
                 self._counts[side][name] += np.array(counts, dtype=np.int64)
         self._added_scores = add_scores(self._added_scores, document.scores)
         self.rows += document.rows
+        for value, part in document.slices.items():
+            if value not in self.slices:
+                raise InvalidInputError(f"the sketch has a slice {value!r}, which its baseline has not")
+            self.slices[value].add(part)
         self.keyed += document.keyed
         self.repeated += document.repeated
 
@@ -96,8 +126,8 @@ class Sketch:
         for name, column in self._columns[side].items():
             yield column, self._counts[side][name]
 
-    def document(self) -> SketchDocument:
-        """What is stored."""
+    def document(self, *, sliced: bool = True) -> SketchDocument:
+        """What is stored, with the slices that have rows or without."""
         return SketchDocument(
             self._digest,
             self.rows,
@@ -106,6 +136,7 @@ class Sketch:
             add_scores(self._added_scores, self.scores.document()),
             self.keyed,
             self.repeated,
+            {value: each.document() for value, each in self.slices.items() if sliced and each.rows},
         )
 
     def _stored(self, side: Side) -> dict[str, tuple[int, ...]]:
@@ -124,7 +155,13 @@ def add_documents(first: SketchDocument, second: SketchDocument) -> SketchDocume
         add_scores(first.scores, second.scores),
         first.keyed + second.keyed,
         first.repeated + second.repeated,
+        _added_slices(first.slices, second.slices),
     )
+
+
+def _added_slices(first: dict[str, SketchDocument], second: dict[str, SketchDocument]) -> dict[str, SketchDocument]:
+    both = {**first, **second}
+    return both | {value: add_documents(first[value], second[value]) for value in first.keys() & second.keys()}
 
 
 def _added(first: dict[str, tuple[int, ...]], second: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:

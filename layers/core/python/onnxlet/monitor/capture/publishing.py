@@ -54,6 +54,7 @@ def obeying(baseline: Baseline, policy: CapturePolicy | None) -> Baseline:
         baseline,
         columns=tuple(each for each in baseline.columns if policy.rule_of(each.name).is_counted()),
         outputs=tuple(each for each in baseline.outputs if policy.rule_of(each.name).is_counted()),
+        slices={value: obeying(each, policy) for value, each in baseline.slices.items()},
     )
 
 

@@ -13,7 +13,7 @@ from onnxlet.monitor.report.plots import Bars, Lines
 from onnxlet.monitor.report.scope import Counted, Scope
 from onnxlet.monitor.report.section import Finding, Measure, Section
 from onnxlet.monitor.report.shown import show_cells, show_count
-from onnxlet.monitor.sketch import Side
+from onnxlet.monitor.sketch import Side, Sketch
 from onnxlet.values.tables import Block, Facts, Table
 
 MOST_COLUMNS = 100
@@ -52,6 +52,19 @@ class Shape(msgspec.Struct, frozen=True):
     window: tuple[int, ...]
 
 
+class SliceDrift(msgspec.Struct, frozen=True):
+    """The rows of a slice on the newest day that has some: the columns that differ by more than chance, the surest one.
+
+    Slices raise no alarms.
+    """
+
+    slice: str
+    day: str
+    rows: int
+    differing: tuple[str, ...]
+    surest: ColumnDrift | None
+
+
 class VersionDrift(msgspec.Struct, frozen=True):
     """The days of one version. `baseline` is the digest of what they are compared with; None if there is none."""
 
@@ -59,6 +72,7 @@ class VersionDrift(msgspec.Struct, frozen=True):
     baseline: str | None
     days: tuple[DayDrift, ...]
     shapes: tuple[Shape, ...] = ()
+    slices: tuple[SliceDrift, ...] = ()
 
 
 class Drift(msgspec.Struct, frozen=True):
@@ -103,7 +117,9 @@ def _read_version(scope: Scope, version: int) -> VersionDrift:
     counted = scope.counted(version)
     processes = {day: len(window.parts) for day, window in scope.windows(version).items()}
     days = tuple(_compare_days(counted, processes))
-    return VersionDrift(version, baseline.pinned(), days, tuple(_shapes(counted, days)))
+    return VersionDrift(
+        version, baseline.pinned(), days, tuple(_shapes(counted, days)), tuple(_compare_slices(counted))
+    )
 
 
 def _compare_days(counted: Sequence[Counted], processes: Mapping[str, int]) -> Iterator[DayDrift]:
@@ -119,6 +135,19 @@ def _compare_days(counted: Sequence[Counted], processes: Mapping[str, int]) -> I
         keys = (sketch.keyed, sketch.repeated, processes[day])
         yield DayDrift(day, sketch.rows, elsewhere, now.level, len(now.differing()), alarms, columns, *keys)
         before = now
+
+
+def _compare_slices(counted: Sequence[Counted]) -> Iterator[SliceDrift]:
+    newest: dict[str, tuple[str, Sketch]] = {}
+    for day, sketch, _ in counted:
+        newest |= {
+            f"{sketch.baseline.sliced_by}={value}": (day, each) for value, each in sketch.slices.items() if each.rows
+        }
+    for name, (day, sketch) in sorted(newest.items()):
+        found = compare(sketch)
+        surest = min(found.columns, key=lambda drift: (drift.adjusted, -drift.psi), default=None)
+        differing = tuple(drift.name for drift in found.differing())
+        yield SliceDrift(name, day, sketch.rows, differing, None if surest is None else _shown(surest))
 
 
 def _shown(drift: ColumnDrift) -> ColumnDrift:
@@ -169,6 +198,7 @@ def _show_version(version: VersionDrift) -> list[Block]:
             (f"column on {newest.day}", "side", "test", "p (Holm)", "PSI", "KS", "JS", "Wasserstein/sd", "missing"),
             [_describe(drift) for drift in newest.columns[:MOST_SHOWN]],
         ),
+        *([_table_slices(version.slices)] if version.slices else []),
         _draw_days(version),
         *(_draw_shape(version, shape) for shape in version.shapes),
     ]
@@ -185,6 +215,22 @@ def _say_rate(day: DayDrift) -> str:
     if day.processes > 1:
         return f"above {nominal} where keys came to several of the {day.processes} processes, each counting one; {left}"
     return f"{nominal}: one row of each routing key counts, {left}"
+
+
+def _table_slices(slices: Sequence[SliceDrift]) -> Table:
+    rows = [
+        (
+            each.slice,
+            each.day,
+            each.rows,
+            len(each.differing),
+            "" if each.surest is None else each.surest.name,
+            "" if each.surest is None else f"{each.surest.adjusted:.2g}",
+            "" if each.surest is None else f"{each.surest.psi:.3f}",
+        )
+        for each in slices
+    ]
+    return Table(("slice", "newest day", "rows", "columns that differ", "surest", "p (Holm)", "PSI"), rows)
 
 
 def _describe(drift: ColumnDrift) -> tuple[object, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from onnxlet.errors import InvalidInputError
 from onnxlet.monitor.baseline import Baseline, draw_baseline
 from onnxlet.monitor.capture.policy import CapturePolicy
 from onnxlet.monitor.capture.publishing import obeying
@@ -20,17 +21,24 @@ SEED = 0
 
 
 def count_rows(
-    columns: Tensors, steps: Steps, predict: Callable[[Tensors], Tensors], policy: CapturePolicy | None = None
+    columns: Tensors,
+    steps: Steps,
+    predict: Callable[[Tensors], Tensors],
+    policy: CapturePolicy | None = None,
+    *,
+    sliced_by: str = "",
 ) -> Baseline:
     """Count rows of a version's row signature, with served datatypes, and its served answers to them.
 
     Of many rows some are drawn. Pictures, and other inputs that are bytes, are not counted, nor are columns that the
-    `policy` drops or hashes.
+    `policy` drops or hashes. Raises InvalidInputError where the column `sliced_by` makes no slices, or is not counted.
     """
+    if sliced_by and policy is not None and not policy.rule_of(sliced_by).is_counted():
+        raise InvalidInputError(f"the version's policy lets {sliced_by!r} not be counted: nothing is sliced by it")
     most = MOST_TENSOR_ROWS if steps.columns is None else MOST_ROWS
     rows = len(next(iter(columns.values())))
     if rows > most:
         drawn = np.sort(np.random.default_rng(SEED).choice(rows, most, replace=False))
         columns = {name: tensor[drawn] for name, tensor in columns.items()}
     answers = run_in_batches(predict, columns)
-    return obeying(draw_baseline(columns, answers, dropped=steps.encoded), policy)
+    return obeying(draw_baseline(columns, answers, dropped=steps.encoded, sliced_by=sliced_by), policy)
