@@ -5,6 +5,7 @@ baseline         the counts of the rows that a model was made for; versions: whi
 sketch           the counts of live rows, in the baseline's bins
 live             counts what a process answers, and writes it now and then
 windows          what was written of one day, by many, merged so that each part counts once
+measures         numbers of pictures and texts, of some rows
 keys             routing keys that were seen: of the rows of one key one counts
 scores           how sure answers were, in integers; estimate: how often they are right, before labels come
 levels           how sure a window must be, so that few clean months alarm

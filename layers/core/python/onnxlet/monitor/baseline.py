@@ -94,6 +94,8 @@ class Baseline(msgspec.Struct, frozen=True):
     schema: int = SCHEMA
     sliced_by: str = ""
     slices: dict[str, Baseline] = {}
+    measured: tuple[str, ...] = ()
+    """Columns that are measures of pictures and texts, of some rows."""
 
     def encode(self) -> bytes:
         """Canonical JSON."""
@@ -176,7 +178,8 @@ def take_slice(sides: tuple[Tensors, Tensors], values: list[str], value: str) ->
     """The rows of a slice, of inputs and of outputs."""
     own = np.array([each == value for each in values], dtype=bool)
     inputs, outputs = (
-        {name: tensor[own] for name, tensor in side.items() if tensor.ndim and len(tensor) == len(own)} for side in sides
+        {name: tensor[own] for name, tensor in side.items() if tensor.ndim and len(tensor) == len(values)}
+        for side in sides
     )
     return inputs, outputs
 

@@ -17,6 +17,7 @@ import numpy as np
 from onnxlet.errors import OnnxletError, UnavailableError
 from onnxlet.monitor.columns import column_names
 from onnxlet.monitor.keys import SeenKeys
+from onnxlet.monitor.measures import measure_rows, plan_measures
 from onnxlet.monitor.sketch import Sketch, SketchDocument
 from onnxlet.monitor.versions import read_baseline
 from onnxlet.monitor.windows import part_key, write_part
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from onnxlet.monitor.baseline import Baseline
     from onnxlet.monitor.capture.policy import CapturePolicy
     from onnxlet.steps import Classification, Steps
+    from onnxlet.steps.base import Preprocessor
 
 FEWEST_ROWS = 20
 MOST_VERSIONS = 32
@@ -51,6 +53,7 @@ class LiveSketches:
         self._unwritten: dict[str, SketchDocument] = {}
         self._without: set[tuple[str, int]] = set()
         self._keys = SeenKeys()
+        self._measures: dict[tuple[str, int], list[Preprocessor]] = {}
         self._newest = ""
         """The newest day: sketches of those before it grow no more."""
 
@@ -74,7 +77,8 @@ class LiveSketches:
                 steps, hidden = models[counted].steps, _hidden(sketch.baseline, models[counted].policy)
                 names = column_names(steps)
                 for inputs, outputs in _stacked(predictions):
-                    sketch.fold(inputs, outputs, names, hidden)
+                    measured = self._measure(counted, sketch.baseline, steps, inputs)
+                    sketch.fold({**inputs, **measured}, outputs, names, hidden)
                     sketch.scores.fold(_told(steps, models[counted].policy), outputs)
 
     def flush(self, *, final: bool) -> None:
@@ -102,6 +106,15 @@ class LiveSketches:
         for key, document in list(self._unwritten.items()):
             write_part(self._store, key, document)
             del self._unwritten[key]
+
+    def _measure(self, counted: Counted, baseline: Baseline, steps: Steps, inputs: Tensors) -> Tensors:
+        """Numbers of pictures and texts, where the baseline has them."""
+        if not baseline.measured:
+            return {}
+        version = counted[:2]
+        if version not in self._measures:
+            self._measures[version] = plan_measures(steps)
+        return measure_rows(self._measures[version], inputs)
 
     def _one_of_each_key(self, counted: Counted, record: Observation, prediction: Prediction) -> Prediction | None:
         """What counts of a prediction: all rows without a routing key, the first of a key that is new, else none."""

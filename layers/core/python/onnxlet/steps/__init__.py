@@ -11,6 +11,7 @@ ranges           numbers beyond what a user declared are refused, clipped or fla
 finite           numbers that the model refuses are refused
 classification   class values and probabilities become labels
 method           outputs of the graph are served as they are, each by a method of the model that it stands for
+measuring        what monitoring counts of pictures and texts
 output           what is served of answers: calibration, thresholds, abstaining; deciding and numbers do it
 pipeline         the steps of one manifest, taken together
 table            the kinds there are, by the `kind` of their documents

@@ -125,6 +125,13 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="k
         """Whether its preprocessor does more than to put values in their places, so that golden cases try it too."""
         return False
 
+    def measure(self, read: Read) -> Preprocessor | None:  # noqa: ARG002 - for those who measure
+        """What tells numbers [n] by name of what is sent, for monitoring: of some rows, and never for an answer.
+
+        It leaves out what it cannot read. None: nothing but the columns themselves is counted.
+        """
+        return None
+
     def most_rows(self) -> int | None:
         """How many rows to send at once, where that is anybody's choice; None: any."""
         return None

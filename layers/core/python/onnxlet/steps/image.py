@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from onnxlet.errors import InvalidInputError, RejectedModelError, RequestTooLargeError
-from onnxlet.steps.base import Preprocessor, Specs, Step, spec_named
+from onnxlet.steps.base import Preprocessor, Read, Specs, Step, spec_named
 from onnxlet.steps.dicom.options import Dicom
 from onnxlet.steps.picture_formats import LARGEST_SIDE
 from onnxlet.values.signature import IMAGES, TensorSpec
@@ -156,6 +156,12 @@ class Image(Step, frozen=True, tag="image", omit_defaults=True):
     def preprocessor(self, wanted: Specs) -> Preprocessor:
         """What decodes them. Raises RejectedModelError where Pillow is not installed."""
         return PictureReader(self, spec_named(self.input, wanted)).apply
+
+    def measure(self, read: Read) -> Preprocessor:  # noqa: ARG002 - it has no artifacts
+        """Pixels, brightness and contrast of pictures: the mean and the standard deviation of what the graph gets."""
+        from onnxlet.steps.measuring import PictureMeasure
+
+        return PictureMeasure(self)
 
     def _check(self, spec: TensorSpec) -> None:
         height, width = self.size or (VARIABLE, VARIABLE)

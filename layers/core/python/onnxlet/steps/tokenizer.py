@@ -142,6 +142,12 @@ class Tokenizer(Step, frozen=True, tag="tokenizer", omit_defaults=True):
         )
         return f"{' and '.join(self.columns)}: {', '.join(filter(None, parts))}"
 
+    def measure(self, read: Read) -> Preprocessor | None:
+        """The share of unknown tokens of each text; None for tokenizers that know everything, as those of bytes do."""
+        from onnxlet.steps.measuring import measure_tokens
+
+        return measure_tokens(self, read(self.artifact))
+
     def _check(self, spec: TensorSpec) -> None:
         fixed = spec.shape[1:] not in ((VARIABLE,), (self.padding.length,))
         if spec.type.kind != "i" or len(spec.shape) != 2 or fixed or spec.shape[0] not in (VARIABLE, 1):  # noqa: PLR2004 - rows, tokens

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import numpy as np
 
 from onnxlet.errors import InvalidInputError
 from onnxlet.monitor.baseline import Baseline, draw_baseline
 from onnxlet.monitor.capture.policy import CapturePolicy
 from onnxlet.monitor.capture.publishing import obeying
+from onnxlet.monitor.measures import measure_rows, plan_measures
 from onnxlet.steps import Steps
 from onnxlet.toolchain.workbench.evaluation import run_in_batches
 from onnxlet.values.tensors import Tensors
@@ -17,6 +19,8 @@ from onnxlet.values.tensors import Tensors
 MOST_ROWS = 100_000
 MOST_TENSOR_ROWS = 2_000
 """Rows of tensors, which take longer to answer than rows of a table."""
+MOST_MEASURED = 1_000
+"""Pictures or texts that are measured."""
 SEED = 0
 
 
@@ -41,4 +45,6 @@ def count_rows(
         drawn = np.sort(np.random.default_rng(SEED).choice(rows, most, replace=False))
         columns = {name: tensor[drawn] for name, tensor in columns.items()}
     answers = run_in_batches(predict, columns)
-    return obeying(draw_baseline(columns, answers, dropped=steps.encoded, sliced_by=sliced_by), policy)
+    measured = measure_rows(plan_measures(steps), columns, MOST_MEASURED)
+    counted = draw_baseline({**columns, **measured}, answers, dropped=steps.encoded, sliced_by=sliced_by)
+    return obeying(msgspec.structs.replace(counted, measured=tuple(measured)), policy)
