@@ -61,7 +61,7 @@ def page(rows: list[Row]) -> Iterator[str]:
     yield ""
     verdict = "kept" if kept(rows) else "NOT kept"
     yield (
-        f"{rows[0]['months']} months without drift, {DAYS} days each, {COLUMNS} columns (numbers of seven kinds, ten "
+        f"Months without drift, {DAYS} days each, {COLUMNS} columns (numbers of seven kinds, ten "
         "of them dependent, some with gaps; texts of 5 and 40 values): rows are counted, written to a store, merged "
         "and compared by the code that does so in production. Months with any alarm of drift, of which "
         f"{BUDGET:.0%} are allowed: **{verdict}**; months with any fault of data quality; the share of days on which "
@@ -69,11 +69,18 @@ def page(rows: list[Row]) -> Iterator[str]:
         "of any column that it has drifted. In brackets: 95 % intervals."
     )
     yield ""
-    yield "| baseline | a day | drift | quality | days that differ | evidently |"
-    yield "|---|---|---|---|---|---|"
+    yield "| baseline | a day | months | drift | quality | days that differ | evidently |"
+    yield "|---|---|---|---|---|---|---|"
     for row in rows:
         shares = [_share(row, name) for name in ("drift", "faults", "evidently")]
-        cells = [f"{row['baseline']:,}", f"{row['window']:,}", *shares[:2], f"{row['days']:.1%}", *shares[2:]]
+        cells = [
+            f"{row['baseline']:,}",
+            f"{row['window']:,}",
+            str(row["months"]),
+            *shares[:2],
+            f"{row['days']:.1%}",
+            *shares[2:],
+        ]
         yield f"| {' | '.join(cells)} |"
 
 
