@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +16,18 @@ import pytest
 from doors import COLUMNS, FEATURES, Shop
 from faults import WatchedStore
 from onnxlet.errors import StoreUnavailableError
+from onnxlet.monitor import row_watchers
 from onnxlet.monitor.baseline import Baseline, draw_baseline
-from onnxlet.monitor.live import FEWEST_ROWS, MOST_VERSIONS, LiveSketches
+from onnxlet.monitor.live import FEWEST_ROWS, MOST_UNWRITTEN, MOST_VERSIONS, LiveSketches
 from onnxlet.monitor.report.document import decode_report, read_report
 from onnxlet.monitor.report.drift import Drift, VersionDrift
 from onnxlet.monitor.report.scope import Scope
 from onnxlet.monitor.versions import give_baseline
 from onnxlet.monitor.windows import list_days, read_window
+from onnxlet.settings import Settings
 from onnxlet.store import Store
+from onnxlet.telemetry.background import INTERVAL, Background
+from onnxlet.telemetry.on_lambda import observe_function
 from onnxlet.telemetry.recording import Observation, Prediction, Telemetry
 from onnxlet.values.refs import parse_ref
 from onnxlet.values.timestamps import utc_now
@@ -53,6 +62,15 @@ class Watched:
     def rows(self) -> int:
         """What is stored."""
         return sum(read_window(self.store, "diagnosis", 1, day).rows for day in list_days(self.store, "diagnosis", 1))
+
+
+def fold_days(watched: Watched, live: LiveSketches, days: Iterable[int], rows: int = FEWEST_ROWS) -> None:
+    """Count some rows on each of these days since 1970."""
+    served = watched.shop.predictor.served(parse_ref("diagnosis"))
+    answer = served.model.predict({"features": ROWS[:rows]})
+    prediction = Prediction("serving_default", {"features": ROWS[:rows]}, answer, 0.1)
+    for day in days:
+        live.fold([Observation(day * 86_400.0, "id", "", "diagnosis", served, prediction, 200, None, 0, 0, 0.1)])
 
 
 @pytest.fixture
@@ -134,8 +152,9 @@ def test_no_value_that_was_sent_is_in_the_store(watched: Watched) -> None:
 
 def test_a_version_without_a_baseline_is_not_counted_and_asked_for_once(store: Store, tmp_path: Path) -> None:
     asked: list[str] = []
-    telemetry = Telemetry()
-    telemetry.watch_with(lambda: LiveSketches(WatchedStore(store, lambda _, key: asked.append(key))))
+    telemetry, lost = Telemetry(), []
+    watching = WatchedStore(store, lambda _, key: asked.append(key))
+    telemetry.watch_with(lambda: LiveSketches(watching, lambda *rows: lost.append(rows)))
     shop = Shop(store, tmp_path, telemetry=telemetry)
     shop.publish_echo("plain", "FP32", -1, 2)
     for _ in range(3):
@@ -143,6 +162,7 @@ def test_a_version_without_a_baseline_is_not_counted_and_asked_for_once(store: S
         telemetry.flush()
     assert asked == ["sketches/baselines/plain/1.json", "models/plain/1/baseline.json"]
     assert not list(store.list("sketches/"))
+    assert not lost, "nobody wanted them"
 
 
 def test_a_version_is_counted_once_the_store_answers_again(store: Store, tmp_path: Path) -> None:
@@ -153,8 +173,8 @@ def test_a_version_is_counted_once_the_store_answers_again(store: Store, tmp_pat
             raise StoreUnavailableError("down")
 
     watched = Watched(store, tmp_path)
-    telemetry = Telemetry()
-    telemetry.watch_with(lambda: LiveSketches(WatchedStore(store, fail)))
+    telemetry, lost = Telemetry(), []
+    telemetry.watch_with(lambda: LiveSketches(WatchedStore(store, fail), lambda *rows: lost.append(rows)))
     watched.shop = Shop(store, tmp_path, telemetry=telemetry)
     watched.ask(ROWS[:30])
     telemetry.flush()
@@ -163,15 +183,13 @@ def test_a_version_is_counted_once_the_store_answers_again(store: Store, tmp_pat
     watched.ask(ROWS[:40])
     telemetry.flush()
     assert watched.rows() == 40
+    assert lost == [("diagnosis", 1, 30)]
 
 
 def test_many_days_of_few_rows_leave_room_for_those_that_follow(watched: Watched) -> None:
     live = LiveSketches(watched.store)
-    served = watched.shop.predictor.served(parse_ref("diagnosis"))
     for day in range(1, MOST_VERSIONS + 3):
-        rows = ROWS[: FEWEST_ROWS if day > MOST_VERSIONS + 1 else 1]
-        prediction = Prediction("serving_default", {"features": rows}, served.model.predict({"features": rows}), 0.1)
-        live.fold([Observation(day * 86_400.0, "id", "", "diagnosis", served, prediction, 200, None, 0, 0, 0.1)])
+        fold_days(watched, live, [day], FEWEST_ROWS if day > MOST_VERSIONS + 1 else 1)
         live.flush(final=False)
     assert watched.rows() == FEWEST_ROWS
 
@@ -200,6 +218,93 @@ def test_what_the_store_refuses_is_written_later_and_counts_once(store: Store, t
     down[0] = False
     telemetry.flush()
     assert watched.rows() == 70
+
+
+def test_where_a_process_goes_on_rows_gather_before_a_part_is_written(store: Store, tmp_path: Path) -> None:
+    watched, telemetry = Watched(store, tmp_path), Telemetry()
+    for open_watcher in row_watchers(store, Settings(store="unused")):
+        telemetry.watch_with(partial(open_watcher, telemetry))
+    watched.shop = Shop(store, tmp_path, telemetry=telemetry)
+    background = Background(telemetry)
+    background.start()
+    for _ in range(4):
+        watched.ask(ROWS[:30])
+        time.sleep(2 * INTERVAL)
+    background.stop()
+    assert watched.rows() == 120
+    assert len(list(store.list("sketches/live/"))) == 1
+
+
+def test_a_part_is_written_once_its_rows_are_old_or_many_enough(watched: Watched) -> None:
+    now = [0.0]
+    live = LiveSketches(watched.store, rows=100, seconds=60, clock=lambda: now[0])
+    fold_days(watched, live, [1])
+    for now[0], written in ((0, 0), (59, 0), (60, FEWEST_ROWS), (61, FEWEST_ROWS)):
+        live.flush(final=False)
+        assert watched.rows() == written
+    for rows, written in ((60, FEWEST_ROWS), (40, FEWEST_ROWS + 100)):
+        fold_days(watched, live, [1], rows)
+        live.flush(final=False)
+        assert watched.rows() == written
+
+
+def test_what_the_store_refused_waits_as_long_as_rows_do(watched: Watched) -> None:
+    now, asked = [0.0], [0]
+
+    def fail(method: str, _: str) -> None:
+        if method == "create":
+            asked[0] += 1
+            raise StoreUnavailableError("down")
+
+    live = LiveSketches(WatchedStore(watched.store, fail), rows=100, seconds=60, clock=lambda: now[0])
+    fold_days(watched, live, [1])
+    for now[0], tried in ((60, 1), (61, 1), (119, 1), (120, 2)):
+        with suppress(StoreUnavailableError):
+            live.flush(final=False)
+        assert asked == [tried]
+
+
+def test_rows_that_are_too_few_when_the_function_ends_are_told_by_its_last_metrics(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    watched = Watched(store, tmp_path)
+    settings = Settings(store="unused", function_name="predict")
+    telemetry, _ = observe_function(settings, {}, *row_watchers(store, settings))
+    watched.shop = Shop(store, tmp_path, telemetry=telemetry)
+    watched.ask(ROWS[:7])
+    telemetry.flush()
+    telemetry.flush(final=True)
+    told = [orjson.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(each["model"], each["UnsketchedRows"]) for each in told if "UnsketchedRows" in each] == [("diagnosis", 7)]
+
+
+def test_rows_beyond_what_is_counted_at_once_are_told(watched: Watched) -> None:
+    lost: Counter[tuple[str, int]] = Counter()
+    live = LiveSketches(watched.store, lambda model, version, rows: lost.update({(model, version): rows}))
+    fold_days(watched, live, range(1, MOST_VERSIONS + 3))
+    assert lost == {("diagnosis", 1): 2 * FEWEST_ROWS}
+    live.flush(final=True)
+    assert watched.rows() == MOST_VERSIONS * FEWEST_ROWS
+    assert lost == {("diagnosis", 1): 2 * FEWEST_ROWS}
+
+
+def test_sketches_beyond_those_that_wait_for_the_store_are_told_and_at_the_end_all(watched: Watched) -> None:
+    def fail(method: str, _: str) -> None:
+        if method == "create":
+            raise StoreUnavailableError("down")
+
+    lost: Counter[tuple[str, int]] = Counter()
+    live = LiveSketches(
+        WatchedStore(watched.store, fail), lambda model, version, rows: lost.update({(model, version): rows})
+    )
+    for day in range(1, MOST_UNWRITTEN + 4):
+        fold_days(watched, live, [day])
+        with pytest.raises(StoreUnavailableError):
+            live.flush(final=False)
+    assert lost == {("diagnosis", 1): 3 * FEWEST_ROWS}
+    with pytest.raises(StoreUnavailableError):
+        live.flush(final=True)
+    assert lost == {("diagnosis", 1): (MOST_UNWRITTEN + 3) * FEWEST_ROWS}
 
 
 def test_a_drift_is_reported_with_its_column_and_the_days_before_are_quiet(watched: Watched) -> None:

@@ -35,10 +35,10 @@ def row_watchers(store: Store, settings: Settings) -> tuple[Callable[[Telemetry]
     Nothing is imported before.
     """
 
-    def open_counter(_: Telemetry) -> Watcher:
-        from onnxlet.monitor.live import LiveSketches
+    def open_counter(telemetry: Telemetry) -> Watcher:
+        from onnxlet.monitor.live import open_sketches
 
-        return LiveSketches(store)
+        return open_sketches(store, settings, telemetry)
 
     def open_capture(telemetry: Telemetry) -> Watcher:
         from onnxlet.monitor.capture.watcher import open_capture

@@ -1,14 +1,15 @@
 """Live sketches: what a process has answered, counted in the baseline's bins and written now and then.
 
 A sketch of one row is that row, so one is written from twenty rows on; fewer wait, and are dropped when their day or
-the process ends.
+the process ends. What is not counted after all is told as `UnsketchedRows`.
 """
 
 from __future__ import annotations
 
+import time
 import uuid
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +22,10 @@ from onnxlet.monitor.measures import measure_rows, plan_measures
 from onnxlet.monitor.sketch import Sketch, SketchDocument
 from onnxlet.monitor.versions import read_baseline
 from onnxlet.monitor.windows import part_key, write_part
+from onnxlet.settings import Settings
 from onnxlet.store import Store
-from onnxlet.telemetry import log
-from onnxlet.telemetry.recording import Observation, Prediction, Record
+from onnxlet.telemetry import UNSKETCHED_ROWS, log
+from onnxlet.telemetry.recording import Observation, Prediction, Record, Telemetry
 from onnxlet.values.tensors import Tensors
 
 if TYPE_CHECKING:
@@ -40,17 +42,40 @@ MOST_UNWRITTEN = 64
 
 Counted = tuple[str, int, str]
 """Model, version, day."""
+Lose = Callable[[str, int, int], None]
+"""Is told of rows that are not counted: model, version, how many."""
+
+
+def lose_untold(model: str, version: int, rows: int) -> None:
+    """Tell nobody."""
 
 
 class LiveSketches:
-    """Counts the rows of observations, and writes the counts below `sketches/`."""
+    """Counts the rows of observations, and writes the counts below `sketches/`.
 
-    def __init__(self, store: Store) -> None:
+    A flush is due once `rows` rows or `seconds` seconds have gathered; `lose` is told of the rows that get lost.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        lose: Lose = lose_untold,
+        *,
+        rows: int = 1,
+        seconds: float = 0.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._store = store
+        self._lose = lose
+        self._rows = rows
+        self._seconds = seconds
+        self._clock = clock
+        self._since: float | None = None
+        """When what is not written began to gather, or was last tried."""
         self._environment = uuid.uuid4().hex
         self._sequence = 0
         self._sketches: dict[Counted, Sketch] = {}
-        self._unwritten: dict[str, SketchDocument] = {}
+        self._unwritten: dict[str, tuple[Counted, SketchDocument]] = {}
         self._without: set[tuple[str, int]] = set()
         self._keys = SeenKeys()
         self._measures: dict[tuple[str, int], list[Preprocessor]] = {}
@@ -61,6 +86,8 @@ class LiveSketches:
         """Count the rows of the predictions among the records."""
         together: dict[tuple[Counted, str], list[Prediction]] = defaultdict(list)
         models: dict[Counted, Any] = {}
+        found: dict[Counted, Sketch | None] = {}
+        lost: Counter[Counted] = Counter()
         for record in records:
             if not isinstance(record, Observation) or record.prediction is None or record.served is None:
                 continue
@@ -68,9 +95,16 @@ class LiveSketches:
             self._newest = max(self._newest, day)
             counted = (record.model, record.served.version, day)
             models[counted] = record.served.model
-            prediction = self._one_of_each_key(counted, record, record.prediction)
+            if counted not in found:
+                found[counted] = self._sketch(counted)
+            sketch = found[counted]
+            if sketch is None:
+                lost[counted] += record.rows
+                continue
+            prediction = self._one_of_each_key(sketch, counted, record, record.prediction)
             if prediction is not None:
                 together[counted, prediction.signature].append(prediction)
+        self._tell(lost)
         for (counted, _), predictions in together.items():
             sketch = self._sketch(counted)
             if sketch is not None:
@@ -82,30 +116,49 @@ class LiveSketches:
                     sketch.scores.fold(_told(steps, models[counted].policy), outputs)
 
     def flush(self, *, final: bool) -> None:
-        """Write the sketches that have enough rows, and forget them. Raises as the store does.
+        """Write the sketches that have enough rows, and forget them, if that is due; `final`: all there are.
 
-        What could not be written is tried again, as it was then: it may have arrived all the same.
+        What could not be written is tried again, as it was then: it may have arrived all the same. Raises as the store
+        does.
         """
+        if not (final or self._is_due()):
+            return
+        self._close(final=final)
+        self._forget(MOST_UNWRITTEN)
+        self._since = self._clock() if self._sketches or self._unwritten else None
+        try:
+            for key, (_, document) in list(self._unwritten.items()):
+                write_part(self._store, key, document)
+                del self._unwritten[key]
+        finally:
+            if final:
+                self._forget(0)
+
+    def _is_due(self) -> bool:
+        if self._since is None:
+            return False
+        rows = sum(sketch.rows for sketch in self._sketches.values())
+        return rows >= self._rows or self._clock() - self._since >= self._seconds
+
+    def _close(self, *, final: bool) -> None:
+        """Make documents of the sketches that have enough rows, and drop those that will never have."""
         for counted, sketch in list(self._sketches.items()):
             if sketch.rows < FEWEST_ROWS:
                 if final or counted[2] < self._newest:
                     if sketch.rows:
                         log(__name__).info("%d rows of %s:%d were not sketched: too few", sketch.rows, *counted[:2])
+                        self._lose(*counted[:2], sketch.rows)
                     del self._sketches[counted]
                 continue
             sliced = sketch.has_sliced(FEWEST_ROWS)
-            self._unwritten[part_key(*counted, self._environment, self._sequence)] = sketch.document(sliced=sliced)
+            key = part_key(*counted, self._environment, self._sequence)
+            self._unwritten[key] = (counted, sketch.document(sliced=sliced))
             self._sequence += 1
             del self._sketches[counted]
             if sketch.slices and not sliced and not final and counted[2] >= self._newest:
                 self._sketches[counted] = Sketch(sketch.baseline)
                 self._sketches[counted].take_slices(sketch)
         self._keys.forget_before(self._newest)
-        for key in list(self._unwritten)[:-MOST_UNWRITTEN]:
-            del self._unwritten[key]
-        for key, document in list(self._unwritten.items()):
-            write_part(self._store, key, document)
-            del self._unwritten[key]
 
     def _measure(self, counted: Counted, baseline: Baseline, steps: Steps, inputs: Tensors) -> Tensors:
         """Numbers of pictures and texts, where the baseline has them."""
@@ -116,13 +169,24 @@ class LiveSketches:
             self._measures[version] = plan_measures(steps)
         return measure_rows(self._measures[version], inputs)
 
-    def _one_of_each_key(self, counted: Counted, record: Observation, prediction: Prediction) -> Prediction | None:
+    def _forget(self, most: int) -> None:
+        """Give up the oldest sketches beyond so many."""
+        while len(self._unwritten) > most:
+            (model, version, _), document = self._unwritten.pop(next(iter(self._unwritten)))
+            self._lose(model, version, document.rows)
+
+    def _tell(self, lost: Mapping[Counted, int]) -> None:
+        """Tell of rows that are not counted though their version may have a baseline."""
+        for (model, version, _), rows in lost.items():
+            if (model, version) not in self._without:
+                self._lose(model, version, rows)
+
+    def _one_of_each_key(
+        self, sketch: Sketch, counted: Counted, record: Observation, prediction: Prediction
+    ) -> Prediction | None:
         """What counts of a prediction: all rows without a routing key, the first of a key that is new, else none."""
         if record.key is None:
             return prediction
-        sketch = self._sketch(counted)
-        if sketch is None:
-            return None
         is_new = self._keys.is_new(counted, record.key)
         sketch.keyed += is_new
         sketch.repeated += record.rows - is_new
@@ -148,6 +212,8 @@ class LiveSketches:
             self._without.add((model, version))
             return None
         self._sketches[counted] = Sketch(baseline)
+        if self._since is None:
+            self._since = self._clock()
         return self._sketches[counted]
 
 
@@ -197,3 +263,14 @@ def _joined(parts: Sequence[Mapping[str, np.ndarray]]) -> Tensors:
     if len(parts) == 1:
         return dict(parts[0])
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0] if parts[0][name].ndim}
+
+
+def open_sketches(store: Store, settings: Settings, telemetry: Telemetry) -> LiveSketches:
+    """The watcher of a process. Lambda's flushes are seldom; where a process goes on, rows gather first."""
+
+    def lose(model: str, version: int, rows: int) -> None:
+        telemetry.record({UNSKETCHED_ROWS: rows}, model=model, version=version)
+
+    if settings.function_name:
+        return LiveSketches(store, lose)
+    return LiveSketches(store, lose, rows=settings.telemetry_rows, seconds=settings.telemetry_seconds)

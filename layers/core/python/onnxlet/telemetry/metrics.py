@@ -36,6 +36,7 @@ from onnxlet.telemetry import (
     STALE_BASELINE,
     TOTAL_TIME,
     UNCAPTURED_ROWS,
+    UNSKETCHED_ROWS,
     WINDOWS,
 )
 
@@ -78,6 +79,13 @@ METRICS = {
             COUNT,
             "onnxlet_uncaptured_rows_total",
             "rows that a policy would have captured, beyond its caps or because store or key did not answer",
+        ),
+        Metric(
+            UNSKETCHED_ROWS,
+            COUNT,
+            "onnxlet_unsketched_rows_total",
+            "rows of versions with a baseline that no sketch counts: fewer than 20 when day or process ended, "
+            "versions beyond 32, or the store did not answer",
         ),
         Metric(TOTAL_TIME, MILLISECONDS, "onnxlet_total_seconds", "from a request's last byte to its answer"),
         Metric(RUN_TIME, MILLISECONDS, "onnxlet_run_seconds", "the model and its steps"),

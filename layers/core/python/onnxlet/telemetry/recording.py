@@ -209,9 +209,9 @@ class Telemetry:
         if not self._folding.acquire(timeout=PATIENCE):
             return
         try:
-            self._fold()
-            for watcher in self._watchers:
-                self._run(watcher, watcher.flush, final=final)
+            self._write(final=final)
+            if final and self._pending:  # what watchers told of their own last writes
+                self._write(final=True)
             self._rows, self._oldest, self._urgent = 0, None, False
         finally:
             self._folding.release()
@@ -233,6 +233,11 @@ class Telemetry:
             self._watchers.append(self._unopened.pop(0)())
         for watcher in self._watchers:
             self._run(watcher, watcher.fold, records)
+
+    def _write(self, *, final: bool) -> None:
+        self._fold()
+        for watcher in self._watchers:
+            self._run(watcher, watcher.flush, final=final)
 
     def _weigh(self) -> None:
         """Count what was appended since the last time; what has no rows counts as one, for it would be lost too."""
