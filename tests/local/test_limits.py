@@ -111,6 +111,24 @@ def test_a_refusal_says_what_may_be_sent(server: Server) -> None:
     assert answer.json() == {"error": "the headers of a request may have 32,768 bytes"}
 
 
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"nonsense\r\n\r\n", 400),
+        (LIVE, 408),
+        (b"GET /" + b"x" * 9_000 + b" HTTP/1.1\r\nHost: localhost\r\n" + CLOSE, 414),
+        (LIVE + b"X-Long: " + b"y" * 40_000 + b"\r\n" + CLOSE, 431),
+    ],
+)
+def test_each_refusal_has_a_request_id_of_its_own(hasty: Server, sent: bytes, status: int) -> None:
+    ids = set()
+    for _ in range(2):
+        head = exchange(hasty, sent).partition(b"\r\n\r\n")[0].decode()
+        assert head.startswith(f"HTTP/1.1 {status} ")
+        ids |= set(re.findall(r"(?i)^x-onnxlet-request-id: ([0-9a-f]{32})\r?$", head, re.MULTILINE))
+    assert len(ids) == 2
+
+
 def test_a_body_behind_a_wish_for_http_2_is_refused_with_what_to_do(server: Server) -> None:
     upgrade = b"Connection: Upgrade\r\nUpgrade: h2c\r\n"
     post = b"POST " + PREDICT.encode() + b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n"

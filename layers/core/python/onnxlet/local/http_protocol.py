@@ -18,6 +18,8 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from onnxlet.local.limits import Limits
+from onnxlet.values.headers import REQUEST_ID
+from onnxlet.values.request_ids import request_id
 
 REQUEST_LINE = 64
 """Bytes of a request line beside its URL: method, version and spaces."""
@@ -249,6 +251,7 @@ def _response(status: HTTPStatus, message: str) -> bytes:
     body = orjson.dumps({"error": message})
     head = (
         f"HTTP/1.1 {status.value} {status.phrase}\r\ndate: {formatdate(usegmt=True)}\r\n"
-        f"content-type: application/json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        f"content-type: application/json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n"
+        f"{REQUEST_ID.lower()}: {request_id(None)}\r\n\r\n"
     )
     return head.encode() + body
