@@ -69,7 +69,7 @@ def test_the_bucket_answers_only_over_tls() -> None:
 def test_versions_and_history_can_only_be_created() -> None:
     statement = _denied("VersionsAndHistoryAreWrittenOnce")
     assert statement["Action"] == "s3:PutObject"
-    written = ("models/*", "history/*", "sketches/alarms/*/log/*")
+    written = ("models/*", "history/*", "erasures/*", "sketches/alarms/*/log/*")
     assert statement["Resource"] == [{"Fn::Sub": f"${{Bucket.Arn}}/{key}"} for key in written]
     assert statement["Condition"] == {
         "Null": {"s3:if-none-match": "true"},
@@ -101,6 +101,7 @@ def _refused(action: str, key: str, context: dict[str, str], **chosen: object) -
     [
         ("models/diagnosis/1/manifest.json", True, False, False),
         ("history/diagnosis/production/0000000001.json", True, False, False),
+        ("erasures/20261129T130000000000Z-0123abcd.json", True, False, False),
         ("aliases/diagnosis/production.json", True, True, False),
         ("settings/registry.json", True, True, False),
         ("sketches/alarms/diagnosis/log/0000000001.json", True, False, False),
@@ -120,6 +121,7 @@ def test_what_must_not_be_overwritten_unseen_takes_only_conditional_writes(
 @pytest.mark.parametrize("action", ["s3:DeleteObject", "s3:DeleteObjectVersion"])
 def test_the_history_is_deleted_by_nobody_and_models_may_be(action: str) -> None:
     assert _refused(action, "history/diagnosis/production/0000000001.json", WHOLE)
+    assert _refused(action, "erasures/20261129T130000000000Z-0123abcd.json", WHOLE)
     assert _refused(action, "sketches/alarms/diagnosis/log/0000000001.json", WHOLE)
     assert not _refused(action, "models/diagnosis/1/model.onnx", WHOLE)
     assert not _refused(action, "batch/in/diagnosis/patients.csv", WHOLE)
