@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from month.hospital import DOSELESS, LATE_BY, OLDER_FROM, OTHERWISE_FROM
 
 WINDOWS = 2
 """In so many windows (days; of labels, days on which they came) a thing is found."""
+_ROW = re.compile(r"^\| \d+ \| ([^|]+) \| (\d+) \|", re.MULTILINE)
 
 
 class Planted(NamedTuple):
@@ -49,6 +51,11 @@ class Told(NamedTuple):
 def judge(heard: Sequence[Heard]) -> list[Told]:
     """When each thing was found."""
     return [Told(each, _first(heard, each)) for each in PLANTED]
+
+
+def documented(page: str) -> dict[str, int]:
+    """The day in whose night each thing was found, as the table of docs/operations.md tells."""
+    return {what: int(night) for what, night in _ROW.findall(page)}
 
 
 def too_early(heard: Sequence[Heard]) -> list[Heard]:

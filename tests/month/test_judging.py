@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from month.bus import Heard
-from month.judging import PLANTED, judge, too_early
+from month.judging import PLANTED, documented, judge, too_early
 
 
 def in_time() -> list[Heard]:
@@ -31,3 +33,9 @@ def test_an_alarm_before_anything_went_wrong_is_too_early_whatever_it_is_about()
     assert too_early([*in_time(), closed]) == []
     unforeseen = alarm._replace(kind="stale baseline")
     assert too_early([unforeseen]) == [unforeseen]
+
+
+def test_the_page_tells_of_all_that_was_planted_and_of_nights_in_time() -> None:
+    nights = documented((Path(__file__).parents[2] / "docs" / "operations.md").read_text())
+    assert nights.keys() == {each.what for each in PLANTED}
+    assert all(each.day <= nights[each.what] <= each.due for each in PLANTED)
