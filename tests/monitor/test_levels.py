@@ -5,7 +5,7 @@ from math import erfc, sqrt
 import numpy as np
 import pytest
 
-from onnxlet.monitor.levels import LARGEST, significance_level
+from onnxlet.monitor.levels import BUDGET, LARGEST, share_of_budget, significance_level
 
 random = np.random.default_rng(0)
 MONTHS, WINDOWS = 20_000, 30
@@ -41,3 +41,9 @@ def test_whatever_the_sizes_there_is_a_level() -> None:
     for shared in (0.0, 1.0):
         for columns in (0, 1, 10_000):
             assert 0 < significance_level(columns, shared) <= LARGEST
+
+
+def test_drift_and_quality_of_all_versions_spend_one_budget() -> None:
+    for versions in (1, 2, 5):
+        assert 2 * versions * share_of_budget(versions) == pytest.approx(BUDGET)
+    assert share_of_budget(0) == share_of_budget(1)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from onnxlet.errors import IntegrityError
 from onnxlet.monitor.baseline import Baseline, Categories, Numbers, draw_baseline
 from onnxlet.monitor.report.document import Report, decode_report, read_report
-from onnxlet.monitor.report.drift import Drift
+from onnxlet.monitor.report.drift import Drift, read_drift
 from onnxlet.monitor.report.quality import Quality
 from onnxlet.monitor.report.scope import Scope
 from onnxlet.monitor.report.section import MOST_ALIKE, Finding, Section
@@ -71,10 +71,10 @@ def served(store: Store) -> None:
     route(store, 1)
 
 
-def count(store: Store, day: str, inputs: Tensors, baseline: Baseline = BASELINE) -> None:
+def count(store: Store, day: str, inputs: Tensors, baseline: Baseline = BASELINE, version: int = 1) -> None:
     sketch = Sketch(baseline)
     sketch.fold(inputs, {})
-    write_part(store, part_key("diagnosis", 1, day, "env", 0), sketch.document())
+    write_part(store, part_key("diagnosis", version, day, "env", 0), sketch.document())
 
 
 def report(store: Store, since: str = "", until: str = "") -> Report:
@@ -102,6 +102,16 @@ def test_a_report_of_another_schema_or_of_nothing_is_refused(store: Store) -> No
         decode_report(report(store).encode().replace(b'"schema":1', b'"schema":9'))
     with pytest.raises(IntegrityError, match="no report"):
         decode_report(b"[]")
+
+
+def test_versions_that_are_asked_on_a_day_divide_the_budget_of_their_model(store: Store) -> None:
+    for day in ("2026-11-01", "2026-11-02"):
+        count(store, day, rows(1))
+    count(store, "2026-11-02", rows(2), version=2)
+    scope = Scope(store, "diagnosis", [1, 2, 3])
+    assert [scope.budget(day) for day in ("2026-11-01", "2026-11-02")] == [0.025, 0.0125]
+    alone, beside = read_drift(scope).versions[0].days
+    assert beside.level < alone.level
 
 
 def test_only_days_that_were_asked_for_are_told(store: Store) -> None:

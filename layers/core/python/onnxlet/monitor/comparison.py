@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from onnxlet.monitor.baseline import Categories, Column, Numbers, tested_counts
-from onnxlet.monitor.levels import significance_level
+from onnxlet.monitor.levels import BUDGET, significance_level
 from onnxlet.monitor.sketch import SIDES, Side, Sketch
 from onnxlet.monitor.statistics import (
     Counts,
@@ -63,13 +63,13 @@ class Comparison(msgspec.Struct, frozen=True):
         return [drift for drift in self.columns if drift.adjusted < self.level]
 
 
-def compare(window: Sketch) -> Comparison:
-    """Each column of a window of live rows beside its baseline."""
+def compare(window: Sketch, *, budget: float = BUDGET) -> Comparison:
+    """Each column of a window of live rows beside its baseline; by chance a share `budget` of clean months alarms."""
     known = [(side, column, counts) for side in SIDES for column, counts in window.columns(side) if counts.any()]
     drifts = [_compared(*each) for each in known]
     adjusted = holm([drift.p for drift in drifts])
     rows = {sum(tested_counts(column)) + column.missing for _, column, _ in known}
-    levels = [significance_level(len(known), window.rows / (window.rows + each)) for each in rows]
+    levels = [significance_level(len(known), window.rows / (window.rows + each), budget=budget) for each in rows]
     return Comparison(
         min(levels, default=0.0),
         tuple(msgspec.structs.replace(drift, adjusted=p) for drift, p in zip(drifts, adjusted, strict=True)),

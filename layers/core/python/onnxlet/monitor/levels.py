@@ -10,7 +10,9 @@ import numpy as np
 from onnxlet.values.tensors import Tensor
 
 BUDGET = 0.05
-"""The share of months without drift in which some column alarms by chance."""
+"""The share of months without drift in which a model alarms by chance: some column of some version, in either kind."""
+KINDS = 2
+"""Of alarms that the budget is for: drift and data quality."""
 MONTH = 30
 """Windows of a month."""
 LARGEST = 0.05
@@ -20,6 +22,11 @@ _WEIGHTS = np.exp(-(_SHARED**2) / 2) / np.exp(-(_SHARED**2) / 2).sum()
 _MOST_SHARED = 0.999
 _STEPS = 50
 _FARTHEST = 10.0
+
+
+def share_of_budget(versions: int) -> float:
+    """The part of a model's budget that one kind of alarm has of one of the `versions` that are watched."""
+    return BUDGET / KINDS / max(versions, 1)
 
 
 def significance_level(columns: int, shared: float, *, budget: float = BUDGET, windows: int = MONTH) -> float:

@@ -116,19 +116,19 @@ def _read_version(scope: Scope, version: int) -> VersionDrift:
         return VersionDrift(version, None, blank)
     counted = scope.counted(version)
     processes = {day: len(window.parts) for day, window in scope.windows(version).items()}
-    days = tuple(_compare_days(counted, processes))
+    days = tuple(_compare_days(scope, counted, processes))
     return VersionDrift(
         version, baseline.pinned(), days, tuple(_shapes(counted, days)), tuple(_compare_slices(counted))
     )
 
 
-def _compare_days(counted: Sequence[Counted], processes: Mapping[str, int]) -> Iterator[DayDrift]:
+def _compare_days(scope: Scope, counted: Sequence[Counted], processes: Mapping[str, int]) -> Iterator[DayDrift]:
     before: Comparison | None = None
     for day, sketch, elsewhere in counted:
         if not sketch.rows:
             yield DayDrift(day, 0, elsewhere)
             continue
-        now = compare(sketch)
+        now = compare(sketch, budget=scope.budget(day))
         alarms = () if before is None else tuple(drift.name for drift in alarming(before, now))
         surest = sorted(now.columns, key=lambda drift: (drift.name not in alarms, drift.adjusted, -drift.psi))
         columns = tuple(map(_shown, surest[:MOST_COLUMNS]))
@@ -205,7 +205,7 @@ def _show_version(version: VersionDrift) -> list[Block]:
 
 
 def _say_rate(day: DayDrift) -> str:
-    """Whether the rate of false alarms is the nominal one, as far as that can be known."""
+    """Whether the rate of false alarms, of all versions and of data quality too, is the nominal one, if known."""
     nominal = f"{BUDGET:.0%} of months"
     if not day.keyed:
         return f"{nominal} where rows are independent; rows that share a routing key would count once"

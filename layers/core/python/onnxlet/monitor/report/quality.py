@@ -10,7 +10,7 @@ import numpy as np
 
 from onnxlet import telemetry
 from onnxlet.monitor.baseline import Categories, Column, tested_counts
-from onnxlet.monitor.levels import BUDGET, MONTH
+from onnxlet.monitor.levels import MONTH
 from onnxlet.monitor.report.plots import Lines
 from onnxlet.monitor.report.scope import Counted, Scope
 from onnxlet.monitor.report.section import Finding, Measure, Section
@@ -20,8 +20,6 @@ from onnxlet.monitor.statistics import chi_square, holm
 from onnxlet.values.tables import Block, Facts, Table
 from onnxlet.values.tensors import Tensor
 
-LEVEL = BUDGET / MONTH
-"""Of one day: a fault needs no second, so that clean months stay within the same budget."""
 FLOORS = {"missing": 0.01, "out of range": 0.05, "unknown": 0.05}
 """How much larger a share must be than the baseline's to be a fault."""
 COARSE = 0.01
@@ -96,7 +94,7 @@ class _Found(NamedTuple):
 def read_quality(scope: Scope) -> Quality | None:
     """Check each day of the versions that have a baseline; None without any. Raises IntegrityError."""
     versions = tuple(
-        VersionQuality(version, tuple(_check_day(each) for each in scope.counted(version) if each.sketch.rows))
+        VersionQuality(version, tuple(_check_day(scope, each) for each in scope.counted(version) if each.sketch.rows))
         for version in scope.versions
         if scope.baseline(version) is not None
     )
@@ -125,10 +123,11 @@ def show_quality(quality: Quality) -> list[Block]:
     return [block for version in quality.versions if version.days for block in _show_version(version)]
 
 
-def _check_day(counted: Counted) -> DayQuality:
+def _check_day(scope: Scope, counted: Counted) -> DayQuality:
+    level = scope.budget(counted.day) / MONTH  # of one day: a fault needs no second
     found = [each for column, counts in counted.sketch.columns(INPUTS) for each in _count(column, counts)]
     adjusted = holm([_grown(each) for each in found])
-    columns = [_judge(each, p) for each, p in zip(found, adjusted, strict=True) if each.failing]
+    columns = [_judge(each, p, level) for each, p in zip(found, adjusted, strict=True) if each.failing]
     columns.sort(key=lambda column: (not column.fault, column.adjusted, -(column.share or 0.0)))
     faults = sum(column.fault for column in columns)
     return DayQuality(counted.day, counted.sketch.rows, faults, tuple(columns[:MOST_COLUMNS]))
@@ -154,10 +153,10 @@ def _grown(found: _Found) -> float:
     return chi_square(before, np.array([found.failing, found.rows - found.failing]))
 
 
-def _judge(found: _Found, p: float) -> ColumnQuality:
+def _judge(found: _Found, p: float, level: float) -> ColumnQuality:
     rows = show_count(found.failing)
     share = None if rows is None else found.share
-    fault = share is not None and p < LEVEL and share >= found.expected + _floor(found)
+    fault = share is not None and p < level and share >= found.expected + _floor(found)
     return ColumnQuality(found.name, found.check, rows, share, found.expected, p, fault)
 
 

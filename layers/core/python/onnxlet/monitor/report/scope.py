@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from onnxlet.monitor.baseline import Baseline
+from onnxlet.monitor.levels import share_of_budget
 from onnxlet.monitor.sketch import Sketch
 from onnxlet.monitor.versions import read_baseline
 from onnxlet.monitor.windows import Window, list_days, read_window
@@ -70,6 +71,10 @@ class Scope:
             days = [day for day in list_days(self.store, self.model, version) if self.includes(day)]
             self._windows[version] = {day: read_window(self.store, self.model, version, day) for day in days}
         return self._windows[version]
+
+    def budget(self, day: str) -> float:
+        """The share of clean months in which one version may alarm by chance, in one kind: of those asked on a day."""
+        return share_of_budget(sum(day in self.windows(version) for version in self.versions))
 
     def counted(self, version: int) -> list[Counted]:
         """The days of a version in the bins of its baseline; none of a version that has no baseline."""
