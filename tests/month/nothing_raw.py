@@ -41,6 +41,8 @@ def _windows(data: bytes, length: int) -> Iterator[bytes]:
 
 def _layers(data: bytes) -> Iterator[bytes]:
     """The bytes, without the zeros of UTF-16 and 32, what hexadecimal and base64 parts say, and what was compressed."""
+    if not data:  # which is what gzip makes of it, without end
+        return
     yield data
     yield data.replace(b"\0", b"")
     for part in _HEX.findall(data):

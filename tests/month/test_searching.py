@@ -33,4 +33,4 @@ def test_a_name_is_found(store: Store, way: str) -> None:
 
 def test_nothing_is_found_where_nothing_is(store: Store) -> None:
     store.put("innocent/object", b"QXVZKJWPLMRTBDF and G, and " + base64.b64encode(b"something else, as long as that"))
-    assert find_names(store, [NAME], [("log", b"no name")]) == []
+    assert find_names(store, [NAME], [("log", b"no name"), ("empty", b""), ("so too", gzip.compress(b""))]) == []
