@@ -59,6 +59,7 @@ def test_the_template_stays_readable_on_its_own() -> None:
             READABLE
             | {("s3:GetObject", "batch/*"), ("s3:PutObject", "batch/claims/*"), ("s3:PutObject", "batch/work/*")}
             | {("s3:PutObject", "batch/out/*"), ("s3:DeleteObject", "batch/out/*")}
+            | {("s3:GetObject", "sketches/baselines/*"), ("s3:PutObject", "sketches/live/*")}
             | {("s3:DeleteObject", "batch/claims/*")},
         ),
         (

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from onnxlet.monitor.bins import FEWEST, count_in_bins, draw_edges
+from onnxlet.monitor.bins import FEWEST, MANY, count_in_bins, draw_edges
 
 finite = arrays(np.float64, st.integers(FEWEST, 400), elements=st.floats(-1e6, 1e6).map(lambda value: round(value, 3)))
 
@@ -78,3 +78,15 @@ def test_a_column_that_is_nearly_constant_still_shows_what_leaves_its_value() ->
 
 def test_fewer_than_ten_rows_draw_no_edge() -> None:
     assert draw_edges(np.arange(9.0))[0].tolist() == []
+
+
+@given(st.integers(0, 2**32), st.integers(1, 44))
+def test_many_values_lie_in_the_bins_that_each_of_them_lies_in(seed: int, bins: int) -> None:
+    generator = np.random.default_rng(seed)
+    edges = np.unique(generator.normal(size=bins).round(1))
+    values = generator.normal(size=MANY + 5).round(1)
+    values[:2] = np.inf, -np.inf
+    together = count_in_bins(values, edges)
+    apart = np.sum([count_in_bins(part, edges) for part in np.array_split(values, 9)], axis=0)
+    assert together.tolist() == apart.tolist()
+    assert together.tolist() == np.histogram(values, [-np.inf, *np.nextafter(edges, np.inf), np.inf])[0].tolist()

@@ -18,12 +18,12 @@ from faults import WatchedStore
 from onnxlet.errors import StoreUnavailableError
 from onnxlet.monitor import row_watchers
 from onnxlet.monitor.baseline import Baseline, draw_baseline
-from onnxlet.monitor.live import FEWEST_ROWS, MOST_UNWRITTEN, MOST_VERSIONS, LiveSketches
+from onnxlet.monitor.live import MOST_UNWRITTEN, MOST_VERSIONS, LiveSketches
 from onnxlet.monitor.report.document import decode_report, read_report
 from onnxlet.monitor.report.drift import Drift, VersionDrift
 from onnxlet.monitor.report.scope import Scope
 from onnxlet.monitor.versions import give_baseline
-from onnxlet.monitor.windows import list_days, read_window
+from onnxlet.monitor.windows import FEWEST_ROWS, list_days, read_window
 from onnxlet.settings import Settings
 from onnxlet.store import Store
 from onnxlet.telemetry.background import INTERVAL, Background

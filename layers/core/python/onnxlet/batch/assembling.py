@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from onnxlet.batch.book import RowCounts
 from onnxlet.batch.formats.ports import Note
 from onnxlet.errors import InvalidInputError
+from onnxlet.monitor.sketch import SketchDocument, add_documents
 from onnxlet.values.digests import RunningDigest
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Assembly:
         self.files = files
         self._journal = journal
         self.rows = RowCounts(0, 0, 0)
+        self.counted: SketchDocument | None = None
         self.compress = compress
         self._heading: bytes | None = None
         self._next = Offsets(0, 0)
@@ -73,6 +75,8 @@ class Assembly:
             self._notes.append(Note(offsets.output, part.told))
         self._next = Offsets(offsets.output + part.output, offsets.errors + part.errors)
         ours, theirs = self.rows, part.rows
+        if part.counted is not None:
+            self.counted = part.counted if self.counted is None else add_documents(self.counted, part.counted)
         self.rows = RowCounts(ours.read + theirs.read, ours.scored + theirs.scored, ours.errors + theirs.errors)
         return offsets
 

@@ -66,6 +66,7 @@ def score_path(
             load,
             Outputs(output.name, folder, workers, job),
             options,
+            counts=predictor.counts,
             on_progress=on_progress,
         )
         opened.check_unchanged()

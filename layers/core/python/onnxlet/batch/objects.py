@@ -120,7 +120,9 @@ class Delivery:
             return load_claimed(self._store, self._predictor, self._ref, source.upload)
 
         outputs, telemetry = Outputs(self._key, self._folder), self._predictor.telemetry
-        return score_source(OpenBook(self._ref), source, load, outputs, Options(), telemetry=telemetry)
+        return score_source(
+            OpenBook(self._ref), source, load, outputs, Options(), telemetry=telemetry, counts=self._predictor.counts
+        )
 
     def _source_changed(self) -> bool:
         """Whether the key holds other bytes than were scored; a file that was removed is not another one."""

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from onnxlet.batch.book import RowCounts
+from onnxlet.batch.counting import CountingModel
 from onnxlet.batch.formats.chunks import CHUNK_ROWS, Chunk
 from onnxlet.batch.formats.ports import Place
 from onnxlet.batch.rows import RowModel, score_chunks
+from onnxlet.monitor.sketch import SketchDocument
 
 if TYPE_CHECKING:
     from onnxlet.batch.formats.ports import RowRange, Table
     from onnxlet.batch.inputs import Inputs
+    from onnxlet.monitor.counter import RowCounter
 
 Compress = Callable[[bytes], bytes]
 """Makes bytes of bytes that may stand one behind the other."""
@@ -24,6 +27,7 @@ Compress = Callable[[bytes], bytes]
 class Part(msgspec.Struct, frozen=True):
     """What came of a range: where it began and the next one does, its rows, how many bytes of output and of errors.
 
+    `counted` are its rows in the bins of a baseline, where they are counted.
     `heading` stands at the beginning of the whole output; None if no row of this range was written. `told` is for its
     end.
     """
@@ -35,6 +39,7 @@ class Part(msgspec.Struct, frozen=True):
     errors: int
     heading: bytes | None
     told: bytes = b""
+    counted: SketchDocument | None = None
 
 
 class PartBytes(NamedTuple):
@@ -51,6 +56,7 @@ class RangeScorer(NamedTuple):
     model: RowModel
     inputs: Inputs
     compress: Compress | None = None
+    counter: RowCounter | None = None
 
     def cut(self, start: Place) -> CutRange:
         """Read the rows of the range that begins at a place. Raises InvalidInputError if the file cannot be scored."""
@@ -79,10 +85,13 @@ class CutRange(NamedTuple):
     def score(self) -> tuple[Part, PartBytes]:
         """Score the rows. Raises as `score_chunks` does."""
         errors = io.BytesIO()
-        counts = score_chunks(self.scorer.model, self.scorer.inputs, self.rows, self.chunks, errors)
+        counting = None if self.scorer.counter is None else CountingModel(self.scorer.model, self.scorer.counter)
+        model = self.scorer.model if counting is None else counting
+        counts = score_chunks(model, self.scorer.inputs, self.rows, self.chunks, errors)
         told = self.rows.finish()
         output = self.sink.getvalue()
         if self.scorer.compress is not None and output:
             output = self.scorer.compress(output)
-        part = Part(self.start, self.end, counts, len(output), errors.tell(), self.rows.heading, told)
+        counted = None if counting is None else counting.document()
+        part = Part(self.start, self.end, counts, len(output), errors.tell(), self.rows.heading, told, counted)
         return part, PartBytes(output, errors.getvalue())

@@ -16,6 +16,7 @@ import msgspec
 from onnxlet.batch.assembling import ERRORS as ERRORS_FILE
 from onnxlet.batch.assembling import OUTPUT, Assembly, open_files
 from onnxlet.batch.book import Book, OpenBook, OutputFile, RowCounts, Scorer
+from onnxlet.batch.counting import write_counts
 from onnxlet.batch.formats import blocks, find_type
 from onnxlet.batch.formats.chunks import BadRow
 from onnxlet.batch.formats.compression import UnpackedSource
@@ -26,11 +27,13 @@ from onnxlet.batch.parts import Part, RangeScorer
 from onnxlet.batch.sources import MeteredSource, Progress, RecordedSource
 from onnxlet.batch.workers import Watch, score_by_workers, score_in_turn
 from onnxlet.errors import InvalidInputError, OnnxletError, PreconditionFailedError, UnavailableError
+from onnxlet.monitor.counter import open_counter
 from onnxlet.values.refs import Ref
 
 if TYPE_CHECKING:
     from onnxlet.batch.formats.ports import Table
     from onnxlet.batch.rows import RowModel
+    from onnxlet.monitor.counter import RowCounter
     from onnxlet.serving.model import Model
     from onnxlet.serving.predictor import Predictor, Served
     from onnxlet.store import Store
@@ -132,10 +135,11 @@ def score_source(
     options: Options,
     *,
     telemetry: Telemetry | None = None,
+    counts: Store | None = None,
     on_progress: Progress | None = None,
 ) -> Outcome:
-    """Score a source by the model that `load` gives, which `telemetry` observes. Errors that trying again does not cure
-    are part of the outcome.
+    """Score a source by the model that `load` gives, which `telemetry` observes, and count its rows in the store
+    `counts`. Errors that trying again does not cure are part of the outcome.
     """
     try:
         find_type(source.key)
@@ -144,8 +148,9 @@ def score_source(
         if inputs.pictures is not None and options.folder is None:
             raise InvalidInputError("pictures are scored where their files are: `onnxlet score` does so")
         observed = model if telemetry is None else ObservedModel(model, book.scorer, telemetry)
+        counter = None if counts is None else open_counter(counts, book.scorer.model, book.scorer.version, model)
         with _open_assembly(outputs, book.scorer) as assembly:
-            table = _write_rows(source, observed, inputs, assembly, outputs.workers, on_progress)
+            table = _write_rows(source, observed, inputs, assembly, outputs.workers, on_progress, counter)
             rows, digests = assembly.finish(table)
     except (UnavailableError, PreconditionFailedError):
         raise  # nobody answers, or the source is another one now
@@ -158,6 +163,8 @@ def score_source(
     if is_too_bad(rows, options.max_bad):
         with errors.path.open("rb") as lines:
             return Outcome(book, rows, bad, explain_bad_rows(source.key, rows, next(lines), options.max_bad))
+    if counts is not None and assembly.counted is not None:
+        write_counts(counts, book.scorer, assembly.counted, book.source.digest)
     return Outcome(book, rows, {"": MadeFile(outputs.folder / OUTPUT, digests.output), **bad})
 
 
@@ -215,6 +222,7 @@ def _write_rows(  # noqa: PLR0917 - what meets here
     assembly: Assembly,
     workers: int,
     on_progress: Progress | None,
+    counter: RowCounter | None,
 ) -> Table:
     """Score all ranges of a source that are not in their places yet. The table that they are of."""
     kind = find_type(source.key)
@@ -226,7 +234,7 @@ def _write_rows(  # noqa: PLR0917 - what meets here
     unpacked = content if kind.compression is None else UnpackedSource(content, kind.compression)
     table = kind.format.open_table(unpacked, inputs)
     start = assembly.resume(table.first)
-    scorer = RangeScorer(table, model, inputs, assembly.compress)
+    scorer = RangeScorer(table, model, inputs, assembly.compress, counter)
     if workers == 1:
         score_in_turn(scorer, assembly, start)
         return table

@@ -13,6 +13,7 @@ from onnxlet.values.tensors import Tensor
 
 FEWEST = 10
 """Rows that an edge rests on, and those of every bin of a baseline."""
+MANY = 2048
 _PARTS = (40, 20, 10, 5, 2)
 """Bins of equal counts: as many as the rows allow. They nest in deciles, or deciles in pairs of them."""
 _OUTER = 0.001
@@ -22,6 +23,9 @@ _STEPS_IN_SPREAD = 1000
 
 def count_in_bins(values: Tensor, edges: Tensor) -> Tensor:
     """How many of `values` (none of them NaN) lie in each of the len(edges) + 1 bins."""
+    if len(values) >= MANY:  # a search mispredicts nearly each of its branches: comparing all is five times as fast
+        below = [int(np.count_nonzero(values <= edge)) for edge in edges.tolist()]
+        return np.diff([0, *below, len(values)])
     return np.bincount(np.searchsorted(edges, values, side="left"), minlength=len(edges) + 1)
 
 

@@ -13,15 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from onnxlet.errors import OnnxletError, UnavailableError
-from onnxlet.monitor.columns import column_names
+from onnxlet.monitor.counter import RowCounter
 from onnxlet.monitor.keys import SeenKeys
 from onnxlet.monitor.measures import measure_rows, plan_measures
 from onnxlet.monitor.sketch import Sketch, SketchDocument
+from onnxlet.monitor.stacking import stack
 from onnxlet.monitor.versions import read_baseline
-from onnxlet.monitor.windows import part_key, write_part
+from onnxlet.monitor.windows import FEWEST_ROWS, part_key, write_part
 from onnxlet.settings import Settings
 from onnxlet.store import Store
 from onnxlet.telemetry import UNSKETCHED_ROWS, log
@@ -30,11 +29,9 @@ from onnxlet.values.tensors import Tensors
 
 if TYPE_CHECKING:
     from onnxlet.monitor.baseline import Baseline
-    from onnxlet.monitor.capture.policy import CapturePolicy
-    from onnxlet.steps import Classification, Steps
+    from onnxlet.steps import Steps
     from onnxlet.steps.base import Preprocessor
 
-FEWEST_ROWS = 20
 MOST_VERSIONS = 32
 """Versions whose rows are counted at once; rows of more are not."""
 MOST_UNWRITTEN = 64
@@ -108,12 +105,10 @@ class LiveSketches:
         for (counted, _), predictions in together.items():
             sketch = self._sketch(counted)
             if sketch is not None:
-                steps, hidden = models[counted].steps, _hidden(sketch.baseline, models[counted].policy)
-                names = column_names(steps)
-                for inputs, outputs in _stacked(predictions):
-                    measured = self._measure(counted, sketch.baseline, steps, inputs)
-                    sketch.fold({**inputs, **measured}, outputs, names, hidden)
-                    sketch.scores.fold(_told(steps, models[counted].policy), outputs)
+                counter = RowCounter(sketch.baseline, models[counted])
+                for inputs, outputs in stack([(each.inputs, each.outputs) for each in predictions]):
+                    measured = self._measure(counted, sketch.baseline, models[counted].steps, inputs)
+                    counter.count(sketch, {**inputs, **measured}, outputs)
 
     def flush(self, *, final: bool) -> None:
         """Write the sketches that have enough rows, and forget them, if that is due; `final`: all there are.
@@ -217,52 +212,12 @@ class LiveSketches:
         return self._sketches[counted]
 
 
-def _hidden(baseline: Baseline, policy: CapturePolicy | None) -> frozenset[str]:
-    """Columns that the version's policy drops or hashes, should a baseline have them all the same."""
-    if policy is None:
-        return frozenset()
-    named = (*baseline.columns, *baseline.outputs)
-    return frozenset(column.name for column in named if not policy.rule_of(column.name).is_counted())
-
-
-def _told(steps: Steps, policy: CapturePolicy | None) -> list[Classification]:
-    """The targets whose labels and probabilities the version's policy lets be counted."""
-    return [
-        target
-        for target in steps.targets
-        if policy is None
-        or all(policy.rule_of(name).is_counted() for name in (target.names.label, target.names.probability))
-    ]
-
-
 def _first_row(prediction: Prediction) -> Prediction:
     inputs, outputs = (
         {name: tensor[:1] if tensor.ndim else tensor for name, tensor in tensors.items()}
         for tensors in (prediction.inputs, prediction.outputs)
     )
     return Prediction(prediction.signature, inputs, outputs, prediction.run)
-
-
-def _stacked(predictions: Sequence[Prediction]) -> list[tuple[Tensors, Tensors]]:
-    """Predictions of one signature, their rows below each other where all tensors have the same shape but for rows."""
-    shapes: dict[tuple[object, ...], list[Prediction]] = defaultdict(list)
-    for each in predictions:
-        shapes[_shape_of(each)].append(each)
-    return [
-        (_joined([each.inputs for each in alike]), _joined([each.outputs for each in alike]))
-        for alike in shapes.values()
-    ]
-
-
-def _shape_of(prediction: Prediction) -> tuple[object, ...]:
-    tensors = (*prediction.inputs.items(), *prediction.outputs.items())
-    return tuple((name, tensor.dtype.kind, tensor.shape[1:]) for name, tensor in tensors if tensor.ndim)
-
-
-def _joined(parts: Sequence[Mapping[str, np.ndarray]]) -> Tensors:
-    if len(parts) == 1:
-        return dict(parts[0])
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0] if parts[0][name].ndim}
 
 
 def open_sketches(store: Store, settings: Settings, telemetry: Telemetry) -> LiveSketches:

@@ -97,13 +97,16 @@ def _count(counts: dict[str, Tensor], labels: Tensor, probabilities: Tensor) -> 
     values = values[sure].clip(0, 1)
     units = np.rint(values * UNIT).astype(np.int64)
     bins = (values * BINS).astype(np.int64).clip(max=BINS - 1)
-    told = np.array([_named(value) for value in labels.tolist()], dtype=object)[sure]
-    for name in set(told.tolist()):
-        own = told == name
-        cell = counts.get(name, counts.get(OTHER))
+    listed = labels.tolist()
+    places = {value: place for place, value in enumerate(dict.fromkeys(listed))}
+    told = np.fromiter(map(places.__getitem__, listed), np.intp, len(listed))[sure]
+    for value, place in places.items():
+        own = told == place
+        cell = counts.get(_named(value), counts.get(OTHER))
         if cell is not None:
             cell[0] += np.bincount(bins[own], minlength=BINS)
-            np.add.at(cell[1], bins[own], units[own])
+            # floats, and exact: a chunk's sums are far below 2^53
+            cell[1] += np.bincount(bins[own], weights=units[own], minlength=BINS).astype(np.int64)
 
 
 def _named(value: object) -> str:

@@ -24,6 +24,8 @@ from onnxlet.values.timestamps import is_day
 
 SCHEMA = 1
 MERGED = "merged.json"
+FEWEST_ROWS = 20
+"""Of a part: one of a few rows is those rows."""
 MOST_AT_ONCE = 1000
 """Parts that are read before what they add up to is written."""
 _ATTEMPTS = 5

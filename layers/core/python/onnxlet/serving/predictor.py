@@ -121,6 +121,11 @@ class Predictor:
         self._last_served: dict[tuple[str, str], PinnedVersion] = {}
         self._reported: set[PinnedVersion] = set()
 
+    @property
+    def counts(self) -> Store | None:
+        """Where rows of files are counted for monitoring; None where the settings say so."""
+        return self._store if self._settings.monitoring else None
+
     def served(self, ref: Ref, routing_key: str | None = None) -> Served:
         """The model that answers for `ref` over HTTP. `routing_key` decides between the routes of an alias.
 

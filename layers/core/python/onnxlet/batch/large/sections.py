@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from onnxlet.batch.book import RowCounts
+from onnxlet.batch.counting import write_counts
 from onnxlet.batch.formats import find_type
 from onnxlet.batch.formats.ports import Note, Place
 from onnxlet.batch.large.tables import choose_inputs, load_scorer, open_table
 from onnxlet.batch.large.work import WORK, Piece, Section, Work, WorkArea, describe, section_name, store_of
 from onnxlet.batch.observed import ObservedModel
-from onnxlet.batch.parts import RangeScorer
+from onnxlet.batch.parts import Part, RangeScorer
 from onnxlet.batch.reading import ForwardSource
 from onnxlet.batch.scratch import scratch_folder
 from onnxlet.errors import IntegrityError, InvalidInputError, OnnxletError, UnavailableError
+from onnxlet.monitor.counter import open_counter
+from onnxlet.monitor.sketch import SketchDocument, add_documents
 from onnxlet.values.digests import ALGORITHM
 
 if TYPE_CHECKING:
@@ -84,11 +87,15 @@ def _score(
     inputs = choose_inputs(model, work.order)
     source_store = store_of(area.store, work.order.input)
     with closing(ForwardSource(source_store, work.order.key, work.source)) as content, scratch_folder() as folder:
-        scorer = RangeScorer(open_table(work.order, content, inputs), observed, inputs)
+        counts = predictor.counts
+        counter = None if counts is None else open_counter(counts, work.scorer.model, work.scorer.version, model)
+        scorer = RangeScorer(open_table(work.order, content, inputs), observed, inputs, counter=counter)
         lines = find_type(work.order.key).format.has_lines
         maker = _PieceMaker(folder, task.start, content if lines else None, before.heading)
         ended = maker.make(scorer, task.end, out_of_time)
         piece = maker.upload(area, f"{task.number:06d}-{uuid.uuid4().hex}")
+        if counts is not None and maker.counted is not None:
+            write_counts(counts, work.scorer, maker.counted, task.work, str(task.start.position))
     section = Section(task.number, (*before.pieces, piece), maker.heading)
     return section, None if ended else piece.end
 
@@ -101,6 +108,7 @@ class _PieceMaker:
         self._content = content
         self._start = self._place = start
         self._rows = RowCounts(0, 0, 0)
+        self.counted: SketchDocument | None = None
         self._notes: list[Note] = []
         self._output, self._errors = folder / "output", folder / "errors"
         self._digests = [hashlib.sha256() for _ in range(3)]
@@ -118,7 +126,7 @@ class _PieceMaker:
                     self._notes.append(Note(output.tell(), part.told))
                 output.write(data.output)
                 errors.write(data.errors)
-                self._account(part.end, part.rows, data)
+                self._account(part, data)
                 if (out_of_time() or output.tell() >= PIECE_BYTES) and part.end != end:
                     return False
         if end is not None and self._place != end:
@@ -147,7 +155,10 @@ class _PieceMaker:
         elif heading not in {None, self.heading}:
             raise InvalidInputError("the model's outputs vary in size from row to row: score JSON Lines instead of CSV")
 
-    def _account(self, end: Place, rows: RowCounts, data: PartBytes) -> None:
+    def _account(self, part: Part, data: PartBytes) -> None:
+        end, rows = part.end, part.rows
+        if part.counted is not None:
+            self.counted = part.counted if self.counted is None else add_documents(self.counted, part.counted)
         read, output, errors = self._digests
         if self._content is not None:
             read.update(self._content.read(self._place.position, end.position - self._place.position))
