@@ -5,11 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
+from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 
-from e2e.stage import SAM, Document, Stage, event, http_event, run
+from e2e.stage import BUCKET, SAM, Document, Stage, event, http_event, run
+from onnxlet.monitor.alarms.ledger import read_book
+from onnxlet.monitor.sketch import Sketch
+from onnxlet.monitor.versions import read_baseline
+from onnxlet.monitor.windows import part_key, write_part
+from onnxlet.store import open_store
+from onnxlet.values.timestamps import day_of, utc_now
 
 
 def _invoke(stage: Stage, function: str, it: Document) -> Any:  # noqa: ANN401 - JSON
@@ -71,6 +79,28 @@ def test_score_writes_what_it_scored_beside_what_it_could_not(stage: Stage) -> N
     assert len(list(csv.DictReader(io.StringIO(stage.get(target).decode())))) == 5
     assert len(stage.get(target + ".errors.jsonl").splitlines()) == 1
     assert json.loads(stage.get(target + ".book.json"))["rows"]
+
+
+def test_watch_merges_what_was_counted_and_tells_of_the_drift(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in stage.environ.items():
+        monkeypatch.setenv(name, value)
+    store = open_store(f"s3://{BUCKET}")
+    baseline = read_baseline(store, "diagnosis", 1)
+    assert baseline is not None
+    shifted = np.array(stage.rows, dtype=np.float32) * 10
+    names = [column.name for column in baseline.columns]
+    for ago in (2, 1):
+        sketch = Sketch(baseline)
+        sketch.fold({name: shifted[:, place] for place, name in enumerate(names)}, {})
+        write_part(
+            store, part_key("diagnosis", 1, day_of(utc_now() - timedelta(days=ago)), "e2e", 0), sketch.document()
+        )
+    answer = _invoke(stage, "Watch", event("watch-schedule"))
+    assert (answer["watched"], answer["windows"], answer["failed"]) == (["diagnosis"], 2, {}), answer
+    assert answer["events"] > 0
+    assert read_book(store, "diagnosis").alarms
+    assert b"<svg" in stage.get(f"sketches/reports/diagnosis/{answer['closed']}.html")
+    assert _invoke(stage, "Watch", event("watch-schedule"))["events"] == 0
 
 
 def _columns(draft: Document) -> list[str]:

@@ -147,6 +147,21 @@ def test_a_data_bug_is_a_fault_on_its_first_day(store: Store, check: str) -> Non
     assert f"{about} is {check} in" in told.findings[0].says
 
 
+def test_constant_columns_are_quiet_until_they_are_constant_no_more(store: Store) -> None:
+    def inputs(value: float, ward: str) -> Tensors:
+        return {"dose": np.full(200, value), "ward": np.array([ward] * 200, dtype=object)}
+
+    constant = draw_baseline(inputs(5.0, "north"))
+    give_baseline(store, "diagnosis", 1, constant)
+    for day in (1, 2, 3):
+        count(store, f"2026-11-0{day}", inputs(5.0, "north"), constant)
+    assert found(report(store)) == []
+    for day in (4, 5):
+        count(store, f"2026-11-0{day}", inputs(6.0, "south"), constant)
+    told = {(kind, about) for kind, about, _ in found(report(store))}
+    assert told >= {("drift", "dose"), ("drift", "ward"), ("quality", "ward")}
+
+
 def test_days_like_the_baseline_have_no_faults(store: Store) -> None:
     for day in range(1, 31):
         count(store, f"2026-11-{day:02}", rows(day, 200))

@@ -35,36 +35,31 @@ def settle(
     """
     today = now[:10]
     found = {(finding.kind, finding.version, finding.about): finding for finding in findings}
-    mutes = tuple(mute for mute in book.mutes if mute.lasts(today))
-    unmuted = msgspec.structs.replace(book, mutes=mutes)
-    changes = [Change("unmuted", mute.about, says="its time is over") for mute in book.mutes if mute not in mutes]
-    alarms: list[Alarm] = []
-    told: list[tuple[Alarm, bool, str, str]] = []
-    for alarm in book.alarms:
-        if alarm.key not in found:
-            changes.append(_change("closed", alarm))
-            if alarm.announced:
-                told.append((alarm, False, today, f"over: {alarm.says}"))
-        elif alarm.announced or unmuted.is_muted(alarm.about, today):
-            alarms.append(alarm)
-        else:
-            alarms.append(msgspec.structs.replace(alarm, announced=True))
-            changes.append(_change("announced", alarm))
-            told.append((alarm, True, alarm.day, alarm.says))
-    known = {alarm.key for alarm in book.alarms}
-    for key, finding in found.items():
-        if key in known:
-            continue
-        muted = unmuted.is_muted(finding.about, today)
-        alarm = Alarm(finding.kind, finding.version, finding.about, finding.day, now, finding.says, announced=not muted)
-        alarms.append(alarm)
-        changes.append(_change("opened", alarm))
-        if alarm.announced:
-            told.append((alarm, True, alarm.day, alarm.says))
+    current = msgspec.structs.replace(book, mutes=tuple(mute for mute in book.mutes if mute.lasts(today)))
+    closed = [alarm for alarm in book.alarms if alarm.key not in found]
+    still = [alarm for alarm in book.alarms if alarm.key in found]
+    late = [alarm for alarm in still if not alarm.announced and not current.is_muted(alarm.about, today)]
+    known = {alarm.key for alarm in still}
+    fresh = [
+        Alarm(*key, finding.day, now, finding.says, announced=not current.is_muted(finding.about, today))
+        for key, finding in found.items()
+        if key not in known
+    ]
+    changes = (
+        *(Change("unmuted", mute.about, says="its time is over") for mute in book.mutes if not mute.lasts(today)),
+        *(_change("closed", alarm) for alarm in closed),
+        *(_change("announced", alarm) for alarm in late),
+        *(_change("opened", alarm) for alarm in fresh),
+    )
     if not changes:
         return None
-    events = tuple(
-        AlarmEvent(
+    alarms = (*(msgspec.structs.replace(alarm, announced=True) if alarm in late else alarm for alarm in still), *fresh)
+    over = [alarm for alarm in closed if alarm.announced]
+    begun = [*late, *(alarm for alarm in fresh if alarm.announced)]
+
+    def tell(number: int, alarm: Alarm) -> AlarmEvent:
+        is_over = alarm in over
+        return AlarmEvent(
             id=f"{model}-{book.sequence + 1}-{number}",
             time=now,
             model=model,
@@ -72,13 +67,13 @@ def settle(
             aliases=aliases.get(alarm.version, ()),
             kind=alarm.kind,
             about=alarm.about,
-            state="found" if opened else "over",
-            day=day,
-            says=says,
+            state="over" if is_over else "found",
+            day=today if is_over else alarm.day,
+            says=f"over: {alarm.says}" if is_over else alarm.says,
         )
-        for number, (alarm, opened, day, says) in enumerate(told, 1)
-    )
-    return Turn(tuple(alarms), mutes, tuple(changes), events)
+
+    events = tuple(tell(number, alarm) for number, alarm in enumerate([*over, *begun], 1))
+    return Turn(alarms, current.mutes, changes, events)
 
 
 def acknowledge(book: AlarmBook, about: str | None, note: Note) -> Turn:
