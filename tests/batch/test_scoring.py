@@ -409,7 +409,8 @@ def test_a_model_of_one_row_at_a_time_scores_row_by_row(score: Score, tmp_path: 
             gzip.compress(b'{"radius": 1, "texture": 2}\n' * 99, mtime=0)[:-12],
             "gzip compression is broken",
         ),
-        ("in.parquet", b"PAR1", "cannot be scored: use .csv"),
+        ("in.parquet", b"PAR1", "the file is no Parquet, or breaks off"),
+        ("in.orc", b"ORC", "cannot be scored: use .csv"),
         ("in", b"", "cannot be scored: use .csv"),
     ],
 )
@@ -417,7 +418,7 @@ def test_a_file_that_cannot_be_scored_says_so_in_its_manifest(
     score: Score, tmp_path: Path, name: str, text: str | bytes, message: str
 ) -> None:
     contents = tiny.classifier_package(tmp_path / "model")
-    if not name.endswith((".csv", ".gz")):
+    if not name.endswith((".csv", ".gz", ".parquet")):
         with pytest.raises(InvalidInputError, match=message):
             score(name, text, contents)
         return
