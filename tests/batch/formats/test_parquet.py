@@ -6,6 +6,7 @@ import datetime as dt
 import io
 import random
 from collections.abc import Callable
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -267,9 +268,10 @@ def test_a_file_is_divided_where_row_groups_begin(
     tiny.publish(store, "m", tiny.classifier_package(tmp_path / "model"))
     model = Predictor(store, Settings(store=store.url, cache_dir=str(tmp_path / "cache"))).load(parse_ref("m")).model
     pq.write_table(_rows(1000), tmp_path / "in.parquet", row_group_size=100)
-    table = open_table(LocalSource(tmp_path / "in.parquet"), inputs_of(model))
-    for least, places in ((1, list(range(0, 1001, 100))), (10**9, [0, 1000])):
-        assert [place.position for place in find_places(table, least)] == places
-    few = [place.position for place in find_places(table, (tmp_path / "in.parquet").stat().st_size // 4)]
+    with closing(LocalSource(tmp_path / "in.parquet")) as source:
+        table = open_table(source, inputs_of(model))
+        for least, places in ((1, list(range(0, 1001, 100))), (10**9, [0, 1000])):
+            assert [place.position for place in find_places(table, least)] == places
+        few = [place.position for place in find_places(table, source.size // 4)]
     assert (few[0], few[-1]) == (0, 1000)
     assert 3 <= len(few) <= 5

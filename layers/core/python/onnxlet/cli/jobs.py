@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 from onnxlet.cli.options import RefType, json_option
 from onnxlet.cli.output import Output
 from onnxlet.cli.workspace import pass_workspace
 from onnxlet.errors import InvalidInputError
 from onnxlet.lifecycle.workspace import Workspace
-from onnxlet.settings import Settings
 
 if TYPE_CHECKING:
     from onnxlet.jobs.jobs import Job, Status
     from onnxlet.jobs.state_machine import StateMachine
+    from onnxlet.settings import Settings
     from onnxlet.store import Store
     from onnxlet.values.refs import Ref
 
@@ -59,7 +57,7 @@ def create(  # noqa: PLR0917 - a command's options
     from onnxlet.jobs.orders import Order
     from onnxlet.store import open_store
 
-    settings = Settings.from_environ(os.environ)
+    settings = workspace.read_settings()
     if file.startswith("s3://"):
         url, key = use.split_location(file)
         to, name = use.split_location(target) if target else ("", "")
@@ -92,7 +90,7 @@ def list_(workspace: Workspace, output: Output) -> None:
     from onnxlet.jobs.jobs import listed
 
     found = listed(workspace.open_registry().store)
-    output.show([msgspec.to_builtins(each) for each in found], "\n".join(map(_line, found)) or "no jobs")
+    output.show(found, "\n".join(map(_line, found)) or "no jobs")
 
 
 @jobs.command(short_help="Show how a job stands.")
@@ -110,7 +108,7 @@ def show(workspace: Workspace, job: str, wait: bool, output: Output) -> None:
     from onnxlet.jobs.jobs import read
 
     store = workspace.open_registry().store
-    _show(store, read(store, job), Settings.from_environ(os.environ), output, wait=wait)
+    _show(store, read(store, job), workspace.read_settings(), output, wait=wait)
 
 
 @jobs.command(short_help="End a job.")
@@ -127,9 +125,9 @@ def cancel(workspace: Workspace, job: str, output: Output) -> None:
     from onnxlet.jobs import jobs as use
 
     store = workspace.open_registry().store
-    machine = _machine(Settings.from_environ(os.environ))
+    machine = _machine(workspace.read_settings())
     ended = use.cancel(store, use.read(store, job), machine, _who(workspace))
-    output.show(msgspec.to_builtins(ended), _line(ended))
+    output.show(ended, _line(ended))
 
 
 @jobs.command(short_help="Score a job's bad rows again.")
@@ -147,7 +145,7 @@ def retry(workspace: Workspace, job: str, output: Output) -> None:
 
     store = workspace.open_registry().store
     again = use.retry(store, use.read(store, job), _who(workspace))
-    _show(store, again, Settings.from_environ(os.environ), output, wait=False)
+    _show(store, again, workspace.read_settings(), output, wait=False)
 
 
 @jobs.command(short_help="Get URLs of a job's files.")
@@ -180,7 +178,7 @@ def _show(store: Store, job: Job, settings: Settings, output: Output, *, wait: b
                 standing = status(store, job, machine)
                 if standing.sections:
                     advance(standing.done or 0, standing.sections)
-    output.show(msgspec.to_builtins(standing), _line(standing))
+    output.show(standing, _line(standing))
 
 
 def _line(standing: Status) -> str:
