@@ -8,6 +8,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -83,6 +84,11 @@ def _nothing_left() -> Iterator[None]:
     """Remove the containers that SAM started and forgot, and the images that it made."""
     before = _containers(), _images()
     yield
-    for verb, left in (("rm", _containers() - before[0]), ("rmi", _images() - before[1])):
-        if left:
-            subprocess.run(["docker", verb, "--force", *left], capture_output=True, check=True)
+    give_up = time.monotonic() + 30
+    while left := [("rm", each) for each in _containers() - before[0]] + [
+        ("rmi", each) for each in _images() - before[1]
+    ]:
+        assert time.monotonic() < give_up, left
+        for verb, each in left:  # a container that is just ending holds its image for a moment
+            subprocess.run(["docker", verb, "--force", each], capture_output=True, check=False)
+        time.sleep(0.5)
