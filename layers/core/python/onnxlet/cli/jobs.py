@@ -68,9 +68,9 @@ def create(  # noqa: PLR0917 - a command's options
     if dry_run:
         _show_estimate(size, settings, output)
         return
-    store = workspace.open_registry().store
+    store = workspace.open_store()
     granted = [order.input, order.output]  # whoever runs the command has rights of their own
-    job = use.create(store, order, by=_who(workspace), machine=_machine(settings), granted=[it for it in granted if it])
+    job = use.create(store, order, by=workspace.who, machine=_machine(settings), granted=[it for it in granted if it])
     if not order.input:
         with output.working(f"uploading {file}"):
             store.put(job.order.key, Path(file))
@@ -89,7 +89,7 @@ def list_(workspace: Workspace, output: Output) -> None:
     """
     from onnxlet.jobs.jobs import listed
 
-    found = listed(workspace.open_registry().store)
+    found = listed(workspace.open_store())
     output.show(found, "\n".join(map(_line, found)) or "no jobs")
 
 
@@ -107,7 +107,7 @@ def show(workspace: Workspace, job: str, wait: bool, output: Output) -> None:
     """
     from onnxlet.jobs.jobs import read
 
-    store = workspace.open_registry().store
+    store = workspace.open_store()
     _show(store, read(store, job), workspace.read_settings(), output, wait=wait)
 
 
@@ -124,9 +124,9 @@ def cancel(workspace: Workspace, job: str, output: Output) -> None:
     """
     from onnxlet.jobs import jobs as use
 
-    store = workspace.open_registry().store
+    store = workspace.open_store()
     machine = _machine(workspace.read_settings())
-    ended = use.cancel(store, use.read(store, job), machine, _who(workspace))
+    ended = use.cancel(store, use.read(store, job), machine, workspace.who)
     output.show(ended, _line(ended))
 
 
@@ -143,8 +143,8 @@ def retry(workspace: Workspace, job: str, output: Output) -> None:
     """
     from onnxlet.jobs import jobs as use
 
-    store = workspace.open_registry().store
-    again = use.retry(store, use.read(store, job), _who(workspace))
+    store = workspace.open_store()
+    again = use.retry(store, use.read(store, job), workspace.who)
     _show(store, again, workspace.read_settings(), output, wait=False)
 
 
@@ -161,7 +161,7 @@ def results(workspace: Workspace, job: str, output: Output) -> None:
     """
     from onnxlet.jobs import jobs as use
 
-    store = workspace.open_registry().store
+    store = workspace.open_store()
     files = {key: use.presign(url, key, "get_object") for url, key in use.outputs(store, use.read(store, job))}
     output.show(files, "\n".join(files.values()))
 
@@ -207,10 +207,6 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError as error:
         raise InvalidInputError(f"the file {str(path)!r} cannot be read: {error.strerror}") from error
-
-
-def _who(workspace: Workspace) -> str:
-    return workspace.open_registry().writer.who
 
 
 def _machine(settings: Settings) -> StateMachine | None:

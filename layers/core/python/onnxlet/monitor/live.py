@@ -83,7 +83,7 @@ class LiveSketches:
         """Count the rows of the predictions among the records."""
         together: dict[tuple[Counted, str], list[Prediction]] = defaultdict(list)
         models: dict[Counted, Any] = {}
-        found: dict[Counted, Sketch | None] = {}
+        sketches: dict[Counted, Sketch] = {}
         lost: Counter[Counted] = Counter()
         for record in records:
             if not isinstance(record, Observation) or record.prediction is None or record.served is None:
@@ -92,23 +92,23 @@ class LiveSketches:
             self._newest = max(self._newest, day)
             counted = (record.model, record.served.version, day)
             models[counted] = record.served.model
-            if counted not in found:
-                found[counted] = self._sketch(counted)
-            sketch = found[counted]
-            if sketch is None:
+            if counted not in sketches and counted not in lost:
+                sketch = self._sketch(counted)
+                if sketch is not None:
+                    sketches[counted] = sketch
+            if counted not in sketches:
                 lost[counted] += record.rows
                 continue
-            prediction = self._one_of_each_key(sketch, counted, record, record.prediction)
+            prediction = self._one_of_each_key(sketches[counted], counted, record, record.prediction)
             if prediction is not None:
                 together[counted, prediction.signature].append(prediction)
         self._tell(lost)
         for (counted, _), predictions in together.items():
-            sketch = self._sketch(counted)
-            if sketch is not None:
-                counter = RowCounter(sketch.baseline, models[counted])
-                for inputs, outputs in stack([(each.inputs, each.outputs) for each in predictions]):
-                    measured = self._measure(counted, sketch.baseline, models[counted].steps, inputs)
-                    counter.count(sketch, {**inputs, **measured}, outputs)
+            sketch = sketches[counted]
+            counter = RowCounter(sketch.baseline, models[counted])
+            for inputs, outputs in stack([(each.inputs, each.outputs) for each in predictions]):
+                measured = self._measure(counted, sketch.baseline, models[counted].steps, inputs)
+                counter.count(sketch, {**inputs, **measured}, outputs)
 
     def flush(self, *, final: bool) -> None:
         """Write the sketches that have enough rows, and forget them, if that is due; `final`: all there are.
