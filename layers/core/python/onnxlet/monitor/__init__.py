@@ -7,6 +7,7 @@ live             counts what a process answers, and writes it now and then
 windows          what was written of one day, by many, merged so that each part counts once
 measures         numbers of pictures and texts, of some rows
 keys             routing keys that were seen: of the rows of one key one counts
+intervals        a figure and how far it may be off
 scores           how sure answers were, in integers; estimate: how often they are right, before labels come
 levels           how sure a window must be, so that few clean months alarm
 distributions    tail probabilities

@@ -13,31 +13,25 @@ from math import sqrt
 import msgspec
 import numpy as np
 
+from onnxlet.monitor.intervals import Interval, Z
 from onnxlet.monitor.scores import OTHER, UNIT, ClassScores
 from onnxlet.values.tensors import Tensor
 
-Z = 1.959963984540054
-"""Standard deviations to either side, of a 95 % interval."""
 DRAWS = 1_000
 _SEED = 0
 _PAIR = 2
 
 
-class Estimated(msgspec.Struct, frozen=True):
-    """A figure, and the 95 % interval in which that of so many rows lies where scores are calibrated."""
-
-    value: float
-    low: float
-    high: float
-
-
 class Performance(msgspec.Struct, frozen=True):
-    """What is expected of `rows` answers. `auc` and `f1` are of two classes, the second the positive one."""
+    """What is expected of `rows` answers, with the intervals in which it lies where scores are calibrated.
+
+    `auc` and `f1` are of two classes, the second the positive one.
+    """
 
     rows: int
-    accuracy: Estimated
-    auc: Estimated | None = None
-    f1: Estimated | None = None
+    accuracy: Interval
+    auc: Interval | None = None
+    f1: Interval | None = None
 
 
 def estimate_performance(classes: Mapping[str, ClassScores]) -> Performance | None:
@@ -50,13 +44,13 @@ def estimate_performance(classes: Mapping[str, ClassScores]) -> Performance | No
     accuracy = float(right.sum()) / count
     # within a bin p (1 - p) is largest where all scores are equal, so the interval is rather too wide
     error = sqrt(float((right * (1 - right / np.maximum(rows, 1))).sum())) / count
-    estimated = Estimated(accuracy, max(0.0, accuracy - Z * error), min(1.0, accuracy + Z * error))
+    estimated = Interval(accuracy, max(0.0, accuracy - Z * error), min(1.0, accuracy + Z * error))
     if len(classes) != _PAIR or OTHER in classes:
         return Performance(int(count), estimated)
     return Performance(int(count), estimated, *_of_two(rows, right))
 
 
-def _of_two(rows: Tensor, right: Tensor) -> tuple[Estimated | None, Estimated | None]:
+def _of_two(rows: Tensor, right: Tensor) -> tuple[Interval | None, Interval | None]:
     """The area under the ROC curve and F1, whose intervals are those of drawn outcomes."""
     shares = (right / np.maximum(rows, 1)).clip(0, 1)
     counts = rows.astype(np.int64)
@@ -64,12 +58,12 @@ def _of_two(rows: Tensor, right: Tensor) -> tuple[Estimated | None, Estimated | 
     return _estimated(_auc(rows, right[None]), _auc(rows, drawn)), _estimated(_f1(rows, right[None]), _f1(rows, drawn))
 
 
-def _estimated(value: Tensor, drawn: Tensor) -> Estimated | None:
+def _estimated(value: Tensor, drawn: Tensor) -> Interval | None:
     known = drawn[np.isfinite(drawn)]
     if not np.isfinite(value[0]) or not len(known):
         return None
     low, high = np.quantile(known, [0.025, 0.975])
-    return Estimated(float(value[0]), min(float(low), float(value[0])), max(float(high), float(value[0])))
+    return Interval(float(value[0]), min(float(low), float(value[0])), max(float(high), float(value[0])))
 
 
 def _auc(rows: Tensor, right: Tensor) -> Tensor:

@@ -13,23 +13,14 @@ from math import sqrt
 import msgspec
 import numpy as np
 
+from onnxlet.monitor.intervals import Interval, Z
 from onnxlet.values.tensors import Tensor
 
-Z = 1.959964
-"""Of a 95 % interval."""
 BINS = 10
 RESAMPLES = 200
 MOST_RESAMPLED = 20_000
 """Rows that an interval is drawn from; of more, these are drawn first."""
 SEED = 0
-
-
-class Estimate(msgspec.Struct, frozen=True):
-    """A figure, and its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 class Reliability(msgspec.Struct, frozen=True):
@@ -42,12 +33,12 @@ class Reliability(msgspec.Struct, frozen=True):
     right: float
 
 
-def wilson(right: int, rows: int, z: float = Z) -> Estimate:
+def wilson(right: int, rows: int, z: float = Z) -> Interval:
     """The share of rows that were right. `rows` is 1 or more."""
     share, square = right / rows, z * z
     center = (share + square / (2 * rows)) / (1 + square / rows)
     half = z / (1 + square / rows) * sqrt(share * (1 - share) / rows + square / (4 * rows * rows))
-    return Estimate(share, max(0.0, center - half), min(1.0, center + half))
+    return Interval(share, max(0.0, center - half), min(1.0, center + half))
 
 
 def brier(probabilities: Tensor, right: Tensor) -> float:
@@ -79,7 +70,7 @@ def reliability(probabilities: Tensor, right: Tensor, fewest: int) -> tuple[Reli
     return tuple(told)
 
 
-def bootstrap(measure: Callable[[Tensor, Tensor], float], one: Tensor, other: Tensor) -> Estimate:
+def bootstrap(measure: Callable[[Tensor, Tensor], float], one: Tensor, other: Tensor) -> Interval:
     """A figure of pairs of numbers, with the percentile interval of resampled rows; the same rows give the same."""
     random = np.random.default_rng(SEED)
     value = measure(one, other)
@@ -91,7 +82,7 @@ def bootstrap(measure: Callable[[Tensor, Tensor], float], one: Tensor, other: Te
         drawn = random.integers(0, len(one), len(one))
         resampled.append(measure(one[drawn], other[drawn]))
     low, high = np.quantile(resampled, (0.025, 0.975))
-    return Estimate(value, float(min(low, value)), float(max(high, value)))
+    return Interval(value, float(min(low, value)), float(max(high, value)))
 
 
 def mean_absolute_error(told: Tensor, true: Tensor) -> float:

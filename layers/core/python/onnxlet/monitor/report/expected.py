@@ -8,7 +8,8 @@ from functools import reduce
 import msgspec
 
 from onnxlet.errors import NotFoundError
-from onnxlet.monitor.estimate import Estimated, Performance, estimate_performance
+from onnxlet.monitor.estimate import Performance, estimate_performance
+from onnxlet.monitor.intervals import Interval
 from onnxlet.monitor.report.plots import Lines
 from onnxlet.monitor.report.scope import Scope
 from onnxlet.monitor.report.section import Section
@@ -108,11 +109,11 @@ def _calibrated(scope: Scope, version: int) -> frozenset[str]:
     return frozenset(names_of(str(step.get("target", ""))).label for step in steps)
 
 
-def _figures(performance: Performance) -> tuple[Estimated | None, ...]:
+def _figures(performance: Performance) -> tuple[Interval | None, ...]:
     return performance.accuracy, performance.auc, performance.f1
 
 
-def _tell(figure: Estimated | None) -> str:
+def _tell(figure: Interval | None) -> str:
     return "" if figure is None else f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})"
 
 

@@ -10,7 +10,6 @@ import msgspec
 import numpy as np
 
 from onnxlet.monitor.capture.accuracy import (
-    Estimate,
     Reliability,
     bootstrap,
     brier,
@@ -22,6 +21,7 @@ from onnxlet.monitor.capture.accuracy import (
 )
 from onnxlet.monitor.capture.joined import Joinable, JoinedRow, as_number, join, joinable
 from onnxlet.monitor.capture.labels import read_labels
+from onnxlet.monitor.intervals import Interval
 from onnxlet.monitor.report.plots import Lines
 from onnxlet.monitor.report.scope import Scope
 from onnxlet.monitor.report.section import Finding, Section
@@ -34,7 +34,7 @@ SURELY = 3.09
 TRIFLE = 0.02
 MOST_VALUES = 16
 """Values of a slice that are told one by one, the most frequent."""
-Figures = dict[str, Estimate]
+Figures = dict[str, Interval]
 
 
 class DayLabels(msgspec.Struct, frozen=True):
@@ -43,7 +43,7 @@ class DayLabels(msgspec.Struct, frozen=True):
     day: str
     rows: int | None
     labelled: int | None
-    accuracy: Estimate | None = None
+    accuracy: Interval | None = None
 
 
 class SliceLabels(msgspec.Struct, frozen=True):
@@ -253,7 +253,7 @@ def _show_version(version: VersionLabels) -> Iterator[Block]:
         )
 
 
-def _tell(figure: Estimate | None) -> str | None:
+def _tell(figure: Interval | None) -> str | None:
     return None if figure is None else f"{figure.value:.4g} ({figure.low:.4g} to {figure.high:.4g})"
 
 
