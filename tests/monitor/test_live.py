@@ -319,4 +319,4 @@ def test_a_drift_is_reported_with_its_column_and_the_days_before_are_quiet(watch
     watched.ask(ROWS[:400])
     watched.telemetry.flush()
     assert [(day.rows, day.alarms) for day in read().days] == [(400, ())]
-    assert read().baseline == watched.baseline.pinned()
+    assert read().baseline == watched.baseline.pinned

@@ -236,5 +236,5 @@ def baseline(workspace: Workspace, ref: Ref, data: Path, sliced_by: str, output:
     from onnxlet.lifecycle.watching import draw_version_baseline
 
     version, drawn = draw_version_baseline(workspace, ref, data, sliced_by=sliced_by)
-    document = {"version": str(version), "baseline": drawn.pinned(), "rows": drawn.rows}
+    document = {"version": str(version), "baseline": drawn.pinned, "rows": drawn.rows}
     output.show(document, f"{version} is compared with {drawn.rows} rows of {data.name} from now on")

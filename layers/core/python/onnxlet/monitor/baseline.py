@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from itertools import islice
 from typing import Literal
 
@@ -82,7 +83,7 @@ def tested_counts(column: Column) -> tuple[int, ...]:
     return (column.tested or column.counts) if isinstance(column, Categories) else column.counts
 
 
-class Baseline(msgspec.Struct, frozen=True):
+class Baseline(msgspec.Struct, frozen=True, dict=True):
     """The columns of `rows` rows, and of the answers to them (`outputs`).
 
     `slices` are baselines of the rows that have one value each of the column `sliced_by`, by that value.
@@ -101,9 +102,20 @@ class Baseline(msgspec.Struct, frozen=True):
         """Canonical JSON."""
         return canonical(self)
 
+    @cached_property
     def pinned(self) -> str:
-        """Its digest, by which a sketch says whose bins it has."""
+        """The digest of its bytes, those that it was read from if it was, by which a sketch says whose bins it has."""
         return digest(self.encode())
+
+    def pin(self, document: bytes) -> None:
+        """Stay what was read, though a later onnxlet, whose baselines have more fields, would write other bytes."""
+        self.__dict__["pinned"] = digest(document)
+        for value, part in (msgspec.json.decode(document, type=_Slices).slices if self.slices else {}).items():
+            self.slices[value].pin(bytes(part))
+
+
+class _Slices(msgspec.Struct):
+    slices: dict[str, msgspec.Raw]
 
 
 def decode_baseline(document: bytes) -> Baseline:
@@ -114,6 +126,7 @@ def decode_baseline(document: bytes) -> Baseline:
         raise IntegrityError(f"this is no baseline: {error}") from error
     if baseline.schema != SCHEMA:
         raise IntegrityError(f"the baseline has schema {baseline.schema}, this onnxlet reads {SCHEMA}: upgrade onnxlet")
+    baseline.pin(document)
     return baseline
 
 

@@ -48,7 +48,7 @@ class Sketch:
         self.rows = self.keyed = self.repeated = 0
         self.scores = Scores()
         self._added_scores: ScoresDocument = {}
-        self._digest = baseline.pinned()
+        self._digest = baseline.pinned
         self.slices = {value: Sketch(each) for value, each in baseline.slices.items()}
         self._unsliced = 0
         """Rows of no slice since slices were written."""

@@ -117,9 +117,7 @@ def _read_version(scope: Scope, version: int) -> VersionDrift:
     counted = scope.counted(version)
     processes = {day: len(window.parts) for day, window in scope.windows(version).items()}
     days = tuple(_compare_days(scope, counted, processes))
-    return VersionDrift(
-        version, baseline.pinned(), days, tuple(_shapes(counted, days)), tuple(_compare_slices(counted))
-    )
+    return VersionDrift(version, baseline.pinned, days, tuple(_shapes(counted, days)), tuple(_compare_slices(counted)))
 
 
 def _compare_days(scope: Scope, counted: Sequence[Counted], processes: Mapping[str, int]) -> Iterator[DayDrift]:

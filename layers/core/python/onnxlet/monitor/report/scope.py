@@ -85,6 +85,6 @@ class Scope:
 def _count(baseline: Baseline, day: str, window: Window) -> Counted:
     sketch = Sketch(baseline)
     for document in window.sketches:
-        if document.baseline == baseline.pinned():
+        if document.baseline == baseline.pinned:
             sketch.add(document)
     return Counted(day, sketch, window.rows - sketch.rows)
