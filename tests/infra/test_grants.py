@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from guarded import Guarded
 from machines import Machine
 from models import tiny
 from onnxlet.batch.events import handle
@@ -32,69 +31,9 @@ from onnxlet.registry.reading.requirements import Requirements
 from onnxlet.registry.registry import Registry
 from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
-from onnxlet.store import Blob, Entry, Head, Store
+from onnxlet.store import Store
 from onnxlet.values.refs import parse_ref
-from templates import FUNCTIONS, grants, listing, stack
-
-WRITTEN_ONCE = ("models/*", "history/*")
-"""Where the bucket takes no put and no swap, see test_storage.py."""
-
-
-@dataclass
-class Guarded:
-    """A store as S3 is for a function: what its policy and the bucket's do not allow is refused."""
-
-    inner: Store
-    function: str
-    allowed: set[tuple[str, str]] = field(init=False)
-    url: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.url = self.inner.url
-        prefixes = listing(stack(), self.function)["Condition"]["StringLikeIfExists"]["s3:prefix"]
-        self.allowed = grants(stack(), self.function) | {("s3:ListBucket", prefix) for prefix in prefixes}
-
-    def _check(self, action: str, key: str) -> None:
-        if not any(action == granted and fnmatchcase(key, pattern) for granted, pattern in self.allowed):
-            raise StoreUnavailableError(f"{self.function} may not {action} {key!r}")
-
-    def get(self, key: str) -> Blob:
-        self._check("s3:GetObject", key)
-        return self.inner.get(key)
-
-    def get_if_changed(self, key: str, etag: str) -> Blob | None:
-        self._check("s3:GetObject", key)
-        return self.inner.get_if_changed(key, etag)
-
-    def head(self, key: str) -> Head:
-        self._check("s3:GetObject", key)
-        return self.inner.head(key)
-
-    def get_range(self, key: str, start: int, length: int, *, etag: str | None = None) -> bytes | memoryview:
-        self._check("s3:GetObject", key)
-        return self.inner.get_range(key, start, length, etag=etag)
-
-    def put(self, key: str, data: bytes | Path) -> str:
-        self._check("s3:PutObject", key)
-        assert not any(fnmatchcase(key, pattern) for pattern in (*WRITTEN_ONCE, "aliases/*", "settings/*"))
-        return self.inner.put(key, data)
-
-    def create(self, key: str, data: bytes | Path) -> str:
-        self._check("s3:PutObject", key)
-        return self.inner.create(key, data)
-
-    def swap(self, key: str, data: bytes | Path, etag: str) -> str:
-        self._check("s3:PutObject", key)
-        assert not any(fnmatchcase(key, pattern) for pattern in WRITTEN_ONCE)
-        return self.inner.swap(key, data, etag)
-
-    def delete(self, key: str, *, etag: str | None = None) -> None:
-        self._check("s3:DeleteObject", key)
-        self.inner.delete(key, etag=etag)
-
-    def list(self, prefix: str) -> Iterator[Entry]:
-        self._check("s3:ListBucket", prefix)
-        return self.inner.list(prefix)
+from templates import FUNCTIONS
 
 
 @pytest.fixture

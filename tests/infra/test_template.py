@@ -45,7 +45,7 @@ def test_the_template_stays_readable_on_its_own() -> None:
 @pytest.mark.parametrize(
     ("function", "expected"),
     [
-        ("Predict", READABLE | {("s3:GetObject", "sketches/*"), ("s3:PutObject", "sketches/live/*")}),
+        ("Predict", READABLE | {("s3:GetObject", "sketches/baselines/*"), ("s3:PutObject", "sketches/live/*")}),
         (
             "Api",
             READABLE
@@ -80,7 +80,7 @@ def test_a_function_touches_exactly_its_prefixes(function: str, expected: set[tu
 @pytest.mark.parametrize(
     ("function", "prefixes"),
     [
-        ("Predict", ["models/*", "aliases/*", "history/*", "sketches/*"]),
+        ("Predict", ["models/*", "aliases/*", "history/*"]),
         ("Api", ["models/*", "aliases/*", "history/*", "batch/*"]),
         ("Watch", ["models/*", "aliases/*", "sketches/*", "capture/*", "labels/*"]),
         *((function, ["models/*", "aliases/*", "history/*", "batch/*"]) for function in ("Score", "Plan", "Finish")),
