@@ -9,6 +9,7 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 
 from deliveries import deliver, make_predictor
+from onnxlet.batch import scoring
 from onnxlet.batch.scratch import scratch_folder
 from onnxlet.errors import VersionNotFoundError
 from onnxlet.store import open_store, s3
@@ -21,9 +22,12 @@ TRIES = 3
 """How often the queue of the stack delivers a message before it gives up."""
 
 
-def deliver_often(url: str, environment: dict[str, str], folder: Path, ready: Connection, times: int) -> None:
-    """Deliver the file again and again."""
+def deliver_often(  # noqa: PLR0917 - what the process is given
+    url: str, environment: dict[str, str], folder: Path, ready: Connection, times: int, in_parts: int
+) -> None:
+    """Deliver the file again and again; outputs of so many bytes go to S3 in parts."""
     os.environ.update(environment)
+    scoring.IN_PARTS = in_parts
     for name in S3_TIMEOUTS:
         setattr(s3, name, PATIENCE)
     store = open_store(url)

@@ -12,6 +12,7 @@ import pytest
 
 from deliveries import IN, assert_one_set, deliver, make_predictor, publish, rows
 from delivery_processes import PATIENCE, S3_TIMEOUTS, deliver_often
+from onnxlet.batch import scoring
 from onnxlet.store import open_store, s3
 
 ROUNDS = 3
@@ -20,7 +21,7 @@ _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(["onnxlet.batch.objects", "onnxlet.store.directory", "onnxlet.store.s3"])
 
 
-@pytest.mark.parametrize("kind", ["directory", "s3"])
+@pytest.mark.parametrize("kind", ["directory", "s3", "s3 in parts"])
 def test_processes_that_deliver_together_and_are_killed_leave_the_newest_set(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str
 ) -> None:
@@ -28,13 +29,17 @@ def test_processes_that_deliver_together_and_are_killed_leave_the_newest_set(
         monkeypatch.setattr(s3, name, PATIENCE)
     url: str = request.getfixturevalue("directory_url" if kind == "directory" else "s3_store_url")
     environment = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    in_parts = 1 if kind == "s3 in parts" else scoring.IN_PARTS
+    monkeypatch.setattr(scoring, "IN_PARTS", in_parts)
     store = open_store(url)
     publish(store, tmp_path)
     store.put(IN, rows("first"))
     for number in range(ROUNDS):
         ours, theirs = _PROCESSES.Pipe(duplex=False)
         processes = [
-            _PROCESSES.Process(target=deliver_often, args=(url, environment, tmp_path / str(worker), theirs, times))
+            _PROCESSES.Process(
+                target=deliver_often, args=(url, environment, tmp_path / str(worker), theirs, times, in_parts)
+            )
             for worker, times in enumerate((10_000, 10_000, 3))
         ]
         for process in processes:

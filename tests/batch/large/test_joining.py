@@ -13,7 +13,8 @@ from machines import Machine
 from onnxlet.batch.large import joining
 from onnxlet.batch.large.joining import Joined, OutOfTimeError
 from onnxlet.batch.large.uploading import Extent
-from onnxlet.batch.large.work import WorkArea, locate
+from onnxlet.batch.large.work import WorkArea
+from onnxlet.batch.multipart import locate
 from onnxlet.batch.objects import score_object
 from onnxlet.errors import PreconditionFailedError
 from onnxlet.jobs import estimates

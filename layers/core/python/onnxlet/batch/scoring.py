@@ -22,6 +22,7 @@ from onnxlet.batch.formats.chunks import BadRow
 from onnxlet.batch.formats.compression import UnpackedSource
 from onnxlet.batch.inputs import Inputs, inputs_of
 from onnxlet.batch.journal import open_journal
+from onnxlet.batch.multipart import upload_file
 from onnxlet.batch.observed import ObservedModel
 from onnxlet.batch.parts import Part, RangeScorer
 from onnxlet.batch.sources import MeteredSource, Progress, RecordedSource
@@ -43,6 +44,8 @@ ERRORS = ".errors.jsonl"
 BOOK = ".book.json"
 SUFFIXES = ("", ERRORS)
 """What a scored file's outputs add to its name: the scored rows, and those that could not be. The book adds BOOK."""
+IN_PARTS = 32 * 2**20
+"""Files of so many bytes are sent to S3 in parts: as a whole they would be in memory several times over."""
 
 
 class Outputs(NamedTuple):
@@ -97,6 +100,10 @@ class MadeFile(NamedTuple):
 
     def write(self, store: Store, key: str, etag: str | None) -> str:
         """Put it where nothing stands, or what has this ETag; its own ETag. Raises PreconditionFailedError."""
+        if store.url.startswith("s3://") and self.size >= IN_PARTS:
+            if etag is not None:
+                store.delete(key, etag=etag)
+            return upload_file(store.url, key, self.path)
         return store.create(key, self.path) if etag is None else store.swap(key, self.path, etag)
 
 

@@ -1,7 +1,6 @@
 """Parts of a work area joined into an output: by S3 itself, which copies them, or by writing them one after the other.
 
-boto3 does the first, because obstore has no copies of parts. An upload that ran out of time is gone on with: S3 keeps
-the parts that it has.
+An upload that ran out of time is gone on with: S3 keeps the parts that it has.
 """
 
 from __future__ import annotations
@@ -11,23 +10,23 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from onnxlet.batch.large.uploading import MOST_PARTS, Chunk, Copied, Extent, Sent, plan_upload
-from onnxlet.batch.large.work import WorkArea, locate
-from onnxlet.errors import InvalidInputError, PreconditionFailedError, StoreUnavailableError
+from onnxlet.batch.large.uploading import Chunk, Copied, Extent, Sent, plan_upload
+from onnxlet.batch.multipart import MOST_PARTS, MultipartUpload, PartCopyUnknownError, UploadGoneError, locate
+from onnxlet.errors import InvalidInputError, StoreUnavailableError
 from onnxlet.values.digests import ALGORITHM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from onnxlet.batch.large.work import WorkArea
     from onnxlet.store import Store
 
 AT_ONCE = 16
 """Parts on their way at once."""
-LOST = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
 Clock = Callable[[], bool]
 """Whether time is nearly up."""
 
@@ -83,26 +82,25 @@ class Joined:
         parts = dict(enumerate(plan_upload(self._chunks), start=1)) or {1: Sent((b"",))}
         if len(parts) > MOST_PARTS:
             raise InvalidInputError(f"{key!r} would have {len(parts):,} parts: S3 joins {MOST_PARTS:,} at most")
-        uploader = _Uploader(self._area, store, key, self._name)
-        upload = uploader.begin()
-        done = uploader.list(upload)
+        upload = _NotedUpload(self._area, store, key, self._name)
+        done = upload.list()
         with ThreadPoolExecutor(AT_ONCE, "onnxlet-joining") as pool:
             missing = [number for number in parts if number not in done]
             for place in range(0, len(missing), AT_ONCE):
                 if self._out_of_time():
                     raise OutOfTimeError(f"{len(missing) - place:,} of {len(parts):,} parts of {key!r} are not joined")
                 numbers = missing[place : place + AT_ONCE]
-                made = pool.map(lambda number: self._put(uploader, upload, number, parts[number]), numbers)
+                made = pool.map(lambda number: self._put(upload, number, parts[number]), numbers)
                 done.update(zip(numbers, made, strict=True))
-        return uploader.complete(upload, done)
+        return upload.complete(done)
 
-    def _put(self, uploader: _Uploader, upload: Upload, number: int, part: Copied | Sent) -> str:
+    def _put(self, upload: _NotedUpload, number: int, part: Copied | Sent) -> str:
         if isinstance(part, Copied):
-            copied = uploader.copy(upload, number, part.extent)
-            if copied is not None:
-                return copied
-            part = Sent((part.extent,))
-        return uploader.send(upload, number, b"".join(self._read(chunk) for chunk in part.chunks))
+            try:
+                return upload.copy(number, part.extent)
+            except PartCopyUnknownError:
+                part = Sent((part.extent,))
+        return upload.send(number, b"".join(self._read(chunk) for chunk in part.chunks))
 
 
 def digest_of_digests(digests: list[str]) -> str:
@@ -115,112 +113,59 @@ def digest_of_digests(digests: list[str]) -> str:
 assert ALGORITHM == "sha256:"  # noqa: S101 - a digest of parts must not be taken for one of bytes
 
 
-class _Uploader:
-    """S3's multipart upload of a key of a store, noted in a work area."""
+class _NotedUpload:
+    """The upload of a key of a store that the work area notes, which whoever joins goes on with; a new one if none is.
+
+    Raises as `MultipartUpload` does; an upload that is no more is noted no more.
+    """
 
     def __init__(self, area: WorkArea, store: Store, key: str, name: str) -> None:
-        import boto3
-
         self._area = area
-        self._note = area.key(f"uploads/{name}.json")
-        self._client: Any = boto3.client("s3")
+        self._note = f"uploads/{name}.json"
         self._source_bucket, self._source_prefix = locate(area.store.url)
-        self._bucket, prefix = locate(store.url)
-        self._key = prefix + key
+        bucket, prefix = locate(store.url)
+        self._upload = self._begin(bucket, prefix + key)
 
-    def begin(self) -> Upload:
-        """The upload that was begun, by whomever; a new one if there is none."""
-        noted = self._area.find(self._note.removeprefix(self._area.prefix), Upload)
-        if noted is not None:
-            return noted
-        with _translated():
-            made = self._client.create_multipart_upload(Bucket=self._bucket, Key=self._key)
-        upload = Upload(self._key, made["UploadId"])
-        if self._area.note(self._note.removeprefix(self._area.prefix), upload):
-            return upload
-        with _translated():
-            self._client.abort_multipart_upload(Bucket=self._bucket, Key=self._key, UploadId=upload.id)
-        return self.begin()
+    def list(self) -> dict[int, str]:
+        """The ETags of the parts that S3 has."""
+        with self._noting():
+            return self._upload.list()
 
-    def list(self, upload: Upload) -> dict[int, str]:
-        """The ETags of the parts that S3 has. An upload that is no more is forgotten: PreconditionFailedError."""
-        pages = self._client.get_paginator("list_parts")
-        with self._forgetting():
-            listed = pages.paginate(Bucket=self._bucket, Key=self._key, UploadId=upload.id)
-            return {part["PartNumber"]: part["ETag"] for page in listed for part in page.get("Parts", ())}
+    def copy(self, number: int, extent: Extent) -> str:
+        """Have S3 copy a part."""
+        key = self._source_prefix + extent.key
+        with self._noting():
+            return self._upload.copy(number, self._source_bucket, key, extent.start, extent.end)
 
-    def copy(self, upload: Upload, number: int, extent: Extent) -> str | None:
-        """Have S3 copy a part; None where that is not known."""
-        from botocore.exceptions import ClientError  # type: ignore[import-untyped]
-
-        try:
-            with self._forgetting():
-                answer = self._client.upload_part_copy(
-                    Bucket=self._bucket,
-                    Key=self._key,
-                    UploadId=upload.id,
-                    PartNumber=number,
-                    CopySource={"Bucket": self._source_bucket, "Key": self._source_prefix + extent.key},
-                    CopySourceRange=f"bytes={extent.start}-{extent.end - 1}",
-                )
-        except StoreUnavailableError as error:
-            if isinstance(error.__cause__, ClientError) and _code(error.__cause__) == "NotImplemented":
-                return None
-            raise
-        etag: str = answer["CopyPartResult"]["ETag"]
-        return etag
-
-    def send(self, upload: Upload, number: int, data: bytes) -> str:
+    def send(self, number: int, data: bytes) -> str:
         """Send a part."""
-        with self._forgetting():
-            answer = self._client.upload_part(
-                Bucket=self._bucket, Key=self._key, UploadId=upload.id, PartNumber=number, Body=data
-            )
-        etag: str = answer["ETag"]
+        with self._noting():
+            return self._upload.send(number, data)
+
+    def complete(self, parts: dict[int, str]) -> str:
+        """Make the object of its parts, where none is; its ETag."""
+        with self._noting():
+            etag = self._upload.complete(parts)
+        self._forget()
         return etag
 
-    def complete(self, upload: Upload, parts: dict[int, str]) -> str:
-        """Make the object of its parts, where none is; its ETag. Raises PreconditionFailedError."""
-        listed = [{"PartNumber": number, "ETag": parts[number]} for number in sorted(parts)]
-        with self._forgetting():
-            answer = self._client.complete_multipart_upload(
-                Bucket=self._bucket,
-                Key=self._key,
-                UploadId=upload.id,
-                MultipartUpload={"Parts": listed},
-                IfNoneMatch="*",
-            )
-        self._area.store.delete(self._note)
-        etag: str = answer["ETag"]
-        return etag.strip('"')
+    def _begin(self, bucket: str, key: str) -> MultipartUpload:
+        noted = self._area.find(self._note, Upload)
+        if noted is not None:
+            return MultipartUpload(bucket, noted.key, noted.id)
+        upload = MultipartUpload(bucket, key)
+        if self._area.note(self._note, Upload(key, upload.id)):
+            return upload
+        upload.abort()
+        return self._begin(bucket, key)
 
     @contextmanager
-    def _forgetting(self) -> Iterator[None]:
-        """Raises PreconditionFailedError where another write was faster, or the upload is no more and is forgotten."""
-        from botocore.exceptions import ClientError
-
+    def _noting(self) -> Iterator[None]:
         try:
-            with _translated():
-                yield
-        except StoreUnavailableError as error:
-            code = _code(error.__cause__) if isinstance(error.__cause__, ClientError) else ""
-            if code == "NoSuchUpload":
-                self._area.store.delete(self._note)
-            if code in LOST or code == "NoSuchUpload":
-                raise PreconditionFailedError(f"{self._key!r} is being written by others") from error
+            yield
+        except UploadGoneError:
+            self._forget()
             raise
 
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Raises our error for those of botocore."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        yield
-    except (BotoCoreError, ClientError) as error:
-        raise StoreUnavailableError(f"S3 does not join parts: {error}") from error
-
-
-def _code(error: Any) -> str:  # noqa: ANN401 - botocore's
-    return str(error.response["Error"]["Code"])
+    def _forget(self) -> None:
+        self._area.store.delete(self._area.key(self._note))

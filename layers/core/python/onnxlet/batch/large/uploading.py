@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 LEAST_PART = 5 * 2**20
-MOST_PARTS = 10_000
 MOST_BYTES = 5 * 2**30
 
 

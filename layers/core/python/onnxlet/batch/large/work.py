@@ -21,6 +21,7 @@ import msgspec
 from onnxlet import errors
 from onnxlet.batch.book import Failure, OpenBook, RowCounts, Scorer, SourceFile
 from onnxlet.batch.formats.ports import Note, Place
+from onnxlet.batch.multipart import locate
 from onnxlet.batch.planning import Scan
 from onnxlet.errors import IntegrityError, InternalError, ObjectNotFoundError, OnnxletError, PreconditionFailedError
 from onnxlet.jobs.orders import Order
@@ -185,16 +186,6 @@ class WorkArea:
                     map_parallel(self.store.delete, batch)
                     batch = []
             map_parallel(self.store.delete, batch)
-
-
-def locate(url: str) -> tuple[str, str]:
-    """The bucket of a store, and what its keys begin with there; of other stores than S3 the URL is all."""
-    scheme, _, address = url.partition("://")
-    if scheme != "s3":
-        return url, ""
-    bucket, _, prefix = address.partition("/")
-    prefix = prefix.strip("/")
-    return bucket, f"{prefix}/" if prefix else ""
 
 
 def describe(error: OnnxletError) -> Failure:
