@@ -17,7 +17,7 @@ from onnxlet.values.signature import COLUMNS, SERVING_DEFAULT, TensorSpec
 
 TOKENIZER = "tokenizer.json"
 MOST_CHARACTERS = 100_000
-"""Characters of a text, unless the step says otherwise: 700 bytes of memory each while it is read, at most."""
+"""Characters of a text, unless the step says otherwise: 900 bytes of memory each while it is read, at most."""
 MOST_PLACES = 2**16
 """Texts of a call times the tokens of the longest, for all are padded to it; one alone may have more."""
 MOST_TEXTS = 32
