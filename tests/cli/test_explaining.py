@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from importlib.util import find_spec
 from pathlib import Path
@@ -113,3 +114,22 @@ def test_a_loaded_version_explains_frames_and_draws_itself_in_notebooks(
         explained.waterfall(0, "p")
     with pytest.raises(InvalidInputError, match="interactions are not computed"):
         explained = onnxlet.load("perceptron", store=directory_url).explain(rows, interactions=True)
+
+
+def test_scored_files_are_explained_where_an_option_says_so(run: Run, named: str, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text(CSV)
+    result = run("score", "rows.csv", "--model", named, "--explain", "-o", "scored.csv")
+    assert (result.exit_code, result.stdout) == (0, "scored.csv\n")
+    assert "explained: y in value, exact, 193 evaluations a row" in result.stderr
+    with (tmp_path / "scored.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    answers = read_json(run("explain", named, "rows.csv", "--json"))["explanations"]
+    for row, answer in zip(rows, answers, strict=True):
+        for name, value in answer["attributions"]["y"].items():
+            assert float(row[f"attribution_{name}"]) == pytest.approx(value, abs=1e-9)
+    few = ("--explain-method", "sampled", "--explain-max-evaluations", "12")
+    result = run("score", "rows.csv", "--model", named, *few, "-o", "scored.csv")
+    assert "sampled, 13 evaluations a row, which are too few: unreliable" in result.stderr
+    assert "interval_age" in (tmp_path / "scored.csv").read_text()
+    result = run("score", "rows.csv", "--model", named, "--explain-class", "benign", "-o", "scored.csv")
+    assert "there is no class 'benign'" in result.stderr

@@ -15,11 +15,15 @@ import pytest
 
 import onnxlet
 import trained
+from onnxlet.batch.local_files import score_path
+from onnxlet.batch.scoring import Options
 from onnxlet.explain.background import decode_background
+from onnxlet.lifecycle.workspace import Workspace
 from onnxlet.registry.registry import Registry
 from onnxlet.store import open_store
 from onnxlet.toolchain.convert import convert
 from onnxlet.toolchain.prepare import prepare
+from onnxlet.values.refs import parse_ref
 
 shap = pytest.importorskip("shap")
 pytestmark = [pytest.mark.toolchain, pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -42,13 +46,18 @@ def frame_of(features: Any) -> pd.DataFrame:  # noqa: ANN401
     return pd.DataFrame(features, columns=[f"f{place}" for place in range(features.shape[1])])
 
 
+def table_of(features: int) -> tuple[pd.DataFrame, Any]:
+    """Rows, and a target that depends on some of their columns together."""
+    random = np.random.default_rng(0)
+    rows = frame_of(random.normal(size=(400, features)).astype(np.float32).astype(np.float64))
+    return rows, np.tanh(rows["f0"] * rows["f1"]) + rows["f2"] * (rows["f3"] > 0) + rows["f4"]
+
+
 def network(features: int) -> tuple[Any, pd.DataFrame]:
     """A network with interactions, and rows."""
     from sklearn.neural_network import MLPRegressor
 
-    random = np.random.default_rng(0)
-    rows = frame_of(random.normal(size=(400, features)).astype(np.float32).astype(np.float64))
-    target = np.tanh(rows["f0"] * rows["f1"]) + rows["f2"] * (rows["f3"] > 0) + rows["f4"]
+    rows, target = table_of(features)
     return trained.fitted(MLPRegressor(hidden_layer_sizes=(24,), random_state=0), rows, target), rows
 
 
@@ -64,6 +73,29 @@ def test_linear_attributions_are_those_of_its_linear_explainer(tmp_path: Path) -
     expected = shap.LinearExplainer(estimator, masker).shap_values(rows[:50].to_numpy())
     assert explained.method == "linear"
     assert np.abs(explained.attributions - expected).max() <= 1e-6 * max(1.0, np.abs(expected).max())
+
+
+def test_attributions_in_a_scored_file_are_those_of_its_tree_explainer(tmp_path: Path) -> None:
+    from sklearn.ensemble import RandomForestRegressor
+
+    rows, target = table_of(8)
+    estimator = trained.fitted(RandomForestRegressor(20, max_depth=5, random_state=0), rows, target)
+    shipped(tmp_path, estimator, rows)
+    rows.to_parquet(tmp_path / "rows.parquet")
+    predictor = Workspace((tmp_path / "store").as_uri()).make_predictor()
+    score_path(
+        predictor,
+        parse_ref("model:1"),
+        tmp_path / "rows.parquet",
+        tmp_path / "scored.parquet",
+        options=Options(explain={}),
+    )
+    scored = pd.read_parquet(tmp_path / "scored.parquet")
+    explainer = shap.TreeExplainer(estimator)
+    found = scored[[f"attribution_{name}" for name in rows.columns]].to_numpy()
+    assert np.abs(found - explainer.shap_values(rows.to_numpy())).max() <= 1e-5
+    assert np.abs(scored["expected"] - float(np.ravel(explainer.expected_value)[0])).max() <= 1e-5
+    assert np.abs(found.sum(axis=1) + scored["expected"] - scored["explained"]).max() <= 1e-9
 
 
 def test_exact_attributions_are_those_of_its_exact_explainer(tmp_path: Path) -> None:

@@ -36,6 +36,9 @@ class HalfEach:
     def refusal(self, *_: object) -> str:
         return ""
 
+    def cost(self, budget: object) -> int:  # noqa: ARG002
+        return 1
+
     def explain(self, rows: Any, target: Any, budget: Any, evaluation: Any) -> Attributions:  # noqa: ANN401, ARG002
         predictions = evaluation.answers(rows)
         shares = np.zeros((len(predictions), 4, 1))
@@ -72,6 +75,27 @@ def test_a_method_is_a_module_and_a_line_of_the_table(laboratory: Laboratory) ->
     assert explained.sum_error == 0
     assert model.nbytes == size + 7, "what a method keeps counts as the model's memory"
     assert model.explain(ROW, request=ExplanationRequest(method="exact")).method == "exact"
+
+
+@pytest.mark.parametrize(
+    ("asked", "method", "sampled"),
+    [
+        ({}, "exact", False),
+        ({"method": "sampled", "max_evaluations": 100}, "sampled", True),
+        ({"above": 9.0}, "exact", False),
+    ],
+)
+def test_what_rows_will_cost_and_have_is_known_before(
+    laboratory: Laboratory, asked: dict[str, Any], method: str, sampled: bool
+) -> None:
+    model = product(laboratory)
+    planned = model.plan_explanations(read_request(asked))
+    explained = model.explain(ROW, request=read_request({**asked, "above": None}))
+    assert (planned.explanation.method, planned.explanation.players) == (method, explained.players)
+    assert (planned.explanation.interval is not None) == (explained.interval is not None) == sampled
+    np.testing.assert_array_equal(planned.explanation.expected, explained.expected)
+    # the background is asked about by the first alone
+    assert planned.cost == explained.evaluations
 
 
 def test_few_features_are_exact_and_many_are_sampled_by_themselves(laboratory: Laboratory) -> None:

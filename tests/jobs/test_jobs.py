@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from fastapi.testclient import TestClient
 
 from deliveries import make_predictor, publish
+from laboratory import Laboratory, product
 from machines import Machine
 from onnxlet.batch.objects import score_object
 from onnxlet.cli.root import cli
@@ -117,6 +118,8 @@ def test_a_job_that_runs_is_stopped(s3_store: Store, machine_arn: str) -> None:
         {"ref": "m", "file": "a.csv", "source": "s3://bucket/a.csv"},
         {"ref": "m", "file": "a.csv", "keep": ["id"]},
         {"ref": "m", "source": "https://bucket/a.csv"},
+        {"ref": "m", "file": "a.csv", "explain": True},
+        {"ref": "m", "source": "s3://bucket/a.csv", "explain": {"method": "gradients"}},
         {"ref": "not a ref", "file": "a.csv"},
     ],
 )
@@ -147,6 +150,10 @@ def test_the_commands_do_the_same(s3_store: Store, tmp_path: Path) -> None:
         return json.loads(done.stdout)
 
     assert run("create", str(file), "--model", "m", "--dry-run")["sections"] == 1
+    product(Laboratory(s3_store, tmp_path))
+    s3_store.put("lake/rows.csv", CONTENT)
+    lake = f"{s3_store.url}/lake/rows.csv"
+    assert run("create", lake, "--model", "product", "--explain", "--dry-run")["evaluations_per_row"] == 16 * 12 + 1
     made = run("create", str(file), "--model", "m")
     assert isinstance(made, dict)
     assert made["state"] == "waiting"

@@ -16,8 +16,10 @@ import pytest
 from arro3.core import Table
 
 import onnxlet
+from laboratory import Laboratory, background_of, product
 from models import tiny
 from onnxlet.batch.local_files import score_path
+from onnxlet.batch.scoring import Options
 from onnxlet.errors import IntegrityError, InvalidInputError, ModelNotFoundError
 from onnxlet.lifecycle.workspace import Workspace
 from onnxlet.registry.registry import Registry
@@ -132,3 +134,23 @@ def test_columns_that_lack_are_named(store: str) -> None:
 def test_a_model_that_is_not_there_is_known_before_any_worker_starts(store: str) -> None:
     with pytest.raises(ModelNotFoundError, match="'diagnosis'"):
         onnxlet.Scorer(store, "diagnoses")
+
+
+def test_rows_are_explained_where_they_are_as_in_a_scored_file(store: str, tmp_path: Path) -> None:
+    background = background_of(12, 2)
+    laboratory = Laboratory(open_store(store), tmp_path)
+    product(laboratory, features=2, columns="ab", background={"a": background[:, 0], "b": background[:, 1]})
+    rows = pa.table({"a": [0.5, 1.5], "b": [-2.0, 3.0]})
+    scorer = pickle.loads(pickle.dumps(onnxlet.Scorer(store, "product", explain=True)))  # noqa: S301 - our own
+    answered = scorer(rows)
+    pq.write_table(rows, tmp_path / "rows.parquet")
+    options = Options(explain={})
+    score_path(
+        laboratory.predictor, parse_ref("product"), tmp_path / "rows.parquet", tmp_path / "o.parquet", options=options
+    )
+    filed = pq.read_table(tmp_path / "o.parquet")
+    for name in ("explained", "expected", "attribution_a", "attribution_b"):
+        assert answered[name].to_pylist() == filed[name].to_pylist()
+    assert "DOUBLE" in scorer.ddl
+    with pytest.raises(InvalidInputError, match="gradients are not computed"):
+        onnxlet.Scorer(store, "product", explain={"method": "gradients"})

@@ -26,7 +26,7 @@ class ArrowScorer:
     """Scores batches by a model: `schema` is that of what it adds. A bad row has nulls, and its reason in `error`."""
 
     def __init__(self, model: RowModel, inputs: Inputs) -> None:
-        self._model = model
+        self._model = model if inputs.explaining is None else inputs.explaining.wrap(model)
         self._inputs = inputs
         self._outputs = ArrowOutputs(inputs)
         added = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -90,7 +90,8 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one file: scored by whom into what, or failed and why. Times are RFC 3339 in UTC.
 
     A file none of whose rows could be scored has failed, and the only output is the errors. A file that was scored in
-    sections has `parts`, and digests of their digests, one a line.
+    sections has `parts`, and digests of their digests, one a line. Where rows are explained, `explained` holds for all
+    of them: method, output, unit, expected values, background.
     """
 
     schema: int = SCHEMA
@@ -104,6 +105,7 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
     outputs: tuple[OutputFile, ...] = ()
     failure: Failure | None = None
     parts: tuple[BookedPart, ...] | msgspec.UnsetType = msgspec.UNSET
+    explained: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
 
 
 @dataclass(slots=True)
@@ -115,6 +117,7 @@ class OpenBook:
     source: SourceFile | None = None
     scorer: Scorer | None = None
     parts: tuple[BookedPart, ...] = ()
+    explained: dict[str, Any] | None = None
 
     def close_scored(self, rows: RowCounts, outputs: tuple[OutputFile, ...]) -> Book:
         """The book of a file that was scored."""
@@ -146,6 +149,7 @@ class OpenBook:
             outputs=outputs,
             failure=failure,
             parts=self.parts or msgspec.UNSET,
+            explained=self.explained or msgspec.UNSET,
         )
 
 

@@ -16,6 +16,7 @@ from onnxlet.values.spelling import did_you_mean_each
 from onnxlet.values.tensors import VARIABLE, Tensors
 
 if TYPE_CHECKING:
+    from onnxlet.batch.explained import Explaining
     from onnxlet.serving.model import Model
 
 ROW = "row"
@@ -31,7 +32,8 @@ class Inputs:
 
     `version` is told beside its outputs; of a file's columns those to `keep` are written again (None: all). `header`
     names the columns of files that do not name them; `labels` are the texts that an output may be, where it is known.
-    Where the model reads `pictures`, by the input of this name, rows name files from `folder` on.
+    Where the model reads `pictures`, by the input of this name, rows name files from `folder` on. Where rows are
+    explained, `explaining` does it.
     """
 
     signature_name: str
@@ -46,6 +48,7 @@ class Inputs:
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     pictures: str | None = None
     folder: Path | None = None
+    explaining: Explaining | None = None
 
     def read(self, tensors: Tensors) -> Tensors:
         """What the model is sent for a row's columns. Raises UnreadablePictureError for a file that cannot be read."""

@@ -58,7 +58,9 @@ def score_path(
 
     with ExitStack() as stack:
         opened = stack.enter_context(closing(LocalSource(source)))
-        job = canonical([opened.identity, str(output.resolve()), options.keep, options.columns]).decode()
+        job = canonical(
+            [opened.identity, str(output.resolve()), options.keep, options.columns, options.explain]
+        ).decode()
         folder = stack.enter_context(_scratch_beside(output, job))
         outcome = score_source(
             OpenBook(ref),

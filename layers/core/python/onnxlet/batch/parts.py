@@ -86,7 +86,9 @@ class CutRange(NamedTuple):
         """Score the rows. Raises as `score_chunks` does."""
         errors = io.BytesIO()
         counting = None if self.scorer.counter is None else CountingModel(self.scorer.model, self.scorer.counter)
-        model = self.scorer.model if counting is None else counting
+        model: RowModel = self.scorer.model if counting is None else counting
+        if self.scorer.inputs.explaining is not None:
+            model = self.scorer.inputs.explaining.wrap(model)  # what is counted is what the model gives
         counts = score_chunks(model, self.scorer.inputs, self.rows, self.chunks, errors)
         told = self.rows.finish()
         output = self.sink.getvalue()

@@ -38,6 +38,10 @@ class ScoredRows(NamedTuple):
     outputs: Tensors
 
 
+class RowFaultError(InvalidInputError):
+    """What is wrong with a row, in words that hold nothing of it."""
+
+
 class FailedRow(NamedTuple):
     """The position of a row in its chunk, why it failed, and the column to blame, where a step refused its value."""
 
@@ -121,6 +125,8 @@ def _blame(position: int, error: OnnxletError, inputs: Inputs) -> FailedRow:
     """A row that failed. The model's own words may quote it, which is nobody's business; those on pictures do not."""
     if inputs.pictures is not None and not isinstance(error, ExecutionError):
         return FailedRow(position, error.detail.replace("picture 0 ", "the picture ", 1))
+    if isinstance(error, RowFaultError):
+        return FailedRow(position, error.detail)
     column = error.context.get("column")
     return FailedRow(position, _FAILED) if column is None else FailedRow(position, _REFUSED, str(column))
 

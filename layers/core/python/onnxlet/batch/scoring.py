@@ -5,11 +5,11 @@ Scoring the same bytes with the same version again writes the same bytes again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -63,13 +63,15 @@ class Outputs(NamedTuple):
 class Options(NamedTuple):
     """How a file is scored: which of its columns are written again (None: all), and the share of its rows that may be
     bad. A file all of whose rows are has failed, whatever the share. `columns` are those of a table without a header.
-    Names of pictures start from `folder`.
+    Names of pictures start from `folder`. Rows are explained as `explain` asks, in the words of HTTP (None: they are
+    not).
     """
 
     keep: tuple[str, ...] | None = None
     max_bad: float = 1.0
     columns: tuple[str, ...] | None = None
     folder: Path | None = None
+    explain: Mapping[str, Any] | None = None
 
 
 class Made(Protocol):
@@ -151,9 +153,9 @@ def score_source(
     try:
         find_type(source.key)
         model, book.scorer = load()
-        inputs = replace(inputs_of(model), keep=options.keep, header=options.columns, folder=options.folder)
-        if inputs.pictures is not None and options.folder is None:
-            raise InvalidInputError("pictures are scored where their files are: `onnxlet score` does so")
+        inputs = choose_inputs(model, source.key, options)
+        if inputs.explaining is not None:
+            book.explained = inputs.explaining.head
         observed = model if telemetry is None else ObservedModel(model, book.scorer, telemetry)
         counter = None if counts is None else open_counter(counts, book.scorer.model, book.scorer.version, model)
         with _open_assembly(outputs, book.scorer) as assembly:
@@ -173,6 +175,19 @@ def score_source(
     if counts is not None and assembly.counted is not None:
         write_counts(counts, book.scorer, assembly.counted, book.source.digest)
     return Outcome(book, rows, {"": MadeFile(outputs.folder / OUTPUT, digests.output), **bad})
+
+
+def choose_inputs(model: Model, name: str, options: Options) -> Inputs:
+    """How the rows of a file of this name are scored. Raises InvalidInputError, NotExplainableError."""
+    inputs = replace(inputs_of(model), keep=options.keep, header=options.columns, folder=options.folder)
+    if inputs.pictures is not None and options.folder is None:
+        raise InvalidInputError("pictures are scored where their files are: `onnxlet score` does so")
+    if options.explain is None:
+        return inputs
+    from onnxlet.batch.explained import explain_rows
+    from onnxlet.explain.request import read_request
+
+    return explain_rows(inputs, model, read_request(options.explain), documents=find_type(name).format.nested)
 
 
 def is_too_bad(rows: RowCounts, max_bad: float) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from onnxlet.cli.explain_options import explain_options, read_explain
 from onnxlet.cli.options import RefType, json_option
 from onnxlet.cli.output import Output
 from onnxlet.cli.workspace import pass_workspace
@@ -39,34 +40,49 @@ def jobs() -> None:
 @click.option("--to", "target", metavar="URL", default="", help="Of a file in S3: where its output goes, s3://….")
 @click.option("--dry-run", is_flag=True, help="Only say what it would take: sections, time, cost.")
 @click.option("--wait", is_flag=True, help="Follow it to its end.")
+@explain_options
 @json_option
 @pass_workspace
-def create(  # noqa: PLR0917 - a command's options
-    workspace: Workspace, file: str, ref: Ref, target: str, dry_run: bool, wait: bool, output: Output
+def create(
+    workspace: Workspace,
+    /,
+    *,
+    file: str,
+    ref: Ref,
+    target: str,
+    dry_run: bool,
+    wait: bool,
+    output: Output,
+    **explained: Any,  # noqa: ANN401 - options of explanations
 ) -> None:
     """Have FILE scored: one of this machine, which is uploaded, or s3://bucket/path where it lies.
 
     What lies elsewhere than in the store must be granted by the stack's parameter BatchArns, and is scored by the state
-    machine that ONNXLET_STATE_MACHINE names.
+    machine that ONNXLET_STATE_MACHINE names; its rows are explained too where an option says so.
 
     \b
     Example:
       onnxlet jobs create patients.csv --model diagnosis --dry-run
+      onnxlet jobs create s3://lake/patients.csv --model diagnosis --explain --dry-run
     """
     from onnxlet.jobs import jobs as use
     from onnxlet.jobs.orders import Order
     from onnxlet.store import open_store
 
-    settings = workspace.read_settings()
+    settings, asked = workspace.read_settings(), read_explain(explained)
     if file.startswith("s3://"):
         url, key = use.split_location(file)
         to, name = use.split_location(target) if target else ("", "")
-        order = Order(ref=str(ref), key=key, name=name, input=url, output=to)
+        order = Order(ref=str(ref), key=key, name=name, input=url, output=to, explain=asked)
         size = open_store(url).head(key).size
+    elif asked is not None:
+        raise InvalidInputError(
+            "uploads are scored as all files that land: explain a file where it lies, s3://…, or by `onnxlet score`"
+        )
     else:
         order, size = Order(ref=str(ref), key=Path(file).name, name=""), _size(Path(file))
     if dry_run:
-        _show_estimate(size, settings, output)
+        _show_estimate(size, settings, output, None if asked is None else _cost(workspace, ref, asked))
         return
     store = workspace.open_store()
     granted = [order.input, order.output]  # whoever runs the command has rights of their own
@@ -191,7 +207,14 @@ def _line(standing: Status) -> str:
     return "  ".join([*parts, *([standing.failure] if standing.failure else [])])
 
 
-def _show_estimate(size: int, settings: Settings, output: Output) -> None:
+def _cost(workspace: Workspace, ref: Ref, asked: dict[str, Any]) -> int:
+    """Rows that the version is asked about for each that is explained. Raises NotExplainableError."""
+    from onnxlet.explain.request import read_request
+
+    return workspace.make_predictor().load(ref).model.plan_explanations(read_request(asked)).cost
+
+
+def _show_estimate(size: int, settings: Settings, output: Output, evaluations: int | None) -> None:
     from onnxlet.jobs.estimates import estimate
 
     taken = estimate(size, settings.section_concurrency)
@@ -199,7 +222,11 @@ def _show_estimate(size: int, settings: Settings, output: Output) -> None:
         f"{taken.sections:,} sections of {taken.section_mib} MiB, {settings.section_concurrency} at once: about "
         f"{taken.seconds:,.0f} seconds and {taken.usd:.2f} USD, for a table of numbers and a small model"
     )
-    output.show({"bytes": size, **taken._asdict()}, words)
+    document = {"bytes": size, **taken._asdict()}
+    if evaluations is not None:
+        words += f"; besides, explanations ask it about {evaluations:,} rows for each of the file"
+        document["evaluations_per_row"] = evaluations
+    output.show(document, words)
 
 
 def _size(path: Path) -> int:

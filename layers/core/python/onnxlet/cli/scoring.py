@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from onnxlet.cli.explain_options import explain_options, read_explain, say_explained
 from onnxlet.cli.options import RefType, json_option, ref_argument
 from onnxlet.cli.output import Output
 from onnxlet.cli.workspace import pass_workspace
@@ -126,10 +127,12 @@ def parse_names(text: str) -> tuple[str, ...]:
     metavar="N",
     help="Processes that score at once. Default: as many as there are cores.",
 )
+@explain_options
 @json_option
 @pass_workspace
 def score(
     workspace: Workspace,
+    /,
     *,
     source: Path,
     ref: Ref,
@@ -139,6 +142,7 @@ def score(
     max_bad: float,
     workers: int,
     output: Output,
+    **explained: Any,  # noqa: ANN401 - options of explanations
 ) -> None:
     """Score a file of rows: CSV, JSON Lines, Parquet or NumPy (.csv, .jsonl, .parquet, .npy; .gz and .zst).
 
@@ -146,13 +150,14 @@ def score(
     row that cannot be scored goes to OUTPUT.errors.jsonl with the reason, and never stops the others; OUTPUT.book.json
     counts them. A file without a row that can be scored fails, or with too many that cannot. For a model that reads
     pictures INPUT names their files in a column `image`, from its own folder on, or is a folder of them: their list is
-    written to OUTPUT.list.csv.
+    written to OUTPUT.list.csv. With --explain, or an option that begins so, rows have their attributions too.
 
     \b
     Example:
       onnxlet score patients.csv --model diagnosis -o scored.csv
       onnxlet score patients.csv --model diagnosis --max-bad 0.01 --keep patient -o scored.csv
       onnxlet score films/ --model films -o scored.csv
+      onnxlet score patients.csv --model diagnosis --explain --explain-class malignant -o scored.csv
     """
     from onnxlet.batch.local_files import score_folder, score_path
     from onnxlet.batch.scoring import Options
@@ -160,7 +165,7 @@ def score(
     with output.progress(f"scoring {source.name}", "B") as advance:
         kept = tuple(name for name in keep if name != NO_COLUMN) if keep else None
         named = None if columns is None else parse_names(columns)
-        options = Options(kept, max_bad, named)
+        options = Options(kept, max_bad, named, explain=read_explain(explained))
         predictor = workspace.make_predictor()
         score_all = score_folder if source.is_dir() else score_path
         book = score_all(predictor, ref, source, target, options=options, workers=workers, on_progress=advance)
@@ -171,6 +176,8 @@ def score(
     bad = f", {rows.errors} set aside in {target}.errors.jsonl" if rows.errors else ""
     version = f"{scorer.model}:{scorer.version}"
     output.say(f"{version} scored {rows.scored} of {rows.read} rows{bad}")
+    if book.explained:
+        output.say(say_explained(book.explained))
     _warn_of_substitute(version, output, stale=False, fallback=scorer.fallback)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,6 +11,7 @@ from onnxlet.controlplane.openapi import responses
 from onnxlet.controlplane.running import Run, SmallBodyRoute
 from onnxlet.controlplane.schemas import JobList, JobMade, JobResults, answer
 from onnxlet.errors import InvalidInputError
+from onnxlet.explain.request import read_request, write_request
 from onnxlet.jobs import jobs
 from onnxlet.jobs.jobs import Job, Status
 from onnxlet.jobs.orders import Order
@@ -36,6 +37,9 @@ class NewJob(BaseModel):
     output: Annotated[str, Field(description="s3://bucket/path of what is written, granted as well.")] = ""
     keep: Annotated[list[str] | None, Field(description="Columns to write again; all, if not given.")] = None
     max_bad: Annotated[float, Field(ge=0, le=1, description="The share of rows that may be bad.")] = 1.0
+    explain: Annotated[
+        bool | dict[str, Any], Field(description="Explain each row: true, or what `explain` of a prediction takes.")
+    ] = False
 
 
 routes = APIRouter(prefix="/batch/jobs", tags=["batch"], route_class=SmallBodyRoute)
@@ -112,12 +116,21 @@ def _order(new: NewJob) -> Order:
     if bool(new.file) == bool(new.source):
         raise InvalidInputError("name either the `file` to upload or its `source` in S3")
     if new.file:
-        if new.output or keep is not None or new.max_bad < 1:
+        if new.output or keep is not None or new.max_bad < 1 or new.explain:
             raise InvalidInputError("uploads are scored as all files that land: options are for a `source`")
         return Order(ref=new.ref, key=new.file, name="")
     url, key = jobs.split_location(new.source)
     output, name = jobs.split_location(new.output) if new.output else ("", "")
-    return Order(ref=new.ref, key=key, name=name, input=url, output=output, keep=keep, max_bad=new.max_bad)
+    return Order(
+        ref=new.ref,
+        key=key,
+        name=name,
+        input=url,
+        output=output,
+        keep=keep,
+        max_bad=new.max_bad,
+        explain=None if new.explain is False else write_request(read_request(new.explain)),
+    )
 
 
 def _read(registry: Registry, identifier: str) -> Job:

@@ -77,3 +77,13 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             raise InvalidInputError("the picture is not here: ask for it with overlay=True, or explain it where it is")
         column = names.index(of) if isinstance(of, str) else of
         return draw_overlay(self.pictures[row], self.heatmaps[row, column])
+
+
+class Planned(msgspec.Struct, frozen=True, eq=False):
+    """What explaining rows will give, before there are any: an explanation of none, and what each row will cost.
+
+    `cost` counts rows that the model is asked about for each that is explained, at most.
+    """
+
+    explanation: Explanation
+    cost: int

@@ -48,6 +48,10 @@ class Exact:
             )
         return ""
 
+    def cost(self, budget: Budget) -> int:  # noqa: ARG002 - all coalitions are asked about
+        """Each coalition, against each row of the background; and the row itself."""
+        return int(2**self._players) * self._background.count + 1
+
     def explain(self, rows: Tensors, target: Target, budget: Budget, evaluation: Evaluation) -> Attributions:  # noqa: ARG002
         """Explain each row by itself."""
         background = self._background.rows()

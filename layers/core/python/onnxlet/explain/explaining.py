@@ -7,7 +7,7 @@ import threading
 import numpy as np
 
 from onnxlet.errors import InvalidInputError, NotExplainableError
-from onnxlet.explain.answer import Explanation
+from onnxlet.explain.answer import Explanation, Planned
 from onnxlet.explain.background import Background
 from onnxlet.explain.document import read_document
 from onnxlet.explain.evaluation import Evaluation
@@ -59,8 +59,7 @@ class Explanations:
             raise InvalidInputError("explain: 'overlay' is of pictures, and these are none: leave it out")
         rows = self._players.rows(inputs, signature)
         count = len(next(iter(rows.values())))
-        output = explained_output(self._subject, request.output)
-        target = Target(output, request.columns_of(output.columns), request.scale)
+        target = self._target(request)
         if count * len(self._players) * len(target.columns) > MOST_NUMBERS:
             raise InvalidInputError(
                 f"{count} rows x {len(self._players)} players x {len(target.columns)} classes are more "
@@ -77,6 +76,24 @@ class Explanations:
         evaluation.until = budget.until
         found = explainer.explain(rows, target, budget, evaluation)
         return self._told(name, found, target, evaluation.count, tuple(chosen.tolist()))
+
+    def plan(self, request: ExplanationRequest) -> Planned:
+        """What rows will be explained by, and as what. Raises as `explain`, and for what differs from row to row."""
+        if request.overlay:
+            raise InvalidInputError("explain: 'overlay' is of pictures, and these are none: leave it out")
+        target, budget = self._target(request), Budget(request, 0)
+        name, explainer = self._choose(request.method, target, budget)
+        evaluation = Evaluation(self._subject, self._players, target)
+        found = explainer.explain(self._players.no_rows(), target, budget, evaluation)
+        if found.players is not None:
+            raise NotExplainableError(
+                f"the method {name!r} has other parts for each row: ask about one row at a time, or for 'auto'"
+            )
+        return Planned(self._told(name, found, target, evaluation.count, ()), explainer.cost(budget))
+
+    def _target(self, request: ExplanationRequest) -> Target:
+        output = explained_output(self._subject, request.output)
+        return Target(output, request.columns_of(output.columns), request.scale)
 
     def _choose(self, method: str, target: Target, budget: Budget) -> tuple[str, Explainer]:
         """The method that is asked for, or the first that can do it. Raises NotExplainableError."""

@@ -109,6 +109,10 @@ class Explainer(Protocol):
         """Why it cannot explain this; empty if it can."""
         ...
 
+    def cost(self, budget: Budget) -> int:
+        """Rows that the model is asked about for each that is explained, at most."""
+        ...
+
     def explain(self, rows: Tensors, target: Target, budget: Budget, evaluation: Evaluation) -> Attributions:
         """Explain rows, columns [N] or matrices [N, columns] by the inputs of the players' signature.
 

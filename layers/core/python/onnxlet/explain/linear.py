@@ -101,6 +101,10 @@ class Linear:
             return f"the model is linear in the {table.unit} of {table.output!r}, not in what is served"
         return ""
 
+    def cost(self, budget: Budget) -> int:  # noqa: ARG002 - it only multiplies
+        """None."""
+        return 0
+
     def explain(self, rows: Tensors, target: Target, budget: Budget, evaluation: Evaluation) -> Attributions:  # noqa: ARG002
         """Explain some rows at a time."""
         scores = list(target.columns)

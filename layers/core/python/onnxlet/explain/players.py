@@ -83,6 +83,10 @@ class Players:
             raise InvalidInputError(f"the columns {', '.join(map(repr, absent[:20]))} are missing", missing=absent)
         return {place.input: inputs.get(place.input, filled.get(place.input)) for place in self.places}  # type: ignore[misc]
 
+    def no_rows(self) -> Tensors:
+        """Columns of no rows."""
+        return {place.input: np.empty((0, len(place.players)) if place.is_matrix else (0,)) for place in self.places}
+
     def _split(self, inputs: Tensors, signature: str) -> Tensors:
         """The columns of the matrix that they are, where it was sent."""
         matrix = next(iter(inputs.values()))

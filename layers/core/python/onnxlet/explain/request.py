@@ -95,6 +95,17 @@ def read_request(document: Any) -> ExplanationRequest:  # noqa: ANN401 - a JSON 
         raise InvalidInputError(f"'explain' takes {_FIELDS}: {error}") from None
 
 
+def write_request(request: ExplanationRequest) -> dict[str, Any]:
+    """A request as JSON has it, without what it leaves as it is."""
+    usual = ExplanationRequest()
+    fields = ((name, getattr(request, name)) for name in request.__struct_fields__)
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in fields
+        if value != getattr(usual, name)
+    }
+
+
 class Budget:
     """What is left of a request's time, and how many evaluations each row may take; None: a method's own default."""
 

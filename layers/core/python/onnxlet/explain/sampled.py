@@ -50,6 +50,10 @@ class Sampled:
         """Nothing is too much."""
         return ""
 
+    def cost(self, budget: Budget) -> int:
+        """Of each pair of permutations, and the row itself. Raises as `explain`."""
+        return self._most_pairs(budget) * self._pair + 1
+
     def explain(self, rows: Tensors, target: Target, budget: Budget, evaluation: Evaluation) -> Attributions:
         """Explain each row by itself, with the same permutations: how a row is explained does not depend on others.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from onnxlet.explain.answer import Explanation
+from onnxlet.explain.answer import Explanation, Planned
 from onnxlet.explain.interface import Cancellation, Subject
 from onnxlet.explain.request import ExplanationRequest
 from onnxlet.values.signature import IMAGES
@@ -29,6 +29,10 @@ class VersionExplanations(Protocol):
         cancellation: Cancellation = None,
     ) -> Explanation:
         """Explain rows that were sent to a signature. Raises NotExplainableError, InvalidInputError."""
+        ...
+
+    def plan(self, request: ExplanationRequest) -> Planned:
+        """What explaining rows will give. Raises as `explain`, and NotExplainableError where rows have no columns."""
         ...
 
 

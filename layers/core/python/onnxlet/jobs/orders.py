@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from typing import Any
 
 import msgspec
 
@@ -26,6 +27,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     keep: tuple[str, ...] | None = None
     max_bad: float = 1.0
     columns: tuple[str, ...] | None = None
+    explain: dict[str, Any] | None = None
     job: str = ""
 
 

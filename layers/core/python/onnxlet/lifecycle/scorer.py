@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from arro3.core import DataType, RecordBatch, Table
 
     from onnxlet.batch.arrow_scoring import ArrowScorer
+    from onnxlet.explain.request import ExplanationRequest
 
 _SQL = {
     "Boolean": "BOOLEAN",
@@ -34,7 +35,7 @@ class Scorer:
 
     `store` is a URL or a path that the workers reach too; None: ONNXLET_STORE, else your own data folder. What
     `ref` means is decided once, here, and every worker holds the version to its digest. Of the rows' columns those to
-    `keep` come back (None: all).
+    `keep` come back (None: all). Rows are explained as `explain` asks: True, or options of `explain`.
 
         scorer = onnxlet.Scorer("s3://models", "diagnosis")
         scorer(frame)                                    # pandas, polars, pyarrow: the same kind with answers
@@ -47,7 +48,14 @@ class Scorer:
     Raises ModelNotFoundError, VersionNotFoundError, AliasNotFoundError; StoreUnavailableError.
     """
 
-    def __init__(self, store: str | Path | None, ref: str | Ref, *, keep: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        store: str | Path | None,
+        ref: str | Ref,
+        *,
+        keep: Sequence[str] | None = None,
+        explain: bool | Mapping[str, Any] = False,
+    ) -> None:
         target = ref if isinstance(ref, Ref) else parse_ref(ref)
         workspace = open_workspace(store)
         with workspace.naming_others():
@@ -55,6 +63,7 @@ class Scorer:
         self.ref = Ref(manifest.model, version=manifest.version)
         self._store = workspace.url
         self._keep = None if keep is None else tuple(keep)
+        self._explain = _read_explain(explain)
 
     def __call__(self, rows: Any) -> Any:
         """Rows with their answers: a pandas or polars DataFrame, a pyarrow Table or RecordBatch gives its own kind,
@@ -84,11 +93,22 @@ class Scorer:
         return f"Scorer({self._store!r}, {str(self.ref)!r})"
 
     def _open(self) -> ArrowScorer:
-        return _open_scorer(self._store, self.ref, self._digest, self._keep)
+        return _open_scorer(self._store, self.ref, self._digest, self._keep, self._explain)
+
+
+def _read_explain(explain: bool | Mapping[str, Any]) -> ExplanationRequest | None:
+    """What is asked of explanations. Raises InvalidInputError."""
+    if explain is False:
+        return None
+    from onnxlet.explain.request import read_request
+
+    return read_request(explain)
 
 
 @cache
-def _open_scorer(store: str, ref: Ref, digest: str, keep: tuple[str, ...] | None) -> ArrowScorer:
+def _open_scorer(
+    store: str, ref: Ref, digest: str, keep: tuple[str, ...] | None, explain: ExplanationRequest | None
+) -> ArrowScorer:
     """The version opened in this process, once. Raises IntegrityError if it is another than it was."""
     try:
         from onnxlet.batch.arrow_scoring import ArrowScorer
@@ -101,7 +121,13 @@ def _open_scorer(store: str, ref: Ref, digest: str, keep: tuple[str, ...] | None
     served = Workspace(store).make_predictor().load(ref)
     if served.digest != digest:
         raise IntegrityError(f"{ref} has another manifest here than where it was pinned: is it the same store?")
-    return ArrowScorer(served.model, replace(inputs_of(served.model), keep=keep))
+    inputs = replace(inputs_of(served.model), keep=keep)
+    if explain is None:
+        return ArrowScorer(served.model, inputs)
+    from onnxlet.batch.explained import explain_rows
+
+    inputs = explain_rows(inputs, served.model, explain, documents=False)
+    return ArrowScorer(served.model, inputs)
 
 
 def _kind_of(rows: object) -> tuple[str, str]:

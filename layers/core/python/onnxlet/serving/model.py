@@ -19,7 +19,7 @@ from onnxlet.values.signature import SERVING_DEFAULT, Signature
 from onnxlet.values.tensors import Tensors
 
 if TYPE_CHECKING:
-    from onnxlet.explain.answer import Explanation
+    from onnxlet.explain.answer import Explanation, Planned
     from onnxlet.explain.request import ExplanationRequest
     from onnxlet.explain.subjects import VersionExplanations
     from onnxlet.monitor.capture.policy import CapturePolicy
@@ -180,16 +180,28 @@ class Model:
         Raises NotExplainableError where that cannot be told, else as `predict` does.
         """
         from onnxlet.explain.request import ExplanationRequest
+
+        explanations = self._open_explanations()
+        explained = explanations.explain(
+            inputs, signature_name, request or ExplanationRequest(), due=due, cancellation=cancellation
+        )
+        self.nbytes = self._own_bytes + explanations.nbytes
+        return explained
+
+    def plan_explanations(self, request: ExplanationRequest) -> Planned:
+        """What `explain` will give of rows of columns: by which method, of what, at which cost. Raises as it does."""
+        explanations = self._open_explanations()
+        planned = explanations.plan(request)
+        self.nbytes = self._own_bytes + explanations.nbytes
+        return planned
+
+    def _open_explanations(self) -> VersionExplanations:
         from onnxlet.explain.subjects import explanations_of
 
         with self._explanations_lock:
             if self._explanations is None:
                 self._explanations = explanations_of(self)
-        explained = self._explanations.explain(
-            inputs, signature_name, request or ExplanationRequest(), due=due, cancellation=cancellation
-        )
-        self.nbytes = self._own_bytes + self._explanations.nbytes
-        return explained
+            return self._explanations
 
     def open_graph(self, path: str) -> Callable[[Tensors], Tensors]:
         """What runs a graph that is an artifact of explanations, with those of the inputs that it takes.

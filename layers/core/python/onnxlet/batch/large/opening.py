@@ -48,7 +48,8 @@ def open_order(store: Store, predictor: Predictor, order: Order) -> dict[str, An
     try:
         model, book.scorer = load_claimed(store, predictor, book.ref, claimed_as(order, source))
         with closing(ForwardSource(store_of(store, order.input), order.key, source)) as content:
-            table = open_table(order, content, choose_inputs(model, order))
+            inputs = choose_inputs(model, order)
+            table = open_table(order, content, inputs)
             area = WorkArea(store, work_prefix(order, source.identity, book.scorer.digest))
             work = Work(
                 order=order,
@@ -58,6 +59,7 @@ def open_order(store: Store, predictor: Predictor, order: Order) -> dict[str, An
                 first=table.first,
                 stretch=estimates.size_sections(source.size, blocks.RANGE_BYTES),
                 separator=getattr(table, "separator", ","),
+                explained=None if inputs.explaining is None else inputs.explaining.head,
             )
             area.note("work.json", work)
             if order.job:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from onnxlet.batch import scoring
 from onnxlet.batch.formats import find_type
-from onnxlet.batch.inputs import inputs_of
 from onnxlet.errors import DigestMismatchError, InvalidInputError
 from onnxlet.values.refs import Ref
 
@@ -20,11 +19,9 @@ if TYPE_CHECKING:
 
 
 def choose_inputs(model: Model, order: Order) -> Inputs:
-    """How an order's rows are scored. Raises InvalidInputError for models of pictures."""
-    inputs = replace(inputs_of(model), keep=order.keep, header=order.columns)
-    if inputs.pictures is not None:
-        raise InvalidInputError("pictures are scored where their files are: `onnxlet score` does so")
-    return inputs
+    """How an order's rows are scored. Raises InvalidInputError for models of pictures, and as explaining does."""
+    options = scoring.Options(order.keep, order.max_bad, order.columns, explain=order.explain)
+    return scoring.choose_inputs(model, order.key, options)
 
 
 def open_table(order: Order, content: Source, inputs: Inputs) -> Table:

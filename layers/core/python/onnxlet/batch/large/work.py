@@ -46,7 +46,7 @@ SWEPT_AT_ONCE = 500
 class Work(msgspec.Struct, frozen=True, kw_only=True):
     """What is scored, by whom, into what. `separator` is that of CSV; the first row begins at `first`.
 
-    Stretches of lines are of so many bytes; other files have none.
+    Stretches of lines are of so many bytes; other files have none. `explained` is what the book says of explanations.
     """
 
     order: Order
@@ -56,10 +56,13 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     first: Place
     stretch: int
     separator: str = ","
+    explained: dict[str, Any] | None = None
 
     def open_book(self) -> OpenBook:
         """The book of the source."""
-        return OpenBook(parse_ref(self.order.ref), self.started, self.source, self.scorer)
+        book = OpenBook(parse_ref(self.order.ref), self.started, self.source, self.scorer)
+        book.explained = self.explained
+        return book
 
 
 class Piece(msgspec.Struct, frozen=True):

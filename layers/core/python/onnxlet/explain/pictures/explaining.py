@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 
 from onnxlet.errors import InvalidInputError, NotExplainableError
-from onnxlet.explain.answer import BackgroundUsed, Explanation
+from onnxlet.explain.answer import BackgroundUsed, Explanation, Planned
 from onnxlet.explain.interface import Cancellation, Subject
 from onnxlet.explain.outputs import explained_output
 from onnxlet.explain.pictures.rise import RELIABLE_MASKS, Heat, find_heat, most_masks
@@ -103,6 +103,10 @@ class PictureExplanations:
         if not request.overlay:
             return explained
         return msgspec.structs.replace(explained, overlays=tuple(map(explained.overlay, range(len(rows)))))
+
+    def plan(self, request: ExplanationRequest) -> Planned:  # noqa: ARG002 - whatever is asked
+        """Raises NotExplainableError: heatmaps are no columns."""
+        raise NotExplainableError("pictures have heatmaps, which are no columns of rows: explain them one by one")
 
     def _tensor(self, inputs: Tensors, signature: str) -> Tensor:
         """The graph's input for what was sent. Raises InvalidInputError."""

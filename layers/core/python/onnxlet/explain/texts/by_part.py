@@ -55,6 +55,10 @@ class ByPart:
             return ""
         return "the model takes no text" if not self._texts else "the model has several columns of texts"
 
+    def cost(self, budget: Budget) -> int:
+        """What a request allows, and the text with all of its parts and with none."""
+        return (budget.evaluations or EVALUATIONS) + 2
+
     def explain(self, rows: Tensors, target: Target, budget: Budget, evaluation: Evaluation) -> Attributions:
         """Explain one row, or none, whose expected value nobody knows: NaN.
 

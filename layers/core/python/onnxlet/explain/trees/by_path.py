@@ -47,6 +47,10 @@ class ByPath:
             )
         return reason
 
+    def cost(self, budget: Budget) -> int:  # noqa: ARG002 - it follows the trees
+        """The row itself, to which the trees are held."""
+        return 1
+
     def explain(self, rows: Tensors, target: Target, budget: Budget, evaluation: Evaluation) -> Attributions:  # noqa: ARG002
         """Explain all rows."""
         assert self._explained is not None  # noqa: S101 - it is refused before
