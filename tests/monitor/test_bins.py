@@ -1,12 +1,15 @@
 """Bins: nested in deciles, never about a few people, the same for everyone who counts."""
 
+from typing import Any
+
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from onnxlet.monitor.bins import FEWEST, MANY, count_in_bins, draw_edges
+from onnxlet.monitor.bins import FEWEST, count_in_bins, count_with_missing, draw_edges
 
 finite = arrays(np.float64, st.integers(FEWEST, 400), elements=st.floats(-1e6, 1e6).map(lambda value: round(value, 3)))
 
@@ -80,13 +83,47 @@ def test_fewer_than_ten_rows_draw_no_edge() -> None:
     assert draw_edges(np.arange(9.0))[0].tolist() == []
 
 
-@given(st.integers(0, 2**32), st.integers(1, 44))
-def test_many_values_lie_in_the_bins_that_each_of_them_lies_in(seed: int, bins: int) -> None:
+EDGES = st.lists(st.floats(-1e30, 1e30) | st.sampled_from([0.1, 0.5, 1.0, 1e-45, 1e39]), max_size=44, unique=True)
+DTYPES = (np.float16, np.float32, np.float64, np.int64, np.int8, np.uint8, np.bool_)
+
+
+@st.composite
+def columns(draw: st.DrawFn) -> tuple[np.ndarray, list[float]]:
+    """Values of a datatype with edges, many of them on one, next to one, missing or infinite."""
+    edges, dtype = sorted(draw(EDGES)), np.dtype(draw(st.sampled_from(DTYPES)))
+    kind = dtype.kind
+    if kind != "f":
+        return draw(arrays(dtype, st.integers(0, 60))), sorted({*edges, *draw(st.sets(st.integers(-99, 99)))})
+    with np.errstate(over="ignore"):
+        near = np.array([*edges, np.nan, np.inf, -np.inf, -0.0]).astype(dtype)
+    near = np.concatenate([near, np.nextafter(near, dtype.type(np.inf)), np.nextafter(near, dtype.type(-np.inf))])
+    width: Any = 8 * dtype.itemsize
+    elements = st.sampled_from(near.tolist()) | st.floats(width=width)
+    return draw(arrays(dtype, st.integers(0, 60), elements=elements)), edges
+
+
+@settings(deadline=None)
+@given(columns())
+def test_values_lie_in_the_bins_where_pandas_and_numpy_put_each_of_them(drawn: tuple[np.ndarray, list[float]]) -> None:
+    values, edges = drawn
+    exact = values.astype(np.float64)
+    present = exact[~np.isnan(exact)]
+    bins = np.digitize(present, edges, right=True)
+    cut = pd.cut(present[np.isfinite(present)], [-np.inf, *edges, np.inf], labels=False)
+    assert bins[np.isfinite(present)].tolist() == cut.tolist()
+    counts = np.bincount(bins, minlength=len(edges) + 1).tolist()
+    assert count_in_bins(values, edges).tolist() == counts
+    assert count_with_missing(values, tuple(edges)).tolist() == [*counts, len(values) - len(present)]
+
+
+@given(st.integers(0, 2**32), st.integers(1, 44), st.sampled_from([np.float32, np.float64]))
+def test_values_together_lie_where_they_lie_apart(seed: int, bins: int, dtype: type) -> None:
     generator = np.random.default_rng(seed)
     edges = np.unique(generator.normal(size=bins).round(1))
-    values = generator.normal(size=MANY + 5).round(1)
-    values[:2] = np.inf, -np.inf
+    values: np.ndarray = generator.normal(size=5000).round(1).astype(dtype)
+    values[:3] = np.inf, -np.inf, np.nan
+    before = values.copy()
     together = count_in_bins(values, edges)
     apart = np.sum([count_in_bins(part, edges) for part in np.array_split(values, 9)], axis=0)
     assert together.tolist() == apart.tolist()
-    assert together.tolist() == np.histogram(values, [-np.inf, *np.nextafter(edges, np.inf), np.inf])[0].tolist()
+    assert values.tobytes() == before.tobytes(), "what is counted stays as it is"

@@ -56,6 +56,16 @@ def test_a_category_never_seen_counts_among_the_others() -> None:
     }  # fmt: skip
 
 
+def test_texts_are_the_same_as_bytes_and_what_is_no_text_is_missing() -> None:
+    sketch = Sketch(BASELINE)
+    wards = [b"north", "north", "", b"", None, float("nan"), b"\xff", "south"]
+    sketch.fold({"ward": np.array(wards, dtype=object)}, {})
+    values = column(BASELINE, "ward").values  # type: ignore[union-attr]
+    assert dict(zip((*values, "other", "missing"), sketch.document().inputs["ward"], strict=True)) == {
+        "north": 2, "south": 1, "east": 0, "other": 1, "missing": 4,
+    }  # fmt: skip
+
+
 def test_rare_categories_are_not_named() -> None:
     wards = np.array(["common"] * 100 + ["rare-diagnosis"] * 9, dtype=object)
     baseline = draw_baseline({"ward": wards})

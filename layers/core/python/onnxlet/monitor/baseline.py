@@ -12,8 +12,8 @@ import msgspec
 import numpy as np
 
 from onnxlet.errors import IntegrityError, InvalidInputError
-from onnxlet.monitor.bins import FEWEST, count_in_bins, draw_edges
-from onnxlet.monitor.columns import columns_of, is_text, present_numbers, present_texts
+from onnxlet.monitor.bins import FEWEST, count_in_bins, count_with_missing, draw_edges
+from onnxlet.monitor.columns import columns_of, count_texts, is_text, present_numbers, present_texts
 from onnxlet.values.canonical import canonical
 from onnxlet.values.digests import digest
 from onnxlet.values.tensors import Tensor, Tensors
@@ -44,14 +44,14 @@ class Numbers(msgspec.Struct, frozen=True, tag="numbers", tag_field="kind"):
     spread: float
     of: Literal["value", "length"] = "value"
 
-    def count(self, column: Tensor) -> list[int]:
+    def count(self, column: Tensor) -> Tensor:
         """How many of a column's values lie in each bin, and how many are missing."""
-        present = (
-            np.array([len(text) for text in present_texts(column)], dtype=np.float64)
-            if self.of == "length"
-            else present_numbers(column)
-        )
-        return [*count_in_bins(present, np.array(self.edges)).tolist(), len(column) - len(present)]
+        if self.of == "value":
+            return count_with_missing(column, self.edges)
+        lengths = np.array([len(text) for text in present_texts(column)], dtype=np.float64)
+        counts = count_with_missing(lengths, self.edges)
+        counts[-1] = len(column) - len(lengths)
+        return counts
 
 
 class Categories(msgspec.Struct, frozen=True, tag="categories", tag_field="kind"):
@@ -67,12 +67,11 @@ class Categories(msgspec.Struct, frozen=True, tag="categories", tag_field="kind"
     missing: int
     tested: tuple[int, ...] = ()
 
-    def count(self, column: Tensor) -> list[int]:
+    def count(self, column: Tensor) -> Tensor:
         """How many rows have each of the values, any other, and none."""
-        present = present_texts(column)
-        found = Counter(present)
-        known = [found[value] for value in self.values]
-        return [*known, len(present) - sum(known), len(column) - len(present)]
+        found = count_texts(column)
+        counts = _counts(self.values, found)
+        return np.array([*counts, len(column) - found.total()])
 
 
 Column = Numbers | Categories

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from math import prod
 
@@ -61,5 +62,19 @@ def present_numbers(column: Tensor) -> Tensor:
 
 def present_texts(column: Tensor) -> list[str]:
     """The texts of a column that are not missing; None, NaN and the empty text are."""
-    texts = [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in column.tolist()]
-    return [text for text in texts if isinstance(text, str) and text]
+    return [text for text in map(_to_text, column.tolist()) if text]
+
+
+def count_texts(column: Tensor) -> Counter[str]:
+    """How often each text is in a column, but for those that are missing."""
+    found: Counter[str] = Counter()
+    for value, count in Counter(column.tolist()).items():
+        found[_to_text(value)] += count
+    del found[""]
+    return found
+
+
+def _to_text(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return value if isinstance(value, str) else ""

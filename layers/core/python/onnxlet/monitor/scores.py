@@ -7,6 +7,7 @@ that its label had, and the sums of those probabilities, in units of 2^-20. Inte
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import add
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -80,8 +81,8 @@ def add_scores(first: ScoresDocument, second: ScoresDocument) -> ScoresDocument:
 
 def _added(first: ClassScores, second: ClassScores) -> ClassScores:
     return ClassScores(
-        tuple(map(sum, zip(first.rows, second.rows, strict=True))),
-        tuple(map(sum, zip(first.sums, second.sums, strict=True))),
+        tuple(map(add, first.rows, second.rows)),
+        tuple(map(add, first.sums, second.sums)),
     )
 
 
@@ -96,17 +97,25 @@ def _count(counts: dict[str, Tensor], labels: Tensor, probabilities: Tensor) -> 
     sure = np.isfinite(values)
     values = values[sure].clip(0, 1)
     units = np.rint(values * UNIT).astype(np.int64)
-    bins = (values * BINS).astype(np.int64).clip(max=BINS - 1)
-    listed = labels.tolist()
-    places = {value: place for place, value in enumerate(dict.fromkeys(listed))}
-    told = np.fromiter(map(places.__getitem__, listed), np.intp, len(listed))[sure]
-    for value, place in places.items():
-        own = told == place
+    told, places = _find_places(labels)
+    cells = places[sure] * BINS + (values * BINS).astype(np.int64).clip(max=BINS - 1)
+    rows = np.bincount(cells, minlength=len(told) * BINS)
+    # floats, and exact: a chunk's sums are far below 2^53
+    sums = np.bincount(cells, weights=units, minlength=len(told) * BINS).astype(np.int64)
+    for value, *added in zip(told, rows.reshape(-1, BINS), sums.reshape(-1, BINS), strict=True):
         cell = counts.get(_named(value), counts.get(OTHER))
         if cell is not None:
-            cell[0] += np.bincount(bins[own], minlength=BINS)
-            # floats, and exact: a chunk's sums are far below 2^53
-            cell[1] += np.bincount(bins[own], weights=units[own], minlength=BINS).astype(np.int64)
+            cell += added
+
+
+def _find_places(labels: Tensor) -> tuple[list[object], Tensor]:
+    """The labels that were told, and for each row which of them."""
+    if labels.dtype.kind != "O":
+        told = np.unique(labels)
+        return told.tolist(), np.searchsorted(told, labels)
+    listed = labels.tolist()
+    known = {value: place for place, value in enumerate(dict.fromkeys(listed))}
+    return list(known), np.fromiter(map(known.__getitem__, listed), np.intp, len(listed))
 
 
 def _named(value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from operator import add
 from typing import Literal
 
 import msgspec
@@ -167,7 +168,7 @@ def _added_slices(first: dict[str, SketchDocument], second: dict[str, SketchDocu
 def _added(first: dict[str, tuple[int, ...]], second: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
     if {name: len(counts) for name, counts in first.items()} != {name: len(counts) for name, counts in second.items()}:
         raise InvalidInputError("two sketches of one baseline have other columns, or other bins: one was changed")
-    return {name: tuple(map(sum, zip(counts, second[name], strict=True))) for name, counts in first.items()}
+    return {name: tuple(map(add, counts, second[name])) for name, counts in first.items()}
 
 
 def encode_sketch(document: SketchDocument) -> bytes:
