@@ -13,21 +13,31 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import helper
 from scipy.stats import binomtest
 
 import onnxlet
-from doors import COLUMNS, FEATURES, Shop
+from doors import COLUMNS, FEATURES, Shop, spec
 from onnxlet.cli.root import cli
 from onnxlet.dataplane.messages import Request
 from onnxlet.errors import InvalidInputError
 from onnxlet.monitor.capture.accuracy import bootstrap, brier, calibration_error, reliability, wilson
 from onnxlet.monitor.capture.data_key import DataKey
 from onnxlet.monitor.capture.joined import same
-from onnxlet.monitor.capture.labels import GivenLabel, bring_labels, check_joinable, joinable_models, read_labels
+from onnxlet.monitor.capture.labels import (
+    GivenLabel,
+    bring_labels,
+    check_joinable,
+    give_labels,
+    joinable_models,
+    read_labels,
+)
 from onnxlet.monitor.capture.watcher import CapturedRows
 from onnxlet.monitor.report.document import decode_report, read_report
 from onnxlet.monitor.report.labels import DayLabels, Labels, VersionLabels, find_falls
 from onnxlet.monitor.report.scope import Scope
+from onnxlet.monitor.tensorboard.measures import measure_labels
+from onnxlet.steps import Classification, Steps
 from onnxlet.store import Store, open_store
 from onnxlet.telemetry.recording import Telemetry
 
@@ -81,8 +91,8 @@ def test_labels_are_stored_once_and_of_two_the_later_counts(ward: Ward) -> None:
     assert bring(ward.store, GivenLabel("visit-1", "malignant"), now=NOW.replace(day=2)) == (0, 1, 0, 0, 0, 0)
     labels = read_labels(ward.store, "diagnosis")
     assert {place: label.label for place, label in labels.items()} == {
-        ("visit-1", 0): "malignant",
-        ("visit-2", 1): "malignant",
+        ("visit-1", 0, ""): "malignant",
+        ("visit-2", 1, ""): "malignant",
     }
 
 
@@ -97,7 +107,7 @@ def test_conflicts_strangers_and_labels_without_a_row_are_counted(ward: Ward) ->
         GivenLabel("nobody", "benign"),
     ]
     assert bring(ward.store, *given) == (1, 0, 0, 1, 2, 1)
-    assert read_labels(ward.store, "diagnosis")["visit-1", 0].label == "malignant"
+    assert read_labels(ward.store, "diagnosis")["visit-1", 0, ""].label == "malignant"
     assert "nobody" not in str(read_labels(ward.store, "diagnosis")), "of strangers nothing is kept"
 
 
@@ -178,10 +188,6 @@ def test_numbers_are_told_by_their_errors(store: Store, tmp_path: Path) -> None:
     shop.publish_echo("dose", "FP32", -1, 1, output=output)
     draft = shop.registry.manifest("dose", 1)
     assert draft.policy is None
-    from onnx import helper
-
-    from doors import spec
-
     shop.publish(
         "dose",
         [spec(graph_input, "FP32", -1, 1)],
@@ -199,6 +205,109 @@ def test_numbers_are_told_by_their_errors(store: Store, tmp_path: Path) -> None:
     figures = section.versions[0].figures
     assert figures.keys() == {"mae", "rmse"}
     assert figures["mae"].value == figures["rmse"].value == 0.5
+
+
+STAGES = ("I", "II", "III")
+
+
+@pytest.fixture
+def staging(store: Store, tmp_path: Path) -> dict[str, dict[str, str]]:
+    """What a version that tells an outcome and a stage answered to 40 requests, by request."""
+    telemetry = Telemetry()
+    telemetry.watch_with(lambda: CapturedRows(store, lambda: DataKey(b"k" * 32), lambda *_: None))
+    shop = Shop(store, tmp_path, telemetry=telemetry)
+    random = np.random.default_rng(3)
+    weights = {name: random.normal(size=(4, size)).astype(np.float32) for name, size in (("w", 2), ("v", 3))}
+    nodes = [
+        node
+        for name, at in (("w", "outcome"), ("v", "stage"))
+        for node in (
+            helper.make_node("MatMul", ["x", name], [f"logits {at}"]),
+            helper.make_node("Softmax", [f"logits {at}"], [f"scores {at}"], axis=1),
+            helper.make_node("ArgMax", [f"logits {at}"], [f"class {at}"], axis=1, keepdims=0),
+        )
+    ]
+    targets = (("outcome", ("benign", "malignant")), ("stage", STAGES))
+    shop.publish(
+        "staging",
+        [spec("x", "FP32", -1, 4)],
+        [
+            tensor
+            for at, names in targets
+            for tensor in (spec(f"class {at}", "INT64", -1), spec(f"scores {at}", "FP32", -1, len(names)))
+        ],
+        nodes,
+        weights=weights,
+        served=[
+            tensor
+            for at, _ in targets
+            for tensor in (spec(f"label_{at}", "BYTES", -1), spec(f"probability_{at}", "FP32", -1))
+        ],
+        steps=Steps(
+            tuple(
+                Classification(f"class {at}", f"scores {at}", names, tuple(range(len(names))), target=at)
+                for at, names in targets
+            )
+        ),
+        policy={
+            "outputs": {f"{kind}_{at}": "keep" for kind in ("label", "probability") for at, _ in targets},
+            "request_id": "keep",
+        },
+    )
+    told = {}
+    for number in range(40):
+        body = orjson.dumps({"instances": random.normal(size=(1, 4)).tolist()})
+        answer = shop.dataplane.answer(Request("POST", "/v1/models/staging:predict", body=body, id=f"visit-{number}"))
+        assert isinstance(answer.body, bytes)
+        told[f"visit-{number}"] = json.loads(answer.body)["predictions"][0]
+    telemetry.flush()
+    return told
+
+
+def test_each_of_several_targets_is_judged_by_its_own_labels(store: Store, staging: dict[str, dict[str, str]]) -> None:
+    """All outcomes are right, of the stages those of every other request; the first target needs no name."""
+    lines = [{"request_id": request, "label": row["label_outcome"]} for request, row in staging.items()]
+    for number, (request, row) in enumerate(staging.items()):
+        stage = STAGES[(STAGES.index(row["label_stage"]) + number % 2) % 3]
+        lines.append({"request_id": request, "output": "label_stage", "label": stage})
+    lines.append({"request_id": "visit-1", "output": "label_grade", "label": "G1"})
+    (done,) = bring_labels(store, ["staging"], give_labels(lines), NOW)
+    assert (done.new, done.conflicting, done.unknown) == (80, 0, 1)
+    report = read_report(Scope(store, "staging", [1]), written=NOW)
+    section = decode_report(report.encode()).sections["labels"]
+    assert isinstance(section, Labels)
+    told = {each.output: each for each in section.versions}
+    assert {name: (it.labelled, it.figures["accuracy"].value) for name, it in told.items()} == {
+        "label_outcome": (40, 1.0),
+        "label_stage": (40, 0.5),
+    }
+    assert all(it.figures["brier"].value >= 0 and sum(bar.rows for bar in it.bins) == 40 for it in told.values())
+    assert "accuracy by day, label_stage, version 1" in report.page()
+    measured = {tag: value for _, tag, value in measure_labels(section)}
+    assert (measured["accuracy of label_outcome"], measured["accuracy of label_stage"]) == (1.0, 0.5)
+
+
+def test_of_the_first_targets_labels_with_and_without_its_name_the_later_counts(
+    store: Store, staging: dict[str, dict[str, str]]
+) -> None:
+    def judged() -> float:
+        section = read_report(Scope(store, "staging", [1]), written=NOW).sections["labels"]
+        assert isinstance(section, Labels)
+        return section.versions[0].figures["accuracy"].value
+
+    other = {"benign": "malignant", "malignant": "benign"}
+    wrong = [GivenLabel(request, other[row["label_outcome"]]) for request, row in staging.items()]
+    right = [GivenLabel(it, row["label_outcome"], output="label_outcome") for it, row in staging.items()]
+    bring_labels(store, ["staging"], wrong, NOW)
+    assert judged() == 0
+    bring_labels(store, ["staging"], right, NOW.replace(day=2))
+    assert judged() == 1
+
+
+def test_a_fall_of_one_target_is_found_under_its_name() -> None:
+    days = (DayLabels("2026-11-29", 200, 200, wilson(100, 200)),)
+    falls = Labels(tuple(VersionLabels(1, 200, 200, 1.0, 0.9, {}, (), (), days, name) for name in ("a", "b")))
+    assert [found.about for found in find_falls(falls)] == ["a", "b"]
 
 
 def test_a_fall_below_the_held_out_accuracy_is_found_and_chance_is_not() -> None:
@@ -278,6 +387,7 @@ def test_the_command_joins_files_and_watch_tells_accuracy(tmp_path: Path, direct
         ("a.csv", "id,label\nvisit-1,\n", "line 2 has no label"),
         ("a.csv", "visit,label\nvisit-1,benign\n", "line 2 has no request_id"),
         ("a.csv", "request_id,label,row\nvisit-1,benign,first\n", "line 2 has a row that is no number"),
+        ("a.jsonl", '{"request_id": "visit-1", "label": 1, "output": 7}', "line 1 has an output that is no name"),
         ("a.jsonl", '{"request_id": "visit-1"', "line 1 is no JSON object"),
         ("a.jsonl", '{"request_id": 7, "label": 1}', "line 1 has no request_id, a text"),
     ],

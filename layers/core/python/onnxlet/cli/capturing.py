@@ -32,7 +32,8 @@ def label(workspace: Workspace, file: Path, model: str | None, output: Output) -
 
     FILE has `request_id`, the X-Onnxlet-Request-Id of an answer, `label`, and `row`, from 0, for requests of several
     rows. Labels may come late and again: what is known already changes nothing, of two labels of a row the later
-    counts. It takes a capture policy that keeps request_id, version and an output.
+    counts. Of a model that tells several things `output` names which one a label is of, label_stage say; without it,
+    the first. It takes a capture policy that keeps request_id, version and an output.
 
     \b
     Example:

@@ -16,6 +16,11 @@ def served_metrics(draft: Draft) -> dict[str, float]:
     return {name: value for name, value in measured.items() if not _is_distance(name)}
 
 
+def metric_of_target(metric: str, target: str) -> str:
+    """The name of a metric of one of several targets."""
+    return f"{metric}_{target}" if target else metric
+
+
 def badness(metrics: Mapping[str, float], name: str) -> float:
     """What to sort by, so that the best comes first and what has no such metric last."""
     if name not in metrics or math.isnan(metrics[name]):

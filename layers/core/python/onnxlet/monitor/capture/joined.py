@@ -16,22 +16,27 @@ from onnxlet.registry.reading import lookup
 from onnxlet.steps import decode_steps
 from onnxlet.store import Store
 from onnxlet.values.manifest import Manifest
+from onnxlet.values.metrics import metric_of_target, served_metrics
 
 
 class Answers(msgspec.Struct, frozen=True):
-    """Which captured outputs labels are compared with: those of the first target, or the first number of others.
+    """Which captured outputs labels are compared with: those of a target, or a number where there is no target.
 
     `told` is the output of the label or number, `probability` that of the told label's probability, None where that is
-    no captured number; `classes`: the labels are classes.
+    no captured number; `classes`: the labels are classes; `held_out`: how often these were right on held-out rows, if
+    that is known.
     """
 
     told: str
-    probability: str | None
-    classes: bool
+    probability: str | None = None
+    classes: bool = False
+    held_out: float | None = None
 
 
 class JoinedRow(msgspec.Struct, frozen=True):
-    """One captured row. `truth` is None where it has no label; `lag` are the days from its day to its label."""
+    """An answer in one captured row. `truth` is None where it has no label; `lag` are the days from its day to its
+    label.
+    """
 
     day: str
     told: Cell
@@ -47,11 +52,12 @@ class JoinedRow(msgspec.Struct, frozen=True):
 
 
 class Joinable(msgspec.Struct, frozen=True):
-    """A version whose rows can be joined: its policy, its answers, its accuracy on held-out rows if known."""
+    """A version whose rows can be joined: its policy, and its answers, one or more. Labels that name none are those of
+    the first.
+    """
 
     policy: CapturePolicy
-    answers: Answers
-    held_out: float | None
+    answers: tuple[Answers, ...]
 
 
 def joinable(store: Store, model: str, version: int) -> Joinable | None:
@@ -63,21 +69,22 @@ def joinable(store: Store, model: str, version: int) -> Joinable | None:
     policy = policy_of(manifest.policy)
     if policy is None or not policy.joins_labels:
         return None
-    answers = _answers_of(manifest, policy)
-    if answers is None:
-        return None
-    measured = [each.metrics["accuracy"] for each in manifest.evaluations if "accuracy" in each.metrics]
-    return Joinable(policy, answers, measured[-1] if measured and answers.classes else None)
+    answers = tuple(_answers_of(manifest, policy))
+    return Joinable(policy, answers) if answers else None
 
 
 def join(
     store: Store, model: str, version: int, known: Joinable, labels: Mapping[Place, Label], *, since: str = ""
-) -> Iterator[JoinedRow]:
-    """The captured rows of a version, with the labels of those that have one."""
+) -> Iterator[tuple[JoinedRow, ...]]:
+    """The captured rows of a version, each of the answers in it with its label if it has one."""
     for each, rows in read_rows(store, list_captures(store, model, version, since=since)):
         for row in rows:
             if row.id is not None and row.version == version:
-                yield _joined(row, each.day, known, labels.get((row.id, row.row)))
+                slices = _slices(row, known.policy)
+                yield tuple(
+                    _joined(row, each.day, answers, _label_of(row, answers, labels, first=place == 0), slices)
+                    for place, answers in enumerate(known.answers)
+                )
 
 
 def same(told: Cell, truth: Truth) -> bool:
@@ -108,19 +115,31 @@ def _text(value: bool | float | str) -> str:
     return str(value).lower() if isinstance(value, bool) or str(value).lower() in ("true", "false") else str(value)
 
 
-def _answers_of(manifest: Manifest, policy: CapturePolicy) -> Answers | None:
+def _answers_of(manifest: Manifest, policy: CapturePolicy) -> list[Answers]:
     numbers = [name for name, rule in policy.outputs.items() if isinstance(rule, Keep | Round)]
-    for target in decode_steps(manifest.steps).targets:
-        if isinstance(policy.outputs.get(target.names.label), Keep):
-            probability = target.names.probability
-            return Answers(target.names.label, probability if probability in numbers else None, classes=True)
-    single = [spec.name for spec in manifest.signature.outputs if spec.name in numbers and spec.datatype != "BYTES"]
-    return Answers(single[0], None, classes=False) if single else None
+    measured = served_metrics(manifest)
+    targets = [
+        Answers(
+            target.names.label,
+            target.names.probability if target.names.probability in numbers else None,
+            classes=True,
+            held_out=measured.get(metric_of_target("accuracy", target.target)),
+        )
+        for target in decode_steps(manifest.steps).targets
+        if isinstance(policy.outputs.get(target.names.label), Keep)
+    ]
+    signature = manifest.signature.outputs
+    return targets or [Answers(spec.name) for spec in signature if spec.name in numbers and spec.datatype != "BYTES"]
 
 
-def _joined(row: CapturedRow, day: str, known: Joinable, label: Label | None) -> JoinedRow:
-    values = {**row.columns, **row.outputs}
-    answers = known.answers
+def _label_of(row: CapturedRow, answers: Answers, labels: Mapping[Place, Label], *, first: bool) -> Label | None:
+    """The label of an answer; the first's may be one that names no output. Of both the later counts."""
+    assert row.id is not None  # noqa: S101 - who calls has looked
+    named = [labels.get((row.id, row.row, output)) for output in (answers.told, *([""] if first else []))]
+    return max((label for label in named if label is not None), key=lambda label: label.when, default=None)
+
+
+def _joined(row: CapturedRow, day: str, answers: Answers, label: Label | None, slices: dict[str, str]) -> JoinedRow:
     lag = None if label is None else (datetime.fromisoformat(label.when).date() - date.fromisoformat(day)).days
     return JoinedRow(
         day,
@@ -128,8 +147,13 @@ def _joined(row: CapturedRow, day: str, known: Joinable, label: Label | None) ->
         as_number(row.outputs.get(answers.probability)) if answers.probability else None,
         None if label is None else label.label,
         lag,
-        {name: _named(values.get(name)) for name in known.policy.slices},
+        slices,
     )
+
+
+def _slices(row: CapturedRow, policy: CapturePolicy) -> dict[str, str]:
+    values = {**row.columns, **row.outputs}
+    return {name: _named(values.get(name)) for name in policy.slices}
 
 
 def _named(value: Cell) -> str:

@@ -23,20 +23,28 @@ from onnxlet.values.keys import label_key, labels_prefix
 from onnxlet.values.timestamps import format_timestamp
 
 Truth = bool | int | float | str
-Place = tuple[str, int]
-"""A request's id, and a row of it."""
+Place = tuple[str, int, str]
+"""A request's id, a row of it, and an output, empty for the first that labels are compared with."""
+Captured = Mapping[str, Mapping[int, Iterable[str]]]
+"""The outputs of each row that was captured, by request."""
 OnProgress = Callable[[int, int], None]
 _IDS = ("request_id", "id")
 _JSON_LINES = (".jsonl", ".ndjson", ".json")
 
 
 class Label(msgspec.Struct, frozen=True):
-    """What is true of a row; `when` it was brought."""
+    """What is true of an output of a row; `when` it was brought. Without an output it is that of the first."""
 
     id: str
     row: int
     label: Truth
     when: str
+    output: str = ""
+
+    @property
+    def place(self) -> Place:
+        """Of two labels of one place the later counts."""
+        return self.id, self.row, self.output
 
 
 class GivenLabel(msgspec.Struct, frozen=True):
@@ -45,13 +53,14 @@ class GivenLabel(msgspec.Struct, frozen=True):
     id: str
     label: Truth
     row: int | None = None
+    output: str = ""
 
 
 class Labelled(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a model's labels: rows labelled for the first time, changed, known already.
 
     `conflicting`: rows to which the file itself gives several labels, of which the last counts; `unknown`: labels whose
-    request or row was not captured; `ambiguous`: those that name no row of a request with several.
+    request, row or output was not captured; `ambiguous`: those that name no row of a request with several.
     """
 
     model: str
@@ -64,7 +73,8 @@ class Labelled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_label_file(path: Path) -> list[GivenLabel]:
-    """The labels of a CSV or JSON Lines file with `request_id`, `label` and, for requests of several rows, `row`.
+    """The labels of a CSV or JSON Lines file with `request_id`, `label` and, for requests of several rows, `row`;
+    for models that tell several things `output`, that whose label it is.
 
     Raises InvalidInputError, which names the line and quotes nothing of it.
     """
@@ -112,13 +122,13 @@ def bring_labels(
 
 
 def read_labels(store: Store, model: str, wanted: Mapping[str, object] | None = None) -> dict[Place, Label]:
-    """The label of each row that has one, of the `wanted` requests or all; the latest counts."""
+    """The labels of rows, of the `wanted` requests or all; the latest of each place counts."""
     labels: dict[Place, Label] = {}
     for entry in store.list(labels_prefix(model)):
         for line in unpack(store.get(entry.key).data, entry.key):
             label = msgspec.json.decode(line, type=Label)
             if wanted is None or label.id in wanted:
-                labels[label.id, label.row] = label
+                labels[label.place] = label
     return labels
 
 
@@ -152,48 +162,47 @@ def _joins(store: Store, model: str, version: int) -> bool:
 
 def _find_rows(
     store: Store, model: str, wanted: Mapping[str, object], on_progress: OnProgress | None
-) -> dict[str, set[int]]:
-    """The rows that were captured of each of the wanted requests."""
-    found: defaultdict[str, set[int]] = defaultdict(set)
+) -> dict[str, dict[int, Iterable[str]]]:
+    """What was captured of each of the wanted requests."""
+    found: defaultdict[str, dict[int, Iterable[str]]] = defaultdict(dict)
     objects = list(list_captures(store, model))
     for done, (_, rows) in enumerate(read_rows(store, objects), 1):
         for row in rows:
             if row.id is not None and row.id in wanted:
-                found[row.id].add(row.row)
+                found[row.id][row.row] = row.outputs.keys()
         if on_progress is not None:
             on_progress(done, len(objects))
     return dict(found)
 
 
-def _bring(
-    store: Store, model: str, by_id: Mapping[str, list[GivenLabel]], found: Mapping[str, set[int]], now: datetime
-) -> Labelled:
+def _bring(store: Store, model: str, by_id: Mapping[str, list[GivenLabel]], found: Captured, now: datetime) -> Labelled:
     placed: dict[Place, Truth] = {}
     conflicting: set[Place] = set()
     unknown = ambiguous = 0
     for request, labels in by_id.items():
-        rows = found.get(request, set())
+        rows = found.get(request, {})
         for label in labels:
             row = min(rows) if label.row is None and len(rows) == 1 else label.row
             if row is None and rows:
                 ambiguous += 1
-            elif row is None or row not in rows:
+            elif row is None or row not in rows or (label.output and label.output not in rows[row]):
                 unknown += 1
             else:
-                if placed.get((request, row), label.label) != label.label:
-                    conflicting.add((request, row))
-                placed[request, row] = label.label
+                place = (request, row, label.output)
+                if placed.get(place, label.label) != label.label:
+                    conflicting.add(place)
+                placed[place] = label.label
     before = read_labels(store, model, by_id)
     when = format_timestamp(now)
     fresh = [
-        Label(*place, truth, when)
+        Label(place[0], place[1], truth, when, place[2])
         for place, truth in placed.items()
         if place not in before or before[place].label != truth
     ]
     if fresh:
         lines = [canonical(label) + b"\n" for label in fresh]
         store.create(label_key(model, now.strftime("%Y%m%dT%H%M%S%fZ"), secrets.token_hex(4)), pack(lines))
-    new = sum((label.id, label.row) not in before for label in fresh)
+    new = sum(label.place not in before for label in fresh)
     return Labelled(
         model=model,
         new=new,
@@ -221,9 +230,12 @@ def _given(document: Mapping[str, object], place: int) -> GivenLabel:
         raise InvalidInputError(f"line {place} has no request_id, a text: the X-Onnxlet-Request-Id of the answer")
     if not isinstance(label, bool | int | float | str) or label == "" or label != label:  # noqa: PLR0124 - NaN
         raise InvalidInputError(f"line {place} has no label, a text or number")
+    output = document.get("output") or ""
+    if not isinstance(output, str):
+        raise InvalidInputError(f"line {place} has an output that is no name of one")
     if row in (None, ""):
-        return GivenLabel(request, label)
+        return GivenLabel(request, label, None, output)
     try:
-        return GivenLabel(request, label, int(str(row)))
+        return GivenLabel(request, label, int(str(row)), output)
     except ValueError:
         raise InvalidInputError(f"line {place} has a row that is no number: rows of a request count from 0") from None

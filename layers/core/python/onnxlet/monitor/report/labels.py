@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import median
 
 import msgspec
@@ -19,7 +19,7 @@ from onnxlet.monitor.capture.accuracy import (
     root_mean_square_error,
     wilson,
 )
-from onnxlet.monitor.capture.joined import Joinable, JoinedRow, as_number, join, joinable
+from onnxlet.monitor.capture.joined import Answers, Joinable, JoinedRow, as_number, join, joinable
 from onnxlet.monitor.capture.labels import read_labels
 from onnxlet.monitor.intervals import Interval
 from onnxlet.monitor.report.plots import Lines
@@ -56,10 +56,11 @@ class SliceLabels(msgspec.Struct, frozen=True):
 
 
 class VersionLabels(msgspec.Struct, frozen=True):
-    """One version. `lag` are the days from a row to its label, in the middle; `held_out` is the accuracy it came with.
+    """One version; of one that tells several things, what it tells in `output`, which else is empty.
 
-    `figures` are, of classes, accuracy, brier and calibration_error (the latter two of the probability of the label
-    that was told), of numbers mae and rmse.
+    `lag` are the days from a row to its label, in the middle; `held_out` is the accuracy it came with. `figures` are,
+    of classes, accuracy, brier and calibration_error (the latter two of the probability of the label that was told),
+    of numbers mae and rmse.
     """
 
     version: int
@@ -71,6 +72,12 @@ class VersionLabels(msgspec.Struct, frozen=True):
     bins: tuple[Reliability, ...]
     slices: tuple[SliceLabels, ...]
     days: tuple[DayLabels, ...]
+    output: str = ""
+
+    @property
+    def name(self) -> str:
+        """Whose figures these are, as titles and heads of tables end."""
+        return f"{self.output}, version {self.version}" if self.output else f"version {self.version}"
 
     @property
     def coverage(self) -> float:
@@ -93,14 +100,16 @@ def read_accuracy(scope: Scope) -> Labels | None:
     read = []
     for version, found in known.items():
         captured: Counter[str] = Counter()
-        labelled = []
-        for row in join(scope.store, scope.model, version, found, labels, since=scope.since):
-            if scope.includes(row.day):
-                captured[row.day] += 1
-                if row.truth is not None:  # the others may be millions
-                    labelled.append(row)
-        if len(labelled) >= FEWEST_SHOWN:
-            read.append(_read_version(version, found, captured, labelled))
+        labelled: list[list[JoinedRow]] = [[] for _ in found.answers]
+        for rows in join(scope.store, scope.model, version, found, labels, since=scope.since):
+            if scope.includes(rows[0].day):
+                captured[rows[0].day] += 1
+                for own, row in zip(labelled, rows, strict=True):
+                    if row.truth is not None:  # the others may be millions
+                        own.append(row)
+        for place, own in enumerate(labelled):
+            if len(own) >= FEWEST_SHOWN:
+                read.append(_read_version(version, found, place, captured, own))
     return Labels(tuple(read)) if read else None
 
 
@@ -116,6 +125,7 @@ def show_labels(labels: Labels) -> list[Block]:
     rows = [
         (
             version.version,
+            version.output,
             version.rows,
             version.labelled,
             f"{version.coverage:.1%}",
@@ -127,6 +137,7 @@ def show_labels(labels: Labels) -> list[Block]:
     ]
     head = (
         "version",
+        "output",
         "rows",
         "labelled",
         "coverage",
@@ -142,23 +153,25 @@ def show_labels(labels: Labels) -> list[Block]:
 
 
 def _read_version(
-    version: int, known: Joinable, captured: Mapping[str, int], labelled: Sequence[JoinedRow]
+    version: int, known: Joinable, place: int, captured: Mapping[str, int], labelled: Sequence[JoinedRow]
 ) -> VersionLabels:
+    answers = known.answers[place]
     return VersionLabels(
         version,
         sum(captured.values()),
         len(labelled),
         median([row.lag for row in labelled if row.lag is not None]),
-        known.held_out,
-        _figures(known, labelled),
-        _bins(labelled) if known.answers.classes else (),
-        tuple(_read_slices(known, labelled)),
-        tuple(_read_days(known, captured, labelled)),
+        answers.held_out,
+        _figures(answers, labelled),
+        _bins(labelled) if answers.classes else (),
+        tuple(_read_slices(known.policy.slices, answers, labelled)),
+        tuple(_read_days(answers, captured, labelled)),
+        answers.told if len(known.answers) > 1 else "",
     )
 
 
-def _figures(known: Joinable, labelled: Sequence[JoinedRow]) -> Figures:
-    if not known.answers.classes:
+def _figures(answers: Answers, labelled: Sequence[JoinedRow]) -> Figures:
+    if not answers.classes:
         return _errors(labelled)
     figures = {"accuracy": wilson(sum(row.right for row in labelled), len(labelled))}
     pairs = [(row.probability, row.right) for row in labelled if row.probability is not None]
@@ -186,22 +199,22 @@ def _bins(labelled: Sequence[JoinedRow]) -> tuple[Reliability, ...]:
     return reliability(probabilities, right, FEWEST_SHOWN)
 
 
-def _read_slices(known: Joinable, labelled: Sequence[JoinedRow]) -> Iterator[SliceLabels]:
-    for column in known.policy.slices:
+def _read_slices(columns: Iterable[str], answers: Answers, labelled: Sequence[JoinedRow]) -> Iterator[SliceLabels]:
+    for column in columns:
         counted = Counter(row.slices[column] for row in labelled)
         for value, count in counted.most_common(MOST_VALUES):
             if count >= FEWEST_SHOWN:
                 chosen = [row for row in labelled if row.slices[column] == value]
-                yield SliceLabels(column, value, count, _figures(known, chosen))
+                yield SliceLabels(column, value, count, _figures(answers, chosen))
 
 
-def _read_days(known: Joinable, captured: Mapping[str, int], labelled: Sequence[JoinedRow]) -> Iterator[DayLabels]:
+def _read_days(answers: Answers, captured: Mapping[str, int], labelled: Sequence[JoinedRow]) -> Iterator[DayLabels]:
     by_day: defaultdict[str, list[JoinedRow]] = defaultdict(list)
     for row in labelled:
         by_day[row.day].append(row)
     for day, rows in sorted(captured.items()):
         its = by_day[day]
-        enough = len(its) >= FEWEST_SHOWN and known.answers.classes
+        enough = len(its) >= FEWEST_SHOWN and answers.classes
         accuracy = wilson(sum(row.right for row in its), len(its)) if enough else None
         yield DayLabels(day, show_count(rows), show_count(len(its)), accuracy)
 
@@ -219,11 +232,11 @@ def _find_of(version: VersionLabels) -> Iterator[Finding]:
             f"of {newest.labelled} labelled rows {newest.accuracy.value:.1%} were right, "
             f"of held-out rows {version.held_out:.1%}"
         )
-        yield Finding("accuracy", version.version, newest.day, "", says)
+        yield Finding("accuracy", version.version, newest.day, version.output, says)
 
 
 def _show_version(version: VersionLabels) -> Iterator[Block]:
-    name = f"version {version.version}"
+    name = version.name
     if version.bins:
         yield Table(
             (f"probability, {name}", "labelled", "mean probability", "right"),

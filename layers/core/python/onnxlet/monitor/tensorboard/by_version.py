@@ -39,7 +39,8 @@ def read_label_figures(model: ModelHistory) -> Iterator[Reading]:
         told = version.report.sections.get(labels.SECTION.name)
         for each in told.versions if isinstance(told, labels.Labels) else ():
             for name, figure in each.figures.items():
-                value = scalar(f"labels/{name}", figure.value, "of all labelled rows so far")
+                of = f" of {each.output}" if each.output else ""
+                value = scalar(f"labels/{name}{of}", figure.value, "of all labelled rows so far")
                 yield Reading(model.model, version.manifest.version, version.published, value)
 
 

@@ -35,17 +35,18 @@ def measure_quality(told: quality.Quality) -> Iterator[Measure]:
 def measure_labels(told: labels.Labels) -> Iterator[Measure]:
     """How many rows have labels, how often those were right, and the figures of all of them on the newest such day."""
     for version in told.versions:
+        of = f" of {version.output}" if version.output else ""
         judged = [day for day in version.days if day.accuracy is not None]
         for day in version.days:
             if day.rows and day.labelled is not None:
-                yield day.day, "share labelled", day.labelled / day.rows
+                yield day.day, f"share labelled{of}", day.labelled / day.rows
         for day in judged:
             if day.accuracy is not None:
-                yield day.day, "accuracy", day.accuracy.value
-                yield day.day, "accuracy, low", day.accuracy.low
-                yield day.day, "accuracy, high", day.accuracy.high
+                yield day.day, f"accuracy{of}", day.accuracy.value
+                yield day.day, f"accuracy{of}, low", day.accuracy.low
+                yield day.day, f"accuracy{of}, high", day.accuracy.high
         for name, figure in version.figures.items() if judged else ():
-            yield judged[-1].day, f"all labels/{name}", figure.value
+            yield judged[-1].day, f"all labels/{name}{of}", figure.value
 
 
 def measure_expected(told: expected.Expected) -> Iterator[Measure]:

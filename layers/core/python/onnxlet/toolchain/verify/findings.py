@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from onnxlet.toolchain.workbench.comparison import accept_tied_labels, distances
-from onnxlet.toolchain.workbench.metrics import metric_of_target
 from onnxlet.toolchain.workbench.segmentation import Segmentation
 from onnxlet.toolchain.workbench.task import Task, cosine_distances
 from onnxlet.values.contract import Bounds, Estimate, Finding, Slice
+from onnxlet.values.metrics import metric_of_target
 from onnxlet.values.tensors import Tensor, Tensors
 
 TIED = 2e-4

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from onnxlet.toolchain.verify.findings import AnswerPair, Estimates
-from onnxlet.toolchain.workbench.metrics import metric_of_target
 from onnxlet.toolchain.workbench.table import quoted
 from onnxlet.toolchain.workbench.task import ClassificationTarget
+from onnxlet.values.metrics import metric_of_target
 from onnxlet.values.tensors import Tensor
 
 HIGH_AUC = 0.8

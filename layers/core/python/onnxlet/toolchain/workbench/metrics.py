@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from onnxlet.values.metrics import metric_of_target
 from onnxlet.values.tensors import Tensor, Tensors
 
 Measures = Callable[[Tensor], Tensors]
@@ -133,11 +134,6 @@ def _mean(values: Sequence[Tensor]) -> Tensor:
     fewest = min(map(len, values))
     mean: Tensor = np.mean([each if len(each) == fewest else each[::MULTICLASS_STRIDE] for each in values], axis=0)
     return mean
-
-
-def metric_of_target(metric: str, target: str) -> str:
-    """The name of a target's own metric."""
-    return f"{metric}_{target}" if target else metric
 
 
 class MeanMeasure:
