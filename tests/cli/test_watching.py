@@ -57,6 +57,7 @@ def test_the_page_is_written_where_it_should_be_and_no_browser_opened_for_script
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BROWSER", f"touch {tmp_path / 'opened'}")
+    assert "the page is" not in run(url, "diagnosis")[1]
     run(url, "diagnosis", "--html", str(tmp_path / "page.html"))
     assert "<svg" in (tmp_path / "page.html").read_text()
     _, said = run(url, "diagnosis", "--open")
@@ -65,19 +66,42 @@ def test_the_page_is_written_where_it_should_be_and_no_browser_opened_for_script
     assert not (tmp_path / "opened").exists()
 
 
-def test_in_a_terminal_the_page_is_shown_by_the_browser(url: str, tmp_path: Path) -> None:
-    browser = tmp_path / "browser"
-    browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {tmp_path / "asked"}\n')
-    browser.chmod(0o755)
+def shown_in_a_terminal(url: str, folder: Path, *arguments: str, browser: bool = True) -> str:
+    """The URL that a browser is asked for by the command in a terminal; empty if none is."""
+    script, asked = folder / "browser", folder / "asked"
+    script.write_text(f'#!/bin/sh\nprintf %s "$1" > {asked}\n')
+    script.chmod(0o755)
     ours, theirs = pty.openpty()
     program = "from onnxlet.cli.root import main; main()"
-    command = [sys.executable, "-c", program, "--store", url, "watch", "diagnosis", "--open"]
-    with subprocess.Popen(command, stdout=theirs, stderr=theirs, env={**os.environ, "BROWSER": f"{browser} %s"}) as it:
+    command = [sys.executable, "-c", program, "--store", url, "watch", "diagnosis", *arguments]
+    environ = {
+        name: value for name, value in os.environ.items() if name not in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY")
+    }
+    if browser:
+        environ["BROWSER"] = f"{script} %s"
+    with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environ) as it:
         os.close(theirs)
         while _read(ours):
             pass
     assert it.returncode == 0
-    assert (tmp_path / "asked").read_text().startswith("file://")
+    return asked.read_text() if asked.exists() else ""
+
+
+@pytest.mark.parametrize("arguments", [[], ["--open"]])
+def test_in_a_terminal_the_page_is_shown_by_the_browser(url: str, tmp_path: Path, arguments: list[str]) -> None:
+    assert shown_in_a_terminal(url, tmp_path, *arguments).startswith("file://")
+
+
+@pytest.mark.parametrize("arguments", [["--no-open"], ["--json"], ["--html", "page.html"]])
+def test_in_a_terminal_no_browser_is_opened_for_who_wants_something_else(
+    url: str, tmp_path: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert shown_in_a_terminal(url, tmp_path, *arguments) == ""
+
+
+def test_in_a_terminal_without_a_browser_none_is_looked_for(url: str, tmp_path: Path) -> None:
+    assert shown_in_a_terminal(url, tmp_path, browser=False) == ""
 
 
 def _read(terminal: int) -> bytes:

@@ -22,18 +22,18 @@ class Output:
     """One command's output, in the form that its `--json` asks for."""
 
     def __init__(self, *, as_json: bool) -> None:
-        self._as_json = as_json
+        self.as_json = as_json
 
     def show(self, value: object, text: str) -> None:
         """The command's data: `value` as JSON, or `text` for people."""
-        if self._as_json:
+        if self.as_json:
             show_json(value)
         elif text:
             click.echo(text)
 
     def announce(self, text: str, verb: str) -> None:
         """What people and scripts should have at once, though the data comes later: with `--json` as talk."""
-        if self._as_json:
+        if self.as_json:
             self.say(f"{verb} {text}")
         else:
             click.echo(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,7 +44,7 @@ def watch() -> None:
     Example:
       onnxlet watch diagnosis
       onnxlet watch diagnosis:3 --since 2026-11-01 --json
-      onnxlet watch diagnosis --open
+      onnxlet watch diagnosis --no-open
       onnxlet watch acknowledge diagnosis age --why "a new clinic, older patients"
       onnxlet watch mute diagnosis age --until 2026-12-31 --why "moving house"
     """
@@ -55,15 +56,21 @@ def watch() -> None:
 @click.option(
     "--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as a page, with plots, too."
 )
-@click.option("--open", "opens", is_flag=True, help="Write the page, and show it in the browser.")
+@click.option(
+    "--open/--no-open",
+    "opens",
+    default=None,
+    help="Write the page, and show it in the browser. Default: in a terminal with a browser, but for --html, --json.",
+)
 @json_option
 @pass_workspace
 def show(
-    workspace: Workspace, /, *, ref: Ref, since: datetime | None, html: Path | None, opens: bool, output: Output
+    workspace: Workspace, /, *, ref: Ref, since: datetime | None, html: Path | None, opens: bool | None, output: Output
 ) -> None:
     """Compare what a model was asked in production, day by day, with the rows that it was made for.
 
-    Of a bare name all versions are told that live rows were counted for.
+    Of a bare name all versions are told that live rows were counted for. In a terminal the report is shown as a page in
+    the browser too; a script gets it on standard output alone.
 
     \b
     Example:
@@ -79,6 +86,8 @@ def show(
     output.show(msgspec.to_builtins(report), told)
     for line in describe_findings(report, day_of(utc_now())):
         output.say(escape(line))
+    if opens is None:
+        opens = html is None and not output.as_json and sys.stdout.isatty() and _has_browser()
     if html is not None or opens:
         path = html or _page_path(report.model)
         path.write_text(report.page())
@@ -87,6 +96,11 @@ def show(
             import webbrowser
 
             webbrowser.open(path.resolve().as_uri())
+
+
+def _has_browser() -> bool:
+    """Whether a page can be shown beside the terminal: a browser of texts would take its place."""
+    return sys.platform in ("darwin", "win32") or bool({"BROWSER", "DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys())
 
 
 def _page_path(model: str) -> Path:
