@@ -235,17 +235,28 @@ def test_where_a_process_goes_on_rows_gather_before_a_part_is_written(store: Sto
     assert len(list(store.list("sketches/live/"))) == 1
 
 
-def test_a_part_is_written_once_its_rows_are_old_or_many_enough(watched: Watched) -> None:
+def test_a_part_is_written_once_its_rows_are_old_enough(watched: Watched) -> None:
     now = [0.0]
-    live = LiveSketches(watched.store, rows=100, seconds=60, clock=lambda: now[0])
+    live = LiveSketches(watched.store, seconds=60, clock=lambda: now[0])
     fold_days(watched, live, [1])
     for now[0], written in ((0, 0), (59, 0), (60, FEWEST_ROWS), (61, FEWEST_ROWS)):
         live.flush(final=False)
         assert watched.rows() == written
-    for rows, written in ((60, FEWEST_ROWS), (40, FEWEST_ROWS + 100)):
-        fold_days(watched, live, [1], rows)
+
+
+def test_however_many_rows_come_a_process_writes_one_part_a_minute(watched: Watched) -> None:
+    """4,800 rows a second for three minutes, looked at four times a second, as the local server does."""
+    live = LiveSketches(watched.store, seconds=60, clock=lambda: now)
+    quarters = 3 * 60 * 4
+    for quarter in range(quarters):
+        now = quarter / 4
+        fold_days(watched, live, [1], 600)
+        fold_days(watched, live, [1], 600)
         live.flush(final=False)
-        assert watched.rows() == written
+    assert len(list(watched.store.list("sketches/live/"))) == 2
+    live.flush(final=True)
+    assert len(list(watched.store.list("sketches/live/"))) == 3
+    assert watched.rows() == quarters * 1200
 
 
 def test_what_the_store_refused_waits_as_long_as_rows_do(watched: Watched) -> None:
@@ -256,7 +267,7 @@ def test_what_the_store_refused_waits_as_long_as_rows_do(watched: Watched) -> No
             asked[0] += 1
             raise StoreUnavailableError("down")
 
-    live = LiveSketches(WatchedStore(watched.store, fail), rows=100, seconds=60, clock=lambda: now[0])
+    live = LiveSketches(WatchedStore(watched.store, fail), seconds=60, clock=lambda: now[0])
     fold_days(watched, live, [1])
     for now[0], tried in ((60, 1), (61, 1), (119, 1), (120, 2)):
         with suppress(StoreUnavailableError):

@@ -50,7 +50,9 @@ def lose_untold(model: str, version: int, rows: int) -> None:
 class LiveSketches:
     """Counts the rows of observations, and writes the counts below `sketches/`.
 
-    A flush is due once `rows` rows or `seconds` seconds have gathered; `lose` is told of the rows that get lost.
+    Rows gather for `seconds` seconds before they are written, however many they are: counts of many take no more room
+    than of few, and a part each is what the store and the watch have to do with them. `lose` is told of the rows that
+    get lost.
     """
 
     def __init__(
@@ -58,13 +60,11 @@ class LiveSketches:
         store: Store,
         lose: Lose = lose_untold,
         *,
-        rows: int = 1,
         seconds: float = 0.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
         self._lose = lose
-        self._rows = rows
         self._seconds = seconds
         self._clock = clock
         self._since: float | None = None
@@ -130,10 +130,7 @@ class LiveSketches:
                 self._forget(0)
 
     def _is_due(self) -> bool:
-        if self._since is None:
-            return False
-        rows = sum(sketch.rows for sketch in self._sketches.values())
-        return rows >= self._rows or self._clock() - self._since >= self._seconds
+        return self._since is not None and self._clock() - self._since >= self._seconds
 
     def _close(self, *, final: bool) -> None:
         """Make documents of the sketches that have enough rows, and drop those that will never have."""
@@ -226,6 +223,4 @@ def open_sketches(store: Store, settings: Settings, telemetry: Telemetry) -> Liv
     def lose(model: str, version: int, rows: int) -> None:
         telemetry.record({UNSKETCHED_ROWS: rows}, model=model, version=version)
 
-    if settings.function_name:
-        return LiveSketches(store, lose)
-    return LiveSketches(store, lose, rows=settings.telemetry_rows, seconds=settings.telemetry_seconds)
+    return LiveSketches(store, lose, seconds=0.0 if settings.function_name else settings.telemetry_seconds)
