@@ -152,12 +152,15 @@ def test_no_copy_of_the_history_is_made_unless_asked() -> None:
     assert "ReplicationConfiguration" not in stored["Bucket"]["Properties"]
 
 
-def test_the_history_alone_is_copied_to_a_bucket_that_locks_it() -> None:
+def test_the_history_and_the_records_of_erasures_alone_are_copied_to_a_bucket_that_locks_them() -> None:
     stored = nested("storage.yaml", HistoryLockDays=365, HistoryLockMode="COMPLIANCE")
-    (rule,) = stored["Bucket"]["Properties"]["ReplicationConfiguration"]["Rules"]
-    assert (rule["Status"], rule["Filter"]) == ("Enabled", {"Prefix": "history/"})
-    assert rule["Destination"] == {"Bucket": {"Fn::GetAtt": ["HistoryBucket", "Arn"]}}
-    assert rule["DeleteMarkerReplication"] == {"Status": "Disabled"}
+    rules = stored["Bucket"]["Properties"]["ReplicationConfiguration"]["Rules"]
+    assert [rule["Filter"] for rule in rules] == [{"Prefix": "history/"}, {"Prefix": "erasures/"}]
+    assert len({rule["Priority"] for rule in rules}) == len(rules)
+    for rule in rules:
+        assert rule["Status"] == "Enabled"
+        assert rule["Destination"] == {"Bucket": {"Fn::GetAtt": ["HistoryBucket", "Arn"]}}
+        assert rule["DeleteMarkerReplication"] == {"Status": "Disabled"}
     locked = stored["HistoryBucket"]["Properties"]
     assert locked["ObjectLockEnabled"] is True
     assert locked["ObjectLockConfiguration"] == {
@@ -184,9 +187,9 @@ def test_the_locked_copy_is_as_private_and_encrypted_as_its_source_and_outlives_
 
 def test_an_encrypted_history_is_copied_under_the_same_key() -> None:
     stored = nested("storage.yaml", HistoryLockDays=1, EncryptionKeyArn=KEY)
-    (rule,) = stored["Bucket"]["Properties"]["ReplicationConfiguration"]["Rules"]
-    assert rule["SourceSelectionCriteria"] == {"SseKmsEncryptedObjects": {"Status": "Enabled"}}
-    assert rule["Destination"]["EncryptionConfiguration"] == {"ReplicaKmsKeyID": KEY}
+    for rule in stored["Bucket"]["Properties"]["ReplicationConfiguration"]["Rules"]:
+        assert rule["SourceSelectionCriteria"] == {"SseKmsEncryptedObjects": {"Status": "Enabled"}}
+        assert rule["Destination"]["EncryptionConfiguration"] == {"ReplicaKmsKeyID": KEY}
     statements = stored["HistoryCopying"]["Properties"]["PolicyDocument"]["Statement"]
     assert [it["Action"] for it in statements if it["Resource"] == KEY] == [["kms:Decrypt", "kms:GenerateDataKey"]]
 
@@ -194,15 +197,19 @@ def test_an_encrypted_history_is_copied_under_the_same_key() -> None:
 def test_the_copier_reads_the_history_adds_to_the_copy_and_deletes_nowhere() -> None:
     stored = nested("storage.yaml", HistoryLockDays=1)
     granted = {
-        (action, it["Resource"]["Fn::Sub"])
+        (action, resource["Fn::Sub"])
         for it in stored["HistoryCopying"]["Properties"]["PolicyDocument"]["Statement"]
         for action in listed(it["Action"])
-        if "Fn::Sub" in it["Resource"]
+        for resource in listed(it["Resource"])
+        if "Fn::Sub" in resource
     }
     read = {f"s3:GetObjectVersion{what}" for what in ("ForReplication", "Acl", "Tagging")}
     written = {"s3:ReplicateObject", "s3:ReplicateTags"}
-    assert granted == {(it, "${Bucket.Arn}/history/*") for it in read} | {
-        (it, "${HistoryBucket.Arn}/history/*") for it in written
+    assert granted == {
+        (action, f"${{{bucket}.Arn}}/{prefix}/*")
+        for prefix in ("history", "erasures")
+        for bucket, actions in (("Bucket", read), ("HistoryBucket", written))
+        for action in actions
     }
     (trust,) = stored["HistoryCopier"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
     assert trust["Principal"] == {"Service": "s3.amazonaws.com"}

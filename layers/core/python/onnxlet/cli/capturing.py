@@ -78,7 +78,8 @@ def list_(workspace: Workspace, name: str | None, output: Output) -> None:
     output.show(days, describe_days(days).text())
     if not days:
         output.say(
-            "nothing is captured: that takes a version with a capture policy, `onnxlet publish --capture-policy`"
+            "nothing is captured: that takes a version with a capture policy, `onnxlet publish --capture-policy`, and "
+            "requests; rows of files are not captured"
         )
 
 
