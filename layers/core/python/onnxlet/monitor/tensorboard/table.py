@@ -63,7 +63,13 @@ WRITTEN = (
     ),
     Written(("columns/…", "answers/…"), "histograms", "day", "rows by bin, the baseline first", by_day.read_histograms),
     Written(("report",), "text", "day", "the report as it is on the newest day", by_day.read_reports),
-    Written(("Drift/…", "Data quality/…", "Accuracy by labels/…"), "images", "day", "its plots", by_day.read_plots),
+    Written(
+        ("Traffic/…", "Drift/…", "Data quality/…", "Accuracy by labels/…", "Accuracy before labels, estimated/…"),
+        "images",
+        "day",
+        "its plots",
+        by_day.read_plots,
+    ),
 )
 
 
