@@ -10,6 +10,7 @@ from onnxlet.values.tensors import Tensor
 
 _STEPS = 80
 _NEAR = 0.01
+_CLOSE = 1e-12
 _BELOW_HALF = 0.5 * (1 - 1e-15)
 
 
@@ -65,12 +66,17 @@ def _saddlepoint(target: float, weights: Tensor) -> float:
 
 
 def _saddle(target: float, weights: Tensor) -> float:
-    """Where the derivative of the cumulant generating function is `target`; it grows from 0 to infinity."""
-    low, high = -len(weights) / (2 * target) - 1, _BELOW_HALF  # the largest weight is 1
+    """Where the derivative of the cumulant generating function is `target`; it grows from 0 to infinity.
+
+    By Newton's method for its reciprocal, which is concave (a harmonic mean of lines): from a point above, where the
+    largest weight, 1, alone makes up the target, it comes down to the root and never beyond.
+    """
+    point = min(0.5 - 0.5 / target, _BELOW_HALF)
     for _ in range(_STEPS):
-        middle = (low + high) / 2
-        if float((weights / (1 - 2 * middle * weights)).sum()) < target:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
+        shares = weights / (1 - 2 * point * weights)
+        derivative = float(shares.sum())
+        step = derivative * (1 - derivative / target) / (2 * float(shares @ shares))
+        point = min(point + step, _BELOW_HALF)
+        if abs(step) <= _CLOSE * abs(point):
+            break
+    return point
