@@ -34,7 +34,7 @@ def test_two_windows_in_a_row_tell_a_drift_and_name_the_column() -> None:
     generator = np.random.default_rng(0)
     sketch = Sketch(draw_baseline(rows(generator, 10_000)))
     windows = [window(sketch, rows(generator, 1_000, shift=shift)) for shift in (0, 0, 0.3, 0.3)]
-    found = [[drift.name for drift in alarming(*pair)] for pair in pairwise(windows)]
+    found = [[drift.name for drift in alarming(before.differing(), now)] for before, now in pairwise(windows)]
     assert found == [[], [], ["c3"]]
 
 
@@ -42,7 +42,7 @@ def test_other_shares_of_categories_are_found() -> None:
     generator = np.random.default_rng(1)
     sketch = Sketch(draw_baseline(rows(generator, 10_000)))
     windows = [window(sketch, rows(generator, 1_000, shares=(0.2, 0.3, 0.2, 0.3))) for _ in range(2)]
-    found = alarming(*windows)
+    found = alarming(windows[0].differing(), windows[1])
     assert [(drift.name, drift.test) for drift in found] == [("ward", "chi-square")]
 
 
@@ -52,7 +52,8 @@ def test_a_column_that_is_suddenly_missing_is_found() -> None:
     gone = [rows(generator, 500) for _ in range(2)]
     for inputs in gone:
         inputs["c7"][::3] = np.nan
-    found = alarming(*(window(sketch, inputs) for inputs in gone))
+    before, now = (window(sketch, inputs) for inputs in gone)
+    found = alarming(before.differing(), now)
     assert [(drift.name, drift.test, drift.missing) for drift in found] == [("c7", "missing", 167)]
 
 
@@ -62,7 +63,7 @@ def test_columns_that_are_constant_stay_quiet_until_they_change() -> None:
 
     sketch = Sketch(draw_baseline(constant(2_000, 3.0, "north")))
     windows = [window(sketch, constant(300, *day)) for day in ((3.0, "north"),) * 3 + ((3.5, "south"),) * 2]
-    found = [[drift.name for drift in alarming(*pair)] for pair in pairwise(windows)]
+    found = [[drift.name for drift in alarming(before.differing(), now)] for before, now in pairwise(windows)]
     assert found == [[], [], [], ["dose", "ward"]]
     assert all(drift.p == 1 and drift.psi < 0.001 for drift in windows[0].columns)
 
@@ -72,7 +73,7 @@ def test_a_trifle_in_very_many_rows_is_significant_and_no_alarm() -> None:
     sketch = Sketch(draw_baseline({"age": generator.normal(size=200_000)}))
     windows = [window(sketch, {"age": generator.normal(0.03, 1, 200_000)}) for _ in range(2)]
     assert windows[-1].columns[0].adjusted < 0.001
-    assert not alarming(*windows)
+    assert not alarming(windows[0].differing(), windows[1])
 
 
 def test_months_without_drift_stay_within_the_budget_of_false_alarms() -> None:
@@ -81,7 +82,7 @@ def test_months_without_drift_stay_within_the_budget_of_false_alarms() -> None:
     for _ in range(6):  # of which 5 % make 0.3; whole months by the hundred are those of docs/drift.md
         sketch = Sketch(draw_baseline(rows(generator, 2_000)))
         windows = [window(sketch, rows(generator, 200)) for _ in range(30)]
-        alarmed += any(alarming(*pair) for pair in pairwise(windows))
+        alarmed += any(alarming(before.differing(), now) for before, now in pairwise(windows))
     assert alarmed == 0
 
 

@@ -27,7 +27,8 @@ from onnxlet.monitor.alarms.ledger import read_book, read_log, turn
 from onnxlet.monitor.alarms.turning import acknowledge, mute, unmute
 from onnxlet.monitor.baseline import Baseline, draw_baseline
 from onnxlet.monitor.report.document import Report, decode_report
-from onnxlet.monitor.report.drift import Drift
+from onnxlet.monitor.report.drift import DayDrift, Drift
+from onnxlet.monitor.report.quality import Quality
 from onnxlet.monitor.sketch import Sketch
 from onnxlet.monitor.versions import give_baseline
 from onnxlet.monitor.watch.event_bridge import EventBridge
@@ -137,6 +138,97 @@ def test_parts_that_come_late_are_in_the_next_report(store: Store, baseline: Bas
     told = report(store, DAYS[0]).sections["drift"]
     assert isinstance(told, Drift)
     assert [day.rows for day in told.versions[-1].days] == [2 * ROWS]
+
+
+def drift_of(store: Store, day: str) -> tuple[DayDrift, ...]:
+    told = report(store, day).sections["drift"]
+    assert isinstance(told, Drift)
+    return told.versions[-1].days
+
+
+def mark(store: Store, day: str) -> None:
+    """Make the report of a day tell of each of its days what no comparison gives."""
+    told = report(store, day)
+    drift, quality = told.sections["drift"], told.sections["quality"]
+    assert isinstance(drift, Drift)
+    assert isinstance(quality, Quality)
+    replace = msgspec.structs.replace
+    for section in (drift, quality):
+        versions = tuple(
+            replace(each, days=tuple(replace(day, rows=-1) for day in each.days)) for each in section.versions
+        )
+        told = told.with_section("drift" if section is drift else "quality", replace(section, versions=versions))
+    store.put(f"sketches/reports/diagnosis/{day}.json", told.encode())
+
+
+def test_days_that_are_as_they_were_are_not_compared_again(
+    store: Store, baseline: Baseline, listener: Listener
+) -> None:
+    watched_models.drift(store, baseline)
+    run(store, listener, DAYS[-1])
+    mark(store, DAYS[-2])
+    run(store, listener)
+    assert [day.rows for day in drift_of(store, DAYS[-1])] == [-1, -1, -1, ROWS]
+    quality = report(store, DAYS[-1]).sections["quality"]
+    assert isinstance(quality, Quality)
+    assert [day.rows for day in quality.versions[-1].days] == [-1, -1, -1, ROWS]
+    assert listener.told() == [("drift found", "radius")]
+
+
+def test_a_day_that_got_late_parts_is_compared_again_and_so_is_the_one_after_it(
+    store: Store, baseline: Baseline, listener: Listener
+) -> None:
+    watched_models.drift(store, baseline)
+    run(store, listener)
+    mark(store, DAYS[-1])
+    watched_models.count(store, baseline, DAYS[1], 9)
+    run(store, listener)
+    assert [day.rows for day in drift_of(store, DAYS[-1])] == [-1, 2 * ROWS, ROWS, -1]
+    quality = report(store, DAYS[-1]).sections["quality"]
+    assert isinstance(quality, Quality)
+    assert [day.rows for day in quality.versions[-1].days] == [-1, 2 * ROWS, -1, -1]
+
+
+def test_days_are_compared_again_with_another_baseline_and_beside_another_version(
+    store: Store, baseline: Baseline, listener: Listener
+) -> None:
+    watched_models.drift(store, baseline)
+    run(store, listener)
+    mark(store, DAYS[-1])
+    give_baseline(store, "diagnosis", 1, baseline)
+    sketch = Sketch(baseline)
+    sketch.fold(watched_models.rows_of(1), {})
+    write_part(store, part_key("diagnosis", 1, DAYS[0], "env", 0), sketch.document())
+    run(store, listener)
+    assert [day.rows for day in drift_of(store, DAYS[-1])] == [ROWS, ROWS, -1, -1]
+    give_baseline(store, "diagnosis", 2, draw_baseline(watched_models.rows_of(5)))
+    watched_models.count(store, baseline, DAYS[0], 9)
+    run(store, listener)
+    assert [(day.rows, day.elsewhere) for day in drift_of(store, DAYS[-1])] == [(0, 2 * ROWS), *[(0, ROWS)] * 3]
+
+
+def test_night_after_night_the_report_is_what_one_that_knows_of_none_before_would_tell(
+    store: Store, baseline: Baseline, listener: Listener
+) -> None:
+    watched_models.drift(store, baseline)
+    for day in (*DAYS[1:], "2026-11-05"):
+        run(store, listener, day)
+    kept = report(store, DAYS[-1])
+    for entry in store.list("sketches/reports/"):
+        store.delete(entry.key)
+    run(store, listener)
+    for name in ("traffic", "drift", "quality"):
+        assert report(store, DAYS[-1]).sections[name] == kept.sections[name]
+
+
+def test_more_columns_than_a_report_tells_differ_and_those_that_differ_again_alarm(
+    store: Store, baseline: Baseline, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("onnxlet.monitor.report.drift.MOST_COLUMNS", 0)
+    watched_models.drift(store, baseline)
+    for day in (DAYS[-1], "2026-11-05"):
+        run(store, listener, day)
+    assert [(day.alarms, day.columns) for day in drift_of(store, DAYS[-1])] == [((), ())] * 3 + [(("radius",), ())]
 
 
 @pytest.mark.parametrize("url", ["directory_url", "s3_store_url"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -76,9 +77,9 @@ def compare(window: Sketch, *, budget: float = BUDGET) -> Comparison:
     )
 
 
-def alarming(before: Comparison, now: Comparison) -> list[ColumnDrift]:
-    """The columns that differ in two windows in a row, and by more than a trifle in the second."""
-    differed = {(drift.side, drift.name) for drift in before.differing()}
+def alarming(before: Iterable[ColumnDrift], now: Comparison) -> list[ColumnDrift]:
+    """The columns that differ in two windows in a row, those `before` and now, and by more than a trifle now."""
+    differed = {(drift.side, drift.name) for drift in before}
     return [drift for drift in now.differing() if (drift.side, drift.name) in differed and drift.large()]
 
 

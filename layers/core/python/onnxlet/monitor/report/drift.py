@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from onnxlet import telemetry
+from onnxlet.monitor.baseline import Baseline
 from onnxlet.monitor.comparison import STABILITY_FLOOR, ColumnDrift, Comparison, alarming, compare
 from onnxlet.monitor.levels import BUDGET
 from onnxlet.monitor.report.plots import Bars, Lines
@@ -28,6 +29,8 @@ class DayDrift(msgspec.Struct, frozen=True):
     `differing` are the columns that differ by more than chance, those whose p is below the `level`, `alarms` those of
     them that alarm. `columns` are those that differ most surely, a hundred at most. `keyed` rows are one of each
     routing key, for which `repeated` others were left out, by `processes` that know nothing of each other's keys.
+    `basis` is a digest of what was compared, `after` that of the day with rows before it, on which alarms depend: while
+    both are the same nothing is compared anew.
     """
 
     day: str
@@ -40,6 +43,8 @@ class DayDrift(msgspec.Struct, frozen=True):
     keyed: int = 0
     repeated: int = 0
     processes: int = 0
+    basis: str = ""
+    after: str = ""
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -115,32 +120,77 @@ def _read_version(scope: Scope, version: int) -> VersionDrift:
         blank = tuple(DayDrift(day, 0, window.rows) for day, window in scope.windows(version).items())
         return VersionDrift(version, None, blank)
     counted = scope.counted(version)
-    processes = {day: len(window.parts) for day, window in scope.windows(version).items()}
-    days = tuple(_compare_days(scope, counted, processes))
-    return VersionDrift(version, baseline.pinned, days, tuple(_shapes(counted, days)), tuple(_compare_slices(counted)))
+    days = tuple(_Days(scope, version).compare())
+    slices = tuple(_compare_slices(baseline, counted))
+    return VersionDrift(version, baseline.pinned, days, tuple(_shapes(counted, days)), slices)
 
 
-def _compare_days(scope: Scope, counted: Sequence[Counted], processes: Mapping[str, int]) -> Iterator[DayDrift]:
-    before: Comparison | None = None
-    for day, sketch, elsewhere in counted:
-        if not sketch.rows:
-            yield DayDrift(day, 0, elsewhere)
-            continue
-        now = compare(sketch, budget=scope.budget(day))
-        alarms = () if before is None else tuple(drift.name for drift in alarming(before, now))
+class _Days:
+    """The days of a version, of which only those are compared that no earlier report tells of."""
+
+    def __init__(self, scope: Scope, version: int) -> None:
+        self._scope = scope
+        self._version = version
+        self._made: dict[str, Comparison] = {}
+
+    def compare(self) -> Iterator[DayDrift]:
+        """Each day, oldest first."""
+        told = self._told()
+        before: tuple[Counted, DayDrift] | None = None
+        for counted in self._scope.counted(self._version):
+            if not counted.rows:
+                yield DayDrift(counted.day, 0, counted.elsewhere)
+                continue
+            day = told.get(counted.basis)
+            if day is None or (before is not None and before[1].basis != day.after):
+                day = self._judge(counted, before)
+            yield day
+            before = counted, day
+
+    def _told(self) -> dict[str, DayDrift]:
+        before = self._scope.told.get(SECTION.name)
+        versions = before.versions if isinstance(before, Drift) else ()
+        return {day.basis: day for each in versions if each.version == self._version for day in each.days if day.basis}
+
+    def _judge(self, counted: Counted, before: tuple[Counted, DayDrift] | None) -> DayDrift:
+        now, sketch = self._comparison(counted), counted.sketch
+        alarms = () if before is None else tuple(drift.name for drift in alarming(self._differed(*before), now))
         surest = sorted(now.columns, key=lambda drift: (drift.name not in alarms, drift.adjusted, -drift.psi))
-        columns = tuple(map(_shown, surest[:MOST_COLUMNS]))
-        keys = (sketch.keyed, sketch.repeated, processes[day])
-        yield DayDrift(day, sketch.rows, elsewhere, now.level, len(now.differing()), alarms, columns, *keys)
-        before = now
+        return DayDrift(
+            counted.day,
+            counted.rows,
+            counted.elsewhere,
+            now.level,
+            len(now.differing()),
+            alarms,
+            tuple(map(_shown, surest[:MOST_COLUMNS])),
+            keyed=sketch.keyed,
+            repeated=sketch.repeated,
+            processes=len(self._scope.windows(self._version)[counted.day].parts),
+            basis=counted.basis,
+            after="" if before is None else before[1].basis,
+        )
+
+    def _differed(self, counted: Counted, day: DayDrift) -> Sequence[ColumnDrift]:
+        """The columns that differed on a day: those that are told first of it, unless there were too many to tell."""
+        if day.differing <= len(day.columns):
+            return day.columns[: day.differing]
+        return self._comparison(counted).differing()
+
+    def _comparison(self, counted: Counted) -> Comparison:
+        if counted.day not in self._made:
+            self._made[counted.day] = compare(counted.sketch, budget=self._scope.budget(counted.day))
+        return self._made[counted.day]
 
 
-def _compare_slices(counted: Sequence[Counted]) -> Iterator[SliceDrift]:
+def _compare_slices(baseline: Baseline, counted: Sequence[Counted]) -> Iterator[SliceDrift]:
     newest: dict[str, tuple[str, Sketch]] = {}
-    for day, sketch, _ in counted:
-        newest |= {
-            f"{sketch.baseline.sliced_by}={value}": (day, each) for value, each in sketch.slices.items() if each.rows
-        }
+    for each in reversed(counted if baseline.slices else ()):
+        for value, sketch in each.sketch.slices.items():
+            if sketch.rows:
+                newest.setdefault(f"{baseline.sliced_by}={value}", (each.day, sketch))
+        if len(newest) == len(baseline.slices):
+            break
     for name, (day, sketch) in sorted(newest.items()):
         found = compare(sketch)
         surest = min(found.columns, key=lambda drift: (drift.adjusted, -drift.psi), default=None)
@@ -157,7 +207,7 @@ def _shapes(counted: Sequence[Counted], days: Sequence[DayDrift]) -> Iterator[Sh
     with_rows = [pair for pair in zip(counted, days, strict=True) if pair[1].rows]
     if not with_rows:
         return
-    (_, sketch, _), day = with_rows[-1]
+    sketch, day = with_rows[-1][0].sketch, with_rows[-1][1]
     for drift in day.columns[:MOST_DRAWN]:
         column, counts = next(pair for pair in sketch.columns(drift.side) if pair[0].name == drift.name)
         cells = show_cells(column, counts[:-1])

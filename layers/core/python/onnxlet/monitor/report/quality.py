@@ -51,12 +51,16 @@ class ColumnQuality(msgspec.Struct, frozen=True):
 
 
 class DayQuality(msgspec.Struct, frozen=True):
-    """One day: the checks that differ most surely, a hundred at most; those that no row fails are left out."""
+    """One day: the checks that differ most surely, a hundred at most; those that no row fails are left out.
+
+    `basis` is a digest of what was checked: while it is the same nothing is checked anew.
+    """
 
     day: str
     rows: int
     faults: int
     columns: tuple[ColumnQuality, ...]
+    basis: str = ""
 
 
 class VersionQuality(msgspec.Struct, frozen=True):
@@ -94,7 +98,7 @@ class _Found(NamedTuple):
 def read_quality(scope: Scope) -> Quality | None:
     """Check each day of the versions that have a baseline; None without any. Raises IntegrityError."""
     versions = tuple(
-        VersionQuality(version, tuple(_check_day(scope, each) for each in scope.counted(version) if each.sketch.rows))
+        VersionQuality(version, tuple(_check_days(scope, version)))
         for version in scope.versions
         if scope.baseline(version) is not None
     )
@@ -123,6 +127,15 @@ def show_quality(quality: Quality) -> list[Block]:
     return [block for version in quality.versions if version.days for block in _show_version(version)]
 
 
+def _check_days(scope: Scope, version: int) -> Iterator[DayQuality]:
+    before = scope.told.get(SECTION.name)
+    versions = before.versions if isinstance(before, Quality) else ()
+    told = {day.basis: day for each in versions if each.version == version for day in each.days}
+    for counted in scope.counted(version):
+        if counted.rows:
+            yield told.get(counted.basis) or _check_day(scope, counted)
+
+
 def _check_day(scope: Scope, counted: Counted) -> DayQuality:
     level = scope.budget(counted.day) / MONTH  # of one day: a fault needs no second
     found = [each for column, counts in counted.sketch.columns(INPUTS) for each in _count(column, counts)]
@@ -130,7 +143,7 @@ def _check_day(scope: Scope, counted: Counted) -> DayQuality:
     columns = [_judge(each, p, level) for each, p in zip(found, adjusted, strict=True) if each.failing]
     columns.sort(key=lambda column: (not column.fault, column.adjusted, -(column.share or 0.0)))
     faults = sum(column.fault for column in columns)
-    return DayQuality(counted.day, counted.sketch.rows, faults, tuple(columns[:MOST_COLUMNS]))
+    return DayQuality(counted.day, counted.rows, faults, tuple(columns[:MOST_COLUMNS]), counted.basis)
 
 
 def _count(column: Column, counts: Tensor) -> Iterator[_Found]:

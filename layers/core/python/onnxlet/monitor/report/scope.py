@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from functools import cached_property
+
+import msgspec
 
 from onnxlet.monitor.baseline import Baseline
 from onnxlet.monitor.levels import share_of_budget
@@ -12,22 +14,45 @@ from onnxlet.monitor.sketch import Sketch
 from onnxlet.monitor.versions import read_baseline
 from onnxlet.monitor.windows import Window, list_days, read_window
 from onnxlet.store import Store
+from onnxlet.values.canonical import canonical
+from onnxlet.values.digests import digest
 from onnxlet.values.timestamps import day_of, utc_now
+from onnxlet.version import __version__
+
+Sections = Mapping[str, msgspec.Struct]
 
 
-class Counted(NamedTuple):
-    """One day of a version: its rows in the bins of the baseline, and how many were counted in those of others."""
+class Counted:
+    """One day of a version: its rows in the bins of the baseline, and how many were counted in those of others.
 
-    day: str
-    sketch: Sketch
-    elsewhere: int
+    `basis` is a digest of all that the day's verdict follows from: its parts, which never change, the baseline, the
+    budget and this onnxlet.
+    """
+
+    def __init__(self, day: str, window: Window, baseline: Baseline, budget: float) -> None:
+        pinned = baseline.pinned
+        self.day = day
+        self.basis = digest(canonical((__version__, day, pinned, budget, window.parts)))
+        self.elsewhere = sum(each.rows for each in window.sketches if each.baseline != pinned)
+        self.rows = window.rows - self.elsewhere
+        self._documents = [each for each in window.sketches if each.baseline == pinned]
+        self._baseline = baseline
+
+    @cached_property
+    def sketch(self) -> Sketch:
+        """The counts, which are put together when somebody first asks for them."""
+        sketch = Sketch(self._baseline)
+        for document in self._documents:
+            sketch.add(document)
+        return sketch
 
 
 class Scope:
     """Versions of a model, and the days `since` … `until` (`2026-11-01`, both included; empty: no bound).
 
-    `now` is the present moment if None. Windows and baselines are read when a section asks for them, once for all
-    sections. Raises IntegrityError.
+    `now` is the present moment if None. `told` are the sections of an earlier report: what it says of a day stands as
+    long as its basis does. Windows and baselines are read when a section asks for them, once for all sections. Raises
+    IntegrityError.
     """
 
     def __init__(
@@ -39,6 +64,7 @@ class Scope:
         since: str = "",
         until: str = "",
         now: datetime | None = None,
+        told: Sections | None = None,
     ) -> None:
         self.now = now or utc_now()
         self.store = store
@@ -46,8 +72,10 @@ class Scope:
         self.versions = tuple(versions)
         self.since = since
         self.until = until
+        self.told = told or {}
         self._baselines: dict[int, Baseline | None] = {}
         self._windows: dict[int, dict[str, Window]] = {}
+        self._counted: dict[int, list[Counted]] = {}
 
     @property
     def closed(self) -> str:
@@ -78,13 +106,12 @@ class Scope:
 
     def counted(self, version: int) -> list[Counted]:
         """The days of a version in the bins of its baseline; none of a version that has no baseline."""
+        if version not in self._counted:
+            self._counted[version] = list(self._count(version))
+        return self._counted[version]
+
+    def _count(self, version: int) -> Iterator[Counted]:
         baseline = self.baseline(version)
-        return [] if baseline is None else [_count(baseline, *each) for each in self.windows(version).items()]
-
-
-def _count(baseline: Baseline, day: str, window: Window) -> Counted:
-    sketch = Sketch(baseline)
-    for document in window.sketches:
-        if document.baseline == baseline.pinned:
-            sketch.add(document)
-    return Counted(day, sketch, window.rows - sketch.rows)
+        if baseline is not None:
+            for day, window in self.windows(version).items():
+                yield Counted(day, window, baseline, self.budget(day))

@@ -117,7 +117,7 @@ def _read_version(scope: Scope, version: int, names: tuple[str, ...]) -> Version
 
 def _is_stale(scope: Scope, version: int, newest: str) -> bool:
     counted = {each.day: each for each in scope.counted(version)}
-    if newest not in counted or counted[newest].sketch.rows:
+    if newest not in counted or counted[newest].rows:
         return False
     return newest > baseline_given(scope.store, scope.model, version)
 

@@ -30,7 +30,7 @@ def read_rows(model: ModelHistory) -> Iterator[Reading]:
     for version in model.versions:
         for counted in version.counted:
             told = {
-                "rows/counted": counted.sketch.rows,
+                "rows/counted": counted.rows,
                 "rows/elsewhere": counted.elsewhere,
                 "traffic/rows": _rows(counted) / (totals[counted.day] or 1),
             }
@@ -121,7 +121,7 @@ def _on(version: VersionHistory, day: str, value: Value) -> Reading:
 
 
 def _rows(counted: Counted) -> int:
-    return counted.sketch.rows + counted.elsewhere
+    return counted.rows + counted.elsewhere
 
 
 def _draw(side: Side, column: Column, window: Tensor | None) -> Iterator[Value]:

@@ -116,7 +116,7 @@ class Watch:
         if out_of_time():
             return msgspec.structs.replace(run, left=(*run.left, due.model))
         before = self._last_report(due)
-        report = self._read_report(due, run.closed, now) if due.report or before is None else before
+        report = self._read_report(due, run.closed, now, before) if due.report or before is None else before
         book = self._settle(report, now)
         report = report.with_section(alarms.SECTION.name, alarms.tell_alarms(book))
         if report != before:
@@ -132,12 +132,14 @@ class Watch:
             waiting=run.waiting + waiting,
         )
 
-    def _read_report(self, due: Due, closed: str, now: datetime) -> Report:
-        """What became of the model until the newest closed day."""
+    def _read_report(self, due: Due, closed: str, now: datetime, before: Report | None) -> Report:
+        """What became of the model until the newest closed day; of days that are as they were, what was told before."""
         routed = {route.version for alias in aliases(self._store, due.model).values() for route in alias.routes}
         versions = sorted({*due.versions, *routed})
         since = day_of(now - timedelta(days=DAYS))
-        return read_report(Scope(self._store, due.model, versions, since=since, until=closed, now=now), written=now)
+        told = before.sections if before else {}
+        scope = Scope(self._store, due.model, versions, since=since, until=closed, now=now, told=told)
+        return read_report(scope, written=now)
 
     def _last_report(self, due: Due) -> Report | None:
         """None where there is none, or one that this onnxlet cannot read: it is written again."""
