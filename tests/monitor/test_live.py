@@ -244,6 +244,17 @@ def test_a_part_is_written_once_its_rows_are_old_enough(watched: Watched) -> Non
         assert watched.rows() == written
 
 
+def test_a_clock_that_is_set_back_holds_up_no_part(watched: Watched) -> None:
+    now = [1_000_000.0]
+    live = LiveSketches(watched.store, seconds=60, clock=lambda: now[0])
+    fold_days(watched, live, [1])
+    live.flush(final=False)
+    assert watched.rows() == 0
+    now[0] -= 86_400
+    live.flush(final=False)
+    assert watched.rows() == FEWEST_ROWS
+
+
 def test_however_many_rows_come_a_process_writes_one_part_a_minute(watched: Watched) -> None:
     """4,800 rows a second for three minutes, looked at four times a second, as the local server does."""
     live = LiveSketches(watched.store, seconds=60, clock=lambda: now)

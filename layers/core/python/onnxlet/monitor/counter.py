@@ -64,7 +64,7 @@ def _hidden(baseline: Baseline, policy: CapturePolicy | None) -> frozenset[str]:
     if policy is None:
         return frozenset()
     named = (*baseline.columns, *baseline.outputs)
-    return frozenset(column.name for column in named if not policy.rule_of(column.name).is_counted())
+    return frozenset(column.name for column in named if not policy.rule_of(column.name).is_counted)
 
 
 def _told(steps: Steps, policy: CapturePolicy | None) -> list[Classification]:
@@ -73,5 +73,5 @@ def _told(steps: Steps, policy: CapturePolicy | None) -> list[Classification]:
         target
         for target in steps.targets
         if policy is None
-        or all(policy.rule_of(name).is_counted() for name in (target.names.label, target.names.probability))
+        or all(policy.rule_of(name).is_counted for name in (target.names.label, target.names.probability))
     ]

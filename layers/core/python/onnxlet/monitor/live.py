@@ -130,7 +130,8 @@ class LiveSketches:
                 self._forget(0)
 
     def _is_due(self) -> bool:
-        return self._since is not None and self._clock() - self._since >= self._seconds
+        # before it began only by a clock that was set back, after which it might be due in a year
+        return self._since is not None and not 0 <= self._clock() - self._since < self._seconds
 
     def _close(self, *, final: bool) -> None:
         """Make documents of the sketches that have enough rows, and drop those that will never have."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -106,6 +106,9 @@ class AlarmBook(msgspec.Struct, frozen=True):
         return [alarm for alarm in self.alarms if not alarm.acknowledged and not self.is_muted(alarm.about, today)]
 
 
+Document = TypeVar("Document", AlarmBook, Entry)
+
+
 def encode(document: AlarmBook | Entry) -> bytes:
     """Canonical JSON."""
     return canonical(document)
@@ -113,24 +116,19 @@ def encode(document: AlarmBook | Entry) -> bytes:
 
 def decode_book(data: bytes) -> AlarmBook:
     """The alarms that were written. Raises IntegrityError if they are none, or a newer onnxlet's."""
-    try:
-        book = msgspec.json.decode(data, type=AlarmBook)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise IntegrityError(f"these are no alarms: {error}") from error
-    _check_schema(book.schema)
-    return book
+    return _decode(data, AlarmBook, "these are no alarms")
 
 
 def decode_entry(data: bytes) -> Entry:
     """An entry of the log. Raises IntegrityError if it is none, or a newer onnxlet's."""
+    return _decode(data, Entry, "this is no entry of alarms")
+
+
+def _decode(data: bytes, kind: type[Document], refusal: str) -> Document:
     try:
-        entry = msgspec.json.decode(data, type=Entry)
+        document = msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise IntegrityError(f"this is no entry of alarms: {error}") from error
-    _check_schema(entry.schema)
-    return entry
-
-
-def _check_schema(schema: int) -> None:
-    if schema != SCHEMA:
-        raise IntegrityError(f"the alarms have schema {schema}, this onnxlet reads {SCHEMA}: upgrade onnxlet")
+        raise IntegrityError(f"{refusal}: {error}") from error
+    if document.schema != SCHEMA:
+        raise IntegrityError(f"the alarms have schema {document.schema}, this onnxlet reads {SCHEMA}: upgrade onnxlet")
+    return document

@@ -50,12 +50,12 @@ class CapturePolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     @property
     def needs_key(self) -> bool:
         """Whether something is hashed."""
-        return any(rule.needs_key() for rule in (*self.columns.values(), *self.outputs.values(), self.request_id))
+        return any(rule.needs_key for rule in (*self.columns.values(), *self.outputs.values(), self.request_id))
 
     @property
     def captures(self) -> bool:
         """Whether anything of a row is captured."""
-        return any(rule.captures() for rule in (*self.columns.values(), *self.outputs.values()))
+        return any(rule.captures for rule in (*self.columns.values(), *self.outputs.values()))
 
     @property
     def drops(self) -> bool:
@@ -65,7 +65,7 @@ class CapturePolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     @property
     def joins_labels(self) -> bool:
         """Whether labels can be joined with what is captured."""
-        kept = any(rule.captures() for rule in self.outputs.values())
+        kept = any(rule.captures for rule in self.outputs.values())
         return kept and isinstance(self.request_id, Keep) and isinstance(self.version, Keep)
 
     def document(self) -> dict[str, Any]:

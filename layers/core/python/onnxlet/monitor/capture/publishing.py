@@ -41,7 +41,7 @@ def check_policy(document: Mapping[str, Any], steps: Steps, graph: Signature, se
     if len(policy.slices) > MOST_SLICES:
         raise InvalidInputError(f"a policy has at most {MOST_SLICES} slices, not {len(policy.slices)}")
     for name in policy.slices:
-        if not policy.rule_of(name).captures():
+        if not policy.rule_of(name).captures:
             raise InvalidInputError(f"{name!r} cannot be a slice: the policy captures nothing of it")
     return policy
 
@@ -52,8 +52,8 @@ def obeying(baseline: Baseline, policy: CapturePolicy | None) -> Baseline:
         return baseline
     return msgspec.structs.replace(
         baseline,
-        columns=tuple(each for each in baseline.columns if policy.rule_of(each.name).is_counted()),
-        outputs=tuple(each for each in baseline.outputs if policy.rule_of(each.name).is_counted()),
+        columns=tuple(each for each in baseline.columns if policy.rule_of(each.name).is_counted),
+        outputs=tuple(each for each in baseline.outputs if policy.rule_of(each.name).is_counted),
         slices={value: obeying(each, policy) for value, each in baseline.slices.items()},
     )
 
@@ -64,7 +64,7 @@ def _check_rules(noun: str, rules: Mapping[str, AnyRule], datatypes: Mapping[str
             listed = ", ".join(map(repr, datatypes))
             hint = did_you_mean(name, datatypes) or f"; it has {listed[:300]}"
             raise InvalidInputError(f"the policy speaks of the {noun} {name!r}, which the version has not{hint}")
-        if rule.captures() and name in encoded:
+        if rule.captures and name in encoded:
             raise InvalidInputError(f"{name!r} takes files, such as pictures: they can be dropped or counted")
-        if rule.needs_numbers() and DATATYPES[datatypes[name]].kind not in _NUMBERS:
+        if rule.needs_numbers and DATATYPES[datatypes[name]].kind not in _NUMBERS:
             raise InvalidInputError(f"{name!r} holds {datatypes[name]}: {name_of(rule)} is for numbers")

@@ -82,10 +82,10 @@ class RowMaker:
         rules = self._policy.columns if kind == COLUMN else self._policy.outputs
         return {
             name: release_column(
-                rule, _without_ones(tensor)[:most], self._derive(kind, name) if rule.needs_key() else b""
+                rule, _without_ones(tensor)[:most], self._derive(kind, name) if rule.needs_key else b""
             )
             for name, tensor in tensors.items()
-            if (rule := rules.get(name)) is not None and rule.captures() and tensor.ndim and len(tensor) == rows
+            if (rule := rules.get(name)) is not None and rule.captures and tensor.ndim and len(tensor) == rows
         }
 
     def _derive(self, kind: str, name: str) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import floor, isfinite, isnan
+from typing import ClassVar
 
 import msgspec
 
@@ -16,23 +17,16 @@ Cell = Json | list["Cell"]
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="rule"):
-    """One rule. Each answer here is that of a rule which keeps a column from being captured."""
+    """One rule. What stands here is that of a rule which keeps a column from being captured."""
 
-    def captures(self) -> bool:
-        """Whether something of the column is captured."""
-        return False
-
-    def is_counted(self) -> bool:
-        """Whether the column is counted in sketches and baselines."""
-        return True
-
-    def needs_numbers(self) -> bool:
-        """Whether only numbers can be made into what is captured."""
-        return False
-
-    def needs_key(self) -> bool:
-        """Whether it takes the data key."""
-        return False
+    captures: ClassVar[bool] = False
+    """Whether something of the column is captured."""
+    is_counted: ClassVar[bool] = True
+    """Whether the column is counted in sketches and baselines."""
+    needs_numbers: ClassVar[bool] = False
+    """Whether only numbers can be made into what is captured."""
+    needs_key: ClassVar[bool] = False
+    """Whether it takes the data key."""
 
     def release(self, value: Json, key: bytes) -> Json:  # noqa: ARG002 - `key` is the column's own
         """What is captured of a value; of a missing one None."""
@@ -42,9 +36,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="r
 class Drop(Rule, frozen=True, tag="drop"):
     """It enters no buffer, no sketch, no baseline and no capture."""
 
-    def is_counted(self) -> bool:
-        """Never."""
-        return False
+    is_counted = False
 
 
 class Count(Rule, frozen=True, tag="count"):
@@ -54,9 +46,7 @@ class Count(Rule, frozen=True, tag="count"):
 class Keep(Rule, frozen=True, tag="keep"):
     """It is captured as it is."""
 
-    def captures(self) -> bool:
-        """All of it."""
-        return True
+    captures = True
 
     def release(self, value: Json, key: bytes) -> Json:  # noqa: ARG002 - other rules hash
         """The value itself."""
@@ -64,19 +54,13 @@ class Keep(Rule, frozen=True, tag="keep"):
 
 
 class Hash(Rule, frozen=True, tag="hash"):
-    """Its HMAC under the column's own key is captured: equal values have equal hashes. It is not sketched."""
+    """Its HMAC under the column's own key is captured: equal values have equal hashes, and without the key every hash
+    could be guessed. It is not sketched: a baseline would name its most frequent values.
+    """
 
-    def captures(self) -> bool:
-        """Its hash."""
-        return True
-
-    def is_counted(self) -> bool:
-        """A baseline would name its most frequent values."""
-        return False
-
-    def needs_key(self) -> bool:
-        """Without one, every hash could be guessed."""
-        return True
+    captures = True
+    is_counted = False
+    needs_key = True
 
     def release(self, value: Json, key: bytes) -> Json:
         """32 hexadecimal digits; numbers are hashed as JSON writes them."""
@@ -91,16 +75,10 @@ class Hash(Rule, frozen=True, tag="hash"):
 class Bucket(Rule, frozen=True, tag="bucket"):
     """The interval in which a number lies is captured: between `edges`, or of a `width`, from 0 on."""
 
+    captures = True
+    needs_numbers = True
     edges: tuple[float, ...] = ()
     width: float | None = None
-
-    def captures(self) -> bool:
-        """Its interval."""
-        return True
-
-    def needs_numbers(self) -> bool:
-        """Texts lie in no interval."""
-        return True
 
     def release(self, value: Json, key: bytes) -> Json:  # noqa: ARG002 - other rules hash
         """`[60, 70)`, lower end included; `< 18` and `>= 65` outside of the edges."""
@@ -119,15 +97,9 @@ class Bucket(Rule, frozen=True, tag="bucket"):
 class Round(Rule, frozen=True, tag="round"):
     """The number is captured with so many decimals; -2 rounds to hundreds."""
 
+    captures = True
+    needs_numbers = True
     digits: int = 0
-
-    def captures(self) -> bool:
-        """Rounded."""
-        return True
-
-    def needs_numbers(self) -> bool:
-        """Texts have no decimals."""
-        return True
 
     def release(self, value: Json, key: bytes) -> Json:  # noqa: ARG002 - other rules hash
         """The rounded number; 0, never -0."""

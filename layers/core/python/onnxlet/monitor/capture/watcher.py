@@ -156,7 +156,9 @@ class CapturedRows:
     def _is_due(self) -> bool:
         if self._oldest is None:
             return False
-        return sum(map(len, self._pending.values())) >= self._rows or self._clock() - self._oldest >= self._seconds
+        aged = self._clock() - self._oldest
+        # a clock that was set back makes rows younger than none
+        return sum(map(len, self._pending.values())) >= self._rows or not 0 <= aged < self._seconds
 
     def _close(self, partition: Partition) -> None:
         """Make an object of a partition's rows."""

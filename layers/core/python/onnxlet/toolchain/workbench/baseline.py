@@ -37,7 +37,7 @@ def count_rows(
     Of many rows some are drawn. Pictures, and other inputs that are bytes, are not counted, nor are columns that the
     `policy` drops or hashes. Raises InvalidInputError where the column `sliced_by` makes no slices, or is not counted.
     """
-    if sliced_by and policy is not None and not policy.rule_of(sliced_by).is_counted():
+    if sliced_by and policy is not None and not policy.rule_of(sliced_by).is_counted:
         raise InvalidInputError(f"the version's policy lets {sliced_by!r} not be counted: nothing is sliced by it")
     most = MOST_TENSOR_ROWS if steps.columns is None else MOST_ROWS
     rows = len(next(iter(columns.values())))
