@@ -255,6 +255,15 @@ def test_a_clock_that_is_set_back_holds_up_no_part(watched: Watched) -> None:
     assert watched.rows() == FEWEST_ROWS
 
 
+def test_a_clock_that_was_ahead_for_a_moment_ends_no_day(watched: Watched) -> None:
+    live = LiveSketches(watched.store, clock=lambda: 86_400.0)
+    fold_days(watched, live, [2])
+    for _ in range(4):
+        fold_days(watched, live, [1], FEWEST_ROWS - 5)
+        live.flush(final=False)
+    assert [read_window(watched.store, "diagnosis", 1, day).rows for day in ("1970-01-02", "1970-01-03")] == [60, 20]
+
+
 def test_however_many_rows_come_a_process_writes_one_part_a_minute(watched: Watched) -> None:
     """4,800 rows a second for three minutes, looked at four times a second, as the local server does."""
     live = LiveSketches(watched.store, seconds=60, clock=lambda: now)

@@ -26,6 +26,7 @@ from onnxlet.store import Store
 from onnxlet.telemetry import UNSKETCHED_ROWS, log
 from onnxlet.telemetry.recording import Observation, Prediction, Record, Telemetry
 from onnxlet.values.tensors import Tensors
+from onnxlet.values.timestamps import day_of
 
 if TYPE_CHECKING:
     from onnxlet.monitor.baseline import Baseline
@@ -77,7 +78,7 @@ class LiveSketches:
         self._keys = SeenKeys()
         self._measures: dict[tuple[str, int], list[Preprocessor]] = {}
         self._newest = ""
-        """The newest day: sketches of those before it grow no more."""
+        """The newest day that was met."""
 
     def fold(self, records: Sequence[Record]) -> None:
         """Count the rows of the predictions among the records."""
@@ -88,7 +89,7 @@ class LiveSketches:
         for record in records:
             if not isinstance(record, Observation) or record.prediction is None or record.served is None:
                 continue
-            day = datetime.fromtimestamp(record.time, UTC).strftime("%Y-%m-%d")
+            day = day_of(datetime.fromtimestamp(record.time, UTC))
             self._newest = max(self._newest, day)
             counted = (record.model, record.served.version, day)
             models[counted] = record.served.model
@@ -135,9 +136,10 @@ class LiveSketches:
 
     def _close(self, *, final: bool) -> None:
         """Make documents of the sketches that have enough rows, and drop those that will never have."""
+        today = self._today()
         for counted, sketch in list(self._sketches.items()):
             if sketch.rows < FEWEST_ROWS:
-                if final or counted[2] < self._newest:
+                if final or counted[2] < today:
                     if sketch.rows:
                         log(__name__).info("%d rows of %s:%d were not sketched: too few", sketch.rows, *counted[:2])
                         self._lose(*counted[:2], sketch.rows)
@@ -148,10 +150,16 @@ class LiveSketches:
             self._unwritten[key] = (counted, sketch.document(sliced=sliced))
             self._sequence += 1
             del self._sketches[counted]
-            if sketch.slices and not sliced and not final and counted[2] >= self._newest:
+            if sketch.slices and not sliced and not final and counted[2] >= today:
                 self._sketches[counted] = Sketch(sketch.baseline)
                 self._sketches[counted].take_slices(sketch)
-        self._keys.forget_before(self._newest)
+        self._keys.forget_before(today)
+
+    def _today(self) -> str:
+        """The newest day that has begun: sketches of those before it grow no more. What a clock said that was ahead for
+        a moment is no day that has begun.
+        """
+        return min(self._newest, day_of(datetime.fromtimestamp(self._clock(), UTC)))
 
     def _measure(self, counted: Counted, baseline: Baseline, steps: Steps, inputs: Tensors) -> Tensors:
         """Numbers of pictures and texts, where the baseline has them."""
