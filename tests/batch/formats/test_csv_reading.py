@@ -344,3 +344,12 @@ def test_texts_at_the_edges_are_cut_off_where_they_end(header: str) -> None:
             for row in kept:
                 alone = f"{header}\n{','.join(row)}\n".encode()
                 assert _read_quickly(alone, columns, 2**20, 1000) == _read_slowly(alone, columns)
+
+
+@pytest.mark.parametrize(
+    "data", ["id,a\n5\n", "id,a\nx,1\n5\n", 'id,a,note\nx,"5"\n', 'id,a,note\nx,"5"\n"5"\nx,1,"y"\n']
+)
+def test_a_row_that_lacks_its_first_or_last_cell_has_no_number_in_its_place(data: str) -> None:
+    for columns in ([Column("a", "FP32")], [Column("a", "FP32", missing=True)]):
+        for rows in (data, *(f"{data.split(maxsplit=1)[0]}\n{row}\n" for row in data.split()[1:])):
+            assert _read_quickly(rows.encode(), columns, 2**20, 100) == _read_slowly(rows.encode(), columns)

@@ -25,9 +25,14 @@ def cut_rows(block: bytes) -> tuple[list[bytes], int]:
     else:
         ends = _find_row_ends(block)
         size = int(ends[-1]) + 1 if len(ends) else 0
-        rows = [block[start : end - 1] for start, end in pairwise([0, *(ends + 1).tolist()])]
+        if block.count(b"\n", 0, size) == len(ends):
+            rows = block[:size].split(b"\n")
+        else:
+            rows = [block[start : end - 1] for start, end in pairwise([0, *(ends + 1).tolist()])]
     if b"\r" in block:
         rows = [row.rstrip(b"\r") for row in rows]
+    if rows and not rows[-1]:
+        rows.pop()
     if b"" in rows:
         rows = [row for row in rows if row]
     return rows, min(size, len(block))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+
+Places = np.ndarray[Any, np.dtype[np.intp]]
+Octets = np.ndarray[Any, np.dtype[np.uint8]]
 
 COMMA, QUOTE = b',"'
 
@@ -41,30 +44,46 @@ def _cut_alike(rows: list[bytes], first: int, last: int) -> list[bytes | None] |
     """
     data = b"\n".join(rows)
     octets = np.frombuffer(data, np.uint8)
-    ends = np.cumsum(np.fromiter(map(len, rows), np.intp, len(rows)) + 1) - 1
-    starts = np.concatenate(([0], ends[:-1] + 1))
-    commas = np.flatnonzero(octets == COMMA)
-    if b'"' in data:
-        quotes = np.flatnonzero(octets == QUOTE)
-        if last != 1 or len(quotes) != 2 * len(rows):
-            return None
-        opening = quotes[::2]
-        if (quotes[1::2] != ends - 1).any() or (opening <= starts).any() or (octets[opening - 1] != COMMA).any():
-            return None
-        ends = opening - 1
-    elif last:
-        places = np.searchsorted(commas, ends) - last
-        if places.min() < 0:
-            return None
-        ends = commas[places]
-    if first:
-        places = np.searchsorted(commas, starts) + first - 1
-        if places.max() >= len(commas):
-            return None
-        starts = commas[places] + 1
-    if (starts > ends).any():
+    row_ends = np.cumsum(np.fromiter(map(len, rows), np.intp, len(rows)) + 1) - 1
+    starts = _skip_cells(rows, octets, np.concatenate(([0], row_ends[:-1] + 1)), first)
+    if b'"' not in data:
+        ends = _leave_cells(octets, row_ends, last)
+    else:
+        ends = _leave_quotes(octets, row_ends) if last == 1 else None
+    if starts is None or ends is None or (starts > ends).any():
         return None
     return [data[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+
+
+def _skip_cells(rows: list[bytes], octets: Octets, starts: Places, count: int) -> Places | None:
+    """Where rows begin behind so many cells; None if the last rows have no more."""
+    if not count:
+        return starts
+    if count == 1:
+        # one comma of each row is found sooner than all of them
+        found = np.fromiter((row.find(b",") for row in rows), np.intp, len(rows))
+        return starts + found + 1 if found.min() >= 0 else None
+    commas = np.flatnonzero(octets == COMMA)
+    places = np.searchsorted(commas, starts) + count - 1
+    return commas[places] + 1 if places.max() < len(commas) else None
+
+
+def _leave_cells(octets: Octets, ends: Places, count: int) -> Places | None:
+    """Where rows end before so many cells; None if the first rows have no more."""
+    if not count:
+        return ends
+    commas = np.flatnonzero(octets == COMMA)
+    places = np.searchsorted(commas, ends) - count
+    return commas[places] if places.min() >= 0 else None
+
+
+def _leave_quotes(octets: Octets, ends: Places) -> Places | None:
+    """Where rows end before their last cells, around which are their only quotes; None for other rows."""
+    quotes = np.flatnonzero(octets == QUOTE)
+    if len(quotes) != 2 * len(ends) or (quotes[1::2] != ends - 1).any():
+        return None
+    commas = quotes[::2] - 1
+    return commas if (octets[commas] == COMMA).all() else None
 
 
 def _cut_first(row: bytes) -> bytes | None:
