@@ -133,3 +133,22 @@ def test_scored_files_are_explained_where_an_option_says_so(run: Run, named: str
     assert "interval_age" in (tmp_path / "scored.csv").read_text()
     result = run("score", "rows.csv", "--model", named, "--explain-class", "benign", "-o", "scored.csv")
     assert "there is no class 'benign'" in result.stderr
+
+
+def test_a_summary_ranks_columns_by_the_mean_size_of_their_attributions(run: Run, named: str, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text(CSV + "x,1,1,1\n")
+    result = run("explain", named, "rows.csv", "--summary")
+    assert result.exit_code == 0, result.output
+    assert "2 of 3, 1 bad" in result.stdout
+    lines = [line.split() for line in result.stdout.split("\n\n")[1].splitlines()]
+    answers = read_json(run("explain", named, "-", "--json", input=CSV))["explanations"]
+    sizes = {
+        name: sum(abs(each["attributions"]["y"][name]) for each in answers) / 2
+        for name in answers[0]["attributions"]["y"]
+    }
+    assert [name for name, _ in lines[1:]] == sorted(sizes, key=lambda name: -sizes[name])
+    assert {name: float(mean) for name, mean in lines[1:]} == pytest.approx(sizes, rel=1e-3)
+    found = read_json(run("explain", named, "rows.csv", "--summary", "--json"))
+    assert found["importance"]["y"] == pytest.approx(sizes)
+    assert (found["rows"]["errors"], found["averaged"], found["unreliable"]) == (1, 2, 0.0)
+    assert run("explain", named, "-", "--summary", input=CSV).exit_code == 2

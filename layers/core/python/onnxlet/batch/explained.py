@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from onnxlet.values.tensors import VARIABLE
 if TYPE_CHECKING:
     from onnxlet.batch.inputs import Inputs
     from onnxlet.batch.rows import RowModel
-    from onnxlet.explain.answer import Explanation
+    from onnxlet.explain.answer import Explanation, Planned
     from onnxlet.explain.request import ExplanationRequest
     from onnxlet.serving.model import Model
     from onnxlet.values.tensors import Tensor, Tensors
@@ -42,9 +42,7 @@ class Explaining:
 
     def __init__(self, model: Model, request: ExplanationRequest, *, documents: bool) -> None:
         """Raises NotExplainableError, and InvalidInputError for what rows of files are not asked."""
-        if request.max_ms is not None:
-            raise InvalidInputError("explain: 'max_ms' is of one request: bound each row by 'max_evaluations'")
-        planned = model.plan_explanations(request)
+        planned = plan_rows(model, request)
         self._model = model
         self._request = request
         self._documents = documents
@@ -52,20 +50,15 @@ class Explaining:
         names = {EXPLANATION: "BYTES"} if self._names is None else dict.fromkeys(self._names, "FP64")
         self.specs = tuple(TensorSpec(name, datatype, (VARIABLE,)) for name, datatype in names.items())
         self.width = len(planned.explanation.players) * len(planned.explanation.classes)
-        head = write_head(planned.explanation)
-        self.head = {name: head[name] for name in head if name not in {"sum_error", "evaluations"}}
-        self.head["evaluations_per_row"] = planned.cost
+        self.head = describe_plan(planned)
 
     def wrap(self, model: RowModel) -> ExplainedModel:
         """A model whose outputs have what this adds behind them."""
         return ExplainedModel(model, self)
 
     def explain(self, inputs: Tensors, signature: str) -> Tensors:
-        """What is added for rows. Raises RowFaultError, and what explaining raises."""
-        try:
-            found = self._model.explain(inputs, signature, self._request)
-        except NotExplainableError as error:
-            raise RowFaultError(f"cannot be explained: {error.detail}") from error
+        """What is added for rows. Raises as `explain_or_blame`."""
+        found = explain_or_blame(self._model, inputs, signature, self._request)
         count = len(next(iter(inputs.values())))
         if self._names is None:
             return {EXPLANATION: _write_documents(found, count)}
@@ -96,8 +89,36 @@ def explain_rows(inputs: Inputs, model: Model, request: ExplanationRequest, *, d
         raise InvalidInputError(
             f"two columns of the output would be called {twice[0]!r}: explain one class alone, or score without"
         )
-    most = min(inputs.rows_at_once or RUN_ROWS, max(1, MOST_NUMBERS // max(1, explaining.width)))
-    return replace(inputs, outputs=(*inputs.outputs, *explaining.specs), rows_at_once=most, explaining=explaining)
+    inputs = bound_rows(inputs, explaining.width)
+    return replace(inputs, outputs=(*inputs.outputs, *explaining.specs), explaining=explaining)
+
+
+def plan_rows(model: Model, request: ExplanationRequest) -> Planned:
+    """How rows of files will be explained. Raises NotExplainableError, and InvalidInputError for what they are not."""
+    if request.max_ms is not None:
+        raise InvalidInputError("explain: 'max_ms' is of one request: bound each row by 'max_evaluations'")
+    return model.plan_explanations(request)
+
+
+def describe_plan(planned: Planned) -> dict[str, Any]:
+    """What holds for all rows: method, output, unit, expected values, background, and the cost of each."""
+    head = write_head(planned.explanation)
+    kept = {name: head[name] for name in head if name not in {"sum_error", "evaluations"}}
+    return {**kept, "evaluations_per_row": planned.cost}
+
+
+def bound_rows(inputs: Inputs, width: int) -> Inputs:
+    """As many rows at once as have so many numbers each, and not too many."""
+    most = min(inputs.rows_at_once or RUN_ROWS, max(1, MOST_NUMBERS // max(1, width)))
+    return replace(inputs, rows_at_once=most)
+
+
+def explain_or_blame(model: Model, inputs: Tensors, signature: str, request: ExplanationRequest) -> Explanation:
+    """The explanation of rows. Raises RowFaultError where some cannot be explained, else as `Model.explain`."""
+    try:
+        return model.explain(inputs, signature, request)
+    except NotExplainableError as error:
+        raise RowFaultError(f"cannot be explained: {error.detail}") from error
 
 
 def _name_columns(explanation: Explanation) -> tuple[str, ...]:

@@ -159,7 +159,7 @@ def score_source(
         observed = model if telemetry is None else ObservedModel(model, book.scorer, telemetry)
         counter = None if counts is None else open_counter(counts, book.scorer.model, book.scorer.version, model)
         with _open_assembly(outputs, book.scorer) as assembly:
-            table = _write_rows(source, observed, inputs, assembly, outputs.workers, on_progress, counter)
+            table = score_ranges(source, observed, inputs, assembly, outputs.workers, on_progress, counter)
             rows, digests = assembly.finish(table)
     except (UnavailableError, PreconditionFailedError):
         raise  # nobody answers, or the source is another one now
@@ -237,16 +237,18 @@ def _open_assembly(outputs: Outputs, scorer: Scorer) -> Iterator[Assembly]:
         yield Assembly(files, None if compression is None else compression.compress, journal)
 
 
-def _write_rows(  # noqa: PLR0917 - what meets here
+def score_ranges(  # noqa: PLR0917 - what meets here
     source: RecordedSource,
     model: RowModel,
     inputs: Inputs,
     assembly: Assembly,
     workers: int,
     on_progress: Progress | None,
-    counter: RowCounter | None,
+    counter: RowCounter | None = None,
+    *,
+    wrap: Callable[[Table], Table] | None = None,
 ) -> Table:
-    """Score all ranges of a source that are not in their places yet. The table that they are of."""
+    """Score all ranges of a source that are not in their places yet. The table that they are of, as `wrap` makes it."""
     kind = find_type(source.key)
     workers = max(1, min(workers, -(-source.size // blocks.RANGE_BYTES)))
     if kind.compression is not None or model.threads > 1:
@@ -255,6 +257,7 @@ def _write_rows(  # noqa: PLR0917 - what meets here
     content = source if on_progress is None or workers > 1 else MeteredSource(source, on_progress)
     unpacked = content if kind.compression is None else UnpackedSource(content, kind.compression)
     table = kind.format.open_table(unpacked, inputs)
+    table = table if wrap is None else wrap(table)
     start = assembly.resume(table.first)
     scorer = RangeScorer(table, model, inputs, assembly.compress, counter)
     if workers == 1:

@@ -7,6 +7,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from onnxlet.cli.importance import show_importance
 from onnxlet.cli.options import json_option, ref_argument
 from onnxlet.cli.output import Output
 from onnxlet.cli.workspace import pass_workspace
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Draw the first explained row there: .svg, or .png where matplotlib is installed.",
 )
+@click.option("--summary", is_flag=True, help="Of all rows together: the mean size of each column's attributions.")
 @json_option
 @pass_workspace
 def explain(
@@ -50,23 +52,32 @@ def explain(
     served: str | None,
     classes: tuple[str, ...],
     plot: Path | None,
+    summary: bool,
     output: Output,
     **asked: Any,  # noqa: ANN401 - options of the request
 ) -> None:
     """Print how much each column of FILE's rows (`-`: stdin) moves the answer away from the expected value.
 
     FILE is what `onnxlet predict` takes. Attributions sum to the answer minus the expected value, in the unit that is
-    printed. With --json: the explanations as HTTP gives them.
+    printed. With --json: the explanations as HTTP gives them. With --summary FILE is what `onnxlet score` takes,
+    however long, and what is printed is how far each column moves answers on average.
 
     \b
     Example:
       onnxlet explain diagnosis patients.csv --class malignant
       onnxlet explain diagnosis:7 patients.csv --class malignant --plot patient.svg
+      onnxlet explain diagnosis patients.parquet --class malignant --summary
     """
     from onnxlet.explain.request import read_request
     from onnxlet.explain.writing import write_head, write_rows
 
     request = read_request({**asked, "output": served, "classes": classes or None})
+    if summary:
+        path = Path(getattr(file, "name", "-"))
+        if plot is not None or not path.is_file():
+            raise click.UsageError("--summary is of a file, and draws nothing")
+        show_importance(workspace.make_predictor(), ref, path, request, output)
+        return
     with output.working(f"explaining {ref}"):
         explained, sent = _explain_here(workspace.make_predictor(), ref, file.read(), request)
     document = {
