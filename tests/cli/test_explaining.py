@@ -152,3 +152,21 @@ def test_a_summary_ranks_columns_by_the_mean_size_of_their_attributions(run: Run
     assert found["importance"]["y"] == pytest.approx(sizes)
     assert (found["rows"]["errors"], found["averaged"], found["unreliable"]) == (1, 2, 0.0)
     assert run("explain", named, "-", "--summary", input=CSV).exit_code == 2
+
+
+def test_dependence_prints_the_mean_answer_value_by_value(run: Run, named: str, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text(CSV)
+    result = run("dependence", named, "rows.csv", "--column", "dose", "--column", "age")
+    assert result.exit_code == 0, result.output
+    facts, *tables = result.stdout.split("\n\n")
+    assert "y in value" in facts
+    assert [table.split()[0] for table in tables] == ["DOSE", "AGE"]
+    # the product of one more than each column, of two rows
+    lines = {float(value): float(mean) for value, mean in (line.split() for line in tables[0].splitlines()[1:])}
+    assert lines == pytest.approx({-1.0: 0.0, 3.0: (1.5 * 4 * 3 * 1.25 + 4**4) / 2}, rel=1e-3)
+    found = read_json(run("dependence", named, "rows.csv", "--grid", "2", "--json"))
+    assert len(found["curves"]) == 3
+    assert all(len(curve["grid"]) == len(curve["means"]["y"]) == 2 for curve in found["curves"])
+    wrong = run("dependence", named, "rows.csv", "--column", "dosis")
+    assert (wrong.exit_code, wrong.stdout) == (1, "")
+    assert "no column 'dosis'" in wrong.stderr

@@ -5,6 +5,7 @@ inputs         what a model wants of a row
 explained      attributions of rows beside their answers
 folding        what the rows of a file come to, by the same steps
 importance     how far each column moves answers on average
+dependence     the mean answer where all rows have one value in a column
 observed       what a model is given and gives, appended to the telemetry
 pictures       rows that name pictures, and folders of them
 rows           chunks of rows through a model; bad rows set aside

@@ -7,6 +7,7 @@ workspace         the store that `--store` names, and what stands on it
 output            data on stdout, as text or with `--json` as JSON; talk and progress on stderr
 options           arguments and options that several commands share
 contracts         the same for accuracy contracts
+dependence        how answers depend on columns, over files
 explaining        why a model answers so; importance prints it of whole files, explain_options ask for it beside scores
 prediction        one question to a model, here or over HTTP; request_body is what it sends
 publish_attempt   one publish, and how far it got where it ends early

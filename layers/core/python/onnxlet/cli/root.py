@@ -7,6 +7,7 @@ import click
 from onnxlet.cli import (
     alarms,
     capturing,
+    dependence,
     explaining,
     export,
     fit,
@@ -92,6 +93,7 @@ for command in (
     alarms.alarms,
     scoring.predict,
     explaining.explain,
+    dependence.dependence,
     scoring.score,
     serving.serve,
     serving.invoke,
