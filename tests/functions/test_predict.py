@@ -110,5 +110,16 @@ def test_it_loads_models_before_the_first_request(store_url: str, tmp_path: Path
     assert "Server-Timing" not in answer["headers"]
 
 
+def test_what_stays_is_never_looked_through_for_garbage(directory_url: str) -> None:
+    program = (
+        "import gc, sys; sys.path.insert(0, sys.argv[1]); began = gc.get_stats()[2]['collections']; import app; "
+        "print(gc.isenabled(), gc.get_freeze_count() > 10_000, gc.get_stats()[2]['collections'] - began)"
+    )
+    environ = os.environ | {"ONNXLET_STORE": directory_url}
+    command = [sys.executable, "-c", program, str(FUNCTION)]
+    done = subprocess.run(command, env=environ, capture_output=True, check=True, text=True, timeout=60)
+    assert done.stdout.split() == ["True", "True", "0"]
+
+
 def test_the_handler_is_composition_only() -> None:
     assert len((FUNCTION / "app.py").read_text().splitlines()) <= 25

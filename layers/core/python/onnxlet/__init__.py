@@ -3,7 +3,7 @@
 A folder is a plane. Each may import those above it in this list, and never one below; what stands on one line is
 independent:
 
-errors, version       what everything may use
+errors, version       what everything may use; starting: what a function does first
 settings, telemetry   what the environment sets; logs and metrics
 values                the nouns: datatypes, tensors, signatures, refs, keys, manifests, aliases
 store                 the port for bytes by key: S3, a directory, memory
