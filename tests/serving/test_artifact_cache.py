@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from faults import FragileStore
+from faults import FragileStore, WatchedStore
 from onnxlet.errors import DigestMismatchError, IntegrityError, StoreUnavailableError, UnavailableError
 from onnxlet.serving.artifact_cache import ArtifactCache
 from onnxlet.settings import Settings
@@ -85,7 +85,30 @@ def test_large_files_arrive_in_ranges(size: int, store: Store, tmp_path: Path) -
     assert fragile.reads[PREFIX + "model.onnx"] == max(1, -(-size // range_size(size)))
 
 
-def test_small_files_are_read_without_threads(store: Store, tmp_path: Path) -> None:
+def test_small_files_are_read_beside_the_largest(store: Store, tmp_path: Path) -> None:
+    files = {"golden.json": b"{}", "model.onnx": b"graph", "labels.txt": b"a"}
+    together = threading.Barrier(len(files), timeout=20)
+    threads: dict[str, int] = {}
+
+    def meet(_: str, key: str) -> None:
+        threads[key.removeprefix(PREFIX)] = threading.get_ident()
+        together.wait()
+
+    assert contents(fetch(WatchedStore(store, meet), fill(store, files), tmp_path)) == files
+    assert len(set(threads.values())) == len(files)
+    assert threads["model.onnx"] == threading.get_ident()
+
+
+def test_what_fails_beside_the_largest_is_raised_once_all_have_ended(store: Store, tmp_path: Path) -> None:
+    files = {"golden.json": b"{}", "model.onnx": noise(2 * MIN_RANGE)}
+    manifest = fill(store, files)
+    store.put(PREFIX + "golden.json", b"[]")
+    with pytest.raises(DigestMismatchError, match=r"golden\.json"):
+        fetch(store, manifest, tmp_path)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["model.onnx"]
+
+
+def test_one_small_file_is_read_without_threads(store: Store, tmp_path: Path) -> None:
     seen: list[int] = []
     manifest = fill(store, {"model.onnx": b"graph"})
     fragile = FragileStore(store)

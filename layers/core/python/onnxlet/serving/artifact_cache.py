@@ -13,6 +13,7 @@ import os
 import stat
 import sys
 import threading
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from time import monotonic
@@ -55,9 +56,18 @@ class ArtifactCache:
         folder = self._folder(digest)
         until = monotonic() + deadline
         claim_directory(self._directory)
-        for artifact in manifest.artifacts:
-            if artifact.path != manifest.report and not artifact.path.startswith(FETCHED_LATER):
-                self._fetch(manifest, artifact, folder, until)
+        wanted = [
+            artifact
+            for artifact in manifest.artifacts
+            if artifact.path != manifest.report and not artifact.path.startswith(FETCHED_LATER)
+        ]
+        # small ones but wait for the store: beside the largest, which is read in this thread as others of its kind are
+        wanted.sort(key=lambda artifact: artifact.size)
+        beside = [each for each in wanted[:-1] if each.size < MIN_RANGE]
+        _call_together(
+            lambda: [self._fetch(manifest, each, folder, until) for each in wanted[len(beside) :]],
+            [partial(self._fetch, manifest, each, folder, until) for each in beside],
+        )
         return folder
 
     def fetch_one(self, manifest: Manifest, digest: str, path: str, *, deadline: float = 60.0) -> str:
@@ -78,6 +88,7 @@ class ArtifactCache:
         key = version_prefix(manifest.model, manifest.version) + artifact.path
         try:
             if not _has_artifact(path, artifact):
+                os.makedirs(folder, mode=0o700, exist_ok=True)  # what lies between would be open to others
                 read_sound(partial(self._download, key, artifact, path, until))
         except OSError as error:
             raise self._unusable_error(key, artifact, error) from error
@@ -119,7 +130,8 @@ class ArtifactCache:
                 file.write(data)
                 actual = digests.digest(data)
             else:
-                actual = digests.parts_digest(read_ranges(self._store, key, artifact.size, until, write), artifact.size)
+                with read_ranges(self._store, key, artifact.size, until, write) as ranges:
+                    actual = digests.parts_digest(ranges, artifact.size)
         except ObjectNotFoundError as error:
             raise IntegrityError(f"{key!r} is gone, though its manifest lists it: publish it again", key=key) from error
         if monotonic() > until:
@@ -141,6 +153,36 @@ class ArtifactCache:
                 "give the function more ephemeral storage, or set ONNXLET_CACHE_DIR to a larger disk"
             )
         return _unusable_error(self._directory, error)
+
+
+class _Call(threading.Thread):
+    """A call in a thread of its own, and what it raised."""
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        super().__init__(name="onnxlet-fetch", daemon=True)
+        self._call = call
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self._call()
+        except BaseException as error:  # noqa: BLE001 - it is raised by who waits
+            self.error = error
+
+
+def _call_together(call: Callable[[], object], others: Sequence[Callable[[], object]]) -> None:
+    """Call one here and the others in threads meanwhile. Once all have ended, raises what one of them raised."""
+    beside = [_Call(other) for other in others]
+    for each in beside:
+        each.start()
+    try:
+        call()
+    finally:
+        for each in beside:
+            each.join()
+    for each in beside:
+        if each.error is not None:
+            raise each.error
 
 
 def claim_directory(directory: str) -> None:

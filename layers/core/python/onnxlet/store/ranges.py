@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from time import monotonic
 
 from onnxlet.errors import OnnxletError, StoreUnavailableError
@@ -26,20 +27,19 @@ OnRange = Callable[[bytes | memoryview, int], None]
 """Is given the bytes of a range and where they start, in the thread that read them."""
 
 
-def read_ranges(store: Store, key: str, size: int, until: float, on_range: OnRange) -> Iterator[bytes | memoryview]:
+@contextmanager
+def read_ranges(
+    store: Store, key: str, size: int, until: float, on_range: OnRange
+) -> Iterator[Iterator[bytes | memoryview]]:
     """The first `size` bytes of an object, range by range, in order; fewer where the object ends sooner.
 
-    `on_range` is called with each range before it is yielded, in whatever order they arrive: it can write them to a
-    file. Raises StoreUnavailableError once `time.monotonic` passes `until`, what the store raises, and OSError from
-    `on_range`.
+    They are on their way as soon as the context begins, and none when it has ended. `on_range` is called with each
+    range before it is yielded, in whatever order they arrive: it can write them to a file. Raises StoreUnavailableError
+    once `time.monotonic` passes `until`, what the store raises, and OSError from `on_range`.
     """
     reader = _RangeReader(store, key, size, on_range)
     try:
-        for number in range(reader.count):
-            chunk = reader.wait_for(number, until)
-            yield chunk
-            if len(chunk) < reader.range_size:
-                return
+        yield reader.in_order(until)
     finally:
         reader.stop()
 
@@ -71,7 +71,22 @@ class _RangeReader:
         for _ in range(min(IN_FLIGHT, self.count)):
             threading.Thread(target=self._work, name="onnxlet-fetch", daemon=True).start()
 
-    def wait_for(self, number: int, until: float) -> bytes | memoryview:
+    def in_order(self, until: float) -> Iterator[bytes | memoryview]:
+        for number in range(self.count):
+            chunk = self._wait_for(number, until)
+            yield chunk
+            if len(chunk) < self.range_size:
+                return
+
+    def stop(self) -> None:
+        """End the reading. Once this returns `on_range` is not called any more, so that its file may be closed."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+            while self._calling:
+                self._changed.wait()
+
+    def _wait_for(self, number: int, until: float) -> bytes | memoryview:
         with self._changed:
             self._consumed = number
             self._changed.notify_all()
@@ -83,14 +98,6 @@ class _RangeReader:
                     raise timeout_error(self._key)
                 self._changed.wait(seconds_left)
             return self._arrived.pop(number)
-
-    def stop(self) -> None:
-        """End the reading. Once this returns `on_range` is not called any more, so that its file may be closed."""
-        with self._changed:
-            self._stopped = True
-            self._changed.notify_all()
-            while self._calling:
-                self._changed.wait()
 
     def _work(self) -> None:
         while (number := self._next_number()) is not None:
