@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from onnxlet.serving.cancellation import Cancellation
-
 if TYPE_CHECKING:
     from onnxlet.errors import OnnxletError
+    from onnxlet.serving.cancellation import Cancellation
     from onnxlet.serving.predictor import Served
     from onnxlet.telemetry.recording import Prediction
 

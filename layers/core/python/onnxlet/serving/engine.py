@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from time import monotonic
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 # ONNX Runtime's Linux wheels phone home and write below HOME unless this is set before the import
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -18,10 +18,12 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime
 
 from onnxlet.errors import DeadlineExceededError, ExecutionError, InvalidInputError, OnnxletError, RejectedModelError
-from onnxlet.serving.cancellation import Cancellation
 from onnxlet.serving.watchdog import Watchdog
 from onnxlet.values.signature import Signature, TensorSpec
 from onnxlet.values.tensors import VARIABLE, Tensors, datatype_of_onnx
+
+if TYPE_CHECKING:
+    from onnxlet.serving.cancellation import Cancellation
 
 _FATAL = 4
 """Log severity: everything below comes as an exception as well, or is noise."""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from onnxlet.errors import DeadlineExceededError, InvalidInputError, RejectedModelError
-from onnxlet.serving.cancellation import Cancellation
 from onnxlet.serving.engine import Engine
 from onnxlet.steps import Column, Postprocessor, Steps, decode_steps
 from onnxlet.steps.base import Read, no_artifacts
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from onnxlet.explain.subjects import VersionExplanations
     from onnxlet.monitor.capture.policy import CapturePolicy
     from onnxlet.monitor.capture.withholding import Withhold
+    from onnxlet.serving.cancellation import Cancellation
 
 
 def no_artifact(path: str) -> str:

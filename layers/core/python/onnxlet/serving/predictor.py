@@ -29,10 +29,8 @@ from onnxlet.errors import (
     VersionNotFoundError,
 )
 from onnxlet.registry.reading import lookup
-from onnxlet.registry.reading.servable import servable_digest, servable_versions
 from onnxlet.serving.loader import LoadedModel, Loader, PinnedVersion
 from onnxlet.serving.model import Model
-from onnxlet.serving.routing import choose, earlier
 from onnxlet.serving.ttl_cache import RETRY_INTERVAL, CachedValue, TtlCache
 from onnxlet.settings import Settings
 from onnxlet.store import Store
@@ -40,12 +38,11 @@ from onnxlet.store.rereading import read_sound
 from onnxlet.telemetry import ALIAS, MODEL, VERSION, log
 from onnxlet.telemetry.recording import Telemetry
 from onnxlet.values import keys
-from onnxlet.values.aliases import Alias, Route
+from onnxlet.values.aliases import Alias, Route, Routes
 from onnxlet.values.headers import ALIAS as ALIAS_HEADER
 from onnxlet.values.headers import FALLBACK, MODEL_VERSION, STALE
 from onnxlet.values.keys import PRODUCTION
 from onnxlet.values.refs import Ref, parse_ref
-from onnxlet.values.timestamps import utc_now
 
 
 class Served(msgspec.Struct, frozen=True):
@@ -207,7 +204,7 @@ class Predictor:
         name = ref.alias or PRODUCTION
         alias = self._aliases.get((ref.model, name))
         routes = alias.value.routes
-        route = routes[0] if len(routes) == 1 else choose(routes, ref.model, routing_key)
+        route = routes[0] if len(routes) == 1 else _choose(routes, ref.model, routing_key)
         answer = self._load_route(ref.model, name, alias, route)
         return answer.served if len(routes) > 1 else self._remember(ref, answer)
 
@@ -254,6 +251,8 @@ class Predictor:
         """The newest version before that loads. Raises `error` if there is none, or none may answer instead."""
         if not self._loader.may_fall_back(refused):
             raise error
+        from onnxlet.serving.routing import earlier
+
         for route in earlier(alias):
             try:
                 loaded = self._loader.load(PinnedVersion(refused.model, route.version, route.digest))
@@ -281,6 +280,9 @@ class Predictor:
 
     def _read_servable(self, model_and_version: tuple[str, int], _: str) -> tuple[str, str]:
         model, version = model_and_version
+        from onnxlet.registry.reading.servable import servable_digest
+        from onnxlet.values.timestamps import utc_now
+
         days = self._settings.servable_days
         digest = read_sound(lambda: servable_digest(self._store, model, version, days=days, now=utc_now()))
         if digest is None:
@@ -293,8 +295,17 @@ class Predictor:
         return digest, ""
 
     def _read_statuses(self, model: str, _: str) -> tuple[list[VersionStatus], str]:
+        from onnxlet.registry.reading.servable import servable_versions
+        from onnxlet.values.timestamps import utc_now
+
         days = self._settings.servable_days
         versions = read_sound(lambda: servable_versions(self._store, model, days=days, now=utc_now()))
         if not versions:
             lookup.require_model(self._store, model)
         return [VersionStatus(version) for version in versions], ""
+
+
+def _choose(routes: Routes, model: str, routing_key: str | None) -> Route:
+    from onnxlet.serving.routing import choose
+
+    return choose(routes, model, routing_key)
