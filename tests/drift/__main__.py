@@ -1,6 +1,6 @@
 """`make drift`: measure what the statistics of monitoring can tell, and write docs/drift.md.
 
-    python -m drift [--jobs 2] [--share 0.05] [errors] [power] [months] [sizes]
+    python -m drift [--jobs 2] [--share 0.05] [errors] [power] [months] [estimates] [sizes] [nights]
 
 Parts that are not named keep what was measured of them before. With a share of the replicates the page is printed, and
 nothing is kept.

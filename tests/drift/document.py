@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from drift import errors, months, power, sizes
+from drift import errors, estimates, months, nights, power, sizes
 from drift.tasks import Row, Tasks
 
 REPOSITORY = Path(__file__).parents[2]
@@ -20,16 +20,18 @@ PARTS: dict[str, tuple[Callable[[Tasks], list[Row]], Callable[[list[Row]], Itera
     "errors": (errors.measure, errors.page),
     "power": (power.measure, power.page),
     "months": (months.measure, months.page),
+    "estimates": (estimates.measure, estimates.page),
     "sizes": (sizes.measure, sizes.page),
+    "nights": (nights.measure, nights.page),
 }
 HEAD = """\
 # Drift
 
 Written by `make drift`: what the statistics of [monitoring](monitoring.md) can tell, and how often they err, where they
-know counts by bin alone. Rows are drawn from distributions that are known; scipy and evidently, which see the raw
-values, are the witnesses. Figures of time are of a machine that had other work.
+know counts by bin alone. Rows are drawn from distributions that are known; scipy, evidently and NannyML, which see
+the raw values, are the witnesses. Figures of time are of a machine that had other work.
 """
-_PACKAGES = ("numpy", "scipy", "evidently")
+_PACKAGES = ("numpy", "scipy", "evidently", "nannyml")
 
 
 def measure(part: str, tasks: Tasks, folder: Path) -> None:

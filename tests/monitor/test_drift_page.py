@@ -23,7 +23,8 @@ def test_a_quick_look_has_every_table(tmp_path: Path, monkeypatch: pytest.Monkey
         measure(part, Tasks(share=0.001, quiet=True), tmp_path)
     page = write(tmp_path)
     assert "Not measured" not in page
-    for title in ("Errors of binned statistics", "Power", "False alarms of whole months", "Bytes", "Time"):
+    assert "## Performance before labels\n" in page
+    for title in ("Errors of binned statistics", "Power", "False alarms of whole months", "Bytes", "Time", "Nights"):
         assert f"\n## {title}\n" in page
     for line in page.splitlines():
         assert not line.startswith("|") or line.count("|") > 3
