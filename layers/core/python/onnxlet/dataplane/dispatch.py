@@ -73,7 +73,6 @@ class DataPlane:
 
         What it took and gave is appended to the telemetry, which others read when this request is over.
         """
-        began = request.began = monotonic()
         is_post = request.method == "POST"
         try:
             protocol = _protocol_at(request.path)
@@ -90,13 +89,16 @@ class DataPlane:
                 response = _finish(protocol, request, response)
         except Exception as unforeseen:  # noqa: BLE001 - the outermost door
             response = _answer_unforeseen(request, unforeseen)
-        headers, body, error = response.headers, response.body, response.error
-        headers[REQUEST_ID] = request.id = request.id or request_id(None)
+        if not request.id:
+            request.id = request_id(None)
+        headers = response.headers
+        headers[REQUEST_ID] = request.id
         if request.trace:
             headers[TRACE] = request.trace
+        error = response.error
         if is_post:
-            size = len(body) if isinstance(body, bytes) else 0
-            self._observe(request, response.status, error, size, monotonic() - began)
+            body = response.body
+            self._observe(request, response.status, error, len(body) if isinstance(body, bytes) else 0)
         if error is not None and response.status >= _OURS:
             _log_refusal(request, response.status, error)
         return response
@@ -112,15 +114,14 @@ class DataPlane:
         `model_version` out; `known_id` is what the invocation is found by, unless the event has a fit `request_id`,
         which the answer repeats. Raises the errors that `answer` would write.
         """
-        began = monotonic()
         sent = event.get("request_id")
         request = Request("POST", "", id=request_id(sent if isinstance(sent, str) else None, known_id))
         try:
             answer, size = self._invoke(request, event)
         except OnnxletError as error:
-            self._observe(request, answering.status_of(error), error, 0, monotonic() - began)
+            self._observe(request, answering.status_of(error), error, 0)
             raise
-        self._observe(request, _OK, None, size, monotonic() - began)
+        self._observe(request, _OK, None, size)
         return answer
 
     def _invoke(self, request: Request, event: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
@@ -167,24 +168,24 @@ class DataPlane:
 
         return add_explanations(body, call, model, due)
 
-    def _observe(self, request: Request, status: int, error: OnnxletError | None, size: int, total: float) -> None:
-        """Append what the answer of `size` bytes gave, and that it took `total` seconds."""
-        prediction = request.prediction
-        if prediction is not None and request.served is not None and request.served.model.withhold is not None:
-            prediction = request.served.model.withhold(prediction)
+    def _observe(self, request: Request, status: int, error: OnnxletError | None, size: int) -> None:
+        """Append what the answer of `size` bytes gave, and what it took."""
+        prediction, served = request.prediction, request.served
+        if prediction is not None and served is not None and served.model.withhold is not None:
+            prediction = served.model.withhold(prediction)
         self._append(
             Observation(
                 time(),
                 request.id,
                 request.trace,
                 request.model,
-                request.served,
+                served,
                 prediction,
                 status,
                 None if error is None else type(error),
                 len(request.body),
                 size,
-                total,
+                monotonic() - request.began,
                 1,
                 request.headers.get(_ROUTING_KEY),
             )

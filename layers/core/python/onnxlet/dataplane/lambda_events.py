@@ -21,6 +21,8 @@ from onnxlet.values.request_ids import request_id, trace_context
 
 _REQUEST_ID = REQUEST_ID.lower()
 """As requests carry it here: names of headers are lower case."""
+_NO_STAGE = "$default"
+"""The stage that stands in no path."""
 Event = Mapping[str, Any]
 
 _ACCEPTED = (
@@ -91,24 +93,29 @@ def to_request(event: Event, rest_binary: bool = False) -> Request:
     if not isinstance(context, dict):
         raise InvalidInputError(_ACCEPTED)
     http = context.get("http")
-    if http is None:
-        if "httpMethod" in event:
-            return _from_payload_1(event, context, rest_binary=rest_binary)
+    if http is None and "httpMethod" not in event:
         raise InvalidInputError(_ACCEPTED)
+    text = event.get("body") or ""
+    body = _from_base64(text) if event.get("isBase64Encoded") else text.encode("utf-8", "surrogatepass")
+    if http is None:
+        return _from_payload_1(event, context, body, rest_binary=rest_binary)
     headers = event.get("headers") or {}
     if "host" not in headers:  # AWS writes names in lower case, local stand-ins may not
         headers = {name.lower(): value for name, value in headers.items()}
-    return Request(http["method"], _path(event, context), event.get("rawQueryString") or "", headers, _body(event))
+    path = event["rawPath"]
+    if "%" in path or context.get("stage") != _NO_STAGE:
+        path = _path(event, context)
+    return Request(http["method"], path, event.get("rawQueryString") or "", headers, body)
 
 
-def _from_payload_1(event: Event, context: Mapping[str, Any], *, rest_binary: bool) -> Request:
+def _from_payload_1(event: Event, context: Mapping[str, Any], body: bytes, *, rest_binary: bool) -> Request:
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     for name, values in (event.get("multiValueHeaders") or {}).items():
         headers[name.lower()] = ",".join(values)
     if "elb" not in context and not rest_binary:
         # a REST API hands base64 on as it is, so it must not be given compressed answers
         headers.pop("accept-encoding", None)
-    return Request(event["httpMethod"], _path(event, context), _query(event, context), headers, _body(event))
+    return Request(event["httpMethod"], _path(event, context), _query(event, context), headers, body)
 
 
 def _query(event: Event, context: Mapping[str, Any]) -> str:
@@ -131,7 +138,7 @@ def _path(event: Event, context: Mapping[str, Any]) -> str:
     stage, domain = context.get("stage"), context.get("domainName") or ""
     if "http" in context:
         path: str = event["rawPath"]
-        if stage != "$default":
+        if stage != _NO_STAGE:
             path = _without_stage(path, stage, domain)
         return _unquoted(path) if "%" in path and ".lambda-url." in domain else path
     path = event.get("path") or "/"
@@ -154,10 +161,7 @@ def _unquoted(path: str) -> str:
     return unquote(path)
 
 
-def _body(event: Event) -> bytes:
-    text = event.get("body") or ""
-    if not event.get("isBase64Encoded"):
-        return text.encode("utf-8", "surrogatepass")
+def _from_base64(text: str) -> bytes:
     import binascii
 
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,7 +19,7 @@ _CONTROLS = bytes(set(range(32)) - set(b"\t\n\r"))
 """Bytes that no text has."""
 
 
-class Request(msgspec.Struct):
+class Request(msgspec.Struct, gc=False):
     """One HTTP request. `path` is percent-decoded once, `query` is as it was sent; `headers` have lower-case names;
     `body` is as it came, still compressed if `content-encoding` says so, but never base64.
     """
@@ -37,7 +38,7 @@ class Request(msgspec.Struct):
     model: str = ""
     """The name of the model that it asks, once that is known, and so with what follows."""
     served: Served | None = None
-    began: float = 0.0
+    began: float = msgspec.field(default_factory=monotonic)
     """When it came, in seconds of `time.monotonic`."""
     prediction: Prediction | None = None
 

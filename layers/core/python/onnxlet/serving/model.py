@@ -14,7 +14,7 @@ from onnxlet.steps import Column, Postprocessor, Steps, decode_steps
 from onnxlet.steps.base import Read, no_artifacts
 from onnxlet.steps.pipeline import Plans
 from onnxlet.values.manifest import Manifest
-from onnxlet.values.signature import SERVING_DEFAULT, Signature
+from onnxlet.values.signature import SERVING_DEFAULT, Signature, TensorSpec
 from onnxlet.values.tensors import Tensors
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ class Model:
 
     `signatures` are its ways in: `serving_default`, and those that its steps open, `columns` say. `columns` are the
     named columns that some of them take, by signature. `encoded` are names of inputs that are bytes, text or not;
-    `tells` those of served outputs whose rows are counted. `policy` is what is kept of rows, and `withhold` takes out
+    `tells` those of served outputs whose rows are counted. `matrix` is the input of `serving_default` if that is one
+    alone, of rows of as many 32 bit floats: the commonest. `policy` is what is kept of rows, and `withhold` takes out
     of a prediction what must enter no buffer; None where there is no such thing.
     """
 
@@ -71,6 +72,7 @@ class Model:
         "encoded",
         "fetch",
         "manifest",
+        "matrix",
         "nbytes",
         "policy",
         "run_deadline",
@@ -128,6 +130,7 @@ class Model:
         self.columns = {
             name: Columns(columns) for name in self.signatures if (columns := steps.columns_of(name)) is not None
         }
+        self.matrix = _only_matrix(self.signatures[SERVING_DEFAULT])
         self.encoded = steps.encoded
         self.fetch = fetch
         self._explanations: VersionExplanations | None = None
@@ -158,12 +161,12 @@ class Model:
                 f"the model has no signature {signature_name!r}, only {', '.join(map(repr, self.signatures))}"
             ) from None
         plan = self._all if outputs is None else self._plan(outputs)
-        prepared, passed = inputs if preprocessor is None else preprocessor(inputs), None
+        prepared = inputs if preprocessor is None else preprocessor(inputs)
         if self._passing:
             prepared, passed = _parted(prepared, self._passing)
-        answers = self._engine.run(prepared, plan.graph_outputs, due, cancellation)
-        if passed:
-            answers = answers | passed
+            answers = self._engine.run(prepared, plan.graph_outputs, due, cancellation) | passed
+        else:
+            answers = self._engine.run(prepared, plan.graph_outputs, due, cancellation)
         return answers if plan.finish is None else plan.finish(answers)
 
     def explain(
@@ -251,6 +254,13 @@ class Model:
                 used.insert(0, postprocessor)
         asked = list(wanted) or [spec.name for spec in self.manifest.graph.outputs[:1]]
         return _Plan(asked, _finish(used, tuple(outputs), passes=passes))
+
+
+def _only_matrix(signature: Signature) -> TensorSpec | None:
+    if len(signature.inputs) > 1:
+        return None
+    spec = signature.inputs[0]
+    return spec if spec.datatype == "FP32" and len(spec.shape) == 2 and spec.shape[1] > 0 else None  # noqa: PLR2004
 
 
 def _parted(tensors: Tensors, passing: Collection[str]) -> tuple[Tensors, Tensors]:

@@ -107,10 +107,11 @@ class Classifier:
         self._names = np.array(step.labels, dtype=object) if step.labels else None
         if step.is_boolean:
             self._names = np.array(step.classes)
-        self._own = [(0, slice(position, position + 1)) for position in range(len(step.classes))]
-        self._single = (
-            [_frozen(self._names[i : i + 1]) for i in range(len(self._names))] if self._names is not None else []
-        )
+        self._single = {
+            value: (None if self._names is None else _frozen(self._names[i : i + 1]), (0, slice(i, i + 1)))
+            for i, value in enumerate(step.classes)
+        }
+        """What a row of a class is told: the label, where it has a name, and where its probability stands."""
 
     def apply(self, outputs: Tensors) -> Tensors:
         """`label` [N], and where the graph has probabilities `probability` [N], the label's own, and `probabilities`
@@ -120,15 +121,17 @@ class Classifier:
         if values.size != 1:
             return self._many(values, outputs)
         # indexing arrays costs 2 us and checking them 2 more: for one row plain Python is five times as fast
-        position = self._position.get(values.item())
-        if position is None:
+        single = self._single.get(values.item())
+        if single is None:
             raise self._unlisted()
         label, probability, all_probabilities = self._served
-        named = self._single[position] if self._single else values
+        named, own = single
+        if named is None:
+            named = values
         if self._probabilities is None:
             return {label: named}
         probabilities = outputs[self._probabilities]
-        return {label: named, probability: probabilities[self._own[position]], all_probabilities: probabilities}
+        return {label: named, probability: probabilities[own], all_probabilities: probabilities}
 
     def _many(self, values: Tensor, outputs: Tensors) -> Tensors:
         positions = self._positions(values.ravel())

@@ -62,9 +62,10 @@ _U, _F = b"uf"
 """As integers, for which `in` is ten times as fast."""
 _ONLY_KEY = len('"instances"') - 1
 """From the first to the last quote of a body whose only string this is."""
+_WITH_NUMPY = orjson.OPT_SERIALIZE_NUMPY
 
 
-class Call(msgspec.Struct):
+class Call(msgspec.Struct, gc=False):
     """What a body asks for: inputs for one of the model's signatures, and the form it wants the answer in."""
 
     signature: str
@@ -80,8 +81,8 @@ class Call(msgspec.Struct):
 
 def read_body(body: bytes, model: Model) -> Call:
     """Read the JSON of a request. Raises InvalidInputError for whatever is wrong with it."""
-    if len(body) < _SMALL:
-        call = _read_lists(body, model)
+    if len(body) < _SMALL and model.matrix is not None:
+        call = _read_lists(body, model.matrix)
         if call is not None:
             return call
     return _read_body(body, model) if len(body) < LARGE else read_large(_read_body, body, model)
@@ -106,21 +107,19 @@ def _read_body(body: bytes, model: Model) -> Call:
     return _read(parse_exact(body, in_range=document is not None), model, exact=True)
 
 
-def _read_lists(body: bytes, model: Model) -> Call | None:
+def _read_lists(body: bytes, spec: TensorSpec) -> Call | None:
     """Read `{"instances": [[number, …], …]}` for a matrix through orjson, which is better at few numbers than simdjson,
     or leave it to the others. In as few steps as can be: a single row pays for each.
     """
-    inputs = model.signatures[SERVING_DEFAULT].inputs
-    spec = inputs[0]
     # neither true nor false nor null is left when "instances" is the only string
-    if spec.datatype != "FP32" or body.rfind(b'"') - body.find(b'"') != _ONLY_KEY or _U in body or _F in body:
+    if body.rfind(b'"') - body.find(b'"') != _ONLY_KEY or _U in body or _F in body:
         return None
     try:
         rows = orjson.loads(body)["instances"]
-        tensor = list_matrix(rows, spec)
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return None
-    if tensor is None or len(inputs) > 1:
+    tensor = list_matrix(rows, spec)
+    if tensor is None:
         return None
     return Call(SERVING_DEFAULT, {spec.name: tensor}, True, 1 + len(rows), True)
 
@@ -349,39 +348,38 @@ def write_answer(outputs: Tensors, rows: bool) -> bytes:
     Raises InvalidInputError if rows are wanted of outputs that have none, or not as many.
     """
     if not rows:
-        if len(outputs) == 1:
-            [(name, tensor)] = outputs.items()
-            return b'{"outputs":' + encode_tensor(tensor, binary=_binary(name, tensor)) + b"}"
-        written = {name: [encode_tensor(tensor, binary=_binary(name, tensor))] for name, tensor in outputs.items()}
-        return b'{"outputs":' + encode_records(written)[1:-1] + b"}"
-    only = _write_only_row(outputs)
-    if only is not None:
-        return only
+        return _write_outputs(outputs)
+    # a single row goes into one call of orjson, where it can say it alone: a third of the price of the general way
+    row = {}
+    try:
+        for name, tensor in outputs.items():
+            row[name] = value = tensor[0]
+            if len(tensor) > 1 or (isinstance(value, str) and name.endswith(BYTES_SUFFIX)):
+                return _write_rows(outputs)
+        written = orjson.dumps({"predictions": [row] if len(row) > 1 else [*row.values()]}, None, _WITH_NUMPY)
+    except (TypeError, IndexError):  # no rows at all, strings in more than one dimension, rows that are not contiguous
+        return _write_rows(outputs)
+    # `in` tries it as an integer first, at ten times the price
+    return written if written.find(b"null") < 0 else _write_rows(outputs)
+
+
+def _write_outputs(outputs: Tensors) -> bytes:
+    """Whole tensors."""
+    if len(outputs) == 1:
+        [(name, tensor)] = outputs.items()
+        return b'{"outputs":' + encode_tensor(tensor, binary=_binary(name, tensor)) + b"}"
+    written = {name: [encode_tensor(tensor, binary=_binary(name, tensor))] for name, tensor in outputs.items()}
+    return b'{"outputs":' + encode_records(written)[1:-1] + b"}"
+
+
+def _write_rows(outputs: Tensors) -> bytes:
+    """Any number of rows."""
     _check_batch(outputs)
     if len(outputs) == 1:
         [(name, tensor)] = outputs.items()
         return b'{"predictions":' + encode_tensor(tensor, binary=_binary(name, tensor)) + b"}"
     columns = {name: encode_rows(tensor, binary=_binary(name, tensor)) for name, tensor in outputs.items()}
     return b'{"predictions":' + encode_records(columns) + b"}"
-
-
-def _write_only_row(outputs: Tensors) -> bytes | None:
-    """An answer of one row; None where there is not one, or orjson cannot say it alone. One call for everything is a
-    third of the price of the general way.
-    """
-    row = {}
-    try:
-        for name, tensor in outputs.items():
-            if len(tensor) != 1:
-                return None
-            row[name] = value = tensor[0]
-            if isinstance(value, str) and name.endswith(BYTES_SUFFIX):
-                return None
-        predictions = [row] if len(row) > 1 else [*row.values()]
-        written = orjson.dumps({"predictions": predictions}, option=orjson.OPT_SERIALIZE_NUMPY)
-    except TypeError:  # no rows at all, strings in more than one dimension, rows that are not contiguous
-        return None
-    return written if written.find(b"null") < 0 else None  # `in` tries it as an integer first, at ten times the price
 
 
 def _check_batch(outputs: Tensors) -> None:

@@ -42,7 +42,7 @@ _QUERY = _MODEL % "?" + r"(?P<metadata>/metadata)?"
 
 def answer(predictor: Predictor, request: Request) -> Response:
     """Answer a request below `/v1/`. Errors are answers too, except those that nobody foresaw."""
-    headers = {"Content-Type": JSON}
+    headers: dict[str, str] = {}
     try:
         target = parse_call(request.path) if request.method == "POST" else None
         body = _look(predictor, request, headers) if target is None else _predict(predictor, request, target, headers)
@@ -51,6 +51,7 @@ def answer(predictor: Predictor, request: Request) -> Response:
         return refuse(UnknownLabelError(error.detail, **error.context) if label else error, headers)
     except OnnxletError as error:
         return refuse(error, headers)
+    headers["Content-Type"] = JSON
     return Response(200, body, headers)
 
 
