@@ -35,15 +35,22 @@ async def read_body(receive: Receive, limit: int) -> bytes | None:
 def to_request(scope: Scope, body: bytes) -> Request:
     """The request that an HTTP scope describes."""
     pairs: list[tuple[bytes, bytes]] = scope["headers"]
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in pairs:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in pairs}
+    if len(headers) < len(pairs):
+        headers = _joined(pairs)
     request = Request(scope["method"], scope["path"], scope["query_string"].decode("latin-1"), headers, body)
     request.id = request_id(headers.get(_REQUEST_ID))
     if TRACE in headers:
         request.trace = trace_context(headers[TRACE])
     return request
+
+
+def _joined(pairs: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Headers of which some stand more than once: their values in one, in their order."""
+    values: dict[str, list[str]] = {}
+    for name, value in pairs:
+        values.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
+    return {name: ", ".join(several) for name, several in values.items()}
 
 
 def identify(scope: Scope, response: Response) -> Response:

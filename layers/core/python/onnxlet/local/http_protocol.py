@@ -119,13 +119,12 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Count a header or a trailer."""
+        limits = self._limits
         self._header_count += 1
         self._header_bytes += len(name) + len(value) + HEADER_SEPARATORS
-        if self._header_count > self._limits.headers:
-            self._reject(
-                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"a request may have {self._limits.headers} headers"
-            )
-        if self._header_bytes > self._limits.header_bytes:
+        if self._header_count > limits.headers:
+            self._reject(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"a request may have {limits.headers} headers")
+        if self._header_bytes > limits.header_bytes:
             self._reject(*self._headers_too_large())
         super().on_header(name, value)
 
