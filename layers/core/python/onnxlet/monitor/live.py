@@ -10,7 +10,6 @@ import time
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from onnxlet.errors import OnnxletError, UnavailableError
@@ -26,7 +25,7 @@ from onnxlet.store import Store
 from onnxlet.telemetry import UNSKETCHED_ROWS, log
 from onnxlet.telemetry.recording import Observation, Prediction, Record, Telemetry
 from onnxlet.values.tensors import Tensors
-from onnxlet.values.timestamps import day_of
+from onnxlet.values.timestamps import day_of_seconds
 
 if TYPE_CHECKING:
     from onnxlet.monitor.baseline import Baseline
@@ -89,7 +88,7 @@ class LiveSketches:
         for record in records:
             if not isinstance(record, Observation) or record.prediction is None or record.served is None:
                 continue
-            day = day_of(datetime.fromtimestamp(record.time, UTC))
+            day = day_of_seconds(record.time)
             self._newest = max(self._newest, day)
             counted = (record.model, record.served.version, day)
             models[counted] = record.served.model
@@ -159,7 +158,7 @@ class LiveSketches:
         """The newest day that has begun: sketches of those before it grow no more. What a clock said that was ahead for
         a moment is no day that has begun.
         """
-        return min(self._newest, day_of(datetime.fromtimestamp(self._clock(), UTC)))
+        return min(self._newest, day_of_seconds(self._clock()))
 
     def _measure(self, counted: Counted, baseline: Baseline, steps: Steps, inputs: Tensors) -> Tensors:
         """Numbers of pictures and texts, where the baseline has them."""

@@ -7,7 +7,7 @@ memory: those of one row would tell of one patient.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from math import isfinite, nan
 from typing import TYPE_CHECKING, NamedTuple
@@ -84,24 +84,25 @@ class _Waiting:
     def __init__(self) -> None:
         self.rows = 0
         self._targets: dict[str, Target] = {}
-        self._labels: dict[str, Counter[object]] = {}
-        self._scores: dict[str, list[int]] = {}
+        self._labels: defaultdict[str, Counter[object]] = defaultdict(Counter)
+        self._scores: defaultdict[str, list[int]] = defaultdict(lambda: [0] * BINS)
 
     def add(self, targets: Sequence[Target], outputs: Tensors, rows: int) -> None:
         """Add the outputs of some rows."""
         self.rows += rows
         for target in targets:
-            name = target.names.label
+            names = target.names
+            name = names.label
             self._targets[name] = target
             if (labels := outputs.get(name)) is not None:
-                self._labels.setdefault(name, Counter()).update(labels.ravel().tolist())
-            if (probabilities := outputs.get(target.names.probability)) is not None:
-                _add_to_bins(self._scores.setdefault(name, [0] * BINS), probabilities)
+                self._labels[name].update(labels.ravel().tolist())
+            if (probabilities := outputs.get(names.probability)) is not None:
+                _add_to_bins(self._scores[name], probabilities)
 
     def outcomes(self) -> Outcomes:
         """What was gathered, in bounds."""
         classes = {name: _bounded(counts, self._targets[name]) for name, counts in self._labels.items()}
-        return Outcomes(self.rows, classes, self._scores)
+        return Outcomes(self.rows, classes, dict(self._scores))
 
 
 def quantile(bins: Sequence[int], share: float) -> float:
@@ -135,7 +136,7 @@ class Tallies:
     def __init__(self) -> None:
         self._tallies: dict[Series, Tally] = {}
         self._known: set[Series] = set()
-        self._waiting: dict[Series, _Waiting] = {}
+        self._waiting: defaultdict[Series, _Waiting] = defaultdict(_Waiting)
         self._answered = False
 
     def fold(self, records: Iterable[Record]) -> None:
@@ -166,7 +167,9 @@ class Tallies:
                 series = Series(OTHER, OTHER, OTHER)
             else:
                 self._known.add(series)
-        tally = self._tallies.setdefault(series, Tally())
+        tally = self._tallies.get(series)
+        if tally is None:
+            tally = self._tallies[series] = Tally()
         tally.latest = max(tally.latest, at)
         return series, tally
 
@@ -190,13 +193,14 @@ class Tallies:
         if seen.requests:
             self._add_request(seen, tally)
         if seen.prediction is not None and served is not None:
-            tally.count(telemetry.ROWS, seen.rows)
+            rows = seen.rows
+            tally.count(telemetry.ROWS, rows)
             tally.times.setdefault(telemetry.RUN_TIME, []).append(seen.prediction.run)
-            for name, rows in _told(served.model.tells, seen.prediction.outputs):
-                tally.count(name, rows)
+            for name, told in _told(served.model.tells, seen.prediction.outputs):
+                tally.count(name, told)
             targets: Sequence[Target] = served.model.steps.targets
             if targets:
-                self._waiting.setdefault(series, _Waiting()).add(targets, seen.prediction.outputs, seen.rows)
+                self._waiting[series].add(targets, seen.prediction.outputs, rows)
         return series
 
     def _add_request(self, seen: Observation, tally: Tally) -> None:

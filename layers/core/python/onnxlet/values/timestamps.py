@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from functools import lru_cache
+
+_DAY = 86_400
+"""Seconds."""
 
 
 def utc_now() -> datetime:
@@ -18,6 +22,17 @@ def format_timestamp(moment: datetime) -> str:
 def day_of(moment: datetime) -> str:
     """`2026-11-23`, the day in UTC of an aware datetime."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d")
+
+
+def day_of_seconds(seconds: float) -> str:
+    """The same of seconds since the epoch."""
+    return _numbered_day(int(seconds // _DAY))
+
+
+@lru_cache(maxsize=16)
+def _numbered_day(number: int) -> str:
+    """The day so many days after the epoch; telemetry asks for the present one again and again."""
+    return day_of(datetime.fromtimestamp(number * _DAY, UTC))
 
 
 def is_day(text: str) -> bool:

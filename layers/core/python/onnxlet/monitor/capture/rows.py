@@ -30,13 +30,17 @@ class RowMaker:
         self._model = model
         self._policy = policy
         self._key = key
+        self._rules = {
+            kind: {name: rule for name, rule in rules.items() if rule.captures}
+            for kind, rules in ((COLUMN, policy.columns), (OUTPUT, policy.outputs))
+        }
         self._matrices = column_names(steps)
         columns = steps.columns
         self._raw = None if columns is None else frozenset(column.name for column in columns)
 
     def is_sampled(self, request_id: str) -> bool:
         """Whether a request is captured: its id alone says so."""
-        return share_of(request_id) < self._policy.sample
+        return self._policy.sample >= 1 or share_of(request_id) < self._policy.sample
 
     def make(self, seen: Observation) -> Iterator[bytes]:
         """Its rows in their order, as lines of canonical JSON, no more of a request than the policy allows."""
@@ -70,22 +74,23 @@ class RowMaker:
 
     def _columns(self, inputs: Mapping[str, Tensor], rows: int, most: int) -> Released:
         apart: dict[str, Tensor] = {}
+        wanted = self._rules[COLUMN]
         for name, tensor in inputs.items():
             columns = self._matrices.get(name)
             if columns is not None and tensor.ndim > 1 and tensor.shape[1] == len(columns):
-                apart |= {column: tensor[:, place] for place, column in enumerate(columns)}
+                apart |= {column: tensor[:, place] for place, column in enumerate(columns) if column in wanted}
             elif self._raw is None or name in self._raw:
                 apart[name] = tensor
         return self._released(COLUMN, apart, rows, most)
 
     def _released(self, kind: str, tensors: Mapping[str, Tensor], rows: int, most: int) -> Released:
-        rules = self._policy.columns if kind == COLUMN else self._policy.outputs
+        rules = self._rules[kind]
         return {
             name: release_column(
                 rule, _without_ones(tensor)[:most], self._derive(kind, name) if rule.needs_key else b""
             )
             for name, tensor in tensors.items()
-            if (rule := rules.get(name)) is not None and rule.captures and tensor.ndim and len(tensor) == rows
+            if (rule := rules.get(name)) is not None and tensor.ndim and len(tensor) == rows
         }
 
     def _derive(self, kind: str, name: str) -> bytes:

@@ -11,7 +11,6 @@ import uuid
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from onnxlet.errors import OnnxletError, PreconditionFailedError
@@ -24,6 +23,7 @@ from onnxlet.store import Store
 from onnxlet.telemetry import CAPTURED_ROWS, UNCAPTURED_ROWS, log
 from onnxlet.telemetry.recording import Observation, Record, Telemetry
 from onnxlet.values.keys import capture_key
+from onnxlet.values.timestamps import day_of_seconds
 
 HOUR = 3600
 LARGEST = 4 * 2**20
@@ -33,6 +33,7 @@ MOST_UNWRITTEN = 8 * 2**20
 PAUSE = 60.0
 """Seconds after which what failed is tried again: a store or key that does not answer costs no request its time."""
 _FAILED = 400
+_CAPPED = "a cap of the policy"
 Version = tuple[str, int]
 Partition = tuple[str, int | None, str]
 """Model, version unless the policy drops it, day."""
@@ -81,6 +82,7 @@ class CapturedRows:
 
     def fold(self, records: Sequence[Record]) -> None:
         """Capture the rows of answered requests."""
+        lost: Counter[tuple[Version, str]] = Counter()
         for record in records:
             if not isinstance(record, Observation) or not record.requests or record.status >= _FAILED:
                 continue
@@ -88,7 +90,9 @@ class CapturedRows:
                 continue
             policy: CapturePolicy | None = record.served.model.policy
             if policy is not None and policy.captures:
-                self._capture(record, (record.model, record.served.version), policy)
+                self._capture(record, (record.model, record.served.version), policy, lost)
+        for (version, why), rows in lost.items():
+            self._lose(version, rows, why)
 
     def flush(self, *, final: bool) -> None:
         """Write what is due; `final`: all there is."""
@@ -101,16 +105,21 @@ class CapturedRows:
         if final:
             self._forget(0, "the process ended before the store took them")
 
-    def _capture(self, seen: Observation, version: Version, policy: CapturePolicy) -> None:
+    def _capture(
+        self, seen: Observation, version: Version, policy: CapturePolicy, lost: Counter[tuple[Version, str]]
+    ) -> None:
         assert seen.served is not None  # noqa: S101 - fold has looked
         maker = self._maker(version, policy, seen.served.model)
         if maker is None:
-            self._lose(version, seen.rows, "no key")
+            lost[version, "no key"] += seen.rows
             return
         if not maker.is_sampled(seen.request_id):
             return
-        day = datetime.fromtimestamp(seen.time, UTC).strftime("%Y-%m-%d")
-        partition = (seen.model, version[1] if isinstance(policy.version, Keep) else None, day)
+        if self._counted(version, seen.time)[1] >= policy.rows_per_hour:  # no row is made for nothing
+            lost[version, _CAPPED] += seen.rows
+            return
+        rows = seen.rows
+        partition = (seen.model, version[1] if isinstance(policy.version, Keep) else None, day_of_seconds(seen.time))
         taken = 0
         for line in maker.make(seen):
             if not self._has_room(version, policy, seen.time, len(line)):
@@ -118,8 +127,8 @@ class CapturedRows:
             taken += 1
             self._pending[partition].append(line)
             self._sizes[partition] += len(line)
-        if taken < seen.rows:
-            self._lose(version, seen.rows - taken, "a cap of the policy")
+        if taken < rows:
+            lost[version, _CAPPED] += rows - taken
         if taken and self._oldest is None:
             self._oldest = seen.time
         if self._sizes[partition] >= LARGEST:
@@ -144,10 +153,14 @@ class CapturedRows:
             return False
         return True
 
+    def _counted(self, version: Version, at: float) -> tuple[int, int, int]:
+        """The hour, and what was captured in it: rows and bytes."""
+        counted = self._hours.get(version)
+        hour = int(at // HOUR)
+        return counted if counted is not None and counted[0] == hour else (hour, 0, 0)
+
     def _has_room(self, version: Version, policy: CapturePolicy, at: float, size: int) -> bool:
-        hour, rows, total = self._hours.get(version, (-1, 0, 0))
-        if hour != at // HOUR:
-            hour, rows, total = int(at // HOUR), 0, 0
+        hour, rows, total = self._counted(version, at)
         if rows >= policy.rows_per_hour or total + size > policy.bytes_per_hour:
             return False
         self._hours[version] = (hour, rows + 1, total + size)
