@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -159,6 +160,22 @@ def test_a_log_that_was_changed_is_found_out(store: Store) -> None:
     store.delete(key)
     with pytest.raises(IntegrityError, match="breaks at entry 2"):
         read_log(store, "m")
+
+
+def test_an_entry_that_an_onnxlet_with_fewer_fields_left_in_the_log_is_followed_and_the_log_is_whole(
+    store: Store,
+) -> None:
+    """It was stopped between the log and the alarms; what it wrote has other bytes than the same entry has today."""
+    watch(store, drift("a"))
+    key = "sketches/alarms/m/log/0000000001.json"
+    entry = json.loads(store.get("sketches/alarms/m/alarms.json").data)["entry"]
+    del entry["schema"]
+    store.put(key, json.dumps(entry).encode())
+    older = store.get(key).data
+    watch(store, drift("b"))
+    watch(store, drift("c"))
+    assert store.get(key).data == older
+    assert [entry.sequence for entry in read_log(store, "m")] == [1, 2, 3]
 
 
 def test_alarms_of_a_newer_onnxlet_or_of_nothing_are_refused() -> None:

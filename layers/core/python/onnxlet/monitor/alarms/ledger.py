@@ -43,8 +43,7 @@ def turn(store: Store, model: str, note: Note, decide: Callable[[AlarmBook], Tur
         decided = decide(book)
         if decided is None:
             return None
-        predecessor = None if book.entry is None else digest(encode(book.entry))
-        entry = Entry(model, book.sequence + 1, note, decided.changes, predecessor)
+        entry = Entry(model, book.sequence + 1, note, decided.changes, None)
         outbox = (*book.outbox, *decided.events)[-MOST_WAITING:]
         return AlarmBook(decided.alarms, decided.mutes, outbox, entry)
 
@@ -93,12 +92,14 @@ def _swap(store: Store, model: str, change: Callable[[AlarmBook], AlarmBook | No
         book, etag = _read(store, model)
         if attempted is not None and book == attempted:  # it was written, and only the answer was lost
             return book
-        attempted = changed = change(book)
+        changed = change(book)
         if changed is None:
             return book
         try:
-            if book.entry is not None and changed.entry != book.entry:
-                _archive(store, book.entry)
+            if book.entry is not None and changed.entry is not None and changed.entry.sequence > book.sequence:
+                entry = msgspec.structs.replace(changed.entry, predecessor=_archive(store, book.entry))
+                changed = msgspec.structs.replace(changed, entry=entry)
+            attempted = changed
             store.create(key, encode(changed)) if etag is None else store.swap(key, encode(changed), etag)
         except PreconditionFailedError:
             time.sleep(random.uniform(0, _PAUSE * 2 ** min(attempt, 6)))  # noqa: S311 - jitter, no secret
@@ -107,11 +108,15 @@ def _swap(store: Store, model: str, change: Callable[[AlarmBook], AlarmBook | No
     raise PreconditionFailedError(f"others keep changing the alarms of {model!r}: try again", key=key)
 
 
-def _archive(store: Store, entry: Entry) -> None:
-    """Copy an entry to the log. Raises PreconditionFailedError if another lies there: the document is an old one."""
-    key = alarm_entry_key(entry.model, entry.sequence)
+def _archive(store: Store, entry: Entry) -> str:
+    """Copy an entry to the log, and return the digest of what lies there: an onnxlet whose entries had fewer fields may
+    have been stopped after it wrote it. Raises PreconditionFailedError if another does: the document is an old one.
+    """
+    key, data = alarm_entry_key(entry.model, entry.sequence), encode(entry)
     try:
-        store.create(key, encode(entry))
+        store.create(key, data)
     except PreconditionFailedError:
-        if store.get(key).data != encode(entry):
+        data = store.get(key).data
+        if decode_entry(data) != entry:
             raise
+    return digest(data)
