@@ -9,11 +9,15 @@ from pathlib import Path
 
 import pytest
 import requests
+from hypothesis import HealthCheck, settings
 
 from onnxlet.store import Store, open_store
 from s3_server import s3_server
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+# how busy a machine is says nothing of a property
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")
