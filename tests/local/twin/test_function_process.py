@@ -13,7 +13,7 @@ import pytest
 
 from onnxlet.errors import DeadlineExceededError, ExecutionError
 from onnxlet.local.twin.function_process import FunctionProcess
-from onnxlet.local.twin.template import Function
+from onnxlet.local.twin.wiring import Function
 
 APP = """
 import os, time

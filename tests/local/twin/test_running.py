@@ -5,54 +5,23 @@ from __future__ import annotations
 import csv
 import io
 import json
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 
 from models import tiny
 from onnxlet.batch.book import decode_book
 from onnxlet.local.twin.cloud import Cloud
-from onnxlet.local.twin.running import copy_registry, run_twin
 from onnxlet.registry.registry import Registry
 from onnxlet.store import open_store
+from twins import Said, Start, clone, wait_for
 
-ROOT = Path(__file__).parents[3]
 ROWS = b"id,radius,texture\na,1,2\nb,-3,4\nc,x,5\n"
 
 pytestmark = pytest.mark.slow
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 60) -> Any:  # noqa: ANN401 - what the condition gives
-    give_up = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < give_up
-        time.sleep(0.05)
-    return found
-
-
-class Said(list[str]):
-    """What the twin said."""
-
-
-@pytest.fixture
-def said() -> Said:
-    return Said()
-
-
-@pytest.fixture
-def cloud(tmp_path: Path, said: Said, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    monkeypatch.setenv("ONNXLET_CACHE_DIR", str(tmp_path / "cache"))
-    source = open_store((tmp_path / "store").as_uri())
-    tiny.publish(source, "diagnosis", tiny.classifier_package(tmp_path / "model"))
-    with run_twin(ROOT / "template.yaml", tmp_path, said.append, port=0, visibility=1) as cloud:
-        for name, value in cloud.environment.items():
-            monkeypatch.setenv(name, value)
-        copy_registry(source, open_store(cloud.store), lambda _done, _total: None)
-        yield cloud
 
 
 def test_a_file_that_is_uploaded_in_parts_is_scored_by_the_real_function(cloud: Cloud, said: Said) -> None:
@@ -63,7 +32,7 @@ def test_a_file_that_is_uploaded_in_parts_is_scored_by_the_real_function(cloud: 
     part = storage.upload_part(**where, PartNumber=1, Body=ROWS)
     parts = [{"PartNumber": 1, "ETag": part["ETag"]}]
     storage.complete_multipart_upload(**where, MultipartUpload={"Parts": parts})
-    wait_for(lambda: [line for line in said if line.startswith("Score done")])
+    said.wait_for("Score done")
 
     def read(suffix: str) -> bytes:
         body: bytes = storage.get_object(Bucket=cloud.bucket, Key=f"batch/out/{key}{suffix}")["Body"].read()
@@ -74,9 +43,19 @@ def test_a_file_that_is_uploaded_in_parts_is_scored_by_the_real_function(cloud: 
     assert decode_book(read(".book.json")).state == "scored"
 
 
+def test_a_message_that_is_worked_on_for_long_is_handed_over_once(start: Start, said: Said, tmp_path: Path) -> None:
+    log = tmp_path / "begun"
+    delay = f"open({str(log)!r}, 'a').write('.'), time.sleep(3)"
+    cloud = start(clone(tmp_path / "clone", delay=delay))  # tried again after 1 second, if it failed
+    boto3.client("s3").put_object(Bucket=cloud.bucket, Key="batch/in/diagnosis/rows.csv", Body=ROWS)
+    said.wait_for("Score done")
+    assert log.read_text() == "."
+
+
 def test_a_file_that_cannot_be_scored_comes_again_and_ends_among_the_dead_letters(cloud: Cloud, said: Said) -> None:
     boto3.client("s3").put_object(Bucket=cloud.bucket, Key="batch/in/progression/rows.csv", Body=ROWS)
-    wait_for(lambda: [line for line in said if "goes to DeadLetters after 3 tries" in line])
+    line = said.wait_for("goes to DeadLetters after 3 tries")
+    assert line.endswith("on AWS this raises the alarm DeadLettersWaiting")
     queue = cloud.queues["DeadLetters"]
 
     def receive() -> list[dict[str, Any]]:
@@ -85,6 +64,34 @@ def test_a_file_that_cannot_be_scored_comes_again_and_ends_among_the_dead_letter
 
     (letter,) = wait_for(receive)
     assert json.loads(letter["Body"])["detail"]["object"]["key"] == "batch/in/progression/rows.csv"
+
+
+def test_dead_letters_are_scored_once_their_cause_is_mended_and_they_are_redriven(
+    cloud: Cloud, said: Said, tmp_path: Path
+) -> None:
+    queues = boto3.client("sqs")
+
+    def read(queue: str, name: str) -> str:
+        attributes = queues.get_queue_attributes(QueueUrl=cloud.queues[queue], AttributeNames=[name])["Attributes"]
+        value: str = attributes[name]
+        return value
+
+    boto3.client("s3").put_object(Bucket=cloud.bucket, Key="batch/in/progression/rows.csv", Body=ROWS)
+    said.wait_for("goes to DeadLetters after 3 tries")
+    wait_for(lambda: read("DeadLetters", "ApproximateNumberOfMessages") == "1")
+    tiny.publish(open_store(cloud.store), "progression", tiny.classifier_package(tmp_path / "late"))
+    moved = queues.start_message_move_task(SourceArn=read("DeadLetters", "QueueArn"))
+    assert moved["TaskHandle"]
+    said.wait_for("Score done: batch/in/progression/rows.csv")
+    assert read("DeadLetters", "ApproximateNumberOfMessages") == "0"
+
+
+def test_only_dead_letters_are_redriven(cloud: Cloud) -> None:
+    queues = boto3.client("sqs")
+    told = queues.get_queue_attributes(QueueUrl=cloud.queues["LandedFiles"], AttributeNames=["QueueArn"])
+    with pytest.raises(ClientError, match="must be configured as a Dead Letter Queue") as refused:
+        queues.start_message_move_task(SourceArn=told["Attributes"]["QueueArn"])
+    assert refused.value.response["Error"]["Code"] == "ResourceNotFoundException"
 
 
 def test_what_is_copied_in_is_a_registry_with_its_aliases_and_their_history(cloud: Cloud) -> None:

@@ -23,6 +23,7 @@ from onnxlet.lifecycle.workspace import Workspace
 
 if TYPE_CHECKING:
     from onnxlet.local.twin.cloud import Cloud
+    from onnxlet.local.twin.wiring import Wiring
 
 _SERVER = "from onnxlet.cli import main; main()"
 
@@ -45,15 +46,30 @@ def local() -> None:
     "--http-port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="Port of the API; 0 likewise."
 )
 @click.option("--empty", is_flag=True, help="Begin without the models of the store.")
+@click.option(
+    "--parameter",
+    "parameters",
+    multiple=True,
+    type=(str, str),
+    metavar="NAME VALUE",
+    help="A parameter of the template: with LargeFileMb 1, files of 1 MiB or more are scored in sections.",
+)
 @json_option
 @pass_workspace
-def up(workspace: Workspace, *, port: int, http_port: int, empty: bool, output: Output) -> None:
+def up(  # noqa: PLR0917 - a command's options
+    workspace: Workspace,
+    port: int,
+    http_port: int,
+    empty: bool,
+    parameters: tuple[tuple[str, str], ...],
+    output: Output,
+) -> None:
     """Play AWS on this machine until Ctrl-C: files that land in batch/in/ are scored as they are on AWS.
 
-    S3, SQS and EventBridge are played by moto's server; the functions are those of functions/, called as template.yaml
-    says, in a clone of the repository. Models, aliases and history of the store are copied in; all is lost at the
-    end. Messages that fail come again after 10 seconds, whatever the template says, and lie among the dead letters
-    after as many tries as it allows.
+    S3, SQS, EventBridge and Step Functions' API are played by moto's server, state machines are run by a simulator;
+    the functions are those of functions/, called as template.yaml says, in a clone of the repository. Models, aliases
+    and history of the store are copied in; all is lost at the end. What fails comes again after 10 seconds at most,
+    whatever the template says; messages lie among the dead letters after as many tries as it allows.
 
     \b
     Example:
@@ -61,19 +77,21 @@ def up(workspace: Workspace, *, port: int, http_port: int, empty: bool, output: 
       aws --endpoint-url http://127.0.0.1:4566 s3 cp big.csv s3://onnxlet-local/batch/in/diagnosis/
     """
     try:
-        from onnxlet.local.twin.running import copy_registry, run_twin
+        from onnxlet.local.twin.running import BUCKET, copy_registry, run_twin
+        from onnxlet.local.twin.wiring import read_wiring
     except ImportError as error:
         raise MissingExtraError(f"{error.name} is not installed: pip install 'onnxlet[local]'") from error
+    wiring = read_wiring(Path("template.yaml"), BUCKET, dict(parameters))
     logs = Path(tempfile.mkdtemp(prefix="onnxlet-local-"))
     source = None if empty else workspace.open_store()
-    with run_twin(Path("template.yaml"), logs, output.say, port=port) as cloud:
-        os.environ.update(cloud.environment)
+    with run_twin(wiring, logs, output.say, port=port) as cloud:
+        os.environ.update({**cloud.environment, **_ask_for_jobs(wiring)})
         target = Workspace(cloud.store).open_store()
         if source is not None:
             with output.progress("copying models", "B") as advance:
                 copy_registry(source, target, advance)
         with _serving(cloud.store, http_port, logs / "serve.log") as url:
-            _announce(cloud, logs, url, output)
+            _announce(cloud, wiring, logs, url, output)
             _await_signal()
 
 
@@ -108,15 +126,21 @@ def _serving(store: str, port: int, log: Path) -> Iterator[str]:
         server.stdout.close()
 
 
-def _announce(cloud: Cloud, logs: Path, url: str, output: Output) -> None:
-    told = {
-        "endpoint": cloud.endpoint,
-        "store": cloud.store,
-        "url": url,
-        "logs": str(logs),
-        "environment": dict(cloud.environment),
-    }
-    exports = " ".join(f"{name}={value}" for name, value in cloud.environment.items())
-    output.show(told, f"export ONNXLET_STORE={cloud.store} {exports}")
-    output.say(f"S3, SQS and EventBridge answer at {cloud.endpoint}, the API at {url}, until Ctrl-C; logs: {logs}")
+def _ask_for_jobs(wiring: Wiring) -> dict[str, str]:
+    """Of the settings of the function Api those that jobs need: the API is the local server here."""
+    variables = wiring.variables("Api")
+    return {name: variables[name] for name in ("ONNXLET_STATE_MACHINE", "ONNXLET_BATCH_ARNS")}
+
+
+def _announce(cloud: Cloud, wiring: Wiring, logs: Path, url: str, output: Output) -> None:
+    machine = {"ONNXLET_STATE_MACHINE": _ask_for_jobs(wiring)["ONNXLET_STATE_MACHINE"]}
+    variables = {"ONNXLET_STORE": cloud.store, **machine, **cloud.environment}
+    told = {"endpoint": cloud.endpoint, "store": cloud.store, "url": url, "logs": str(logs), "environment": variables}
+    output.show(told, "export " + " ".join(f"{name}={value}" for name, value in variables.items()))
+    output.say(
+        f"S3, SQS, EventBridge and Step Functions answer at {cloud.endpoint}, the API at {url}, until Ctrl-C; "
+        f"logs: {logs}"
+    )
     output.say(f"files to score: aws --endpoint-url {cloud.endpoint} s3 cp FILE {cloud.store}/batch/in/MODEL/")
+    large = wiring.variables("Score")["ONNXLET_LARGE_FILE_MB"]
+    output.say(f"from {large} MiB on a file is scored in sections, which a simulator of Step Functions has done")

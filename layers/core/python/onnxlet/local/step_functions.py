@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from onnxlet.errors import InvalidInputError
@@ -47,14 +48,26 @@ class ExecutionFailedError(Exception):
         self.cause = cause
 
 
+class ExecutionStoppedError(Exception):
+    """An execution was stopped from outside: nothing of it catches that, or tries again."""
+
+
 def _do_not_wait(_seconds: float) -> None:
     """Time is not played."""
+
+
+def _tell_nobody(_: str) -> None:
+    """Nobody asks how far it is."""
 
 
 @dataclass(frozen=True)
 class Surroundings:
     """What an execution meets: functions by the names that the definition calls them by, objects by bucket and key, and
-    who is told of events. `at_once` children of a Map run at the same time, at most.
+    who is told of events. `at_once` children of a Map run at the same time, at most; `tell` is told each state that is
+    entered, and of a Map how many children are done.
+
+    Functions raise ExecutionFailedError with the error that Step Functions would see, or any other of that name;
+    whatever is called may raise ExecutionStoppedError.
     """
 
     functions: Mapping[str, Callable[[Any], Any]]
@@ -62,6 +75,7 @@ class Surroundings:
     put_events: Callable[[list[dict[str, Any]]], None]
     at_once: int = 1
     wait: Callable[[float], None] = field(default=_do_not_wait)
+    tell: Callable[[str], None] = field(default=_tell_nobody)
 
 
 def simulate(definition: Mapping[str, Any], state: Any, surroundings: Surroundings) -> Any:  # noqa: ANN401 - JSON
@@ -70,7 +84,7 @@ def simulate(definition: Mapping[str, Any], state: Any, surroundings: Surroundin
     Raises ExecutionFailedError if the execution fails, InvalidInputError for a definition that cannot be played.
     """
     check(definition)
-    return _Execution(surroundings).run(definition, state)
+    return _Execution(surroundings).run(definition, state, surroundings.tell)
 
 
 def check(definition: Mapping[str, Any]) -> None:
@@ -90,17 +104,18 @@ class _Execution:
     def __init__(self, surroundings: Surroundings) -> None:
         self._surroundings = surroundings
 
-    def run(self, definition: Mapping[str, Any], value: Any) -> Any:  # noqa: ANN401 - JSON
+    def run(self, definition: Mapping[str, Any], value: Any, tell: Callable[[str], None] = _tell_nobody) -> Any:  # noqa: ANN401 - JSON
         name = definition["StartAt"]
         while True:
+            tell(name)
             state = definition["States"][name]
             _check_size(value)
-            following, value = self._step(state, value)
+            following, value = self._step(name, state, value)
             if following is None:
                 return value
             name = following
 
-    def _step(self, state: Mapping[str, Any], value: Any) -> tuple[str | None, Any]:  # noqa: ANN401 - JSON
+    def _step(self, name: str, state: Mapping[str, Any], value: Any) -> tuple[str | None, Any]:  # noqa: ANN401 - JSON
         """One state: the next one, and what it is given."""
         kind = state["Type"]
         if kind == "Succeed":
@@ -112,7 +127,7 @@ class _Execution:
         if kind == "Pass":
             return _next(state), _fill(state.get("Parameters", value), value)
         try:
-            result = self._try(state, value)
+            result = self._try(name, state, value)
         except ExecutionFailedError as failure:
             catcher = next((each for each in state.get("Catch", ()) if _catches(each, failure.error)), None)
             if catcher is None:
@@ -122,12 +137,12 @@ class _Execution:
         whole = _put(value, result, state.get("ResultPath", "$"))
         return _next(state), _get(whole, state.get("OutputPath", "$"))
 
-    def _try(self, state: Mapping[str, Any], value: Any) -> Any:  # noqa: ANN401 - JSON
+    def _try(self, name: str, state: Mapping[str, Any], value: Any) -> Any:  # noqa: ANN401 - JSON
         """The result of a state that may fail, and be tried again."""
         used: Counter[int] = Counter()
         while True:
             try:
-                return self._map(state, value) if state["Type"] == "Map" else self._task(state, value)
+                return self._map(name, state, value) if state["Type"] == "Map" else self._task(state, value)
             except ExecutionFailedError as failure:
                 retriers = enumerate(state.get("Retry", ()))
                 place, retrier = next(((at, each) for at, each in retriers if _catches(each, failure.error)), (0, None))
@@ -146,16 +161,24 @@ class _Execution:
         function = self._surroundings.functions[parameters["FunctionName"]]
         try:
             answer = function(_copy(parameters["Payload"]))
+        except (ExecutionFailedError, ExecutionStoppedError):
+            raise
         except Exception as error:
             raise ExecutionFailedError(type(error).__name__, str(error)) from error
         return {"StatusCode": 200, "Payload": _copy(answer)}
 
-    def _map(self, state: Mapping[str, Any], value: Any) -> list[Any]:  # noqa: ANN401 - JSON
+    def _map(self, name: str, state: Mapping[str, Any], value: Any) -> list[Any]:  # noqa: ANN401 - JSON
         where = _fill(state["ItemReader"]["Parameters"], value)
         items = json.loads(self._surroundings.read_object(where["Bucket"], where["Key"]))
-        width = _get(value, state["MaxConcurrencyPath"])
+        width, numbers = _get(value, state["MaxConcurrencyPath"]), count(1)
+
+        def run_child(item: Any) -> Any:  # noqa: ANN401 - JSON
+            output = self.run(state["ItemProcessor"], item)
+            self._surroundings.tell(f"{name}: {next(numbers)} of {len(items)}")
+            return output
+
         with ThreadPoolExecutor(max(1, min(width, self._surroundings.at_once)), "onnxlet-map") as pool:
-            futures = [pool.submit(self.run, state["ItemProcessor"], item) for item in items]
+            futures = [pool.submit(run_child, item) for item in items]
             failures = [error for future in futures if (error := future.exception()) is not None]
         foreign = next((error for error in failures if not isinstance(error, ExecutionFailedError)), None)
         if foreign is not None:

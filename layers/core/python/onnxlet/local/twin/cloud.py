@@ -1,4 +1,4 @@
-"""What a template asks of AWS, made on a server that plays it: a bucket, queues, and rules that fill them."""
+"""What a template asks of AWS, made on a server that plays it: bucket, queues, rules, state machines."""
 
 from __future__ import annotations
 
@@ -8,26 +8,29 @@ from typing import Any
 
 import boto3
 
-from onnxlet.local.twin.template import Wiring
+from onnxlet.local.twin.wiring import Wiring
 
 REGION = "us-east-1"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
-VISIBILITY = 10
-"""Seconds after which a message that failed comes again; the template's half an hour is nothing to wait for."""
+_ROLE = "arn:aws:iam::123456789012:role/scoring"
+RETRY_AFTER = 10
+"""Seconds: the half an hour after which the template has a message tried again is nothing to wait for."""
 
 
 class Cloud:
     """The server at `endpoint`, its bucket, and its queues by their names in the template.
 
-    A message that was handed over is hidden for as long as its queue says, at most for `visibility` seconds.
+    `retry_after` are the seconds after which what failed is tried again, at most.
     """
 
-    def __init__(self, endpoint: str, bucket: str, *, visibility: int = VISIBILITY) -> None:
+    def __init__(self, endpoint: str, bucket: str, *, retry_after: int = RETRY_AFTER) -> None:
         self.endpoint = endpoint
         self.bucket = bucket
-        self._visibility = visibility
+        self.retry_after = retry_after
         self.queues: dict[str, str] = {}
         """The URL of each queue."""
+        self.machines: dict[str, str] = {}
+        """The ARN of each state machine, by the stack that it comes in."""
 
     @property
     def store(self) -> str:
@@ -50,7 +53,7 @@ class Cloud:
         )
 
     def build(self, wiring: Wiring) -> None:
-        """Make the bucket, the queues and the rules."""
+        """Make the bucket, the queues, the rules and the state machines."""
         storage = self.client("s3")
         storage.create_bucket(Bucket=self.bucket)
         storage.put_bucket_versioning(Bucket=self.bucket, VersioningConfiguration={"Status": "Enabled"})
@@ -63,17 +66,23 @@ class Cloud:
             events.put_rule(Name=rule.name, EventPattern=json.dumps(rule.pattern))
             targets = [{"Id": name, "Arn": arns[name]} for name in rule.queues if name in arns]
             events.put_targets(Rule=rule.name, Targets=targets)
+        machines = self.client("stepfunctions")
+        for machine in wiring.machines:
+            made = machines.create_state_machine(
+                name=machine.name, definition=json.dumps(machine.definition), roleArn=_ROLE
+            )
+            self.machines[machine.stack] = made["stateMachineArn"]
 
     def _make_queues(self, wiring: Wiring) -> dict[str, str]:
         """ARNs of the queues: those of dead letters first, which the others name."""
         service = self.client("sqs")
         arns: dict[str, str] = {}
         for queue in sorted(wiring.queues, key=lambda queue: queue.dead_letters is not None):
-            attributes = {"VisibilityTimeout": str(min(queue.visibility, self._visibility))}
+            attributes = {"VisibilityTimeout": str(queue.visibility)}
             if queue.dead_letters is not None:
                 redrive = {"deadLetterTargetArn": arns[queue.dead_letters], "maxReceiveCount": queue.tries}
                 attributes["RedrivePolicy"] = json.dumps(redrive)
-            url = service.create_queue(QueueName=queue.name, Attributes=attributes)["QueueUrl"]
+            url = service.create_queue(QueueName=queue.queue_name, Attributes=attributes)["QueueUrl"]
             self.queues[queue.name] = url
             told = service.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
             arns[queue.name] = told["Attributes"]["QueueArn"]

@@ -19,11 +19,20 @@ from pathlib import Path
 from typing import IO, Any
 
 from onnxlet.errors import DeadlineExceededError, ExecutionError
-from onnxlet.local.twin.template import Function
+from onnxlet.local.twin.wiring import Function
 
 _PIECE = 65536
 _START_SECONDS = 60.0
 """Seconds that the import of a function may take, which are not those of its timeout."""
+
+
+class FunctionError(ExecutionError):
+    """A function raised, or ended without an answer: `kind` is the error as Lambda names it, `cause` its message."""
+
+    def __init__(self, kind: str, cause: str) -> None:
+        super().__init__(f"{kind}: {cause}")
+        self.kind = kind
+        self.cause = cause
 
 
 class FunctionProcess:
@@ -46,7 +55,7 @@ class FunctionProcess:
         self._answers: IO[bytes] | None = None
 
     def invoke(self, event: object) -> Any:  # noqa: ANN401 - any JSON
-        """What the function returns. Raises ExecutionError for what it raises, and if its process dies,
+        """What the function returns. Raises FunctionError for what it raises, and if its process dies,
         DeadlineExceededError if its time is over.
         """
         try:
@@ -60,7 +69,7 @@ class FunctionProcess:
             raise DeadlineExceededError(f"{self._function.name} timed out after {self._function.timeout} s") from error
         except (OSError, EOFError) as error:
             self.stop()
-            raise ExecutionError(f"{self._function.name} ended without an answer") from error
+            raise FunctionError("Runtime.ExitError", f"{self._function.name} ended without an answer") from error
 
     def interrupt(self) -> None:
         """Kill the process, from another thread than the one that invokes."""
@@ -100,17 +109,17 @@ class FunctionProcess:
             self._answers = os.fdopen(reading, "rb", buffering=0)
             try:
                 _read_answer(self._answers, _START_SECONDS)
-            except ExecutionError:
+            except FunctionError:
                 self.stop()
                 raise
         return self._process, self._answers
 
 
 def _read_answer(answers: IO[bytes], seconds: float) -> Any:  # noqa: ANN401 - any JSON
-    """What a call returns. Raises ExecutionError for what it raises; TimeoutError and EOFError as below."""
+    """What a call returns. Raises FunctionError for what it raises; TimeoutError and EOFError as below."""
     answer = json.loads(_read_line(answers, seconds))
     if "error" in answer:
-        raise ExecutionError(f"{answer['error']['errorType']}: {answer['error']['errorMessage']}")
+        raise FunctionError(answer["error"]["errorType"], answer["error"]["errorMessage"])
     return answer["value"]
 
 

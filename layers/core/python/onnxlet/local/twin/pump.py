@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from onnxlet.errors import OnnxletError
 from onnxlet.local.twin.cloud import REGION, Cloud
-from onnxlet.local.twin.template import Function, Queue
+from onnxlet.local.twin.wiring import Function, Queue
 
 INTERVAL = 0.2
 """Seconds between two looks into an empty queue."""
@@ -32,9 +32,9 @@ class Invoker(Protocol):
 
 
 def pump_messages(  # noqa: PLR0917 - what meets here
-    cloud: Cloud, queue: Queue, function: Function, process: Invoker, over: Event, say: Say
+    cloud: Cloud, queue: Queue, function: Function, process: Invoker, over: Event, say: Say, alarm: str
 ) -> None:
-    """Hand a queue's messages to a function until `over`; `say` what becomes of them."""
+    """Hand a queue's messages to a function until `over`; `say` what becomes of them, `alarm` of dead letters too."""
     service, url = cloud.client("sqs"), cloud.queues[queue.name]
     while not over.is_set():
         messages = service.receive_message(
@@ -49,10 +49,13 @@ def pump_messages(  # noqa: PLR0917 - what meets here
         for message in messages:
             tries = int(message["Attributes"]["ApproximateReceiveCount"])
             if message["MessageId"] in failed and tries == queue.tries:
-                say(f"{_describe(message)} goes to {queue.dead_letters} after {tries} tries")
+                say(f"{_describe(message)} goes to {queue.dead_letters} after {tries} tries{alarm}")
         for message in messages:
+            named = {"QueueUrl": url, "ReceiptHandle": message["ReceiptHandle"]}
             if message["MessageId"] not in failed:
-                service.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+                service.delete_message(**named)
+            else:
+                service.change_message_visibility(**named, VisibilityTimeout=min(queue.visibility, cloud.retry_after))
 
 
 def run_on_schedule(function: Function, process: Invoker, over: Event, say: Say) -> None:

@@ -9,13 +9,15 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
+from onnxlet.local.step_functions import check
 from onnxlet.local.twin.aws_server import serve_aws
-from onnxlet.local.twin.cloud import VISIBILITY, Cloud
-from onnxlet.local.twin.function_process import FunctionProcess
+from onnxlet.local.twin.cloud import RETRY_AFTER, Cloud
+from onnxlet.local.twin.environments import Environments
+from onnxlet.local.twin.executions import Simulator
 from onnxlet.local.twin.pump import INTERVAL, Say, pump_messages, run_on_schedule
-from onnxlet.local.twin.template import Function, read_wiring
 
 if TYPE_CHECKING:
+    from onnxlet.local.twin.wiring import Wiring
     from onnxlet.store import Store
 
 BUCKET = "onnxlet-local"
@@ -27,42 +29,35 @@ Copied = Callable[[int, int], None]
 
 @contextmanager
 def run_twin(
-    template: Path, logs: Path, say: Say, *, port: int = PORT, bucket: str = BUCKET, visibility: int = VISIBILITY
+    wiring: Wiring, logs: Path, say: Say, *, port: int = PORT, bucket: str = BUCKET, retry_after: int = RETRY_AFTER
 ) -> Iterator[Cloud]:
-    """What `template` wires, at work until the block ends. What functions print goes to files in `logs`.
+    """What a template wires for this bucket, at work until the block ends. Functions print to files in `logs`.
 
-    Messages that failed come again after `visibility` seconds, or as soon as the template says.
+    What failed is tried again after `retry_after` seconds, or as soon as the template says.
 
-    Raises InvalidInputError without a template, UnavailableError if the port is taken.
+    Raises UnavailableError if the port is taken, InvalidInputError for a state machine that cannot be played.
     """
-    wiring = read_wiring(template, bucket)
+    for machine in wiring.machines:
+        check(machine.definition)
     over = Event()
     with serve_aws(port) as endpoint:
-        cloud = Cloud(endpoint, bucket, visibility=visibility)
+        cloud = Cloud(endpoint, bucket, retry_after=retry_after)
         cloud.build(wiring)
-        queues = {queue.name: queue for queue in wiring.queues}
-        callers: list[tuple[Thread, FunctionProcess]] = []
-        for function in wiring.functions:
-            for _ in range(_count_processes(function)):
-                log = logs / f"{function.folder.name}.log"
-                process = FunctionProcess(function, cloud.environment, cloud.store, log)
-                if function.queue is None:
-                    caller = Thread(target=run_on_schedule, args=(function, process, over, say))
-                else:
-                    queue = queues[function.queue]
-                    caller = Thread(target=pump_messages, args=(cloud, queue, function, process, over, say))
-                callers.append((caller, process))
-        for caller, _ in callers:
+        functions = {function.name: Environments(function, cloud, logs) for function in wiring.functions}
+        callers = _make_callers(wiring, cloud, functions, over, say)
+        for caller in callers:
             caller.start()
         try:
             yield cloud
         finally:
             over.set()
-            for caller, process in callers:
-                while caller.is_alive():  # it may just be starting another process
-                    process.interrupt()
+            for caller in callers:
+                while caller.is_alive():  # a function may just be starting another process
+                    for environments in functions.values():
+                        environments.interrupt()
                     caller.join(INTERVAL)
-                process.stop()
+            for environments in functions.values():
+                environments.stop()
 
 
 def copy_registry(source: Store, target: Store, on_progress: Copied) -> int:
@@ -76,8 +71,24 @@ def copy_registry(source: Store, target: Store, on_progress: Copied) -> int:
     return len(entries)
 
 
-def _count_processes(function: Function) -> int:
-    """As many as the template allows at once and this machine has cores; none if nothing here calls the function."""
-    if function.queue is not None:
-        return max(1, min(function.at_once, os.cpu_count() or 1))
-    return 0 if function.schedule is None else 1
+def _make_callers(
+    wiring: Wiring, cloud: Cloud, functions: dict[str, Environments], over: Event, say: Say
+) -> list[Thread]:
+    """A thread for whatever calls functions: queues, as often at once as they may, the clock, state machines."""
+    callers: list[Thread] = []
+    queues = {queue.name: queue for queue in wiring.queues}
+    for function in wiring.functions:
+        environments = functions[function.name]
+        if function.queue is not None:
+            queue = queues[function.queue]
+            alarm = wiring.alarm("ApproximateNumberOfMessagesVisible", queue.dead_letters)
+            pumped = (cloud, queue, function, environments, over, say, alarm)
+            at_once = max(1, min(function.at_once, os.cpu_count() or 1))
+            callers += [Thread(target=pump_messages, args=pumped) for _ in range(at_once)]
+        elif function.schedule is not None:
+            callers.append(Thread(target=run_on_schedule, args=(function, environments, over, say)))
+    for machine in wiring.machines:
+        alarm = wiring.alarm("ExecutionsFailed", machine.stack)
+        simulator = Simulator(cloud, machine, functions, over, say, alarm)
+        callers.append(Thread(target=simulator.run))
+    return callers

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from onnxlet.errors import InvalidInputError
-from onnxlet.local.twin.template import read_wiring
+from onnxlet.local.twin.wiring import read_wiring
 
 ROOT = Path(__file__).parents[3]
 
@@ -69,6 +69,22 @@ Resources:
     assert (nightly.timeout, nightly.memory, nightly.schedule) == (9, 512, 7200.0)
     assert nightly.environment == {"A": "all", "B": "quick-us-east-1"}
     assert [queue.name for queue in wiring.queues] == ["Always"]
+
+
+def test_the_projects_state_machine_calls_its_functions_and_an_alarm_looks_at_its_failures() -> None:
+    wiring = read_wiring(ROOT / "template.yaml", "wards", {"LargeFileMb": "1"})
+    (machine,) = wiring.machines
+    assert wiring.variables("Score")["ONNXLET_STATE_MACHINE"].endswith(f":stateMachine:{machine.name}")
+    assert wiring.variables("Score")["ONNXLET_LARGE_FILE_MB"] == "1"
+    assert sorted(machine.functions) == ["Finish", "Plan", "Score"]
+    assert machine.definition["States"]["Finish"]["Parameters"]["FunctionName"] == "Finish"
+    assert wiring.alarm("ExecutionsFailed", machine.stack).endswith("the alarm LargeFilesNotScored")
+    assert not wiring.alarm("ExecutionsFailed", "Another")
+
+
+def test_a_parameter_that_the_template_does_not_have_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match=r"template\.yaml has no parameter 'LargeFilesMb'"):
+        read_wiring(ROOT / "template.yaml", "wards", {"LargeFilesMb": "1"})
 
 
 def test_a_folder_without_a_template_is_no_clone(tmp_path: Path) -> None:
