@@ -27,7 +27,7 @@ from twins import ROOT, Said, Start, clone, wait_for
 pytestmark = pytest.mark.slow
 
 
-def table(size: int = 3 * 2**20) -> bytes:
+def table(size: int = 2**20) -> bytes:
     """CSV of some more bytes, with quoted line feeds, commas and quotes, and bad rows."""
     chance = random.Random(0)  # noqa: S311 - no secret
     notes = ["plain", '"two\nlines"', '"a, b"', '"say ""no"""', ""]
@@ -125,7 +125,7 @@ def test_an_invocation_whose_time_is_nearly_up_is_followed_by_another_for_the_re
 ) -> None:
     log = tmp_path / "begun"
     template = clone(tmp_path / "clone", fault=f"open({str(log)!r}, 'a').write('.')", timeout=20)
-    file, content = File(start(template, LargeFileMb="1")), table()
+    file, content = File(start(template, LargeFileMb="1")), table(2 * 2**20)
     file.upload(content)
     said.wait_for(": succeeded, ")
     # with less time than it keeps in reserve each of them scores one MiB
@@ -148,7 +148,7 @@ def test_children_that_fail_for_good_fail_the_execution_and_the_file_is_scored_w
 ) -> None:
     mended = tmp_path / "mended"
     template = clone(tmp_path / "clone", fault=f"open({str(mended)!r}).close()")
-    file, content = File(start(template, LargeFileMb="1")), table(2**20)
+    file, content = File(start(template, LargeFileMb="1")), table()
     file.upload(content)
     assert said.wait_for(": failed: ").endswith("on AWS this raises the alarm LargeFilesNotScored")
     (failed,) = file.executions()
@@ -174,7 +174,7 @@ def test_a_file_that_cannot_be_scored_has_a_failed_book_and_a_failed_execution(s
 
 def test_an_execution_that_is_stopped_goes_no_further(start: Start, said: Said, tmp_path: Path) -> None:
     file = File(start(clone(tmp_path / "clone", fault="raise RuntimeError('busy')"), LargeFileMb="1"))
-    file.upload(table(2**20))
+    file.upload(table())
     said.wait_for("RuntimeError: busy")
     (running,) = file.executions()
     boto3.client("stepfunctions").stop_execution(executionArn=running["executionArn"])
