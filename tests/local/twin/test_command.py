@@ -40,8 +40,8 @@ def up(store: str, folder: Path, *options: str, cwd: Path = ROOT) -> Iterator[su
     try:
         yield twin
     finally:
-        twin.kill()
-        twin.communicate()
+        twin.terminate()  # killed, it would leave its server behind
+        twin.communicate(timeout=60)
 
 
 def client(service: str, variables: dict[str, str]) -> Any:  # noqa: ANN401 - boto3's
