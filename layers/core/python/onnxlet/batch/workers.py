@@ -8,6 +8,7 @@ again.
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import signal
 import warnings
@@ -266,6 +267,8 @@ class _Schedule:
 def _work(pipe: Connection, inherited: list[Connection], scorer: RangeScorer, files: Files) -> None:
     """A worker's life: it ends with the other end of the pipe, wherever that is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # what it was forked with is neither looked through for garbage nor copied because it was
+    gc.freeze()
     for other in inherited:
         other.close()
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):

@@ -205,8 +205,11 @@ class JsonRange:
 
     def write(self, chunk: Chunk, positions: Sequence[int], outputs: Tensors) -> None:
         """Append the rows at `positions`."""
-        lines = [chunk.rows[position] for position in positions]
-        self._output.write(lines, [chunk.numbers[position] for position in positions], outputs, self._reader.members)
+        lines, numbers = chunk.rows, chunk.numbers
+        if len(positions) < len(lines):
+            lines = [lines[position] for position in positions]
+            numbers = [numbers[position] for position in positions]
+        self._output.write(lines, numbers, outputs, self._reader.members)
 
     def finish(self) -> bytes:
         """All is written, and nothing must be known of it."""
