@@ -23,9 +23,9 @@ def cut_rows(block: bytes) -> tuple[list[bytes], int]:
     if b'"' not in block:
         rows = block.split(b"\n")
     else:
-        ends = _find_row_ends(block)
+        ends, lines = _find_row_ends(block)
         size = int(ends[-1]) + 1 if len(ends) else 0
-        if block.count(b"\n", 0, size) == len(ends):
+        if lines == len(ends):
             rows = block[:size].split(b"\n")
         else:
             rows = [block[start : end - 1] for start, end in pairwise([0, *(ends + 1).tolist()])]
@@ -38,14 +38,16 @@ def cut_rows(block: bytes) -> tuple[list[bytes], int]:
     return rows, min(size, len(block))
 
 
-def _find_row_ends(block: bytes) -> Places:
-    """Where rows end, as far as quotes are where they belong."""
+def _find_row_ends(block: bytes) -> tuple[Places, int]:
+    """Where rows end, as far as quotes are where they belong, and how many lines that is."""
     octets: Octets = np.frombuffer(block if block.endswith(b"\n") else block + b"\n", np.uint8)
     quotes = np.flatnonzero(octets == QUOTE)
     line_ends = np.flatnonzero(octets == LINE_FEED)
     row_ends: Places = line_ends[np.searchsorted(quotes, line_ends) & 1 == 0]
     wrong = [*_find_wrong_quotes(octets, quotes), *(_find_lone_returns(octets, quotes) if b"\r" in block else [])]
-    return row_ends[row_ends < min(wrong)] if wrong else row_ends
+    if wrong:
+        row_ends = row_ends[row_ends < min(wrong)]
+    return row_ends, int(np.searchsorted(line_ends, row_ends[-1])) + 1 if len(row_ends) else 0
 
 
 def _find_lone_returns(octets: Octets, quotes: Places) -> list[int]:
