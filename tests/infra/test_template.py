@@ -60,7 +60,7 @@ def test_the_template_stays_readable_on_its_own() -> None:
             | {("s3:GetObject", "batch/*"), ("s3:PutObject", "batch/claims/*"), ("s3:PutObject", "batch/work/*")}
             | {("s3:PutObject", "batch/out/*"), ("s3:DeleteObject", "batch/out/*")}
             | {("s3:GetObject", "sketches/baselines/*"), ("s3:PutObject", "sketches/live/*")}
-            | {("s3:DeleteObject", "batch/claims/*")}
+            | {("s3:DeleteObject", "batch/claims/*"), ("s3:PutObject", "batch/jobs/*")}
             | {("s3:AbortMultipartUpload", f"batch/{folder}/*") for folder in ("claims", "out", "work")},
         ),
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import uuid
 from pathlib import Path
@@ -14,11 +15,15 @@ from click.testing import CliRunner
 from fastapi.testclient import TestClient
 
 from deliveries import make_predictor, publish
+from faults import WatchedStore
 from laboratory import Laboratory, product
 from machines import Machine
+from onnxlet.batch.answering import Scoring
+from onnxlet.batch.large import diverting
 from onnxlet.batch.objects import score_object
 from onnxlet.cli.root import cli
 from onnxlet.controlplane.app import create_app
+from onnxlet.errors import InvalidInputError
 from onnxlet.jobs import estimates, jobs
 from onnxlet.jobs.orders import decode_order, order_landed
 from onnxlet.registry.registry import Registry
@@ -110,13 +115,115 @@ def test_a_job_that_runs_is_stopped(s3_store: Store, machine_arn: str) -> None:
     assert boto3.client("stepfunctions").describe_execution(executionArn=execution)["status"] == "ABORTED"
 
 
+def _upload(client: TestClient, content: bytes, name: str = "rows.csv", **options: object) -> str:
+    """A job whose file was uploaded."""
+    made = client.post("/batch/jobs", json={"ref": "m", "file": name, **options}).json()
+    requests.put(made["upload"], data=content, timeout=60).raise_for_status()
+    job: str = made["id"]
+    return job
+
+
+def _score(store: Store, folder: Path, job: str, machine_arn: str = "") -> None:
+    """Deliver a job's upload as its bucket does."""
+    settings = Settings(store=store.url, state_machine=machine_arn, large_file_mb=1)
+    scoring = Scoring(store, make_predictor(store, folder), settings, lambda: None)
+    bucket, _, prefix = store.url.removeprefix("s3://").partition("/")
+    detail = {"bucket": {"name": bucket}, "object": {"key": f"{prefix}/{jobs.read(store, job).order.key}"}}
+    scoring.answer({"source": "aws.s3", "detail-type": "Object Created", "detail": detail}, None)
+
+
+def test_an_upload_is_scored_with_the_options_that_it_was_asked_for_with(s3_store: Store, tmp_path: Path) -> None:
+    client = _client(s3_store)
+    kept = _upload(client, CONTENT, keep=["id"])
+    _score(s3_store, tmp_path, kept)
+    output = jobs.read(s3_store, kept).order.name
+    assert s3_store.get(output).data.startswith(b"id,row,")
+    strict = _upload(client, CONTENT, max_bad=0.4)
+    with pytest.raises(InvalidInputError, match=r"more than the share of 0\.4 that may be bad"):
+        _score(s3_store, tmp_path, strict)
+    standing = client.get(f"/batch/jobs/{strict}").json()
+    assert standing["state"] == "failed"
+    again = client.post(f"/batch/jobs/{strict}:retry").json()["id"]
+    assert jobs.read(s3_store, again).order.max_bad == 1.0
+
+
+def test_a_large_upload_keeps_its_options_and_is_stopped_when_its_job_is_cancelled(
+    s3_store: Store, machine_arn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(diverting, "MIB", 1)
+    client = _client(s3_store, state_machine=machine_arn)
+    job = _upload(client, CONTENT, keep=["id"], max_bad=0.5)
+    _score(s3_store, tmp_path, job, machine_arn)
+    machines = boto3.client("stepfunctions")
+    (execution,) = machines.list_executions(stateMachineArn=machine_arn)["executions"]
+    order = decode_order(machines.describe_execution(executionArn=execution["executionArn"])["input"].encode())
+    assert (order.keep, order.max_bad, order.job) == (("id",), 0.5, job)
+    assert client.post(f"/batch/jobs/{job}:cancel").json()["state"] == "cancelled"
+    assert machines.describe_execution(executionArn=execution["executionArn"])["status"] == "ABORTED"
+    # what is delivered afterwards is no failure, and begins nothing
+    _score(s3_store, tmp_path, job, machine_arn)
+    assert len(machines.list_executions(stateMachineArn=machine_arn)["executions"]) == 1
+
+
+def test_an_execution_that_begins_while_its_job_is_cancelled_is_stopped(
+    s3_store: Store, machine_arn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(diverting, "MIB", 1)
+    client = _client(s3_store, state_machine=machine_arn)
+    job = _upload(client, CONTENT)
+
+    def cancel(method: str, key: str) -> None:
+        if (method, key) == ("put", f"batch/jobs/{job}.execution.json"):
+            assert client.post(f"/batch/jobs/{job}:cancel").json()["state"] == "cancelled"
+
+    _score(WatchedStore(s3_store, cancel), tmp_path, job, machine_arn)
+    (execution,) = boto3.client("stepfunctions").list_executions(stateMachineArn=machine_arn)["executions"]
+    assert execution["status"] == "ABORTED"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "taken"),
+    [
+        ("a.csv", b"id,radius,texture\r\n1,2,3\r\n2,x,1\r\n3,4,5\r\n", b"id,radius,texture\r\n2,x,1\r\n"),
+        ("a.csv", b'id;radius;texture\n1;2;3\n"2\n;";x;1\n', b'id;radius;texture\n"2\n;";x;1\n'),
+        ("a.csv", b'id,radius,texture\n1,2,3\n5",x,1\n6,7,8\n9",1,2\n', b'id,radius,texture\n5",x,1\n'),
+        ("a.csv", b'\xef\xbb\xbf"id",radius,texture\n1,2,3\n2,x,1', b'\xef\xbb\xbf"id",radius,texture\n2,x,1\n'),
+        ("a.jsonl", b'{"radius":1,"texture":2}\n{"radius":"\\""}\n{"radius":1,"texture":3}\n', b'{"radius":"\\""}\n'),
+    ],
+)
+def test_bad_rows_alone_are_taken_out(s3_store: Store, tmp_path: Path, name: str, content: bytes, taken: bytes) -> None:
+    client = _client(s3_store)
+    job = _upload(client, content, name)
+    _score(s3_store, tmp_path, job)
+    again = client.post(f"/batch/jobs/{job}:retry").json()["id"]
+    assert s3_store.get(jobs.read(s3_store, again).order.key).data == taken
+
+
+def test_bad_rows_of_another_file_than_was_scored_are_not_taken(s3_store: Store, tmp_path: Path) -> None:
+    client = _client(s3_store)
+    packed = _upload(client, gzip.compress(CONTENT), "rows.csv.gz")
+    job = _upload(client, CONTENT)
+    for each in (job, packed):
+        _score(s3_store, tmp_path, each)
+    refused = client.post(f"/batch/jobs/{packed}:retry")
+    assert (refused.status_code, "upload them by themselves" in refused.text) == (409, True)
+    key = jobs.read(s3_store, job).order.key
+    s3_store.put(key, CONTENT.replace(b"?", b"!"))
+    refused = client.post(f"/batch/jobs/{job}:retry")
+    assert (refused.status_code, "is not the file any more that was scored" in refused.text) == (409, True)
+    s3_store.delete(key)
+    assert client.post(f"/batch/jobs/{job}:retry").status_code == 409
+    assert len(client.get("/batch/jobs").json()["jobs"]) == 2
+
+
 @pytest.mark.parametrize(
     "asked",
     [
         {"ref": "m"},
         {"ref": "m", "file": "a/b.csv"},
         {"ref": "m", "file": "a.csv", "source": "s3://bucket/a.csv"},
-        {"ref": "m", "file": "a.csv", "keep": ["id"]},
+        {"ref": "m", "file": "a.csv", "output": "s3://bucket/a.csv"},
+        {"ref": "m", "file": "a.csv", "max_bad": 2},
         {"ref": "m", "source": "https://bucket/a.csv"},
         {"ref": "m", "file": "a.csv", "explain": True},
         {"ref": "m", "source": "s3://bucket/a.csv", "explain": {"method": "gradients"}},
@@ -154,11 +261,12 @@ def test_the_commands_do_the_same(s3_store: Store, tmp_path: Path) -> None:
     s3_store.put("lake/rows.csv", CONTENT)
     lake = f"{s3_store.url}/lake/rows.csv"
     assert run("create", lake, "--model", "product", "--explain", "--dry-run")["evaluations_per_row"] == 16 * 12 + 1
-    made = run("create", str(file), "--model", "m")
+    made = run("create", str(file), "--model", "m", "--keep", "id", "--max-bad", "0.6")
     assert isinstance(made, dict)
     assert made["state"] == "waiting"
     score_object(s3_store, make_predictor(s3_store, tmp_path), jobs.read(s3_store, made["id"]).order.key)
     assert run("show", made["id"], "--wait")["state"] == "scored"
-    assert len(run("results", made["id"])) == 3
+    output, *others = run("results", made["id"]).values()
+    assert (requests.get(output, timeout=60).content[:7], len(others)) == (b"id,row,", 2)
     assert run("retry", made["id"])["state"] == "waiting"
     assert len(run("list")) == 2

@@ -13,6 +13,7 @@ from onnxlet.values.refs import Ref
 from onnxlet.values.timestamps import format_timestamp, utc_now
 
 SCHEMA = 1
+COMMA = ","
 
 
 class SourceFile(msgspec.Struct, frozen=True):
@@ -106,6 +107,7 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
     parts: tuple[BookedPart, ...] | msgspec.UnsetType = msgspec.UNSET
     explained: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    separator: str | msgspec.UnsetType = msgspec.UNSET
 
 
 @dataclass(slots=True)
@@ -118,6 +120,7 @@ class OpenBook:
     scorer: Scorer | None = None
     parts: tuple[BookedPart, ...] = ()
     explained: dict[str, Any] | None = None
+    separator: str = COMMA
 
     def close_scored(self, rows: RowCounts, outputs: tuple[OutputFile, ...]) -> Book:
         """The book of a file that was scored."""
@@ -150,6 +153,7 @@ class OpenBook:
             failure=failure,
             parts=self.parts or msgspec.UNSET,
             explained=self.explained or msgspec.UNSET,
+            separator=msgspec.UNSET if self.separator == COMMA else self.separator,
         )
 
 

@@ -25,6 +25,7 @@ import msgspec
 from onnxlet.batch.objects import score_object
 from onnxlet.batch.scoring import BOOK, ERRORS
 from onnxlet.errors import InvalidInputError, OnnxletError
+from onnxlet.jobs.uploads import is_cancelled
 from onnxlet.values.keys import BATCH_IN
 
 if TYPE_CHECKING:
@@ -90,7 +91,9 @@ def _score_keys(store: Store, predictor: Predictor, keys: list[str], divert: Div
     books, errors = [], []
     for key in keys:
         try:
-            if not divert(key):
+            if is_cancelled(store, key):
+                log.info("%s ignored: its job was cancelled", key)
+            elif not divert(key):
                 books.append(_score_key(store, predictor, key))
         except OnnxletError as error:
             log.error("%s was not scored: %s", key, error.detail)  # noqa: TRY400 - ours

@@ -21,6 +21,7 @@ from onnxlet.errors import (
     PreconditionFailedError,
     StoreUnavailableError,
 )
+from onnxlet.jobs.uploads import read_order
 from onnxlet.store.rules import check_key
 from onnxlet.values.keys import BATCH_IN, BATCH_OUT
 from onnxlet.values.refs import Ref, parse_ref
@@ -89,6 +90,8 @@ class Delivery:
         self._ref = ref
         self._key = key
         self._folder = folder
+        order = read_order(store, key, str(ref))
+        self._options = Options(order.keep, order.max_bad, order.columns)
         self._results = Results(store, _name_output(key))
         self._attempt: Attempt | None = None
 
@@ -121,7 +124,13 @@ class Delivery:
 
         outputs, telemetry = Outputs(self._key, self._folder), self._predictor.telemetry
         return score_source(
-            OpenBook(self._ref), source, load, outputs, Options(), telemetry=telemetry, counts=self._predictor.counts
+            OpenBook(self._ref),
+            source,
+            load,
+            outputs,
+            self._options,
+            telemetry=telemetry,
+            counts=self._predictor.counts,
         )
 
     def _source_changed(self) -> bool:

@@ -15,7 +15,7 @@ import msgspec
 
 from onnxlet.batch.assembling import ERRORS as ERRORS_FILE
 from onnxlet.batch.assembling import OUTPUT, Assembly, open_files
-from onnxlet.batch.book import Book, OpenBook, OutputFile, RowCounts, Scorer
+from onnxlet.batch.book import COMMA, Book, OpenBook, OutputFile, RowCounts, Scorer
 from onnxlet.batch.counting import write_counts
 from onnxlet.batch.formats import blocks, find_type
 from onnxlet.batch.formats.chunks import BadRow
@@ -160,6 +160,7 @@ def score_source(
         counter = None if counts is None else open_counter(counts, book.scorer.model, book.scorer.version, model)
         with _open_assembly(outputs, book.scorer) as assembly:
             table = score_ranges(source, observed, inputs, assembly, outputs.workers, on_progress, counter)
+            book.separator = getattr(table, "separator", COMMA)
             rows, digests = assembly.finish(table)
     except (UnavailableError, PreconditionFailedError):
         raise  # nobody answers, or the source is another one now

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from onnxlet.cli.explain_options import explain_options, read_explain
-from onnxlet.cli.options import RefType, json_option
+from onnxlet.cli.options import RefType, json_option, keep_option, max_bad_option
 from onnxlet.cli.output import Output
 from onnxlet.cli.workspace import pass_workspace
 from onnxlet.errors import InvalidInputError
@@ -38,6 +38,8 @@ def jobs() -> None:
 @click.argument("file")
 @click.option("--model", "ref", type=RefType(), required=True, metavar="REF", help="The version that scores it.")
 @click.option("--to", "target", metavar="URL", default="", help="Of a file in S3: where its output goes, s3://….")
+@keep_option
+@max_bad_option
 @click.option("--dry-run", is_flag=True, help="Only say what it would take: sections, time, cost.")
 @click.option("--wait", is_flag=True, help="Follow it to its end.")
 @explain_options
@@ -50,6 +52,8 @@ def create(
     file: str,
     ref: Ref,
     target: str,
+    keep: tuple[str, ...] | None,
+    max_bad: float,
     dry_run: bool,
     wait: bool,
     output: Output,
@@ -64,6 +68,7 @@ def create(
     Example:
       onnxlet jobs create patients.csv --model diagnosis --dry-run
       onnxlet jobs create s3://lake/patients.csv --model diagnosis --explain --dry-run
+      onnxlet jobs create patients.csv --model diagnosis --keep patient --max-bad 0.01
     """
     from onnxlet.jobs import jobs as use
     from onnxlet.jobs.orders import Order
@@ -73,14 +78,17 @@ def create(
     if file.startswith("s3://"):
         url, key = use.split_location(file)
         to, name = use.split_location(target) if target else ("", "")
-        order = Order(ref=str(ref), key=key, name=name, input=url, output=to, explain=asked)
+        order = Order(ref=str(ref), key=key, name=name, input=url, output=to, keep=keep, max_bad=max_bad, explain=asked)
         size = open_store(url).head(key).size
     elif asked is not None:
         raise InvalidInputError(
-            "uploads are scored as all files that land: explain a file where it lies, s3://…, or by `onnxlet score`"
+            "rows of uploads are not explained: explain a file where it lies, s3://…, or by `onnxlet score`"
         )
     else:
-        order, size = Order(ref=str(ref), key=Path(file).name, name=""), _size(Path(file))
+        if target:
+            raise InvalidInputError("what is made of an upload lies in the store: --to is for files in S3")
+        order = Order(ref=str(ref), key=Path(file).name, name="", keep=keep, max_bad=max_bad)
+        size = _size(Path(file))
     if dry_run:
         _show_estimate(size, settings, output, None if asked is None else _cost(workspace, ref, asked))
         return
@@ -152,6 +160,8 @@ def cancel(workspace: Workspace, job: str, output: Output) -> None:
 @pass_workspace
 def retry(workspace: Workspace, job: str, output: Output) -> None:
     """Make another job of the rows of JOB that were bad, under the same heading.
+
+    Its file must be lines, and still be the one that was scored.
 
     \b
     Example:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 Option = Callable[[Decorated], Decorated]
+NO_COLUMN = "-"
+"""Said to `--keep`: none."""
 
 
 class RefType(click.ParamType["Ref"]):
@@ -184,3 +186,24 @@ def data_options(command: Decorated) -> Decorated:
         help="Let errors quote values of --data. Without it they name rows and columns, since errors end in logs.",
     )
     return data(target(shown(command)))
+
+
+def _choose_columns(_ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...] | None:
+    """The columns that are named, none for `-`; None where nothing is said."""
+    return tuple(name for name in value if name != NO_COLUMN) if value else None
+
+
+keep_option: Option[Any] = click.option(
+    "--keep",
+    multiple=True,
+    callback=_choose_columns,
+    metavar="COLUMN",
+    help="A column of the file to write again, for each of them once; `-` for none. Default: all columns.",
+)
+max_bad_option: Option[Any] = click.option(
+    "--max-bad",
+    type=click.FloatRange(0, 1),
+    default=1.0,
+    metavar="SHARE",
+    help="The share of rows that may be bad, from 0 to 1: above it the file has failed. Default: it has where all are.",
+)

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from onnxlet.cli.explain_options import explain_options, read_explain, say_explained
-from onnxlet.cli.options import RefType, json_option, ref_argument
+from onnxlet.cli.options import RefType, json_option, keep_option, max_bad_option, ref_argument
 from onnxlet.cli.output import Output
 from onnxlet.cli.workspace import pass_workspace
 from onnxlet.lifecycle.workspace import Workspace
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 def count_cores() -> int:
     """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-NO_COLUMN = "-"
-"""Said to `--keep`: none."""
 
 
 @click.command(short_help="Print predictions for a file.")
@@ -102,24 +98,13 @@ def parse_names(text: str) -> tuple[str, ...]:
     required=True,
     help="The file to write, of INPUT's format; its .book.json appears beside it, and .errors.jsonl if rows are bad.",
 )
-@click.option(
-    "--keep",
-    multiple=True,
-    metavar="COLUMN",
-    help="A column of INPUT to write again, for each of them once; `-` for none. Default: all columns.",
-)
+@keep_option
 @click.option(
     "--columns",
     metavar="NAMES",
     help="The columns of a CSV file without a header, between commas, in their order.",
 )
-@click.option(
-    "--max-bad",
-    type=click.FloatRange(0, 1),
-    default=1.0,
-    metavar="SHARE",
-    help="The share of rows that may be bad, from 0 to 1: above it INPUT has failed. Default: it has where all are.",
-)
+@max_bad_option
 @click.option(
     "--workers",
     type=click.IntRange(1),
@@ -137,7 +122,7 @@ def score(
     source: Path,
     ref: Ref,
     target: Path,
-    keep: tuple[str, ...],
+    keep: tuple[str, ...] | None,
     columns: str | None,
     max_bad: float,
     workers: int,
@@ -163,9 +148,8 @@ def score(
     from onnxlet.batch.scoring import Options
 
     with output.progress(f"scoring {source.name}", "B") as advance:
-        kept = tuple(name for name in keep if name != NO_COLUMN) if keep else None
         named = None if columns is None else parse_names(columns)
-        options = Options(kept, max_bad, named, explain=read_explain(explained))
+        options = Options(keep, max_bad, named, explain=read_explain(explained))
         predictor = workspace.make_predictor()
         score_all = score_folder if source.is_dir() else score_path
         book = score_all(predictor, ref, source, target, options=options, workers=workers, on_progress=advance)

@@ -116,9 +116,11 @@ def _order(new: NewJob) -> Order:
     if bool(new.file) == bool(new.source):
         raise InvalidInputError("name either the `file` to upload or its `source` in S3")
     if new.file:
-        if new.output or keep is not None or new.max_bad < 1 or new.explain:
-            raise InvalidInputError("uploads are scored as all files that land: options are for a `source`")
-        return Order(ref=new.ref, key=new.file, name="")
+        if new.output or new.explain:
+            raise InvalidInputError(
+                "`output` and `explain` are for a `source`: what is made of an upload lies in the store"
+            )
+        return Order(ref=new.ref, key=new.file, name="", keep=keep, max_bad=new.max_bad)
     url, key = jobs.split_location(new.source)
     output, name = jobs.split_location(new.output) if new.output else ("", "")
     return Order(

@@ -1,7 +1,7 @@
 """Jobs that were asked for: made, listed, followed, cancelled, and repeated for the rows that were bad.
 
-`batch/jobs/<id>.json` says what was asked, `<id>.work.json` where a large file is worked on, `<id>.cancelled.json` who
-ended it. How a job stands is read from what stands: the upload, the work area, the book.
+`batch/jobs/<id>.json` says what was asked, `<id>.work.json` where a large file is worked on; `onnxlet.jobs.uploads`
+says what else lies there. How a job stands is read from what stands: the upload, the work area, the book.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from onnxlet.errors import ConflictError, InvalidInputError, ObjectNotFoundError, PreconditionFailedError
+from onnxlet.jobs.bad_rows import has_places, take_rows
 from onnxlet.jobs.orders import Order
+from onnxlet.jobs.uploads import cancelled_key, find_execution, job_key, stands
 from onnxlet.registry.parallel import map_parallel
 from onnxlet.store import Store, open_store
 from onnxlet.values.canonical import canonical
@@ -26,7 +28,7 @@ from onnxlet.values.refs import parse_ref
 from onnxlet.values.timestamps import format_timestamp, utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from onnxlet.jobs.state_machine import StateMachine
 
@@ -34,8 +36,6 @@ BOOK, ERRORS = ".book.json", ".errors.jsonl"
 MOST_LISTED = 100
 MOST_RETRIED = 10_000
 """Bad rows of a file that are scored again by themselves."""
-ROW_BYTES = 1024 * 1024
-"""A bad row that is scored again has no more bytes."""
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{8}")
 _LOCATION = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(.+)")
 
@@ -73,6 +73,8 @@ class _Book(msgspec.Struct):
     """What a job wants of a book."""
 
     state: str
+    source: dict[str, Any] | None = None
+    separator: str = ","
     rows: dict[str, int] | None = None
     failure: dict[str, str] | None = None
     outputs: list[dict[str, Any]] = []
@@ -101,7 +103,7 @@ def create(store: Store, order: Order, *, by: str, machine: StateMachine | None,
             raise InvalidInputError("no state machine is named, which scores files of other stores: upload the file")
         execution = machine.start(placed, identifier)
     job = Job(identifier, format_timestamp(utc_now()), by, placed, execution)
-    store.create(_key(identifier), canonical(job))
+    store.create(job_key(identifier), canonical(job))
     return job
 
 
@@ -117,7 +119,7 @@ def read(store: Store, identifier: str) -> Job:
     """A job. Raises ObjectNotFoundError."""
     if not _ID.fullmatch(identifier):
         raise ObjectNotFoundError(f"there is no job {identifier!r}", job=identifier)
-    return msgspec.json.decode(store.get(_key(identifier)).data, type=Job)
+    return msgspec.json.decode(store.get(job_key(identifier)).data, type=Job)
 
 
 def listed(store: Store) -> list[Status]:
@@ -135,20 +137,21 @@ def status(store: Store, job: Job, machine: StateMachine | None = None) -> Statu
         job.id, "waiting", job.created, order.ref, f"{order.input or store.url}/{order.key}", _output(store, job)
     )
     book = _read_book(store, job)
-    cancelled = _stands(store, f"{BATCH_JOBS}{job.id}.cancelled.json")
+    cancelled = stands(store, cancelled_key(job.id))
     if cancelled and (book is None or book.state == "failed"):
         return msgspec.structs.replace(base, state="cancelled")
     if book is not None:
         failure = None if book.failure is None else book.failure.get("detail")
         return msgspec.structs.replace(base, state=book.state, rows=book.rows, failure=failure)
-    if job.execution and machine is not None:
-        ended, cause = machine.status(job.execution)
+    execution = _execution(store, job) if machine is not None else ""
+    if execution and machine is not None:
+        ended, cause = machine.status(execution)
         if ended in {"FAILED", "TIMED_OUT", "ABORTED"}:
             return msgspec.structs.replace(base, state="failed", failure=cause or ended)
     try:
         work = msgspec.json.decode(store.get(f"{BATCH_JOBS}{job.id}.work.json").data)["work"]
     except ObjectNotFoundError:
-        uploaded = bool(order.input) or _stands(store, order.key)
+        uploaded = bool(order.input) or stands(store, order.key)
         return base if uploaded else msgspec.structs.replace(base, state="awaiting upload")
     done, sections = _count(store, work)
     seconds = max(1.0, time.time() - datetime.fromisoformat(job.created).timestamp())
@@ -161,34 +164,36 @@ def cancel(store: Store, job: Job, machine: StateMachine | None, by: str) -> Sta
     if before.state in {"scored", "failed"}:
         raise ConflictError(f"job {job.id} has {before.state} already")
     try:
-        store.create(f"{BATCH_JOBS}{job.id}.cancelled.json", canonical({"by": by, "at": format_timestamp(utc_now())}))
+        store.create(cancelled_key(job.id), canonical({"by": by, "at": format_timestamp(utc_now())}))
     except PreconditionFailedError:
         return msgspec.structs.replace(before, state="cancelled")
-    if job.execution and machine is not None:
-        machine.stop(job.execution, f"cancelled by {by}")
+    execution = _execution(store, job) if machine is not None else ""
+    if execution and machine is not None:
+        machine.stop(execution, f"cancelled by {by}")
     if not job.order.input:
         store.delete(job.order.key)
     return msgspec.structs.replace(before, state="cancelled")
 
 
 def retry(store: Store, job: Job, by: str) -> Job:
-    """Another job, of the rows that were bad alone, under the same heading. Raises ConflictError if there are none.
+    """Another job, of the rows that were bad alone, under the same heading; any share of them may be bad again.
 
-    Their files must be lines, CSV or JSON, and still be what they were.
+    Their file must be lines, CSV or JSON, and still be the one that was scored. Raises ConflictError.
     """
     book = _read_book(store, job)
     errors = [] if book is None else [each for each in book.outputs if each["key"].endswith(ERRORS)]
-    if not errors:
+    if book is None or not errors:
         raise ConflictError(f"job {job.id} has no bad rows, or has not ended")
-    places = [
-        msgspec.json.decode(line).get("byte") for line in _outputs(store, job).get(errors[0]["key"]).data.splitlines()
-    ]
-    if None in places or len(places) > MOST_RETRIED:
+    if errors[0]["rows"] > MOST_RETRIED or not has_places(job.order.key):
         raise ConflictError(
-            f"the {len(places):,} bad rows of job {job.id} cannot be taken out: upload them by themselves"
+            f"the {errors[0]['rows']:,} bad rows of job {job.id} cannot be taken out: upload them by themselves"
         )
-    content = b"".join(_rows(store_of(store, job.order.input), job.order, places))
-    again = create(store, msgspec.structs.replace(job.order, input="", output="", name="", job=""), by=by, machine=None)
+    lines = _outputs(store, job).get(errors[0]["key"]).data.splitlines()
+    places = [msgspec.json.decode(line)["byte"] for line in lines]
+    etag = None if book.source is None else book.source.get("etag")
+    content = take_rows(store_of(store, job.order.input), job.order, etag, book.separator, places)
+    order = msgspec.structs.replace(job.order, input="", output="", name="", job="", max_bad=1.0, explain=None)
+    again = create(store, order, by=by, machine=None)
     store.put(again.order.key, content)
     return again
 
@@ -221,21 +226,9 @@ def store_of(store: Store, url: str) -> Store:
     return open_store(url) if url else store
 
 
-def _rows(store: Store, order: Order, places: list[int]) -> Iterator[bytes]:
-    """The heading of a file, if it has one, and the rows that begin at these places."""
-    if PurePosixPath(order.key).suffix.lower() == ".csv" and order.columns is None:
-        yield _row(store, order.key, 0)
-    for place in places:
-        yield _row(store, order.key, place)
-
-
-def _row(store: Store, key: str, start: int) -> bytes:
-    """A row: its line, and those that follow while quotes are open."""
-    data = bytes(store.get_range(key, start, ROW_BYTES))
-    end = data.find(b"\n") + 1
-    while end and data.count(b'"', 0, end) % 2 and key.lower().endswith(".csv"):
-        end = data.find(b"\n", end) + 1
-    return data[:end] if end else data + b"\n"
+def _execution(store: Store, job: Job) -> str:
+    """The execution that works on a job: its own, or the one that its upload got."""
+    return job.execution or find_execution(store, job.id)
 
 
 def _read_book(store: Store, job: Job) -> _Book | None:
@@ -259,15 +252,3 @@ def _count(store: Store, work: str) -> tuple[int, int | None]:
         return done, len(msgspec.json.decode(store.get(f"{work}plan.json").data)["places"])
     except ObjectNotFoundError:
         return 0, None
-
-
-def _stands(store: Store, key: str) -> bool:
-    try:
-        store.head(key)
-    except ObjectNotFoundError:
-        return False
-    return True
-
-
-def _key(identifier: str) -> str:
-    return f"{BATCH_JOBS}{identifier}.json"

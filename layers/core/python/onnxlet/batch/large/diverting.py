@@ -10,8 +10,8 @@ from onnxlet.batch.large.opening import describe_source
 from onnxlet.batch.large.tables import has_sections
 from onnxlet.batch.objects import parse_key
 from onnxlet.errors import InvalidInputError, ObjectNotFoundError
-from onnxlet.jobs.orders import order_landed
 from onnxlet.jobs.state_machine import StateMachine
+from onnxlet.jobs.uploads import is_cancelled, note_execution, read_order
 from onnxlet.settings import MIB
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Diversion:
         """Whether the file under a key is large, and so is being scored, or is scored. Raises StoreUnavailableError."""
         try:
             ref = parse_key(key)
-            order = order_landed(key, str(ref))
+            order = read_order(self._store, key, str(ref))
             source = describe_source(self._store, order)
             if source.size < self._least or not has_sections(key):
                 return False
@@ -41,5 +41,10 @@ class Diversion:
             return False  # who scores it says what is wrong
         if not is_closed(self._store, order, source):
             execution = self._machine.start(order, source.identity)
+            if order.job:
+                note_execution(self._store, order.job, execution)
+                if is_cancelled(self._store, key):
+                    # who cancelled it may not have seen the note
+                    self._machine.stop(execution, "cancelled before it began")
             log.info("%s is scored in sections", key, extra={"execution": execution, "size": source.size})
         return True

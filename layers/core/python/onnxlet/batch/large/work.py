@@ -60,7 +60,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 
     def open_book(self) -> OpenBook:
         """The book of the source."""
-        book = OpenBook(parse_ref(self.order.ref), self.started, self.source, self.scorer)
+        book = OpenBook(parse_ref(self.order.ref), self.started, self.source, self.scorer, separator=self.separator)
         book.explained = self.explained
         return book
 
