@@ -20,10 +20,12 @@ import pytest
 import yaml
 
 from models import tiny
+from onnxlet.batch.objects import score_object
 from onnxlet.controlplane.app import create_app
 from onnxlet.dataplane.dispatch import DataPlane
 from onnxlet.dataplane.messages import Request
 from onnxlet.dataplane.protocols import owns_path
+from onnxlet.jobs import jobs
 from onnxlet.registry.registry import Registry
 from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
@@ -202,6 +204,30 @@ def test_the_registry_page_shows_requests_that_work(diagnosis: str, tmp_path: Pa
     assert json.loads(answers[2])["entry"]["action"] == "rollback"
     assert [json.loads(answer)["routes"][0]["version"] for answer in answers[1:4]] == [2, 1, 1]
     assert answers[4] == ""
+
+
+def test_the_commands_of_jobs_run_and_end_as_the_page_of_batches_says(
+    s3_store_url: str, tmp_path: Path, shell: dict[str, str]
+) -> None:
+    store, environ = open_store(s3_store_url), shell | {"ONNXLET_STORE": s3_store_url}
+    tiny.publish(store, "diagnosis", tiny.classifier_package(tmp_path / "model"))
+    predictor = Predictor(store, Settings(store=store.url, cache_dir=str(tmp_path / "cache")))
+    (tmp_path / "patients.csv").write_text("patient,radius,texture\nP1,1,2\nP2,?,3\n")
+    states = []
+    for command in commands(ROOT / "docs" / "batch.md"):
+        said = run(command + " --json", tmp_path, environ)
+        if "--dry-run" in command or "results" in command:
+            continue
+        told = json.loads(said)
+        states += [it["state"] for it in (told if isinstance(told, list) else [told])]
+        if "create" in command:
+            environ["JOB"] = told["id"]
+            score_object(store, predictor, jobs.read(store, told["id"]).order.key)  # what Score does
+        if "retry" in command:
+            environ["AGAIN"] = told["id"]
+    assert states == ["waiting", "scored", "scored", "waiting", "cancelled"]
+    output = store.get(jobs.read(store, environ["JOB"]).order.name).data
+    assert output.startswith(b"patient,row,label")
 
 
 def test_the_registry_page_has_every_operation() -> None:
