@@ -39,6 +39,7 @@ CASES: dict[str, tuple[Shape, Shape, Callable[[Tensor], Tensor]]] = {
     "calibrated, harder rows": ((1.0, 2.0), (3.0, 4.0), _as_it_is),
     "calibrated, easier rows": ((1.0, 2.0), (0.3, 0.5), _as_it_is),
     "calibrated, few positives": ((0.5, 5.0), (0.5, 8.0), _as_it_is),
+    "calibrated, rare positives": ((0.5, 30.0), (0.5, 40.0), _as_it_is),
     "overconfident, rows as before": ((1.0, 2.0), (1.0, 2.0), _too_sure),
 }
 """The chances of rows that have labels, those of rows that have none, and what scores make of them."""
@@ -75,7 +76,7 @@ def page(rows: list[Row]) -> Iterator[str]:
     yield ""
     yield (
         f"What is estimated of {rows[0]['windows']} windows of {WINDOW:,} scores of two classes each, of counts by "
-        "class and twentieth, beside NannyML's CBPE, which sees the scores themselves, and beside what turned out to "
+        "class and bin, beside NannyML's CBPE, which sees the scores themselves, and beside what turned out to "
         "be true (scikit-learn's metrics of the labels). Mean distances from the truth; *in the interval*: windows "
         f"whose truth lies in ours of 95 %. NannyML is fitted to {REFERENCE:,} rows with labels, and calibrates scores "
         "that are not calibrated there; ours take scores as they are, so calibration is the version's own business, "

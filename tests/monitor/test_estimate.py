@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 
 from onnxlet.errors import InvalidInputError
 from onnxlet.monitor.estimate import estimate_performance
-from onnxlet.monitor.scores import BINS, FEWEST_SUMMED, MOST_CLASSES, OTHER, UNIT, ClassScores, Scores, add_scores
+from onnxlet.monitor.scores import (
+    BINS,
+    EDGES,
+    FEWEST_SUMMED,
+    MOST_CLASSES,
+    OTHER,
+    UNIT,
+    ClassScores,
+    Scores,
+    add_scores,
+)
 from onnxlet.steps import Classification
 
 TARGET = Classification("class", "scores", ("benign", "malignant"), (0, 1))
@@ -70,6 +80,20 @@ def test_a_shift_of_the_inputs_is_seen_without_labels() -> None:
     assert easy.accuracy.low > hard.accuracy.high + 0.1
 
 
+@pytest.mark.parametrize("shape", [(0.5, 8), (1, 60), (0.5, 100), (5, 30), (2, 2), (8, 0.5)])
+def test_the_area_under_the_curve_is_that_of_the_scores_themselves_also_of_rare_classes(
+    shape: tuple[float, float],
+) -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    positive = np.random.default_rng(2).beta(*shape, 20_000)
+    performance = estimate_performance(count(*told(positive)))
+    assert performance is not None
+    assert performance.auc is not None
+    truth, weights = np.repeat([True, False], len(positive)), np.concatenate([positive, 1 - positive])
+    exact = metrics.roc_auc_score(truth, np.tile(positive, 2), sample_weight=weights)
+    assert performance.auc.value == pytest.approx(exact, abs=0.01)
+
+
 def test_of_several_classes_accuracy_alone_is_estimated() -> None:
     target = Classification("class", "scores", (), (0, 1, 2))
     performance = estimate_performance(count(np.array([0, 1, 2, 2] * 10), np.full(40, 0.75), target))
@@ -98,13 +122,14 @@ def test_no_sum_is_that_of_fewer_than_five_rows(rows: list[tuple[bool, float]]) 
         own = probabilities[labels == name]
         assert sum(scores.rows) == len(own)
         for place, (held, total) in enumerate(zip(scores.rows, scores.sums, strict=True)):
-            inside = own[np.minimum((own * BINS).astype(int), BINS - 1) == place]
+            low, high = (0.0, *EDGES)[place], (*EDGES, 1.1)[place]
+            inside = own[(own >= low) & (own < high)]
             assert held == len(inside)
             exact = int(np.rint(inside * UNIT).sum())
-            assert total == (exact if held >= FEWEST_SUMMED else held * ((2 * place + 1) * UNIT // (2 * BINS)))
+            assert total == (exact if held >= FEWEST_SUMMED else held * int((low + min(high, 1.0)) / 2 * UNIT))
 
 
-bins = st.lists(st.integers(0, 10**9), min_size=BINS, max_size=BINS).map(tuple)
+bins = st.integers(0, 2**32).map(lambda seed: tuple(np.random.default_rng(seed).integers(0, 10**9, BINS).tolist()))
 documents = st.fixed_dictionaries(
     {"label": st.fixed_dictionaries({name: st.builds(ClassScores, bins, bins) for name in ("benign", "malignant")})}
 )
@@ -125,7 +150,7 @@ def test_scores_of_other_classes_do_not_add_up() -> None:
 
 
 def test_scores_without_a_number_for_each_bin_are_refused() -> None:
-    with pytest.raises(msgspec.ValidationError, match="20 bins"):
+    with pytest.raises(msgspec.ValidationError, match="40 bins"):
         msgspec.json.decode(b'{"rows": [1], "sums": [1]}', type=ClassScores)
 
 

@@ -20,8 +20,12 @@ if TYPE_CHECKING:
     from onnxlet.steps import Classification
 
 UNIT = 2**20
-BINS = 20
-"""Of equal width, from 0 to 1."""
+_TWENTIETHS = (0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)
+_NARROWER = (0.92, 0.94, 0.96, 0.97, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999)
+_UPPER = (*_TWENTIETHS, *_NARROWER)
+EDGES = (*(1 - edge for edge in reversed(_UPPER)), 0.5, *_UPPER)
+"""Lower ends of all bins but the first, from 0 to 1 and the same from 1 to 0: what is rare is told apart near both."""
+BINS = len(EDGES) + 1
 MOST_CLASSES = 16
 OTHER = "other"
 """What stands for the classes of a manifest beyond the first."""
@@ -98,7 +102,7 @@ def _count(counts: dict[str, Tensor], labels: Tensor, probabilities: Tensor) -> 
     values = values[sure].clip(0, 1)
     units = np.rint(values * UNIT).astype(np.int64)
     told, places = _find_places(labels)
-    cells = places[sure] * BINS + (values * BINS).astype(np.int64).clip(max=BINS - 1)
+    cells = places[sure] * BINS + np.searchsorted(EDGES, values, side="right")
     rows = np.bincount(cells, minlength=len(told) * BINS)
     # floats, and exact: a chunk's sums are far below 2^53
     sums = np.bincount(cells, weights=units, minlength=len(told) * BINS).astype(np.int64)
@@ -124,6 +128,7 @@ def _named(value: object) -> str:
 
 def _stored(counts: Tensor) -> ClassScores:
     rows, sums = counts
-    middles = (2 * np.arange(BINS) + 1) * UNIT // (2 * BINS)
+    bounds = np.array([0.0, *EDGES, 1.0])
+    middles = ((bounds[:-1] + bounds[1:]) / 2 * UNIT).astype(np.int64)
     told = np.where(rows < FEWEST_SUMMED, rows * middles, sums)
     return ClassScores(tuple(rows.tolist()), tuple(told.tolist()))
