@@ -34,7 +34,7 @@ def read_ranges(
     """The first `size` bytes of an object, range by range, in order; fewer where the object ends sooner.
 
     They are on their way as soon as the context begins, and none when it has ended. `on_range` is called with each
-    range before it is yielded, in whatever order they arrive: it can write them to a file. Raises StoreUnavailableError
+    range as it arrives: it can write them to a file, which is whole when the context ends. Raises StoreUnavailableError
     once `time.monotonic` passes `until`, what the store raises, and OSError from `on_range`.
     """
     reader = _RangeReader(store, key, size, on_range)
@@ -42,6 +42,8 @@ def read_ranges(
         yield reader.in_order(until)
     finally:
         reader.stop()
+    if reader.error is not None:
+        raise reader.error
 
 
 def range_size(size: int) -> int:
@@ -66,7 +68,7 @@ class _RangeReader:
         self._next = 0
         self._consumed = 0
         self._calling = 0
-        self._error: OnnxletError | OSError | None = None
+        self.error: OnnxletError | OSError | None = None
         self._stopped = False
         for _ in range(min(IN_FLIGHT, self.count)):
             threading.Thread(target=self._work, name="onnxlet-fetch", daemon=True).start()
@@ -91,8 +93,8 @@ class _RangeReader:
             self._consumed = number
             self._changed.notify_all()
             while number not in self._arrived:
-                if self._error is not None:
-                    raise self._error
+                if self.error is not None:
+                    raise self.error
                 seconds_left = until - monotonic()
                 if seconds_left <= 0:
                     raise timeout_error(self._key)
@@ -107,35 +109,34 @@ class _RangeReader:
         start = number * self.range_size
         try:
             chunk = self._store.get_range(self._key, start, min(self.range_size, self._size - start))
-            if not self._hand_over(chunk, start):
-                return
         except (OnnxletError, OSError) as error:
             with self._changed:
-                self._error = error
+                self.error = error
                 self._changed.notify_all()
         else:
-            with self._changed:
-                self._arrived[number] = chunk
-                self._changed.notify_all()
+            self._hand_over(number, chunk, start)
 
-    def _hand_over(self, chunk: bytes | memoryview, start: int) -> bool:
-        """Call `on_range`, unless the reading has ended."""
+    def _hand_over(self, number: int, chunk: bytes | memoryview, start: int) -> None:
+        """Let the caller have the range, and call `on_range` meanwhile, unless the reading has ended."""
         with self._changed:
             if self._stopped:
-                return False
+                return
             self._calling += 1
+            self._arrived[number] = chunk
+            self._changed.notify_all()
         try:
             self._on_range(chunk, start)
+        except OSError as error:
+            self.error = error  # known before `stop` returns
         finally:
             with self._changed:
                 self._calling -= 1
                 self._changed.notify_all()
-        return True
 
     def _next_number(self) -> int | None:
         """The next range to read, once there is room for it; None when there is no more to read."""
         with self._changed:
-            while not self._stopped and self._error is None and self._next < self.count:
+            while not self._stopped and self.error is None and self._next < self.count:
                 if self._next < self._consumed + IN_FLIGHT:
                     self._next += 1
                     return self._next - 1
