@@ -39,6 +39,8 @@ from onnxlet.values.manifest import Draft
 BUCKET = "bench"
 CAPTURED = ("diagnosis", "score")
 """Models whose answers are captured, as their policy says."""
+MANY = 10_000_000
+"""Rows: no cap is met while it is measured, after which capturing would cost nothing."""
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -50,7 +52,16 @@ class Stage:
     store: str
     s3: str
     environ: dict[str, str]
-    """What a process needs to read from moto's S3."""
+    """What a process needs to read from moto's S3, and to hash captured columns."""
+
+    def check_monitored(self, model: str) -> None:
+        """Raises RuntimeError if rows of a model were not both counted and captured in the directory: what was measured
+        then was no monitoring.
+        """
+        store = open_store(self.store)
+        for prefix in (f"sketches/live/{model}/1/", f"capture/{model}/1/"):
+            if not list(store.list(prefix)):
+                raise RuntimeError(f"nothing was written below {prefix}")
 
     def event(self, name: str) -> Path:
         """The file of an HTTP API event, in marshal's format, which is read without an import."""
@@ -154,6 +165,7 @@ def staged(directory: Path) -> Iterator[Stage]:
         "AWS_REGION": "us-east-1",
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ALLOW_HTTP": "true",
+        "ONNXLET_CAPTURE_KEY": f"hex:{'5e' * 32}",
     }
     server = subprocess.Popen(
         [sys.executable, "-m", "moto.server", "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -173,9 +185,11 @@ def staged(directory: Path) -> Iterator[Stage]:
 
 
 def _policy(draft: Draft) -> dict[str, Any]:
-    """A policy that keeps what labels are joined with: the answers, under the id of their request."""
+    """A policy that keeps the answers, one column and a hash of another, under the id of their request."""
+    first, second = load_breast_cancer().feature_names[:2].tolist()
     kept = {spec.name: "keep" for spec in draft.signature.outputs}
-    return read_policy({"outputs": kept, "request_id": "keep"}).document()
+    rules = {"columns": {first: "keep", second: "hash"}, "outputs": kept, "request_id": "keep"}
+    return read_policy({**rules, "rows_per_hour": MANY, "bytes_per_hour": 1000 * MANY}).document()
 
 
 def _publish(stage: Stage) -> None:

@@ -46,7 +46,9 @@ def warm_rows(stage: Stage) -> list[Row]:
         (5, "many-rows", "warm handler, 256 x 30, three outputs", 0.75),
         (5, "many-rows-one-output", "warm handler, 256 x 30, one output", 0.55),
     ):
-        measured = _warm(stage, event, "score" if event.endswith("one-output") else "diagnosis")
+        model = "score" if event.endswith("one-output") else "diagnosis"
+        measured = _warm(stage, event, model)
+        stage.check_monitored(model)
         (median, tail), (floor, _) = measured["handler"], measured["run"]
         bare = measured["bare"][0] - floor
         parts: dict[str, float | str] = {f"{contender} p50 us": each[0] * MICRO for contender, each in measured.items()}
