@@ -60,10 +60,11 @@ class Rows:
         assert rows >= ROWS_A_RANGE
         first = self.end.position
         lines = self._table.rows[first : first + ROWS_A_RANGE]
-        chunk = Chunk()
+        numbers: list[int] = []
+        chunk = Chunk(numbers)
         for number, cells in enumerate(lines, start=first + 1):
             if len(cells) == len(self._table.header):
-                chunk.numbers.append(number)
+                numbers.append(number)
                 chunk.rows.append(dict(zip(self._table.header, cells, strict=True)))
             else:
                 chunk.bad.append(BadRow(number, "has another number of cells than the header"))

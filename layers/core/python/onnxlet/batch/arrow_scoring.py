@@ -57,7 +57,7 @@ class ArrowScorer:
         bad: list[BadRow] = []
         for start in range(0, batch.num_rows, CHUNK_ROWS):
             part = batch.slice(start, min(CHUNK_ROWS, batch.num_rows - start))
-            chunk = Chunk(list(range(start, start + part.num_rows)), list(range(part.num_rows)))
+            chunk = Chunk(range(start, start + part.num_rows), list(range(part.num_rows)))
             scored, failed = score_rows(self._model, self._inputs, chunk, read(chunk, part))
             runs += [ScoredRows([start + position for position in positions], each) for positions, each in scored]
             bad += failed

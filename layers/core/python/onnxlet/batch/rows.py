@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
@@ -138,7 +138,15 @@ def _join(runs: list[ScoredRows]) -> list[ScoredRows]:
     if len({tuple((name, tensor.shape[1:]) for name, tensor in outputs.items()) for _, outputs in runs}) > 1:
         return runs
     outputs = {name: np.concatenate([run.outputs[name] for run in runs]) for name in runs[0].outputs}
-    return [ScoredRows([position for run in runs for position in run.positions], outputs)]
+    return [ScoredRows(_chain([run.positions for run in runs]), outputs)]
+
+
+def _chain(parts: Sequence[Sequence[int]]) -> Sequence[int]:
+    """Positions one behind the other."""
+    first, last = parts[0], parts[-1]
+    whole = range(first[0], last[-1] + 1)
+    # they rise, so if there are as many as between the ends they are all of these
+    return whole if len(whole) == sum(map(len, parts)) else list(chain.from_iterable(parts))
 
 
 def _sort_rows(runs: list[ScoredRows]) -> list[ScoredRows]:

@@ -32,7 +32,7 @@ class BadRow(msgspec.Struct, frozen=True, omit_defaults=True):
 class Chunk:
     """Some rows as their file has them, with their numbers (the first row is 1), and those that could not be read."""
 
-    numbers: list[int] = field(default_factory=list)
+    numbers: Sequence[int] = ()
     rows: list[Any] = field(default_factory=list)
     bad: list[BadRow] = field(default_factory=list)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from onnxlet.batch.formats.texts import interleave, join_alike, write_cells
+from onnxlet.batch.formats.texts import interleave, join_alike, to_integers, write_cells
 from onnxlet.batch.inputs import MODEL_VERSION, ROW, Inputs, free_name
 from onnxlet.errors import InvalidInputError
 from onnxlet.values.datatypes import VARIABLE
@@ -83,7 +83,7 @@ class CsvOutput:
         elif titles != self._titles:
             raise InvalidInputError("the model's outputs vary in size from row to row: score JSON Lines instead of CSV")
         dialect = self._layout.dialect
-        answers = join_alike([np.array(numbers), *(tensor for tensor in outputs.values() if tensor.size)])
+        answers = join_alike([to_integers(numbers), *(tensor for tensor in outputs.values() if tensor.size)])
         columns = [*self._layout.keep(rows), *(write_cells(answer, dialect.hide) for answer in answers)]
         written = interleave(columns, [b","] * (len(columns) - 1) + [self._layout.end], len(rows))
         self._sink.write(dialect.from_commas(written))

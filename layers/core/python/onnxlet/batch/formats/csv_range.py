@@ -141,7 +141,7 @@ class CsvRange:
             for part in range(parts):
                 offset = part * len(found) // parts
                 cut = found[offset : (part + 1) * len(found) // parts]
-                yield CsvChunk(list(range(first, first + len(cut))), cut, [], starts, offset, first)
+                yield CsvChunk(range(first, first + len(cut)), cut, [], starts, offset, first)
                 first += len(cut)
             if not size:
                 chunk = self._judge_lines(first, rows)
@@ -152,7 +152,8 @@ class CsvRange:
     def _judge_lines(self, first: int, rows: int) -> CsvChunk:
         """The next few rows, wherever quotes are in them."""
         starts: list[int] = []
-        chunk = CsvChunk(starts=starts, first=first, regular=False)
+        numbers: list[int] = []
+        chunk = CsvChunk(numbers, starts=starts, first=first, regular=False)
         taken = read_rows(self._lines.take_line)
         for number in range(first, first + min(rows, FEW_ROWS)):
             row = next(taken, None) if self._lines.within else None
@@ -162,7 +163,7 @@ class CsvRange:
             if isinstance(row.cells, str):
                 chunk.bad.append(BadRow(number, self._reader.describe(row.cells)))
             else:
-                chunk.numbers.append(number)
+                numbers.append(number)
                 chunk.rows.append(row.raw)
         return chunk
 

@@ -195,7 +195,7 @@ class JsonRange:
             for part in range(parts):
                 offset = part * len(lines) // parts
                 cut = lines[offset : (part + 1) * len(lines) // parts]
-                yield JsonChunk(list(range(first, first + len(cut))), cut, [], starts, offset)
+                yield JsonChunk(range(first, first + len(cut)), cut, [], starts, offset)
                 first += len(cut)
         self.end = Place(self._lines.position, first)
 

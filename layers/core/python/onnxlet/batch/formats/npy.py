@@ -18,6 +18,7 @@ from onnxlet.batch.formats import blocks
 from onnxlet.batch.formats.arrays import read_numbers
 from onnxlet.batch.formats.chunks import BadRow, Batch, Chunk, ParsedRows
 from onnxlet.batch.formats.ports import Note, Place, Sink, Source
+from onnxlet.batch.formats.texts import to_integers
 from onnxlet.batch.inputs import MODEL_VERSION, ROW, Inputs
 from onnxlet.errors import InvalidInputError
 from onnxlet.steps import Column
@@ -123,7 +124,7 @@ class NpyRange:
             count = min(rows, last - begin)
             data = table.source.read(table.offset + begin * table.row_bytes, count * table.row_bytes)
             array = np.frombuffer(data, table.dtype).reshape(count, *table.shape[1:])
-            yield Chunk(list(range(begin + 1, begin + count + 1)), array)  # type: ignore[arg-type] # rows as well
+            yield Chunk(range(begin + 1, begin + count + 1), array)  # type: ignore[arg-type] # rows as well
         self.end = Place(last, last + 1)
 
     def parse(self, chunk: Chunk) -> ParsedRows:
@@ -154,7 +155,7 @@ class NpyRange:
         records = np.zeros(len(positions), self._table.record)
         if INPUT in (records.dtype.names or ()) and self._table.inputs.keep is None:
             records[INPUT] = np.asarray(chunk.rows)[positions]
-        records[ROW] = np.array(chunk.numbers)[positions]
+        records[ROW] = to_integers(chunk.numbers)[positions]
         for name, tensor in outputs.items():
             records[name] = tensor.reshape(records[name].shape)
         if self._table.inputs.version is not None:

@@ -133,7 +133,7 @@ class ParquetRange:
         for batch in self._table.batches(self._first, self.end.position):
             for start in range(0, batch.num_rows, rows):
                 part = batch if batch.num_rows <= rows else batch.slice(start, rows)
-                yield ParquetChunk(list(range(number, number + part.num_rows)), list(range(part.num_rows)), batch=part)
+                yield ParquetChunk(range(number, number + part.num_rows), list(range(part.num_rows)), batch=part)
                 number += part.num_rows
 
     def parse(self, chunk: Chunk) -> ParsedRows:

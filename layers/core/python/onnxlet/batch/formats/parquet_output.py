@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
 from arro3.core import Array, DataType, Field, RecordBatch, Schema
 
 from onnxlet.batch.formats.arrow_arrays import is_text
 from onnxlet.batch.formats.arrow_files import Encoding, write_batches
 from onnxlet.batch.formats.arrow_outputs import ArrowOutputs
 from onnxlet.batch.formats.parquet_footer import MAGIC, Column, move_group, parse_group
+from onnxlet.batch.formats.texts import to_integers
 from onnxlet.batch.formats.thrift import STRUCT, Reader
 from onnxlet.batch.inputs import MODEL_VERSION, ROW, Inputs, free_name
 from onnxlet.values.tensors import Tensors
@@ -46,7 +46,7 @@ class ParquetLayout:
         """Rows with their numbers and outputs."""
         columns = batch.columns
         kept = columns if self._whole else [columns[place] for place in self._kept]
-        added = [Array.from_numpy(np.array(numbers, np.int64)), *self._outputs.make_arrays(outputs, len(numbers))]
+        added = [Array.from_numpy(to_integers(numbers)), *self._outputs.make_arrays(outputs, len(numbers))]
         return RecordBatch.from_arrays([*kept, *added], schema=self.schema)
 
 
