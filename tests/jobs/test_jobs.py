@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 import json
 import uuid
 from pathlib import Path
@@ -16,7 +18,7 @@ from fastapi.testclient import TestClient
 
 from deliveries import make_predictor, publish
 from faults import WatchedStore
-from laboratory import Laboratory, product
+from laboratory import Laboratory, background_of, product
 from machines import Machine
 from onnxlet.batch.answering import Scoring
 from onnxlet.batch.large import diverting
@@ -147,6 +149,22 @@ def test_an_upload_is_scored_with_the_options_that_it_was_asked_for_with(s3_stor
     assert jobs.read(s3_store, again).order.max_bad == 1.0
 
 
+def test_an_upload_is_explained_where_its_job_asks_for_it(s3_store: Store, tmp_path: Path) -> None:
+    background = background_of(12, 2)
+    columns = {"radius": background[:, 0], "texture": background[:, 1]}
+    product(Laboratory(s3_store, tmp_path), features=2, columns=tuple(columns), background=columns)
+    asked = {"ref": "product", "file": "rows.csv", "explain": {"method": "exact"}}
+    made = _client(s3_store).post("/batch/jobs", json=asked).json()
+    requests.put(made["upload"], data=CONTENT, timeout=60).raise_for_status()
+    _score(s3_store, tmp_path, made["id"])
+    with io.StringIO(s3_store.get(jobs.read(s3_store, made["id"]).order.name).data.decode()) as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2
+    for row in rows:
+        total = float(row["expected"]) + float(row["attribution_radius"]) + float(row["attribution_texture"])
+        assert total == pytest.approx(float(row["y"]), rel=1e-5)
+
+
 def test_a_large_upload_keeps_its_options_and_is_stopped_when_its_job_is_cancelled(
     s3_store: Store, machine_arn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,8 +243,7 @@ def test_bad_rows_of_another_file_than_was_scored_are_not_taken(s3_store: Store,
         {"ref": "m", "file": "a.csv", "output": "s3://bucket/a.csv"},
         {"ref": "m", "file": "a.csv", "max_bad": 2},
         {"ref": "m", "source": "https://bucket/a.csv"},
-        {"ref": "m", "file": "a.csv", "explain": True},
-        {"ref": "m", "source": "s3://bucket/a.csv", "explain": {"method": "gradients"}},
+        {"ref": "m", "file": "a.csv", "explain": {"method": "gradients"}},
         {"ref": "not a ref", "file": "a.csv"},
     ],
 )

@@ -91,7 +91,7 @@ class Delivery:
         self._key = key
         self._folder = folder
         order = read_order(store, key, str(ref))
-        self._options = Options(order.keep, order.max_bad, order.columns)
+        self._options = Options(order.keep, order.max_bad, order.columns, explain=order.explain)
         self._results = Results(store, _name_output(key))
         self._attempt: Attempt | None = None
 

@@ -67,7 +67,7 @@ def create(
     \b
     Example:
       onnxlet jobs create patients.csv --model diagnosis --dry-run
-      onnxlet jobs create s3://lake/patients.csv --model diagnosis --explain --dry-run
+      onnxlet jobs create patients.csv --model diagnosis --explain --dry-run
       onnxlet jobs create patients.csv --model diagnosis --keep patient --max-bad 0.01
     """
     from onnxlet.jobs import jobs as use
@@ -80,14 +80,10 @@ def create(
         to, name = use.split_location(target) if target else ("", "")
         order = Order(ref=str(ref), key=key, name=name, input=url, output=to, keep=keep, max_bad=max_bad, explain=asked)
         size = open_store(url).head(key).size
-    elif asked is not None:
-        raise InvalidInputError(
-            "rows of uploads are not explained: explain a file where it lies, s3://…, or by `onnxlet score`"
-        )
     else:
         if target:
             raise InvalidInputError("what is made of an upload lies in the store: --to is for files in S3")
-        order = Order(ref=str(ref), key=Path(file).name, name="", keep=keep, max_bad=max_bad)
+        order = Order(ref=str(ref), key=Path(file).name, name="", keep=keep, max_bad=max_bad, explain=asked)
         size = _size(Path(file))
     if dry_run:
         _show_estimate(size, settings, output, None if asked is None else _cost(workspace, ref, asked))

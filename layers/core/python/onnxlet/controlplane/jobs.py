@@ -113,14 +113,13 @@ async def retry_job(run: Run, job: JobId) -> Response:
 def _order(new: NewJob) -> Order:
     """What is asked for. Raises InvalidInputError."""
     keep = None if new.keep is None else tuple(new.keep)
+    explain = None if new.explain is False else write_request(read_request(new.explain))
     if bool(new.file) == bool(new.source):
         raise InvalidInputError("name either the `file` to upload or its `source` in S3")
     if new.file:
-        if new.output or new.explain:
-            raise InvalidInputError(
-                "`output` and `explain` are for a `source`: what is made of an upload lies in the store"
-            )
-        return Order(ref=new.ref, key=new.file, name="", keep=keep, max_bad=new.max_bad)
+        if new.output:
+            raise InvalidInputError("`output` is for a `source`: what is made of an upload lies in the store")
+        return Order(ref=new.ref, key=new.file, name="", keep=keep, max_bad=new.max_bad, explain=explain)
     url, key = jobs.split_location(new.source)
     output, name = jobs.split_location(new.output) if new.output else ("", "")
     return Order(
@@ -131,7 +130,7 @@ def _order(new: NewJob) -> Order:
         output=output,
         keep=keep,
         max_bad=new.max_bad,
-        explain=None if new.explain is False else write_request(read_request(new.explain)),
+        explain=explain,
     )
 
 

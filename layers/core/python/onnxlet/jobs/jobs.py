@@ -192,7 +192,7 @@ def retry(store: Store, job: Job, by: str) -> Job:
     places = [msgspec.json.decode(line)["byte"] for line in lines]
     etag = None if book.source is None else book.source.get("etag")
     content = take_rows(store_of(store, job.order.input), job.order, etag, book.separator, places)
-    order = msgspec.structs.replace(job.order, input="", output="", name="", job="", max_bad=1.0, explain=None)
+    order = msgspec.structs.replace(job.order, input="", output="", name="", job="", max_bad=1.0)
     again = create(store, order, by=by, machine=None)
     store.put(again.order.key, content)
     return again

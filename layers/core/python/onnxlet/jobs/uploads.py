@@ -47,7 +47,8 @@ def read_order(store: Store, key: str, ref: str) -> Order:
         return landed
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise IntegrityError(f"{job_key(landed.job)!r} is no job: upload the file anew") from error
-    return msgspec.structs.replace(landed, keep=asked.keep, max_bad=asked.max_bad, columns=asked.columns)
+    options = {name: getattr(asked, name) for name in ("keep", "max_bad", "columns", "explain")}
+    return msgspec.structs.replace(landed, **options)
 
 
 def is_cancelled(store: Store, key: str) -> bool:
