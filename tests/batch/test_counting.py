@@ -27,8 +27,11 @@ from onnxlet.monitor.windows import FEWEST_ROWS, read_window
 from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
 from onnxlet.store import Store
+from onnxlet.telemetry.embedded import EmbeddedMetrics
+from onnxlet.telemetry.recording import Telemetry
 from onnxlet.values.refs import parse_ref
 from onnxlet.values.timestamps import day_of, utc_now
+from telemetry.embedded_metric_format import check
 
 ROWS = 2000
 RANDOM = np.random.default_rng(0)
@@ -188,3 +191,24 @@ def test_a_store_that_takes_no_counts_harms_no_file(
     assert book.rows is not None
     assert book.rows.scored == expected(baseline).rows
     assert "the rows of m:1 are not counted: read only" in caplog.text
+
+
+@pytest.mark.parametrize("why", ["too few", "refused"])
+def test_rows_that_no_sketch_counts_are_told_as_those_of_requests_are(
+    store: Store, baseline: Baseline, tmp_path: Path, capsys: pytest.CaptureFixture[str], why: str
+) -> None:
+    def refuse(method: str, key: str) -> None:
+        if method == "create" and key.startswith("sketches/"):
+            raise StoreUnavailableError("read only")
+
+    telemetry = Telemetry()
+    telemetry.watch_with(lambda: EmbeddedMetrics("score"))
+    settings = Settings(store=store.url, cache_dir=str(tmp_path / "cache"))
+    store.put(IN, table(FEWEST_ROWS - 1 if why == "too few" else 200))
+    book = score_object(store, Predictor(WatchedStore(store, refuse), settings, telemetry=telemetry), IN)
+    telemetry.flush()
+    lines = [check(line) for line in capsys.readouterr().out.splitlines()]
+    told = [(line["model"], line["UnsketchedRows"]) for line in lines if "UnsketchedRows" in line]
+    assert book.rows is not None
+    assert told == [("m", book.rows.scored)]
+    assert baseline

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from onnxlet.errors import OnnxletError
 from onnxlet.monitor.stacking import stack
 from onnxlet.monitor.windows import FEWEST_ROWS, part_key, write_part
-from onnxlet.telemetry import log
+from onnxlet.telemetry import UNSKETCHED_ROWS, log
 from onnxlet.values.canonical import canonical
 from onnxlet.values.digests import ALGORITHM, digest
 from onnxlet.values.timestamps import day_of, utc_now
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from onnxlet.monitor.counter import RowCounter
     from onnxlet.monitor.sketch import SketchDocument
     from onnxlet.store import Store
+    from onnxlet.telemetry.recording import Telemetry
     from onnxlet.values.tensors import Tensors
 
 _DIGITS = 32
@@ -58,13 +59,17 @@ class CountingModel:
         self._waiting, self._rows = [], 0
 
 
-def write_counts(store: Store, scorer: Scorer, counted: SketchDocument, *source: str) -> None:
+def write_counts(
+    store: Store, scorer: Scorer, counted: SketchDocument, *source: str, telemetry: Telemetry | None = None
+) -> None:
     """Write what was counted of a source, below today. Of the same source that is scored again it is written once.
 
-    A sketch of a few rows is those rows, so it is not written. That the store does not take it is logged, and no more.
+    A sketch of a few rows is those rows, so it is not written. Of what is not, as where the store does not take it,
+    `telemetry` is told, and no more.
     """
     if counted.rows < FEWEST_ROWS:
         log(__name__).info("%d rows of %s:%d were not sketched: too few", counted.rows, scorer.model, scorer.version)
+        _tell(telemetry, scorer, counted.rows)
         return
     name = digest(canonical([scorer.digest, *source])).removeprefix(ALGORITHM)[:_DIGITS]
     key = part_key(scorer.model, scorer.version, day_of(utc_now()), name, 0)
@@ -72,3 +77,9 @@ def write_counts(store: Store, scorer: Scorer, counted: SketchDocument, *source:
         write_part(store, key, counted)
     except OnnxletError as error:
         log(__name__).warning("the rows of %s:%d are not counted: %s", scorer.model, scorer.version, error)
+        _tell(telemetry, scorer, counted.rows)
+
+
+def _tell(telemetry: Telemetry | None, scorer: Scorer, rows: int) -> None:
+    if telemetry is not None and rows:
+        telemetry.record({UNSKETCHED_ROWS: rows}, model=scorer.model, version=scorer.version)

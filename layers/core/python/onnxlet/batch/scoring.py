@@ -174,7 +174,7 @@ def score_source(
         with errors.path.open("rb") as lines:
             return Outcome(book, rows, bad, explain_bad_rows(source.key, rows, next(lines), options.max_bad))
     if counts is not None and assembly.counted is not None:
-        write_counts(counts, book.scorer, assembly.counted, book.source.digest)
+        write_counts(counts, book.scorer, assembly.counted, book.source.digest, telemetry=telemetry)
     return Outcome(book, rows, {"": MadeFile(outputs.folder / OUTPUT, digests.output), **bad})
 
 

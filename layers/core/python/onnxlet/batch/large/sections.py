@@ -95,7 +95,8 @@ def _score(
         ended = maker.make(scorer, task.end, out_of_time)
         piece = maker.upload(area, f"{task.number:06d}-{uuid.uuid4().hex}")
         if counts is not None and maker.counted is not None:
-            write_counts(counts, work.scorer, maker.counted, task.work, str(task.start.position))
+            source = task.work, str(task.start.position)
+            write_counts(counts, work.scorer, maker.counted, *source, telemetry=predictor.telemetry)
     section = Section(task.number, (*before.pieces, piece), maker.heading)
     return section, None if ended else piece.end
 
