@@ -215,6 +215,18 @@ def test_what_is_damaged_is_refused_or_scored(score: Score) -> None:
     assert 10 < refused < 60
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_damage_of_which_the_reader_ends_its_process_is_said(score: Score, workers: int) -> None:
+    file = io.BytesIO()
+    table = pa.table({"radius": np.arange(25.0), "texture": np.arange(25)})
+    pq.write_table(table, file, compression="none", use_dictionary=False)
+    levels = b"\x02\x00\x00\x00\x32\x01"
+    """That 25 values are there, as one run; with another bit they are 200, of which arrow's buffers know nothing."""
+    assert file.getvalue().count(levels) == 2
+    with pytest.raises(InvalidInputError, match="the file is damaged, in the rows from 1 on"):
+        score(file.getvalue().replace(levels, levels[:4] + b"\x33\x01"), workers=workers)
+
+
 def test_encrypted_and_compressed_files_say_what_to_do(score: Score, tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="encrypted"):
         score(b"PARE" + bytes(100) + b"PARE")

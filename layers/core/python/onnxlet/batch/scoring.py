@@ -255,13 +255,15 @@ def score_ranges(  # noqa: PLR0917 - what meets here
     if kind.compression is not None or model.threads > 1:
         # what is compressed is read from its beginning to its end, and a model's threads do not survive a fork
         workers = 1
-    content = source if on_progress is None or workers > 1 else MeteredSource(source, on_progress)
+    # that its reader ended a process is for another one to say
+    forked = workers > 1 or (kind.format.fatal and source.forkable and model.threads == 1)
+    content = source if on_progress is None or forked else MeteredSource(source, on_progress)
     unpacked = content if kind.compression is None else UnpackedSource(content, kind.compression)
     table = kind.format.open_table(unpacked, inputs)
     table = table if wrap is None else wrap(table)
     start = assembly.resume(table.first)
     scorer = RangeScorer(table, model, inputs, assembly.compress, counter)
-    if workers == 1:
+    if not forked:
         score_in_turn(scorer, assembly, start)
         return table
 

@@ -25,9 +25,10 @@ Progress = Callable[[int, int], None]
 
 
 class RecordedSource(Source, Protocol):
-    """A source that is open, and what its book says of it."""
+    """A source that is open, and what its book says of it; whether processes that are forked may read on in it."""
 
     key: str
+    forkable: bool
 
     @property
     def record(self) -> SourceFile:
@@ -42,6 +43,8 @@ class RecordedSource(Source, Protocol):
 
 class LocalSource:
     """A file on this machine. Raises InvalidInputError if it cannot be read."""
+
+    forkable = True
 
     def __init__(self, path: Path) -> None:
         self.key = str(path)
@@ -118,6 +121,9 @@ class StoredSource:
     All of them are of the object that was looked at first: if it is overwritten meanwhile, PreconditionFailedError.
     `upload` tells it from others; its digest is known once all was read.
     """
+
+    forkable = False
+    """A store's client has threads."""
 
     def __init__(self, store: Store, key: str) -> None:
         self.key = key

@@ -28,7 +28,7 @@ class FileFormat(NamedTuple):
     Large files are scored in stretches if it has, for files of lines, `open_lines(source, separator) -> Lines`, or else
     `find_places(table, least) -> list[Place]`. The outputs of stretches are `joined`, or stay files beside each other.
     Files of a format that is `packed` are compressed within, and not as a whole. What is said of a row may be `nested`,
-    or has a column for each number.
+    or has a column for each number. There is damage of which a `fatal` format's reader ends its process.
     """
 
     module: str
@@ -36,6 +36,7 @@ class FileFormat(NamedTuple):
     joined: bool = True
     packed: bool = False
     nested: bool = False
+    fatal: bool = False
 
     @property
     def has_lines(self) -> bool:
@@ -67,7 +68,7 @@ FORMATS: list[FileFormat] = [
     FileFormat("onnxlet.batch.formats.csv_file", (".csv",)),
     FileFormat("onnxlet.batch.formats.json_lines", (".jsonl", ".ndjson"), nested=True),
     FileFormat("onnxlet.batch.formats.npy", (".npy",)),
-    FileFormat("onnxlet.batch.formats.parquet_file", (".parquet", ".pq"), joined=False, packed=True),
+    FileFormat("onnxlet.batch.formats.parquet_file", (".parquet", ".pq"), joined=False, packed=True, fatal=True),
 ]
 
 
