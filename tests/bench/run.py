@@ -16,6 +16,7 @@ from pathlib import Path
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
+from batch_media import media_rows
 from cold import cold_rows, memory_row
 from explanations import explanation_rows
 from images import image_rows
@@ -52,6 +53,7 @@ def measure() -> list[Row]:
                 ("layers", layer_rows),
                 ("reading", lambda: reading_rows(stage)),
                 ("whole files", lambda: batch_rows(stage)),
+                ("files of texts and pictures", lambda: media_rows(stage)),
                 ("texts", text_rows),
                 ("images", image_rows),
                 ("tokens", token_rows),

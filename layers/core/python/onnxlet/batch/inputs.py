@@ -24,6 +24,11 @@ ROW = "row"
 MODEL_VERSION = "model_version"
 """The output column that says which version of the model answered."""
 
+RUNS = 4
+"""Runs of the model that make a range, where rows take long."""
+HEAVY_BYTES = 8 * 2**20
+"""A model that reads texts takes long for each if it has so many: transformers do, linear models do not."""
+
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
@@ -33,7 +38,8 @@ class Inputs:
     `version` is told beside its outputs; of a file's columns those to `keep` are written again (None: all). `header`
     names the columns of files that do not name them; `labels` are the texts that an output may be, where it is known.
     Where the model reads `pictures`, by the input of this name, rows name files from `folder` on. Where rows are
-    explained, `explaining` does it.
+    explained, `explaining` does it. A range has `range_rows` at most (None: any), where each takes so long that
+    processes share few of them.
     """
 
     signature_name: str
@@ -49,6 +55,7 @@ class Inputs:
     pictures: str | None = None
     folder: Path | None = None
     explaining: Explaining | None = None
+    range_rows: int | None = None
 
     def read(self, tensors: Tensors) -> Tensors:
         """What the model is sent for a row's columns. Raises UnreadablePictureError for a file that cannot be read."""
@@ -73,7 +80,7 @@ def inputs_of(model: Model) -> Inputs:
     """How to score rows with `model`. Raises InvalidInputError if it does not work row by row."""
     if IMAGES in model.signatures and model.steps.columns is None:
         return _inputs_of_pictures(model)
-    name = model.steps.row_signature
+    name, most = model.steps.row_signature, model.steps.most_rows
     signature = model.signatures[name]
     for spec in signature.inputs:
         if not spec.batched and spec.shape[:1] != (1,):
@@ -86,14 +93,16 @@ def inputs_of(model: Model) -> Inputs:
         outputs=signature.outputs,
         columns=model.steps.columns,
         titles=_title_classes(model, [spec.name for spec in signature.outputs]),
-        rows_at_once=model.steps.most_rows if all(spec.batched for spec in signature.inputs) else 1,
+        rows_at_once=most if all(spec.batched for spec in signature.inputs) else 1,
         version=model.manifest.version,
         labels={step.names.label: step.labels for step in model.steps.targets},
+        range_rows=RUNS * most if most is not None and model.nbytes >= HEAVY_BYTES else None,
     )
 
 
 def _inputs_of_pictures(model: Model) -> Inputs:
     signature = model.signatures[IMAGES]
+    at_once = ROWS_AT_ONCE if all(spec.batched for spec in signature.outputs) else 1
     if len(signature.inputs) != 1:
         raise InvalidInputError("the model takes more than a picture: rows that name files are not enough")
     return Inputs(
@@ -102,10 +111,11 @@ def _inputs_of_pictures(model: Model) -> Inputs:
         outputs=signature.outputs,
         columns=(Column(COLUMN, "BYTES"),),
         titles=_title_classes(model, [spec.name for spec in signature.outputs]),
-        rows_at_once=ROWS_AT_ONCE if all(spec.batched for spec in signature.outputs) else 1,
+        rows_at_once=at_once,
         version=model.manifest.version,
         labels={step.names.label: step.labels for step in model.steps.targets},
         pictures=signature.inputs[0].name,
+        range_rows=RUNS * at_once,
     )
 
 

@@ -191,6 +191,11 @@ def choose_inputs(model: Model, name: str, options: Options) -> Inputs:
     return explain_rows(inputs, model, read_request(options.explain), documents=find_type(name).format.nested)
 
 
+def _least_bytes(inputs: Inputs) -> int:
+    """Bytes that make a range: a row has two, if it is as short as can be."""
+    return blocks.RANGE_BYTES if inputs.range_rows is None else 2 * inputs.range_rows
+
+
 def is_too_bad(rows: RowCounts, max_bad: float) -> bool:
     """Whether a file has more bad rows than it may have."""
     return rows.errors > 0 and (not rows.scored or rows.errors > max_bad * rows.read)
@@ -251,7 +256,7 @@ def score_ranges(  # noqa: PLR0917 - what meets here
 ) -> Table:
     """Score all ranges of a source that are not in their places yet. The table that they are of, as `wrap` makes it."""
     kind = find_type(source.key)
-    workers = max(1, min(workers, -(-source.size // blocks.RANGE_BYTES)))
+    workers = max(1, min(workers, -(-source.size // _least_bytes(inputs))))
     if kind.compression is not None or model.threads > 1:
         # what is compressed is read from its beginning to its end, and a model's threads do not survive a fork
         workers = 1

@@ -31,6 +31,12 @@ class RowStarts:
         self._rows = rows
         self._between = between
 
+    def limit(self, most: float, size: int) -> tuple[Sequence[bytes], int]:
+        """The rows, `most` of them at most, and how many bytes they are: all of them have `size`."""
+        if len(self._rows) <= most:
+            return self._rows, size
+        return self._rows[: int(most)], self.all[int(most)] - self._position
+
     @cached_property
     def all(self) -> list[int]:
         """That of each row, in bytes."""

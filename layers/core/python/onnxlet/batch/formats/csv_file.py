@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Sequence
 from io import BytesIO
+from math import inf
 from typing import NamedTuple
 
 from onnxlet.batch.formats.blocks import LineBlocks
@@ -51,12 +52,14 @@ class CsvTable:
         self.first = Place(opened.lines.position, 1)
         self.separator = opened.dialect.separator
         self._reader = CsvReader(opened.header, opened.columns, inputs, opened.dialect)
+        self._most = inputs.range_rows or inf
         self._layout = CsvLayout(opened.header, inputs, opened.dialect)
         self._reader.check_decimals(opened.lines.look())
 
     def open_range(self, start: Place, sink: Sink) -> CsvRange:
         """The rows from a place to the end of its range."""
-        return CsvRange(LineBlocks(self._source, start.position), start, self._reader, CsvOutput(sink, self._layout))
+        lines, output = LineBlocks(self._source, start.position), CsvOutput(sink, self._layout)
+        return CsvRange(lines, start, self._reader, output, self._most)
 
     def heading(self) -> bytes:
         """The header, by the shapes that the outputs are declared with."""

@@ -118,8 +118,10 @@ class CsvReader:
 class CsvRange:
     """The rows from a place to the end of its range."""
 
-    def __init__(self, lines: LineBlocks, start: Place, reader: CsvReader, output: CsvOutput) -> None:
+    def __init__(self, lines: LineBlocks, start: Place, reader: CsvReader, output: CsvOutput, most: float) -> None:
         self.end = start
+        self._left = most
+        """Rows that it still takes."""
         self._lines = lines
         self._reader = reader
         self._output = output
@@ -132,9 +134,11 @@ class CsvRange:
     def chunks(self, rows: int) -> Iterator[Chunk]:
         """All rows, at most `rows` at a time; those that are no CSV are bad."""
         first = self.end.row
-        while block := self._lines.look():
-            found, size = cut_rows(block)
-            starts = RowStarts(block, self._lines.position, found, _LINE_ENDS)
+        while self._left > 0 and (block := self._lines.look()):
+            rows_found, size = cut_rows(block)
+            starts = RowStarts(block, self._lines.position, rows_found, _LINE_ENDS)
+            found, size = starts.limit(self._left, size)
+            self._left -= len(found)
             self._lines.take(size)
             # in equal parts: a few rows cost as much as many
             parts = -(-len(found) // rows)
@@ -145,7 +149,8 @@ class CsvRange:
                 first += len(cut)
             if not size:
                 chunk = self._judge_lines(first, rows)
-                first += len(chunk.rows) + len(chunk.bad)
+                judged = len(chunk.rows) + len(chunk.bad)
+                first, self._left = first + judged, self._left - judged
                 yield chunk
         self.end = Place(self._lines.position, first)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import orjson
@@ -73,7 +74,8 @@ class JsonTable:
     def open_range(self, start: Place, sink: Sink) -> JsonRange:
         """The lines from a place to the end of its range."""
         lines = LineBlocks(self._source, start.position)
-        return JsonRange(lines, start, self._reader, JsonOutput(sink, self._inputs))
+        output = JsonOutput(sink, self._inputs)
+        return JsonRange(lines, start, self._reader, output, self._inputs.range_rows or inf)
 
     def heading(self) -> bytes:
         """Nothing stands at the beginning of JSON Lines."""
@@ -177,8 +179,10 @@ class JsonRange:
 
     heading = b""
 
-    def __init__(self, lines: LineBlocks, start: Place, reader: JsonReader, output: JsonOutput) -> None:
+    def __init__(self, lines: LineBlocks, start: Place, reader: JsonReader, output: JsonOutput, most: float) -> None:
         self.end = start
+        self._left = most
+        """Lines that it still takes."""
         self._lines = lines
         self._reader = reader
         self._output = output
@@ -186,10 +190,11 @@ class JsonRange:
     def chunks(self, rows: int) -> Iterator[Chunk]:
         """All lines, at most `rows` at a time."""
         first = self.end.row
-        while block := self._lines.look():
-            lines = _cut_lines(block)
-            starts = RowStarts(block, self._lines.position, lines, _BLANKS)
-            self._lines.take(len(block))
+        while self._left > 0 and (block := self._lines.look()):
+            starts = RowStarts(block, self._lines.position, _cut_lines(block), _BLANKS)
+            lines, size = starts.limit(self._left, len(block))
+            self._left -= len(lines)
+            self._lines.take(size)
             # in equal parts: a few lines cost as much as many
             parts = -(-len(lines) // rows)
             for part in range(parts):
