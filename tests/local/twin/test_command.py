@@ -41,7 +41,7 @@ def up(store: str, folder: Path, *options: str, cwd: Path = ROOT) -> Iterator[su
         yield twin
     finally:
         twin.terminate()  # killed, it would leave its server behind
-        twin.communicate(timeout=60)
+        twin.communicate(timeout=100)
 
 
 def client(service: str, variables: dict[str, str]) -> Any:  # noqa: ANN401 - boto3's
@@ -73,7 +73,7 @@ def test_the_page_works_as_it_is_written_and_ctrl_c_ends_all_of_it(tmp_path: Pat
             env={**os.environ, **variables},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=200,
             check=False,
         )
         assert (done.stdout, done.stderr) == ("True\n", "")
@@ -82,7 +82,7 @@ def test_the_page_works_as_it_is_written_and_ctrl_c_ends_all_of_it(tmp_path: Pat
         )
         assert json.loads(listed.stdout)[0]["model"] == "diagnosis"
         twin.send_signal(signal.SIGINT)
-        said = twin.communicate(timeout=30)[1]
+        said = twin.communicate(timeout=100)[1]
         assert twin.returncode == 0
         assert "Score done: batch/in/diagnosis/patients.csv" in said
         assert "Traceback" not in said
@@ -127,6 +127,6 @@ def test_a_job_of_a_file_elsewhere_in_s3_is_done_by_the_state_machine(tmp_path: 
 
 def test_elsewhere_than_in_a_clone_it_says_so(tmp_path: Path) -> None:
     with up((tmp_path / "store").as_uri(), tmp_path, cwd=tmp_path) as twin:
-        said = twin.communicate(timeout=30)[1]
+        said = twin.communicate(timeout=100)[1]
     assert twin.returncode == 1
     assert "there is no template.yaml here: the twin runs in a clone of the repository" in said
