@@ -41,7 +41,8 @@ class Held:
 def read_ranges(name: str, content: bytes, most: int | None) -> list[list[Any]]:
     """Of each range its rows: number, content, fault, and where it begins."""
     table = find_type(name).format.open_table(Held(content), replace(INPUTS, range_rows=most))
-    start, ranges = table.first, []
+    ranges: list[list[Any]] = []
+    start = table.first
     while True:
         rows = table.open_range(start, io.BytesIO())
         found: list[Any] = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -25,13 +24,13 @@ class RowStarts:
     The block begins at `position`; `between` matches whatever can stand between two rows.
     """
 
-    def __init__(self, block: bytes, position: int, rows: Sequence[bytes], between: re.Pattern[bytes]) -> None:
+    def __init__(self, block: bytes, position: int, rows: list[bytes], between: re.Pattern[bytes]) -> None:
         self._block = block
         self._position = position
         self._rows = rows
         self._between = between
 
-    def limit(self, most: float, size: int) -> tuple[Sequence[bytes], int]:
+    def limit(self, most: float, size: int) -> tuple[list[bytes], int]:
         """The rows, `most` of them at most, and how many bytes they are: all of them have `size`."""
         if len(self._rows) <= most:
             return self._rows, size
