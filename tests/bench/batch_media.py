@@ -86,7 +86,7 @@ def _compare(  # noqa: PLR0917 - what meets here
         seconds["raw"] = min(seconds["raw"], float(done.stdout))
         for who, source in zip(("ours", "one row"), sources, strict=True):
             output = source.parent / f"{source.stem}-scored.csv"
-            command = [
+            command: list[str | Path] = [
                 sys.executable,
                 PROBES / "scoring.py",
                 stage.store,
