@@ -209,9 +209,9 @@ def test_a_header_that_claims_too_much_is_refused_within_milliseconds_and_megaby
     for claimed in (data, small):
         refused(FILM, claimed)
         tracemalloc.start()
-        began = time.perf_counter()
+        began = time.process_time()
         assert "picture 0" in refused(FILM, claimed)
-        seconds, (_, peak) = time.perf_counter() - began, tracemalloc.get_traced_memory()
+        seconds, (_, peak) = time.process_time() - began, tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert seconds < 0.1  # tens of microseconds, on a machine that is not busy
         assert peak < 1_000_000
@@ -230,9 +230,9 @@ def test_endless_nesting_and_endless_elements_are_refused() -> None:
     deep = struct.pack("<HHIHHI", 8, 0x1115, 0xFFFFFFFF, 0xFFFE, 0xE000, 0xFFFFFFFF) * 100_000
     many = struct.pack("<HHI", 8, 0x18, 0) * 400_000
     for body in (deep, many):
-        began = time.perf_counter()
+        began = time.process_time()
         assert "broken or cut off" in refused(FILM, head[:at] + body)
-        assert time.perf_counter() - began < 1
+        assert time.process_time() - began < 1
 
 
 @settings(max_examples=400, deadline=None)

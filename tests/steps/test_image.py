@@ -145,10 +145,10 @@ def png_that_claims(width: int, height: int, *, color: int = 2, pixels: bytes = 
     ("width", "height"), [(50_000, 40_000), (13_000, 13_000), (5_001, 5_000), (2**31 - 1, 2**31 - 1)]
 )
 def test_a_header_that_claims_too_many_pixels_is_refused_before_decoding(width: int, height: int) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     said = refused(USUAL, png_that_claims(width, height))
     assert said.startswith("picture 0 has more than 25,000,000 pixels") or "is broken" in said
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_many_pixels_in_few_bytes_are_refused_before_they_are_decoded() -> None:
