@@ -13,6 +13,7 @@ import pytest
 from deliveries import IN, OUT, assert_one_set, deliver, make_predictor, publish, rows
 from onnxlet.batch import multipart, scoring
 from onnxlet.batch.multipart import locate, upload_file
+from onnxlet.batch.scoring import MadeFile
 from onnxlet.errors import PreconditionFailedError, StoreUnavailableError
 from onnxlet.store import Store, open_store
 
@@ -72,6 +73,45 @@ def test_parts_that_s3_refuses_are_removed(s3_store: Store, tmp_path: Path, monk
         upload_file(s3_store.url, "x", tmp_path / "x")
     assert not _uploads(s3_store)
     assert not list(s3_store.list("x"))
+
+
+def test_what_stands_does_so_until_what_replaces_it_is_whole(
+    s3_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoring, "IN_PARTS", 1)
+    (tmp_path / "x").write_bytes(bytes(3 * MIB))
+    made, standing = MadeFile(tmp_path / "x", ""), s3_store.put("x", b"before")
+    with monkeypatch.context() as small:
+        small.setattr(multipart, "PART_BYTES", MIB)  # which S3 refuses when all are there
+        with pytest.raises(StoreUnavailableError):
+            made.write(s3_store, "x", standing)
+    assert s3_store.get("x").data == b"before"
+    assert made.write(s3_store, "x", standing) == s3_store.head("x").etag != standing
+    assert s3_store.get("x").data == bytes(3 * MIB)
+
+
+def test_parts_replace_only_what_is_known_to_stand(
+    s3_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, asked = boto3.Session(), []
+    session.events.register(
+        "before-sign.s3.CompleteMultipartUpload", lambda request, **_: asked.append(request.headers["If-Match"])
+    )
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", session)
+    (tmp_path / "x").write_bytes(b"ours")
+    known = s3_store.put("x", b"before")
+    s3_store.put("x", b"another's")
+    with pytest.raises(PreconditionFailedError):
+        upload_file(s3_store.url, "x", tmp_path / "x", known)
+    assert s3_store.get("x").data == b"another's"
+    known = s3_store.head("x").etag
+    upload_file(s3_store.url, "x", tmp_path / "x", known)
+    assert asked == [f'"{known}"'], "S3 looks once more, as late as can be"
+    known = s3_store.head("x").etag
+    s3_store.delete("x")
+    with pytest.raises(PreconditionFailedError):
+        upload_file(s3_store.url, "x", tmp_path / "x", known)
+    assert not _uploads(s3_store)
 
 
 def test_a_set_in_parts_is_replaced_as_any_other_is(

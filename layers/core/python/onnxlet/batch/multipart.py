@@ -1,4 +1,4 @@
-"""Objects of S3 that are made of parts, where nothing stands: what is large is never in memory as a whole.
+"""Objects of S3 that are made of parts, where nothing or what is known stands: what is large is never whole in memory.
 
 boto3 does it, because an upload of parts through obstore has no conditions, and copies no parts. Limits and conditions:
 docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html and conditional-writes.html.
@@ -23,6 +23,7 @@ PART_BYTES = 8 * 2**20
 AT_ONCE = 4
 """Parts of a file on their way at once, which are in memory."""
 _LOST = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
+_ABSENT = frozenset({"404", "NoSuchKey"})
 
 
 class UploadGoneError(PreconditionFailedError):
@@ -74,15 +75,26 @@ class MultipartUpload:
         etag: str = copied["CopyPartResult"]["ETag"]
         return etag
 
-    def complete(self, parts: dict[int, str]) -> str:
-        """Make the object of its parts: its ETag. Raises PreconditionFailedError if there is an object."""
+    def complete(self, parts: dict[int, str], replaced: str | None = None) -> str:
+        """Make the object of its parts, where nothing stands or what has the ETag `replaced`: its own ETag.
+
+        What is replaced stands until then. Raises PreconditionFailedError if something else stands there.
+        """
         listed = [{"PartNumber": number, "ETag": parts[number]} for number in sorted(parts)]
-        with self._translated():
+        condition = {"IfNoneMatch": "*"} if replaced is None else {"IfMatch": f'"{replaced}"'}
+        with self._translated(_LOST if replaced is None else _LOST | _ABSENT):
+            if replaced is not None:
+                self._check_standing(replaced)
             made = self._client.complete_multipart_upload(
-                **self._upload, MultipartUpload={"Parts": listed}, IfNoneMatch="*"
+                **self._upload, MultipartUpload={"Parts": listed}, **condition
             )
         etag: str = made["ETag"]
         return etag.strip('"')
+
+    def _check_standing(self, etag: str) -> None:
+        """S3 does so itself; services that know no If-Match here would overwrite what others wrote long ago."""
+        if self._client.head_object(**self._place)["ETag"].strip('"') != etag:
+            raise PreconditionFailedError(f"{self._place['Key']!r} is being written by others")
 
     def abort(self) -> None:
         """End it; S3 keeps no part."""
@@ -99,8 +111,8 @@ class MultipartUpload:
         return identifier
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Raises our errors for those of botocore."""
+    def _translated(self, lost: frozenset[str] = _LOST) -> Iterator[None]:
+        """Raises our errors for those of botocore; the codes `lost` say that others were first."""
         from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
 
         try:
@@ -110,7 +122,7 @@ class MultipartUpload:
             key = self._place["Key"]
             if code == "NoSuchUpload":
                 raise UploadGoneError(f"{key!r} is being written by others") from error
-            if code in _LOST:
+            if code in lost:
                 raise PreconditionFailedError(f"{key!r} is being written by others") from error
             kind = PartCopyUnknownError if code == "NotImplemented" else StoreUnavailableError
             raise kind(f"S3 does not take the parts of {key!r}: {error}") from error
@@ -128,11 +140,11 @@ def locate(url: str) -> tuple[str, str]:
     return bucket, f"{prefix}/" if prefix else ""
 
 
-def upload_file(url: str, key: str, path: Path) -> str:
-    """Make an object of a file where none stands, in the store at an S3 URL: its ETag. A few parts are in memory.
+def upload_file(url: str, key: str, path: Path, replaced: str | None = None) -> str:
+    """Make an object of a file in the store at an S3 URL, as `complete` does: its ETag. A few parts are in memory.
 
     What was sent is removed if it cannot be made; the bucket's lifecycle removes what a killed process has sent.
-    Raises PreconditionFailedError if an object stands there, StoreUnavailableError.
+    Raises PreconditionFailedError if something else stands there, StoreUnavailableError.
     """
     size = path.stat().st_size
     if size > MOST_PARTS * PART_BYTES:
@@ -146,7 +158,7 @@ def upload_file(url: str, key: str, path: Path) -> str:
                 return upload.send(number, os.pread(file.fileno(), PART_BYTES, (number - 1) * PART_BYTES))
 
             numbers = range(1, max(1, -(-size // PART_BYTES)) + 1)
-            return upload.complete(dict(zip(numbers, pool.map(send, numbers), strict=True)))
+            return upload.complete(dict(zip(numbers, pool.map(send, numbers), strict=True)), replaced)
     except BaseException:
         with suppress(StoreUnavailableError):
             upload.abort()

@@ -103,9 +103,7 @@ class MadeFile(NamedTuple):
     def write(self, store: Store, key: str, etag: str | None) -> str:
         """Put it where nothing stands, or what has this ETag; its own ETag. Raises PreconditionFailedError."""
         if store.url.startswith("s3://") and self.size >= IN_PARTS:
-            if etag is not None:
-                store.delete(key, etag=etag)
-            return upload_file(store.url, key, self.path)
+            return upload_file(store.url, key, self.path, etag)
         return store.create(key, self.path) if etag is None else store.swap(key, self.path, etag)
 
 

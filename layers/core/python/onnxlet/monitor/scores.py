@@ -38,11 +38,6 @@ class ClassScores(msgspec.Struct, frozen=True):
     rows: tuple[int, ...]
     sums: tuple[int, ...]
 
-    def __post_init__(self) -> None:
-        """Raise ValueError where there is not one for each bin."""
-        if len(self.rows) != BINS or len(self.sums) != BINS:
-            raise ValueError(f"scores have {BINS} bins")
-
 
 ScoresDocument = dict[str, dict[str, ClassScores]]
 """Scores by the name of the output that tells a label, and by class: all classes of the manifest, told or not."""
@@ -70,6 +65,15 @@ class Scores:
             target: {name: _stored(counts) for name, counts in classes.items()}
             for target, classes in self._counts.items()
         }
+
+
+def keep_known(scores: ScoresDocument) -> ScoresDocument:
+    """The scores of targets that were counted in these bins, not in those of another onnxlet."""
+    lengths = {
+        target: {len(each) for counted in classes.values() for each in (counted.rows, counted.sums)}
+        for target, classes in scores.items()
+    }
+    return {target: classes for target, classes in scores.items() if lengths[target] <= {BINS}}
 
 
 def add_scores(first: ScoresDocument, second: ScoresDocument) -> ScoresDocument:

@@ -12,7 +12,7 @@ import numpy as np
 from onnxlet.errors import IntegrityError, InvalidInputError
 from onnxlet.monitor.baseline import Baseline, Column, slices_of, take_slice
 from onnxlet.monitor.columns import columns_of
-from onnxlet.monitor.scores import Scores, ScoresDocument, add_scores
+from onnxlet.monitor.scores import Scores, ScoresDocument, add_scores, keep_known
 from onnxlet.values.canonical import canonical
 from onnxlet.values.tensors import Tensor, Tensors
 
@@ -28,6 +28,7 @@ class SketchDocument(msgspec.Struct, frozen=True):
 
     Of its rows `keyed` are one of each routing key; `repeated` are rows that were left out since their key had one.
     `slices` are those of the baseline's slices, by value, as far as they were written by now.
+    `scores` are those in today's bins.
     """
 
     baseline: str
@@ -39,6 +40,10 @@ class SketchDocument(msgspec.Struct, frozen=True):
     repeated: int = 0
     slices: dict[str, SketchDocument] = {}
     schema: int = SCHEMA
+
+    def __post_init__(self) -> None:
+        """Let go of scores in other bins than today's: the counts beside them are as good as ever."""
+        msgspec.structs.force_setattr(self, "scores", keep_known(self.scores))
 
 
 class Sketch:

@@ -60,25 +60,24 @@ class Joined:
 
         Raises PreconditionFailedError if something else stands there, OutOfTimeError if it is not done yet.
         """
-        if etag is not None:
-            store.delete(key, etag=etag)
         if not store.url.startswith("s3://") or not self._area.store.url.startswith("s3://"):
-            return self._write_through(store, key)
-        return self._upload(store, key)
+            return self._write_through(store, key, etag)
+        return self._upload(store, key, etag)
 
-    def _write_through(self, store: Store, key: str) -> str:
+    def _write_through(self, store: Store, key: str, etag: str | None) -> str:
         with tempfile.NamedTemporaryFile(prefix="onnxlet-") as file:
             for chunk in self._chunks:
                 file.write(self._read(chunk))
             file.flush()
-            return store.create(key, Path(file.name))
+            path = Path(file.name)
+            return store.create(key, path) if etag is None else store.swap(key, path, etag)
 
     def _read(self, chunk: Chunk) -> bytes | memoryview:
         if isinstance(chunk, bytes):
             return chunk
         return self._area.store.get_range(chunk.key, chunk.start, chunk.size)
 
-    def _upload(self, store: Store, key: str) -> str:
+    def _upload(self, store: Store, key: str, etag: str | None) -> str:
         parts = dict(enumerate(plan_upload(self._chunks), start=1)) or {1: Sent((b"",))}
         if len(parts) > MOST_PARTS:
             raise InvalidInputError(f"{key!r} would have {len(parts):,} parts: S3 joins {MOST_PARTS:,} at most")
@@ -92,7 +91,7 @@ class Joined:
                 numbers = missing[place : place + AT_ONCE]
                 made = pool.map(lambda number: self._put(upload, number, parts[number]), numbers)
                 done.update(zip(numbers, made, strict=True))
-        return upload.complete(done)
+        return upload.complete(done, etag)
 
     def _put(self, upload: _NotedUpload, number: int, part: Copied | Sent) -> str:
         if isinstance(part, Copied):
@@ -142,10 +141,10 @@ class _NotedUpload:
         with self._noting():
             return self._upload.send(number, data)
 
-    def complete(self, parts: dict[int, str]) -> str:
-        """Make the object of its parts, where none is; its ETag."""
+    def complete(self, parts: dict[int, str], replaced: str | None) -> str:
+        """Make the object of its parts, where none is or what has the ETag `replaced`; its own ETag."""
         with self._noting():
-            etag = self._upload.complete(parts)
+            etag = self._upload.complete(parts, replaced)
         self._forget()
         return etag
 
