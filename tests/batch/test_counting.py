@@ -193,9 +193,10 @@ def test_a_store_that_takes_no_counts_harms_no_file(
     assert "the rows of m:1 are not counted: read only" in caplog.text
 
 
+@pytest.mark.usefixtures("baseline")
 @pytest.mark.parametrize("why", ["too few", "refused"])
 def test_rows_that_no_sketch_counts_are_told_as_those_of_requests_are(
-    store: Store, baseline: Baseline, tmp_path: Path, capsys: pytest.CaptureFixture[str], why: str
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str], why: str
 ) -> None:
     def refuse(method: str, key: str) -> None:
         if method == "create" and key.startswith("sketches/"):
@@ -211,4 +212,3 @@ def test_rows_that_no_sketch_counts_are_told_as_those_of_requests_are(
     told = [(line["model"], line["UnsketchedRows"]) for line in lines if "UnsketchedRows" in line]
     assert book.rows is not None
     assert told == [("m", book.rows.scored)]
-    assert baseline

@@ -13,6 +13,7 @@ import pytest
 import onnxlet
 from laboratory import Laboratory, background_of, product
 from onnxlet.batch.dependence import Asked, Dependence, find_dependence
+from onnxlet.batch.folding import Sample
 from onnxlet.batch.formats import blocks
 from onnxlet.errors import InvalidInputError, NotExplainableError
 from onnxlet.explain.request import ExplanationRequest
@@ -124,6 +125,20 @@ def test_the_most_important_columns_are_taken_where_none_is_named(laboratory: La
             assert mean == pytest.approx((1 + filled).prod(axis=1).mean(), rel=1e-4, abs=1e-4)
 
 
+def test_a_sample_does_not_grow_with_the_number_of_ranges() -> None:
+    sample = Sample(4, 10)
+    told = []
+    for first in range(0, 4000, 8):
+        sampling = sample.begin()
+        sampling.add({"x": np.arange(first, first + 8)})
+        told.append(sampling.tell())
+    assert all(len(each["x"]) == 4 for each in told)
+    kept = sample.join(told)["x"]
+    assert (len(kept), kept[0], kept[-1]) == (10, 0, 3999)
+    assert np.ptp(np.diff(kept)) <= 8, "they are evenly apart"
+    assert sample.join(told[:2])["x"].tolist() == [0, 2, 4, 7, 8, 10, 12, 15]
+
+
 def test_elements_of_tensors_are_columns_too(laboratory: Laboratory, tmp_path: Path) -> None:
     np.save(tmp_path / "rows.npy", ROWS)
     found = find_dependence(product(laboratory), tmp_path / "rows.npy", Asked(("x[1]",), 5))
@@ -137,8 +152,10 @@ def test_elements_of_tensors_are_columns_too(laboratory: Laboratory, tmp_path: P
 def test_what_cannot_be_asked_is_refused(laboratory: Laboratory, tmp_path: Path) -> None:
     np.save(tmp_path / "rows.npy", ROWS)
     model = product(laboratory, background=None)
-    with pytest.raises(InvalidInputError, match=r"no column 'x\[7\]'"):
+    with pytest.raises(InvalidInputError, match=r"no column 'x\[7\]'; did you mean 'x\[\d\]'\?$"):
         find_dependence(model, tmp_path / "rows.npy", Asked(("x[7]",)))
+    with pytest.raises(InvalidInputError, match=r"no column 'patient'; it has 'x\[0\]', 'x\[1\]', 'x\[2\]', 'x\[3\]'$"):
+        find_dependence(model, tmp_path / "rows.npy", Asked(("patient",)))
     with pytest.raises(NotExplainableError, match="name some; the version has no background"):
         find_dependence(model, tmp_path / "rows.npy", Asked())
     with pytest.raises(InvalidInputError, match="no output 'z'"):

@@ -189,8 +189,8 @@ def test_what_is_sampled_has_intervals_and_the_same_bytes_however_it_is_cut(
             np.testing.assert_allclose(written, values[:, place, 0], rtol=0, atol=1e-5)
 
 
-def test_a_job_that_is_killed_goes_on_with_the_same_bytes(directory_url: str, tmp_path: Path, store: Store) -> None:
-    assert store
+@pytest.mark.usefixtures("store")
+def test_a_job_that_is_killed_goes_on_with_the_same_bytes(directory_url: str, tmp_path: Path) -> None:
     background = {name: BACKGROUND[:, place] for place, name in enumerate(NAMES)}
     product(Laboratory(open_store(directory_url), tmp_path), columns=NAMES, background=background)
     rows = background_of(3000, 4, seed=9)
@@ -216,18 +216,18 @@ def test_a_job_that_is_killed_goes_on_with_the_same_bytes(directory_url: str, tm
     assert decode_book((tmp_path / "scored.csv.book.json").read_bytes()).explained
 
 
+@pytest.mark.usefixtures("model")
+@pytest.mark.parametrize("above", [1.0, 1e9])
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
-def test_rows_that_are_not_above_have_none(score: Score, model: Model, tmp_path: Path, suffix: str) -> None:
-    assert model
+def test_rows_that_are_not_above_have_none(score: Score, tmp_path: Path, suffix: str, above: float) -> None:
     write_rows(tmp_path)
-    score(f"rows.{suffix}", above=1.0)
+    score(f"rows.{suffix}", above=above)
     if suffix == "jsonl":
         lines = [json.loads(line) for line in (tmp_path / "scored-rows.jsonl").read_text().splitlines()]
-        assert {(line["explanation"] is not None) == (line["y"] > 1) for line in lines} == {True}
+        assert {(line["explanation"] is not None) == (line["y"] > above) for line in lines} == {True}
     else:
         columns = read_columns(tmp_path, suffix)
-        assert (np.isfinite(columns["attribution_dose"]) == (np.array(columns["y"]) > 1)).all()
-    score(f"rows.{suffix}", above=1e9)
+        assert (np.isfinite(columns["attribution_dose"]) == (np.array(columns["y"]) > above)).all()
 
 
 def test_a_row_that_cannot_be_explained_is_set_aside_with_the_reason(
@@ -252,10 +252,10 @@ def test_a_row_that_cannot_be_explained_is_set_aside_with_the_reason(
     assert "77" not in json.loads(line)["error"]
 
 
+@pytest.mark.usefixtures("model")
 def test_sections_of_a_large_file_make_the_bytes_that_one_process_makes(
-    score: Score, model: Model, laboratory: Laboratory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    score: Score, laboratory: Laboratory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert model
     store = laboratory.registry.store
     write_rows(tmp_path)
     monkeypatch.setattr(blocks, "RANGE_BYTES", 2048)

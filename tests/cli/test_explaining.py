@@ -151,7 +151,10 @@ def test_a_summary_ranks_columns_by_the_mean_size_of_their_attributions(run: Run
     found = read_json(run("explain", named, "rows.csv", "--summary", "--json"))
     assert found["importance"]["y"] == pytest.approx(sizes)
     assert (found["rows"]["errors"], found["averaged"], found["unreliable"]) == (1, 2, 0.0)
-    assert run("explain", named, "-", "--summary", input=CSV).exit_code == 2
+    streamed = run("explain", named, "-", "--summary", input=CSV)
+    assert (streamed.exit_code, "--summary is of a file" in streamed.stderr) == (2, True)
+    drawn = run("explain", named, "rows.csv", "--summary", "--plot", "summary.svg")
+    assert (drawn.exit_code, "leave out --plot" in drawn.stderr) == (2, True)
 
 
 def test_dependence_prints_the_mean_answer_value_by_value(run: Run, named: str, tmp_path: Path) -> None:

@@ -102,6 +102,7 @@ def test_a_misspelt_alias_gets_the_one_that_may_be_meant_or_all(store: str) -> N
         onnxlet.load("staging", store=store)
 
 
+@pytest.mark.usefixtures("store")
 @pytest.mark.parametrize(
     "words",
     [
@@ -111,10 +112,7 @@ def test_a_misspelt_alias_gets_the_one_that_may_be_meant_or_all(store: str) -> N
         ("export", "staging", "out", "--to", "savedmodel"),
     ],
 )
-def test_commands_that_read_do_not_advise_to_promote(
-    run: Run, store: str, tmp_path: Path, words: tuple[str, ...]
-) -> None:
-    assert store
+def test_commands_that_read_do_not_advise_to_promote(run: Run, tmp_path: Path, words: tuple[str, ...]) -> None:
     (tmp_path / "rows.csv").write_text("x\n1\n")
 
     result = run(*words)

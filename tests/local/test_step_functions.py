@@ -91,6 +91,16 @@ def test_a_map_answers_what_its_children_do_and_tolerates_so_many_failures() -> 
     assert _run(_alone(_map()), {"width": 2}, odd, []) == []
 
 
+def test_children_that_fail_count_as_done() -> None:
+    def fail(item: int) -> int:
+        raise ValueError(f"{item}")
+
+    told: list[str] = []
+    around = Surroundings({"f": fail}, lambda _bucket, _key: b"[1, 2, 3]", lambda _: None, tell=told.append)
+    simulate(_alone(_map(ToleratedFailurePercentage=100)), {"width": 1}, around)
+    assert told == ["First", "First: 1 of 3", "First: 2 of 3", "First: 3 of 3"]
+
+
 def test_a_state_that_is_too_large_fails_and_nobody_catches_that() -> None:
     catch = [{"ErrorEquals": ["States.ALL"], "Next": "Last"}]
     definition = _alone(_task(Catch=catch, End=True), Last={"Type": "Succeed"})

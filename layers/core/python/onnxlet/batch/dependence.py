@@ -23,7 +23,7 @@ from onnxlet.batch.rows import RowFaultError
 from onnxlet.errors import InvalidInputError, NotExplainableError
 from onnxlet.explain.outputs import explained_output
 from onnxlet.explain.request import ExplanationRequest
-from onnxlet.values.spelling import did_you_mean_each
+from onnxlet.values.spelling import find_similar
 from onnxlet.values.tensors import Tensor, Tensors
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ SAMPLED = 10_000
 """Rows whose values make the grids: all of a file of few."""
 LOOKED_AT = 200
 """Rows that say which columns are important."""
+NAMED = 10
+"""Columns that an error names, where none is like what was asked for."""
 MATRIX = 2
 
 
@@ -86,7 +88,8 @@ def find_dependence(
     classes = asked.request.columns_of(output.columns)
     _check_columns(asked.columns, places)
     ranges = max(1, -(-path.stat().st_size // blocks.RANGE_BYTES))
-    sample = fold_file(path, _Seen(model), inputs, Sample(max(4, -(-SAMPLED // ranges))), workers=workers).told
+    some = Sample(max(4, -(-SAMPLED // ranges)), SAMPLED)
+    sample = fold_file(path, _Seen(model), inputs, some, workers=workers).told
     names = asked.columns or _most_important(model, inputs, sample, asked.request, places)
     grids = {name: _choose_values(places[name].read(sample), asked.grid) for name in names}
     if not all(map(len, grids.values())):
@@ -184,8 +187,14 @@ def _list_places(inputs: Inputs) -> dict[str, _Place]:
 def _check_columns(names: Sequence[str], places: dict[str, _Place]) -> None:
     missing = [name for name in names if name not in places]
     if missing:
-        listed = ", ".join(map(repr, missing))
-        raise InvalidInputError(f"the model has no column {listed}{did_you_mean_each(missing, list(places))}")
+        alike = [similar for name in missing if (similar := find_similar(name, places)) is not None]
+        more = " …" if len(places) > NAMED else ""
+        advice = f"did you mean {_list_names(alike)}?" if alike else f"it has {_list_names([*places][:NAMED])}{more}"
+        raise InvalidInputError(f"the model has no column {_list_names(missing)}; {advice}")
+
+
+def _list_names(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names))
 
 
 def _most_important(

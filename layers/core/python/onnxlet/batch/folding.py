@@ -164,17 +164,18 @@ class _Summing:
 
 
 class Sample(NamedTuple):
-    """Some rows of each range, evenly apart: at most so many."""
+    """Some rows of each range, evenly apart, and of all of those: at most so many."""
 
     rows: int
+    all_rows: int
 
     def begin(self) -> _Sampling:
         """A range without rows yet."""
         return _Sampling(self.rows)
 
     def join(self, told: Sequence[Tensors]) -> Tensors:
-        """All of them."""
-        return _stack(told)
+        """Those of them that are kept."""
+        return _take(_stack(told), self.all_rows)
 
 
 class _Sampling:
@@ -186,10 +187,14 @@ class _Sampling:
         self._taken.append(outputs)
 
     def tell(self) -> Tensors:
-        all_rows = _stack(self._taken)
-        count = len(next(iter(all_rows.values())))
-        places = np.unique(np.linspace(0, count - 1, min(self._rows, count)).astype(int))
-        return {name: tensor[places] for name, tensor in all_rows.items()}
+        return _take(_stack(self._taken), self._rows)
+
+
+def _take(rows: Tensors, most: int) -> Tensors:
+    """At most so many rows, evenly apart."""
+    count = len(next(iter(rows.values()), ()))
+    places = np.unique(np.linspace(0, count - 1, min(most, count)).astype(int))
+    return {name: tensor[places] for name, tensor in rows.items()}
 
 
 def _stack(parts: Sequence[Tensors]) -> Tensors:

@@ -73,9 +73,11 @@ def explain(
 
     request = read_request({**asked, "output": served, "classes": classes or None})
     if summary:
+        if plot is not None:
+            raise click.UsageError("--summary draws nothing: leave out --plot")
         path = Path(getattr(file, "name", "-"))
-        if plot is not None or not path.is_file():
-            raise click.UsageError("--summary is of a file, and draws nothing")
+        if not path.is_file():
+            raise click.UsageError("--summary is of a file, not of what streams in: name one")
         show_importance(workspace.make_predictor(), ref, path, request, output)
         return
     with output.working(f"explaining {ref}"):

@@ -64,7 +64,7 @@ def _tell_nobody(_: str) -> None:
 class Surroundings:
     """What an execution meets: functions by the names that the definition calls them by, objects by bucket and key, and
     who is told of events. `at_once` children of a Map run at the same time, at most; `tell` is told each state that is
-    entered, and of a Map how many children are done.
+    entered, and of a Map how many children are done, failed ones too.
 
     Functions raise ExecutionFailedError with the error that Step Functions would see, or any other of that name;
     whatever is called may raise ExecutionStoppedError.
@@ -172,9 +172,16 @@ class _Execution:
         items = json.loads(self._surroundings.read_object(where["Bucket"], where["Key"]))
         width, numbers = _get(value, state["MaxConcurrencyPath"]), count(1)
 
-        def run_child(item: Any) -> Any:  # noqa: ANN401 - JSON
-            output = self.run(state["ItemProcessor"], item)
+        def tell_done() -> None:
             self._surroundings.tell(f"{name}: {next(numbers)} of {len(items)}")
+
+        def run_child(item: Any) -> Any:  # noqa: ANN401 - JSON
+            try:
+                output = self.run(state["ItemProcessor"], item)
+            except ExecutionFailedError:
+                tell_done()
+                raise
+            tell_done()
             return output
 
         with ThreadPoolExecutor(max(1, min(width, self._surroundings.at_once)), "onnxlet-map") as pool:

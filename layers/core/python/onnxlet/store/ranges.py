@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 
-from onnxlet.errors import OnnxletError, StoreUnavailableError
+from onnxlet.errors import StoreUnavailableError
 from onnxlet.store import Store
 
 MIN_RANGE = 16 * 2**20
@@ -35,7 +35,7 @@ def read_ranges(
 
     They are on their way as soon as the context begins, and none when it has ended. `on_range` is called with each
     range as it arrives: it can write them to a file, which is whole when the context ends. Raises StoreUnavailableError
-    once `time.monotonic` passes `until`, what the store raises, and OSError from `on_range`.
+    once `time.monotonic` passes `until`, and what the store or `on_range` raises.
     """
     reader = _RangeReader(store, key, size, on_range)
     try:
@@ -68,7 +68,7 @@ class _RangeReader:
         self._next = 0
         self._consumed = 0
         self._calling = 0
-        self.error: OnnxletError | OSError | None = None
+        self.error: Exception | None = None
         self._stopped = False
         for _ in range(min(IN_FLIGHT, self.count)):
             threading.Thread(target=self._work, name="onnxlet-fetch", daemon=True).start()
@@ -109,7 +109,7 @@ class _RangeReader:
         start = number * self.range_size
         try:
             chunk = self._store.get_range(self._key, start, min(self.range_size, self._size - start))
-        except (OnnxletError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - the caller raises it
             with self._changed:
                 self.error = error
                 self._changed.notify_all()
@@ -126,7 +126,7 @@ class _RangeReader:
             self._changed.notify_all()
         try:
             self._on_range(chunk, start)
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - the caller has the range already
             self.error = error  # known before `stop` returns
         finally:
             with self._changed:
