@@ -467,13 +467,12 @@ def test_what_the_data_plane_reads_imports_neither_the_registry_nor_a_thread_poo
     assert not [module for module in loaded if module.startswith("onnxlet.registry.writing")]
 
 
-def test_the_data_plane_loads_two_modules_of_the_registry_and_the_folders_that_they_lie_in() -> None:
+def test_the_data_plane_loads_one_module_of_the_registry_and_the_folders_that_it_lies_in() -> None:
     loaded = modules_loaded_by("onnxlet.serving.predictor")
     assert {module for module in loaded if module.startswith("onnxlet.registry")} == {
         "onnxlet.registry",
         "onnxlet.registry.reading",
         "onnxlet.registry.reading.lookup",
-        "onnxlet.registry.reading.servable",
     }
 
 
