@@ -84,8 +84,8 @@ METRICS = {
             UNSKETCHED_ROWS,
             COUNT,
             "onnxlet_unsketched_rows_total",
-            "rows of versions with a baseline that no sketch counts: fewer than 20 when day or process ended, "
-            "versions beyond 32, or the store did not answer",
+            "rows of versions with a baseline that no sketch counts: fewer than 20 when day or process ended, or of a "
+            "file or its last section; versions beyond 32; or the store did not answer",
         ),
         Metric(TOTAL_TIME, MILLISECONDS, "onnxlet_total_seconds", "from a request's last byte to its answer"),
         Metric(RUN_TIME, MILLISECONDS, "onnxlet_run_seconds", "the model and its steps"),
