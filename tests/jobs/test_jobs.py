@@ -28,6 +28,7 @@ from onnxlet.controlplane.app import create_app
 from onnxlet.errors import InvalidInputError
 from onnxlet.jobs import estimates, jobs
 from onnxlet.jobs.orders import decode_order, order_landed
+from onnxlet.local.step_functions import ExecutionFailedError
 from onnxlet.registry.registry import Registry
 from onnxlet.settings import Settings
 from onnxlet.store import Store, open_store
@@ -245,10 +246,12 @@ def test_bad_rows_of_another_file_than_was_scored_are_not_taken(s3_store: Store,
         {"ref": "m", "source": "https://bucket/a.csv"},
         {"ref": "m", "file": "a.csv", "explain": {"method": "gradients"}},
         {"ref": "not a ref", "file": "a.csv"},
+        {"ref": "nothing", "file": "a.csv"},
     ],
 )
 def test_what_cannot_be_asked_is_refused(s3_store: Store, asked: dict[str, object]) -> None:
-    assert _client(s3_store).post("/batch/jobs", json=asked).status_code in {400, 422}
+    assert _client(s3_store).post("/batch/jobs", json=asked).status_code in {400, 404, 422}
+    assert list(s3_store.list("batch/jobs/")) == []
     assert _client(s3_store).get("/batch/jobs/nothing").status_code == 404
 
 
@@ -287,3 +290,62 @@ def test_the_commands_do_the_same(s3_store: Store, tmp_path: Path) -> None:
     assert (requests.get(output, timeout=60).content[:7], len(others)) == (b"id,row,", 2)
     assert run("retry", made["id"])["state"] == "waiting"
     assert len(run("list")) == 2
+
+
+def test_urls_are_signed_as_every_region_takes_them(s3_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    for region in ("us-east-1", "eu-west-1"):
+        monkeypatch.setenv("AWS_DEFAULT_REGION", region)
+        assert "X-Amz-Algorithm=AWS4-HMAC-SHA256" in jobs.presign(s3_store.url, "batch/in/m/a.csv", "put_object")
+
+
+def test_an_output_of_another_scoring_is_no_jobs_output(s3_store: Store, machine_arn: str, tmp_path: Path) -> None:
+    bucket = s3_store.url.split("/")[2]
+    theirs = open_store(f"s3://{bucket}")
+    client = _client(s3_store, state_machine=machine_arn, batch_arns=f"arn:aws:s3:::{bucket}/*")
+    for key in ("lake/rows.csv", "lake/others.csv"):
+        theirs.put(key, CONTENT)
+    asked = {"ref": "m", "source": f"s3://{bucket}/lake/rows.csv", "output": f"s3://{bucket}/lake/scored.csv"}
+    strict, first = (client.post("/batch/jobs", json={**asked, **it}).json()["id"] for it in ({"max_bad": 0.7}, {}))
+    machine = Machine(s3_store, make_predictor(s3_store, tmp_path))
+    machine.run(jobs.read(s3_store, first).order)
+    book = theirs.get("lake/scored.csv.book.json")
+    # one that was asked for before neither takes the place of the first nor is called scored
+    with pytest.raises(ExecutionFailedError, match="scored with another options: choose another output"):
+        machine.run(jobs.read(s3_store, strict).order)
+    assert client.get(f"/batch/jobs/{strict}").json()["state"] != "scored"
+    same = client.post("/batch/jobs", json=asked).json()["id"]
+    machine.run(jobs.read(s3_store, same).order)
+    assert client.get(f"/batch/jobs/{same}").json()["state"] == "scored"
+    for other in ({"keep": ["id"]}, {"source": f"s3://{bucket}/lake/others.csv"}):
+        refused = client.post("/batch/jobs", json={**asked, **other})
+        assert (refused.status_code, "choose another output" in refused.text) == (409, True)
+    assert theirs.get("lake/scored.csv.book.json").etag == book.etag
+
+
+def test_what_a_killed_cancelling_left_is_cancelled_by_the_next(s3_store: Store, machine_arn: str) -> None:
+    bucket = s3_store.url.split("/")[2]
+    client = _client(s3_store, state_machine=machine_arn, batch_arns=f"arn:aws:s3:::{bucket}/*")
+    made = client.post("/batch/jobs", json={"ref": "m", "source": f"s3://{bucket}/a.csv"}).json()
+    s3_store.put(f"batch/jobs/{made['id']}.cancelled.json", b"{}")
+    assert client.post(f"/batch/jobs/{made['id']}:cancel").json()["state"] == "cancelled"
+    execution = jobs.read(s3_store, made["id"]).execution
+    assert boto3.client("stepfunctions").describe_execution(executionArn=execution)["status"] == "ABORTED"
+
+
+def test_the_commands_say_by_their_exit_code_what_became_of_a_job(s3_store: Store, tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_bytes(CONTENT)
+    job = _upload(_client(s3_store), CONTENT, max_bad=0.1)
+    with pytest.raises(InvalidInputError):
+        _score(s3_store, tmp_path, job)
+
+    def run(*words: str, url: str = s3_store.url) -> tuple[int, str]:
+        done = CliRunner().invoke(cli, ["--store", url, "jobs", *words])
+        return done.exit_code, f"{done.output} {done.exception}"
+
+    assert run("show", job)[0] == 0
+    assert run("show", job, "--wait")[0] == 1
+    assert run("create", str(file), "--model", "nothing", "--dry-run")[0] != 0
+    assert "1 section of" in run("create", str(file), "--model", "m", "--dry-run")[1]
+    code, said = run("create", str(file), "--model", "m", url=(tmp_path / "store").as_uri())
+    assert (code != 0, "`onnxlet score`" in said) == (True, True)

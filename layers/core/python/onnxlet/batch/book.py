@@ -91,8 +91,8 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one file: scored by whom into what, or failed and why. Times are RFC 3339 in UTC.
 
     A file none of whose rows could be scored has failed, and the only output is the errors. A file that was scored in
-    sections has `parts`, and digests of their digests, one a line. Where rows are explained, `explained` holds for all
-    of them: method, output, unit, expected values, background.
+    sections has `parts`, digests of their digests, one a line, and the digest of its `options`. Where rows are
+    explained, `explained` holds for all of them: method, output, unit, expected values, background.
     """
 
     schema: int = SCHEMA
@@ -108,6 +108,7 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
     parts: tuple[BookedPart, ...] | msgspec.UnsetType = msgspec.UNSET
     explained: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
     separator: str | msgspec.UnsetType = msgspec.UNSET
+    options: str | msgspec.UnsetType = msgspec.UNSET
 
 
 @dataclass(slots=True)
@@ -121,6 +122,7 @@ class OpenBook:
     parts: tuple[BookedPart, ...] = ()
     explained: dict[str, Any] | None = None
     separator: str = COMMA
+    options: str | None = None
 
     def close_scored(self, rows: RowCounts, outputs: tuple[OutputFile, ...]) -> Book:
         """The book of a file that was scored."""
@@ -154,6 +156,7 @@ class OpenBook:
             parts=self.parts or msgspec.UNSET,
             explained=self.explained or msgspec.UNSET,
             separator=msgspec.UNSET if self.separator == COMMA else self.separator,
+            options=self.options or msgspec.UNSET,
         )
 
 

@@ -54,6 +54,13 @@ class StandingSet(NamedTuple):
         """Whether this is the whole set of a source, scored or failed."""
         if self.book is None or self.book.source is None or self.book.source.identity != source.identity:
             return False
+        return self.whole
+
+    @property
+    def whole(self) -> bool:
+        """Whether the outputs are those that the book names."""
+        if self.book is None:
+            return False
         named = {written.key: written.etag for written in self.book.outputs}
         return named == {key: file.etag for key, file in self.files.items()}
 

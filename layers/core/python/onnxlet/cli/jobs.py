@@ -41,7 +41,7 @@ def jobs() -> None:
 @keep_option
 @max_bad_option
 @click.option("--dry-run", is_flag=True, help="Only say what it would take: sections, time, cost.")
-@click.option("--wait", is_flag=True, help="Follow it to its end.")
+@click.option("--wait", is_flag=True, help="Follow it to its end; exit code 1 if it is not scored.")
 @explain_options
 @json_option
 @pass_workspace
@@ -72,6 +72,7 @@ def create(
     """
     from onnxlet.jobs import jobs as use
     from onnxlet.jobs.orders import Order
+    from onnxlet.registry.reading.lookup import resolve
     from onnxlet.store import open_store
 
     settings, asked = workspace.read_settings(), read_explain(explained)
@@ -86,6 +87,7 @@ def create(
         order = Order(ref=str(ref), key=Path(file).name, name="", keep=keep, max_bad=max_bad, explain=asked)
         size = _size(Path(file))
     if dry_run:
+        resolve(workspace.open_store(), ref)
         _show_estimate(size, settings, output, None if asked is None else _cost(workspace, ref, asked))
         return
     store = workspace.open_store()
@@ -115,7 +117,7 @@ def list_(workspace: Workspace, output: Output) -> None:
 
 @jobs.command(short_help="Show how a job stands.")
 @click.argument("job")
-@click.option("--wait", is_flag=True, help="Follow it to its end.")
+@click.option("--wait", is_flag=True, help="Follow it to its end; exit code 1 if it is not scored.")
 @json_option
 @pass_workspace
 def show(workspace: Workspace, job: str, wait: bool, output: Output) -> None:
@@ -201,6 +203,8 @@ def _show(store: Store, job: Job, settings: Settings, output: Output, *, wait: b
                 if standing.sections:
                     advance(standing.done or 0, standing.sections)
     output.show(standing, _line(standing))
+    if wait and standing.state != "scored":
+        click.get_current_context().exit(1)
 
 
 def _line(standing: Status) -> str:
@@ -224,8 +228,9 @@ def _show_estimate(size: int, settings: Settings, output: Output, evaluations: i
     from onnxlet.jobs.estimates import estimate
 
     taken = estimate(size, settings.section_concurrency)
+    counted = "1 section" if taken.sections == 1 else f"{taken.sections:,} sections"
     words = (
-        f"{taken.sections:,} sections of {taken.section_mib} MiB, {settings.section_concurrency} at once: about "
+        f"{counted} of {taken.section_mib} MiB, {settings.section_concurrency} at once: about "
         f"{taken.seconds:,.0f} seconds and {taken.usd:.2f} USD, for a table of numbers and a small model"
     )
     document = {"bytes": size, **taken._asdict()}

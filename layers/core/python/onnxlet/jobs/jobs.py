@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
+from contextlib import suppress
 from datetime import datetime
 from itertools import islice
 from pathlib import PurePosixPath
@@ -18,9 +19,11 @@ import msgspec
 
 from onnxlet.errors import ConflictError, InvalidInputError, ObjectNotFoundError, PreconditionFailedError
 from onnxlet.jobs.bad_rows import has_places, take_rows
+from onnxlet.jobs.identity import Identity, check_output, identify
 from onnxlet.jobs.orders import Order
 from onnxlet.jobs.uploads import cancelled_key, find_execution, job_key, stands
 from onnxlet.registry.parallel import map_parallel
+from onnxlet.registry.reading.lookup import resolve
 from onnxlet.store import Store, open_store
 from onnxlet.values.canonical import canonical
 from onnxlet.values.keys import BATCH_IN, BATCH_JOBS, BATCH_OUT
@@ -78,14 +81,32 @@ class _Book(msgspec.Struct):
     rows: dict[str, int] | None = None
     failure: dict[str, str] | None = None
     outputs: list[dict[str, Any]] = []
+    scorer: dict[str, Any] | None = None
+    options: str = ""
+
+    @property
+    def identity(self) -> Identity:
+        """What it is of."""
+        return Identity((self.source or {}).get("key", ""), (self.scorer or {}).get("digest", ""), self.options)
+
+    def is_of(self, order: Order) -> bool:
+        """Whether it may be an order's."""
+        version, scored_by = parse_ref(order.ref).version, (self.scorer or {}).get("version")
+        same = version is None or scored_by is None or version == scored_by
+        return same and identify(order, "").agrees(self.identity)
 
 
 def create(store: Store, order: Order, *, by: str, machine: StateMachine | None, granted: Sequence[str] = ()) -> Job:
     """Ask for a scoring. An order without an input store is an upload, whose key is chosen here; others begin now.
 
-    Raises InvalidInputError for an order that cannot be, and for one of files outside the prefixes that are `granted`.
+    Raises InvalidInputError for an order that cannot be, and for one of files outside the prefixes that are `granted`;
+    ConflictError if the output it names holds another scoring; and as `lookup.resolve` does for a ref of nothing.
     """
-    parse_ref(order.ref)
+    if not store.url.startswith("s3://"):
+        raise InvalidInputError(
+            f"{store.url!r} is not in S3, and nothing there scores jobs: run `onnxlet score` instead"
+        )
+    _, model = resolve(store, parse_ref(order.ref))
     identifier = f"{utc_now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
     file = PurePosixPath(order.key).name
     name = order.name or f"{BATCH_OUT}{order.ref}/{identifier}/{file}"
@@ -101,6 +122,7 @@ def create(store: Store, order: Order, *, by: str, machine: StateMachine | None,
     if order.input:
         if machine is None:
             raise InvalidInputError("no state machine is named, which scores files of other stores: upload the file")
+        _check_output(store, placed, model)
         execution = machine.start(placed, identifier)
     job = Job(identifier, format_timestamp(utc_now()), by, placed, execution)
     store.create(job_key(identifier), canonical(job))
@@ -163,10 +185,9 @@ def cancel(store: Store, job: Job, machine: StateMachine | None, by: str) -> Sta
     before = status(store, job, machine)
     if before.state in {"scored", "failed"}:
         raise ConflictError(f"job {job.id} has {before.state} already")
-    try:
+    # who cancelled it before may have been killed here: what follows can be repeated
+    with suppress(PreconditionFailedError):
         store.create(cancelled_key(job.id), canonical({"by": by, "at": format_timestamp(utc_now())}))
-    except PreconditionFailedError:
-        return msgspec.structs.replace(before, state="cancelled")
     execution = _execution(store, job) if machine is not None else ""
     if execution and machine is not None:
         machine.stop(execution, f"cancelled by {by}")
@@ -212,10 +233,12 @@ def presign(url: str, key: str, operation: str, seconds: int = 3600) -> str:
     if not url.startswith("s3://"):
         raise InvalidInputError(f"{url!r} is no store in S3: only S3 gives URLs for its objects")
     import boto3
+    from botocore.config import Config  # type: ignore[import-untyped]
 
     bucket, _, prefix = url.removeprefix("s3://").partition("/")
     place = f"{prefix.strip('/')}/{key}" if prefix.strip("/") else key
-    signed: str = boto3.client("s3").generate_presigned_url(
+    # in some regions botocore still signs URLs in the old way, which encryption by keys of KMS refuses
+    signed: str = boto3.client("s3", config=Config(signature_version="s3v4")).generate_presigned_url(
         operation, Params={"Bucket": bucket, "Key": place}, ExpiresIn=seconds
     )
     return signed
@@ -232,10 +255,25 @@ def _execution(store: Store, job: Job) -> str:
 
 
 def _read_book(store: Store, job: Job) -> _Book | None:
+    """The book of a job; that of another scoring at the same output is none."""
+    book = _find_book(store, job.order)
+    if book is None or (job.order.input and not book.is_of(job.order)):
+        return None
+    return book
+
+
+def _find_book(store: Store, order: Order) -> _Book | None:
     try:
-        return msgspec.json.decode(_outputs(store, job).get(job.order.name + BOOK).data, type=_Book)
+        return msgspec.json.decode(store_of(store, order.output).get(order.name + BOOK).data, type=_Book)
     except ObjectNotFoundError:
         return None
+
+
+def _check_output(store: Store, order: Order, model: str) -> None:
+    """Raise ConflictError if another scoring stands where an order writes."""
+    book = _find_book(store, order)
+    if book is not None and book.state == "scored":
+        check_output(order, identify(order, model), book.identity)
 
 
 def _outputs(store: Store, job: Job) -> Store:

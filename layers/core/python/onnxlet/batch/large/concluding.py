@@ -12,9 +12,11 @@ from onnxlet.batch.objects import ROUNDS
 from onnxlet.batch.results import Results
 from onnxlet.batch.scoring import BOOK, Outcome
 from onnxlet.errors import ObjectNotFoundError, PreconditionFailedError, StoreUnavailableError
+from onnxlet.jobs.identity import Identity, check_output, identify
 
 if TYPE_CHECKING:
-    from onnxlet.batch.book import OpenBook, SourceFile
+    from onnxlet.batch.book import OpenBook, Scorer, SourceFile
+    from onnxlet.batch.results import StandingSet
     from onnxlet.errors import OnnxletError
     from onnxlet.jobs.orders import Order
     from onnxlet.store import Store
@@ -25,22 +27,28 @@ def refuse(book: OpenBook, error: OnnxletError) -> Outcome:
     return Outcome(book, error=error)
 
 
-def is_closed(store: Store, order: Order, source: SourceFile) -> bool:
-    """Whether the whole set of a source stands, and it is scored."""
+def is_closed(store: Store, order: Order, source: SourceFile, scorer: Scorer | None = None) -> bool:
+    """Whether the whole set of what is asked for stands, and it is scored.
+
+    Raises ConflictError if that of another file, version or options stands there.
+    """
     standing = Results(store_of(store, order.output), order.name).look(inside=True)
+    _check_standing(standing, order, scorer)
     return standing.closes(source) and standing.book is not None and standing.book.state == "scored"
 
 
 def is_scored(store: Store, order: Order) -> bool:
-    """Whether the book of a scored source stands, whichever that is."""
-    book = Results(store_of(store, order.output), order.name).look().book
-    return book is not None and book.state == "scored"
+    """Whether the book of an order that was scored stands, of whichever upload. Raises ConflictError as above."""
+    standing = Results(store_of(store, order.output), order.name).look()
+    _check_standing(standing, order, None)
+    return standing.book is not None and standing.book.state == "scored"
 
 
 def conclude(store: Store, order: Order, outcome: Outcome) -> dict[str, Any]:
     """Put an outcome in the place of what stands, unless the source is another one now: `superseded`.
 
-    Raises StoreUnavailableError if others write there all the time.
+    Raises StoreUnavailableError if others write there all the time, ConflictError if the whole set of another scoring
+    stands there, which stays.
     """
     results = Results(store_of(store, order.output), order.name)
     source = outcome.book.source
@@ -54,6 +62,7 @@ def conclude(store: Store, order: Order, outcome: Outcome) -> dict[str, Any]:
 
     for _ in range(ROUNDS):
         standing = results.look(inside=True)
+        _check_standing(standing, order, outcome.book.scorer)
         if source_changed():
             return {"state": "superseded"}
         book = standing.book
@@ -67,3 +76,13 @@ def conclude(store: Store, order: Order, outcome: Outcome) -> dict[str, Any]:
         except OutOfTimeError:
             return {"state": "joining"}
     raise StoreUnavailableError(f"{order.name!r} is being written by others: deliver the file again", key=order.name)
+
+
+def _check_standing(standing: StandingSet, order: Order, scorer: Scorer | None) -> None:
+    """Only whole sets stay: what lacks a file is of executions that were under way together, one of which ends it."""
+    book = standing.book
+    if book is None or book.source is None or book.state != "scored" or not standing.whole:
+        return
+    model, options = "" if book.scorer is None else book.scorer.digest, book.options or ""
+    asked = identify(order, "" if scorer is None else scorer.digest)
+    check_output(order, asked, Identity(book.source.key, model, options))

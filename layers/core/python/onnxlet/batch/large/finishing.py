@@ -62,7 +62,7 @@ def finish(store: Store, predictor: Predictor, prefix: str, round_: int, out_of_
     """
     area = WorkArea(store, prefix)
     work, plan = area.read(WORK, Work), area.read(PLAN, Plan)
-    if is_closed(store, work.order, work.source):
+    if is_closed(store, work.order, work.source, work.scorer):
         return {"state": "closed"}
     found = map_parallel(lambda number: area.find(section_name(number), Section), range(len(plan.places)))
     missing = [number for number, section in enumerate(found) if section is None]

@@ -16,8 +16,9 @@ from onnxlet.batch.large.scanning import plan_places
 from onnxlet.batch.large.tables import choose_inputs, open_table
 from onnxlet.batch.large.work import Work, WorkArea, store_of
 from onnxlet.batch.reading import ForwardSource
-from onnxlet.errors import ObjectNotFoundError, OnnxletError, UnavailableError
+from onnxlet.errors import ConflictError, ObjectNotFoundError, OnnxletError, UnavailableError
 from onnxlet.jobs import estimates
+from onnxlet.jobs.identity import digest_options
 from onnxlet.jobs.orders import work_prefix
 from onnxlet.values.canonical import canonical
 from onnxlet.values.keys import BATCH_IN, BATCH_JOBS
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 def open_order(store: Store, predictor: Predictor, order: Order) -> dict[str, Any]:
     """Claim the source of an order and note what is done: what the state machine does next.
 
-    What cannot be scored is closed with a failed book. Raises UnavailableError, ObjectNotFoundError.
+    What cannot be scored is closed with a failed book. Raises UnavailableError, ObjectNotFoundError; ConflictError if
+    another scoring's set stands where this one would write.
     """
     try:
         source = describe_source(store, order)
@@ -42,11 +44,11 @@ def open_order(store: Store, predictor: Predictor, order: Order) -> dict[str, An
         if is_scored(store, order):
             return {"state": "closed"}
         raise
-    if is_closed(store, order, source):
-        return {"state": "closed"}
-    book = OpenBook(parse_ref(order.ref), source=source)
+    book = OpenBook(parse_ref(order.ref), source=source, options=digest_options(order))
     try:
         model, book.scorer = load_claimed(store, predictor, book.ref, claimed_as(order, source))
+        if is_closed(store, order, source, book.scorer):
+            return {"state": "closed"}
         with closing(ForwardSource(store_of(store, order.input), order.key, source)) as content:
             inputs = choose_inputs(model, order)
             table = open_table(order, content, inputs)
@@ -65,7 +67,7 @@ def open_order(store: Store, predictor: Predictor, order: Order) -> dict[str, An
             if order.job:
                 store.put(f"{BATCH_JOBS}{order.job}.work.json", canonical({"work": area.prefix}))
             return _go_on(area, work, table)
-    except UnavailableError:
+    except (UnavailableError, ConflictError):
         raise
     except OnnxletError as error:
         return conclude(store, order, refuse(book, error))
@@ -79,10 +81,10 @@ def describe_source(store: Store, order: Order) -> SourceFile:
 
 
 def claimed_as(order: Order, source: SourceFile) -> SourceFile:
-    """The source as claims know it: those of other stores have keys of their own there."""
+    """The source as claims know it: those of other stores have keys of their own there, one for each job."""
     if not order.input and order.key.startswith(BATCH_IN):
         return source
-    elsewhere = hashlib.sha256(f"{source.key} {order.ref}".encode()).hexdigest()[:32]
+    elsewhere = hashlib.sha256(f"{source.key} {order.ref} {order.job}".encode()).hexdigest()[:32]
     return replace(source, key=f"{BATCH_IN}.elsewhere/{elsewhere}")
 
 

@@ -46,7 +46,7 @@ def plan_sections(store: Store, prefix: str) -> dict[str, Any]:
     """Plan the sections of a file whose stretches are all scanned: what the state machine goes through next."""
     area = WorkArea(store, prefix)
     work = area.read(WORK, Work)
-    if is_closed(store, work.order, work.source):
+    if is_closed(store, work.order, work.source, work.scorer):
         return {"state": "closed"}
     try:
         scans = area.scans(max(1, -(-work.source.size // work.stretch)))

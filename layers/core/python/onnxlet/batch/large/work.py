@@ -24,6 +24,7 @@ from onnxlet.batch.formats.ports import Note, Place
 from onnxlet.batch.multipart import locate
 from onnxlet.batch.planning import Scan
 from onnxlet.errors import IntegrityError, InternalError, ObjectNotFoundError, OnnxletError, PreconditionFailedError
+from onnxlet.jobs.identity import digest_options
 from onnxlet.jobs.orders import Order
 from onnxlet.registry.parallel import map_parallel
 from onnxlet.store import open_store
@@ -61,7 +62,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     def open_book(self) -> OpenBook:
         """The book of the source."""
         book = OpenBook(parse_ref(self.order.ref), self.started, self.source, self.scorer, separator=self.separator)
-        book.explained = self.explained
+        book.explained, book.options = self.explained, digest_options(self.order)
         return book
 
 
