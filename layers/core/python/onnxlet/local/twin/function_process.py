@@ -29,7 +29,7 @@ _START_SECONDS = 60.0
 class FunctionError(ExecutionError):
     """A function raised, or ended without an answer: `kind` is the error as Lambda names it, `cause` its message."""
 
-    def __init__(self, kind: str, cause: str) -> None:
+    def __init__(self, cause: str, kind: str = "Error") -> None:
         super().__init__(f"{kind}: {cause}")
         self.kind = kind
         self.cause = cause
@@ -69,7 +69,7 @@ class FunctionProcess:
             raise DeadlineExceededError(f"{self._function.name} timed out after {self._function.timeout} s") from error
         except (OSError, EOFError) as error:
             self.stop()
-            raise FunctionError("Runtime.ExitError", f"{self._function.name} ended without an answer") from error
+            raise FunctionError(f"{self._function.name} ended without an answer", "Runtime.ExitError") from error
 
     def interrupt(self) -> None:
         """Kill the process, from another thread than the one that invokes."""
@@ -119,7 +119,7 @@ def _read_answer(answers: IO[bytes], seconds: float) -> Any:  # noqa: ANN401 - a
     """What a call returns. Raises FunctionError for what it raises; TimeoutError and EOFError as below."""
     answer = json.loads(_read_line(answers, seconds))
     if "error" in answer:
-        raise FunctionError(answer["error"]["errorType"], answer["error"]["errorMessage"])
+        raise FunctionError(answer["error"]["errorMessage"], answer["error"]["errorType"])
     return answer["value"]
 
 
