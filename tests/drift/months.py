@@ -30,7 +30,6 @@ CONFIGS: dict[str, tuple[int, int, int]] = {
     "a weekly rhythm": (10_000, 1_000, 100),
     "few rows": (10_000, 60, 60),
     "a small baseline": (1_000, 1_000, 1_000),
-    "many rows, small baseline": (1_000, 10_000, 10_000),
 }
 """Rows of the baseline, of a working day, and of one of a weekend."""
 _MODEL, _VERSION = "month", 1
