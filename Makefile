@@ -149,7 +149,7 @@ fidelity: $(VENV)/.dev $(FRAMEWORKS:%=.venv-%/.dev) ## convert, optimize and ver
 # evidently and NannyML, with a pandas of their own.
 EXTRAS_drift := drift
 
-drift: .venv-drift/.dev ## what drift statistics find, and how often they err: docs/drift.md (forty minutes, JOBS=2 PARTS="power months")
+drift: .venv-drift/.dev ## what drift statistics find, and how often they err: docs/drift.md (from four minutes to forty, JOBS=2 PARTS="power months")
 	PYTHONPATH=tests OMP_NUM_THREADS=1 NML_DISABLE_USAGE_LOGGING=1 .venv-drift/bin/python -m drift $(if $(JOBS),--jobs $(JOBS)) $(PARTS)
 
 # SAM CLI lives apart from the package: its dependencies are its own.
