@@ -17,7 +17,7 @@ from onnxlet.telemetry.on_lambda import observe_function
 settings = Settings.from_environ(os.environ)
 store = open_store(settings.store)
 telemetry, answered = observe_function(settings, os.environ)
-scoring = Scoring(store, Predictor(store, settings, telemetry=telemetry), settings, answered)
+scoring = Scoring(store, Predictor(store, settings, telemetry=telemetry, layout=True), settings, answered)
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:

@@ -13,6 +13,6 @@ from onnxlet.store import open_store
 from onnxlet.values.refs import parse_ref
 
 store, cache, ref, source, output = sys.argv[1:]
-predictor = Predictor(open_store(store), Settings(store=store, cache_dir=cache, threads=1))
+predictor = Predictor(open_store(store), Settings(store=store, cache_dir=cache, threads=1), layout=True)
 score_all = score_folder if Path(source).is_dir() else score_path
 score_all(predictor, parse_ref(ref), Path(source), Path(output), workers=count_cores())

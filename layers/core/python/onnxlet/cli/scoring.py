@@ -150,7 +150,7 @@ def score(
     with output.progress(f"scoring {source.name}", "B") as advance:
         named = None if columns is None else parse_names(columns)
         options = Options(keep, max_bad, named, explain=read_explain(explained))
-        predictor = workspace.make_predictor()
+        predictor = workspace.make_predictor(layout=True)
         score_all = score_folder if source.is_dir() else score_path
         book = score_all(predictor, ref, source, target, options=options, workers=workers, on_progress=advance)
     output.show(book, str(target))

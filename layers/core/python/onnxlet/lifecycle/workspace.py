@@ -53,12 +53,12 @@ class Workspace:
 
         return Registry(self.open_store(), who=self.who)
 
-    def make_predictor(self) -> Predictor:
-        """A predictor over its models, in this process."""
+    def make_predictor(self, *, layout: bool = False) -> Predictor:
+        """A predictor over its models, in this process; for many rows with `layout`."""
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         from onnxlet.serving.predictor import Predictor
 
-        return Predictor(self.open_store(), self.read_settings())
+        return Predictor(self.open_store(), self.read_settings(), layout=layout)
 
     @contextmanager
     def naming_others(self) -> Iterator[None]:

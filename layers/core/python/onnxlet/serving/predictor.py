@@ -91,7 +91,7 @@ class Predictor:
     """Finds, loads and keeps models. Safe from several threads at once.
 
     `telemetry` is what observes it, without one nobody does. `clock` counts seconds; by it what was read of the store
-    expires.
+    expires. One for many rows has models laid out for this machine (`layout`): loading takes longer, and each row less.
 
         predictor = Predictor(open_store("s3://models"), Settings())
         served = predictor.served(parse_ref("diagnosis"))
@@ -105,12 +105,13 @@ class Predictor:
         *,
         telemetry: Telemetry | None = None,
         clock: Callable[[], float] = monotonic,
+        layout: bool = False,
     ) -> None:
         self._store = store
         self._settings = settings
         self._clock = clock
         self.telemetry = telemetry or Telemetry()
-        self._loader = Loader(store, settings, self.telemetry, on_evict=self._drop_answers, clock=clock)
+        self._loader = Loader(store, settings, self.telemetry, on_evict=self._drop_answers, clock=clock, layout=layout)
         self._aliases = TtlCache(settings.alias_ttl, self._read_alias, clock)
         self._servable = TtlCache(settings.alias_ttl, self._read_servable, clock)
         self._statuses = TtlCache(settings.alias_ttl, self._read_statuses, clock)
