@@ -27,8 +27,11 @@ $(VENV)/.demo: pyproject.toml
 demo: $(VENV)/.demo ## a model's life from training to rollback, on this machine alone (KEEP=1: the server stays)
 	@$(BIN)/onnxlet demo $(if $(KEEP),--keep)
 
-test: $(VENV)/.dev ## the test suite
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+test: $(VENV)/.dev ## the test suite, without what takes long
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not long"
+
+test-long: $(VENV)/.dev ## what takes long: many kills, seeds, sizes and kinds
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m long
 
 # Lambda's Python: on PATH if it runs there, else under pyenv.
 LAMBDA_PYTHON ?= $(shell for python in python3.13 $${PYENV_ROOT:-$$HOME/.pyenv}/versions/3.13.*/bin/python3.13; do \
@@ -43,7 +46,7 @@ $(VENV313)/.dev: pyproject.toml
 	@touch $@
 
 test-lambda-python: $(VENV313)/.dev ## the fast tests under Python 3.13, which is Lambda's
-	$(VENV313)/bin/python -m pytest -n 2 --dist worksteal -m "not toolchain and not slow"
+	$(VENV313)/bin/python -m pytest -n 3 --dist worksteal -m "not toolchain and not slow and not long"
 
 # Heavy frameworks, each in an environment of its own, .venv-NAME: its extras, what pip must be told beside them, and the
 # markers (a pattern) of its files in tests/frameworks. There a missing framework is a failure.
@@ -138,7 +141,7 @@ fault-run: $(VENV)/.dev ## everything at once over a failing S3, processes kille
 month: $(VENV)/.dev ## a month of a model in production, lived in a minute: what goes wrong is found (DOCS=1 draws its plots anew)
 	PYTHONPATH=tests $(BIN)/python -m month $(if $(DOCS),--docs)
 
-test-all: test test-lambda-python test-toolchain test-graphs test-clients test-engines test-browser test-package e2e ## every test there is, and a minute of the fault run
+test-all: test test-long test-lambda-python test-toolchain test-graphs test-clients test-engines test-browser test-package e2e ## every test there is, and a minute of the fault run
 	$(MAKE) fault-run SECONDS=60
 
 fidelity: $(VENV)/.dev $(FRAMEWORKS:%=.venv-%/.dev) ## convert, optimize and verify every kind of model: docs/fidelity.md (a quarter of an hour)
@@ -220,4 +223,4 @@ docs: $(VENV)/.dev ## regenerate docs/cli.md, docs/errors.md, docs/registry.md a
 	$(BIN)/python docs/generate.py
 	$(BIN)/python infra/write_alarms.py
 
-.PHONY: help install demo test test-all test-representative test-toolchain test-lambda-python test-browser test-package test-clients $(CLIENTS:%=test-client-%) check check-infra docs fault-run month bench build pins e2e fidelity drift
+.PHONY: help install demo test test-long test-all test-representative test-toolchain test-lambda-python test-browser test-package test-clients $(CLIENTS:%=test-client-%) check check-infra docs fault-run month bench build pins e2e fidelity drift

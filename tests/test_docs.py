@@ -124,7 +124,7 @@ def test_the_python_page_runs_and_prints_what_it_says(tmp_path: Path, shell: dic
         assert run(f"{sys.executable} page.py", tmp_path, shell).splitlines() == promised
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.toolchain
 def test_the_page_of_texts_runs_and_answers_as_it_says(tmp_path: Path, shell: dict[str, str]) -> None:
     # the half about transformers is run where these are installed
@@ -145,7 +145,7 @@ def test_the_page_of_texts_runs_and_answers_as_it_says(tmp_path: Path, shell: di
         assert [row["label"] for row in csv.DictReader(scored)] == ["urgent", "routine"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.toolchain
 def test_the_page_of_explanations_runs_and_answers_as_it_says(tmp_path: Path, shell: dict[str, str]) -> None:
     page = ROOT / "docs" / "explanations.md"
@@ -162,7 +162,7 @@ def test_the_page_of_explanations_runs_and_answers_as_it_says(tmp_path: Path, sh
     assert (tmp_path / "patient.svg").read_text().startswith("<svg")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.toolchain
 def test_the_page_of_steps_runs_and_answers_as_it_says(tmp_path: Path, shell: dict[str, str]) -> None:
     code = "\n".join(blocks(ROOT / "docs" / "steps.md", "python"))
@@ -392,7 +392,7 @@ def train():
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.toolchain
 def test_the_workflow_ships_what_is_better_and_promotes_it(tmp_path: Path, shell: dict[str, str]) -> None:
     (script,) = blocks(ROOT / "docs" / "ci.md", "python")

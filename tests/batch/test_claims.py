@@ -22,6 +22,8 @@ from onnxlet.errors import IntegrityError, StoreUnavailableError, VersionNotFoun
 from onnxlet.registry.registry import Registry
 from onnxlet.store import Store, open_store, s3
 
+pytestmark = pytest.mark.slow
+
 OLD = rows("old", 9, bad=2)
 DELETED = r"version 1 of model 'm' was deleted before it scored '.*rows\.csv', .* deliver or upload the file again"
 # Children come from a small server process: they start in milliseconds and inherit no lock or thread of this one.

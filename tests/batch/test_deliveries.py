@@ -16,6 +16,8 @@ from onnxlet.batch.objects import score_object
 from onnxlet.errors import InvalidInputError, ObjectNotFoundError, StoreUnavailableError
 from onnxlet.store import Store, open_store
 
+pytestmark = pytest.mark.slow
+
 OLD, NEW = rows("old", 9, bad=2), rows("new", 4, bad=0)
 
 
@@ -31,7 +33,14 @@ def _clear(store: Store) -> None:
         store.delete(entry.key)
 
 
-@pytest.mark.parametrize("replacement", [NEW, rows("bad", 3, bad=3), BROKEN], ids=["scored", "all bad", "broken"])
+@pytest.mark.parametrize(
+    "replacement",
+    [
+        pytest.param(NEW, id="scored"),
+        pytest.param(rows("bad", 3, bad=3), id="all bad", marks=pytest.mark.long),
+        pytest.param(BROKEN, id="broken", marks=pytest.mark.long),
+    ],
+)
 def test_a_file_overwritten_before_any_call_ends_as_the_new_one(
     any_store: Store, tmp_path: Path, replacement: bytes
 ) -> None:

@@ -22,6 +22,8 @@ from onnxlet.serving.model import Model
 from onnxlet.store import Store
 from onnxlet.values.refs import parse_ref
 
+pytestmark = pytest.mark.slow
+
 ROWS = background_of(200, 4, seed=5)
 
 

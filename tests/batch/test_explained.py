@@ -36,6 +36,8 @@ from onnxlet.values.refs import parse_ref
 from onnxlet.values.signature import TensorSpec
 from shapley import shapley_values
 
+pytestmark = pytest.mark.slow
+
 Array = npt.NDArray[Any]
 NAMES = ("age", "dose", "weight", "height")
 ROWS = background_of(300, 4, seed=5)

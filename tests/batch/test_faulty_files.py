@@ -19,6 +19,8 @@ from onnxlet.settings import Settings
 from onnxlet.store import Store
 from onnxlet.values.refs import parse_ref
 
+pytestmark = pytest.mark.slow
+
 Score = Callable[[str, bytes], Book]
 
 GOOD = b"radius,texture\n" + b"1,2\n" * 2000
@@ -76,7 +78,9 @@ def test_rows_that_are_not_utf_8_are_bad_alone(score: Score) -> None:
     assert (book.rows.read, book.rows.errors) == (4002, 2)
 
 
-@pytest.mark.parametrize("end", [b"\n1,2\n", b"", b'"\n1,2\n'])
+@pytest.mark.parametrize(
+    "end", [b"\n1,2\n", *(pytest.param(end, marks=pytest.mark.long) for end in (b"", b'"\n1,2\n'))]
+)
 def test_a_line_of_200_megabytes_is_refused_and_never_held(score: Score, end: bytes) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for opening in (b"", b'"'):

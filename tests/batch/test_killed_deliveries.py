@@ -15,13 +15,15 @@ from delivery_processes import PATIENCE, S3_TIMEOUTS, deliver_often
 from onnxlet.batch import scoring
 from onnxlet.store import open_store, s3
 
+pytestmark = pytest.mark.slow
+
 ROUNDS = 3
 # Children come from a small server process: they start in milliseconds and inherit no lock or thread of this one.
 _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(["onnxlet.batch.objects", "onnxlet.store.directory", "onnxlet.store.s3"])
 
 
-@pytest.mark.parametrize("kind", ["directory", "s3", "s3 in parts"])
+@pytest.mark.parametrize("kind", ["directory", pytest.param("s3", marks=pytest.mark.long), "s3 in parts"])
 def test_processes_that_deliver_together_and_are_killed_leave_the_newest_set(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str
 ) -> None:

@@ -17,6 +17,8 @@ from onnxlet.batch.scoring import MadeFile
 from onnxlet.errors import PreconditionFailedError, StoreUnavailableError
 from onnxlet.store import Store, open_store
 
+pytestmark = pytest.mark.slow
+
 MIB = 2**20
 MOST_GROWTH = 1.15
 """Of a process whose output is three times as large; where it was mapped into memory, it grew by more."""
@@ -138,6 +140,7 @@ def _peak_kilobytes(store: Store, folder: Path, megabytes: int) -> int:
     return int(subprocess.check_output(command, cwd=Path(__file__).parents[1], timeout=600))
 
 
+@pytest.mark.long
 def test_memory_does_not_grow_with_the_output(s3_store: Store, tmp_path: Path) -> None:
     publish(s3_store, tmp_path)
     small, large = (_peak_kilobytes(s3_store, tmp_path, megabytes) for megabytes in (20, 60))

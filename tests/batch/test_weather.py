@@ -20,9 +20,11 @@ from onnxlet.jobs import estimates
 from onnxlet.jobs.orders import order_landed
 from onnxlet.store import Store, open_store
 
+pytestmark = pytest.mark.slow
+
 FAULTS = {"refused": 0.01, "failed after": 0.01, "reset before": 0.01, "reset after": 0.01, "slow": 0.002, "cut": 0.008}
 """Five in a hundred."""
-CONTENT = rows("P", 12_000, bad=60)
+CONTENT = rows("P", 6_000, bad=30)
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +45,7 @@ def calm(s3_store_url: str, tmp_path: Path) -> Store:
     return store
 
 
-@pytest.fixture(params=[1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3))])
+@pytest.fixture(params=[1, *(pytest.param(seed, marks=pytest.mark.long) for seed in (2, 3))])
 def weather(request: pytest.FixtureRequest) -> Weather:
     return Weather(request.param, FAULTS)
 
@@ -96,9 +98,9 @@ def test_sections_are_scored_and_joined_in_bad_weather_as_in_calm(
     _deliver(lambda: machine.run(order_landed(IN, "m")))
     book = decode_book(calm.get(OUT + scoring.BOOK).data)
     assert book.rows is not None
-    assert (book.rows.read, book.rows.scored, book.rows.errors) == (12_000, 11_940, 60)
+    assert (book.rows.read, book.rows.scored, book.rows.errors) == (6_000, 5_970, 30)
     assert isinstance(book.parts, tuple)
-    assert sum(part.rows.read for part in book.parts) == 12_000
+    assert sum(part.rows.read for part in book.parts) == 6_000
     assert {(each.key, each.etag) for each in book.outputs} == {
         (key, calm.head(key).etag) for key in (OUT, OUT + scoring.ERRORS)
     }

@@ -113,7 +113,7 @@ def _kill_one() -> bool:
     return bool(alive)
 
 
-@pytest.mark.parametrize("kills", [5, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [5, pytest.param(100, marks=pytest.mark.long)])
 def test_workers_that_are_killed_are_replaced_and_nothing_is_lost(score: Score, tmp_path: Path, kills: int) -> None:
     _table(tmp_path / "in.csv", 200 * kills)
     whole = score(tmp_path / "in.csv", 1)

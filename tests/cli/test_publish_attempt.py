@@ -118,6 +118,7 @@ def test_ctrl_c_after_it_exists_says_that_it_was_published(words: tuple[str, ...
     assert "Traceback" not in talk
 
 
+@pytest.mark.long
 @pytest.mark.toolchain
 def test_ctrl_c_after_promoting_says_so_and_the_document_is_whole(words: tuple[str, ...], directory_url: str) -> None:
     registry = Registry(open_store(directory_url))
@@ -135,6 +136,7 @@ def test_ctrl_c_after_promoting_says_so_and_the_document_is_whole(words: tuple[s
     assert (document["fit"], document["fit_failed"]) == (None, "it was not measured")
 
 
+@pytest.mark.long
 @pytest.mark.toolchain
 def test_an_output_that_nobody_reads_ends_it_with_what_was_done(words: tuple[str, ...], directory_url: str) -> None:
     reader, writer = os.pipe()

@@ -14,6 +14,8 @@ from onnxlet.registry.registry import Registry
 from onnxlet.steps import Column, Steps, Tabular
 from scripted import METADATA, Received, Reply, says, scripted
 
+pytestmark = pytest.mark.slow
+
 CSV = "radius,texture,id\n1,2,a\n2,2,b\n"
 
 
@@ -169,6 +171,7 @@ def test_who_may_not_ask_a_server_is_told_what_to_do(run: Run) -> None:
     assert run("predict", "sum", "-", "--auth", "iam", input="x\n1\n").exit_code == 2
 
 
+@pytest.mark.long
 def test_a_file_that_one_request_cannot_carry_is_asked_in_several(run: Run) -> None:
     lines = [f"{number}.123456789" for number in range(500_000)]
     with scripted(doubling) as server:

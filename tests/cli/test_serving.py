@@ -17,6 +17,8 @@ from command_line import ONNXLET, Run, environment
 from onnxlet.cli.demo.local_server import LocalServer
 from onnxlet.store import open_store
 
+pytestmark = pytest.mark.slow
+
 CSV = "radius,texture,id\n1,2,a\n2,2,b\n"
 
 

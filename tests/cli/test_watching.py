@@ -21,6 +21,8 @@ from onnxlet.monitor.report.document import decode_report
 from onnxlet.store import open_store
 from onnxlet.values.timestamps import day_of, utc_now
 
+pytestmark = pytest.mark.slow
+
 DAYS = [day_of(utc_now() - timedelta(days=ago)) for ago in (3, 2, 1)]
 
 

@@ -29,6 +29,8 @@ from onnxlet.registry.registry import Registry
 from onnxlet.store import open_store
 from scripted import METADATA, PassOn, Received, Reply, Reset, Server, between, says, scripted, serving
 
+pytestmark = pytest.mark.slow
+
 MB = 1_000_000
 """What Lambda and the local server take."""
 
@@ -61,7 +63,6 @@ def patients() -> pd.DataFrame:
     return frame
 
 
-@pytest.mark.slow
 def test_a_frame_of_20_mb_is_answered_by_one_version_though_the_alias_moves_meanwhile(
     server: Server, patients: pd.DataFrame
 ) -> None:
@@ -164,7 +165,6 @@ def test_a_server_that_is_killed_in_between_is_told(server: Server, tmp_path: Pa
         killer.join()
 
 
-@pytest.mark.slow
 def test_a_server_that_comes_back_goes_on_where_it_was(server: Server, tmp_path: Path) -> None:
     rows = np.arange(20.0).reshape(10, 2)
     answered: list[float] = []
@@ -197,7 +197,7 @@ onnxlet.connect(sys.argv[1]).predict("sum", numpy.arange(40.0), batch_size=1)
 """
 
 
-@pytest.mark.parametrize("terminal", [True, False], ids=["terminal", "log"])
+@pytest.mark.parametrize("terminal", [True, pytest.param(False, marks=pytest.mark.long)], ids=["terminal", "log"])
 def test_a_terminal_is_shown_how_far_it_is_and_a_log_is_not(terminal: bool) -> None:
     def slowly(request: Received) -> Reply:
         if request.method == "GET":

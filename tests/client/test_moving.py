@@ -30,6 +30,8 @@ from onnxlet.store import open_store
 from registries import publish, routed
 from scripted import PassOn, Received, Reply, Reset, Scripted, Server, between, serving
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:

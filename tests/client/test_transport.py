@@ -16,6 +16,8 @@ from onnxlet import errors
 from onnxlet.client.transport import BACKOFF, MAX_BACKOFF, backoff
 from scripted import METADATA, Answer, Reply, Reset, says, scripted
 
+pytestmark = pytest.mark.slow
+
 MODELS = says({"models": ["diagnosis"]})
 
 

@@ -32,6 +32,8 @@ from onnxlet.steps import Column, Steps, Tabular
 from onnxlet.store import open_store
 from onnxlet.values.refs import Ref
 
+pytestmark = pytest.mark.slow
+
 SIZE = 40_000
 LARGEST_DIAGNOSED = 2**17
 MODELS = ("pair", "single", "text", "diagnosis", "column")
@@ -158,7 +160,13 @@ def test_brackets_and_braces_within_strings_are_text(models: dict[str, Model]) -
     assert call.inputs["x"].tolist() == ['[{"\\' * 600_000]
 
 
-@pytest.mark.parametrize(("protocol", "name", "form"), FORMS, ids=[f"{form[0]}: {form[1]}" for form in FORMS])
+@pytest.mark.parametrize(
+    ("protocol", "name", "form"),
+    [
+        pytest.param(*form, id=f"{form[0]}: {form[1]}", marks=() if form in FORMS[::8] else pytest.mark.long)
+        for form in FORMS
+    ],
+)
 def test_a_body_that_was_read_or_refused_is_freed_at_once(
     protocol: str, name: str, form: Form, models: dict[str, Model]
 ) -> None:

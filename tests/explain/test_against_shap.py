@@ -98,6 +98,7 @@ def test_attributions_in_a_scored_file_are_those_of_its_tree_explainer(tmp_path:
     assert np.abs(found.sum(axis=1) + scored["expected"] - scored["explained"]).max() <= 1e-9
 
 
+@pytest.mark.long
 def test_exact_attributions_are_those_of_its_exact_explainer(tmp_path: Path) -> None:
     estimator, rows = network(6)
     loaded, background = shipped(tmp_path, estimator, rows)

@@ -19,6 +19,8 @@ from onnxlet.settings import Settings
 from onnxlet.store import open_store
 from vandals import FileVandal, edit
 
+pytestmark = pytest.mark.slow
+
 KEYS = [f"batch/in/m/{number}.csv" for number in range(6)]
 
 

@@ -11,6 +11,8 @@ from fault_run.proxy import FAULTS, Weather, failing
 from onnxlet.errors import PreconditionFailedError, StoreUnavailableError
 from onnxlet.store import Store, open_store
 
+pytestmark = pytest.mark.slow
+
 DATA = bytes(range(200))
 
 

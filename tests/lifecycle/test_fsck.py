@@ -24,6 +24,8 @@ from onnxlet.store.memory import MemoryStore
 from registry_processes import PATIENCE, S3_TIMEOUTS
 from vandals import FileVandal, S3Vandal, Vandal, edit, flip
 
+pytestmark = pytest.mark.slow
+
 INPUT = "batch/in/m/ward/rows.csv"
 OUTPUT = "batch/out/m/ward/rows.csv"
 ALIAS = "aliases/m/production.json"

@@ -20,6 +20,8 @@ from onnxlet.settings import Settings
 from onnxlet.store import Store, open_store
 from servers import PREDICT, ROW, TIMEOUT, Server, exchange, running, starting
 
+pytestmark = pytest.mark.slow
+
 TOKEN = hashlib.sha256(b"a token of this test").hexdigest()
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 ROLLBACK = "/registry/models/tiny:rollback"

@@ -16,6 +16,8 @@ import requests
 
 from servers import PREDICT, ROW, TIMEOUT, Server, exchange, running
 
+pytestmark = pytest.mark.slow
+
 LIVE = b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n"
 CHUNKED = b"POST " + PREDICT.encode() + b" HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
 CLOSE = b"Connection: close\r\n\r\n"

@@ -22,6 +22,8 @@ from onnxlet.telemetry.background import INTERVAL
 from onnxlet.telemetry.recording import Event, Observation
 from servers import PREDICT, ROW, TIMEOUT, Server, running
 
+pytestmark = pytest.mark.slow
+
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 TWENTY = {"instances": [[1, 2, 3]] * 20}
 

@@ -22,6 +22,8 @@ from onnxlet.settings import Settings
 from onnxlet.store import open_store
 from servers import PREDICT, ROW, TIMEOUT, Server, exchange, running
 
+pytestmark = pytest.mark.slow
+
 SLOW = {"json": {"instances": [800]}, "timeout": 60}
 
 

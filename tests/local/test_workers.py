@@ -28,6 +28,8 @@ from onnxlet.settings import Settings
 from onnxlet.store import open_store
 from servers import PREDICT, ROW, TIMEOUT, Server, running, starting
 
+pytestmark = pytest.mark.slow
+
 WORKERS = 3
 SLOW = {"instances": [1500]}
 
@@ -222,7 +224,7 @@ def test_a_signal_before_the_workers_answer_ends_it_too(served_settings: dict[st
         assert process.stderr.read() == ""
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_worker_that_does_not_end_is_killed(served_settings: dict[str, str | float]) -> None:
     with running(served_settings, workers=2) as server:
         everybody = children(server.process.pid)

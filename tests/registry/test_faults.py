@@ -28,7 +28,8 @@ from registry_processes import (
     publish_until_killed,
 )
 
-KILLS = 100
+pytestmark = pytest.mark.slow
+
 LONGEST_LIFE = 2.0
 """Seconds that a process is let live at most before it is killed: on a busy machine a hundred still end in time."""
 # Children come from a small server process: they start in milliseconds and inherit no lock or thread of this one.
@@ -43,6 +44,13 @@ def store_url(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(s3, name, PATIENCE)
     url: str = request.getfixturevalue("directory_url" if request.param == "directory" else "s3_store_url")
     return url
+
+
+@pytest.fixture(params=[10, pytest.param(100, marks=pytest.mark.long)], ids="{} kills".format)
+def kills(request: pytest.FixtureRequest) -> int:
+    """How often a process is killed."""
+    count: int = request.param
+    return count
 
 
 def aws_environment() -> dict[str, str]:
@@ -61,16 +69,20 @@ def run_all(target: Callable[..., None], arguments: list[tuple[object, ...]]) ->
 
 
 def kill_often(
-    target: Callable[[str, dict[str, str], Path, Connection], None], url: str, folder: Path, check: Callable[[], None]
+    target: Callable[[str, dict[str, str], Path, Connection], None],
+    url: str,
+    folder: Path,
+    check: Callable[[], None],
+    kills: int,
 ) -> None:
-    """Start a process and kill it at some moment after it got ready, again and again; `check` now and then.
+    """Start a process and kill it at some moment after it got ready, so many times; `check` now and then.
 
     The moment lies within a few times what `check`, which does what the process does, takes on this machine just now.
     """
     started = time.perf_counter()
     check()
     longest = min(5 * (time.perf_counter() - started), LONGEST_LIFE)
-    for number in range(1, KILLS + 1):
+    for number in range(1, kills + 1):
         ours, theirs = _PROCESSES.Pipe(duplex=False)
         process = _PROCESSES.Process(target=target, args=(url, aws_environment(), folder, theirs))
         process.start()
@@ -81,7 +93,7 @@ def kill_often(
         process.join()
         ours.close()
         process.close()
-        if number % 10 == 0:
+        if number % 5 == 0:
             check()
 
 
@@ -161,7 +173,7 @@ def test_processes_that_publish_one_model_at_once_get_a_version_each(store_url: 
     assert_whole(store)
 
 
-def test_kills_during_publish_leave_no_half_version(tmp_path: Path, store_url: str) -> None:
+def test_kills_during_publish_leave_no_half_version(tmp_path: Path, store_url: str, kills: int) -> None:
     store = open_store(store_url)
     registry = Registry(store)
     for name in ("model.onnx", "data"):
@@ -172,7 +184,7 @@ def test_kills_during_publish_leave_no_half_version(tmp_path: Path, store_url: s
         published.append(publish(registry, tmp_path / "ours").version)
         assert registry.promote("m", published[-1]).routes[0].version == published[-1]
 
-    kill_often(publish_until_killed, store_url, tmp_path, check)
+    kill_often(publish_until_killed, store_url, tmp_path, check, kills)
     assert_whole(store)
     assert published == sorted(set(published))
     assert any(version.state == "incomplete" for version in registry.versions("m"))
@@ -181,7 +193,9 @@ def test_kills_during_publish_leave_no_half_version(tmp_path: Path, store_url: s
     assert_whole(store)
 
 
-def test_kills_during_promote_leave_alias_and_history_whole(registry: Registry, store_url: str, tmp_path: Path) -> None:
+def test_kills_during_promote_leave_alias_and_history_whole(
+    registry: Registry, store_url: str, tmp_path: Path, kills: int
+) -> None:
     ours: list[int] = []
 
     def check() -> None:
@@ -189,7 +203,7 @@ def test_kills_during_promote_leave_alias_and_history_whole(registry: Registry, 
         ours.append(registry.promote("m", 3 + len(ours) % 2, why="ours").sequence)
         assert registry.verify_history("m") == ours[-1]
 
-    kill_often(promote_until_killed, store_url, tmp_path, check)
+    kill_often(promote_until_killed, store_url, tmp_path, check, kills)
     history = registry.history("m")
-    assert len(history) > len(ours) + KILLS // 10  # beside the first that follows each of ours, which is no killed one
+    assert len(history) > len(ours) + kills // 10  # beside the first that follows each of ours, which is no killed one
     assert [entry.sequence for entry in history if entry.why == "ours"] == ours

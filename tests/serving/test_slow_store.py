@@ -89,6 +89,7 @@ def test_a_slow_store_is_503_within_seconds(line: Line, plane: DataPlane) -> Non
     assert seconds < PATIENCE
 
 
+@pytest.mark.long
 def test_what_is_loaded_goes_on_as_stale_while_the_store_is_slow(line: Line, plane: DataPlane) -> None:
     assert "X-Onnxlet-Stale" not in timed(plane)[0].headers
     line.silent.set()

@@ -106,6 +106,7 @@ def silent_endpoint(s3_environment: str, monkeypatch: pytest.MonkeyPatch) -> Ite
         yield
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("silent_endpoint")
 def test_a_store_that_does_not_answer_is_unavailable_within_seconds() -> None:
     def fail(use: Callable[[Store], object]) -> float:

@@ -31,6 +31,8 @@ from onnxlet.settings import Settings
 from onnxlet.store import Store
 from onnxlet.values.refs import parse_ref
 
+pytestmark = pytest.mark.slow
+
 Score = Callable[..., tuple[Book, Any]]
 
 ADDED = ["row", "label", "probability", "probability_benign", "probability_malignant", "model_version"]
@@ -264,6 +266,7 @@ def test_ranges_by_several_processes_write_the_bytes_that_one_does(
     assert pq.read_metadata(tmp_path / "out.parquet").num_row_groups > 5
 
 
+@pytest.mark.long
 def test_of_ten_thousand_columns_those_are_read_that_the_model_needs(score: Score) -> None:
     columns = {f"c{place}": pa.array([1.0, 2.0]) for place in range(10_000)}
     columns |= {"texture": pa.array([1.0, None]), "radius": pa.array([2.0, 3.0])}

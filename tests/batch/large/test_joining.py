@@ -22,6 +22,8 @@ from onnxlet.jobs.orders import order_landed
 from onnxlet.store import Store, open_store
 from onnxlet.values.keys import BATCH_WORK
 
+pytestmark = pytest.mark.slow
+
 MIB = 2**20
 
 

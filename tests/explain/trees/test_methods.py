@@ -149,6 +149,7 @@ def test_where_no_row_is_above_nothing_is_explained(asked: dict[str, Any], tmp_p
     assert (len(told), told.attributions.shape) == (0, (0, len(NUMBERS), 2))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("asked", [{}, {"method": "trees-interventional"}, {"scale": "output"}])
 def test_explaining_trees_ends_with_the_time_of_an_answer(asked: dict[str, Any], tmp_path: Path) -> None:
     published(HistGradientBoostingClassifier(max_iter=50), ROWS, SCORE > 0, tmp_path)

@@ -143,6 +143,7 @@ def test_a_child_that_is_killed_is_tried_again(start: Start, said: Said, tmp_pat
     assert file.outputs() == scored_here(tmp_path, content)
 
 
+@pytest.mark.long
 def test_children_that_fail_for_good_fail_the_execution_and_the_file_is_scored_when_it_is_delivered_again(
     start: Start, said: Said, tmp_path: Path
 ) -> None:
@@ -172,6 +173,7 @@ def test_a_file_that_cannot_be_scored_has_a_failed_book_and_a_failed_execution(s
     assert file.executions()[0]["status"] == "FAILED"
 
 
+@pytest.mark.long
 def test_an_execution_that_is_stopped_goes_no_further(start: Start, said: Said, tmp_path: Path) -> None:
     file = File(start(clone(tmp_path / "clone", fault="raise RuntimeError('busy')"), LargeFileMb="1"))
     file.upload(table())

@@ -65,6 +65,7 @@ def test_rows_of_the_data_travel_only_where_somebody_says_so_and_a_note_tells(tm
         convert(pipeline().fit(frame, target), tmp_path / "other", background_from="data")
 
 
+@pytest.mark.long
 def test_a_thousand_columns_are_the_most_that_get_one(tmp_path: Path) -> None:
     features, target = trained.slopes(features=1001)
     from sklearn.linear_model import Ridge

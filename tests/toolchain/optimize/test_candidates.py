@@ -58,6 +58,7 @@ def faint(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return folder / "net", data
 
 
+@pytest.mark.long
 def test_a_rung_that_loses_a_slice_alone_is_refused_where_that_slice_is_looked_at(
     faint: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -89,6 +89,7 @@ def test_the_fastest_can_be_asked_for(tmp_path: Path) -> None:
             assert "it is not faster" in rung.reason
 
 
+@pytest.mark.long
 def test_weights_do_not_overflow_sixteen_bits_on_any_processor(tmp_path: Path) -> None:
     directory, data = nets.converted(tmp_path, nets.dense(), x=nets.rows())
 
@@ -122,6 +123,7 @@ def test_a_bias_that_is_a_row_is_quantized_as_any_other(tmp_path: Path) -> None:
     assert not [rung.reason for rung in done(draft).rungs if "cannot be quantized" in rung.reason]
 
 
+@pytest.mark.long
 def test_convolutions_are_quantized_with_calibrated_ranges(tmp_path: Path) -> None:
     directory, data = nets.converted(tmp_path, nets.convolution(), x=nets.rows(64, 3, 12, 12))
 

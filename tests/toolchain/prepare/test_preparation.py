@@ -21,6 +21,8 @@ from onnxlet.values.digests import digest
 from onnxlet.values.manifest import Draft
 from onnxlet.values.signature import Signature, TensorSpec
 
+pytestmark = pytest.mark.slow
+
 
 def saved(model: onnx.ModelProto, folder: Path) -> Path:
     return tiny.save(model, folder)["model.onnx"]

@@ -98,6 +98,7 @@ def test_attributions_of_a_row_are_those_of_a_linear_model(hard: tuple[Path, pd.
     assert told["dose"] == pytest.approx(-3 * (rows["dose"][7] - 5), abs=1)
 
 
+@pytest.mark.long
 def test_a_report_says_why_answers_are_not_explained(tmp_path: Path) -> None:
     from sklearn.linear_model import Ridge
 

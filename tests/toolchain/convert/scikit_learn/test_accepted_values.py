@@ -35,7 +35,7 @@ from onnxlet.store import Store
 from onnxlet.toolchain.convert import convert
 from onnxlet.toolchain.prepare import prepare
 
-pytestmark = pytest.mark.toolchain
+pytestmark = [pytest.mark.toolchain, pytest.mark.long]
 
 NAMES = ["age", "dose", "count"]
 FITTED: dict[str, Callable[[], Any]] = {

@@ -39,7 +39,7 @@ from onnxlet.toolchain.workbench.evaluation import run_columns
 from onnxlet.toolchain.workbench.evaluation_data import open_graph
 from onnxlet.values.tensors import Tensors
 
-pytestmark = pytest.mark.toolchain
+pytestmark = [pytest.mark.toolchain, pytest.mark.long]
 
 TREES: dict[str, Callable[[], Any]] = {
     "forest": lambda: RandomForestClassifier(10, random_state=0),

@@ -44,7 +44,7 @@ from onnxlet.errors import ConversionError, ExecutionError
 from onnxlet.toolchain.convert import convert
 from toolchain.convert.scikit_learn.patients import ask_served, patients
 
-pytestmark = pytest.mark.toolchain
+pytestmark = [pytest.mark.toolchain, pytest.mark.long]
 
 Make = Callable[[], Any]
 

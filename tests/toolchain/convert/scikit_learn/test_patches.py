@@ -53,7 +53,7 @@ from onnxlet.toolchain.workbench.comparison import compare
 from onnxlet.values.manifest import Draft, Tolerance
 from onnxlet.values.signature import TensorSpec
 
-pytestmark = pytest.mark.toolchain
+pytestmark = [pytest.mark.toolchain, pytest.mark.long]
 
 FOREST = RandomForestClassifier(5, random_state=0)
 SCALED = partial(make_pipeline, StandardScaler(), LogisticRegression())

@@ -273,7 +273,9 @@ def shout(text: str) -> str:
         (CountVectorizer(tokenizer=str.split, token_pattern=None), "function for tokenizer, 'split'"),
         (TfidfVectorizer(preprocessor=shout), "function for preprocessor, 'shout'"),
         (TfidfVectorizer(analyzer=str.split), "function for analyzer, 'split'"),
-        (HashingVectorizer(strip_accents=shout), "function for strip_accents, 'shout'"),
+        pytest.param(
+            HashingVectorizer(strip_accents=shout), "function for strip_accents, 'shout'", marks=pytest.mark.long
+        ),
         (Stemming(), "Stemming is a class that scikit-learn does not have"),
     ],
     ids=["tokenizer", "preprocessor", "analyzer", "accents", "class"],
