@@ -2,6 +2,11 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+TOOLS  := .tools
+
+SAM_CLI        := 1.170.0
+RUNTIME_CLIENT := 4.2.2
+CHECKOV        := 3.3.30
 
 .DEFAULT_GOAL := help
 
@@ -67,7 +72,7 @@ MARKERS_mlflow := mlflow
 .venv-%/.dev: pyproject.toml
 	@test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*
 	@echo "installing into .venv-$* (minutes, once)" >&2
-	@.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS_$*)]' $(PIP_$*)
+	@.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -e '.[$(EXTRAS_$*)]' $(PIP_$*)
 	@touch $@
 
 # Small models are not worth threads, which wait for each other by spinning.
@@ -80,6 +85,11 @@ test-representative-%: .venv-%/.dev
 		$$(grep -lE 'pytest\.mark\.($(MARKERS_$*))\b' tests/frameworks/test_*.py)
 
 .PRECIOUS: .venv-%/.dev
+
+# While one is unpacked another is fetched: make --jobs 3 environments
+environments: ## what the gate needs, each in a directory of its own (minutes; gigabytes)
+environments: $(VENV)/.dev $(VENV313)/.dev $(FRAMEWORKS:%=.venv-%/.dev) .venv-triton/.client .venv-checkov/.checkov-$(CHECKOV) \
+	$(TOOLS)/.runtime-client-$(RUNTIME_CLIENT)
 
 test-toolchain: $(FRAMEWORKS:%=test-toolchain-%) test-toolchain-mlflow ## the tests of every framework that is converted from (or test-toolchain-NAME)
 
@@ -95,7 +105,7 @@ PIP_kserve := kserve==0.21.0
 $(CLIENTS:%=.venv-%/.client): .venv-%/.client: Makefile
 	@test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*
 	@echo "installing into .venv-$* (a minute, once)" >&2
-	@.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check '$(PIP_$*)'
+	@.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --no-compile '$(PIP_$*)'
 	@touch $@
 
 $(CLIENTS:%=test-client-%): test-client-%: $(VENV)/.dev .venv-%/.client
@@ -156,9 +166,6 @@ drift: .venv-drift/.dev ## what drift statistics find, and how often they err: d
 	PYTHONPATH=tests OMP_NUM_THREADS=1 NML_DISABLE_USAGE_LOGGING=1 .venv-drift/bin/python -m drift $(if $(JOBS),--jobs $(JOBS)) $(PARTS)
 
 # SAM CLI lives apart from the package: its dependencies are its own.
-SAM_CLI := 1.170.0
-RUNTIME_CLIENT := 4.2.2
-TOOLS := .tools
 SAM := MAKEFLAGS= LAMBDA_PYTHON=$(LAMBDA_PYTHON) SAM_CLI_TELEMETRY=0 $(TOOLS)/bin/sam
 ARCHITECTURE ?= x86_64
 
@@ -166,7 +173,7 @@ $(TOOLS)/.sam-cli-$(SAM_CLI):
 	@rm -rf $(TOOLS)
 	@$(PYTHON) -m venv $(TOOLS)
 	@echo "installing SAM CLI into $(TOOLS) (about a minute, once)" >&2
-	@$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check aws-sam-cli==$(SAM_CLI)
+	@$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile aws-sam-cli==$(SAM_CLI)
 	@touch $@
 
 $(TOOLS)/.runtime-client-$(RUNTIME_CLIENT): $(TOOLS)/.sam-cli-$(SAM_CLI)
@@ -204,13 +211,11 @@ check: $(VENV)/.dev $(TOOLS)/.sam-cli-$(SAM_CLI) ## ruff, mypy, import contracts
 	$(BIN)/python infra/write_alarms.py --check
 
 # So does checkov.
-CHECKOV := 3.3.30
-
 .venv-checkov/.checkov-$(CHECKOV):
 	@rm -rf .venv-checkov
 	@$(PYTHON) -m venv .venv-checkov
 	@echo "installing checkov into .venv-checkov (about a minute, once)" >&2
-	@.venv-checkov/bin/python -m pip install --quiet --disable-pip-version-check checkov==$(CHECKOV)
+	@.venv-checkov/bin/python -m pip install --quiet --disable-pip-version-check --no-compile checkov==$(CHECKOV)
 	@touch $@
 
 check-infra: $(VENV)/.dev .venv-checkov/.checkov-$(CHECKOV) ## checkov on the stacks as CloudFormation gets them, by default and with every option on
@@ -223,4 +228,4 @@ docs: $(VENV)/.dev ## regenerate docs/cli.md, docs/errors.md, docs/registry.md a
 	$(BIN)/python docs/generate.py
 	$(BIN)/python infra/write_alarms.py
 
-.PHONY: help install demo test test-long test-all test-representative test-toolchain test-lambda-python test-browser test-package test-clients $(CLIENTS:%=test-client-%) check check-infra docs fault-run month bench build pins e2e fidelity drift
+.PHONY: help install environments demo test test-long test-all test-representative test-toolchain test-lambda-python test-browser test-package test-clients $(CLIENTS:%=test-client-%) check check-infra docs fault-run month bench build pins e2e fidelity drift

@@ -6,7 +6,9 @@ import csv
 import gzip
 import io
 import json
+import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -320,6 +322,36 @@ def test_an_output_of_another_scoring_is_no_jobs_output(s3_store: Store, machine
         refused = client.post("/batch/jobs", json={**asked, **other})
         assert (refused.status_code, "choose another output" in refused.text) == (409, True)
     assert theirs.get("lake/scored.csv.book.json").etag == book.etag
+
+
+def test_two_jobs_of_one_file_at_once_get_what_each_asked_for(
+    s3_store: Store, machine_arn: str, tmp_path: Path
+) -> None:
+    bucket = s3_store.url.split("/")[2]
+    theirs = open_store(f"s3://{bucket}")
+    theirs.put("lake/rows.csv", CONTENT)
+    client = _client(s3_store, state_machine=machine_arn, batch_arns=f"arn:aws:s3:::{bucket}/*")
+    asked = {"ref": "m", "source": f"s3://{bucket}/lake/rows.csv"}
+    outputs = {"lake/ids.csv": {"keep": ["id"]}, "lake/all.csv": {}}
+    made = [
+        client.post("/batch/jobs", json={**asked, "output": f"s3://{bucket}/{output}", **options}).json()["id"]
+        for output, options in outputs.items()
+    ]
+    meeting = threading.Barrier(2)
+
+    def wait_for_the_other(event: dict[str, Any]) -> None:
+        if event["step"] == "finish":
+            meeting.wait(60)
+
+    def run(job: str) -> None:
+        machine = Machine(s3_store, make_predictor(s3_store, tmp_path / job))
+        machine.before = wait_for_the_other
+        machine.run(jobs.read(s3_store, job).order)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(run, made))
+    assert [client.get(f"/batch/jobs/{job}").json()["state"] for job in made] == ["scored", "scored"]
+    assert [theirs.get(output).data.split(b"row")[0] for output in outputs] == [b"id,", b"id,radius,texture,"]
 
 
 def test_what_a_killed_cancelling_left_is_cancelled_by_the_next(s3_store: Store, machine_arn: str) -> None:

@@ -130,6 +130,7 @@ def assert_every_promote_counted(registry: Registry, reasons: set[str]) -> None:
     assert registry.verify_history("m") == len(reasons)
 
 
+@pytest.mark.long
 def test_fifty_promotes_at_once_from_threads_are_all_in_the_history_in_order(
     registry: Registry, tmp_path: Path
 ) -> None:

@@ -255,6 +255,30 @@ def test_a_promotion_meanwhile_changes_nothing(machine: Machine, tmp_path: Path)
     assert_scored(machine, tmp_path, table())
 
 
+def test_a_rollback_meanwhile_leaves_all_rows_to_the_version_that_began(machine: Machine, tmp_path: Path) -> None:
+    publish(machine.store, tmp_path / "second", bias=9.0)
+    machine.before = _at("section", 2, lambda: Registry(machine.store).rollback("m"))
+    machine.run(ORDER)
+    rows = csv.DictReader(io.StringIO(machine.store.get(OUT).data.decode(), newline=""))
+    assert {row["model_version"] for row in rows} == {"2"}
+    assert Registry(machine.store).alias("m")[0].routes[0].version == 1
+
+
+def test_every_step_taken_twice_changes_nothing(machine: Machine, tmp_path: Path) -> None:
+    steps = machine.taken
+    taken: set[str] = set()
+
+    def again(event: dict[str, Any]) -> None:
+        if (told := json.dumps(event, sort_keys=True)) not in taken:
+            taken.add(told)
+            raise KilledFunctionError  # its answer is lost: it is asked again
+
+    machine.after = again
+    machine.run(ORDER)
+    assert sum(steps.values()) >= 2 * len(taken)
+    assert_scored(machine, tmp_path, table())
+
+
 def test_a_version_that_is_deleted_meanwhile_closes_a_failed_book(machine: Machine, tmp_path: Path) -> None:
     def delete() -> None:
         publish(machine.store, tmp_path / "second", bias=9.0)

@@ -241,6 +241,7 @@ def test_no_rung_is_taken_that_breaks_the_bounds_of_ones_own(tmp_path: Path) -> 
     assert "at most 7e-08" in done(draft).reason
 
 
+@pytest.mark.long
 def test_every_method_makes_what_can_be_published(tmp_path: Path) -> None:
     directory, data = nets.converted(tmp_path, nets.dense(), x=nets.rows())
 

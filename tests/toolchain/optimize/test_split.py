@@ -97,7 +97,8 @@ def altered(rows: EvaluationRows, at: Tensor) -> EvaluationRows:
     )
 
 
-@pytest.mark.parametrize("count", [420, pytest.param(120, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("count", [420, 120])
 def test_rows_that_judge_change_nothing_of_what_is_chosen(tmp_path: Path, count: int) -> None:
     made = scene(tmp_path, count)
     assert len(made.split.folds) == (1 if count >= 400 else 5)
@@ -126,7 +127,8 @@ def test_of_few_rows_each_judges_once_but_those_that_ranges_are_calibrated_on(tm
         assert not {*fold.judging.tolist()} & {row for each in fold.choosing for row in split.parts[each].tolist()}
 
 
-@pytest.mark.parametrize("count", [420, pytest.param(120, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("count", [420, 120])
 def test_a_patients_rows_never_choose_and_judge(tmp_path: Path, count: int) -> None:
     patients = np.random.default_rng(2).integers(0, 40, count)
     split = scene(tmp_path, count, patients).split
