@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 from onnxlet.batch.local_files import score_folder, score_path
-from onnxlet.cli.scoring import count_cores
 from onnxlet.serving.predictor import Predictor
 from onnxlet.settings import Settings
 from onnxlet.store import open_store
@@ -15,4 +15,4 @@ from onnxlet.values.refs import parse_ref
 store, cache, ref, source, output = sys.argv[1:]
 predictor = Predictor(open_store(store), Settings(store=store, cache_dir=cache, threads=1), layout=True)
 score_all = score_folder if Path(source).is_dir() else score_path
-score_all(predictor, parse_ref(ref), Path(source), Path(output), workers=count_cores())
+score_all(predictor, parse_ref(ref), Path(source), Path(output), workers=len(os.sched_getaffinity(0)))
