@@ -170,7 +170,7 @@ class DataPlane:
 
     def _observe(self, request: Request, status: int, error: OnnxletError | None, size: int) -> None:
         """Append what the answer of `size` bytes gave, and what it took."""
-        prediction, served = request.prediction, request.served
+        prediction, served, headers = request.prediction, request.served, request.headers
         if prediction is not None and served is not None and served.model.withhold is not None:
             prediction = served.model.withhold(prediction)
         self._append(
@@ -187,7 +187,7 @@ class DataPlane:
                 size,
                 monotonic() - request.began,
                 1,
-                request.headers.get(_ROUTING_KEY),
+                headers[_ROUTING_KEY] if _ROUTING_KEY in headers else None,  # noqa: SIM401 - `get` is slower
             )
         )
 

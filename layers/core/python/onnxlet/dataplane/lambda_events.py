@@ -47,47 +47,45 @@ def handle(
     `answered` is called at the end, whichever it is. HTTP errors are answers; a direct invocation raises them. Raises
     InvalidInputError for an event of another kind.
     """
+    known: str = getattr(context, "aws_request_id", "")
+    # nothing is handed on by keyword here, for that costs a call half a microsecond
     try:
-        if "requestContext" in event:
-            return _answer_http(dataplane, event, context, rest_binary)
-        if "model" in event:
-            return dataplane.invoke(event, _known_id(context))
-        raise InvalidInputError(_ACCEPTED)
+        if "requestContext" not in event:
+            return _invoke(dataplane, event, known)
+        try:
+            request = to_request(event, rest_binary, known)
+        except InvalidInputError as error:
+            return _refuse(dataplane, event, known, error)
+        headers = request.headers
+        if _REQUEST_ID in headers or not known:
+            request.id = request_id(headers.get(_REQUEST_ID), known)
+        if TRACE in headers:
+            request.trace = trace_context(headers[TRACE])
+        response = dataplane.answer(request)
+        try:
+            return to_event_answer(response, event, rest_binary)
+        except NotAcceptableError as error:
+            response.drop_body()
+            return to_event_answer(dataplane.refuse(request.path, error, response), event)
     finally:
         answered()
 
 
-def _answer_http(dataplane: DataPlane, event: Event, context: object, rest_binary: bool) -> dict[str, Any]:
-    # nothing is handed on by keyword here, for that costs a call half a microsecond
-    try:
-        request = to_request(event, rest_binary)
-    except InvalidInputError as error:
-        inner = event["requestContext"]
-        path = _path(event, inner if isinstance(inner, dict) else {})
-        refusal = dataplane.refuse(path, error)
-        refusal.headers[REQUEST_ID] = request_id(None, _known_id(context))
-        return to_event_answer(refusal, event)
-    headers = request.headers
-    request.id = known = getattr(context, "aws_request_id", "")
-    if _REQUEST_ID in headers or not known:
-        request.id = request_id(headers.get(_REQUEST_ID), known)
-    if TRACE in headers:
-        request.trace = trace_context(headers[TRACE])
-    response = dataplane.answer(request)
-    try:
-        return to_event_answer(response, event, rest_binary)
-    except NotAcceptableError as error:
-        response.drop_body()
-        return to_event_answer(dataplane.refuse(request.path, error, response), event)
+def _invoke(dataplane: DataPlane, event: Event, known_id: str) -> dict[str, Any]:
+    if "model" not in event:
+        raise InvalidInputError(_ACCEPTED)
+    return dataplane.invoke(event, known_id)
 
 
-def _known_id(context: object) -> str:
-    """Lambda's id of the invocation."""
-    known: str = getattr(context, "aws_request_id", "")
-    return known
+def _refuse(dataplane: DataPlane, event: Event, known_id: str, error: InvalidInputError) -> dict[str, Any]:
+    """The answer to an HTTP event that cannot be read."""
+    context = event["requestContext"]
+    refusal = dataplane.refuse(_path(event, context if isinstance(context, dict) else {}), error)
+    refusal.headers[REQUEST_ID] = request_id(None, known_id)
+    return to_event_answer(refusal, event)
 
 
-def to_request(event: Event, rest_binary: bool = False) -> Request:
+def to_request(event: Event, rest_binary: bool = False, known_id: str = "") -> Request:
     """The request that an event carries. Raises InvalidInputError for other events and for a body not in base64."""
     context = event.get("requestContext")
     if not isinstance(context, dict):
@@ -98,24 +96,26 @@ def to_request(event: Event, rest_binary: bool = False) -> Request:
     text = event.get("body") or ""
     body = _from_base64(text) if event.get("isBase64Encoded") else text.encode("utf-8", "surrogatepass")
     if http is None:
-        return _from_payload_1(event, context, body, rest_binary=rest_binary)
+        return _from_payload_1(event, context, body, known_id, rest_binary=rest_binary)
     headers = event.get("headers") or {}
     if "host" not in headers:  # AWS writes names in lower case, local stand-ins may not
         headers = {name.lower(): value for name, value in headers.items()}
     path = event["rawPath"]
     if "%" in path or context.get("stage") != _NO_STAGE:
         path = _path(event, context)
-    return Request(http["method"], path, event.get("rawQueryString") or "", headers, body)
+    return Request(http["method"], path, event.get("rawQueryString") or "", headers, body, None, known_id)
 
 
-def _from_payload_1(event: Event, context: Mapping[str, Any], body: bytes, *, rest_binary: bool) -> Request:
+def _from_payload_1(
+    event: Event, context: Mapping[str, Any], body: bytes, known_id: str, *, rest_binary: bool
+) -> Request:
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     for name, values in (event.get("multiValueHeaders") or {}).items():
         headers[name.lower()] = ",".join(values)
     if "elb" not in context and not rest_binary:
         # a REST API hands base64 on as it is, so it must not be given compressed answers
         headers.pop("accept-encoding", None)
-    return Request(event["httpMethod"], _path(event, context), _query(event, context), headers, body)
+    return Request(event["httpMethod"], _path(event, context), _query(event, context), headers, body, None, known_id)
 
 
 def _query(event: Event, context: Mapping[str, Any]) -> str:
@@ -176,11 +176,10 @@ def to_event_answer(response: Response, event: Event, rest_binary: bool = False)
     Raises NotAcceptableError for a stream, and for what is no text if the sender is a REST API without binary types.
     """
     text = response.text()
-    body = _in_base64(response, event, rest_binary=rest_binary) if text is None else text
     answer: dict[str, Any] = {
         "statusCode": response.status,
         "headers": response.headers,
-        "body": body,
+        "body": _in_base64(response, event, rest_binary=rest_binary) if text is None else text,
         "isBase64Encoded": text is None,
     }
     context = event["requestContext"]

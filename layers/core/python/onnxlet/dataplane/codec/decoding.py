@@ -176,7 +176,7 @@ def copy_matrix(rows: Any, spec: TensorSpec) -> Tensor | None:  # noqa: ANN401 -
     return _narrowed(wide, spec.type).reshape(height, width)
 
 
-def list_matrix(rows: list[Any], spec: TensorSpec) -> Tensor | None:
+def list_matrix(rows: Any, spec: TensorSpec) -> Tensor | None:  # noqa: ANN401 - a JSON value
     """Rows of numbers as orjson reads them, for the input of a model that has a `matrix`, as `copy_matrix` says; the
     caller knows that no leaf is true or false.
 
