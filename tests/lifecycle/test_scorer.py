@@ -8,22 +8,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from arro3.core import Table
+from click.testing import CliRunner
+from onnx import TensorProto, helper, numpy_helper
 
 import onnxlet
 from laboratory import Laboratory, background_of, product
 from models import tiny
 from onnxlet.batch.local_files import score_path
 from onnxlet.batch.scoring import Options
+from onnxlet.cli.root import cli
 from onnxlet.errors import IntegrityError, InvalidInputError, ModelNotFoundError
 from onnxlet.lifecycle.workspace import Workspace
 from onnxlet.registry.registry import Registry
 from onnxlet.store import open_store
+from onnxlet.toolchain.prepare import prepare
 from onnxlet.values.refs import parse_ref
 
 
@@ -154,3 +159,41 @@ def test_rows_are_explained_where_they_are_as_in_a_scored_file(store: str, tmp_p
     assert "DOUBLE" in scorer.ddl
     with pytest.raises(InvalidInputError, match="gradients are not computed"):
         onnxlet.Scorer(store, "product", explain={"method": "gradients"})
+
+
+def test_networks_are_laid_out_for_the_machine_as_the_command_has_them(store: str, tmp_path: Path) -> None:
+    onnx.save(_convolutions(), tmp_path / "films.onnx")
+    tiny.publish(open_store(store), "films", prepare(tmp_path / "films.onnx", tmp_path / "prepared"))
+    pixels = np.random.default_rng(0).normal(size=(40, 64)).astype(np.float32)
+    rows = pa.table({f"pixels_{place}": pixels[:, place] for place in range(64)})
+    pq.write_table(rows, tmp_path / "rows.parquet")
+    output = tmp_path / "scored.parquet"
+    command = ["--store", store, "score", str(tmp_path / "rows.parquet"), "--model", "films", "--output", str(output)]
+    done = CliRunner().invoke(cli, command, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    answered = onnxlet.Scorer(store, "films")(rows)
+    assert answered["mean"].to_pylist() == pq.read_table(output)["mean"].to_pylist()
+
+
+def _convolutions() -> onnx.ModelProto:
+    """Rows of 64 pixels through two convolutions to a mean, whose last bits show in which order it was added up."""
+    draw = np.random.default_rng(1).normal
+    tensors = {
+        "square": np.array([-1, 1, 8, 8]),
+        "first": draw(size=(64, 1, 3, 3)).astype(np.float32),
+        "second": draw(size=(64, 64, 3, 3)).astype(np.float32),
+        "axes": np.array([1, 2, 3]),
+    }
+    nodes = [
+        helper.make_node("Reshape", ["pixels", "square"], ["film"]),
+        helper.make_node("Conv", ["film", "first"], ["once"], kernel_shape=[3, 3], pads=[1] * 4),
+        helper.make_node("Conv", ["once", "second"], ["twice"], kernel_shape=[3, 3], pads=[1] * 4),
+        helper.make_node("ReduceMean", ["twice", "axes"], ["mean"], keepdims=0),
+    ]
+    values = [
+        helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["rows", 64]),
+        helper.make_tensor_value_info("mean", TensorProto.FLOAT, ["rows"]),
+    ]
+    weights = [numpy_helper.from_array(value, name) for name, value in tensors.items()]
+    graph = helper.make_graph(nodes, "films", values[:1], values[1:], weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)

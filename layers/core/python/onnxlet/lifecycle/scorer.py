@@ -118,7 +118,7 @@ def _open_scorer(
 
     from onnxlet.batch.inputs import inputs_of
 
-    served = Workspace(store).make_predictor().load(ref)
+    served = Workspace(store).make_predictor(layout=True).load(ref)
     if served.digest != digest:
         raise IntegrityError(f"{ref} has another manifest here than where it was pinned: is it the same store?")
     inputs = replace(inputs_of(served.model), keep=keep)
