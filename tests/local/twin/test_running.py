@@ -66,6 +66,19 @@ def test_a_file_that_cannot_be_scored_comes_again_and_ends_among_the_dead_letter
     assert json.loads(letter["Body"])["detail"]["object"]["key"] == "batch/in/progression/rows.csv"
 
 
+def test_a_file_without_a_byte_fails_as_others_do_and_a_folders_marker_is_none(cloud: Cloud, said: Said) -> None:
+    storage = boto3.client("s3")
+    storage.put_object(Bucket=cloud.bucket, Key="batch/in/diagnosis/ward/", Body=b"")
+    storage.put_object(Bucket=cloud.bucket, Key="batch/in/diagnosis/ward/rows.csv", Body=b"")
+    assert "batch/in/diagnosis/ward/rows.csv" in said.wait_for("goes to DeadLetters")
+    assert said.wait_for("Score done").startswith("Score done: batch/in/diagnosis/ward/,")
+    found = storage.list_objects_v2(Bucket=cloud.bucket, Prefix="batch/out/")["Contents"]
+    assert [each["Key"] for each in found] == ["batch/out/diagnosis/ward/rows.csv.book.json"]
+    book = decode_book(storage.get_object(Bucket=cloud.bucket, Key=found[0]["Key"])["Body"].read())
+    assert book.failure is not None
+    assert "the file is empty" in book.failure.detail
+
+
 def test_dead_letters_are_scored_once_their_cause_is_mended_and_they_are_redriven(
     cloud: Cloud, said: Said, tmp_path: Path
 ) -> None:
