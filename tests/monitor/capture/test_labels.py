@@ -23,7 +23,6 @@ from onnxlet.dataplane.messages import Request
 from onnxlet.errors import InvalidInputError
 from onnxlet.monitor.capture.accuracy import bootstrap, brier, calibration_error, reliability, wilson
 from onnxlet.monitor.capture.data_key import DataKey
-from onnxlet.monitor.capture.joined import same
 from onnxlet.monitor.capture.labels import (
     GivenLabel,
     bring_labels,
@@ -32,6 +31,7 @@ from onnxlet.monitor.capture.labels import (
     joinable_models,
     read_labels,
 )
+from onnxlet.monitor.capture.truths import same
 from onnxlet.monitor.capture.watcher import CapturedRows
 from onnxlet.monitor.report.document import decode_report, read_report
 from onnxlet.monitor.report.labels import DayLabels, Labels, VersionLabels, find_falls
@@ -109,6 +109,20 @@ def test_conflicts_strangers_and_labels_without_a_row_are_counted(ward: Ward) ->
     assert bring(ward.store, *given) == (1, 0, 0, 1, 2, 1)
     assert read_labels(ward.store, "diagnosis")["visit-1", 0, ""].label == "malignant"
     assert "nobody" not in str(read_labels(ward.store, "diagnosis")), "of strangers nothing is kept"
+
+
+def test_labels_that_are_no_class_of_the_model_are_counted_and_kept(ward: Ward) -> None:
+    for number in range(3):
+        ward.ask(f"visit-{number}")
+    given = [
+        GivenLabel("visit-0", "Benign"),
+        GivenLabel("visit-1", "benign"),
+        GivenLabel("visit-2", "borderline", output="label"),
+        GivenLabel("nobody", "Benign"),
+    ]
+    (done,) = bring_labels(ward.store, ["diagnosis"], given, NOW)
+    assert (done.new, done.foreign, done.unknown) == (3, 2, 1)
+    assert read_labels(ward.store, "diagnosis")["visit-2", 0, "label"].label == "borderline"
 
 
 @pytest.mark.parametrize(
@@ -272,7 +286,7 @@ def test_each_of_several_targets_is_judged_by_its_own_labels(store: Store, stagi
         lines.append({"request_id": request, "output": "label_stage", "label": stage})
     lines.append({"request_id": "visit-1", "output": "label_grade", "label": "G1"})
     (done,) = bring_labels(store, ["staging"], give_labels(lines), NOW)
-    assert (done.new, done.conflicting, done.unknown) == (80, 0, 1)
+    assert (done.new, done.conflicting, done.unknown, done.foreign) == (80, 0, 1, 0)
     report = read_report(Scope(store, "staging", [1]), written=NOW)
     section = decode_report(report.encode()).sections["labels"]
     assert isinstance(section, Labels)

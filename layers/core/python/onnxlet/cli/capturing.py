@@ -47,12 +47,18 @@ def label(workspace: Workspace, file: Path, model: str | None, output: Output) -
     output.show(list(labelled), describe_labelled(labelled).text())
     unknown = sum(each.unknown for each in labelled)
     ambiguous = sum(each.ambiguous for each in labelled)
+    foreign = sum(each.foreign for each in labelled)
     if unknown:
         output.say(
             f"note: {unknown} labels are of requests or rows that were not captured; if they still will be, try later"
         )
     if ambiguous:
         output.say(f"note: {ambiguous} labels name no row of a request with several: add a column `row`, from 0")
+    if foreign:
+        output.say(
+            f"note: {foreign} labels are no class of the model, and count as answered wrong: if they are misspelt, "
+            "bring them again"
+        )
 
 
 @click.group(short_help="List, show and erase captured rows.")

@@ -53,7 +53,7 @@ def label_rows(
 
 def describe_labelled(labelled: Sequence[Labelled]) -> Table:
     """What became of the labels, a row for each model."""
-    head = ("model", "new", "changed", "known", "conflicting", "unknown", "ambiguous")
+    head = ("model", "new", "changed", "known", "conflicting", "unknown", "ambiguous", "foreign")
     return Table(
         head,
         [
@@ -65,6 +65,7 @@ def describe_labelled(labelled: Sequence[Labelled]) -> Table:
                 each.conflicting or None,
                 each.unknown or None,
                 each.ambiguous or None,
+                each.foreign or None,
             )
             for each in labelled
         ],

@@ -8,10 +8,11 @@ from datetime import date, datetime
 import msgspec
 
 from onnxlet.errors import NotFoundError
-from onnxlet.monitor.capture.labels import Label, Place, Truth
+from onnxlet.monitor.capture.labels import Label, Place
 from onnxlet.monitor.capture.policy import CapturePolicy, policy_of
 from onnxlet.monitor.capture.reading import CapturedRow, list_captures, read_rows
 from onnxlet.monitor.capture.rules import Cell, Keep, Round
+from onnxlet.monitor.capture.truths import Truth, as_number, same
 from onnxlet.registry.reading import lookup
 from onnxlet.steps import decode_steps
 from onnxlet.store import Store
@@ -85,34 +86,6 @@ def join(
                     _joined(row, each.day, answers, _label_of(row, answers, labels, first=place == 0), slices)
                     for place, answers in enumerate(known.answers)
                 )
-
-
-def same(told: Cell, truth: Truth) -> bool:
-    """Whether two values mean the same: a file of texts says `1` where JSON says 1 or 1.0, and `true` of true."""
-    if isinstance(told, list) or told is None:
-        return False
-    if _text(told) == _text(truth):
-        return True
-    try:
-        return float(told) == float(truth)
-    except ValueError:
-        return False
-
-
-def as_number(value: Cell | Truth) -> float | None:
-    """A number, or a text that is one."""
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    if value is None or isinstance(value, bool | list):
-        return None
-    try:
-        return float(value)
-    except ValueError:
-        return None
-
-
-def _text(value: bool | float | str) -> str:
-    return str(value).lower() if isinstance(value, bool) or str(value).lower() in ("true", "false") else str(value)
 
 
 def _answers_of(manifest: Manifest, policy: CapturePolicy) -> list[Answers]:

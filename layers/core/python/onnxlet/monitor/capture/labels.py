@@ -8,21 +8,30 @@ from __future__ import annotations
 
 import csv
 import secrets
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
-from onnxlet.errors import InvalidInputError
-from onnxlet.monitor.capture.reading import list_captures, pack, read_published_policy, read_rows, unpack
+from onnxlet.errors import InvalidInputError, NotFoundError
+from onnxlet.monitor.capture.reading import (
+    captured_versions,
+    list_captures,
+    pack,
+    read_published_policy,
+    read_rows,
+    unpack,
+)
+from onnxlet.monitor.capture.truths import Truth, same
+from onnxlet.registry.reading import lookup
+from onnxlet.steps import decode_steps
 from onnxlet.store import Store
 from onnxlet.values.canonical import canonical
 from onnxlet.values.keys import label_key, labels_prefix
 from onnxlet.values.timestamps import format_timestamp
 
-Truth = bool | int | float | str
 Place = tuple[str, int, str]
 """A request's id, a row of it, and an output, empty for the first that labels are compared with."""
 Captured = Mapping[str, Mapping[int, Iterable[str]]]
@@ -60,7 +69,8 @@ class Labelled(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a model's labels: rows labelled for the first time, changed, known already.
 
     `conflicting`: rows to which the file itself gives several labels, of which the last counts; `unknown`: labels whose
-    request, row or output was not captured; `ambiguous`: those that name no row of a request with several.
+    request, row or output was not captured; `ambiguous`: those that name no row of a request with several; `foreign`:
+    rows whose label is no class of the model, which count as answered wrong.
     """
 
     model: str
@@ -70,6 +80,7 @@ class Labelled(msgspec.Struct, frozen=True, kw_only=True):
     conflicting: int = 0
     unknown: int = 0
     ambiguous: int = 0
+    foreign: int = 0
 
 
 def read_label_file(path: Path) -> list[GivenLabel]:
@@ -211,7 +222,27 @@ def _bring(store: Store, model: str, by_id: Mapping[str, list[GivenLabel]], foun
         conflicting=len(conflicting),
         unknown=unknown,
         ambiguous=ambiguous,
+        foreign=_count_foreign(placed, _read_classes(store, model)),
     )
+
+
+def _count_foreign(placed: Mapping[Place, Truth], classes: Mapping[str, list[Truth]]) -> int:
+    told = Counter((output, label) for (_, _, output), label in placed.items() if output in classes)
+    return sum(rows for (output, label), rows in told.items() if not any(same(each, label) for each in classes[output]))
+
+
+def _read_classes(store: Store, model: str) -> dict[str, list[Truth]]:
+    """The classes that the captured versions tell, by output, those of the first without a name too."""
+    classes: defaultdict[str, list[Truth]] = defaultdict(list)
+    for version in captured_versions(store, model):
+        try:
+            manifest, _ = lookup.manifest(store, model, version)
+        except NotFoundError:
+            continue
+        for place, target in enumerate(decode_steps(manifest.steps).targets):
+            for output in (target.names.label, "")[: 2 if place == 0 else 1]:
+                classes[output] += target.labels or target.classes
+    return dict(classes)
 
 
 def _json_lines(text: str) -> Iterator[Mapping[str, object]]:

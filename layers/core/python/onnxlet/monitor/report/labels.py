@@ -19,8 +19,9 @@ from onnxlet.monitor.capture.accuracy import (
     root_mean_square_error,
     wilson,
 )
-from onnxlet.monitor.capture.joined import Answers, Joinable, JoinedRow, as_number, join, joinable
+from onnxlet.monitor.capture.joined import Answers, Joinable, JoinedRow, join, joinable
 from onnxlet.monitor.capture.labels import read_labels
+from onnxlet.monitor.capture.truths import as_number
 from onnxlet.monitor.intervals import Interval
 from onnxlet.monitor.report.plots import Lines
 from onnxlet.monitor.report.scope import Scope
