@@ -21,6 +21,16 @@ from onnxlet.lifecycle.fsck import KINDS, check_store
 from onnxlet.registry.registry import Registry
 from onnxlet.store import Blob, open_store, s3
 from onnxlet.store.memory import MemoryStore
+from onnxlet.values.keys import (
+    ALARMS,
+    BATCH_JOBS,
+    BATCH_WORK,
+    LIVE_SKETCHES,
+    REPORTS,
+    capture_key,
+    erasure_key,
+    label_key,
+)
 from registry_processes import PATIENCE, S3_TIMEOUTS
 from vandals import FileVandal, S3Vandal, Vandal, edit, flip
 
@@ -372,6 +382,21 @@ def test_the_markers_that_a_console_makes_for_folders_are_no_orphans(s3_store_ur
     for folder in ("models/", "models/m/", "models/m/1/", "batch/", "batch/in/", "batch/in/m/", "batch/in/m/june/"):
         vandal.write(folder, b"")
     assert check_store(open_store(s3_store_url)).clean
+
+
+def test_what_is_written_while_models_are_in_use_is_no_orphan(world: World) -> None:
+    for key in (
+        f"{BATCH_JOBS}20261130T070805-3d7146a4.json",
+        f"{BATCH_WORK}m/rows.csv/plan.json",
+        capture_key("m", 1, "2026-11-29", "e", 0),
+        label_key("m", "20261130T071037368996Z", "d0d2e8ec"),
+        erasure_key("20261130T071048026139Z", "2987b3b5"),
+        f"{LIVE_SKETCHES}m/1/2026-11-29/merged.json",
+        f"{REPORTS}m/2026-11-29.html",
+        f"{ALARMS}m/log/0000000001.json",
+    ):
+        world.vandal.write(key, b"x")
+    assert world.findings() == []
 
 
 def test_a_key_that_no_store_takes_is_named(s3_store_url: str, s3_environment: str) -> None:

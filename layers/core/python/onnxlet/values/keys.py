@@ -163,3 +163,7 @@ def history_prefix(model: str, alias: str) -> str:
 def history_key(model: str, alias: str, sequence: int) -> str:
     """One entry; zero-padded so that keys sort as numbers do."""
     return f"{HISTORY}{model}/{alias}/{sequence:010d}.json"
+
+
+WORK_AREAS = (BATCH_WORK, BATCH_JOBS, SKETCHES, CAPTURE, LABELS, ERASURES)
+"""What is written while models are in use, and promises nothing about what is served."""

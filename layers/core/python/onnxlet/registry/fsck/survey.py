@@ -56,6 +56,8 @@ def _is_placed(entry: Entry, surveyed: Survey) -> bool:
     if key.startswith((keys.BATCH_IN, keys.BATCH_OUT, keys.BATCH_CLAIMS)):
         surveyed.batch.append(entry)
         return True
+    if key.startswith(keys.WORK_AREAS):
+        return True
     if key == keys.REGISTRY_SETTINGS:
         surveyed.has_settings = True
         return True
