@@ -79,6 +79,15 @@ def test_a_column_that_is_nearly_constant_still_shows_what_leaves_its_value() ->
     assert count_in_bins(np.array([-1.0, 0.0, 1.0]), edges).tolist() == [1, 1, 1]
 
 
+def test_what_lies_beyond_ends_that_ten_rows_have_has_bins_of_its_own() -> None:
+    grades = np.repeat(np.arange(5.0), 10)
+    edges, _ = draw_edges(grades)
+    assert count_in_bins(np.array([-999.0, 999.0]), edges)[[0, -1]].tolist() == [1, 1]
+    assert count_in_bins(grades, edges)[[0, -1]].tolist() == [0, 0]
+    edges, _ = draw_edges(grades[:-1])
+    assert edges[-1] < 4, "an end that nine rows have is told to nobody"
+
+
 def test_fewer_than_ten_rows_draw_no_edge() -> None:
     assert draw_edges(np.arange(9.0))[0].tolist() == []
 

@@ -57,7 +57,8 @@ def draw_edges(values: Tensor) -> tuple[Tensor, tuple[int, ...]]:
 
     Forty bins of equal counts, which nest in deciles, and two outer ones at 0.1 and 99.9 %; fewer where values repeat,
     and where a bin would hold fewer than ten rows. Edges are rounded to about a thousandth of the spread, and
-    never the smallest or largest value. Where (nearly) all values are equal there is a bin below them, and one above.
+    never the smallest or largest value. Beyond an end that ten rows have there is an edge. Where (nearly) all values
+    are equal there is a bin below them, and one above.
     """
     if len(values) < FEWEST:
         return np.array([]), ()
@@ -66,11 +67,13 @@ def draw_edges(values: Tensor) -> tuple[Tensor, tuple[int, ...]]:
         return _around(low)
     shares = _shares(len(values))
     quantiles = np.quantile(values, shares, method="inverted_cdf")
-    rounded = _rounded(quantiles, shares, float(np.subtract(*np.quantile(values, [0.975, 0.025]))) or high - low)
+    spread = float(np.subtract(*np.quantile(values, [0.975, 0.025]))) or high - low
+    rounded = _rounded(quantiles, shares, spread)
     deciles = {float(edge) for edge, share in zip(rounded, shares, strict=True) if round(share * 10, 9).is_integer()}
     edges = _with_enough_rows(values, np.unique(rounded).tolist(), deciles)
     if not edges:
         return _around(float(np.median(values)))
+    edges = _beyond_repeated_ends(values, edges, _step(spread))
     return np.array(edges), tuple(place for place, edge in enumerate(edges) if edge in deciles)
 
 
@@ -90,9 +93,21 @@ def _rounded(edges: Tensor, shares: Tensor, spread: float) -> Tensor:
     """Halfway between steps of a power of ten, where values that repeat seldom lie, and what is added to them by
     another machine's arithmetic moves none across. Away from the ends, so that the outer bins lose no rows.
     """
-    step = 10.0 ** floor(log10(spread / _STEPS_IN_SPREAD))
+    step = _step(spread)
     below = np.where(shares < _MIDDLE, np.ceil(edges / step - 0.5), np.floor(edges / step - 0.5))
     return np.round((below + 0.5) * step, max(0, 1 - floor(log10(step))))
+
+
+def _step(spread: float) -> float:
+    return 10.0 ** floor(log10(spread / _STEPS_IN_SPREAD))
+
+
+def _beyond_repeated_ends(values: Tensor, edges: list[float], step: float) -> list[float]:
+    """The edges, and one beyond each end that ten rows or more have: codes such as 999 lie outside, not at the end."""
+    low, high = float(values.min()), float(values.max())
+    below = [low - step / 2] if np.count_nonzero(values == low) >= FEWEST else []
+    above = [high + step / 2] if np.count_nonzero(values == high) >= FEWEST else []
+    return [*below, *edges, *above]
 
 
 def _with_enough_rows(values: Tensor, edges: list[float], deciles: set[float]) -> list[float]:
