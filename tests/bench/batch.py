@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import subprocess
@@ -29,6 +30,8 @@ from onnxlet.toolchain.convert import convert
 from onnxlet.toolchain.prepare import prepare
 
 ROWS = int(os.environ.get("BENCH_ROWS", "1000000"))
+PLANNED = int(float(os.environ.get("BENCH_PLANNED_GB", "10")) * 1e9)
+"""Bytes of the file that is planned and not scored."""
 ROUNDS = 3
 """Of whole processes, which last seconds."""
 PROBES = Path(__file__).parent / "probes"
@@ -114,6 +117,24 @@ def _ten_times(bench: Bench, clean: Path, rows: int, once: Cost) -> Row:
     return Row(11, name, cost.memory / once.memory, 1.1, "ratio", parts=parts)
 
 
+def _planned(bench: Bench, quoted: Path) -> Row:
+    """The rows of a file again and again, until it is of the size that is planned; quotes have it scanned."""
+    key, told = "batch/in/logistic/planned.csv", bench.folder / "planned.json"
+    file = Path(bench.stage.store.removeprefix("file://")) / key
+    file.parent.mkdir(parents=True, exist_ok=True)
+    heading, _, body = quoted.read_bytes().partition(b"\n")
+    with file.open("wb") as written:
+        written.writelines([heading, b"\n"])
+        while written.tell() < PLANNED:
+            written.write(body)
+    size = file.stat().st_size / 1e9
+    command = [sys.executable, PROBES / "planning.py", bench.stage.store, bench.folder / "cache", "logistic", key, told]
+    cost = run_measured(command, ENVIRON)
+    file.unlink()
+    parts: dict[str, float | str] = {**json.loads(told.read_text()), "GB": size, "CPU s": cost.processor}
+    return Row(11, f"CSV of {size:.3g} GB with quotes, planned: peak memory", cost.memory, 150, "MB", parts=parts)
+
+
 def _parquet(bench: Bench, matrix: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> Iterator[Row]:
     """Parquet as polars writes it: several row groups, zstd."""
     file, schema = bench.folder / "clean.parquet", dict.fromkeys(NAMES, pl.Float32)
@@ -147,6 +168,8 @@ def _less_clean(bench: Bench, matrix: np.ndarray[tuple[int, int], np.dtype[np.fl
         parts = {text: value for each in costs for text, value in _tell(each, costs[each], len(matrix)).items()}
         ratio = costs["polars"].wall / costs["ours"].wall
         yield Row(11, f"{name} / polars, rows/s", ratio, budget, "ratio", at_least=True, parts=parts)
+        if line is with_texts:
+            yield _planned(bench, file)
     for each, budget in ((1000, 2.0), (100, 8.0)):
 
         def with_faults(cells: list[str], number: int, each: int = each) -> str:
