@@ -128,8 +128,8 @@ def _planned(bench: Bench, quoted: Path) -> Row:
         while written.tell() < PLANNED:
             written.write(body)
     size = file.stat().st_size / 1e9
-    command = [sys.executable, PROBES / "planning.py", bench.stage.store, bench.folder / "cache", "logistic", key, told]
-    cost = run_measured(command, ENVIRON)
+    probe, cache = PROBES / "planning.py", bench.folder / "cache"
+    cost = run_measured([sys.executable, probe, bench.stage.store, cache, "logistic", key, told], ENVIRON)
     file.unlink()
     parts: dict[str, float | str] = {**json.loads(told.read_text()), "GB": size, "CPU s": cost.processor}
     return Row(11, f"CSV of {size:.3g} GB with quotes, planned: peak memory", cost.memory, 150, "MB", parts=parts)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import orjson
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
@@ -29,6 +30,7 @@ from onnxlet.monitor.capture.labels import (
     check_joinable,
     give_labels,
     joinable_models,
+    read_label_file,
     read_labels,
 )
 from onnxlet.monitor.capture.truths import same
@@ -414,6 +416,21 @@ def test_files_that_are_no_labels_are_refused_without_quoting_them(
     assert code == 1
     assert said in told
     assert "visit-1" not in told
+
+
+@pytest.mark.parametrize("written", ["a.csv", "a.jsonl"])
+def test_cells_hold_whatever_ends_lines_elsewhere(tmp_path: Path, written: str) -> None:
+    rows = [{"request_id": "visit-1", "label": "benign", "note": "seen\u2028twice\nat\x0bnight"}]
+    rows.append({"request_id": "visit-2", "label": "mal\u0085ignant", "note": ""})
+    file = tmp_path / written
+    if written == "a.csv":
+        pd.DataFrame(rows).to_csv(file, index=False)
+    else:
+        pd.DataFrame(rows).to_json(file, orient="records", lines=True, force_ascii=False)
+    assert [(each.id, each.label) for each in read_label_file(file)] == [
+        ("visit-1", "benign"),
+        ("visit-2", "mal\u0085ignant"),
+    ]
 
 
 def test_a_store_that_captures_nothing_says_what_labels_take(tmp_path: Path, directory_url: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -50,7 +51,7 @@ def read_ids(path: Path) -> list[str]:
         raise InvalidInputError(f"{path.name!r} cannot be read as UTF-8 text: {type(error).__name__}") from None
     if path.suffix.lower() != ".csv":
         return [line.strip() for line in text.splitlines() if line.strip()]
-    rows = csv.DictReader(text.splitlines())
+    rows = csv.DictReader(io.StringIO(text, newline=""))
     if "request_id" not in (rows.fieldnames or ()):
         raise InvalidInputError(f"{path.name!r} has no column 'request_id'")
     return [row["request_id"].strip() for row in rows if row["request_id"]]

@@ -7,6 +7,7 @@ labels of one row the later one counts.
 from __future__ import annotations
 
 import csv
+import io
 import secrets
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -95,7 +96,7 @@ def read_label_file(path: Path) -> list[GivenLabel]:
         raise InvalidInputError(f"{path.name!r} cannot be read as UTF-8 text: {type(error).__name__}") from None
     if path.suffix.lower() in _JSON_LINES:
         return [_given(document, place) for place, document in enumerate(_json_lines(text), 1)]
-    rows = csv.DictReader(text.splitlines())
+    rows = csv.DictReader(io.StringIO(text, newline=""))
     return [_given(row, place) for place, row in enumerate(rows, 2)]
 
 
@@ -246,7 +247,7 @@ def _read_classes(store: Store, model: str) -> dict[str, list[Truth]]:
 
 
 def _json_lines(text: str) -> Iterator[Mapping[str, object]]:
-    for place, line in enumerate(text.splitlines(), 1):
+    for place, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
                 yield msgspec.json.decode(line, type=dict[str, object])
