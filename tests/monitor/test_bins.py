@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -16,11 +16,12 @@ finite = arrays(np.float64, st.integers(FEWEST, 400), elements=st.floats(-1e6, 1
 
 @settings(deadline=None)
 @given(finite)
-def test_every_bin_holds_ten_rows_unless_nearly_all_rows_are_equal(values: np.ndarray) -> None:
+def test_every_bin_holds_ten_rows_or_none_unless_nearly_all_rows_are_equal(values: np.ndarray) -> None:
     edges, _ = draw_edges(values)
     counts = count_in_bins(values, edges)
     assert counts.sum() == len(values)
-    assert counts.min() >= FEWEST or len(edges) == 2
+    within = edges[(edges >= values.min()) & (edges < values.max())]
+    assert counts[counts > 0].min() >= FEWEST or len(within) <= 2
 
 
 @settings(deadline=None)
@@ -86,6 +87,21 @@ def test_what_lies_beyond_ends_that_ten_rows_have_has_bins_of_its_own() -> None:
     assert count_in_bins(grades, edges)[[0, -1]].tolist() == [0, 0]
     edges, _ = draw_edges(grades[:-1])
     assert edges[-1] < 4, "an end that nine rows have is told to nobody"
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=6, unique=True), st.integers(0, 3))
+def test_edges_beyond_repeated_ends_lie_near_them_and_are_rounded(ends: list[float], digits: int) -> None:
+    values = np.repeat(np.unique(np.round(ends, digits)), 12)
+    assume(values[0] < values[-1])
+    edges, _ = draw_edges(values)
+    low, high = values[0], values[-1]
+    assert low - (high - low) / 100 < edges[0] < low
+    assert high < edges[-1] < high + (high - low) / 100
+
+
+def test_edges_beyond_repeated_ends_do_not_tell_their_digits() -> None:
+    edges, _ = draw_edges(np.repeat([1.23456789, 5.0, 9.87654321], 12))
+    assert (str(edges[0]), str(edges[-1])) == ("1.2345", "9.8775")
 
 
 def test_fewer_than_ten_rows_draw_no_edge() -> None:

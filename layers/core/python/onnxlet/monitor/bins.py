@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from math import floor, inf, log10
+from math import ceil, floor, inf, log10
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from onnxlet.values.tensors import Tensor
 
 FEWEST = 10
-"""Rows that an edge rests on, and those of every bin of a baseline."""
+"""Rows that an edge rests on, and those of every bin of a baseline that has any."""
 _PARTS = (40, 20, 10, 5, 2)
 """Bins of equal counts: as many as the rows allow. They nest in deciles, or deciles in pairs of them."""
 _OUTER = 0.001
@@ -64,7 +64,7 @@ def draw_edges(values: Tensor) -> tuple[Tensor, tuple[int, ...]]:
         return np.array([]), ()
     low, high = float(values.min()), float(values.max())
     if low == high:
-        return _around(low)
+        return np.array(_around(low)), (0, 1)
     shares = _shares(len(values))
     quantiles = np.quantile(values, shares, method="inverted_cdf")
     spread = float(np.subtract(*np.quantile(values, [0.975, 0.025]))) or high - low
@@ -72,14 +72,15 @@ def draw_edges(values: Tensor) -> tuple[Tensor, tuple[int, ...]]:
     deciles = {float(edge) for edge, share in zip(rounded, shares, strict=True) if round(share * 10, 9).is_integer()}
     edges = _with_enough_rows(values, np.unique(rounded).tolist(), deciles)
     if not edges:
-        return _around(float(np.median(values)))
+        edges = _around(float(np.median(values)))
+        deciles = set(edges)
     edges = _beyond_repeated_ends(values, edges, _step(spread))
     return np.array(edges), tuple(place for place, edge in enumerate(edges) if edge in deciles)
 
 
-def _around(value: float) -> tuple[Tensor, tuple[int, ...]]:
+def _around(value: float) -> list[float]:
     margin = max(abs(value), 1.0) / _STEPS_IN_SPREAD / 2
-    return np.array([value - margin, value + margin]), (0, 1)
+    return [value - margin, value + margin]
 
 
 def _shares(rows: int) -> Tensor:
@@ -95,7 +96,13 @@ def _rounded(edges: Tensor, shares: Tensor, spread: float) -> Tensor:
     """
     step = _step(spread)
     below = np.where(shares < _MIDDLE, np.ceil(edges / step - 0.5), np.floor(edges / step - 0.5))
-    return np.round((below + 0.5) * step, max(0, 1 - floor(log10(step))))
+    rounded: Tensor = _halfway(below, step)
+    return rounded
+
+
+def _halfway(steps: Any, step: float) -> Any:  # noqa: ANN401 - one number, or an array of them
+    """Between so many steps and the next."""
+    return np.round((steps + 0.5) * step, max(0, 1 - floor(log10(step))))
 
 
 def _step(spread: float) -> float:
@@ -103,11 +110,16 @@ def _step(spread: float) -> float:
 
 
 def _beyond_repeated_ends(values: Tensor, edges: list[float], step: float) -> list[float]:
-    """The edges, and one beyond each end that ten rows or more have: codes such as 999 lie outside, not at the end."""
+    """The edges, and one beyond each end that ten rows or more have: codes such as 999 lie outside, not at the end.
+
+    Rounded as the others are.
+    """
     low, high = float(values.min()), float(values.max())
-    below = [low - step / 2] if np.count_nonzero(values == low) >= FEWEST else []
-    above = [high + step / 2] if np.count_nonzero(values == high) >= FEWEST else []
-    return [*below, *edges, *above]
+    if edges[0] >= low and np.count_nonzero(values == low) >= FEWEST:
+        edges = [_halfway(ceil(low / step - 0.5) - 1, step), *edges]
+    if edges[-1] < high and np.count_nonzero(values == high) >= FEWEST:
+        edges = [*edges, _halfway(floor(high / step + 0.5), step)]
+    return edges
 
 
 def _with_enough_rows(values: Tensor, edges: list[float], deciles: set[float]) -> list[float]:
