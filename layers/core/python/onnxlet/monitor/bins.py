@@ -112,13 +112,13 @@ def _step(spread: float) -> float:
 def _beyond_repeated_ends(values: Tensor, edges: list[float], step: float) -> list[float]:
     """The edges, and one beyond each end that ten rows or more have: codes such as 999 lie outside, not at the end.
 
-    Rounded as the others are.
+    Rounded as the others are, and at least half a step away.
     """
     low, high = float(values.min()), float(values.max())
     if edges[0] >= low and np.count_nonzero(values == low) >= FEWEST:
-        edges = [_halfway(ceil(low / step - 0.5) - 1, step), *edges]
+        edges = [_halfway(floor(low / step) - 1, step), *edges]
     if edges[-1] < high and np.count_nonzero(values == high) >= FEWEST:
-        edges = [*edges, _halfway(floor(high / step + 0.5), step)]
+        edges = [*edges, _halfway(ceil(high / step), step)]
     return edges
 
 
