@@ -23,7 +23,9 @@ _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(["onnxlet.batch.objects", "onnxlet.store.directory", "onnxlet.store.s3"])
 
 
-@pytest.mark.parametrize("kind", ["directory", pytest.param("s3", marks=pytest.mark.long), "s3 in parts"])
+@pytest.mark.parametrize(
+    "kind", [*(pytest.param(kind, marks=pytest.mark.long) for kind in ("directory", "s3")), "s3 in parts"]
+)
 def test_processes_that_deliver_together_and_are_killed_leave_the_newest_set(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str
 ) -> None:

@@ -239,8 +239,8 @@ def test_verify_prints_where_the_report_lies_and_fails_with_the_contract(
 @pytest.mark.parametrize(
     ("graph", "more", "task"),
     [
-        (tiny.regressor(), ("--target", "truth"), "regression"),
-        (tiny.two_inputs(), (), "tensors"),
+        pytest.param(tiny.regressor(), ("--target", "truth"), "regression", marks=pytest.mark.long),
+        pytest.param(tiny.two_inputs(), (), "tensors", marks=pytest.mark.long),
         (tiny.classifier(), ("--target", "sign", "--labels", "no,yes"), "classification"),
     ],
 )

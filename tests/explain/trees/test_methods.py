@@ -69,6 +69,8 @@ MODELS: dict[str, tuple[Any, pd.DataFrame, Any]] = {
     "filled columns": (make_pipeline(SimpleImputer(), forest()), ROWS.mask(RNG.random(ROWS.shape) < 0.1), SCORE > 0),
     "one-hot columns": (encoded(forest()), MIXED, target_of_kinds()),
 }
+QUICK = {"a forest of three classes", "boosting of a number", "one-hot columns"}
+NAMES = [pytest.param(name, marks=() if name in QUICK else pytest.mark.long) for name in MODELS]
 
 
 def published(model: Any, rows: pd.DataFrame, target: Any, folder: Path) -> Any:  # noqa: ANN401 - likewise
@@ -83,7 +85,7 @@ def loaded(folder: Path) -> Any:  # noqa: ANN401 - likewise
     return onnxlet.load("m:1", store=(folder / "store").as_uri())
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", NAMES)
 def test_values_against_the_background_are_those_of_all_coalitions(name: str, tmp_path: Path) -> None:
     version = published(*MODELS[name], tmp_path)
     asked = MODELS[name][1][:ASKED]
@@ -98,7 +100,7 @@ def test_values_against_the_background_are_those_of_all_coalitions(name: str, tm
     assert trees.background == coalitions.background
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", NAMES)
 def test_trees_are_explained_by_their_own_weights_unless_another_method_is_asked_for(name: str, tmp_path: Path) -> None:
     model, rows, _ = MODELS[name]
     version = published(*MODELS[name], tmp_path)

@@ -23,7 +23,7 @@ from sklearn.svm import LinearSVC
 
 from onnxlet.toolchain.convert import convert
 
-pytestmark = pytest.mark.toolchain
+pytestmark = [pytest.mark.toolchain, pytest.mark.long]
 
 CLASSIFIERS: dict[str, Callable[[], Any]] = {
     "margins": LinearSVC,

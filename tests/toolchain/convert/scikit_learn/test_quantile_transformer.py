@@ -21,7 +21,7 @@ from onnxlet.toolchain.verify import verify
 from onnxlet.toolchain.workbench.directory import read_draft
 from toolchain.convert.scikit_learn.patients import ask_served, patients
 
-pytestmark = pytest.mark.toolchain
+pytestmark = [pytest.mark.toolchain, pytest.mark.long]
 
 
 def with_ties(seed: int, *, missing: float = 0.0) -> tuple[Any, trained.Array]:

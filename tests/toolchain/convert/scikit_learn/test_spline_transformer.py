@@ -20,7 +20,7 @@ from onnxlet.errors import ConversionError
 from onnxlet.toolchain.convert import convert
 from toolchain.convert.scikit_learn.patients import ask_served, patients
 
-pytestmark = pytest.mark.toolchain
+pytestmark = [pytest.mark.toolchain, pytest.mark.long]
 
 
 def singles(seed: int, *, missing: float = 0.0) -> tuple[Any, trained.Array]:

@@ -24,7 +24,7 @@ from sklearn.svm import SVC, LinearSVC
 from onnxlet.toolchain.convert import convert
 from toolchain.convert.scikit_learn.patients import ask_served, patients
 
-pytestmark = pytest.mark.toolchain
+pytestmark = [pytest.mark.toolchain, pytest.mark.long]
 
 
 def logistic() -> Pipeline:

@@ -34,7 +34,7 @@ from onnxlet.toolchain.convert import convert
 from onnxlet.toolchain.workbench.directory import read_draft
 from toolchain.convert.scikit_learn.patients import ask_served, patients
 
-pytestmark = pytest.mark.toolchain
+pytestmark = [pytest.mark.toolchain, pytest.mark.long]
 
 FUNCTIONS: dict[str, tuple[Any, Any]] = {
     "log1p": (np.log1p, np.expm1),

@@ -26,7 +26,7 @@ from onnxlet.errors import ConversionError
 from onnxlet.toolchain.convert import convert
 from toolchain.convert.scikit_learn.patients import ask_served, patients
 
-pytestmark = pytest.mark.toolchain
+pytestmark = [pytest.mark.toolchain, pytest.mark.long]
 
 OUTLIERS: dict[str, Callable[[], Any]] = {
     "isolation forest": lambda: IsolationForest(n_estimators=30, random_state=0),

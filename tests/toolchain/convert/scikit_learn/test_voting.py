@@ -20,7 +20,7 @@ from sklearn.svm import SVC, LinearSVC
 from onnxlet.toolchain.convert import convert
 from toolchain.convert.scikit_learn.patients import ask_served, patients
 
-pytestmark = pytest.mark.toolchain
+pytestmark = [pytest.mark.toolchain, pytest.mark.long]
 
 
 @pytest.mark.parametrize(
