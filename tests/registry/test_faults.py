@@ -30,6 +30,8 @@ from registry_processes import (
 
 pytestmark = pytest.mark.slow
 
+CHECKED_EVERY = 5
+"""Kills between two looks."""
 LONGEST_LIFE = 2.0
 """Seconds that a process is let live at most before it is killed: on a busy machine a hundred still end in time."""
 # Children come from a small server process: they start in milliseconds and inherit no lock or thread of this one.
@@ -46,7 +48,7 @@ def store_url(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     return url
 
 
-@pytest.fixture(params=[10, pytest.param(100, marks=pytest.mark.long)], ids="{} kills".format)
+@pytest.fixture(params=[20, pytest.param(100, marks=pytest.mark.long)], ids="{} kills".format)
 def kills(request: pytest.FixtureRequest) -> int:
     """How often a process is killed."""
     count: int = request.param
@@ -93,7 +95,7 @@ def kill_often(
         process.join()
         ours.close()
         process.close()
-        if number % 5 == 0:
+        if number % CHECKED_EVERY == 0:
             check()
 
 
@@ -206,5 +208,7 @@ def test_kills_during_promote_leave_alias_and_history_whole(
 
     kill_often(promote_until_killed, store_url, tmp_path, check, kills)
     history = registry.history("m")
-    assert len(history) > len(ours) + kills // 10  # beside the first that follows each of ours, which is no killed one
+    assert (
+        len(history) > len(ours) + kills // CHECKED_EVERY
+    )  # beside the first that follows each of ours, which is no killed one
     assert [entry.sequence for entry in history if entry.why == "ours"] == ours

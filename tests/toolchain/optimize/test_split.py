@@ -127,7 +127,6 @@ def test_of_few_rows_each_judges_once_but_those_that_ranges_are_calibrated_on(tm
         assert not {*fold.judging.tolist()} & {row for each in fold.choosing for row in split.parts[each].tolist()}
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("count", [420, 120])
 def test_a_patients_rows_never_choose_and_judge(tmp_path: Path, count: int) -> None:
     patients = np.random.default_rng(2).integers(0, 40, count)
