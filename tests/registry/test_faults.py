@@ -208,7 +208,6 @@ def test_kills_during_promote_leave_alias_and_history_whole(
 
     kill_often(promote_until_killed, store_url, tmp_path, check, kills)
     history = registry.history("m")
-    assert (
-        len(history) > len(ours) + kills // CHECKED_EVERY
-    )  # beside the first that follows each of ours, which is no killed one
+    # beside the first that follows each of ours, which is no killed one
+    assert len(history) > len(ours) + kills // CHECKED_EVERY
     assert [entry.sequence for entry in history if entry.why == "ours"] == ours
